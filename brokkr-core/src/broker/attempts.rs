@@ -1,0 +1,75 @@
+//! Attempts that changed nothing: kept for the audit in batches, and under a flood as counts.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Mutex;
+
+use super::{Actor, BrokerError};
+use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, EntityKey, Timestamp, limits};
+
+/// What makes two attempts the same in the record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    actor: ActorRef,
+    action: &'static str,
+    object: Option<EntityKey>,
+    problem: &'static str,
+}
+
+/// Attempts that wait to be recorded. Bounded: beyond [`limits::DENIALS_QUEUED`] different ones, further ones are counted
+/// under their action alone.
+#[derive(Debug, Default)]
+pub(super) struct AttemptLog(Mutex<HashMap<Kind, AuditRecord>>);
+
+impl AttemptLog {
+    pub(super) fn record(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        object: Option<EntityKey>,
+        error: &BrokerError,
+        now: Timestamp,
+    ) {
+        let outcome = match error {
+            BrokerError::Unauthenticated | BrokerError::Forbidden | BrokerError::NotFound | BrokerError::AgentRetired => {
+                AuditOutcome::Denied
+            }
+            _ => AuditOutcome::Failed,
+        };
+        let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut kind = Kind { actor: actor.who, action, object, problem: error.slug() };
+        if waiting.len() >= limits::DENIALS_QUEUED && !waiting.contains_key(&kind) {
+            kind = Kind { actor: ActorRef::Anonymous, object: None, ..kind };
+        }
+        let record = waiting.entry(kind.clone()).or_insert_with(|| AuditRecord {
+            id: AuditId::generate(),
+            at: now,
+            actor: kind.actor,
+            action: action.to_owned(),
+            object_kind: kind.object.as_ref().map(EntityKey::kind),
+            object_id: kind.object.as_ref().map(EntityKey::to_string),
+            request_id: actor.origin.request_id,
+            source: actor.origin.address.map(|address| address.to_string()),
+            outcome,
+            detail: Some(kind.problem.to_owned()),
+            count: 0,
+        });
+        record.count += 1;
+    }
+
+    /// Takes what waits.
+    pub(super) fn take(&self) -> HashMap<Kind, AuditRecord> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Puts back what could not be written; what came meanwhile is counted with it.
+    pub(super) fn put_back(&self, records: HashMap<Kind, AuditRecord>) {
+        let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (kind, record) in records {
+            match waiting.entry(kind) {
+                Entry::Occupied(mut there) => there.get_mut().count += record.count,
+                Entry::Vacant(place) => drop(place.insert(record)),
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The pattern of every write: authorise, decide on the present state, commit; again if somebody was faster.
+
+use super::action::Action;
+use super::{Actor, Broker, BrokerError, BrokerResult};
+use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, EntityKey, Timestamp, limits};
+use crate::store::{Commit, Precondition, Scope, StoreError, UniqueKey};
+
+/// What an operation decided.
+pub(super) struct Decision<T> {
+    /// What the caller gets.
+    pub(super) outcome: T,
+    /// What changes; nothing when everything is as it should be already.
+    pub(super) changes: Vec<Change>,
+    /// What else must still be so.
+    pub(super) preconditions: Vec<Precondition>,
+    /// What the audit names as the object.
+    pub(super) object: Option<EntityKey>,
+    /// What the audit says beyond that.
+    pub(super) detail: Option<String>,
+}
+
+impl<T> Decision<T> {
+    /// Nothing has to change.
+    pub(super) fn nothing(outcome: T) -> Self {
+        Self { outcome, changes: Vec::new(), preconditions: Vec::new(), object: None, detail: None }
+    }
+
+    /// These changes; the first one names the audit's object.
+    pub(super) fn commit(outcome: T, changes: Vec<Change>) -> Self {
+        let object = changes.first().map(Change::key);
+        Self { outcome, changes, preconditions: Vec::new(), object, detail: None }
+    }
+
+    /// Only as long as this entity is as it was read.
+    pub(super) fn provided(mut self, precondition: Precondition) -> Self {
+        self.preconditions.push(precondition);
+        self
+    }
+
+    /// Says more in the audit.
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+impl Broker {
+    /// The time of this decision.
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// Whether the actor may do this at all, and on whose rows. A denial is recorded.
+    pub(super) fn authorise(&self, actor: &Actor, action: Action, name: &'static str) -> BrokerResult<Scope> {
+        if !action.allowed(actor.kind()) {
+            self.failed(actor, name, None, &BrokerError::Forbidden);
+            return Err(BrokerError::Forbidden);
+        }
+        Ok(match actor.who {
+            ActorRef::System | ActorRef::Admin { .. } | ActorRef::AdminReadOnly { .. } | ActorRef::Anonymous => Scope::All,
+            ActorRef::Generator { id, .. } => Scope::Generator(id),
+            ActorRef::Agent { id, .. } => Scope::Agent { id, stacks: self.parts.view.stacks_of(id) },
+        })
+    }
+
+    /// Records an attempt that changed nothing.
+    pub(super) fn failed(&self, actor: &Actor, name: &'static str, object: Option<EntityKey>, error: &BrokerError) {
+        if let BrokerError::Internal(source) = error {
+            tracing::error!(action = name, request_id = %actor.request_id(), error = %source, "operation failed");
+        }
+        self.parts.attempts.record(actor, name, object, error, self.now());
+    }
+
+    /// Decides and commits until it succeeds, is refused, or lost too many races. `object` is what the caller
+    /// named, for the record of a failure.
+    ///
+    /// Returns after this broker's own view has the change, so that whoever did something also sees it.
+    pub(super) async fn decide<T, F>(
+        &self,
+        actor: &Actor,
+        name: &'static str,
+        object: Option<EntityKey>,
+        decide: impl Fn() -> F,
+    ) -> BrokerResult<T>
+    where
+        F: Future<Output = BrokerResult<Decision<T>>>,
+    {
+        let result = self.decide_unrecorded(actor, name, decide).await;
+        if let Err(error) = &result {
+            self.failed(actor, name, object, error);
+        }
+        result
+    }
+
+    async fn decide_unrecorded<T, F>(
+        &self,
+        actor: &Actor,
+        name: &'static str,
+        decide: impl Fn() -> F,
+    ) -> BrokerResult<T>
+    where
+        F: Future<Output = BrokerResult<Decision<T>>>,
+    {
+        for _ in 0..limits::COMMIT_TRIES {
+            let decision = decide().await?;
+            if decision.changes.is_empty() {
+                return Ok(decision.outcome);
+            }
+            let at = self.now();
+            let audit = AuditRecord {
+                id: AuditId::generate(),
+                at,
+                actor: actor.who,
+                action: name.to_owned(),
+                object_kind: decision.object.as_ref().map(EntityKey::kind),
+                object_id: decision.object.as_ref().map(EntityKey::to_string),
+                request_id: actor.origin.request_id,
+                source: actor.origin.address.map(|address| address.to_string()),
+                outcome: AuditOutcome::Success,
+                detail: decision.detail,
+                count: 1,
+            };
+            let commit = Commit {
+                actor: actor.who,
+                request_id: actor.origin.request_id,
+                at,
+                preconditions: decision.preconditions,
+                changes: decision.changes,
+                audit: vec![audit],
+            };
+            match self.parts.store.commit(commit).await {
+                Ok(committed) => {
+                    self.parts.view.caught_up(committed.position).await;
+                    return Ok(decision.outcome);
+                }
+                // Somebody else was faster: look again. A revision number is ours to choose, a name is not.
+                Err(StoreError::Conflict(_) | StoreError::NotUnique(UniqueKey::StackRevision(_) | UniqueKey::KeyShortId)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(BrokerError::Contention)
+    }
+}

@@ -1,0 +1,125 @@
+//! Why an operation was not carried out, by meaning.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::error::Invalid;
+use crate::store::{StoreError, UniqueKey};
+
+/// Why an operation was not carried out.
+///
+/// Each has a stable [`slug`](Self::slug); the HTTP layer maps each to one problem. What stands behind
+/// `Internal` goes to the log and to nobody else.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// No such thing, or none that this actor may see.
+    #[error("not found")]
+    NotFound,
+    /// No valid key.
+    #[error("not authenticated")]
+    Unauthenticated,
+    /// Keys of this kind may not do this.
+    #[error("forbidden")]
+    Forbidden,
+    /// The agent is retired.
+    #[error("the agent is retired")]
+    AgentRetired,
+    /// The input is refused.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Something that must be unique exists already.
+    #[error("exists already: {0}")]
+    AlreadyExists(UniqueKey),
+    /// The stack is being deleted.
+    #[error("the stack is being deleted")]
+    StackDeleting,
+    /// The entity is not of the version that the caller expects.
+    #[error("the entity has changed")]
+    PreconditionFailed,
+    /// The operation lost every race against others.
+    #[error("too many concurrent changes")]
+    Contention,
+    /// The thing is still needed by others.
+    #[error("still in use: {0}")]
+    InUse(&'static str),
+    /// A number of things that is limited is reached.
+    #[error("limit reached: {0}")]
+    LimitReached(&'static str),
+    /// The generator refused the parameters.
+    #[error("the generator refused: {0}")]
+    GeneratorRefused(String),
+    /// The generator cannot work now.
+    #[error("the generator is unavailable")]
+    GeneratorUnavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// A newer process speaks for this agent.
+    #[error("a newer process runs with this agent's key")]
+    InstanceSuperseded,
+    /// The agent is bound to another cluster.
+    #[error("the agent belongs to another cluster")]
+    WrongCluster,
+    /// This replica's view is too old to answer from.
+    #[error("the view is stale")]
+    Stale,
+    /// The store cannot serve now.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] StoreError),
+    /// A defect.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl BrokerError {
+    /// The stable name of what happened.
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::AgentRetired => "agent-retired",
+            Self::Invalid(invalid) => invalid.code.slug(),
+            Self::AlreadyExists(_) => "already-exists",
+            Self::StackDeleting => "stack-deleting",
+            Self::PreconditionFailed => "precondition-failed",
+            Self::Contention => "contention",
+            Self::InUse(_) => "in-use",
+            Self::LimitReached(_) => "limit-reached",
+            Self::GeneratorRefused(_) => "generator-refused",
+            Self::GeneratorUnavailable(_) => "generator-unavailable",
+            Self::InstanceSuperseded => "instance-superseded",
+            Self::WrongCluster => "wrong-cluster",
+            Self::Stale => "view-stale",
+            Self::Unavailable(_) => "store-unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::StackDeleting | Self::Contention | Self::GeneratorUnavailable(_) | Self::Stale | Self::Unavailable(_)
+        )
+    }
+
+    /// How long to wait before that.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::StackDeleting => Some(Duration::from_secs(5)),
+            error if error.is_retryable() => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for BrokerError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NotFound,
+            StoreError::NotUnique(key) => Self::AlreadyExists(key),
+            StoreError::Conflict(_) => Self::Contention,
+            StoreError::Unavailable(_) => Self::Unavailable(error),
+            error => Self::Internal(Box::new(error)),
+        }
+    }
+}

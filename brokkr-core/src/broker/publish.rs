@@ -1,0 +1,254 @@
+//! Publishing deployment objects, and reading them.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::action::Action;
+use super::decide::Decision;
+use super::stacks::StackSpec;
+use super::{Actor, Broker, BrokerError, BrokerResult};
+use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::generate::{GenerateContext, GenerateError};
+use crate::manifest::ManifestSet;
+use crate::model::{
+    Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
+    limits, validate_text,
+};
+use crate::store::{Listing, Page, Precondition};
+
+/// What a stack should consist of.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// YAML as received; it is stored byte for byte.
+    Yaml {
+        /// The bytes.
+        bytes: Bytes,
+        /// Why, for people.
+        message: String,
+    },
+    /// Objects as values; they are stored as compact documents.
+    Documents {
+        /// The objects.
+        documents: Vec<Value>,
+        /// Why, for people.
+        message: String,
+    },
+    /// What a registered generator makes.
+    Generated {
+        /// Its name.
+        generator: String,
+        /// Its parameters.
+        params: Value,
+    },
+}
+
+/// What publishing led to.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The newest deployment object.
+    pub object: DeploymentObject,
+    /// Whether it is new; if not, the newest one had the same bytes already.
+    pub created: bool,
+}
+
+/// Checked content, ready to become a revision.
+struct Prepared {
+    bytes: Bytes,
+    object_count: usize,
+    warnings: Vec<String>,
+    message: String,
+    provenance: Provenance,
+}
+
+impl Broker {
+    /// Checks content, running the generator if it is one's.
+    async fn prepare(&self, stack: &Stack, spec: &StackSpec, content: &Content) -> BrokerResult<Prepared> {
+        let check_message = |message: &str| {
+            validate_text(message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"))
+        };
+        let (set, bytes, message, provenance) = match content {
+            Content::Yaml { bytes, message } => {
+                check_message(message)?;
+                (ManifestSet::parse_yaml(bytes)?, bytes.clone(), message.clone(), Provenance::Published)
+            }
+            Content::Documents { documents, message } => {
+                check_message(message)?;
+                let (set, bytes) =
+                    ManifestSet::encode(documents.clone()).map_err(|error| error.within("manifests"))?;
+                (set, bytes, message.clone(), Provenance::Published)
+            }
+            Content::Generated { generator, params } => {
+                let (set, bytes) = self.run_generator(stack, spec, generator, params).await?;
+                let canonical = serde_json_canonicalizer::to_vec(params).unwrap_or_default();
+                let provenance =
+                    Provenance::Generated { generator: generator.clone(), params_digest: Digest::of(&canonical) };
+                (set, bytes, String::new(), provenance)
+            }
+        };
+        if bytes.len() > limits::BODY_BYTES {
+            return Err(Invalid::new(InvalidCode::SetTooLarge, format!("at most {} bytes are stored", limits::BODY_BYTES)).into());
+        }
+        Ok(Prepared {
+            bytes,
+            object_count: set.objects().len(),
+            warnings: set.warnings().to_vec(),
+            message,
+            provenance,
+        })
+    }
+
+    async fn run_generator(
+        &self,
+        stack: &Stack,
+        spec: &StackSpec,
+        name: &str,
+        params: &Value,
+    ) -> BrokerResult<(ManifestSet, Bytes)> {
+        let registered = self.parts.generators.get(name).ok_or_else(|| {
+            Invalid::new(InvalidCode::GeneratorUnknown, format!("no generator \"{}\" is registered", excerpt(name)))
+        })?;
+        registered.check(params).map_err(|error| error.within("params"))?;
+        let context = GenerateContext::new(spec, stack.generator_id);
+        let manifests = registered.generator.run(&context, params.clone()).await.map_err(|error| match error {
+            GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
+            GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
+        })?;
+        Ok(ManifestSet::encode(manifests.into_documents())?)
+    }
+
+    /// What publishing this content on top of `latest` comes to.
+    pub(super) async fn publication(
+        &self,
+        actor: &Actor,
+        stack: &Stack,
+        spec: &StackSpec,
+        latest: Option<DeploymentObject>,
+        content: &Content,
+    ) -> BrokerResult<(Published, Option<Change>)> {
+        let prepared = self.prepare(stack, spec, content).await?;
+        Ok(self.next_revision(actor, stack, latest, prepared))
+    }
+
+    fn next_revision(
+        &self,
+        actor: &Actor,
+        stack: &Stack,
+        latest: Option<DeploymentObject>,
+        prepared: Prepared,
+    ) -> (Published, Option<Change>) {
+        let digest = Digest::of(&prepared.bytes);
+        let revision = latest.as_ref().map_or(Revision::FIRST, |it| it.revision.next());
+        if let Some(object) = latest
+            && object.digest == digest
+        {
+            return (Published { object, created: false }, None);
+        }
+        let object = DeploymentObject {
+            id: DeploymentObjectId::generate(),
+            stack_id: stack.id,
+            generator_id: stack.generator_id,
+            revision,
+            digest,
+            size: prepared.bytes.len() as u64,
+            object_count: u32::try_from(prepared.object_count).unwrap_or(u32::MAX),
+            message: prepared.message,
+            provenance: prepared.provenance,
+            warnings: prepared.warnings,
+            created_by: actor.reference(),
+            created_at: self.now(),
+        };
+        let change = Change::DeploymentObject { object: object.clone(), content: prepared.bytes };
+        (Published { object, created: true }, Some(change))
+    }
+
+    /// A stack that takes new revisions.
+    async fn publishable(&self, scope: &crate::store::Scope, id: StackId) -> BrokerResult<Stack> {
+        let stack = self.parts.store.stack_get(scope, id).await?;
+        if stack.phase == StackPhase::Deleting {
+            return Err(BrokerError::StackDeleting);
+        }
+        Ok(stack)
+    }
+
+    /// Publishes content as the next revision of a stack; bytes equal to the newest revision's make none.
+    pub async fn publish(&self, actor: &Actor, id: StackId, content: Content) -> BrokerResult<Published> {
+        const NAME: &str = "deployment-object.publish";
+        let scope = self.authorise(actor, Action::Publish, NAME)?;
+        self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
+            let stack = self.publishable(&scope, id).await?;
+            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            let spec = StackSpec::named(stack.name.as_str());
+            let (published, change) = self.publication(actor, &stack, &spec, latest, &content).await?;
+            Ok(published_decision(&stack, published, change))
+        })
+        .await
+    }
+
+    /// Publishes the content of an old revision as a new one.
+    pub async fn rollback(&self, actor: &Actor, id: StackId, to: Revision) -> BrokerResult<Published> {
+        const NAME: &str = "stack.rollback";
+        let scope = self.authorise(actor, Action::Publish, NAME)?;
+        self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
+            let stack = self.publishable(&scope, id).await?;
+            let old = self.parts.store.deployment_object_by_revision(&scope, id, to).await.map_err(|error| match error {
+                crate::store::StoreError::NotFound => BrokerError::Invalid(
+                    Invalid::new(InvalidCode::FieldInvalid, "the stack has no such revision").within("revision"),
+                ),
+                error => error.into(),
+            })?;
+            let (old, bytes) = self.parts.store.deployment_object_content(&scope, old.id).await?;
+            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            let prepared = Prepared {
+                bytes,
+                object_count: old.object_count as usize,
+                warnings: old.warnings,
+                message: format!("rollback to revision {to}"),
+                provenance: Provenance::Rollback { of: to },
+            };
+            let (published, change) = self.next_revision(actor, &stack, latest, prepared);
+            Ok(published_decision(&stack, published, change))
+        })
+        .await
+    }
+
+    /// One deployment object's metadata.
+    pub async fn deployment_object_get(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<DeploymentObject> {
+        let scope = self.authorise(actor, Action::DeploymentObjectRead, "deployment-object.read")?;
+        Ok(self.parts.store.deployment_object_get(&scope, id).await?)
+    }
+
+    /// One deployment object with its bytes as stored.
+    pub async fn deployment_object_content(
+        &self,
+        actor: &Actor,
+        id: DeploymentObjectId,
+    ) -> BrokerResult<(DeploymentObject, Bytes)> {
+        let scope = self.authorise(actor, Action::DeploymentObjectRead, "deployment-object.read")?;
+        Ok(self.parts.store.deployment_object_content(&scope, id).await?)
+    }
+
+    /// The revisions of a stack, newest first.
+    pub async fn deployment_object_list(
+        &self,
+        actor: &Actor,
+        stack: StackId,
+        page: &Page<Revision>,
+    ) -> BrokerResult<Listing<DeploymentObject, Revision>> {
+        let scope = self.authorise(actor, Action::StackRead, "deployment-object.read")?;
+        Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
+    }
+}
+
+fn published_decision(stack: &Stack, published: Published, change: Option<Change>) -> Decision<Published> {
+    match change {
+        None => Decision::nothing(published),
+        Some(change) => {
+            let detail = format!("revision {} {}", published.object.revision, published.object.digest);
+            let mut decision = Decision::commit(published, vec![change])
+                .provided(Precondition::Version(EntityKey::Stack(stack.id), stack.version))
+                .detail(detail);
+            decision.object = Some(EntityKey::Stack(stack.id));
+            decision
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Reading what was recorded: events and the audit.
+
+use super::action::Action;
+use super::{Actor, Broker, BrokerError, BrokerResult};
+use crate::model::{AgentEvent, AuditId, AuditRecord, EventId, Timestamp};
+use crate::store::{AuditFilter, EventFilter, Listing, Page, Scope};
+
+impl Broker {
+    /// Events that the actor may see and that fit the filter, newest first. A stack or an agent in the filter must
+    /// exist for the actor.
+    pub async fn event_list(
+        &self,
+        actor: &Actor,
+        filter: &EventFilter,
+        page: &Page<(Timestamp, EventId)>,
+    ) -> BrokerResult<Listing<AgentEvent, (Timestamp, EventId)>> {
+        let scope = self.authorise(actor, Action::EventRead, "event.read")?;
+        if let Scope::Agent { id, .. } = &scope
+            && filter.agent.is_some_and(|agent| agent != *id)
+        {
+            return Err(BrokerError::NotFound);
+        }
+        Ok(self.parts.store.event_list(&scope, filter, page).await?)
+    }
+
+    /// Audit records that fit the filter, newest first.
+    pub async fn audit_list(
+        &self,
+        actor: &Actor,
+        filter: &AuditFilter,
+        page: &Page<(Timestamp, AuditId)>,
+    ) -> BrokerResult<Listing<AuditRecord, (Timestamp, AuditId)>> {
+        let scope = self.authorise(actor, Action::AuditRead, "audit.read")?;
+        Ok(self.parts.store.audit_list(&scope, filter, page).await?)
+    }
+}

@@ -1,0 +1,99 @@
+//! What is where: the status of a stack on all its agents.
+
+use std::collections::BTreeMap;
+
+use super::action::Action;
+use super::view::Pair;
+use super::{Actor, Broker, BrokerResult};
+use crate::model::{AgentId, Name, Revision, StackId, StackStatus};
+use crate::protocol::EntryAction;
+
+/// The status of a stack.
+#[derive(Debug, Clone)]
+pub struct StackOverview {
+    /// The newest revision, if anything was published.
+    pub latest_revision: Option<Revision>,
+    /// The agents, counted.
+    pub summary: Summary,
+    /// One entry for each agent that serves the stack or is still to remove it, by agent.
+    pub agents: Vec<AgentStackStatus>,
+}
+
+/// Agents of a stack, counted. Each counts in exactly one of the last four.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// All.
+    pub agents: usize,
+    /// Those on which the newest revision is applied.
+    pub applied: usize,
+    /// Those that are on the way.
+    pub pending: usize,
+    /// Those whose last attempt failed.
+    pub failed: usize,
+    /// Those that are to remove it.
+    pub removing: usize,
+}
+
+/// A stack on one agent.
+#[derive(Debug, Clone)]
+pub struct AgentStackStatus {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its name.
+    pub agent_name: Name,
+    /// What it is to do.
+    pub action: EntryAction,
+    /// The revision that it should hold.
+    pub desired_revision: Option<Revision>,
+    /// What it said last; absent before its first report on this stack.
+    pub status: Option<StackStatus>,
+}
+
+impl Broker {
+    /// The status of a stack on all its agents.
+    pub async fn stack_status(&self, actor: &Actor, stack: StackId) -> BrokerResult<StackOverview> {
+        let scope = self.authorise(actor, Action::StackRead, "stack.read")?;
+        self.parts.store.stack_get(&scope, stack).await?;
+        self.parts.view.check_fresh()?;
+        let latest = self.parts.store.deployment_object_latest(&scope, stack).await?.map(|it| it.revision);
+        let statuses = self.parts.store.stack_status_of_stack(&scope, stack).await?;
+        let mut statuses: BTreeMap<AgentId, StackStatus> = statuses.into_iter().map(|it| (it.agent_id, it)).collect();
+        let mut agents = Vec::new();
+        for (agent, pair) in self.parts.view.pairs_of_stack(stack) {
+            let Some(action) = action_of(pair, latest) else { continue };
+            agents.push(AgentStackStatus {
+                agent_id: agent.id,
+                agent_name: agent.name.clone(),
+                action,
+                desired_revision: latest.filter(|_| action == EntryAction::Apply),
+                status: statuses.remove(&agent.id),
+            });
+        }
+        agents.sort_by_key(|it| it.agent_id);
+        let summary = agents.iter().fold(Summary::default(), count);
+        Ok(StackOverview { latest_revision: latest, summary, agents })
+    }
+}
+
+/// What an agent is to do; `None` when it has nothing to do with the stack.
+fn action_of(pair: Pair, latest: Option<Revision>) -> Option<EntryAction> {
+    if pair.matched {
+        return latest.map(|_| EntryAction::Apply);
+    }
+    pair.is_open().then_some(EntryAction::Remove)
+}
+
+fn count(mut summary: Summary, agent: &AgentStackStatus) -> Summary {
+    summary.agents += 1;
+    let status = agent.status.as_ref();
+    if agent.action == EntryAction::Remove {
+        summary.removing += 1;
+    } else if status.is_some_and(|it| it.last_error.is_some()) {
+        summary.failed += 1;
+    } else if status.is_some_and(|it| it.applied_revision == agent.desired_revision) {
+        summary.applied += 1;
+    } else {
+        summary.pending += 1;
+    }
+    summary
+}

@@ -1,0 +1,104 @@
+//! What the view knows of one agent, and the target state that follows from it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::watch;
+
+use super::state::StackEntry;
+use crate::model::{Agent, AgentStatus, AssignmentState, Epoch, StackId, Version};
+use crate::protocol::{EntryAction, TargetEntry, TargetState};
+use crate::store::Generation;
+
+/// What is known of a pair that is matched, directly targeted or was ever listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::broker) struct Pair {
+    /// Whether the agent should serve the stack, by registration and policy.
+    pub(in crate::broker) matched: bool,
+    /// Whether a direct target exists.
+    pub(in crate::broker) direct: bool,
+    /// What became of an earlier listing.
+    pub(in crate::broker) assignment: Option<AssignmentState>,
+}
+
+impl Pair {
+    pub(super) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether the agent is still waited for.
+    pub(in crate::broker) fn is_open(self) -> bool {
+        matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Withdrawn))
+    }
+}
+
+/// What an agent should hold, ready to be sent.
+pub(in crate::broker) struct Wanted {
+    /// Without a meaningful generation.
+    pub(in crate::broker) state: TargetState,
+    /// Pairs that are to be applied and were not recorded as listed yet, with the version of the stack that
+    /// was looked at. They are recorded before anybody is told.
+    pub(in crate::broker) unlisted: Vec<(StackId, Version)>,
+    /// The stacks that are listed.
+    pub(in crate::broker) stacks: Arc<BTreeSet<StackId>>,
+}
+
+pub(super) struct AgentEntry {
+    pub(super) agent: Arc<Agent>,
+    pub(super) pairs: HashMap<StackId, Pair>,
+    /// Moves when the target state may have changed, or a key of the agent was revoked.
+    pub(super) changed: watch::Sender<u64>,
+    wanted: OnceLock<Arc<Wanted>>,
+}
+
+impl AgentEntry {
+    pub(super) fn new(agent: Arc<Agent>) -> Self {
+        Self { agent, pairs: HashMap::new(), changed: watch::Sender::new(0), wanted: OnceLock::new() }
+    }
+
+    /// Forgets the computed target state and wakes whoever waits.
+    pub(super) fn touch(&mut self) {
+        self.wanted = OnceLock::new();
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// The target state, computed at most once between two changes.
+    pub(super) fn wanted(&self, epoch: Epoch, stacks: &HashMap<StackId, StackEntry>) -> Arc<Wanted> {
+        self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks))).clone()
+    }
+
+    fn compute(&self, epoch: Epoch, stacks: &HashMap<StackId, StackEntry>) -> Wanted {
+        let (mut entries, mut unlisted, mut listed) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (id, pair) in &self.pairs {
+            let Some(entry) = stacks.get(id) else { continue };
+            let stack = &entry.stack;
+            let was_listed = pair.assignment == Some(AssignmentState::Listed);
+            let takes_new = self.agent.status == AgentStatus::Active;
+            let object = entry.object.as_ref().filter(|_| pair.matched && (takes_new || was_listed));
+            let (action, confirmed) = match (object, pair.assignment) {
+                (Some(_), _) => (EntryAction::Apply, false),
+                (None, None | Some(AssignmentState::Gone)) => continue,
+                (None, Some(state)) => (EntryAction::Remove, state != AssignmentState::Listed || !stack.is_active()),
+            };
+            if object.is_some() && !was_listed {
+                unlisted.push((*id, stack.version));
+            }
+            listed.insert(*id);
+            entries.push(TargetEntry {
+                stack_id: *id,
+                stack_name: stack.name.to_string(),
+                action,
+                object_id: object.map(|it| it.id),
+                revision: object.map(|it| it.revision),
+                digest: object.map(|it| it.digest),
+                size: object.map(|it| it.size),
+                policies: stack.policies.clone(),
+                depends_on: Vec::new(),
+                confirmed,
+            });
+        }
+        let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
+        let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), entries);
+        Wanted { state, unlisted, stacks: Arc::new(listed) }
+    }
+}

@@ -1,0 +1,196 @@
+//! The fleet view: a fold of all committed changes, in memory, that answers agents without a query.
+
+mod agent_entry;
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+pub(super) use agent_entry::{Pair, Wanted};
+pub(super) use state::PlacedPair;
+use state::ViewState;
+
+use super::{BrokerError, BrokerResult};
+use crate::model::{Agent, AgentId, ApiKey, Epoch, GeneratorId, KeyId, Stack, StackId, limits};
+use crate::store::{FeedPosition, Generation, ViewEntity, ViewToken};
+use crate::targeting::TargetingPolicy;
+
+/// How long a caller waits for the view to contain its own commit before it is answered anyway: the commit
+/// itself is durable.
+const OWN_COMMIT_WAIT: Duration = Duration::from_secs(1);
+
+/// The fleet view. One task writes it (the follower); everybody reads it.
+pub(super) struct FleetView {
+    state: RwLock<ViewState>,
+    /// Moves with every fold.
+    folded: watch::Sender<u64>,
+    /// When the last successful read of the store *began*.
+    read_at: RwLock<Instant>,
+}
+
+/// What a poll needs to know, taken under one lock.
+pub(super) struct PollView {
+    pub(super) wanted: Arc<Wanted>,
+    pub(super) generation: Generation,
+    /// Moves when something of this agent's may have changed.
+    pub(super) changed: watch::Receiver<u64>,
+}
+
+impl FleetView {
+    pub(super) fn new(epoch: Epoch, policy: Arc<dyn TargetingPolicy>, token: ViewToken, began: Instant) -> Self {
+        Self {
+            state: RwLock::new(ViewState::new(epoch, policy, token)),
+            folded: watch::Sender::new(0),
+            read_at: RwLock::new(began),
+        }
+    }
+
+    // The state is only changed by `fold`, which does not panic on any input; a poisoned lock would mean a
+    // defect, and answering from what is there is no worse than not answering.
+    fn read(&self) -> RwLockReadGuard<'_, ViewState> {
+        self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, ViewState> {
+        self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Folds a snapshot in place of everything known.
+    pub(super) fn reset(&self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
+        let mut state = self.write();
+        state.clear(&entities);
+        state.fold(entities, token);
+        drop(state);
+        self.folded_until(began);
+    }
+
+    /// Folds what was read from the store by a read that began at `began`.
+    pub(super) fn fold(&self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
+        self.write().fold(entities, token);
+        self.folded_until(began);
+    }
+
+    fn folded_until(&self, began: Instant) {
+        *self.read_at.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = began;
+        self.folded.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn token(&self) -> ViewToken {
+        self.read().token().clone()
+    }
+
+    /// Refuses when the view is older than what may be answered from.
+    pub(super) fn check_fresh(&self) -> BrokerResult<()> {
+        let read_at = *self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if read_at.elapsed() > Duration::from_secs(limits::VIEW_MAX_AGE_SECONDS) {
+            return Err(BrokerError::Stale);
+        }
+        Ok(())
+    }
+
+    /// Waits until a commit is part of the view, within a bound.
+    pub(super) async fn caught_up(&self, position: FeedPosition) {
+        let mut folded = self.folded.subscribe();
+        let contains = async {
+            while !self.read().token().contains(position.transaction) {
+                if folded.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(OWN_COMMIT_WAIT, contains).await.is_err() {
+            tracing::warn!("the view did not take a commit in within a second");
+        }
+    }
+
+    /// Waits until the view has at least this generation; `Stale` when it does not get there in time.
+    pub(super) async fn at_least(&self, generation: Generation, within: Duration) -> BrokerResult<()> {
+        let mut folded = self.folded.subscribe();
+        let reached = async {
+            while self.read().token().generation() < generation {
+                if folded.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(within, reached).await.map_err(|_| BrokerError::Stale)
+    }
+
+    pub(super) fn key(&self, short_id: &str) -> Option<ApiKey> {
+        self.read().key(short_id).cloned()
+    }
+
+    pub(super) fn has_key(&self, id: KeyId) -> bool {
+        self.read().has_key(id)
+    }
+
+    pub(super) fn agent(&self, id: AgentId) -> Option<Arc<Agent>> {
+        self.read().agent(id).map(|entry| entry.agent.clone())
+    }
+
+    pub(super) fn has_generator(&self, id: GeneratorId) -> bool {
+        self.read().has_generator(id)
+    }
+
+    pub(super) fn stack(&self, id: StackId) -> Option<Arc<Stack>> {
+        self.read().stack(id)
+    }
+
+    /// The stacks that are listed for an agent: what it may read.
+    pub(super) fn stacks_of(&self, id: AgentId) -> Arc<BTreeSet<StackId>> {
+        self.read().wanted(id).map(|wanted| wanted.stacks.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn poll(&self, id: AgentId) -> Option<PollView> {
+        let state = self.read();
+        let entry = state.agent(id)?;
+        Some(PollView {
+            wanted: state.wanted(id)?,
+            generation: state.token().generation(),
+            changed: entry.changed.subscribe(),
+        })
+    }
+
+    /// What is known of one pair.
+    pub(super) fn pair(&self, stack: StackId, agent: AgentId) -> Option<Pair> {
+        self.read().agent(agent)?.pairs.get(&stack).copied()
+    }
+
+    /// Whether the pair is matched when the direct target is left aside.
+    pub(super) fn matched_without_target(&self, stack: StackId, agent: AgentId) -> bool {
+        self.read().matched_without_target(stack, agent)
+    }
+
+    /// Open assignments of an agent, or of a stack.
+    pub(super) fn open_of_agent(&self, agent: AgentId) -> Vec<StackId> {
+        self.read().open_of_agent(agent)
+    }
+
+    /// Stacks that are being deleted and that no agent is waited for any more.
+    pub(super) fn removable(&self, limit: usize) -> Vec<StackId> {
+        self.read().removable(limit)
+    }
+
+    /// Stacks that assignments point to and that the view does not have.
+    pub(super) fn missing_stacks(&self, entities: &[ViewEntity]) -> Vec<StackId> {
+        self.read().missing_stacks(entities)
+    }
+
+    /// The agents that serve a stack now or may still hold it, with their state.
+    pub(super) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
+        self.read().pairs_of_stack(stack)
+    }
+
+    /// Every agent, evaluated for a stack.
+    pub(super) fn place_stack(&self, stack: StackId) -> Vec<PlacedPair> {
+        self.read().place_stack(stack)
+    }
+
+    /// Every stack, evaluated for an agent.
+    pub(super) fn place_agent(&self, agent: AgentId) -> Vec<PlacedPair> {
+        self.read().place_agent(agent)
+    }
+}

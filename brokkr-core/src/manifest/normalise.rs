@@ -1,0 +1,144 @@
+//! From a document to a manifest: checks, and what is dropped on the way.
+
+use serde_json::{Map, Value};
+
+use super::Manifest;
+use crate::error::{Invalid, InvalidCode, escape_pointer, excerpt};
+use crate::model::limits;
+
+/// Fields of `metadata` that only a cluster writes. Real-world files have them; they mean nothing as a wish.
+const CLUSTER_WRITTEN: [&str; 7] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+];
+
+fn invalid(pointer: &str, message: impl Into<String>) -> Invalid {
+    Invalid { code: InvalidCode::ManifestInvalid, pointer: pointer.to_owned(), message: message.into() }
+}
+
+/// Unfolds lists into their items. A list in a list is not a thing that Kubernetes' tools write.
+pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
+    let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"))
+        && document.get("items").is_some()
+        && document.pointer("/metadata/name").is_none();
+    if !is_list {
+        return Ok(vec![document]);
+    }
+    match document {
+        Value::Object(mut map) => match map.remove("items") {
+            Some(Value::Array(items)) => Ok(items),
+            Some(Value::Null) => Ok(Vec::new()),
+            _ => Err(invalid("/items", "the items of a List are a list")),
+        },
+        _ => Ok(vec![document]),
+    }
+}
+
+/// Checks one document and drops what only a cluster may write; says so in `warnings`.
+pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Manifest, Invalid> {
+    let Value::Object(mut body) = document else {
+        return Err(invalid("", "not an object: a manifest is a mapping with apiVersion, kind and metadata"));
+    };
+    let api_version = text(&body, "apiVersion", "")?;
+    let (group, version) = match api_version.split_once('/') {
+        Some((group, version)) if !group.is_empty() => (group.to_owned(), version.to_owned()),
+        None => (String::new(), api_version),
+        Some(_) => return Err(invalid("/apiVersion", "expected group/version, or a version alone for the core group")),
+    };
+    if !is_version(&version) || !(group.is_empty() || crate::model::is_dns_subdomain(&group)) {
+        return Err(invalid("/apiVersion", "expected group/version, or a version alone for the core group"));
+    }
+    let kind = text(&body, "kind", "")?;
+    if !kind.starts_with(|c: char| c.is_ascii_alphabetic()) || !kind.bytes().all(|b| b.is_ascii_alphanumeric()) || kind.len() > 63 {
+        return Err(invalid("/kind", "a kind is a word of letters and digits"));
+    }
+    let Some(Value::Object(metadata)) = body.get_mut("metadata") else {
+        return Err(invalid("/metadata", "missing, or not a mapping"));
+    };
+    for forbidden in ["generateName", "ownerReferences"] {
+        if metadata.get(forbidden).is_some_and(|value| !is_nothing(value)) {
+            return Err(invalid(&format!("/metadata/{forbidden}"), "not allowed: an object here has a name of its own and no owner"));
+        }
+        metadata.remove(forbidden);
+    }
+    let name = text(metadata, "name", "/metadata")?;
+    if !is_path_segment(&name) {
+        return Err(invalid("/metadata/name", format!("\"{}\" is not the name of an object", excerpt(&name))));
+    }
+    let namespace = match metadata.get("namespace") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(namespace)) if crate::model::is_dns_label(namespace) => Some(namespace.clone()),
+        Some(_) => return Err(invalid("/metadata/namespace", "not the name of a namespace")),
+    };
+    for key in ["labels", "annotations"] {
+        check_texts_of(metadata, key)?;
+    }
+    let mut dropped = Vec::new();
+    for field in CLUSTER_WRITTEN.into_iter().chain(["uid"]) {
+        if metadata.remove(field).is_some() {
+            dropped.push(format!("metadata.{field}"));
+        }
+    }
+    if body.remove("status").is_some() {
+        dropped.push("status".to_owned());
+    }
+    if !dropped.is_empty() {
+        warnings.push(format!("{kind} {name}: dropped {}", dropped.join(", ")));
+    }
+    let size = serde_json::to_vec(&body).map(|bytes| bytes.len()).unwrap_or(usize::MAX);
+    if size > limits::OBJECT_BYTES {
+        return Err(Invalid::new(
+            InvalidCode::ObjectTooLarge,
+            format!("{kind} {name} has {size} bytes as compact JSON, at most {} are allowed", limits::OBJECT_BYTES),
+        ));
+    }
+    Ok(Manifest { group, version, kind, namespace, name, body })
+}
+
+fn text(map: &Map<String, Value>, key: &str, at: &str) -> Result<String, Invalid> {
+    match map.get(key) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        _ => Err(invalid(&format!("{at}/{key}"), "missing, empty or not a text")),
+    }
+}
+
+/// Labels and annotations map texts to texts; a number or a boolean there is refused by every API server, so say it early.
+fn check_texts_of(metadata: &mut Map<String, Value>, key: &str) -> Result<(), Invalid> {
+    match metadata.get(key) {
+        None => Ok(()),
+        Some(Value::Null) => {
+            metadata.remove(key);
+            Ok(())
+        }
+        Some(Value::Object(map)) => match map.iter().find(|(_, value)| !value.is_string()) {
+            None => Ok(()),
+            Some((name, _)) => {
+                Err(invalid(&format!("/metadata/{key}/{}", escape_pointer(name)), "the value must be a text; quote it"))
+            }
+        },
+        Some(_) => Err(invalid(&format!("/metadata/{key}"), "not a mapping")),
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_version(text: &str) -> bool {
+    crate::model::is_dns_label(text)
+}
+
+/// What Kubernetes allows in every name: it must be able to stand in a path.
+fn is_path_segment(name: &str) -> bool {
+    name.len() <= 253 && name != "." && name != ".." && name.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'%' | b'?' | b'#' | b'\\'))
+}

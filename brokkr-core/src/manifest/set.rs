@@ -1,0 +1,205 @@
+//! The manifests of a stack.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::normalise::{manifest, unfold};
+use super::{Manifest, yaml};
+use crate::error::{Invalid, InvalidCode};
+use crate::model::limits;
+
+/// The manifests of a stack: at least one object, none twice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ManifestSet {
+    objects: Vec<Manifest>,
+    warnings: Vec<String>,
+}
+
+impl ManifestSet {
+    /// Reads manifests from YAML, several documents or `List`s of them.
+    ///
+    /// This is also how stored content is read, whatever it was received as.
+    pub fn parse_yaml(bytes: &[u8]) -> Result<Self, Invalid> {
+        if bytes.len() > limits::BODY_BYTES {
+            return Err(Invalid::new(
+                InvalidCode::SetTooLarge,
+                format!("{} bytes, at most {} are allowed", bytes.len(), limits::BODY_BYTES),
+            ));
+        }
+        Self::from_documents(yaml::parse(bytes)?)
+    }
+
+    /// Checks manifests that were given as values.
+    pub fn from_documents(documents: Vec<Value>) -> Result<Self, Invalid> {
+        let (mut objects, mut warnings, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for (n, document) in documents.into_iter().enumerate() {
+            if document.is_null() {
+                continue;
+            }
+            let at = n.to_string();
+            for document in unfold(document).map_err(|error| error.within(&at))? {
+                let object = manifest(document, &mut warnings).map_err(|error| error.within(&at))?;
+                if objects.len() == limits::OBJECTS {
+                    return Err(Invalid::new(
+                        InvalidCode::SetTooLarge,
+                        format!("more than {} objects", limits::OBJECTS),
+                    ));
+                }
+                if !seen.insert(object.object_ref(object.namespace())) {
+                    return Err(Invalid::new(
+                        InvalidCode::ManifestDuplicateObject,
+                        format!("{} stands twice", object.object_ref(object.namespace())),
+                    )
+                    .within(&at));
+                }
+                objects.push(object);
+            }
+        }
+        if objects.is_empty() {
+            return Err(Invalid::new(
+                InvalidCode::ManifestEmpty,
+                "no object in the manifests; to remove everything delete the stack",
+            ));
+        }
+        if warnings.len() > limits::WARNINGS {
+            let more = warnings.len() - limits::WARNINGS;
+            warnings.truncate(limits::WARNINGS);
+            warnings.push(format!("and {more} more"));
+        }
+        Ok(Self { objects, warnings })
+    }
+
+    /// Checks manifests that were given as values and writes them as they are stored: compact documents, one a line.
+    pub fn encode(documents: Vec<Value>) -> Result<(Self, Bytes), Invalid> {
+        let mut stored = Vec::new();
+        for document in &documents {
+            stored.extend_from_slice(b"---\n");
+            serde_json::to_writer(&mut stored, document)
+                .map_err(|_| Invalid::new(InvalidCode::ManifestInvalid, "cannot be written as JSON"))?;
+            stored.push(b'\n');
+        }
+        let given = Self::from_documents(documents)?;
+        // JSON is YAML but for corners; what does not come back the same must not be stored.
+        if Self::parse_yaml(&stored)?.objects != given.objects {
+            return Err(Invalid::new(
+                InvalidCode::ManifestInvalid,
+                "the manifests contain characters that cannot be kept; send them as YAML",
+            ));
+        }
+        Ok((given, stored.into()))
+    }
+
+    /// The objects in the order in which they were given.
+    pub fn objects(&self) -> &[Manifest] {
+        &self.objects
+    }
+
+    /// What was dropped.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Takes the objects out.
+    pub fn into_objects(self) -> Vec<Manifest> {
+        self.objects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config_map(name: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "no", "b": "012"}})
+    }
+
+    fn refused(document: Value) -> Invalid {
+        ManifestSet::from_documents(vec![document]).expect_err("must be refused")
+    }
+
+    #[test]
+    fn what_makes_no_object_is_refused_with_its_place() {
+        let with = |pointer: &str, value: Value| {
+            let mut object = config_map("a");
+            if let Some(place) = object.pointer_mut(pointer) {
+                *place = value;
+            }
+            object
+        };
+        for (document, pointer) in [
+            (json!([1]), "/0"),
+            (json!("x"), "/0"),
+            (with("/apiVersion", json!(1)), "/0/apiVersion"),
+            (with("/apiVersion", json!("/v1")), "/0/apiVersion"),
+            (with("/kind", json!("")), "/0/kind"),
+            (with("/metadata", json!([])), "/0/metadata"),
+            (with("/metadata/name", json!("a/b")), "/0/metadata/name"),
+            (with("/metadata/name", json!("..")), "/0/metadata/name"),
+            (with("/metadata", json!({"generateName": "a-"})), "/0/metadata/generateName"),
+            (with("/metadata", json!({"name": "a", "ownerReferences": [{}]})), "/0/metadata/ownerReferences"),
+            (with("/metadata", json!({"name": "a", "labels": {"x": 1}})), "/0/metadata/labels/x"),
+            (with("/metadata", json!({"name": "a", "namespace": "A"})), "/0/metadata/namespace"),
+        ] {
+            let error = refused(document);
+            assert_eq!((error.code, error.pointer.as_str()), (InvalidCode::ManifestInvalid, pointer));
+        }
+    }
+
+    #[test]
+    fn empty_is_never_an_order() {
+        for text in ["", "# nothing\n", "---\n---\n", "null", "{kind: List, apiVersion: v1, items: []}"] {
+            let error = ManifestSet::parse_yaml(text.as_bytes()).expect_err(text);
+            assert_eq!(error.code, InvalidCode::ManifestEmpty, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_clusters_write_is_dropped_with_a_warning() {
+        let set = ManifestSet::from_documents(vec![json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "status": {},
+            "metadata": {"name": "a", "uid": "1", "creationTimestamp": null, "labels": null},
+        })])
+        .expect("fine");
+        let expected = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+        assert_eq!(Value::Object(set.objects()[0].body().clone()), expected);
+        assert_eq!(set.warnings(), ["ConfigMap a: dropped metadata.creationTimestamp, metadata.uid, status"]);
+    }
+
+    #[test]
+    fn lists_are_unfolded_and_twins_refused() {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [config_map("a"), config_map("b")]});
+        assert_eq!(ManifestSet::from_documents(vec![list]).expect("fine").objects().len(), 2);
+        let error = ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect_err("twins");
+        assert_eq!(error.code, InvalidCode::ManifestDuplicateObject);
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let sized = |bytes: usize| {
+            let mut object = config_map("a");
+            let rest = serde_json::to_vec(&object).map(|it| it.len()).unwrap_or(0);
+            object["data"]["a"] = json!("x".repeat(bytes - rest + 2));
+            object
+        };
+        assert!(ManifestSet::from_documents(vec![sized(limits::OBJECT_BYTES)]).is_ok());
+        assert_eq!(refused(sized(limits::OBJECT_BYTES + 1)).code, InvalidCode::ObjectTooLarge);
+        let many = |n: usize| (0..n).map(|n| config_map(&format!("c{n}"))).collect::<Vec<_>>();
+        assert!(ManifestSet::from_documents(many(limits::OBJECTS)).is_ok());
+        let error = ManifestSet::from_documents(many(limits::OBJECTS + 1)).expect_err("too many");
+        assert_eq!(error.code, InvalidCode::SetTooLarge);
+    }
+
+    #[test]
+    fn json_comes_back_the_same_from_what_is_stored() {
+        let mut object = config_map("a");
+        object["data"]["text"] = json!("multi\nline \"quoted\" \\ 'x' \u{7f} ä 😀 \u{1} : # - ? {}");
+        object["spec"] = json!({"n": [1, -2, 0.5, 1e3, true, null]});
+        let (set, stored) = ManifestSet::encode(vec![object.clone()]).expect("fine");
+        assert_eq!(ManifestSet::parse_yaml(&stored).expect("stored"), set);
+        assert_eq!(Value::Object(set.objects()[0].body().clone()), object);
+    }
+}

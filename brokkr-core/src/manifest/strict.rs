@@ -1,0 +1,183 @@
+//! Values without surprises: a repeated key or a number that would lose digits is an error, in JSON and in
+//! YAML alike.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::error::{Invalid, InvalidCode, escape_pointer, excerpt};
+use crate::model::limits;
+
+pub(super) const DUPLICATE_KEY: &str = "brokkr: duplicate key";
+pub(super) const BAD_NUMBER: &str = "brokkr: bad number";
+
+/// The largest integer up to which every integer has a floating-point number of its own: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A JSON value that was read strictly.
+pub(super) struct Strict(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        let lost_digits = value.fract() == 0.0 && value.abs() >= EXACT;
+        let negative_zero = value == 0.0 && value.is_sign_negative();
+        match Number::from_f64(value) {
+            Some(number) if !lost_digits && !negative_zero => Ok(Value::Number(number)),
+            _ => Err(E::custom(BAD_NUMBER)),
+        }
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let Strict(value) = entries.next_value()?;
+            if map.insert(key, value).is_some() {
+                return Err(A::Error::custom(DUPLICATE_KEY));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// Parses one JSON document: UTF-8, no repeated keys, no numbers that lose digits, no NUL in texts, bounded depth.
+pub fn parse_json(bytes: &[u8]) -> Result<Value, Invalid> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
+    let Strict(value) = serde_json::from_str(text).map_err(|error| {
+        let said = error.to_string();
+        let (line, column) = (error.line(), error.column());
+        if said.contains(DUPLICATE_KEY) {
+            let message = format!("a key stands twice in the object that ends at line {line}, column {column}");
+            Invalid::new(InvalidCode::JsonDuplicateKey, message)
+        } else if said.contains(BAD_NUMBER) || said.contains("number out of range") {
+            let message = format!("the number at line {line}, column {column} cannot be kept exactly; quote it");
+            Invalid::new(InvalidCode::NumberOutOfRange, message)
+        } else if said.contains("recursion limit") {
+            Invalid::new(InvalidCode::JsonTooDeep, "the document nests too deeply")
+        } else {
+            Invalid::new(InvalidCode::JsonSyntax, format!("not JSON at line {line}, column {column}"))
+        }
+    })?;
+    check_texts(&value, InvalidCode::JsonTooDeep)?;
+    Ok(value)
+}
+
+/// Refuses NUL in any key or text, and nesting beyond the limit, without recursion.
+pub(super) fn check_texts(value: &Value, too_deep: InvalidCode) -> Result<(), Invalid> {
+    let nul = |path: &str| Invalid {
+        code: InvalidCode::TextContainsNul,
+        pointer: path.to_owned(),
+        message: "the text contains NUL".to_owned(),
+    };
+    let mut open = vec![(value, String::new(), 1)];
+    while let Some((value, path, depth)) = open.pop() {
+        if depth > limits::DEPTH {
+            return Err(Invalid::new(too_deep, format!("nests deeper than {} levels", limits::DEPTH)));
+        }
+        match value {
+            Value::String(text) if text.contains('\0') => return Err(nul(&path)),
+            Value::Array(items) => {
+                // A path is only told for what is refused; for the thousands that are fine none is built.
+                if let Some(n) = items.iter().position(|it| matches!(it, Value::String(s) if s.contains('\0'))) {
+                    return Err(nul(&format!("{path}/{n}")));
+                }
+                let nested = items.iter().enumerate().filter(|(_, it)| it.is_array() || it.is_object());
+                open.extend(nested.map(|(n, it)| (it, format!("{path}/{n}"), depth + 1)));
+            }
+            Value::Object(map) => {
+                for (key, item) in map {
+                    if key.contains('\0') || matches!(item, Value::String(s) if s.contains('\0')) {
+                        return Err(nul(&format!("{path}/{}", escape_pointer(&excerpt(key)))));
+                    }
+                    if item.is_array() || item.is_object() {
+                        open.push((item, format!("{path}/{}", escape_pointer(key)), depth + 1));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_json_refuses_what_readers_disagree_about() {
+        for (text, code) in [
+            (r#"{"a":1,"a":2}"#, InvalidCode::JsonDuplicateKey),
+            (r#"[{"a":{"b":1,"b":1}}]"#, InvalidCode::JsonDuplicateKey),
+            ("99999999999999999999999999", InvalidCode::NumberOutOfRange),
+            ("1e999", InvalidCode::NumberOutOfRange),
+            ("-0", InvalidCode::NumberOutOfRange),
+            ("\"a\\u0000\"", InvalidCode::TextContainsNul),
+            (r#"{"a\u0000":1}"#, InvalidCode::TextContainsNul),
+            ("{", InvalidCode::JsonSyntax),
+            ("", InvalidCode::JsonSyntax),
+            ("{} {}", InvalidCode::JsonSyntax),
+        ] {
+            assert_eq!(parse_json(text.as_bytes()).map_err(|error| error.code), Err(code), "{text}");
+        }
+        assert_eq!(parse_json(b"\xff").map_err(|error| error.code), Err(InvalidCode::BodyNotUtf8));
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(parse_json(nested(limits::DEPTH).as_bytes()).is_ok());
+        for n in [limits::DEPTH + 1, 1_000, 1_000_000] {
+            assert_eq!(parse_json(nested(n).as_bytes()).map_err(|e| e.code), Err(InvalidCode::JsonTooDeep), "{n}");
+        }
+        assert!(parse_json(br#"{"a": [1, -5, 0.5, 18446744073709551615, "x", null, true]}"#).is_ok());
+    }
+}

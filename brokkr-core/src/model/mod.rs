@@ -1,0 +1,55 @@
+//! The nouns of Brokkr, one file each, and the values they are made of.
+//!
+//! Entities are plain data. Each has a [`Version`] that grows by one with every change of the entity, and a
+//! `deleted_at` that turns it into a tombstone; who may change it and how is the business of
+//! [`broker`](crate::broker), how it is kept that of [`store`](crate::store).
+
+mod agent;
+mod agent_session;
+mod assignment;
+mod audit;
+mod change;
+mod condition;
+mod deployment_object;
+mod digest;
+mod event;
+mod generator;
+mod id;
+mod key;
+mod labels;
+pub mod limits;
+mod name;
+mod policies;
+mod stack;
+mod stack_status;
+mod target;
+mod targeting_rule;
+mod text;
+mod time;
+mod version;
+
+pub use agent::{Agent, AgentStatus};
+pub use agent_session::AgentSession;
+pub use assignment::{Assignment, AssignmentState};
+pub use audit::{ActorRef, AuditOutcome, AuditRecord};
+pub use change::{Change, EntityKey, EntityKind};
+pub use condition::{Condition, ConditionStatus, Health};
+pub use deployment_object::{DeploymentObject, Provenance};
+pub use digest::Digest;
+pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
+pub use generator::GeneratorPrincipal;
+pub use id::{
+    AgentId, AuditId, DeploymentObjectId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId, StackId,
+};
+pub use key::{ApiKey, KeyKind, KeyOwner};
+pub use labels::{Annotations, Labels, validate_label_key, validate_label_value};
+pub use name::Name;
+pub(crate) use name::{is_dns_label, is_dns_subdomain};
+pub use policies::{Adopt, Conflicts, Deletion, Drift, Policies, Validate, Wait};
+pub use stack::{Stack, StackPhase};
+pub use stack_status::{LastError, OutcomeKey, StackStatus};
+pub use target::Target;
+pub use targeting_rule::{Exclusion, LabelSelector, Operator, Requirement, SharedKeys, TargetingRule};
+pub use text::validate_text;
+pub use time::Timestamp;
+pub use version::{Revision, Version};

@@ -1,0 +1,53 @@
+//! Versions of entities and revisions of stacks.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! counter {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The first one: 1.
+            pub const FIRST: Self = Self(1);
+
+            /// From a number; 0 stands for "none yet".
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            pub const fn get(self) -> u64 {
+                self.0
+            }
+
+            /// The one after this.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0.saturating_add(1))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+counter! {
+    /// How often an entity changed: 1 at its creation, one more with each change, deletion included.
+    Version
+}
+
+counter! {
+    /// The place of a deployment object in its stack: 1, 2, 3 …
+    Revision
+}

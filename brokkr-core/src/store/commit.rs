@@ -1,0 +1,64 @@
+//! One decision, ready to be recorded.
+
+use crate::model::{ActorRef, AgentId, AuditRecord, Change, EntityKey, KeyId, RequestId, Timestamp, Version};
+
+use super::{FeedPosition, StoreError};
+
+/// One decision: what changes, under which conditions, and who is answerable for it.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Who decided.
+    pub actor: ActorRef,
+    /// In the course of which request.
+    pub request_id: RequestId,
+    /// When.
+    pub at: Timestamp,
+    /// What must be so at the moment of the commit, beyond the versions of what is changed.
+    pub preconditions: Vec<Precondition>,
+    /// The facts, in the order in which they appear in the feed. At most one per entity.
+    pub changes: Vec<Change>,
+    /// The audit records, at least one.
+    pub audit: Vec<AuditRecord>,
+}
+
+/// What must be so at the moment of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// The entity exists with exactly this version.
+    Version(EntityKey, Version),
+}
+
+/// A commit's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The position of its last change.
+    pub position: FeedPosition,
+}
+
+/// Times of last activity: telemetry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Agents that polled.
+    pub agents: Vec<(AgentId, Timestamp)>,
+    /// Keys that were used.
+    pub keys: Vec<(KeyId, Timestamp)>,
+}
+
+impl Commit {
+    /// Checks what every store would have to check: something changes, somebody is answerable, and no
+    /// entity changes twice.
+    pub fn validate(&self) -> Result<(), StoreError> {
+        if self.changes.is_empty() {
+            return Err(StoreError::Malformed("a commit changes something"));
+        }
+        if self.audit.is_empty() {
+            return Err(StoreError::Malformed("a commit has an audit record"));
+        }
+        let mut keys: Vec<EntityKey> = self.changes.iter().map(Change::key).collect();
+        keys.sort_unstable();
+        if keys.windows(2).any(|pair| pair.first() == pair.get(1)) {
+            return Err(StoreError::Malformed("a commit changes an entity once"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,2 @@
+//! TBD
+pub(crate) mod sample;

@@ -1,0 +1,107 @@
+//! A store in memory: for tests, demonstrations and hosts that can afford to forget.
+
+mod read;
+mod state;
+
+use std::fmt;
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::{
+    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreResult, ViewEntity, ViewSnapshot, ViewTail,
+    ViewToken,
+};
+use crate::model::{AuditRecord, Epoch};
+use state::State;
+
+/// A store that lives as long as its process.
+///
+/// Every instance is a history of its own: it has its own [`Epoch`]. Of the feed it keeps the last 100,000
+/// changes; everything else is kept until the end.
+pub struct MemoryStore {
+    epoch: Epoch,
+    state: RwLock<State>,
+    commits: watch::Sender<u64>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self { epoch: Epoch::generate(), state: RwLock::default(), commits: watch::Sender::new(0) }
+    }
+
+    // Nothing panics while it holds the lock, and if something did, `State` applies a commit only after all
+    // its checks: what a poisoned lock guards is still consistent.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&self, commit: Commit) -> StoreResult<Committed> {
+        commit.validate()?;
+        let transaction = {
+            let mut state = self.write();
+            state.check(&commit)?;
+            state.apply(commit)
+        };
+        self.commits.send_replace(transaction.transaction);
+        Ok(Committed { position: transaction })
+    }
+
+    async fn record_attempts(&self, records: Vec<AuditRecord>) -> StoreResult<()> {
+        self.write().add_audit(records);
+        Ok(())
+    }
+
+    async fn record_activity(&self, activity: Activity) -> StoreResult<()> {
+        self.write().touch(activity);
+        Ok(())
+    }
+
+    async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
+        self.read().feed(scope, after, limit)
+    }
+
+    async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
+        let state = self.read();
+        Ok(ViewSnapshot { entities: state.view_entities(), token: state.token() })
+    }
+
+    async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
+        let state = self.read();
+        let entities = state.changes_since(token.xmax)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
+        Ok(ViewTail { entities, token: state.token() })
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
+    }
+
+    async fn epoch(&self) -> StoreResult<Epoch> {
+        Ok(self.epoch)
+    }
+
+    async fn check(&self) -> StoreResult<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,249 @@
+//! The tables of the in-memory store, and how a commit is checked and folded into them.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use bytes::Bytes;
+
+use crate::model::{
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
+    DeploymentObjectId, EntityKey, EventId, GeneratorId, GeneratorPrincipal, KeyId, Revision, Stack, StackId,
+    StackStatus, Target, Timestamp, Version,
+};
+use crate::store::{
+    Activity, Commit, FeedEntry, FeedPage, FeedPosition, Precondition, Scope, StoreError, StoreResult, UniqueKey,
+    ViewEntity, ViewToken,
+};
+
+/// Changes that the feed keeps.
+const FEED_KEPT: usize = 100_000;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) generators: BTreeMap<GeneratorId, GeneratorPrincipal>,
+    pub(super) keys: BTreeMap<KeyId, ApiKey>,
+    pub(super) agents: BTreeMap<AgentId, Agent>,
+    pub(super) sessions: HashMap<AgentId, AgentSession>,
+    pub(super) stacks: BTreeMap<StackId, Stack>,
+    pub(super) objects: HashMap<DeploymentObjectId, (DeploymentObject, Bytes)>,
+    pub(super) revisions: BTreeMap<(StackId, Revision), DeploymentObjectId>,
+    pub(super) targets: BTreeMap<(StackId, AgentId), Target>,
+    pub(super) assignments: BTreeMap<(StackId, AgentId), Assignment>,
+    pub(super) statuses: BTreeMap<(StackId, AgentId), StackStatus>,
+    pub(super) events: BTreeMap<(Timestamp, EventId, AgentId), AgentEvent>,
+    pub(super) event_ids: HashSet<(AgentId, EventId)>,
+    pub(super) audit: BTreeMap<(Timestamp, AuditId), AuditRecord>,
+    pub(super) agents_seen: HashMap<AgentId, Timestamp>,
+    pub(super) keys_used: HashMap<KeyId, Timestamp>,
+    feed: VecDeque<FeedEntry>,
+    commits: u64,
+}
+
+impl State {
+    /// The stored version of an entity; `None` when it never existed.
+    fn version(&self, key: &EntityKey) -> Option<Version> {
+        match key {
+            EntityKey::Generator(id) => self.generators.get(id).map(|it| it.version),
+            EntityKey::Key(id) => self.keys.get(id).map(|it| it.version),
+            EntityKey::Agent(id) => self.agents.get(id).map(|it| it.version),
+            EntityKey::AgentSession(id) => self.sessions.get(id).map(|it| it.version),
+            EntityKey::Stack(id) => self.stacks.get(id).map(|it| it.version),
+            EntityKey::DeploymentObject(id) => self.objects.get(id).map(|_| Version::FIRST),
+            EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
+            EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
+            EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
+            EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
+        }
+    }
+
+    /// Checks everything that could be wrong with a commit, without changing anything.
+    pub(super) fn check(&self, commit: &Commit) -> StoreResult<()> {
+        for Precondition::Version(key, version) in &commit.preconditions {
+            if self.version(key) != Some(*version) {
+                return Err(StoreError::Conflict(*key));
+            }
+        }
+        for change in &commit.changes {
+            let key = change.key();
+            if self.version(&key).unwrap_or(Version::new(0)).next() != change.version() {
+                return Err(StoreError::Conflict(key));
+            }
+        }
+        self.check_unique(commit)
+    }
+
+    fn check_unique(&self, commit: &Commit) -> StoreResult<()> {
+        // What is changed by the commit counts as it will be, not as it is.
+        let changed: HashSet<EntityKey> = commit.changes.iter().map(Change::key).collect();
+        let mut new = HashSet::new();
+        for change in &commit.changes {
+            let unique = match change {
+                _ if change.is_tombstone() => continue,
+                Change::Generator(it) => self
+                    .generators
+                    .values()
+                    .any(|other| {
+                        other.deleted_at.is_none()
+                            && other.name == it.name
+                            && !changed.contains(&EntityKey::Generator(other.id))
+                    })
+                    .then_some(UniqueKey::GeneratorName)
+                    .or_else(|| (!new.insert(("generator", None, it.name.to_string()))).then_some(UniqueKey::GeneratorName)),
+                Change::Agent(it) => self
+                    .agents
+                    .values()
+                    .any(|other| {
+                        other.deleted_at.is_none() && other.name == it.name && !changed.contains(&EntityKey::Agent(other.id))
+                    })
+                    .then_some(UniqueKey::AgentName)
+                    .or_else(|| (!new.insert(("agent", None, it.name.to_string()))).then_some(UniqueKey::AgentName)),
+                Change::Stack(it) => self
+                    .stacks
+                    .values()
+                    .any(|other| {
+                        other.deleted_at.is_none()
+                            && other.generator_id == it.generator_id
+                            && other.name == it.name
+                            && !changed.contains(&EntityKey::Stack(other.id))
+                    })
+                    .then_some(UniqueKey::StackName)
+                    .or_else(|| {
+                        (!new.insert(("stack", Some(it.generator_id), it.name.to_string()))).then_some(UniqueKey::StackName)
+                    }),
+                Change::Key(it) => self
+                    .keys
+                    .values()
+                    .any(|other| other.short_id == it.short_id && other.id != it.id)
+                    .then_some(UniqueKey::KeyShortId),
+                Change::DeploymentObject { object, .. } => self
+                    .revisions
+                    .contains_key(&(object.stack_id, object.revision))
+                    .then_some(UniqueKey::StackRevision(object.revision)),
+                Change::AgentSession(_)
+                | Change::Target(_)
+                | Change::Assignment(_)
+                | Change::StackStatus(_)
+                | Change::Event(_) => None,
+            };
+            if let Some(unique) = unique {
+                return Err(StoreError::NotUnique(unique));
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds a checked commit in and returns the position of its last change.
+    pub(super) fn apply(&mut self, commit: Commit) -> FeedPosition {
+        self.commits += 1;
+        let mut position = FeedPosition { epoch: 0, transaction: self.commits, sequence: 0 };
+        for change in commit.changes {
+            position.sequence += 1;
+            self.feed.push_back(FeedEntry {
+                position,
+                at: commit.at,
+                actor: commit.actor,
+                request_id: commit.request_id,
+                change: change.clone(),
+            });
+            self.fold(change);
+        }
+        while self.feed.len() > FEED_KEPT {
+            self.feed.pop_front();
+        }
+        self.add_audit(commit.audit);
+        position
+    }
+
+    fn fold(&mut self, change: Change) {
+        match change {
+            Change::Generator(it) => drop(self.generators.insert(it.id, it)),
+            Change::Key(it) => drop(self.keys.insert(it.id, it)),
+            Change::Agent(it) => drop(self.agents.insert(it.id, it)),
+            Change::AgentSession(it) => drop(self.sessions.insert(it.agent_id, it)),
+            Change::Stack(it) => drop(self.stacks.insert(it.id, it)),
+            Change::DeploymentObject { object, content } => {
+                self.revisions.insert((object.stack_id, object.revision), object.id);
+                self.objects.insert(object.id, (object, content));
+            }
+            Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
+            Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
+            Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
+            Change::Event(it) => {
+                self.event_ids.insert((it.agent_id, it.id));
+                self.events.insert((it.recorded_at, it.id, it.agent_id), it);
+            }
+        }
+    }
+
+    pub(super) fn add_audit(&mut self, records: Vec<AuditRecord>) {
+        self.audit.extend(records.into_iter().map(|record| ((record.at, record.id), record)));
+    }
+
+    pub(super) fn touch(&mut self, activity: Activity) {
+        for (id, at) in activity.agents {
+            let seen = self.agents_seen.entry(id).or_insert(at);
+            *seen = at.max(*seen);
+        }
+        for (id, at) in activity.keys {
+            let used = self.keys_used.entry(id).or_insert(at);
+            *used = at.max(*used);
+        }
+    }
+
+    pub(super) fn token(&self) -> ViewToken {
+        ViewToken { xmax: self.commits + 1, in_progress: Vec::new() }
+    }
+
+    /// The kept changes of the transactions from `first` on.
+    pub(super) fn changes_since(&self, first: u64) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
+        self.kept_from(FeedPosition { epoch: 0, transaction: first, sequence: 0 })
+    }
+
+    fn kept_from(&self, position: FeedPosition) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
+        // The oldest transaction that is kept may itself have been cut.
+        if self.feed.len() >= FEED_KEPT && self.feed.front().is_some_and(|oldest| position <= oldest.position) {
+            return Err(StoreError::Expired);
+        }
+        let start = self.feed.partition_point(|entry| entry.position < position);
+        Ok(self.feed.range(start..))
+    }
+
+    pub(super) fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
+        let from = FeedPosition { sequence: after.sequence.saturating_add(1), ..after };
+        let mut next = after;
+        let mut entries = Vec::new();
+        for entry in self.kept_from(from)? {
+            if entries.len() == limit {
+                break;
+            }
+            next = entry.position;
+            let visible = match scope {
+                Scope::All => true,
+                Scope::Generator(id) => entry.change.generator() == Some(*id),
+                Scope::Agent { .. } => false,
+            };
+            if visible {
+                entries.push(entry.clone());
+            }
+        }
+        Ok(FeedPage { entries, next })
+    }
+
+    pub(super) fn view_entities(&self) -> Vec<ViewEntity> {
+        let latest = self.stacks.values().filter(|stack| stack.deleted_at.is_none()).filter_map(|stack| self.latest(stack.id));
+        let all = (self.generators.values().cloned().map(ViewEntity::Generator))
+            .chain(self.keys.values().cloned().map(ViewEntity::Key))
+            .chain(self.agents.values().cloned().map(ViewEntity::Agent))
+            .chain(self.stacks.values().cloned().map(ViewEntity::Stack))
+            .chain(latest.cloned().map(ViewEntity::DeploymentObject))
+            .chain(self.targets.values().cloned().map(ViewEntity::Target))
+            .chain(self.assignments.values().cloned().map(ViewEntity::Assignment));
+        all.filter(|entity| !entity.is_gone()).collect()
+    }
+
+    /// The newest deployment object of a stack.
+    pub(super) fn latest(&self, stack: StackId) -> Option<&DeploymentObject> {
+        let all = (stack, Revision::new(0))..=(stack, Revision::new(u64::MAX));
+        let (_, id) = self.revisions.range(all).next_back()?;
+        self.objects.get(id).map(|(object, _)| object)
+    }
+}

@@ -1,0 +1,118 @@
+//! The record of everything: what a store must do, an in-memory one, and the suite that proves either.
+
+mod commit;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod error;
+mod feed;
+mod memory;
+mod page;
+mod read;
+mod scope;
+mod view;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+pub use commit::{Activity, Commit, Committed, Precondition};
+pub use error::{StoreError, UniqueKey};
+pub use feed::{FeedEntry, FeedPage, FeedPosition};
+pub use memory::MemoryStore;
+pub use page::{Listing, Page};
+pub use read::{
+    AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
+    EventReader, GeneratorReader, KeyReader, StackFilter, StackReader, StackStatusReader, TargetReader,
+};
+pub use scope::Scope;
+pub use view::{Generation, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
+
+use crate::model::{AuditRecord, Epoch};
+
+/// The result of a store's operations.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// The record of everything that a broker knows, and the only place where state is kept.
+///
+/// The broker decides every value (ids, times, versions, revision numbers) *before* it commits; the store
+/// checks, keeps and orders. One [`commit`](Self::commit) is one decision: its changes, its audit records and their place in
+/// the feed land together or not at all. Readers are scoped: what a [`Scope`] does not include does not exist.
+///
+/// # To ensure correctness
+///
+/// 1. **Atomic.** After `commit` returned `Ok`, all of it is durable and visible to every later read through
+///    any instance on the same data; after any error but [`StoreError::Unavailable`] nothing of it is. After
+///    `Unavailable` either may be true; the caller reads again.
+/// 2. **Versions.** A change is accepted only if its version is the stored version of its entity plus one
+///    (an unknown entity has version 0). Otherwise the whole commit is [`StoreError::Conflict`]. The check
+///    and the write are one step: of two commits that carry the same version of the same entity exactly one succeeds.
+/// 3. **Preconditions** hold at the moment of the commit, not merely before it.
+/// 4. **Unique** among living entities ([`UniqueKey`]): generator names, agent names, stack names per generator
+///    (a stack that is being deleted still lives), short ids of keys (revoked ones included), revisions per stack.
+///    A violation is [`StoreError::NotUnique`].
+/// 5. **Immutable**: deployment objects, events and audit records are never changed, whatever is committed.
+/// 6. **Scope** is part of the query: a row outside of the scope is [`StoreError::NotFound`] or missing from the list,
+///    exactly as if it did not exist.
+/// 7. **Feed**: every change of every commit exactly once, in an order in which a change never precedes what
+///    its commit could see; a reader that goes on from the last position it has seen misses nothing, however
+///    long transactions take.
+/// 8. **View**: `view_snapshot` and then `view_tail` from its token, again and again, yield every committed
+///    change exactly once. Changes of one entity come in the order of their versions. A long transaction of somebody else delays
+///    nothing but itself.
+/// 9. **Order of lists** is total and stable: entries committed later never make a page repeat or skip an
+///    entry that was there all along.
+///
+/// All methods are cancellation safe: a dropped future of `commit` leaves either everything or nothing.
+///
+/// [`store_conformance!`](crate::store_conformance) expands to one test per duty.
+#[async_trait]
+pub trait Store:
+    GeneratorReader
+    + KeyReader
+    + AgentReader
+    + StackReader
+    + DeploymentObjectReader
+    + TargetReader
+    + AssignmentReader
+    + StackStatusReader
+    + EventReader
+    + AuditReader
+    + Debug
+    + Send
+    + Sync
+    + 'static
+{
+    /// Commits one decision.
+    async fn commit(&self, commit: Commit) -> StoreResult<Committed>;
+
+    /// Records attempts that changed nothing: denied and failed ones. Unlike in a commit, order and company do
+    /// not matter; the records are durable when this returns.
+    async fn record_attempts(&self, records: Vec<AuditRecord>) -> StoreResult<()>;
+
+    /// Keeps last-seen and last-used times. Telemetry, not state: no audit, no feed; older times are ignored.
+    async fn record_activity(&self, activity: Activity) -> StoreResult<()>;
+
+    /// The changes after a position, in public order, at most `limit`. [`StoreError::Expired`] when what
+    /// follows the position is no longer kept.
+    async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage>;
+
+    /// Everything that is needed to answer agents, and the token to go on from.
+    async fn view_snapshot(&self) -> StoreResult<ViewSnapshot>;
+
+    /// What was committed since a token was issued. [`StoreError::Expired`] when that is no longer kept; the
+    /// reader then takes a new snapshot.
+    async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail>;
+
+    /// A counter that moves when there may be something new: at once after a commit through this instance, soon
+    /// after one elsewhere. A hint: it may move for nothing, and a reader must also look by itself from time to time.
+    fn subscribe(&self) -> watch::Receiver<u64>;
+
+    /// The history that this store's answers belong to.
+    async fn epoch(&self) -> StoreResult<Epoch>;
+
+    /// Whether the store can serve right now.
+    async fn check(&self) -> StoreResult<()>;
+}
+
+const _: Option<&dyn Store> = None;

@@ -1,0 +1,132 @@
+//! What the fleet view is built from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, GeneratorPrincipal, Stack, Target,
+};
+
+/// How far a view has read, as a number that is totally ordered over all replicas.
+///
+/// It never falls as a view moves on, and a view with a higher one contains everything that one with a lower
+/// one does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = u64))]
+pub struct Generation(u64);
+
+impl Generation {
+    /// From a number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// Which transactions a reader has seen: all below `xmax` but those in `in_progress`.
+///
+/// The shape is that of a PostgreSQL snapshot; a store without concurrent transactions leaves `in_progress` empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ViewToken {
+    /// The first transaction that was not seen for sure.
+    pub xmax: u64,
+    /// Transactions below it that were still running.
+    pub in_progress: Vec<u64>,
+}
+
+impl ViewToken {
+    /// The number of transactions seen. Total order over replicas: a snapshot that contains another one
+    /// has seen more.
+    pub fn generation(&self) -> Generation {
+        Generation(self.xmax.saturating_sub(self.in_progress.len() as u64))
+    }
+
+    /// Whether the reader has seen a transaction.
+    pub fn contains(&self, transaction: u64) -> bool {
+        transaction < self.xmax && !self.in_progress.contains(&transaction)
+    }
+}
+
+/// An entity that matters for answering agents, as of some version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewEntity {
+    /// A generator.
+    Generator(GeneratorPrincipal),
+    /// A key.
+    Key(ApiKey),
+    /// An agent.
+    Agent(Agent),
+    /// A stack.
+    Stack(Stack),
+    /// A deployment object, without its bytes.
+    DeploymentObject(DeploymentObject),
+    /// A direct target.
+    Target(Target),
+    /// An assignment.
+    Assignment(Assignment),
+}
+
+impl ViewEntity {
+    /// What a change means to the view; `None` for what agents' answers do not depend on.
+    pub fn of(change: &Change) -> Option<Self> {
+        match change {
+            Change::Generator(it) => Some(Self::Generator(it.clone())),
+            Change::Key(it) => Some(Self::Key(it.clone())),
+            Change::Agent(it) => Some(Self::Agent(it.clone())),
+            Change::Stack(it) => Some(Self::Stack(it.clone())),
+            Change::DeploymentObject { object, .. } => Some(Self::DeploymentObject(object.clone())),
+            Change::Target(it) => Some(Self::Target(it.clone())),
+            Change::Assignment(it) => Some(Self::Assignment(it.clone())),
+            Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => None,
+        }
+    }
+
+    /// The entity.
+    pub fn key(&self) -> EntityKey {
+        match self {
+            Self::Generator(it) => EntityKey::Generator(it.id),
+            Self::Key(it) => EntityKey::Key(it.id),
+            Self::Agent(it) => EntityKey::Agent(it.id),
+            Self::Stack(it) => EntityKey::Stack(it.id),
+            Self::DeploymentObject(it) => EntityKey::DeploymentObject(it.id),
+            Self::Target(it) => EntityKey::Target(it.stack_id, it.agent_id),
+            Self::Assignment(it) => EntityKey::Assignment(it.stack_id, it.agent_id),
+        }
+    }
+
+    /// Whether a view forgets the entity: tombstones, and pairs that are confirmed to be gone.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Generator(it) => it.deleted_at.is_some(),
+            Self::Key(it) => it.deleted_at.is_some(),
+            Self::Agent(it) => it.deleted_at.is_some(),
+            Self::Stack(it) => it.deleted_at.is_some(),
+            Self::DeploymentObject(_) => false,
+            Self::Target(it) => it.deleted_at.is_some(),
+            Self::Assignment(it) => it.state == AssignmentState::Gone,
+        }
+    }
+}
+
+/// Everything that is needed to answer agents at one moment.
+#[derive(Debug, Clone)]
+pub struct ViewSnapshot {
+    /// All entities of the view's kinds that are not gone; of deployment objects the newest of each such stack.
+    pub entities: Vec<ViewEntity>,
+    /// Where to go on.
+    pub token: ViewToken,
+}
+
+/// What came since.
+#[derive(Debug, Clone)]
+pub struct ViewTail {
+    /// The changed entities, those of one entity in the order of their versions; gone ones included.
+    pub entities: Vec<ViewEntity>,
+    /// Where to go on.
+    pub token: ViewToken,
+}

@@ -1,0 +1,275 @@
+//! Ready-made policies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::selector::requirement_holds;
+use super::{Candidate, PolicyError, TargetingPolicy, Verdict, any_of};
+use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
+
+/// What a broker uses unless told otherwise: direct targets, or the stack's own rule.
+pub fn default_policy() -> Arc<dyn TargetingPolicy> {
+    any_of([DirectAssignment.boxed(), ByRule.boxed()]).boxed()
+}
+
+/// Matches the direct targets.
+#[derive(Debug, Clone, Copy)]
+pub struct DirectAssignment;
+
+impl TargetingPolicy for DirectAssignment {
+    fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
+        Ok(if candidate.direct {
+            Verdict::matched("a direct target")
+        } else {
+            Verdict::unmatched("no direct target")
+        })
+    }
+}
+
+/// Matches agents that share labels, key and value equal, with the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedLabels(SharedKeys);
+
+impl SharedLabels {
+    /// One shared label is enough.
+    pub fn any() -> Self {
+        Self(SharedKeys::Any)
+    }
+
+    /// The agent must have every label of the stack; a stack without labels matches nobody.
+    pub fn all() -> Self {
+        Self(SharedKeys::All)
+    }
+}
+
+impl TargetingPolicy for SharedLabels {
+    fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
+        Ok(shared(self.0, "label", candidate.stack.labels.as_map(), candidate.agent.labels.as_map()))
+    }
+}
+
+/// Matches agents that share annotations, key and value equal, with the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedAnnotations(SharedKeys);
+
+impl SharedAnnotations {
+    /// One shared annotation is enough.
+    pub fn any() -> Self {
+        Self(SharedKeys::Any)
+    }
+
+    /// The agent must have every annotation of the stack; a stack without annotations matches nobody.
+    pub fn all() -> Self {
+        Self(SharedKeys::All)
+    }
+}
+
+impl TargetingPolicy for SharedAnnotations {
+    fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
+        Ok(shared(self.0, "annotation", candidate.stack.annotations.as_map(), candidate.agent.annotations.as_map()))
+    }
+}
+
+/// Matches by the stack's own [`TargetingRule`]; without one, by any shared label or annotation.
+#[derive(Debug, Clone, Copy)]
+pub struct ByRule;
+
+impl TargetingPolicy for ByRule {
+    fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
+        Ok(match &candidate.stack.targeting {
+            Some(rule) => by_rule(rule, candidate),
+            None => first_match([
+                shared(SharedKeys::Any, "label", candidate.stack.labels.as_map(), candidate.agent.labels.as_map()),
+                shared(
+                    SharedKeys::Any,
+                    "annotation",
+                    candidate.stack.annotations.as_map(),
+                    candidate.agent.annotations.as_map(),
+                ),
+            ]),
+        })
+    }
+}
+
+fn first_match(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+    let mut reasons = Vec::new();
+    for verdict in verdicts {
+        if verdict.matched {
+            return verdict;
+        }
+        reasons.extend(verdict.reasons);
+    }
+    Verdict { matched: false, reasons }
+}
+
+fn shared(
+    mode: SharedKeys,
+    what: &'static str,
+    stack: &BTreeMap<String, String>,
+    agent: &BTreeMap<String, String>,
+) -> Verdict {
+    let on_agent = |(key, value): &(&String, &String)| agent.get(*key) == Some(*value);
+    match mode {
+        SharedKeys::Off => Verdict::unmatched(format!("shared {what}s do not count")),
+        SharedKeys::Any => match stack.iter().find(on_agent) {
+            Some((key, value)) => Verdict::matched(format!("shares the {what} {key}={value}")),
+            None => Verdict::unmatched(format!("no shared {what}")),
+        },
+        SharedKeys::All if stack.is_empty() => Verdict::unmatched(format!("the stack has no {what}s to share")),
+        SharedKeys::All => match stack.iter().find(|pair| !on_agent(pair)) {
+            Some((key, value)) => Verdict::unmatched(format!("the agent lacks the {what} {key}={value}")),
+            None => Verdict::matched(format!("has all {what}s of the stack")),
+        },
+    }
+}
+
+/// The first part that does not hold for an agent; `None` when all do.
+fn first_failing(
+    candidate: &Candidate<'_>,
+    labels: Option<&BTreeMap<String, String>>,
+    expressions: Option<&[Requirement]>,
+    annotations: Option<&BTreeMap<String, String>>,
+) -> Option<String> {
+    let agent = candidate.agent;
+    let lacks = |what: &str, wanted: Option<&BTreeMap<String, String>>, there: &BTreeMap<String, String>| {
+        let missing = wanted?.iter().find(|(key, value)| there.get(*key) != Some(*value))?;
+        Some(format!("the agent lacks the {what} {}={}", missing.0, missing.1))
+    };
+    lacks("label", labels, agent.labels.as_map())
+        .or_else(|| {
+            let failing = expressions?.iter().find(|it| !requirement_holds(it, agent.labels.as_map()))?;
+            Some(format!("the requirement {:?} on the label {} does not hold", failing.operator, failing.key))
+        })
+        .or_else(|| lacks("annotation", annotations, agent.annotations.as_map()))
+}
+
+fn by_rule(rule: &TargetingRule, candidate: &Candidate<'_>) -> Verdict {
+    if let Some(Exclusion { match_labels, match_expressions, match_annotations }) = &rule.exclude
+        && first_failing(candidate, match_labels.as_ref(), match_expressions.as_deref(), match_annotations.as_ref())
+            .is_none()
+    {
+        return Verdict::unmatched("excluded by the stack's rule");
+    }
+    let mut verdicts = Vec::new();
+    if rule.match_labels.is_some() || rule.match_expressions.is_some() || rule.match_annotations.is_some() {
+        let failing = first_failing(
+            candidate,
+            rule.match_labels.as_ref(),
+            rule.match_expressions.as_deref(),
+            rule.match_annotations.as_ref(),
+        );
+        verdicts.push(match failing {
+            None => Verdict::matched("selected by the stack's rule"),
+            Some(reason) => Verdict::unmatched(reason),
+        });
+    }
+    if rule.shared_labels != SharedKeys::Off {
+        let (stack, agent) = (candidate.stack.labels.as_map(), candidate.agent.labels.as_map());
+        verdicts.push(shared(rule.shared_labels, "label", stack, agent));
+    }
+    if rule.shared_annotations != SharedKeys::Off {
+        let (stack, agent) = (candidate.stack.annotations.as_map(), candidate.agent.annotations.as_map());
+        verdicts.push(shared(rule.shared_annotations, "annotation", stack, agent));
+    }
+    if verdicts.is_empty() {
+        return Verdict::unmatched("the stack's rule selects nobody");
+    }
+    first_match(verdicts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Operator, Stack};
+    use crate::targeting::{all_of, not};
+    use crate::model::Agent;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn pair(stack_labels: &[(&str, &str)], agent_labels: &[(&str, &str)]) -> (Stack, Agent) {
+        let mut stack = crate::store::conformance::sample::stack("s");
+        let mut agent = crate::store::conformance::sample::agent("a");
+        stack.labels = map(stack_labels).try_into().expect("labels");
+        agent.labels = map(agent_labels).try_into().expect("labels");
+        (stack, agent)
+    }
+
+    fn matched(policy: &dyn TargetingPolicy, stack: &Stack, agent: &Agent, direct: bool) -> bool {
+        let verdict = policy.evaluate(&Candidate::new(stack, agent, direct)).expect("these policies never fail");
+        assert!(!verdict.reasons.is_empty());
+        verdict.matched
+    }
+
+    #[test]
+    fn without_a_rule_any_shared_label_matches() {
+        let policy = default_policy();
+        let (stack, agent) = pair(&[("env", "prod"), ("tier", "web")], &[("env", "prod")]);
+        assert!(matched(&*policy, &stack, &agent, false));
+        let (stack, agent) = pair(&[("env", "prod")], &[("env", "dev")]);
+        assert!(!matched(&*policy, &stack, &agent, false));
+        assert!(matched(&*policy, &stack, &agent, true));
+        let (stack, agent) = pair(&[], &[]);
+        assert!(!matched(&*policy, &stack, &agent, false));
+    }
+
+    #[test]
+    fn a_rule_counts_only_what_it_names() {
+        let policy = default_policy();
+        let (mut stack, agent) = pair(&[("env", "prod")], &[("env", "prod"), ("zone", "a")]);
+        stack.targeting = Some(TargetingRule::default());
+        assert!(!matched(&*policy, &stack, &agent, false));
+        stack.targeting = Some(TargetingRule { match_labels: Some(map(&[])), ..TargetingRule::default() });
+        assert!(matched(&*policy, &stack, &agent, false));
+        let exclude = Exclusion { match_labels: Some(map(&[("zone", "a")])), ..Exclusion::default() };
+        stack.targeting =
+            Some(TargetingRule { match_labels: Some(map(&[])), exclude: Some(exclude), ..TargetingRule::default() });
+        assert!(!matched(&*policy, &stack, &agent, false), "an exclusion wins");
+        assert!(matched(&*policy, &stack, &agent, true), "over everything but a direct target");
+        let elsewhere = Requirement { key: "zone".into(), operator: Operator::NotIn, values: vec!["a".into()] };
+        stack.targeting = Some(TargetingRule {
+            match_labels: Some(map(&[("env", "prod")])),
+            match_expressions: Some(vec![elsewhere]),
+            ..TargetingRule::default()
+        });
+        assert!(!matched(&*policy, &stack, &agent, false), "match_* are joined by and");
+    }
+
+    #[test]
+    fn all_shared_labels_of_a_stack_without_labels_match_nobody() {
+        let (stack, agent) = pair(&[], &[("a", "b")]);
+        assert!(!matched(&SharedLabels::all(), &stack, &agent, false));
+        let (stack, agent) = pair(&[("a", "b"), ("c", "d")], &[("a", "b")]);
+        assert!(!matched(&SharedLabels::all(), &stack, &agent, false));
+        assert!(matched(&SharedLabels::any(), &stack, &agent, false));
+    }
+
+    #[test]
+    fn combinators_follow_logic_and_empty_ones_match_nothing() {
+        let (stack, agent) = pair(&[], &[]);
+        assert!(!matched(&all_of([]), &stack, &agent, true));
+        assert!(!matched(&any_of([]), &stack, &agent, true));
+        assert!(matched(&not(DirectAssignment.boxed()), &stack, &agent, false));
+        assert!(!matched(&all_of([DirectAssignment.boxed(), SharedLabels::any().boxed()]), &stack, &agent, true));
+    }
+
+    #[derive(Debug)]
+    struct Failing;
+
+    impl TargetingPolicy for Failing {
+        fn evaluate(&self, _: &Candidate<'_>) -> Result<Verdict, PolicyError> {
+            Err(PolicyError("out of order".into()))
+        }
+    }
+
+    #[test]
+    fn an_error_never_turns_into_no_match() {
+        let (stack, agent) = pair(&[], &[]);
+        let candidate = Candidate::new(&stack, &agent, false);
+        assert!(any_of([Failing.boxed(), DirectAssignment.boxed()]).evaluate(&candidate).is_err());
+        assert!(not(Failing.boxed()).evaluate(&candidate).is_err());
+        let direct = Candidate::new(&stack, &agent, true);
+        assert!(any_of([Failing.boxed(), DirectAssignment.boxed()]).evaluate(&direct).is_ok_and(|it| it.matched));
+    }
+}
