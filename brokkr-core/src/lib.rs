@@ -21,12 +21,12 @@
 
 pub mod broker;
 pub mod clock;
-//pub mod cluster;
+pub mod cluster;
 pub mod error;
 pub mod generate;
 pub mod manifest;
 pub mod model;
 pub mod protocol;
-//pub mod reconcile;
+pub mod reconcile;
 pub mod store;
 pub mod targeting;

@@ -88,10 +88,9 @@ impl BrokerBuilder {
         let epoch = self.store.epoch().await?;
         let stopping = CancellationToken::new();
         let parts = Arc::new(Parts {
-            view: FleetView::new(epoch, self.policy.clone(), Default::default(), began),
+            view: FleetView::new(epoch, self.policy, Default::default(), began),
             store: self.store,
             clock: self.clock,
-            policy: self.policy,
             generators,
             epoch,
             attempts: AttemptLog::default(),

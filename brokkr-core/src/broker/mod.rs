@@ -52,7 +52,6 @@ use crate::clock::Clock;
 use crate::generate::Registered;
 use crate::model::Epoch;
 use crate::store::Store;
-use crate::targeting::TargetingPolicy;
 use activity::ActivityLog;
 use attempts::AttemptLog;
 use view::FleetView;
@@ -75,7 +74,6 @@ pub struct Broker {
 struct Parts {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    policy: Arc<dyn TargetingPolicy>,
     generators: HashMap<String, Registered>,
     epoch: Epoch,
     view: FleetView,

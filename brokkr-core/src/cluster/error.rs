@@ -1,0 +1,81 @@
+//! What a Kubernetes API refuses or fails to do, by meaning.
+
+use std::time::Duration;
+
+/// A field that another manager owns with another value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldConflict {
+    /// The field's path as the server writes it, such as `.spec.replicas`.
+    pub field: String,
+    /// Who owns it.
+    pub manager: String,
+}
+
+/// A cluster's error. The texts are the server's; they may quote what the caller sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// The object, its namespace or its kind does not exist.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// Other managers own fields with other values.
+    #[error("conflict with other field managers")]
+    Conflict(Vec<FieldConflict>),
+    /// The object is not the one that was meant, or has changed since.
+    #[error("precondition failed: {0}")]
+    Precondition(String),
+    /// The server refuses the object: schema, immutable field, admission.
+    #[error("refused: {0}")]
+    Invalid(String),
+    /// The caller may not do this.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// The namespace is being deleted.
+    #[error("the namespace is being deleted: {0}")]
+    Terminating(String),
+    /// The object is larger than the server takes.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// What follows the resource version is no longer kept.
+    #[error("expired: {0}")]
+    Expired(String),
+    /// The server cannot be reached, is overloaded, or took too long.
+    #[error("unavailable: {message}")]
+    Unavailable {
+        /// What happened.
+        message: String,
+        /// How long it asked to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Anything else that the server said.
+    #[error("{status} {message}")]
+    Other {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl ClusterError {
+    /// The server cannot be reached.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::Unavailable { message: message.into(), retry_after: None }
+    }
+
+    /// One word for what happened.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "NotFound",
+            Self::Conflict(_) => "Conflict",
+            Self::Precondition(_) => "Changed",
+            Self::Invalid(_) => "Refused",
+            Self::Forbidden(_) => "Forbidden",
+            Self::Terminating(_) => "NamespaceTerminating",
+            Self::TooLarge(_) => "TooLarge",
+            Self::Expired(_) => "Expired",
+            Self::Unavailable { .. } => "ApiUnavailable",
+            Self::Other { .. } => "ApiError",
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! One object in an inventory.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::model::ObjectRef;
+use crate::reconcile::live::FieldHashes;
+
+/// What an object is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::reconcile) enum EntryState {
+    /// About to be created, or created a moment ago by a run that did not live to say so.
+    Intent,
+    /// Ours.
+    Held,
+    /// There before us, and used: never changed, never deleted.
+    Used,
+    /// Ours, and to be deleted as soon as nothing of others is in it.
+    Retained,
+}
+
+/// The hash of a prepared manifest: what was applied last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::reconcile) struct ManifestHash(String);
+
+impl ManifestHash {
+    pub(in crate::reconcile) fn of(body: &Value) -> Self {
+        // Keys are sorted in the map itself, so the text is canonical for one build of this program and beyond.
+        let text = body.to_string();
+        Self(STANDARD_NO_PAD.encode(&Sha256::digest(text)[..16]))
+    }
+}
+
+/// One object in an inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::reconcile) struct Entry {
+    pub(in crate::reconcile) state: EntryState,
+    /// Known once it was created or adopted.
+    pub(in crate::reconcile) uid: Option<String>,
+    /// What was applied last; absent before the first success.
+    pub(in crate::reconcile) manifest: Option<ManifestHash>,
+    /// The fields that our manager owned after that.
+    pub(in crate::reconcile) fields: FieldHashes,
+    /// The Secret that keeps this entry; entries never move, so that no crash between two writes loses one.
+    pub(super) shard: usize,
+}
+
+impl Entry {
+    pub(in crate::reconcile) fn new(state: EntryState) -> Self {
+        Self { state, uid: None, manifest: None, fields: FieldHashes::default(), shard: usize::MAX }
+    }
+
+    /// Whether the object exists because of us.
+    pub(in crate::reconcile) fn is_ours(&self) -> bool {
+        self.state != EntryState::Used
+    }
+}
+
+/// The form in which an entry is kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Kept {
+    #[serde(default, rename = "g", skip_serializing_if = "String::is_empty")]
+    group: String,
+    #[serde(rename = "k")]
+    kind: String,
+    #[serde(default, rename = "ns", skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(rename = "n")]
+    name: String,
+    #[serde(rename = "s")]
+    state: EntryState,
+    #[serde(default, rename = "u", skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
+    #[serde(default, rename = "m", skip_serializing_if = "Option::is_none")]
+    manifest: Option<ManifestHash>,
+    #[serde(default, rename = "f", skip_serializing_if = "String::is_empty")]
+    fields: String,
+}
+
+impl Kept {
+    pub(super) fn of(object: &ObjectRef, entry: &Entry) -> Self {
+        Self {
+            group: object.group.clone(),
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+            state: entry.state,
+            uid: entry.uid.clone(),
+            manifest: entry.manifest.clone(),
+            fields: STANDARD_NO_PAD.encode(entry.fields.to_bytes()),
+        }
+    }
+
+    pub(super) fn into_entry(self, shard: usize) -> Option<(ObjectRef, Entry)> {
+        let fields = FieldHashes::from_bytes(&STANDARD_NO_PAD.decode(&self.fields).ok()?);
+        let object = ObjectRef { group: self.group, kind: self.kind, namespace: self.namespace, name: self.name };
+        Some((object, Entry { state: self.state, uid: self.uid, manifest: self.manifest, fields, shard }))
+    }
+}

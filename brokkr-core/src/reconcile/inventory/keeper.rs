@@ -1,0 +1,259 @@
+//! Keeping inventories in the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::entry::Kept;
+use super::{Entry, Inventory};
+use crate::cluster::{
+    ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, ListOptions, Propagation, meta,
+};
+use crate::model::{AgentId, ObjectRef, StackId};
+use crate::reconcile::ApplierError;
+use crate::reconcile::ownership::{
+    AGENT_LABEL, APPLYSET_ID_LABEL, APPLYSET_KINDS, APPLYSET_NAMESPACES, APPLYSET_TOOLING, INVENTORY_LABEL, STACK_LABEL,
+    TOOLING, applyset_id, field_manager, inventory_name,
+};
+
+/// Bytes of entries in one Secret; as base64 this stays below 512 KiB.
+const SHARD_BYTES: usize = 380 * 1024;
+const DATA_KEY: &str = "inventory.json";
+
+/// One Secret of an inventory.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shard {
+    /// Absent while it is not in the cluster.
+    kept: Option<KeptShard>,
+}
+
+#[derive(Debug, Clone)]
+struct KeptShard {
+    uid: String,
+    resource_version: String,
+    /// Entries and annotations, as they were written.
+    content: Value,
+}
+
+/// Keeps the inventories of one agent.
+#[derive(Debug)]
+pub(in crate::reconcile) struct Keeper {
+    agent: AgentId,
+    namespace: String,
+    manager: String,
+    secrets: ApiKind,
+}
+
+impl Keeper {
+    pub(in crate::reconcile) fn new(agent: AgentId, namespace: String) -> Self {
+        let secrets = ApiKind {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "Secret".to_owned(),
+            plural: "secrets".to_owned(),
+            namespaced: true,
+            listable: true,
+        };
+        Self { agent, namespace, manager: field_manager(agent), secrets }
+    }
+
+    /// The ApplySet that the members of a stack belong to.
+    pub(in crate::reconcile) fn applyset(&self, stack: StackId) -> String {
+        applyset_id(&inventory_name(self.agent, stack), &self.namespace)
+    }
+
+    /// Every inventory of this agent.
+    pub(in crate::reconcile) async fn load(
+        &self,
+        cluster: &dyn Cluster,
+    ) -> Result<BTreeMap<StackId, Inventory>, ApplierError> {
+        let selector = format!("{AGENT_LABEL}={},{INVENTORY_LABEL}", self.agent);
+        let options = ListOptions { selector, ..ListOptions::default() };
+        let list = cluster.list(&self.secrets, Some(&self.namespace), &options).await;
+        let list = list.map_err(ApplierError::Inventory)?;
+        if list.cut {
+            return Err(ApplierError::Inventory(ClusterError::unavailable("the list of inventories is not whole")));
+        }
+        let mut inventories = BTreeMap::new();
+        for secret in &list.items {
+            let name = meta::name(secret).unwrap_or_default();
+            let damaged = |problem: &str| ApplierError::Damaged { name: name.to_owned(), problem: problem.to_owned() };
+            let stack: StackId = meta::label(secret, STACK_LABEL)
+                .and_then(|id| id.parse().ok())
+                .ok_or_else(|| damaged("it names no stack"))?;
+            let number = shard_number(name, &inventory_name(self.agent, stack)).ok_or_else(|| damaged("it has another stack's name"))?;
+            let inventory = inventories.entry(stack).or_insert_with(|| Inventory::new(stack));
+            read_shard(inventory, number, secret).ok_or_else(|| damaged("its content cannot be read"))?;
+        }
+        Ok(inventories)
+    }
+
+    /// Writes what is different from what is kept. Returns the number of writes.
+    pub(in crate::reconcile) async fn save(&self, cluster: &dyn Cluster, inventory: &mut Inventory) -> ClusterResult<usize> {
+        assign_shards(inventory);
+        let mut writes = 0;
+        // The first Secret is the parent: it comes last when an inventory ends.
+        for number in (0..inventory.shards.len()).rev() {
+            let content = content_of(inventory, number);
+            let is_empty = content.as_array().is_none_or(Vec::is_empty);
+            let goes = is_empty && (number > 0 || inventory.entries.is_empty());
+            let kept = inventory.shards.get(number).and_then(|shard| shard.kept.clone());
+            let now = if goes {
+                let Some(kept) = kept else { continue };
+                self.delete_shard(cluster, inventory.stack, number, &kept).await?;
+                None
+            } else {
+                let body = self.body(inventory, number, &content);
+                let content = json!([content, body["metadata"]["annotations"]]);
+                if kept.as_ref().is_some_and(|kept| kept.content == content) {
+                    continue;
+                }
+                Some(self.write_shard(cluster, body, kept.as_ref(), content).await?)
+            };
+            writes += 1;
+            if let Some(shard) = inventory.shards.get_mut(number) {
+                shard.kept = now;
+            }
+        }
+        Ok(writes)
+    }
+
+    fn shard_name(&self, stack: StackId, number: usize) -> String {
+        let name = inventory_name(self.agent, stack);
+        if number == 0 { name } else { format!("{name}-{number}") }
+    }
+
+    fn body(&self, inventory: &Inventory, number: usize, content: &Value) -> Value {
+        let mut labels = json!({
+            AGENT_LABEL: self.agent,
+            STACK_LABEL: inventory.stack,
+            INVENTORY_LABEL: "true",
+        });
+        let mut annotations = json!({});
+        if number == 0 {
+            labels[APPLYSET_ID_LABEL] = json!(self.applyset(inventory.stack));
+            let members = || inventory.entries.iter().filter(|(_, entry)| entry.is_ours()).map(|(object, _)| object);
+            let kinds: BTreeSet<String> = members().map(group_kind).collect();
+            let namespaces: BTreeSet<&str> =
+                members().filter_map(|it| it.namespace.as_deref()).filter(|it| *it != self.namespace).collect();
+            annotations[APPLYSET_TOOLING] = json!(TOOLING);
+            annotations[APPLYSET_KINDS] = json!(kinds.into_iter().collect::<Vec<_>>().join(","));
+            annotations[APPLYSET_NAMESPACES] = json!(namespaces.into_iter().collect::<Vec<_>>().join(","));
+        }
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "brokkr.io/inventory",
+            "metadata": {
+                "name": self.shard_name(inventory.stack, number),
+                "namespace": self.namespace,
+                "labels": labels,
+                "annotations": annotations,
+            },
+            "data": {DATA_KEY: STANDARD.encode(content.to_string())},
+        })
+    }
+
+    async fn write_shard(
+        &self,
+        cluster: &dyn Cluster,
+        mut body: Value,
+        kept: Option<&KeptShard>,
+        content: Value,
+    ) -> ClusterResult<KeptShard> {
+        if let Some(kept) = kept {
+            body["metadata"]["uid"] = json!(kept.uid);
+            body["metadata"]["resourceVersion"] = json!(kept.resource_version);
+        }
+        let name = meta::name(&body).unwrap_or_default().to_owned();
+        let at = self.secrets.at(Some(&self.namespace), &name);
+        let options = ApplyOptions { manager: &self.manager, force: true, dry_run: false };
+        let applied = cluster.apply(&at, &body, &options).await?;
+        let text = |read: fn(&Value) -> Option<&str>| read(&applied.object).unwrap_or_default().to_owned();
+        Ok(KeptShard { uid: text(meta::uid), resource_version: text(meta::resource_version), content })
+    }
+
+    async fn delete_shard(&self, cluster: &dyn Cluster, stack: StackId, number: usize, kept: &KeptShard) -> ClusterResult<()> {
+        let name = self.shard_name(stack, number);
+        let options = DeleteOptions {
+            uid: &kept.uid,
+            resource_version: Some(&kept.resource_version),
+            propagation: Propagation::Background,
+        };
+        match cluster.delete(&self.secrets.at(Some(&self.namespace), &name), &options).await {
+            Err(ClusterError::NotFound(_)) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+fn group_kind(object: &ObjectRef) -> String {
+    if object.group.is_empty() { object.kind.clone() } else { format!("{}.{}", object.kind, object.group) }
+}
+
+fn shard_number(name: &str, base: &str) -> Option<usize> {
+    match name.strip_prefix(base)? {
+        "" => Some(0),
+        rest => rest.strip_prefix('-')?.parse().ok(),
+    }
+}
+
+fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Option<()> {
+    // Bounded, so that a damaged name cannot make us allocate.
+    if number > 1_000 {
+        return None;
+    }
+    let data = STANDARD.decode(secret.get("data")?.get(DATA_KEY)?.as_str()?).ok()?;
+    let content: Value = serde_json::from_slice(&data).ok()?;
+    let entries: Vec<Kept> = serde_json::from_value(content.clone()).ok()?;
+    for kept in entries {
+        let (object, entry) = kept.into_entry(number)?;
+        inventory.entries.insert(object, entry);
+    }
+    if inventory.shards.len() <= number {
+        inventory.shards.resize_with(number + 1, Shard::default);
+    }
+    let annotations = secret.get("metadata")?.get("annotations").cloned().unwrap_or_else(|| json!({}));
+    let shard = inventory.shards.get_mut(number)?;
+    shard.kept = Some(KeptShard {
+        uid: meta::uid(secret)?.to_owned(),
+        resource_version: meta::resource_version(secret)?.to_owned(),
+        content: json!([content, annotations]),
+    });
+    Some(())
+}
+
+/// Gives every new entry a Secret with room.
+fn assign_shards(inventory: &mut Inventory) {
+    let mut bytes = vec![0; inventory.shards.len()];
+    for (object, entry) in &inventory.entries {
+        if let Some(bytes) = bytes.get_mut(entry.shard) {
+            *bytes += entry_bytes(object, entry);
+        }
+    }
+    for (object, entry) in &mut inventory.entries {
+        if entry.shard != usize::MAX {
+            continue;
+        }
+        let needed = entry_bytes(object, entry);
+        entry.shard = bytes.iter().position(|used| used + needed <= SHARD_BYTES).unwrap_or(bytes.len());
+        match bytes.get_mut(entry.shard) {
+            Some(used) => *used += needed,
+            None => bytes.push(needed),
+        }
+    }
+    inventory.shards.resize_with(bytes.len(), Shard::default);
+}
+
+/// What an entry takes once it is complete: an intent grows when its object exists.
+fn entry_bytes(object: &ObjectRef, entry: &Entry) -> usize {
+    let names = object.group.len() + object.kind.len() + object.name.len();
+    names + object.namespace.as_ref().map_or(0, String::len) + entry.fields.to_bytes().len().max(160) * 4 / 3 + 120
+}
+
+fn content_of(inventory: &Inventory, number: usize) -> Value {
+    let kept = inventory.entries.iter().filter(|(_, entry)| entry.shard == number);
+    json!(kept.map(|(object, entry)| Kept::of(object, entry)).collect::<Vec<_>>())
+}

@@ -1,0 +1,44 @@
+//! The inventory: what we hold of a stack, kept in the cluster itself.
+//!
+//! One ApplySet parent per (agent, stack): a Secret in the agent's namespace, and further ones when it grows.
+//! An entry is written *before* its object is created (the intent), so that a crash leaves neither strangers nor leftovers.
+
+mod entry;
+mod keeper;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use entry::{Entry, EntryState, ManifestHash};
+pub(super) use keeper::Keeper;
+
+use crate::model::{ObjectRef, StackId};
+
+/// What we hold of one stack.
+#[derive(Debug, Clone)]
+pub(super) struct Inventory {
+    pub(super) stack: StackId,
+    pub(super) entries: BTreeMap<ObjectRef, Entry>,
+    /// The resource version of each Secret that keeps a part, and what it keeps.
+    shards: Vec<keeper::Shard>,
+}
+
+impl Inventory {
+    pub(super) fn new(stack: StackId) -> Self {
+        Self { stack, entries: BTreeMap::new(), shards: Vec::new() }
+    }
+
+    /// Whether nothing is left but what is waited for because of others.
+    pub(super) fn is_retained_only(&self) -> bool {
+        self.entries.values().all(|entry| entry.state == EntryState::Retained)
+    }
+
+    /// Objects of which the stack's owner would say that they are there because of the stack.
+    pub(super) fn held_count(&self) -> usize {
+        self.entries.values().filter(|entry| entry.state != EntryState::Retained).count()
+    }
+
+    /// What may still exist because of us: its UIDs.
+    pub(super) fn uids(&self) -> BTreeSet<String> {
+        self.entries.values().filter(|entry| entry.is_ours()).filter_map(|entry| entry.uid.clone()).collect()
+    }
+}

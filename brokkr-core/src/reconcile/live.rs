@@ -1,0 +1,88 @@
+//! What is there, as far as it matters: metadata and ownership of one object.
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::ownership::{AGENT_LABEL, KEEP_ANNOTATION, MANAGER_PREFIX, STACK_LABEL};
+use crate::cluster::{FieldSet, meta};
+use crate::model::{AgentId, StackId};
+
+/// An object in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Live {
+    pub(super) uid: String,
+    pub(super) resource_version: String,
+    pub(super) deleting: bool,
+    pub(super) finalizers: Vec<String>,
+    /// The agent that its label names, whoever wrote it.
+    agent: Option<AgentId>,
+    /// The stack that its label names, whoever wrote it.
+    stack: Option<StackId>,
+    /// Whether our field manager owns anything in it.
+    pub(super) ours_in_fields: bool,
+    /// Whether another Brokkr agent's field manager owns anything in it.
+    pub(super) others_in_fields: bool,
+    /// The fields that our manager applied and still owns.
+    pub(super) fields: FieldHashes,
+    pub(super) keep: bool,
+}
+
+impl Live {
+    /// `None` for something that is not an object of a server.
+    pub(super) fn of(object: &Value, manager: &str) -> Option<Self> {
+        let is_other = |name: &str| name.starts_with(MANAGER_PREFIX) && name != manager;
+        Some(Self {
+            uid: meta::uid(object)?.to_owned(),
+            resource_version: meta::resource_version(object)?.to_owned(),
+            deleting: meta::is_deleting(object),
+            finalizers: meta::finalizers(object).map(str::to_owned).collect(),
+            agent: meta::label(object, AGENT_LABEL).and_then(|id| id.parse().ok()),
+            stack: meta::label(object, STACK_LABEL).and_then(|id| id.parse().ok()),
+            ours_in_fields: meta::managers(object).any(|name| name == manager),
+            others_in_fields: meta::managers(object).any(is_other),
+            fields: FieldHashes::of(&meta::applied_fields(object, manager)),
+            keep: meta::annotation(object, KEEP_ANNOTATION) == Some("true"),
+        })
+    }
+
+    /// The stack for which this agent made the object, by its labels and by who owns its fields. Labels alone
+    /// prove nothing: they can be copied, and are inherited by what controllers make.
+    pub(super) fn made_for(&self, agent: AgentId) -> Option<StackId> {
+        self.stack.filter(|_| self.agent == Some(agent) && self.ours_in_fields)
+    }
+}
+
+/// A set of fields in little space: the first 32 bits of the SHA-256 of each path, in order.
+///
+/// Two different sets of one object are told apart with near certainty, and a path can be looked up. That is
+/// all that is needed to tell drift from conflict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct FieldHashes(Vec<u32>);
+
+impl FieldHashes {
+    pub(super) fn of(fields: &FieldSet) -> Self {
+        let mut hashes: Vec<u32> = fields.paths().map(hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        Self(hashes)
+    }
+
+    pub(super) fn contains(&self, path: &str) -> bool {
+        self.0.binary_search(&hash(path)).is_ok()
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|hash| hash.to_be_bytes()).collect()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        let (chunks, _) = bytes.as_chunks::<4>();
+        Self(chunks.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect())
+    }
+}
+
+fn hash(path: &str) -> u32 {
+    let digest: [u8; 32] = Sha256::digest(path).into();
+    let [a, b, c, d, ..] = digest;
+    u32::from_be_bytes([a, b, c, d])
+}

@@ -1,0 +1,116 @@
+//! Looking at what is there, with as few requests as possible.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+use tokio::sync::Mutex;
+
+use super::live::Live;
+use super::ownership::AGENT_LABEL;
+use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, ListOptions, meta};
+use crate::model::{AgentId, ObjectRef};
+
+/// Up to this many objects of a kind are read one by one; beyond, those with our label are listed.
+const READ_ONE_BY_ONE: usize = 16;
+/// Requests at the same time.
+pub(super) const CONCURRENCY: usize = 16;
+
+/// Runs futures a few at a time; the results come in any order.
+pub(super) async fn concurrently<T: Send>(futures: Vec<BoxFuture<'_, T>>, limit: usize) -> Vec<T> {
+    stream::iter(futures).buffer_unordered(limit).collect().await
+}
+
+type Listed = Arc<HashMap<ObjectRef, Live>>;
+
+/// Looks at objects during one pass. A list is made at most once per pass and kind.
+pub(super) struct Observer<'a> {
+    cluster: &'a dyn Cluster,
+    agent: AgentId,
+    manager: &'a str,
+    lists: Mutex<HashMap<ApiKind, Option<Listed>>>,
+}
+
+impl<'a> Observer<'a> {
+    pub(super) fn new(cluster: &'a dyn Cluster, agent: AgentId, manager: &'a str) -> Self {
+        Self { cluster, agent, manager, lists: Mutex::new(HashMap::new()) }
+    }
+
+    /// One object, read afresh.
+    pub(super) async fn read(&self, kind: &ApiKind, object: &ObjectRef) -> ClusterResult<Option<Live>> {
+        let at = kind.at(object.namespace.as_deref(), &object.name);
+        Ok(self.cluster.get(&at).await?.and_then(|body| Live::of(&body, self.manager)))
+    }
+
+    /// The objects that exist among the given ones, by kind. An error is an error for all of that kind: what could not be seen is
+    /// not absent.
+    pub(super) async fn observe(
+        &self,
+        objects: BTreeMap<ObjectRef, ApiKind>,
+    ) -> (HashMap<ObjectRef, Live>, HashMap<ObjectRef, ClusterError>) {
+        let mut by_kind: HashMap<ApiKind, Vec<ObjectRef>> = HashMap::new();
+        for (object, kind) in objects {
+            by_kind.entry(kind).or_default().push(object);
+        }
+        let (mut found, mut failed) = (HashMap::new(), HashMap::new());
+        for (kind, objects) in by_kind {
+            match self.observe_kind(&kind, &objects).await {
+                Ok(live) => found.extend(live),
+                Err(error) => failed.extend(objects.into_iter().map(|object| (object, error.clone()))),
+            }
+        }
+        (found, failed)
+    }
+
+    async fn observe_kind(&self, kind: &ApiKind, objects: &[ObjectRef]) -> ClusterResult<Vec<(ObjectRef, Live)>> {
+        let listed = if objects.len() > READ_ONE_BY_ONE { self.list(kind).await? } else { None };
+        let known = |object: &ObjectRef| listed.as_ref().and_then(|list| list.get(object)).cloned();
+        // What the list does not have may be there without our label: only reading it tells.
+        let looks = objects.iter().map(|object| {
+            let known = known(object);
+            async move {
+                let live = match known {
+                    Some(live) => Some(live),
+                    None => self.read(kind, object).await?,
+                };
+                Ok::<_, ClusterError>(live.map(|live| (object.clone(), live)))
+            }
+            .boxed()
+        });
+        let found: ClusterResult<Vec<_>> = concurrently(looks.collect(), CONCURRENCY).await.into_iter().collect();
+        Ok(found?.into_iter().flatten().collect())
+    }
+
+    /// The objects of a kind that carry our label; `None` when listing everywhere is not allowed.
+    async fn list(&self, kind: &ApiKind) -> ClusterResult<Option<Listed>> {
+        let mut lists = self.lists.lock().await;
+        if let Some(list) = lists.get(kind) {
+            return Ok(list.clone());
+        }
+        let options = ListOptions {
+            selector: format!("{AGENT_LABEL}={}", self.agent),
+            metadata_only: true,
+            ..ListOptions::default()
+        };
+        let list = match self.cluster.list(kind, None, &options).await {
+            Ok(list) => {
+                let entry = |body| {
+                    let object = ObjectRef {
+                        group: kind.group.clone(),
+                        kind: kind.kind.clone(),
+                        namespace: meta::namespace(body).map(str::to_owned),
+                        name: meta::name(body)?.to_owned(),
+                    };
+                    Some((object, Live::of(body, self.manager)?))
+                };
+                Some(Arc::new(list.items.iter().filter_map(entry).collect()))
+            }
+            Err(ClusterError::Forbidden(_)) => None,
+            Err(error) => return Err(error),
+        };
+        lists.insert(kind.clone(), list.clone());
+        Ok(list)
+    }
+}

@@ -1,0 +1,102 @@
+//! What came of working on a stack.
+
+use crate::cluster::ClusterError;
+use crate::model::{ObjectRef, Revision, StackId, limits};
+
+/// How far a stack got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The goal is reached.
+    Done,
+    /// Something takes its time; look again soon.
+    Waiting {
+        /// One word.
+        reason: String,
+        /// For what.
+        message: String,
+        /// The objects that are waited for.
+        objects: Vec<ObjectRef>,
+    },
+    /// Something was refused; try again later.
+    Failed {
+        /// One word.
+        reason: String,
+        /// What, in words.
+        message: String,
+        /// The objects concerned.
+        objects: Vec<ObjectRef>,
+    },
+}
+
+/// What came of working on a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackOutcome {
+    /// The stack.
+    pub stack_id: StackId,
+    /// The revision that was applied; absent for removals.
+    pub revision: Option<Revision>,
+    /// Whether the goal was to remove it.
+    pub removal: bool,
+    /// How far it got.
+    pub progress: Progress,
+    /// Objects that stay although they should go, because something of others is in them.
+    pub retained: Vec<ObjectRef>,
+    /// Objects that others changed or deleted: put right, or reported only, as the policy says.
+    pub drifted: Vec<ObjectRef>,
+    /// Objects written or deleted.
+    pub writes: usize,
+}
+
+/// What kept one object from being as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ObjectProblem {
+    pub(super) object: ObjectRef,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    /// Whether it only takes time.
+    pub(super) waiting: bool,
+}
+
+impl ObjectProblem {
+    pub(super) fn failed(object: ObjectRef, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { object, reason, message: message.into(), waiting: false }
+    }
+
+    pub(super) fn waiting(object: ObjectRef, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { object, reason, message: message.into(), waiting: true }
+    }
+
+    /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
+    pub(super) fn api(object: ObjectRef, error: &ClusterError) -> Self {
+        let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
+        Self::failed(object, error.reason(), message)
+    }
+}
+
+/// The progress that these problems leave.
+pub(super) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progress {
+    // Failures weigh more than waits; the order must not depend on which request came back first.
+    problems.sort_by(|a, b| (a.waiting, &a.object, a.reason).cmp(&(b.waiting, &b.object, b.reason)));
+    let Some(first) = problems.first() else { return Progress::Done };
+    let waiting = first.waiting;
+    problems.retain(|it| it.waiting == waiting);
+    let Some(first) = problems.first() else { return Progress::Done };
+    let same = problems.iter().all(|it| it.reason == first.reason);
+    let reason = if same { first.reason } else { "SeveralReasons" }.to_owned();
+    let listed: Vec<String> = problems.iter().take(5).map(|it| format!("{}: {}", it.object, it.message)).collect();
+    let more = problems.len().saturating_sub(listed.len());
+    let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let mut message = format!("{} of {total} objects: {}{tail}", problems.len(), listed.join("; "));
+    shorten(&mut message, limits::MESSAGE_BYTES);
+    let objects = problems.into_iter().map(|it| it.object).take(limits::EVENT_OBJECTS).collect();
+    if waiting { Progress::Waiting { reason, message, objects } } else { Progress::Failed { reason, message, objects } }
+}
+
+/// Cuts a text to a number of bytes, at a character's border.
+pub(super) fn shorten(text: &mut String, max: usize) {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}

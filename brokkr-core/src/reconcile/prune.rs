@@ -1,0 +1,254 @@
+//! Removing what is no longer wanted: in phases, each waiting until the former is gone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::apply::Work;
+use super::inventory::{Entry, EntryState, Inventory};
+use super::live::Live;
+use super::observe::{CONCURRENCY, concurrently};
+use super::order::{is_foundation, removal_phase};
+use super::outcome::ObjectProblem;
+use super::ownership::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
+use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
+use crate::model::{Deletion, ObjectRef, StackId};
+
+/// How long a pass waits for deletions before it reports that it waits.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What came of pruning a stack.
+#[derive(Debug, Default)]
+pub(super) struct Pruning {
+    pub(super) problems: Vec<ObjectProblem>,
+    pub(super) retained: Vec<ObjectRef>,
+    pub(super) writes: usize,
+}
+
+/// What is known about an object that should go.
+enum Fate {
+    /// It is not there, or not ours: the inventory forgets it.
+    Forget,
+    /// It was deleted or let go now, and may take its time.
+    Ordered,
+    /// It cannot go yet.
+    Problem(ObjectProblem),
+    /// Something of others is in it.
+    Retained,
+}
+
+/// What is to go.
+struct Doomed {
+    now: Vec<ObjectRef>,
+    /// Objects that another stack is about to take over.
+    pending: Vec<ObjectRef>,
+}
+
+impl Work<'_> {
+    /// Removes what the inventory has and `wanted` has not. `departed` collects the UIDs of what went, so that what
+    /// descends from it is not taken for others' things.
+    pub(super) async fn prune(
+        &self,
+        deletion: Deletion,
+        wanted: &BTreeSet<ObjectRef>,
+        only_retained: bool,
+        inventory: &mut Inventory,
+        departed: &mut BTreeSet<String>,
+    ) -> ClusterResult<Pruning> {
+        let mut result = Pruning::default();
+        let deadline = Instant::now() + PATIENCE;
+        departed.extend(inventory.uids());
+        let mut waiting: BTreeSet<ObjectRef> = BTreeSet::new();
+        loop {
+            let doomed = self.doomed(wanted, only_retained, &waiting, inventory, &mut result);
+            waiting.extend(doomed.pending);
+            let Some(phase) = doomed.now.iter().map(removal_phase).min() else { break };
+            let now: Vec<ObjectRef> = doomed.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
+            let fates = self.remove_all(deletion, &now, inventory, departed).await;
+            let mut ordered = Vec::new();
+            let mut blocked = false;
+            for (object, fate) in fates {
+                match fate {
+                    Fate::Forget => drop(inventory.entries.remove(&object)),
+                    Fate::Ordered => {
+                        result.writes += 1;
+                        ordered.push(object);
+                    }
+                    Fate::Retained => {
+                        if let Some(entry) = inventory.entries.get_mut(&object) {
+                            entry.state = EntryState::Retained;
+                        }
+                        waiting.insert(object.clone());
+                        result.retained.push(object);
+                    }
+                    Fate::Problem(problem) => {
+                        blocked = true;
+                        result.problems.push(problem);
+                    }
+                }
+            }
+            if blocked {
+                break;
+            }
+            if ordered.is_empty() {
+                continue;
+            }
+            if Instant::now() >= deadline {
+                let problem = |object| ObjectProblem::waiting(object, "Deleting", "it is being deleted");
+                result.problems.extend(ordered.into_iter().map(problem));
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.keep(inventory).await?;
+        Ok(result)
+    }
+
+    /// What should go, apart from what changes hands. What was handed over already is forgotten here.
+    fn doomed(
+        &self,
+        wanted: &BTreeSet<ObjectRef>,
+        only_retained: bool,
+        waiting: &BTreeSet<ObjectRef>,
+        inventory: &mut Inventory,
+        result: &mut Pruning,
+    ) -> Doomed {
+        let stack = inventory.stack;
+        let claims = self.claims();
+        let mut doomed = Doomed { now: Vec::new(), pending: Vec::new() };
+        inventory.entries.retain(|object, entry| {
+            let goes = !wanted.contains(object) && (!only_retained || entry.state == EntryState::Retained);
+            if !goes || waiting.contains(object) {
+                return true;
+            }
+            if entry.state == EntryState::Used {
+                return false;
+            }
+            match claims.owner(object).filter(|owner| *owner != stack) {
+                None => doomed.now.push(object.clone()),
+                Some(owner) if claims.holder(object) == Some(owner) => return false,
+                Some(owner) => {
+                    let message = format!("stack {owner} is about to take it over");
+                    result.problems.push(ObjectProblem::waiting(object.clone(), "HandoverPending", message));
+                    doomed.pending.push(object.clone());
+                }
+            }
+            true
+        });
+        doomed
+    }
+
+    async fn remove_all(
+        &self,
+        deletion: Deletion,
+        objects: &[ObjectRef],
+        inventory: &Inventory,
+        departed: &BTreeSet<String>,
+    ) -> Vec<(ObjectRef, Fate)> {
+        let removals = objects.iter().map(|object| {
+            async move {
+                let fate = match inventory.entries.get(object) {
+                    None => Fate::Forget,
+                    Some(entry) => self
+                        .remove(deletion, object, entry, inventory.stack, departed)
+                        .await
+                        .unwrap_or_else(|error| Fate::Problem(ObjectProblem::api(object.clone(), &error))),
+                };
+                (object.clone(), fate)
+            }
+            .boxed()
+        });
+        concurrently(removals.collect(), CONCURRENCY).await
+    }
+
+    /// Takes one step towards the end of one object.
+    async fn remove(
+        &self,
+        deletion: Deletion,
+        object: &ObjectRef,
+        entry: &Entry,
+        stack: StackId,
+        departed: &BTreeSet<String>,
+    ) -> ClusterResult<Fate> {
+        let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
+            if self.discovery.certainly_lacks(&object.group, &object.kind) {
+                return Ok(Fate::Forget);
+            }
+            let message = "the API that serves it does not answer";
+            return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+        };
+        let live = match self.observer.read(kind, object).await {
+            Ok(Some(live)) => live,
+            Ok(None) => return Ok(Fate::Forget),
+            // Its namespace or its kind is gone, and the object with it.
+            Err(ClusterError::NotFound(_)) => return Ok(Fate::Forget),
+            Err(error) => return Err(error),
+        };
+        if !self.is_ours(entry, &live, stack) {
+            return Ok(Fate::Forget);
+        }
+        if live.deleting {
+            if live.finalizers.is_empty() || is_foundation(object) {
+                return Ok(Fate::Ordered);
+            }
+            let message = format!("it is held by the finalizers {}", live.finalizers.join(", "));
+            return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "Finalizers", message)));
+        }
+        if live.keep || deletion == Deletion::Orphan {
+            return self.let_go(kind, object, &live).await;
+        }
+        if is_foundation(object) && !self.is_vacant(object, departed).await? {
+            return Ok(Fate::Retained);
+        }
+        let at = kind.at(object.namespace.as_deref(), &object.name);
+        let options = DeleteOptions {
+            uid: &live.uid,
+            resource_version: Some(&live.resource_version),
+            propagation: Propagation::Background,
+        };
+        match self.cluster.delete(&at, &options).await {
+            // Changed since we looked, or being changed: we look again.
+            Ok(()) | Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered),
+            Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the object in the cluster is the one that we made: by UID, and by owning fields in it. An intent without UID
+    /// needs our labels as well.
+    fn is_ours(&self, entry: &Entry, live: &Live, stack: StackId) -> bool {
+        match &entry.uid {
+            Some(uid) => *uid == live.uid && live.ours_in_fields,
+            None => live.made_for(self.agent) == Some(stack),
+        }
+    }
+
+    /// Ends our ownership of an object that stays: labels and managed fields are edited, nothing is applied.
+    async fn let_go(&self, kind: &ApiKind, object: &ObjectRef, live: &Live) -> ClusterResult<Fate> {
+        let at = kind.at(object.namespace.as_deref(), &object.name);
+        let Some(body) = self.cluster.get(&at).await?.filter(|body| meta::uid(body) == Some(&live.uid)) else {
+            return Ok(Fate::Forget);
+        };
+        let others: Vec<Value> = meta::managed_fields(&body)
+            .filter(|entry| entry.get("manager").and_then(Value::as_str) != Some(self.manager))
+            .map(|entry| Value::Object(entry.clone()))
+            .collect();
+        // An empty list means "unchanged" to the API server; one empty entry resets it.
+        let managed_fields = if others.is_empty() { json!([{}]) } else { json!(others) };
+        let patch = json!({"metadata": {
+            "uid": live.uid,
+            "resourceVersion": meta::resource_version(&body),
+            "labels": {AGENT_LABEL: null, STACK_LABEL: null, PART_OF_LABEL: null},
+            "managedFields": managed_fields,
+        }});
+        match self.cluster.patch(&at, &Patch::Merge(patch), "brokkr-orphan").await {
+            Ok(_) | Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
+            Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered),
+            Err(error) => Err(error),
+        }
+    }
+}
