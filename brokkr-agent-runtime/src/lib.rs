@@ -1,1 +1,10 @@
-//! Brokkr.
+//! The agent of Brokkr: the loop that keeps a cluster as its broker wants it, and the Kubernetes API behind it.
+//!
+//! [`Agent`] works over any [`ControlPlane`](brokkr_core::protocol::ControlPlane) and any
+//! [`Cluster`](brokkr_core::cluster::Cluster): over HTTP on a real cluster, or in one process on one in memory.
+
+mod agent;
+mod kube_cluster;
+
+pub use agent::{Agent, AgentConfig, AgentError};
+pub use kube_cluster::{ConnectError, KubeCluster, Kubeconfig};

@@ -1,0 +1,121 @@
+//! Keeping the newest target state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokkr_core::model::{AgentId, Epoch};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Poll, PollRequest, TargetState};
+use brokkr_core::store::Generation;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::AgentConfig;
+use super::backoff::pause;
+
+/// Polls until stopped. Only a complete, untouched and current target state is passed on.
+pub(super) async fn run(
+    control_plane: Arc<dyn ControlPlane>,
+    agent: AgentId,
+    config: AgentConfig,
+    latest: watch::Sender<Option<Arc<TargetState>>>,
+    stop: CancellationToken,
+) {
+    let mut seen = Seen::default();
+    let mut failures = 0;
+    loop {
+        let request = PollRequest {
+            known: latest.borrow().as_ref().map(|state| state.digest),
+            min_generation: seen.generation(),
+            wait: config.poll_wait,
+        };
+        let answer = tokio::select! {
+            () = stop.cancelled() => return,
+            answer = control_plane.target_state(agent, request) => answer,
+        };
+        let (error, asked) = match answer.and_then(|poll| seen.check(agent, poll)) {
+            Ok(state) => {
+                failures = 0;
+                if let Some(state) = state {
+                    tracing::debug!(generation = state.generation.get(), entries = state.count, "new target state");
+                    latest.send_replace(Some(state));
+                }
+                continue;
+            }
+            Err(ControlPlaneError::NotReady { problem, retry_after }) => {
+                (ControlPlaneError::NotReady { problem, retry_after }, retry_after)
+            }
+            Err(error) => (error, None),
+        };
+        failures += 1;
+        tracing::warn!(%error, failures, "no usable answer from the broker; everything stays as it is");
+        let wait = pause(failures, Duration::from_millis(500), config.retry_max).max(asked.unwrap_or_default().min(config.retry_max));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// The newest point in history that was seen.
+#[derive(Default)]
+struct Seen(Option<(Epoch, Generation)>);
+
+impl Seen {
+    fn generation(&self) -> Option<Generation> {
+        self.0.map(|(_, generation)| generation)
+    }
+
+    /// Refuses what goes back in time, and what is not what it says.
+    fn check(&mut self, agent: AgentId, poll: Poll) -> Result<Option<Arc<TargetState>>, ControlPlaneError> {
+        let (epoch, generation) = match &poll {
+            Poll::Unchanged { epoch, generation } => (*epoch, *generation),
+            Poll::Changed(state) => (state.epoch, state.generation),
+        };
+        if let Some((before, highest)) = self.0
+            && before == epoch
+            && generation < highest
+        {
+            return Err(ControlPlaneError::Malformed(format!(
+                "generation {} is older than {}, which was seen before",
+                generation.get(),
+                highest.get()
+            )));
+        }
+        let state = match poll {
+            Poll::Unchanged { .. } => None,
+            Poll::Changed(state) => {
+                if let Some(defect) = state.defect(agent) {
+                    return Err(ControlPlaneError::Malformed(defect.to_owned()));
+                }
+                Some(state)
+            }
+        };
+        self.0 = Some((epoch, generation));
+        Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(agent: AgentId, epoch: Epoch, generation: u64) -> TargetState {
+        TargetState::new(agent, epoch, false, Generation::new(generation), Vec::new())
+    }
+
+    #[test]
+    fn what_goes_back_or_was_touched_is_refused() {
+        let (agent, epoch) = (AgentId::generate(), Epoch::generate());
+        let mut seen = Seen::default();
+        let changed = |state: TargetState| Poll::Changed(Arc::new(state));
+        assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok());
+        assert!(seen.check(agent, changed(state(agent, epoch, 4))).is_err());
+        assert!(seen.check(agent, Poll::Unchanged { epoch, generation: Generation::new(4) }).is_err());
+        assert!(seen.check(agent, changed(state(AgentId::generate(), epoch, 6))).is_err());
+        let mut touched = state(agent, epoch, 7);
+        touched.count = 1;
+        assert!(seen.check(agent, changed(touched)).is_err());
+        assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok(), "what was refused was not seen");
+        assert!(seen.check(agent, changed(state(agent, Epoch::generate(), 1))).is_ok(), "another history");
+    }
+}

@@ -1,0 +1,151 @@
+//! A real Kubernetes API as a [`Cluster`].
+
+mod connect;
+mod discover;
+mod errors;
+mod request;
+mod watch;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use brokkr_core::cluster::{
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, ObjectList,
+    Patch, Propagation, WatchEvent, meta,
+};
+use futures::stream::BoxStream;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+pub use connect::{ConnectError, Kubeconfig};
+use request::{Call, path, query};
+
+/// A real Kubernetes API.
+#[derive(Clone)]
+pub struct KubeCluster {
+    client: kube::Client,
+}
+
+impl KubeCluster {
+    /// A cluster behind a ready client.
+    ///
+    /// The client's own retries should be off ([`kube::Config::default_retry`]): the agent has its own, with the
+    /// target state in view.
+    pub fn new(client: kube::Client) -> Self {
+        Self { client }
+    }
+}
+
+impl fmt::Debug for KubeCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeCluster").finish_non_exhaustive()
+    }
+}
+
+const JSON: &str = "application/json";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// Objects per request of a list.
+const CHUNK: u32 = 500;
+
+#[async_trait]
+impl Cluster for KubeCluster {
+    async fn discover(&self) -> ClusterResult<Discovery> {
+        discover::discover(self).await
+    }
+
+    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+        let answer = self.call(Call::new(Method::GET, path(at.kind, at.namespace, Some(at.name)))).await?;
+        if answer.status == StatusCode::NOT_FOUND && answer.is_about(at.name) {
+            return Ok(None);
+        }
+        answer.json().map(Some)
+    }
+
+    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
+        let mut items = Vec::new();
+        let mut next = String::new();
+        loop {
+            let wanted = options.limit.map(|limit| limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX)));
+            let chunk = wanted.unwrap_or(CHUNK).min(CHUNK).to_string();
+            let mut parameters = vec![("limit", chunk.as_str())];
+            if !options.selector.is_empty() {
+                parameters.push(("labelSelector", &options.selector));
+            }
+            if !next.is_empty() {
+                parameters.push(("continue", &next));
+            }
+            let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
+            call.accept = if options.metadata_only { METADATA_LIST } else { JSON };
+            let mut list = self.call(call).await?.json()?;
+            if let Some(Value::Array(chunk)) = list.get_mut("items").map(Value::take) {
+                items.extend(chunk);
+            }
+            let text = |field| list["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let resource_version = text("resourceVersion");
+            next = text("continue");
+            let full = options.limit.is_some_and(|limit| items.len() >= limit as usize);
+            if next.is_empty() || full {
+                return Ok(ObjectList { items, resource_version, cut: !next.is_empty() });
+            }
+        }
+    }
+
+    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+        let mut parameters = vec![("fieldManager", options.manager), ("fieldValidation", "Strict")];
+        if options.force {
+            parameters.push(("force", "true"));
+        }
+        if options.dry_run {
+            parameters.push(("dryRun", "All"));
+        }
+        let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
+        call.body = Some(("application/apply-patch+yaml", body.to_string()));
+        let answer = self.call(call).await?;
+        let created = answer.status == StatusCode::CREATED;
+        Ok(Applied { object: answer.json()?, created })
+    }
+
+    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+        let Patch::Merge(patch) = patch;
+        let parameters = [("fieldManager", manager)];
+        let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
+        call.body = Some(("application/merge-patch+json", patch.to_string()));
+        self.call(call).await?.json()
+    }
+
+    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+        let propagation = match options.propagation {
+            Propagation::Background => "Background",
+            Propagation::Foreground => "Foreground",
+            Propagation::Orphan => "Orphan",
+        };
+        let mut body = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+            "preconditions": {"uid": options.uid},
+        });
+        if let Some(version) = options.resource_version {
+            body["preconditions"]["resourceVersion"] = json!(version);
+        }
+        let mut call = Call::new(Method::DELETE, path(at.kind, at.namespace, Some(at.name)));
+        call.body = Some((JSON, body.to_string()));
+        self.call(call).await?.json()?;
+        Ok(())
+    }
+
+    async fn watch(
+        &self,
+        kind: &ApiKind,
+        namespace: Option<&str>,
+        options: &ListOptions,
+        resource_version: &str,
+    ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
+        watch::watch(self, kind, namespace, options, resource_version).await
+    }
+}
+
+/// The resource version of an object, for bookmarks.
+fn version_of(object: &Value) -> String {
+    meta::resource_version(object).unwrap_or_default().to_owned()
+}

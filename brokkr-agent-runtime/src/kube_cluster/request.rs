@@ -1,0 +1,123 @@
+//! One request to the API server.
+
+use std::time::Duration;
+
+use brokkr_core::cluster::{ApiKind, ClusterError, ClusterResult};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use kube::client::Body;
+use serde_json::Value;
+
+use super::{JSON, KubeCluster, errors};
+
+/// How long the API server may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an answer; a chunk of a list stays far below.
+const ANSWER_BYTES: usize = 256 * 1024 * 1024;
+
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) uri: String,
+    pub(super) accept: &'static str,
+    pub(super) body: Option<(&'static str, String)>,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, uri: String) -> Self {
+        Self { method, uri, accept: JSON, body: None }
+    }
+
+    pub(super) fn into_request(self) -> ClusterResult<Request<Body>> {
+        let mut request = Request::builder().method(self.method).uri(self.uri).header("accept", self.accept);
+        let body = match self.body {
+            None => Body::empty(),
+            Some((kind, body)) => {
+                request = request.header("content-type", kind);
+                Body::from(body.into_bytes())
+            }
+        };
+        request.body(body).map_err(|error| ClusterError::Invalid(format!("not a request: {error}")))
+    }
+}
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The answer's content; an error if the server refused or failed.
+    pub(super) fn json(self) -> ClusterResult<Value> {
+        if !self.status.is_success() {
+            return Err(errors::from_answer(self.status, self.retry_after, &self.body));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|_| ClusterError::unavailable("the server's answer is not JSON"))
+    }
+
+    /// Whether a 404 says that this object does not exist, and not that its kind is not served.
+    pub(super) fn is_about(&self, name: &str) -> bool {
+        let status: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        status.pointer("/details/name").and_then(Value::as_str) == Some(name)
+    }
+}
+
+impl KubeCluster {
+    pub(super) async fn call(&self, call: Call) -> ClusterResult<Answer> {
+        let request = call.into_request()?;
+        let exchange = async {
+            let answer = self.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES)
+                .collect()
+                .await
+                .map_err(|error| ClusterError::unavailable(format!("the answer broke off: {error}")))?;
+            let retry_after = parts.headers.get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
+            Ok(Answer { status: parts.status, retry_after: retry_after.map(Duration::from_secs), body: body.to_bytes() })
+        };
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(ClusterError::unavailable("the server did not answer in time")))
+    }
+}
+
+/// The path of a kind's objects, or of one.
+pub(super) fn path(kind: &ApiKind, namespace: Option<&str>, name: Option<&str>) -> String {
+    let mut path = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}/{}", kind.group, kind.version)
+    };
+    if let Some(namespace) = namespace.filter(|_| kind.namespaced) {
+        path.push_str("/namespaces/");
+        path.push_str(&encode(namespace));
+    }
+    path.push('/');
+    path.push_str(&kind.plural);
+    if let Some(name) = name {
+        path.push('/');
+        path.push_str(&encode(name));
+    }
+    path
+}
+
+pub(super) fn query(path: String, parameters: &[(&str, &str)]) -> String {
+    let parameters: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
+    format!("{path}?{}", parameters.join("&"))
+}
+
+/// Percent-encoding of everything but unreserved characters (RFC 3986, section 2.3).
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        use std::fmt::Write as _;
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
