@@ -1,0 +1,138 @@
+//! Agents.
+
+use std::collections::BTreeMap;
+
+use brokkr_core::broker::AgentDetails;
+use brokkr_core::model::{AgentId, AgentStatus, Epoch, GeneratorId, InstanceId, StackId, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A process that serves a cluster.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Agent {
+    /// Identity.
+    pub id: AgentId,
+    /// Unique among agents.
+    pub name: String,
+    /// The cluster that it serves, for people.
+    pub cluster_name: String,
+    /// What stacks can share or select.
+    pub labels: BTreeMap<String, String>,
+    /// What stacks can share.
+    pub annotations: BTreeMap<String, String>,
+    /// Whether it takes part.
+    pub status: AgentStatus,
+    /// The generators that it serves; a generator sees itself only.
+    pub generator_ids: Vec<GeneratorId>,
+    /// The epoch in which an admin allowed it to remove again.
+    pub confirmed_epoch: Option<Epoch>,
+    /// When it polled or reported last; null before the first time.
+    pub last_seen_at: Option<Timestamp>,
+    /// What it can do beyond the base protocol.
+    pub capabilities: Vec<String>,
+    /// What it said of itself; absent in lists and before its first report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<AgentSessionInfo>,
+    /// Grows with every change of the agent's own representation; also the ETag.
+    pub version: Version,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What an agent says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AgentSessionInfo {
+    /// UID of the Namespace `kube-system` of its cluster.
+    pub cluster_uid: String,
+    /// The run of its process that speaks for it.
+    pub instance_id: InstanceId,
+    /// When that run reported first.
+    pub started_at: Timestamp,
+    /// Stacks that it holds and the broker does not know; they are left alone.
+    pub unknown_stacks: Vec<StackId>,
+}
+
+/// An agent to be created.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateAgent {
+    /// A DNS label.
+    pub name: String,
+    /// The cluster that it serves, for people.
+    #[serde(default)]
+    pub cluster_name: String,
+    /// What stacks can share or select.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What stacks can share.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// The generators that it serves; absent means the system generator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator_ids: Option<Vec<GeneratorId>>,
+}
+
+/// What is to change in an agent (JSON Merge Patch).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchAgent {
+    /// The cluster that it serves, for people.
+    #[serde(default)]
+    pub cluster_name: String,
+    /// Labels; null removes one.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations; null removes one.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Whether it takes part.
+    #[serde(default = "active")]
+    pub status: AgentStatus,
+}
+
+fn active() -> AgentStatus {
+    AgentStatus::Active
+}
+
+/// A new agent with its first key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedAgent {
+    /// The agent.
+    pub agent: Agent,
+    /// The key; shown this once.
+    pub pak: String,
+}
+
+impl From<AgentDetails> for Agent {
+    fn from(AgentDetails { agent, last_seen_at, session }: AgentDetails) -> Self {
+        Self {
+            id: agent.id,
+            name: agent.name.into(),
+            cluster_name: agent.cluster_name,
+            labels: agent.labels.into(),
+            annotations: agent.annotations.into(),
+            status: agent.status,
+            generator_ids: agent.generator_ids.into_iter().collect(),
+            confirmed_epoch: agent.confirmed_epoch,
+            last_seen_at,
+            capabilities: session.iter().flat_map(|it| it.capabilities.iter().cloned()).collect(),
+            session: session.map(|it| AgentSessionInfo {
+                cluster_uid: it.cluster_uid,
+                instance_id: it.instance_id,
+                started_at: it.started_at,
+                unknown_stacks: it.unknown_stacks,
+            }),
+            version: agent.version,
+            created_at: agent.created_at,
+            updated_at: agent.updated_at,
+        }
+    }
+}
+
+impl From<brokkr_core::model::Agent> for Agent {
+    fn from(agent: brokkr_core::model::Agent) -> Self {
+        AgentDetails { agent, last_seen_at: None, session: None }.into()
+    }
+}

@@ -1,0 +1,64 @@
+//! Generators.
+
+use brokkr_core::model::{GeneratorId, GeneratorPrincipal, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A principal that owns stacks.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Generator {
+    /// Identity.
+    pub id: GeneratorId,
+    /// Unique among generators.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Grows with every change; also the ETag.
+    pub version: Version,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A generator to be created.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateGenerator {
+    /// A DNS label.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// What is to change in a generator (JSON Merge Patch).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchGenerator {
+    /// For people; null empties it.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// A new generator with its first key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedGenerator {
+    /// The generator.
+    pub generator: Generator,
+    /// The key; shown this once.
+    pub pak: String,
+}
+
+impl From<GeneratorPrincipal> for Generator {
+    fn from(it: GeneratorPrincipal) -> Self {
+        Self {
+            id: it.id,
+            name: it.name.into(),
+            description: it.description,
+            version: it.version,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}

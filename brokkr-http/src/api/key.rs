@@ -1,0 +1,77 @@
+//! Keys.
+
+use brokkr_core::model::{ApiKey, KeyId, KeyKind, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A key, without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Key {
+    /// Identity.
+    pub id: KeyId,
+    /// The public part of the key itself.
+    pub short_id: String,
+    /// For people.
+    pub name: String,
+    /// What its holder may be.
+    pub kind: KeyKind,
+    /// When it stops being valid.
+    pub expires_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A key to be made for an agent or a generator.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateKey {
+    /// A DNS label.
+    pub name: String,
+    /// When it stops being valid; absent for never.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key to be made for an admin.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateAdminKey {
+    /// A DNS label.
+    pub name: String,
+    /// `admin` or `admin-read-only`.
+    pub kind: KeyKind,
+    /// When it stops being valid; absent for never.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A new key with its secret.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKey {
+    /// The key.
+    pub key: Key,
+    /// The secret; shown this once.
+    pub pak: String,
+}
+
+/// How to rotate.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotatePak {
+    /// How long the present keys stay valid; 0 (the default) ends them at once, at most 604,800.
+    #[serde(default)]
+    pub overlap_seconds: u64,
+}
+
+impl From<ApiKey> for Key {
+    fn from(it: ApiKey) -> Self {
+        Self {
+            id: it.id,
+            short_id: it.short_id,
+            name: it.name.into(),
+            kind: it.owner.kind(),
+            expires_at: it.expires_at,
+            created_at: it.created_at,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The documents of the API. Every field is part of the contract; what a request does not know it refuses.
+
+mod agent;
+mod auth;
+mod deployment_object;
+mod generator;
+mod key;
+mod list;
+mod problem;
+mod record;
+mod stack;
+mod status;
+mod target;
+
+pub use agent::{Agent, AgentSessionInfo, CreateAgent, CreatedAgent, PatchAgent};
+pub use auth::WhoAmI;
+pub use deployment_object::{DeploymentObject, PublishManifests, Rollback};
+pub use generator::{CreateGenerator, CreatedGenerator, Generator, PatchGenerator};
+pub use key::{CreateAdminKey, CreateKey, CreatedKey, Key, RotatePak};
+pub use list::List;
+pub use problem::Problem;
+pub use record::{AuditRecord, Event};
+pub use stack::{ApplyStack, AppliedStack, CreateStack, Generate, PatchStack, Stack};
+pub use status::{AgentStackStatus, StackStatus, Summary};
+pub use target::{Abandon, Placement, Target};
+
+/// The media type of problems (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// The header with the generation of a target state.
+pub const GENERATION_HEADER: &str = "brokkr-generation";
+/// The header with the epoch of a target state.
+pub const EPOCH_HEADER: &str = "brokkr-epoch";
+
+/// The instance of a URL of a request: `/api/v1` and what follows.
+pub const API_V1: &str = "/api/v1";

@@ -1,0 +1,222 @@
+//! Requests to a broker.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::{API_V1, Problem};
+
+/// Bytes of an answer; larger than the largest deployment object and target state.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why a request did not lead to the answer that was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The client cannot be made.
+    #[error("the client cannot be made: {0}")]
+    Build(String),
+    /// No answer.
+    #[error("the broker cannot be reached: {0}")]
+    Unreachable(String),
+    /// The broker says why not.
+    #[error("{} ({}){}", .problem.title, .problem.slug(), .problem.detail.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
+    Problem {
+        /// What it says.
+        problem: Box<Problem>,
+        /// How long it asked to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not one of a broker.
+    #[error("the answer is not usable: {0}")]
+    Malformed(String),
+}
+
+/// Makes ring the process's provider of cryptography for TLS, unless there is one already.
+///
+/// The client needs a provider before it is made. A library must not choose for its host; a program calls this first.
+pub fn install_crypto_provider() {
+    // The only error is that there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Puts a [`Client`] together.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct ClientBuilder {
+    urls: Vec<String>,
+    pak: SecretString,
+    http: Option<reqwest::Client>,
+}
+
+impl ClientBuilder {
+    /// Brings a ready HTTP client, for its TLS settings or proxies.
+    pub fn http(mut self, http: reqwest::Client) -> Self {
+        self.http = Some(http);
+        self
+    }
+
+    /// Makes the client.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Build`] when an address is none, or when there is no cryptography provider
+    /// ([`install_crypto_provider`]).
+    pub fn build(self) -> Result<Client, ClientError> {
+        if self.urls.is_empty() {
+            return Err(ClientError::Build("no address of a broker".to_owned()));
+        }
+        for url in &self.urls {
+            let parsed = reqwest::Url::parse(url).map_err(|_| ClientError::Build(format!("{url} is not a URL")))?;
+            if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+                return Err(ClientError::Build(format!("{url} is not an address of a broker (http or https)")));
+            }
+        }
+        let http = match self.http {
+            Some(http) => http,
+            None if rustls::crypto::CryptoProvider::get_default().is_none() => {
+                return Err(ClientError::Build("no cryptography provider; call install_crypto_provider first".to_owned()));
+            }
+            None => reqwest::Client::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("brokkr/", env!("CARGO_PKG_VERSION")))
+                .tcp_nodelay(true)
+                .build()
+                .map_err(|error| ClientError::Build(error.to_string()))?,
+        };
+        let urls = self.urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+        Ok(Client { urls, pak: self.pak, http, preferred: Default::default() })
+    }
+}
+
+/// A client of one broker, at one or several addresses that are tried in turn.
+#[derive(Clone)]
+pub struct Client {
+    urls: Vec<String>,
+    pak: SecretString,
+    http: reqwest::Client,
+    /// The address that answered last.
+    preferred: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: Vec<(header::HeaderName, String)>,
+    pub(super) body: Option<&'a [u8]>,
+    pub(super) timeout: Duration,
+}
+
+impl Call<'_> {
+    pub(super) fn get(path: String) -> Self {
+        Self { method: Method::GET, path, headers: Vec::new(), body: None, timeout: Duration::from_secs(30) }
+    }
+}
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Client {
+    /// A client for these addresses, with this key.
+    pub fn builder(urls: impl IntoIterator<Item = String>, pak: SecretString) -> ClientBuilder {
+        ClientBuilder { urls: urls.into_iter().collect(), pak, http: None }
+    }
+
+    /// Sends a JSON body to a path under `/api/v1` and reads a JSON answer.
+    pub async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, ClientError> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let mut call = Call { method, body: body.as_deref(), ..Call::get(path.to_owned()) };
+        if call.body.is_some() {
+            call.headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
+        }
+        let answer = self.call(call).await?;
+        serde_json::from_slice(&answer.body).map_err(|_| ClientError::Malformed("not the expected JSON".to_owned()))
+    }
+
+    /// Tries the addresses in turn, beginning with the one that answered last, until one answers at all.
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, ClientError> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let first = self.preferred.load(Relaxed);
+        let mut last = ClientError::Unreachable("no address".to_owned());
+        for n in 0..self.urls.len() {
+            let index = (first + n) % self.urls.len();
+            let Some(url) = self.urls.get(index) else { continue };
+            match self.call_one(url, &call).await {
+                Ok(answer) => {
+                    self.preferred.store(index, Relaxed);
+                    return Ok(answer);
+                }
+                Err(error @ ClientError::Unreachable(_)) => last = error,
+                Err(ClientError::Problem { problem, retry_after }) if problem.status == 503 => {
+                    last = ClientError::Problem { problem, retry_after };
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    async fn call_one(&self, url: &str, call: &Call<'_>) -> Result<Answer, ClientError> {
+        let unreachable = |error: reqwest::Error| {
+            // The innermost cause says what happened; the URL is known and may be long.
+            let error = error.without_url();
+            let mut innermost: &dyn std::error::Error = &error;
+            while let Some(source) = innermost.source() {
+                innermost = source;
+            }
+            let what = if error.is_timeout() { "it took too long".to_owned() } else { innermost.to_string() };
+            ClientError::Unreachable(format!("{url}: {what}"))
+        };
+        let mut request = self
+            .http
+            .request(call.method.clone(), format!("{url}{API_V1}{}", call.path))
+            .timeout(call.timeout)
+            .bearer_auth(self.pak.expose_secret());
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = call.body {
+            request = request.body(body.to_vec());
+        }
+        let mut response = request.send().await.map_err(unreachable)?;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if chunk.len() > ANSWER_BYTES - body.len() {
+                return Err(ClientError::Malformed("the answer is too large".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let answer = Answer { status: response.status(), headers: response.headers().clone(), body: body.freeze() };
+        if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(answer);
+        }
+        let retry_after = answer.headers.get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
+        match serde_json::from_slice::<Problem>(&answer.body) {
+            Ok(problem) if problem.status == answer.status.as_u16() => {
+                Err(ClientError::Problem { problem: Box::new(problem), retry_after: retry_after.map(Duration::from_secs) })
+            }
+            _ => Err(ClientError::Malformed(format!("status {} without a problem", answer.status))),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Opaque cursors: where a list goes on, for one caller and one list.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use brokkr_core::broker::Actor;
+use brokkr_core::error::{Invalid, InvalidCode};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::Sha256;
+
+/// The key that authenticates cursors. A cursor made by another process is refused, and the caller begins again.
+#[derive(Clone)]
+pub(crate) struct CursorKey(Arc<[u8; 32]>);
+
+impl CursorKey {
+    pub(crate) fn random() -> Self {
+        let mut key = [0; 32];
+        // Without randomness no key of the broker could be made either; cursors of a known key leak nothing,
+        // they only name a place in a list that the caller may read anyway.
+        let _ = getrandom::fill(&mut key);
+        Self(Arc::new(key))
+    }
+
+    fn mac(&self, list: &str, actor: &Actor, payload: &[u8]) -> [u8; 32] {
+        let mut mac = match Hmac::<Sha256>::new_from_slice(&*self.0) {
+            Ok(mac) => mac,
+            // HMAC takes keys of any length.
+            Err(_) => return [0; 32],
+        };
+        for part in [list.as_bytes(), actor.reference().to_string().as_bytes(), payload] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    pub(crate) fn issue<K: Serialize>(&self, list: &str, actor: &Actor, key: &K) -> Option<String> {
+        let payload = serde_json::to_vec(key).ok()?;
+        let mut bytes = self.mac(list, actor, &payload).to_vec();
+        bytes.extend(payload);
+        Some(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(crate) fn read<K: DeserializeOwned>(&self, list: &str, actor: &Actor, cursor: &str) -> Result<K, Invalid> {
+        let refused = || {
+            Invalid::new(InvalidCode::CursorInvalid, "the cursor was not issued to this caller for this list; begin again")
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
+        let (mac, payload) = bytes.split_at_checked(32).ok_or_else(refused)?;
+        if mac != self.mac(list, actor, payload) {
+            return Err(refused());
+        }
+        serde_json::from_slice(payload).map_err(|_| refused())
+    }
+}

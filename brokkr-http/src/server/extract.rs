@@ -1,0 +1,298 @@
+//! What handlers take: authenticated, bounded, strictly read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::HttpBody as _;
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use brokkr_core::broker::Actor;
+use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
+use brokkr_core::manifest::parse_json;
+use brokkr_core::model::{Version, limits};
+use brokkr_core::store::{Listing, Page};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::AppState;
+use super::cursor::CursorKey;
+use super::error::ApiError;
+use super::origin::RequestOrigin;
+use crate::api::List;
+
+/// How long a client may take to send its body.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The authenticated caller.
+pub(crate) struct Auth(pub(crate) Actor);
+
+impl<S> FromRequestParts<S> for Auth
+where
+    AppState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let RequestOrigin(origin) = RequestOrigin::from_request_parts(parts, state).await?;
+        let broker = AppState::from_ref(state).broker;
+        let Some(key) = bearer(&parts.headers) else {
+            broker.record_unauthenticated(&origin);
+            return Err(ApiError::unauthenticated());
+        };
+        match broker.authenticate(key, origin.clone()) {
+            Ok(actor) => Ok(Self(actor)),
+            Err(error) => {
+                broker.record_unauthenticated(&origin);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// The one bearer token; `None` when there is none or more than one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// Typed path parameters. What is not an id names nothing: 404, as for an id that does not exist.
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+impl<S, T> FromRequestParts<S> for ApiPath<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found = Path::<T>::from_request_parts(parts, state).await;
+        found.map(|Path(value)| Self(value)).map_err(|_| ApiError::not_found())
+    }
+}
+
+/// The query's parameters: each at most once, none unknown.
+pub(crate) struct Params(BTreeMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let invalid = |message: String| ApiError::from(Invalid::new(InvalidCode::QueryInvalid, message));
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| invalid("the query cannot be read".to_owned()))?;
+        let mut map = BTreeMap::new();
+        for (key, value) in pairs.0 {
+            if value.contains('\0') {
+                return Err(invalid(format!("{} contains NUL", excerpt(&key))));
+            }
+            if map.insert(key.clone(), value).is_some() {
+                return Err(invalid(format!("{} is given twice", excerpt(&key))));
+            }
+        }
+        Ok(Self(map))
+    }
+}
+
+impl Params {
+    /// Takes a parameter; `None` when it is not given.
+    pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.0.remove(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
+        })
+    }
+
+    /// Takes a parameter whose values are the words of an enum.
+    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.0.remove(name) else { return Ok(None) };
+        serde_json::from_value(Value::String(text.clone())).map(Some).map_err(|_| {
+            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
+        })
+    }
+
+    /// Takes a parameter that explains itself when it is wrong.
+    pub(crate) fn take_checked<T: std::str::FromStr<Err = Invalid>>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
+        self.0.remove(name).map(|text| text.parse()).transpose().map_err(ApiError::from)
+    }
+
+    /// Refuses whatever was not taken.
+    pub(crate) fn done(self) -> Result<(), ApiError> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(key) => {
+                let message = format!("{} is not a parameter of this list", excerpt(key));
+                Err(Invalid::new(InvalidCode::QueryInvalid, message).into())
+            }
+        }
+    }
+
+    /// Takes `limit` and `cursor`. No value is bent into range.
+    pub(crate) fn page<K: DeserializeOwned>(
+        &mut self,
+        cursors: &CursorKey,
+        list: &str,
+        actor: &Actor,
+    ) -> Result<Page<K>, ApiError> {
+        let limit = self.take::<usize>("limit")?.unwrap_or(limits::PAGE_DEFAULT);
+        if !(1..=limits::PAGE_MAX).contains(&limit) {
+            let message = format!("limit must be between 1 and {}", limits::PAGE_MAX);
+            return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());
+        }
+        let cursor = self.0.remove("cursor");
+        let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose()?;
+        Ok(Page { limit, after })
+    }
+}
+
+/// A page as it is sent.
+pub(crate) fn listed<T, U: From<T>, K: Serialize>(
+    cursors: &CursorKey,
+    list: &str,
+    actor: &Actor,
+    page: Listing<T, K>,
+) -> axum::Json<List<U>> {
+    let next = page.next.and_then(|key| cursors.issue(list, actor, &key));
+    axum::Json(List { items: page.items.into_iter().map(U::from).collect(), next })
+}
+
+/// A body of any of these media types, read whole within a size and a time.
+pub(crate) async fn read_body(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    if request.body().size_hint().lower() > limit as u64 {
+        return Err(ApiError::body_too_large(limit));
+    }
+    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(request.into_body(), limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_large(&error) => Err(ApiError::body_too_large(limit)),
+        _ => Err(ApiError::body_incomplete()),
+    }
+}
+
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|it| it.is::<http_body_util::LengthLimitError>())
+}
+
+/// The media type of the body; a charset other than UTF-8 is none that is taken.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
+    let mut parts = value.split(';').map(str::trim);
+    let media_type = parts.next()?;
+    parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8")).then_some(media_type)
+}
+
+/// A JSON body of at most 1 MiB.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+impl<S, T> FromRequest<S> for ApiJson<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        read_json(request, limits::SMALL_BODY_BYTES, &["application/json"]).await.and_then(typed).map(Self)
+    }
+}
+
+/// A JSON body of at most 8 MiB, as a value.
+pub(crate) struct LargeJson(pub(crate) Value);
+
+impl<S: Send + Sync> FromRequest<S> for LargeJson {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        read_json(request, limits::BODY_BYTES, &["application/json"]).await.map(Self)
+    }
+}
+
+/// A JSON Merge Patch (RFC 7396): an object.
+pub(crate) struct MergePatch(pub(crate) serde_json::Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for MergePatch {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let types = ["application/merge-patch+json", "application/json"];
+        match read_json(request, limits::SMALL_BODY_BYTES, &types).await? {
+            Value::Object(patch) => Ok(Self(patch)),
+            _ => Err(Invalid::new(InvalidCode::FieldInvalid, "a merge patch is an object").into()),
+        }
+    }
+}
+
+/// A JSON body that may be absent, which means an empty object.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<S, T> FromRequest<S> for OptionalJson<T>
+where
+    T: DeserializeOwned + Default,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        ApiJson::from_request(request, state).await.map(|ApiJson(value)| Self(value))
+    }
+}
+
+async fn read_json(request: Request, limit: usize, types: &[&str]) -> Result<Value, ApiError> {
+    if !media_type(request.headers()).is_some_and(|it| types.iter().any(|taken| taken.eq_ignore_ascii_case(it))) {
+        return Err(ApiError::unsupported_media_type(&types.join(" or ")));
+    }
+    Ok(parse_json(&read_body(request, limit).await?)?)
+}
+
+/// Reads a type out of a value; names the place and the mistake, in our words.
+pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+    typed_or_invalid(value).map_err(ApiError::from)
+}
+
+pub(crate) fn typed_or_invalid<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let segments = error.path().iter().filter_map(|segment| match segment {
+            serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
+            serde_path_to_error::Segment::Map { key } => Some(escape_pointer(key)),
+            _ => None,
+        });
+        let pointer: String = segments.map(|segment| format!("/{segment}")).collect();
+        let said = error.inner().to_string();
+        let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
+        let (code, message) = if said.starts_with("unknown field") {
+            (InvalidCode::UnknownField, format!("the field \"{quoted}\" is not known here"))
+        } else if said.starts_with("missing field") {
+            (InvalidCode::FieldInvalid, format!("the field \"{quoted}\" is missing"))
+        } else {
+            (InvalidCode::FieldInvalid, "the value is not of the right type or form".to_owned())
+        };
+        Invalid { code, pointer, message }
+    })
+}
+
+/// The version in `If-Match`; required.
+pub(crate) struct IfMatch(pub(crate) Version);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if_match(&parts.headers)?.map(Self).ok_or_else(ApiError::precondition_required)
+    }
+}
+
+/// The version in `If-Match`, if there is one.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, ApiError> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    tag.map(|version| Some(Version::new(version))).ok_or_else(|| ApiError::header_invalid("If-Match takes one ETag, such as \"3\""))
+}

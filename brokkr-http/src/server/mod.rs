@@ -1,0 +1,46 @@
+//! The axum router over a broker.
+
+mod cursor;
+mod error;
+mod extract;
+mod openapi;
+mod origin;
+mod respond;
+mod routes;
+mod serve;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use brokkr_core::broker::Broker;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use openapi::document;
+pub use serve::serve;
+
+use cursor::CursorKey;
+use error::ApiError;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) broker: Broker,
+    pub(crate) cursors: CursorKey,
+}
+
+/// The whole API over a broker: `/healthz`, `/readyz` and `/api/v1/…`.
+///
+/// It is an ordinary router: merge it into your own or nest it. Every answer under it, errors included, is of the API's form; each
+/// carries an `x-request-id` that the audit names as well.
+///
+/// Serve it with [`serve`], or with `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit
+/// knows where requests came from.
+pub fn router(broker: Broker) -> Router {
+    let state = AppState { broker, cursors: CursorKey::random() };
+    let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
+    router
+        .fallback(async || ApiError::not_found())
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(state, respond::refuse_credentials_in_url))
+        .layer(from_fn(respond::finish))
+}

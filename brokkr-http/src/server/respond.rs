@@ -1,0 +1,43 @@
+//! What every answer has: an id, and if it is an error the form of a problem.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use brokkr_core::model::RequestId;
+
+use super::AppState;
+use super::error::ApiError;
+use crate::api::{PROBLEM_JSON, Problem};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives the request an id of ours and writes problems.
+pub(super) async fn finish(mut request: Request, next: Next) -> Response {
+    let id = RequestId::generate();
+    request.extensions_mut().insert(id);
+    let mut response = next.run(request).await;
+    let text = id.to_string();
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id.clone_from(&text);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        *response.body_mut() = Body::from(body);
+    }
+    if let Ok(value) = HeaderValue::try_from(text) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Refuses a key in the URL, where every log on the way would keep it.
+pub(super) async fn refuse_credentials_in_url(State(_): State<AppState>, request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let is_key = ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].iter().any(|it| query.contains(it));
+    if is_key {
+        return ApiError::credential_in_url().into_response();
+    }
+    next.run(request).await
+}

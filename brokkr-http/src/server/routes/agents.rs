@@ -1,0 +1,154 @@
+//! Agents and their registrations.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use brokkr_core::broker::{AgentPatch, NewAgent};
+use brokkr_core::error::Invalid;
+use brokkr_core::model::{AgentId, GeneratorId};
+use brokkr_core::store::AgentFilter;
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problems::{Reading, Writing};
+use super::{created, entity};
+use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
+use crate::server::AppState;
+use crate::server::error::ApiError;
+use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed_or_invalid};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, patch, delete))
+        .routes(routes!(register, unregister))
+        .routes(routes!(confirm_epoch))
+}
+
+/// Lists agents.
+#[utoipa::path(get, path = "/agents", operation_id = "listAgents", tag = "agents",
+    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("labels" = Option<String>, Query, description = "A label selector")),
+    responses(Reading, (status = 422, description = "The selector is malformed", body = crate::api::Problem, content_type = "application/problem+json"), (status = 200, description = "A page", body = List<Agent>)))]
+async fn list(State(state): State<AppState>, Auth(actor): Auth, mut params: Params) -> Result<Json<List<Agent>>, ApiError> {
+    let page = params.page::<AgentId>(&state.cursors, "agents", &actor)?;
+    let filter = AgentFilter { labels: params.take_checked("labels")?.unwrap_or_default() };
+    params.done()?;
+    let found = state.broker.agent_list(&actor, &filter, &page).await?;
+    Ok(listed(&state.cursors, "agents", &actor, found))
+}
+
+/// Creates an agent and its first key.
+#[utoipa::path(post, path = "/agents", operation_id = "createAgent", tag = "agents", request_body = CreateAgent,
+    responses(Writing, (status = 201, description = "Created", body = CreatedAgent)))]
+async fn create(State(state): State<AppState>, Auth(actor): Auth, ApiJson(body): ApiJson<CreateAgent>) -> Result<Response, ApiError> {
+    let new = NewAgent {
+        name: body.name,
+        cluster_name: body.cluster_name,
+        labels: body.labels,
+        annotations: body.annotations,
+        generator_ids: body.generator_ids,
+    };
+    let (agent, pak) = state.broker.agent_create(&actor, new).await?;
+    let (path, version) = (format!("/agents/{}", agent.id), agent.version);
+    Ok(created(path, Some(version), CreatedAgent { agent: agent.into(), pak: pak.pak.expose_secret().to_owned() }))
+}
+
+/// Reads an agent.
+#[utoipa::path(get, path = "/agents/{id}", operation_id = "getAgent", tag = "agents", params(("id" = inline(AgentId), Path)),
+    responses(Reading, (status = 200, description = "The agent", body = Agent)))]
+async fn get(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>) -> Result<Response, ApiError> {
+    let details = state.broker.agent_details(&actor, id).await?;
+    Ok(entity(details.agent.version, Agent::from(details)))
+}
+
+/// Changes an agent.
+#[utoipa::path(patch, path = "/agents/{id}", operation_id = "patchAgent", tag = "agents",
+    params(("id" = inline(AgentId), Path), ("If-Match" = String, Header)),
+    request_body(content = PatchAgent, content_type = "application/merge-patch+json"),
+    responses(Writing, (status = 200, description = "Changed", body = Agent)))]
+async fn patch(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<AgentId>,
+    IfMatch(version): IfMatch,
+    MergePatch(patch): MergePatch,
+) -> Result<Response, ApiError> {
+    let edit = |before: &brokkr_core::model::Agent| -> Result<AgentPatch, Invalid> {
+        let mut now = json!({
+            "cluster_name": before.cluster_name,
+            "labels": before.labels,
+            "annotations": before.annotations,
+            "status": before.status,
+        });
+        merge(&mut now, &patch);
+        let now: PatchAgent = typed_or_invalid(now)?;
+        Ok(AgentPatch {
+            cluster_name: Some(now.cluster_name),
+            labels: Some(now.labels),
+            annotations: Some(now.annotations),
+            status: Some(now.status),
+        })
+    };
+    let agent = state.broker.agent_update(&actor, id, Some(version), edit).await?;
+    Ok(entity(agent.version, Agent::from(agent)))
+}
+
+/// JSON Merge Patch (RFC 7396). Bodies are bounded in depth, and so is the recursion.
+pub(super) fn merge(target: &mut Value, patch: &Map<String, Value>) {
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(map) = target else { return };
+    for (key, value) in patch {
+        match value {
+            Value::Null => drop(map.remove(key)),
+            Value::Object(patch) => merge(map.entry(key).or_insert(Value::Null), patch),
+            value => drop(map.insert(key.clone(), value.clone())),
+        }
+    }
+}
+
+/// Deletes an agent. Its keys end, and nobody waits for it any more.
+#[utoipa::path(delete, path = "/agents/{id}", operation_id = "deleteAgent", tag = "agents", params(("id" = inline(AgentId), Path)),
+    responses(Writing, (status = 204, description = "Deleted")))]
+async fn delete(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>) -> Result<StatusCode, ApiError> {
+    state.broker.agent_delete(&actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Registers an agent with a generator: it serves the generator's stacks from now on.
+#[utoipa::path(put, path = "/agents/{id}/generators/{generator_id}", operation_id = "registerAgent", tag = "agents",
+    params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
+    responses(Writing, (status = 204, description = "Registered")))]
+async fn register(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath((id, generator)): ApiPath<(AgentId, GeneratorId)>,
+) -> Result<StatusCode, ApiError> {
+    state.broker.agent_register(&actor, id, generator).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a registration: the agent is told to remove the generator's stacks.
+#[utoipa::path(delete, path = "/agents/{id}/generators/{generator_id}", operation_id = "unregisterAgent", tag = "agents",
+    params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
+    responses(Writing, (status = 204, description = "Ended")))]
+async fn unregister(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath((id, generator)): ApiPath<(AgentId, GeneratorId)>,
+) -> Result<StatusCode, ApiError> {
+    state.broker.agent_unregister(&actor, id, generator).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Allows an agent that knew another epoch to remove and prune again.
+#[utoipa::path(post, path = "/agents/{id}/confirm-epoch", operation_id = "confirmEpoch", tag = "agents", params(("id" = inline(AgentId), Path)),
+    responses(Writing, (status = 200, description = "Confirmed", body = Agent)))]
+async fn confirm_epoch(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>) -> Result<Response, ApiError> {
+    let agent = state.broker.agent_confirm_epoch(&actor, id).await?;
+    Ok(entity(agent.version, Agent::from(agent)))
+}

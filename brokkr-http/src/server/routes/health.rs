@@ -1,0 +1,29 @@
+//! Whether the process lives and can serve.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::server::AppState;
+use crate::server::error::ApiError;
+
+pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
+}
+
+/// The process lives. Never touches the store.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, description = "It lives", body = String, content_type = "text/plain")))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The broker can serve: its store answers and its view is fresh.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
+    (status = 200, description = "It can serve", body = String, content_type = "text/plain"),
+    (status = 503, description = "It cannot serve now", body = crate::api::Problem, content_type = "application/problem+json"),
+))]
+async fn readyz(State(state): State<AppState>) -> Result<(StatusCode, &'static str), ApiError> {
+    state.broker.ready().await?;
+    Ok((StatusCode::OK, "ready\n"))
+}

@@ -1,0 +1,58 @@
+//! The handlers, one file per noun: read the request, call one operation of the broker, write the answer.
+
+mod agent_protocol;
+mod agents;
+mod auth;
+mod deployment_objects;
+mod generators;
+pub(super) mod health;
+mod keys;
+mod problems;
+mod records;
+mod stacks;
+mod targets;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use brokkr_core::model::Version;
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::AppState;
+use crate::api::API_V1;
+
+pub(super) fn v1() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(generators::routes())
+        .merge(agents::routes())
+        .merge(keys::routes())
+        .merge(stacks::routes())
+        .merge(deployment_objects::routes())
+        .merge(targets::routes())
+        .merge(records::routes())
+        .merge(agent_protocol::routes())
+}
+
+fn etag(version: Version) -> HeaderValue {
+    // Digits and quotes are always a header's value.
+    HeaderValue::try_from(format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// An entity with its ETag.
+fn entity<T: Serialize>(version: Version, body: T) -> Response {
+    ([(header::ETAG, etag(version))], Json(body)).into_response()
+}
+
+/// A new entity with its place, and its ETag if it can change.
+fn created<T: Serialize>(path: String, version: Option<Version>, body: T) -> Response {
+    let mut response = (StatusCode::CREATED, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::try_from(format!("{API_V1}{path}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if let Some(version) = version {
+        response.headers_mut().insert(header::ETAG, etag(version));
+    }
+    response
+}

@@ -1,0 +1,93 @@
+//! Events and the audit.
+
+use axum::Json;
+use axum::extract::State;
+use brokkr_core::broker::Actor;
+use brokkr_core::model::{AgentId, AuditId, EventId, StackId, Timestamp};
+use brokkr_core::store::{AuditFilter, EventFilter};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problems::Reading;
+use crate::api::{AuditRecord, Event, List};
+use crate::server::AppState;
+use crate::server::error::ApiError;
+use crate::server::extract::{ApiPath, Auth, Params, listed};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(events))
+        .routes(routes!(stack_events))
+        .routes(routes!(agent_events))
+        .routes(routes!(audit))
+}
+
+fn time(params: &mut Params, name: &str) -> Result<Option<Timestamp>, ApiError> {
+    params.take_word(name)
+}
+
+async fn list_events(state: AppState, actor: Actor, mut params: Params, fixed: EventFilter) -> Result<Json<List<Event>>, ApiError> {
+    let name = format!("events {:?} {:?}", fixed.agent, fixed.stack);
+    let page = params.page::<(Timestamp, EventId)>(&state.cursors, &name, &actor)?;
+    let filter = EventFilter {
+        agent: fixed.agent.or(params.take("agent")?),
+        stack: fixed.stack.or(params.take("stack")?),
+        outcome: params.take_word("outcome")?,
+        since: time(&mut params, "since")?,
+        until: time(&mut params, "until")?,
+    };
+    params.done()?;
+    let found = state.broker.event_list(&actor, &filter, &page).await?;
+    Ok(listed(&state.cursors, &name, &actor, found))
+}
+
+/// Lists events, newest first.
+#[utoipa::path(get, path = "/events", operation_id = "listEvents", tag = "records",
+    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("agent" = Option<String>, Query), ("stack" = Option<String>, Query),
+        ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
+    responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
+async fn events(State(state): State<AppState>, Auth(actor): Auth, params: Params) -> Result<Json<List<Event>>, ApiError> {
+    list_events(state, actor, params, EventFilter::default()).await
+}
+
+/// Lists the events of a stack, newest first.
+#[utoipa::path(get, path = "/stacks/{id}/events", operation_id = "listStackEvents", tag = "records",
+    params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("agent" = Option<String>, Query),
+        ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
+    responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
+async fn stack_events(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, params: Params) -> Result<Json<List<Event>>, ApiError> {
+    state.broker.stack_get(&actor, id).await?;
+    list_events(state, actor, params, EventFilter { stack: Some(id), ..EventFilter::default() }).await
+}
+
+/// Lists the events of an agent, newest first.
+#[utoipa::path(get, path = "/agents/{id}/events", operation_id = "listAgentEvents", tag = "records",
+    params(("id" = inline(AgentId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("stack" = Option<String>, Query),
+        ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
+    responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
+async fn agent_events(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>, params: Params) -> Result<Json<List<Event>>, ApiError> {
+    state.broker.agent_get(&actor, id).await?;
+    list_events(state, actor, params, EventFilter { agent: Some(id), ..EventFilter::default() }).await
+}
+
+/// Lists audit records, newest first.
+#[utoipa::path(get, path = "/audit", operation_id = "listAudit", tag = "records",
+    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("actor" = Option<String>, Query, description = "system, anonymous, or <kind>:<id>"),
+        ("action" = Option<String>, Query), ("object" = Option<String>, Query, description = "An id"), ("outcome" = Option<String>, Query, description = "success, denied or failed"),
+        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339"), ("request_id" = Option<String>, Query)),
+    responses(Reading, (status = 200, description = "A page", body = List<AuditRecord>)))]
+async fn audit(State(state): State<AppState>, Auth(actor): Auth, mut params: Params) -> Result<Json<List<AuditRecord>>, ApiError> {
+    let page = params.page::<(Timestamp, AuditId)>(&state.cursors, "audit", &actor)?;
+    let filter = AuditFilter {
+        actor: params.take("actor")?,
+        action: params.take("action")?,
+        object: params.take("object")?,
+        outcome: params.take_word("outcome")?,
+        since: time(&mut params, "since")?,
+        until: time(&mut params, "until")?,
+        request_id: params.take("request_id")?,
+    };
+    params.done()?;
+    let found = state.broker.audit_list(&actor, &filter, &page).await?;
+    Ok(listed(&state.cursors, "audit", &actor, found))
+}
