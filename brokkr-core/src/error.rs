@@ -142,14 +142,22 @@ struct Place<'a>(&'a str);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, " (at {})", self.0) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " (at {})", self.0)
+        }
     }
 }
 
 impl Invalid {
     /// A refusal of the whole input.
     pub fn new(code: InvalidCode, message: impl Into<String>) -> Self {
-        Self { code, pointer: String::new(), message: message.into() }
+        Self {
+            code,
+            pointer: String::new(),
+            message: message.into(),
+        }
     }
 
     /// The same refusal seen from one level further out: `segment` is put before the pointer.
@@ -174,7 +182,8 @@ pub fn excerpt(input: &str) -> String {
             break;
         }
         // Control, and the invisible or direction-changing characters that make texts lie.
-        if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        if c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
         {
             out.extend(c.escape_unicode());
         } else {

@@ -26,7 +26,12 @@ pub(super) async fn run(
     let instance_id = InstanceId::generate();
     let mut sequence = 0;
     loop {
-        let Some(Batch { events, status, held }) = outbox.take() else {
+        let Some(Batch {
+            events,
+            status,
+            held,
+        }) = outbox.take()
+        else {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = outbox.ready.notified() => continue,
@@ -70,7 +75,10 @@ async fn send(
                 return true;
             }
             Err(ControlPlaneError::Superseded(problem)) => {
-                tracing::error!(problem, "this process does not speak for the agent; it stops changing the cluster. Start it again only where the other one does not run");
+                tracing::error!(
+                    problem,
+                    "this process does not speak for the agent; it stops changing the cluster. Start it again only where the other one does not run"
+                );
                 outbox.supersede();
                 return false;
             }

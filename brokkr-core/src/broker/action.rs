@@ -37,13 +37,22 @@ impl Action {
     pub(super) fn allowed(self, kind: KeyKind) -> bool {
         use KeyKind::{Admin, AdminReadOnly, Agent, Generator};
         match self {
-            Self::GeneratorRead | Self::GeneratorKeyRead | Self::StackRead | Self::PlacementRead => {
+            Self::GeneratorRead
+            | Self::GeneratorKeyRead
+            | Self::StackRead
+            | Self::PlacementRead => {
                 matches!(kind, Admin | AdminReadOnly | Generator)
             }
             Self::AgentRead | Self::DeploymentObjectRead | Self::EventRead => true,
             Self::TargetStateRead => matches!(kind, Admin | AdminReadOnly | Agent),
-            Self::AdminKeyRead | Self::AgentKeyRead | Self::AuditRead => matches!(kind, Admin | AdminReadOnly),
-            Self::StackManage | Self::Publish | Self::TargetManage | Self::GeneratorKeyManage | Self::AgentUnregister => {
+            Self::AdminKeyRead | Self::AgentKeyRead | Self::AuditRead => {
+                matches!(kind, Admin | AdminReadOnly)
+            }
+            Self::StackManage
+            | Self::Publish
+            | Self::TargetManage
+            | Self::GeneratorKeyManage
+            | Self::AgentUnregister => {
                 matches!(kind, Admin | Generator)
             }
             Self::AgentKeyRotate => matches!(kind, Admin | Agent),

@@ -12,12 +12,16 @@ impl Broker {
     /// secret, expired, revoked, owner deleted. Only a retired agent is told so.
     pub fn authenticate(&self, presented: &str, origin: Origin) -> BrokerResult<Actor> {
         let parts = &self.parts;
-        let Ok((short_id, hash)) = Pak::parse(presented) else { return Err(BrokerError::Unauthenticated) };
+        let Ok((short_id, hash)) = Pak::parse(presented) else {
+            return Err(BrokerError::Unauthenticated);
+        };
         let key = parts.view.key(short_id);
         // An unknown id costs the same comparison as a known one.
         let expected = key.as_ref().map_or_else(|| Digest::of(b""), |key| key.hash);
         let equal: bool = expected.as_bytes().ct_eq(hash.as_bytes()).into();
-        let Some(key) = key.filter(|_| equal) else { return Err(BrokerError::Unauthenticated) };
+        let Some(key) = key.filter(|_| equal) else {
+            return Err(BrokerError::Unauthenticated);
+        };
         if key.expires_at.is_some_and(|end| end <= parts.clock.now()) {
             return Err(BrokerError::Unauthenticated);
         }
@@ -34,12 +38,16 @@ impl Broker {
             KeyOwner::Agent { id } => match self.parts.view.agent(id).map(|agent| agent.status) {
                 None => Err(BrokerError::Unauthenticated),
                 Some(AgentStatus::Retired) => Err(BrokerError::AgentRetired),
-                Some(AgentStatus::Active | AgentStatus::Cordoned) => {
-                    Ok(ActorRef::Agent { id, key_id: Some(key_id) })
-                }
+                Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(ActorRef::Agent {
+                    id,
+                    key_id: Some(key_id),
+                }),
             },
             KeyOwner::Generator { id } if self.parts.view.has_generator(id) => {
-                Ok(ActorRef::Generator { id, key_id: Some(key_id) })
+                Ok(ActorRef::Generator {
+                    id,
+                    key_id: Some(key_id),
+                })
             }
             KeyOwner::Generator { .. } => Err(BrokerError::Unauthenticated),
         }
@@ -47,12 +55,24 @@ impl Broker {
 
     /// The broker's host acting on its own account, with an admin's rights.
     pub fn system_actor(&self) -> Actor {
-        Actor { who: ActorRef::System, origin: Origin::in_process() }
+        Actor {
+            who: ActorRef::System,
+            origin: Origin::in_process(),
+        }
     }
 
     /// Records that somebody presented no valid key; under a flood many are counted in one record.
     pub fn record_unauthenticated(&self, origin: &Origin) {
-        let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone() };
-        self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated, self.parts.clock.now());
+        let actor = Actor {
+            who: ActorRef::Anonymous,
+            origin: origin.clone(),
+        };
+        self.parts.attempts.record(
+            &actor,
+            "authenticate",
+            None,
+            &BrokerError::Unauthenticated,
+            self.parts.clock.now(),
+        );
     }
 }

@@ -118,6 +118,9 @@ impl Broker {
 
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broker").field("store", &self.parts.store).field("epoch", &self.parts.epoch).finish_non_exhaustive()
+        f.debug_struct("Broker")
+            .field("store", &self.parts.store)
+            .field("epoch", &self.parts.epoch)
+            .finish_non_exhaustive()
     }
 }

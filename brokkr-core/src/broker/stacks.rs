@@ -12,8 +12,8 @@ use super::publish::{Content, Published};
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::{Invalid, InvalidCode};
 use crate::model::{
-    Annotations, Change, EntityKey, GeneratorId, Labels, Name, Policies, Stack, StackId, StackPhase, TargetingRule,
-    Version, limits, validate_text,
+    Annotations, Change, EntityKey, GeneratorId, Labels, Name, Policies, Stack, StackId,
+    StackPhase, TargetingRule, Version, limits, validate_text,
 };
 use crate::store::{Listing, Page, Precondition, Scope, StackFilter, StoreError};
 
@@ -43,7 +43,10 @@ pub struct StackSpec {
 impl StackSpec {
     /// A stack of which nothing is decided but its name.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     fn of(stack: &Stack) -> Self {
@@ -60,15 +63,25 @@ impl StackSpec {
     /// Puts everything that may change into a stack, checked.
     fn write_to(self, stack: &mut Stack) -> Result<(), Invalid> {
         if self.name != stack.name.as_str() {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "a stack's name cannot be changed").within("name"));
+            return Err(Invalid::new(
+                InvalidCode::FieldInvalid,
+                "a stack's name cannot be changed",
+            )
+            .within("name"));
         }
-        validate_text(&self.description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
+        validate_text(&self.description, limits::DESCRIPTION_BYTES)
+            .map_err(|error| error.within("description"))?;
         if let Some(targeting) = &self.targeting {
-            targeting.validate().map_err(|error| error.within("targeting"))?;
+            targeting
+                .validate()
+                .map_err(|error| error.within("targeting"))?;
         }
-        self.policies.validate().map_err(|error| error.within("policies"))?;
+        self.policies
+            .validate()
+            .map_err(|error| error.within("policies"))?;
         stack.labels = Labels::try_from(self.labels).map_err(|error| error.within("labels"))?;
-        stack.annotations = Annotations::try_from(self.annotations).map_err(|error| error.within("annotations"))?;
+        stack.annotations =
+            Annotations::try_from(self.annotations).map_err(|error| error.within("annotations"))?;
         stack.description = self.description;
         stack.targeting = self.targeting;
         stack.policies = self.policies;
@@ -89,7 +102,12 @@ pub struct Applied {
 
 impl Broker {
     /// The generator in whose name an actor creates stacks.
-    async fn stack_owner(&self, actor: &Actor, scope: &Scope, wanted: Option<GeneratorId>) -> BrokerResult<(GeneratorId, Precondition)> {
+    async fn stack_owner(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        wanted: Option<GeneratorId>,
+    ) -> BrokerResult<(GeneratorId, Precondition)> {
         let id = match (actor.generator_id(), wanted) {
             (Some(own), None) => own,
             (Some(own), Some(wanted)) if own == wanted => own,
@@ -97,7 +115,10 @@ impl Broker {
             (None, wanted) => wanted.unwrap_or(GeneratorId::SYSTEM),
         };
         let generator = self.parts.store.generator_get(scope, id).await?;
-        Ok((id, Precondition::Version(EntityKey::Generator(id), generator.version)))
+        Ok((
+            id,
+            Precondition::Version(EntityKey::Generator(id), generator.version),
+        ))
     }
 
     fn new_stack(&self, owner: GeneratorId, spec: StackSpec) -> Result<Stack, Invalid> {
@@ -105,7 +126,10 @@ impl Broker {
         let mut stack = Stack {
             id: StackId::generate(),
             generator_id: owner,
-            name: spec.name.parse().map_err(|error: Invalid| error.within("name"))?,
+            name: spec
+                .name
+                .parse()
+                .map_err(|error: Invalid| error.within("name"))?,
             description: String::new(),
             labels: Labels::default(),
             annotations: Annotations::default(),
@@ -122,7 +146,12 @@ impl Broker {
     }
 
     /// Creates a stack.
-    pub async fn stack_create(&self, actor: &Actor, owner: Option<GeneratorId>, spec: StackSpec) -> BrokerResult<Stack> {
+    pub async fn stack_create(
+        &self,
+        actor: &Actor,
+        owner: Option<GeneratorId>,
+        spec: StackSpec,
+    ) -> BrokerResult<Stack> {
         const NAME: &str = "stack.create";
         let scope = self.authorise(actor, Action::StackManage, NAME)?;
         self.decide(actor, NAME, None, || async {
@@ -136,9 +165,16 @@ impl Broker {
 
     /// A taken name is a conflict of one of two kinds: a living stack, or one whose removal will end.
     async fn refuse_taken_name(&self, owner: GeneratorId, name: &Name) -> BrokerResult<()> {
-        match self.parts.store.stack_by_name(&Scope::All, owner, name).await {
+        match self
+            .parts
+            .store
+            .stack_by_name(&Scope::All, owner, name)
+            .await
+        {
             Ok(there) if there.phase == StackPhase::Deleting => Err(BrokerError::StackDeleting),
-            Ok(_) => Err(BrokerError::AlreadyExists(crate::store::UniqueKey::StackName)),
+            Ok(_) => Err(BrokerError::AlreadyExists(
+                crate::store::UniqueKey::StackName,
+            )),
             Err(StoreError::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -183,7 +219,11 @@ impl Broker {
     }
 
     /// The stack after an edit; `None` when nothing is different.
-    fn edited(&self, before: &Stack, edit: &impl Fn(StackSpec) -> Result<StackSpec, Invalid>) -> BrokerResult<Option<Stack>> {
+    fn edited(
+        &self,
+        before: &Stack,
+        edit: &impl Fn(StackSpec) -> Result<StackSpec, Invalid>,
+    ) -> BrokerResult<Option<Stack>> {
         if before.phase == StackPhase::Deleting {
             return Err(BrokerError::StackDeleting);
         }
@@ -210,19 +250,22 @@ impl Broker {
         const NAME: &str = "stack.apply";
         let scope = self.authorise(actor, Action::StackManage, NAME)?;
         self.decide(actor, NAME, None, || async {
-            let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
+            let name: Name = name
+                .parse()
+                .map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
-            let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
-                Ok(before) => match self.edited(&before, &edit)? {
-                    None => (before, false, false),
-                    Some(after) => (after, true, false),
-                },
-                Err(StoreError::NotFound) => {
-                    let spec = edit(StackSpec::named(name.as_str()))?;
-                    (self.new_stack(owner, spec)?, true, true)
-                }
-                Err(error) => return Err(error.into()),
-            };
+            let (stack, change, created) =
+                match self.parts.store.stack_by_name(&scope, owner, &name).await {
+                    Ok(before) => match self.edited(&before, &edit)? {
+                        None => (before, false, false),
+                        Some(after) => (after, true, false),
+                    },
+                    Err(StoreError::NotFound) => {
+                        let spec = edit(StackSpec::named(name.as_str()))?;
+                        (self.new_stack(owner, spec)?, true, true)
+                    }
+                    Err(error) => return Err(error.into()),
+                };
             let mut changes = Vec::new();
             if change {
                 changes.push(Change::Stack(stack.clone()));
@@ -233,16 +276,25 @@ impl Broker {
                     let latest = if created {
                         None
                     } else {
-                        self.parts.store.deployment_object_latest(&scope, stack.id).await?
+                        self.parts
+                            .store
+                            .deployment_object_latest(&scope, stack.id)
+                            .await?
                     };
                     let spec = StackSpec::of(&stack);
-                    let (published, change) = self.publication(actor, &stack, &spec, latest, content).await?;
+                    let (published, change) = self
+                        .publication(actor, &stack, &spec, latest, content)
+                        .await?;
                     changes.extend(change);
                     Some(published)
                 }
             };
             let unchanged = Precondition::Version(EntityKey::Stack(stack.id), stack.version);
-            let applied = Applied { created, published, stack };
+            let applied = Applied {
+                created,
+                published,
+                stack,
+            };
             if changes.is_empty() {
                 return Ok(Decision::nothing(applied));
             }
@@ -267,7 +319,11 @@ impl Broker {
         params: Value,
     ) -> BrokerResult<Applied> {
         let name = spec.name.clone();
-        let content = Content::Generated { generator: generator.to_owned(), params };
-        self.stack_apply(actor, None, &name, |_| Ok(spec.clone()), Some(content)).await
+        let content = Content::Generated {
+            generator: generator.to_owned(),
+            params,
+        };
+        self.stack_apply(actor, None, &name, |_| Ok(spec.clone()), Some(content))
+            .await
     }
 }

@@ -19,7 +19,9 @@ impl FieldSet {
         // Deep trees come from deep objects; no recursion on what others wrote.
         let mut open = vec![(tree, String::new())];
         while let Some((node, path)) = open.pop() {
-            let Some(map) = node.as_object() else { continue };
+            let Some(map) = node.as_object() else {
+                continue;
+            };
             if map.is_empty() && !path.is_empty() {
                 paths.insert(path);
                 continue;
@@ -63,7 +65,10 @@ fn element(key: &str) -> Option<String> {
         "f" => Some(format!(".{rest}")),
         "k" => {
             let keys: Map<String, Value> = serde_json::from_str(rest).ok()?;
-            let keys: Vec<String> = keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let keys: Vec<String> = keys
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             Some(format!("[{}]", keys.join(",")))
         }
         "v" => Some(format!("[={rest}]")),

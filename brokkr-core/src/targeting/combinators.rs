@@ -44,7 +44,10 @@ impl TargetingPolicy for AllOf {
         if reasons.is_empty() {
             return Ok(Verdict::unmatched("no policy is configured"));
         }
-        Ok(Verdict { matched: true, reasons })
+        Ok(Verdict {
+            matched: true,
+            reasons,
+        })
     }
 }
 
@@ -63,7 +66,10 @@ impl TargetingPolicy for AnyOf {
         match failed {
             Some(error) => Err(error),
             None if reasons.is_empty() => Ok(Verdict::unmatched("no policy is configured")),
-            None => Ok(Verdict { matched: false, reasons }),
+            None => Ok(Verdict {
+                matched: false,
+                reasons,
+            }),
         }
     }
 }
@@ -71,7 +77,14 @@ impl TargetingPolicy for AnyOf {
 impl TargetingPolicy for Not {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
         let verdict = self.0.evaluate(candidate)?;
-        let reasons = verdict.reasons.into_iter().map(|reason| format!("not: {reason}").into()).collect();
-        Ok(Verdict { matched: !verdict.matched, reasons })
+        let reasons = verdict
+            .reasons
+            .into_iter()
+            .map(|reason| format!("not: {reason}").into())
+            .collect();
+        Ok(Verdict {
+            matched: !verdict.matched,
+            reasons,
+        })
     }
 }

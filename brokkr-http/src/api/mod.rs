@@ -20,7 +20,7 @@ pub use key::{CreateAdminKey, CreateKey, CreatedKey, Key, RotatePak};
 pub use list::List;
 pub use problem::Problem;
 pub use record::{AuditRecord, Event};
-pub use stack::{ApplyStack, AppliedStack, CreateStack, Generate, PatchStack, Stack};
+pub use stack::{AppliedStack, ApplyStack, CreateStack, Generate, PatchStack, Stack};
 pub use status::{AgentStackStatus, StackStatus, Summary};
 pub use target::{Abandon, Placement, Target};
 

@@ -30,7 +30,11 @@ impl CursorKey {
             // HMAC takes keys of any length.
             Err(_) => return [0; 32],
         };
-        for part in [list.as_bytes(), actor.reference().to_string().as_bytes(), payload] {
+        for part in [
+            list.as_bytes(),
+            actor.reference().to_string().as_bytes(),
+            payload,
+        ] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
@@ -44,9 +48,17 @@ impl CursorKey {
         Some(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    pub(crate) fn read<K: DeserializeOwned>(&self, list: &str, actor: &Actor, cursor: &str) -> Result<K, Invalid> {
+    pub(crate) fn read<K: DeserializeOwned>(
+        &self,
+        list: &str,
+        actor: &Actor,
+        cursor: &str,
+    ) -> Result<K, Invalid> {
         let refused = || {
-            Invalid::new(InvalidCode::CursorInvalid, "the cursor was not issued to this caller for this list; begin again")
+            Invalid::new(
+                InvalidCode::CursorInvalid,
+                "the cursor was not issued to this caller for this list; begin again",
+            )
         };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
         let (mac, payload) = bytes.split_at_checked(32).ok_or_else(refused)?;

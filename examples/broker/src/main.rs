@@ -1,2 +1,64 @@
-//! Example.
-fn main() {}
+//! `brokkr-broker`: the ready-made broker.
+//!
+//! Nothing but a composition: a store, a broker on it, the REST API in front. A host of its own does the same in its own
+//! `main`.
+#![expect(clippy::print_stdout, reason = "a command prints what it does")]
+
+mod create;
+mod demo;
+mod serve;
+mod settings;
+mod shutdown;
+mod tell;
+
+use clap::{Parser, Subcommand};
+
+/// The broker: records what should run where, and answers agents.
+#[derive(Parser)]
+#[command(name = "brokkr-broker", version)]
+struct Cli {
+    /// How much to log: error, warn, info, debug, trace, or a filter such as brokkr_core=debug.
+    #[arg(long, global = true, env = "LOG_LEVEL")]
+    log_level: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows everything at once: a broker, three agents and an example application, in one process.
+    Demo(demo::DemoArgs),
+    /// Serves the API.
+    Serve(serve::ServeArgs),
+    /// Creates an agent, a stack or a generator, through the API of a running broker.
+    Create(create::CreateArgs),
+}
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let default = if matches!(cli.command, Command::Serve(_)) {
+        "info"
+    } else {
+        "error"
+    };
+    let filter = cli.log_level.as_deref().unwrap_or(default);
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .init();
+    brokkr_http::client::install_crypto_provider();
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Create(args) => create::run(args).await,
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            println!("error: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,58 @@
-//! Brokkr.
+//! Real API servers and a real database for tests and for `cargo xtask up`.
+//!
+//! Everything that is started ends with this process, however that ends: see [`Process`].
+#![expect(
+    clippy::print_stderr,
+    reason = "says which steps it takes, some of them long"
+)]
+
+mod cluster;
+mod clusters;
+mod packages;
+mod ports;
+mod postgres;
+mod process;
+mod tools;
+
+use std::fmt;
+
+pub use cluster::TestCluster;
+pub use clusters::Clusters;
+pub use packages::ensure_command;
+pub use ports::free_port;
+pub use postgres::Postgres;
+pub use process::Process;
+pub use tools::Tools;
+
+/// What went wrong, and what to do about it.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl Error {
+    /// An error with this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The result of starting things.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Says which step is taken.
+pub fn say(text: &str) {
+    eprintln!("testbed: {text}");
+}

@@ -10,7 +10,14 @@ use crate::cluster::FieldSet;
 pub(super) type Path = Vec<String>;
 
 /// Lists whose items are merged by their field `name`; all other lists are replaced as a whole.
-const KEYED: [&str; 6] = ["containers", "initContainers", "ephemeralContainers", "volumes", "env", "imagePullSecrets"];
+const KEYED: [&str; 6] = [
+    "containers",
+    "initContainers",
+    "ephemeralContainers",
+    "volumes",
+    "env",
+    "imagePullSecrets",
+];
 
 /// What server-side apply does not manage.
 fn is_identity(path: &[String]) -> bool {
@@ -18,7 +25,17 @@ fn is_identity(path: &[String]) -> bool {
     matches!(
         path.as_slice(),
         ["f:apiVersion" | "f:kind"]
-            | ["f:metadata", "f:name" | "f:namespace" | "f:uid" | "f:resourceVersion" | "f:generation" | "f:creationTimestamp" | "f:managedFields" | "f:deletionTimestamp"]
+            | [
+                "f:metadata",
+                "f:name"
+                    | "f:namespace"
+                    | "f:uid"
+                    | "f:resourceVersion"
+                    | "f:generation"
+                    | "f:creationTimestamp"
+                    | "f:managedFields"
+                    | "f:deletionTimestamp"
+            ]
     )
 }
 
@@ -58,7 +75,11 @@ fn walk(value: &Value, path: &mut Path, field: &str, out: &mut BTreeSet<Path>) {
 }
 
 fn is_keyed(field: &str, items: &[Value]) -> bool {
-    !items.is_empty() && KEYED.contains(&field) && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
+    !items.is_empty()
+        && KEYED.contains(&field)
+        && items
+            .iter()
+            .all(|item| item.get("name").is_some_and(Value::is_string))
 }
 
 fn key_of(item: &Value) -> String {
@@ -66,19 +87,26 @@ fn key_of(item: &Value) -> String {
 }
 
 fn item_name(element: &str) -> Option<Value> {
-    serde_json::from_str::<Value>(element.strip_prefix("k:")?).ok()?.get("name").cloned()
+    serde_json::from_str::<Value>(element.strip_prefix("k:")?)
+        .ok()?
+        .get("name")
+        .cloned()
 }
 
 /// The value at a path.
 pub(super) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(object, |value, element| match element.strip_prefix("f:") {
-        Some(field) => value.get(field),
-        None if element == "." => Some(value),
-        None => {
-            let name = item_name(element)?;
-            value.as_array()?.iter().find(|item| item.get("name") == Some(&name))
-        }
-    })
+    path.iter()
+        .try_fold(object, |value, element| match element.strip_prefix("f:") {
+            Some(field) => value.get(field),
+            None if element == "." => Some(value),
+            None => {
+                let name = item_name(element)?;
+                value
+                    .as_array()?
+                    .iter()
+                    .find(|item| item.get("name") == Some(&name))
+            }
+        })
 }
 
 /// Puts a value at a path, making what is missing on the way.
@@ -95,17 +123,23 @@ pub(super) fn set(object: &mut Value, path: &[String], new: Value) {
             let Value::Object(map) = place else { return };
             place = map.entry(field).or_insert(Value::Null);
         } else {
-            let Some(name) = item_name(element) else { return };
+            let Some(name) = item_name(element) else {
+                return;
+            };
             if !place.is_array() {
                 *place = Value::Array(Vec::new());
             }
             let Value::Array(items) = place else { return };
-            let at = items.iter().position(|item| item.get("name") == Some(&name));
+            let at = items
+                .iter()
+                .position(|item| item.get("name") == Some(&name));
             let at = at.unwrap_or_else(|| {
                 items.push(json!({"name": name}));
                 items.len() - 1
             });
-            let Some(item) = items.get_mut(at) else { return };
+            let Some(item) = items.get_mut(at) else {
+                return;
+            };
             place = item;
         }
     }
@@ -114,7 +148,9 @@ pub(super) fn set(object: &mut Value, path: &[String], new: Value) {
 
 /// Removes what is at a path, and the objects that become empty by it.
 pub(super) fn remove(object: &mut Value, path: &[String]) {
-    let Some((last, parents)) = path.split_last() else { return };
+    let Some((last, parents)) = path.split_last() else {
+        return;
+    };
     if let Some(parent) = get_mut(object, parents) {
         match parent {
             Value::Object(map) => drop(last.strip_prefix("f:").and_then(|field| map.remove(field))),
@@ -125,7 +161,8 @@ pub(super) fn remove(object: &mut Value, path: &[String]) {
             }
             _ => {}
         }
-        let empty = parent.as_object().is_some_and(Map::is_empty) || parent.as_array().is_some_and(Vec::is_empty);
+        let empty = parent.as_object().is_some_and(Map::is_empty)
+            || parent.as_array().is_some_and(Vec::is_empty);
         if empty && parents.len() > 1 {
             remove(object, parents);
         }
@@ -133,14 +170,18 @@ pub(super) fn remove(object: &mut Value, path: &[String]) {
 }
 
 fn get_mut<'a>(object: &'a mut Value, path: &[String]) -> Option<&'a mut Value> {
-    path.iter().try_fold(object, |value, element| match element.strip_prefix("f:") {
-        Some(field) => value.get_mut(field),
-        None if element == "." => Some(value),
-        None => {
-            let name = item_name(element)?;
-            value.as_array_mut()?.iter_mut().find(|item| item.get("name") == Some(&name))
-        }
-    })
+    path.iter()
+        .try_fold(object, |value, element| match element.strip_prefix("f:") {
+            Some(field) => value.get_mut(field),
+            None if element == "." => Some(value),
+            None => {
+                let name = item_name(element)?;
+                value
+                    .as_array_mut()?
+                    .iter_mut()
+                    .find(|item| item.get("name") == Some(&name))
+            }
+        })
 }
 
 /// The paths as `fieldsV1`.
@@ -150,7 +191,9 @@ pub(super) fn to_fields_v1(paths: &BTreeSet<Path>) -> Value {
         let mut place = &mut tree;
         for element in path {
             let Value::Object(map) = place else { break };
-            place = map.entry(element.clone()).or_insert_with(|| Value::Object(Map::new()));
+            place = map
+                .entry(element.clone())
+                .or_insert_with(|| Value::Object(Map::new()));
         }
     }
     tree
@@ -163,7 +206,9 @@ pub(super) fn from_fields_v1(tree: &Value) -> BTreeSet<Path> {
     while let Some((node, path)) = open.pop() {
         match node.as_object() {
             Some(map) if !map.is_empty() => {
-                open.extend(map.iter().map(|(key, child)| (child, [path.as_slice(), std::slice::from_ref(key)].concat())));
+                open.extend(map.iter().map(|(key, child)| {
+                    (child, [path.as_slice(), std::slice::from_ref(key)].concat())
+                }));
             }
             _ if !path.is_empty() => drop(out.insert(path)),
             _ => {}
@@ -175,7 +220,11 @@ pub(super) fn from_fields_v1(tree: &Value) -> BTreeSet<Path> {
 /// A path as the server names it in conflicts.
 pub(super) fn text(path: &Path) -> String {
     let tree = to_fields_v1(&BTreeSet::from([path.clone()]));
-    FieldSet::from_fields_v1(&tree).paths().next().unwrap_or_default().to_owned()
+    FieldSet::from_fields_v1(&tree)
+        .paths()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Whether one path is the other, or leads to it.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Agent, AgentId, AgentStatus, Annotations, GeneratorId, Labels, Name, Policies, Stack, StackId, StackPhase,
-    Timestamp, Version,
+    Agent, AgentId, AgentStatus, Annotations, GeneratorId, Labels, Name, Policies, Stack, StackId,
+    StackPhase, Timestamp, Version,
 };
 
 fn name(text: &str) -> Name {

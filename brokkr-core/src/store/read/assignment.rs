@@ -17,5 +17,9 @@ pub trait AssignmentReader {
     ) -> StoreResult<Vec<Assignment>>;
 
     /// Those of a stack, by agent. Their number is bounded by that of the agents.
-    async fn assignment_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<Assignment>>;
+    async fn assignment_of_stack(
+        &self,
+        scope: &Scope,
+        stack: StackId,
+    ) -> StoreResult<Vec<Assignment>>;
 }

@@ -18,7 +18,9 @@ use super::{created, entity};
 use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed_or_invalid};
+use crate::server::extract::{
+    ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed_or_invalid,
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -32,9 +34,15 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(get, path = "/agents", operation_id = "listAgents", tag = "agents",
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("labels" = Option<String>, Query, description = "A label selector")),
     responses(Reading, (status = 422, description = "The selector is malformed", body = crate::api::Problem, content_type = "application/problem+json"), (status = 200, description = "A page", body = List<Agent>)))]
-async fn list(State(state): State<AppState>, Auth(actor): Auth, mut params: Params) -> Result<Json<List<Agent>>, ApiError> {
+async fn list(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    mut params: Params,
+) -> Result<Json<List<Agent>>, ApiError> {
     let page = params.page::<AgentId>(&state.cursors, "agents", &actor)?;
-    let filter = AgentFilter { labels: params.take_checked("labels")?.unwrap_or_default() };
+    let filter = AgentFilter {
+        labels: params.take_checked("labels")?.unwrap_or_default(),
+    };
     params.done()?;
     let found = state.broker.agent_list(&actor, &filter, &page).await?;
     Ok(listed(&state.cursors, "agents", &actor, found))
@@ -43,7 +51,11 @@ async fn list(State(state): State<AppState>, Auth(actor): Auth, mut params: Para
 /// Creates an agent and its first key.
 #[utoipa::path(post, path = "/agents", operation_id = "createAgent", tag = "agents", request_body = CreateAgent,
     responses(Writing, (status = 201, description = "Created", body = CreatedAgent)))]
-async fn create(State(state): State<AppState>, Auth(actor): Auth, ApiJson(body): ApiJson<CreateAgent>) -> Result<Response, ApiError> {
+async fn create(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiJson(body): ApiJson<CreateAgent>,
+) -> Result<Response, ApiError> {
     let new = NewAgent {
         name: body.name,
         cluster_name: body.cluster_name,
@@ -53,13 +65,24 @@ async fn create(State(state): State<AppState>, Auth(actor): Auth, ApiJson(body):
     };
     let (agent, pak) = state.broker.agent_create(&actor, new).await?;
     let (path, version) = (format!("/agents/{}", agent.id), agent.version);
-    Ok(created(path, Some(version), CreatedAgent { agent: agent.into(), pak: pak.pak.expose_secret().to_owned() }))
+    Ok(created(
+        path,
+        Some(version),
+        CreatedAgent {
+            agent: agent.into(),
+            pak: pak.pak.expose_secret().to_owned(),
+        },
+    ))
 }
 
 /// Reads an agent.
 #[utoipa::path(get, path = "/agents/{id}", operation_id = "getAgent", tag = "agents", params(("id" = inline(AgentId), Path)),
     responses(Reading, (status = 200, description = "The agent", body = Agent)))]
-async fn get(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>) -> Result<Response, ApiError> {
+async fn get(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<AgentId>,
+) -> Result<Response, ApiError> {
     let details = state.broker.agent_details(&actor, id).await?;
     Ok(entity(details.agent.version, Agent::from(details)))
 }
@@ -92,7 +115,10 @@ async fn patch(
             status: Some(now.status),
         })
     };
-    let agent = state.broker.agent_update(&actor, id, Some(version), edit).await?;
+    let agent = state
+        .broker
+        .agent_update(&actor, id, Some(version), edit)
+        .await?;
     Ok(entity(agent.version, Agent::from(agent)))
 }
 
@@ -114,7 +140,11 @@ pub(super) fn merge(target: &mut Value, patch: &Map<String, Value>) {
 /// Deletes an agent. Its keys end, and nobody waits for it any more.
 #[utoipa::path(delete, path = "/agents/{id}", operation_id = "deleteAgent", tag = "agents", params(("id" = inline(AgentId), Path)),
     responses(Writing, (status = 204, description = "Deleted")))]
-async fn delete(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<AgentId>,
+) -> Result<StatusCode, ApiError> {
     state.broker.agent_delete(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -148,7 +178,11 @@ async fn unregister(
 /// Allows an agent that knew another epoch to remove and prune again.
 #[utoipa::path(post, path = "/agents/{id}/confirm-epoch", operation_id = "confirmEpoch", tag = "agents", params(("id" = inline(AgentId), Path)),
     responses(Writing, (status = 200, description = "Confirmed", body = Agent)))]
-async fn confirm_epoch(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>) -> Result<Response, ApiError> {
+async fn confirm_epoch(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<AgentId>,
+) -> Result<Response, ApiError> {
     let agent = state.broker.agent_confirm_epoch(&actor, id).await?;
     Ok(entity(agent.version, Agent::from(agent)))
 }

@@ -15,12 +15,17 @@ use super::problems::{Reading, Writing};
 use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed, media_type, read_body, typed};
+use crate::server::extract::{
+    ApiJson, ApiPath, Auth, Params, listed, media_type, read_body, typed,
+};
 
 const YAML: &str = "application/yaml";
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, publish)).routes(routes!(get)).routes(routes!(rollback))
+    OpenApiRouter::new()
+        .routes(routes!(list, publish))
+        .routes(routes!(get))
+        .routes(routes!(rollback))
 }
 
 /// The answer to publishing: 201 with a new revision, or 200 with the newest one when it has the same bytes.
@@ -37,11 +42,19 @@ pub(super) fn published(published: Published) -> Response {
 #[utoipa::path(get, path = "/stacks/{id}/deployment-objects", operation_id = "listDeploymentObjects", tag = "deployment objects",
     params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "A page", body = List<DeploymentObject>)))]
-async fn list(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, mut params: Params) -> Result<Json<List<DeploymentObject>>, ApiError> {
+async fn list(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    mut params: Params,
+) -> Result<Json<List<DeploymentObject>>, ApiError> {
     let name = format!("objects {id}");
     let page = params.page::<Revision>(&state.cursors, &name, &actor)?;
     params.done()?;
-    let found = state.broker.deployment_object_list(&actor, id, &page).await?;
+    let found = state
+        .broker
+        .deployment_object_list(&actor, id, &page)
+        .await?;
     Ok(listed(&state.cursors, &name, &actor, found))
 }
 
@@ -50,19 +63,36 @@ async fn list(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): Api
     params(("id" = inline(StackId), Path), ("message" = Option<String>, Query, description = "Why; for YAML bodies")),
     request_body(content((String = "application/yaml"), (PublishManifests = "application/json"))),
     responses(Writing, (status = 200, description = "The newest revision has these bytes already", body = DeploymentObject), (status = 201, description = "Published", body = DeploymentObject)))]
-async fn publish(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, mut params: Params, request: Request) -> Result<Response, ApiError> {
+async fn publish(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    mut params: Params,
+    request: Request,
+) -> Result<Response, ApiError> {
     let message = params.take::<String>("message")?;
     params.done()?;
-    let content = match media_type(request.headers()).map(str::to_ascii_lowercase).as_deref() {
+    let content = match media_type(request.headers())
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
         Some(YAML) => Content::Yaml {
             bytes: read_body(request, limits::BODY_BYTES).await?,
             message: message.unwrap_or_default(),
         },
         Some("application/json") => {
-            let body: PublishManifests = typed(parse_json(&read_body(request, limits::BODY_BYTES).await?)?)?;
-            Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
+            let body: PublishManifests =
+                typed(parse_json(&read_body(request, limits::BODY_BYTES).await?)?)?;
+            Content::Documents {
+                documents: body.manifests,
+                message: message.unwrap_or(body.message),
+            }
         }
-        _ => return Err(ApiError::unsupported_media_type("application/yaml or application/json")),
+        _ => {
+            return Err(ApiError::unsupported_media_type(
+                "application/yaml or application/json",
+            ));
+        }
     };
     Ok(published(state.broker.publish(&actor, id, content).await?))
 }
@@ -70,30 +100,64 @@ async fn publish(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): 
 /// Reads a deployment object: its metadata, or with `Accept: application/yaml` its bytes as stored.
 #[utoipa::path(get, path = "/deployment-objects/{id}", operation_id = "getDeploymentObject", tag = "deployment objects", params(("id" = inline(DeploymentObjectId), Path)),
     responses(Reading, (status = 200, description = "The object", content((DeploymentObject = "application/json"), (String = "application/yaml"))), (status = 304, description = "The caller has these bytes")))]
-async fn get(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<DeploymentObjectId>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or("*/*");
-    let accepts = |wanted: &str| accept.split(',').filter_map(|it| it.split(';').next()).any(|it| it.trim() == wanted);
+async fn get(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<DeploymentObjectId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|it| it.to_str().ok())
+        .unwrap_or("*/*");
+    let accepts = |wanted: &str| {
+        accept
+            .split(',')
+            .filter_map(|it| it.split(';').next())
+            .any(|it| it.trim() == wanted)
+    };
     if !accepts(YAML) {
-        if !["application/json", "application/*", "*/*"].into_iter().any(accepts) {
+        if !["application/json", "application/*", "*/*"]
+            .into_iter()
+            .any(accepts)
+        {
             return Err(ApiError::not_acceptable());
         }
-        return Ok(Json(DeploymentObject::from(state.broker.deployment_object_get(&actor, id).await?)).into_response());
+        return Ok(Json(DeploymentObject::from(
+            state.broker.deployment_object_get(&actor, id).await?,
+        ))
+        .into_response());
     }
     let (object, bytes) = state.broker.deployment_object_content(&actor, id).await?;
     let etag = format!("\"{}\"", object.digest);
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|it| it.to_str().ok()).is_some_and(|it| it == etag);
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|it| it.to_str().ok())
+        .is_some_and(|it| it == etag);
     let etag = HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     let cache = HeaderValue::from_static("private, max-age=31536000, immutable");
     let common = [(header::ETAG, etag), (header::CACHE_CONTROL, cache)];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
-    Ok((common, [(header::CONTENT_TYPE, HeaderValue::from_static(YAML))], bytes).into_response())
+    Ok((
+        common,
+        [(header::CONTENT_TYPE, HeaderValue::from_static(YAML))],
+        bytes,
+    )
+        .into_response())
 }
 
 /// Publishes the content of an old revision again.
 #[utoipa::path(post, path = "/stacks/{id}/rollback", operation_id = "rollback", tag = "deployment objects", params(("id" = inline(StackId), Path)), request_body = Rollback,
     responses(Writing, (status = 200, description = "The newest revision has this content already", body = DeploymentObject), (status = 201, description = "Published", body = DeploymentObject)))]
-async fn rollback(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, ApiJson(body): ApiJson<Rollback>) -> Result<Response, ApiError> {
-    Ok(published(state.broker.rollback(&actor, id, body.revision).await?))
+async fn rollback(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    ApiJson(body): ApiJson<Rollback>,
+) -> Result<Response, ApiError> {
+    Ok(published(
+        state.broker.rollback(&actor, id, body.revision).await?,
+    ))
 }

@@ -19,14 +19,20 @@ use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, patch, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, patch, delete))
 }
 
 /// Lists generators.
 #[utoipa::path(get, path = "/generators", operation_id = "listGenerators", tag = "generators",
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "A page", body = List<Generator>)))]
-async fn list(State(state): State<AppState>, Auth(actor): Auth, mut params: Params) -> Result<Json<List<Generator>>, ApiError> {
+async fn list(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    mut params: Params,
+) -> Result<Json<List<Generator>>, ApiError> {
     let page = params.page::<GeneratorId>(&state.cursors, "generators", &actor)?;
     params.done()?;
     let found = state.broker.generator_list(&actor, &page).await?;
@@ -36,18 +42,32 @@ async fn list(State(state): State<AppState>, Auth(actor): Auth, mut params: Para
 /// Creates a generator and its first key.
 #[utoipa::path(post, path = "/generators", operation_id = "createGenerator", tag = "generators", request_body = CreateGenerator,
     responses(Writing, (status = 201, description = "Created", body = CreatedGenerator)))]
-async fn create(State(state): State<AppState>, Auth(actor): Auth, ApiJson(body): ApiJson<CreateGenerator>) -> Result<Response, ApiError> {
-    let new = NewGenerator { name: body.name, description: body.description };
+async fn create(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiJson(body): ApiJson<CreateGenerator>,
+) -> Result<Response, ApiError> {
+    let new = NewGenerator {
+        name: body.name,
+        description: body.description,
+    };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;
     let (path, version) = (format!("/generators/{}", generator.id), generator.version);
-    let body = CreatedGenerator { generator: generator.into(), pak: pak.pak.expose_secret().to_owned() };
+    let body = CreatedGenerator {
+        generator: generator.into(),
+        pak: pak.pak.expose_secret().to_owned(),
+    };
     Ok(created(path, Some(version), body))
 }
 
 /// Reads a generator.
 #[utoipa::path(get, path = "/generators/{id}", operation_id = "getGenerator", tag = "generators", params(("id" = inline(GeneratorId), Path)),
     responses(Reading, (status = 200, description = "The generator", body = Generator)))]
-async fn get(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<GeneratorId>) -> Result<Response, ApiError> {
+async fn get(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<GeneratorId>,
+) -> Result<Response, ApiError> {
     let generator = state.broker.generator_get(&actor, id).await?;
     Ok(entity(generator.version, Generator::from(generator)))
 }
@@ -66,15 +86,24 @@ async fn patch(
 ) -> Result<Response, ApiError> {
     let named = patch.contains_key("description");
     let patch: PatchGenerator = typed(Value::Object(patch))?;
-    let patch = GeneratorPatch { description: named.then(|| patch.description.unwrap_or_default()) };
-    let generator = state.broker.generator_update(&actor, id, Some(version), patch).await?;
+    let patch = GeneratorPatch {
+        description: named.then(|| patch.description.unwrap_or_default()),
+    };
+    let generator = state
+        .broker
+        .generator_update(&actor, id, Some(version), patch)
+        .await?;
     Ok(entity(generator.version, Generator::from(generator)))
 }
 
 /// Deletes a generator that owns no stacks.
 #[utoipa::path(delete, path = "/generators/{id}", operation_id = "deleteGenerator", tag = "generators", params(("id" = inline(GeneratorId), Path)),
     responses(Writing, (status = 204, description = "Deleted")))]
-async fn delete(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<GeneratorId>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<GeneratorId>,
+) -> Result<StatusCode, ApiError> {
     state.broker.generator_delete(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -34,7 +34,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(rotate_generator))
 }
 
-async fn list(state: AppState, actor: Actor, owners: &[KeyOwner], mut params: Params) -> Result<Json<List<Key>>, ApiError> {
+async fn list(
+    state: AppState,
+    actor: Actor,
+    owners: &[KeyOwner],
+    mut params: Params,
+) -> Result<Json<List<Key>>, ApiError> {
     let name = format!("keys {owners:?}");
     let page = params.page::<KeyId>(&state.cursors, &name, &actor)?;
     params.done()?;
@@ -48,37 +53,65 @@ fn answer(path: &str, pak: NewPak) -> Response {
 }
 
 fn shown(pak: NewPak) -> CreatedKey {
-    CreatedKey { key: pak.key.into(), pak: pak.pak.expose_secret().to_owned() }
+    CreatedKey {
+        key: pak.key.into(),
+        pak: pak.pak.expose_secret().to_owned(),
+    }
 }
 
 /// Lists admin keys.
 #[utoipa::path(get, path = "/keys", operation_id = "listAdminKeys", tag = "keys",
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "A page", body = List<Key>)))]
-async fn list_admin(State(state): State<AppState>, Auth(actor): Auth, params: Params) -> Result<Json<List<Key>>, ApiError> {
+async fn list_admin(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    params: Params,
+) -> Result<Json<List<Key>>, ApiError> {
     list(state, actor, &ADMINS, params).await
 }
 
 /// Makes an admin key.
 #[utoipa::path(post, path = "/keys", operation_id = "createAdminKey", tag = "keys", request_body = CreateAdminKey,
     responses(Writing, (status = 201, description = "Made", body = CreatedKey)))]
-async fn create_admin(State(state): State<AppState>, Auth(actor): Auth, ApiJson(body): ApiJson<CreateAdminKey>) -> Result<Response, ApiError> {
+async fn create_admin(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiJson(body): ApiJson<CreateAdminKey>,
+) -> Result<Response, ApiError> {
     let owner = match body.kind {
         KeyKind::Admin => KeyOwner::Admin,
         KeyKind::AdminReadOnly => KeyOwner::AdminReadOnly,
         KeyKind::Agent | KeyKind::Generator => {
-            let message = "admin or admin-read-only; keys of agents and generators are made under them";
-            return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("kind").into());
+            let message =
+                "admin or admin-read-only; keys of agents and generators are made under them";
+            return Err(Invalid::new(InvalidCode::FieldInvalid, message)
+                .within("kind")
+                .into());
         }
     };
-    let pak = state.broker.key_create(&actor, owner, NewKey { name: body.name, expires_at: body.expires_at }).await?;
+    let pak = state
+        .broker
+        .key_create(
+            &actor,
+            owner,
+            NewKey {
+                name: body.name,
+                expires_at: body.expires_at,
+            },
+        )
+        .await?;
     Ok(answer("/keys", pak))
 }
 
 /// Revokes an admin key.
 #[utoipa::path(delete, path = "/keys/{key_id}", operation_id = "deleteAdminKey", tag = "keys", params(("key_id" = inline(KeyId), Path)),
     responses(Writing, (status = 204, description = "Revoked")))]
-async fn delete_admin(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<KeyId>) -> Result<StatusCode, ApiError> {
+async fn delete_admin(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<KeyId>,
+) -> Result<StatusCode, ApiError> {
     state.broker.key_delete(&actor, &ADMINS, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -119,5 +152,27 @@ macro_rules! owned {
     };
 }
 
-owned!("agent", AgentId, list_agent, "listAgentKeys", create_agent, "createAgentKey", delete_agent, "deleteAgentKey", rotate_agent, "rotateAgentPak");
-owned!("generator", GeneratorId, list_generator, "listGeneratorKeys", create_generator, "createGeneratorKey", delete_generator, "deleteGeneratorKey", rotate_generator, "rotateGeneratorPak");
+owned!(
+    "agent",
+    AgentId,
+    list_agent,
+    "listAgentKeys",
+    create_agent,
+    "createAgentKey",
+    delete_agent,
+    "deleteAgentKey",
+    rotate_agent,
+    "rotateAgentPak"
+);
+owned!(
+    "generator",
+    GeneratorId,
+    list_generator,
+    "listGeneratorKeys",
+    create_generator,
+    "createGeneratorKey",
+    delete_generator,
+    "deleteGeneratorKey",
+    rotate_generator,
+    "rotateGeneratorPak"
+);

@@ -26,7 +26,12 @@ fn time(params: &mut Params, name: &str) -> Result<Option<Timestamp>, ApiError> 
     params.take_word(name)
 }
 
-async fn list_events(state: AppState, actor: Actor, mut params: Params, fixed: EventFilter) -> Result<Json<List<Event>>, ApiError> {
+async fn list_events(
+    state: AppState,
+    actor: Actor,
+    mut params: Params,
+    fixed: EventFilter,
+) -> Result<Json<List<Event>>, ApiError> {
     let name = format!("events {:?} {:?}", fixed.agent, fixed.stack);
     let page = params.page::<(Timestamp, EventId)>(&state.cursors, &name, &actor)?;
     let filter = EventFilter {
@@ -46,7 +51,11 @@ async fn list_events(state: AppState, actor: Actor, mut params: Params, fixed: E
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("agent" = Option<String>, Query), ("stack" = Option<String>, Query),
         ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
     responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
-async fn events(State(state): State<AppState>, Auth(actor): Auth, params: Params) -> Result<Json<List<Event>>, ApiError> {
+async fn events(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    params: Params,
+) -> Result<Json<List<Event>>, ApiError> {
     list_events(state, actor, params, EventFilter::default()).await
 }
 
@@ -55,9 +64,23 @@ async fn events(State(state): State<AppState>, Auth(actor): Auth, params: Params
     params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("agent" = Option<String>, Query),
         ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
     responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
-async fn stack_events(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, params: Params) -> Result<Json<List<Event>>, ApiError> {
+async fn stack_events(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    params: Params,
+) -> Result<Json<List<Event>>, ApiError> {
     state.broker.stack_get(&actor, id).await?;
-    list_events(state, actor, params, EventFilter { stack: Some(id), ..EventFilter::default() }).await
+    list_events(
+        state,
+        actor,
+        params,
+        EventFilter {
+            stack: Some(id),
+            ..EventFilter::default()
+        },
+    )
+    .await
 }
 
 /// Lists the events of an agent, newest first.
@@ -65,9 +88,23 @@ async fn stack_events(State(state): State<AppState>, Auth(actor): Auth, ApiPath(
     params(("id" = inline(AgentId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("stack" = Option<String>, Query),
         ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
     responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
-async fn agent_events(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>, params: Params) -> Result<Json<List<Event>>, ApiError> {
+async fn agent_events(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<AgentId>,
+    params: Params,
+) -> Result<Json<List<Event>>, ApiError> {
     state.broker.agent_get(&actor, id).await?;
-    list_events(state, actor, params, EventFilter { agent: Some(id), ..EventFilter::default() }).await
+    list_events(
+        state,
+        actor,
+        params,
+        EventFilter {
+            agent: Some(id),
+            ..EventFilter::default()
+        },
+    )
+    .await
 }
 
 /// Lists audit records, newest first.
@@ -76,7 +113,11 @@ async fn agent_events(State(state): State<AppState>, Auth(actor): Auth, ApiPath(
         ("action" = Option<String>, Query), ("object" = Option<String>, Query, description = "An id"), ("outcome" = Option<String>, Query, description = "success, denied or failed"),
         ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339"), ("request_id" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "A page", body = List<AuditRecord>)))]
-async fn audit(State(state): State<AppState>, Auth(actor): Auth, mut params: Params) -> Result<Json<List<AuditRecord>>, ApiError> {
+async fn audit(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    mut params: Params,
+) -> Result<Json<List<AuditRecord>>, ApiError> {
     let page = params.page::<(Timestamp, AuditId)>(&state.cursors, "audit", &actor)?;
     let filter = AuditFilter {
         actor: params.take("actor")?,

@@ -15,11 +15,14 @@ use utoipa_axum::routes;
 use super::agents::merge;
 use super::problems::{Reading, Writing};
 use super::{created, entity};
-use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
+use crate::api::{
+    AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus,
+};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{
-    ApiJson, ApiPath, Auth, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed, typed_or_invalid,
+    ApiJson, ApiPath, Auth, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed,
+    typed_or_invalid,
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -36,7 +39,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("labels" = Option<String>, Query, description = "A label selector"),
         ("name" = Option<String>, Query), ("generator" = Option<String>, Query, description = "A generator's id")),
     responses(Reading, (status = 422, description = "The selector is malformed", body = crate::api::Problem, content_type = "application/problem+json"), (status = 200, description = "A page", body = List<Stack>)))]
-async fn list(State(state): State<AppState>, Auth(actor): Auth, mut params: Params) -> Result<Json<List<Stack>>, ApiError> {
+async fn list(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    mut params: Params,
+) -> Result<Json<List<Stack>>, ApiError> {
     let page = params.page::<StackId>(&state.cursors, "stacks", &actor)?;
     let filter = StackFilter {
         labels: params.take_checked("labels")?.unwrap_or_default(),
@@ -51,7 +58,11 @@ async fn list(State(state): State<AppState>, Auth(actor): Auth, mut params: Para
 /// Creates a stack.
 #[utoipa::path(post, path = "/stacks", operation_id = "createStack", tag = "stacks", request_body = CreateStack,
     responses(Writing, (status = 201, description = "Created", body = Stack)))]
-async fn create(State(state): State<AppState>, Auth(actor): Auth, ApiJson(body): ApiJson<CreateStack>) -> Result<Response, ApiError> {
+async fn create(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiJson(body): ApiJson<CreateStack>,
+) -> Result<Response, ApiError> {
     let spec = StackSpec {
         name: body.name,
         description: body.description,
@@ -60,14 +71,25 @@ async fn create(State(state): State<AppState>, Auth(actor): Auth, ApiJson(body):
         targeting: body.targeting,
         policies: body.policies,
     };
-    let stack = state.broker.stack_create(&actor, body.generator_id, spec).await?;
-    Ok(created(format!("/stacks/{}", stack.id), Some(stack.version), Stack::from(stack)))
+    let stack = state
+        .broker
+        .stack_create(&actor, body.generator_id, spec)
+        .await?;
+    Ok(created(
+        format!("/stacks/{}", stack.id),
+        Some(stack.version),
+        Stack::from(stack),
+    ))
 }
 
 /// Reads a stack.
 #[utoipa::path(get, path = "/stacks/{id}", operation_id = "getStack", tag = "stacks", params(("id" = inline(StackId), Path)),
     responses(Reading, (status = 200, description = "The stack", body = Stack)))]
-async fn get(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>) -> Result<Response, ApiError> {
+async fn get(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+) -> Result<Response, ApiError> {
     let stack = state.broker.stack_get(&actor, id).await?;
     Ok(entity(stack.version, Stack::from(stack)))
 }
@@ -89,7 +111,10 @@ async fn patch(
         merge(&mut now, &patch);
         typed_or_invalid(now)
     };
-    let stack = state.broker.stack_update(&actor, id, Some(version), edit).await?;
+    let stack = state
+        .broker
+        .stack_update(&actor, id, Some(version), edit)
+        .await?;
     Ok(entity(stack.version, Stack::from(stack)))
 }
 
@@ -97,21 +122,37 @@ async fn patch(
 #[utoipa::path(delete, path = "/stacks/{id}", operation_id = "deleteStack", tag = "stacks",
     params(("id" = inline(StackId), Path), ("If-Match" = Option<String>, Header)),
     responses(Writing, (status = 204, description = "Gone"), (status = 202, description = "Ordered; readable until every cluster has confirmed", body = Stack)))]
-async fn delete(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, headers: HeaderMap) -> Result<Response, ApiError> {
-    Ok(match state.broker.stack_delete(&actor, id, if_match(&headers)?).await? {
-        Removal::Gone => StatusCode::NO_CONTENT.into_response(),
-        Removal::Pending(stack) => {
-            let mut response = entity(stack.version, Stack::from(*stack));
-            *response.status_mut() = StatusCode::ACCEPTED;
-            response
-        }
-    })
+async fn delete(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    Ok(
+        match state
+            .broker
+            .stack_delete(&actor, id, if_match(&headers)?)
+            .await?
+        {
+            Removal::Gone => StatusCode::NO_CONTENT.into_response(),
+            Removal::Pending(stack) => {
+                let mut response = entity(stack.version, Stack::from(*stack));
+                *response.status_mut() = StatusCode::ACCEPTED;
+                response
+            }
+        },
+    )
 }
 
 /// Creates or changes the stack of a name, and publishes its content, in one commit.
 #[utoipa::path(put, path = "/stacks/by-name/{name}", operation_id = "applyStack", tag = "stacks", params(("name" = String, Path)), request_body = ApplyStack,
     responses(Writing, (status = 200, description = "As wanted", body = AppliedStack), (status = 201, description = "Created", body = AppliedStack)))]
-async fn apply(State(state): State<AppState>, Auth(actor): Auth, ApiPath(name): ApiPath<String>, LargeJson(body): LargeJson) -> Result<Response, ApiError> {
+async fn apply(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(name): ApiPath<String>,
+    LargeJson(body): LargeJson,
+) -> Result<Response, ApiError> {
     let Value::Object(mut fields) = body else {
         return Err(Invalid::new(InvalidCode::FieldInvalid, "the body is an object").into());
     };
@@ -121,10 +162,20 @@ async fn apply(State(state): State<AppState>, Auth(actor): Auth, ApiPath(name): 
     let generate: Option<Generate> = take(&mut fields, "generate")?;
     let content = match (manifests, generate) {
         (Some(_), Some(_)) => {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "either manifests or generate, not both").into());
+            return Err(Invalid::new(
+                InvalidCode::FieldInvalid,
+                "either manifests or generate, not both",
+            )
+            .into());
         }
-        (Some(documents), None) => Some(Content::Documents { documents, message: message.unwrap_or_default() }),
-        (None, Some(generate)) => Some(Content::Generated { generator: generate.generator, params: generate.params }),
+        (Some(documents), None) => Some(Content::Documents {
+            documents,
+            message: message.unwrap_or_default(),
+        }),
+        (None, Some(generate)) => Some(Content::Generated {
+            generator: generate.generator,
+            params: generate.params,
+        }),
         (None, None) => None,
     };
     let edit = |before: StackSpec| -> Result<StackSpec, Invalid> {
@@ -139,41 +190,69 @@ async fn apply(State(state): State<AppState>, Auth(actor): Auth, ApiPath(name): 
         }
         typed_or_invalid(now)
     };
-    let applied = state.broker.stack_apply(&actor, generator_id, &name, edit, content).await?;
+    let applied = state
+        .broker
+        .stack_apply(&actor, generator_id, &name, edit, content)
+        .await?;
     Ok(answer(applied))
 }
 
 fn answer(applied: Applied) -> Response {
-    let Applied { stack, created: is_new, published } = applied;
+    let Applied {
+        stack,
+        created: is_new,
+        published,
+    } = applied;
     let (path, version) = (format!("/stacks/{}", stack.id), stack.version);
     let body = AppliedStack {
         published: published.as_ref().is_some_and(|it| it.created),
         deployment_object: published.map(|it| it.object.into()),
         stack: stack.into(),
     };
-    if is_new { created(path, Some(version), body) } else { entity(version, body) }
+    if is_new {
+        created(path, Some(version), body)
+    } else {
+        entity(version, body)
+    }
 }
 
 /// Takes a field out of a body; null counts as absent.
-fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, ApiError> {
+fn take<T: serde::de::DeserializeOwned>(
+    fields: &mut Map<String, Value>,
+    name: &str,
+) -> Result<Option<T>, ApiError> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => typed_or_invalid(value).map(Some).map_err(|error| error.within(name).into()),
+        Some(value) => typed_or_invalid(value)
+            .map(Some)
+            .map_err(|error| error.within(name).into()),
     }
 }
 
 /// Runs a registered generator and publishes what it makes.
 #[utoipa::path(post, path = "/stacks/{id}/generate", operation_id = "generateStack", tag = "stacks", params(("id" = inline(StackId), Path)), request_body = Generate,
     responses(Writing, (status = 200, description = "The newest revision has this content already", body = crate::api::DeploymentObject), (status = 201, description = "Published", body = crate::api::DeploymentObject)))]
-async fn generate(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, LargeJson(body): LargeJson) -> Result<Response, ApiError> {
+async fn generate(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    LargeJson(body): LargeJson,
+) -> Result<Response, ApiError> {
     let Generate { generator, params } = typed(body)?;
-    let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;
+    let published = state
+        .broker
+        .publish(&actor, id, Content::Generated { generator, params })
+        .await?;
     Ok(super::deployment_objects::published(published))
 }
 
 /// Tells what is where.
 #[utoipa::path(get, path = "/stacks/{id}/status", operation_id = "getStackStatus", tag = "stacks", params(("id" = inline(StackId), Path)),
     responses(Reading, (status = 200, description = "The status", body = StackStatus)))]
-async fn status(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>) -> Result<Json<StackStatus>, ApiError> {
+async fn status(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+) -> Result<Json<StackStatus>, ApiError> {
     Ok(Json(state.broker.stack_status(&actor, id).await?.into()))
 }

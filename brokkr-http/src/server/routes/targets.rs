@@ -26,7 +26,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(get, path = "/stacks/{id}/targets", operation_id = "listTargets", tag = "targets",
     params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "A page", body = List<Target>)))]
-async fn list(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, mut params: Params) -> Result<Json<List<Target>>, ApiError> {
+async fn list(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    mut params: Params,
+) -> Result<Json<List<Target>>, ApiError> {
     let name = format!("targets {id}");
     let page = params.page::<AgentId>(&state.cursors, &name, &actor)?;
     params.done()?;
@@ -37,14 +42,24 @@ async fn list(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): Api
 /// Makes an agent serve a stack.
 #[utoipa::path(put, path = "/stacks/{id}/targets/{agent_id}", operation_id = "setTarget", tag = "targets", params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
     responses(Writing, (status = 200, description = "It serves the stack", body = Target)))]
-async fn set(State(state): State<AppState>, Auth(actor): Auth, ApiPath((id, agent)): ApiPath<(StackId, AgentId)>) -> Result<Json<Target>, ApiError> {
-    Ok(Json(state.broker.target_set(&actor, id, agent).await?.into()))
+async fn set(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
+) -> Result<Json<Target>, ApiError> {
+    Ok(Json(
+        state.broker.target_set(&actor, id, agent).await?.into(),
+    ))
 }
 
 /// Removes a direct target: unless it matches otherwise, the agent is told to remove the stack.
 #[utoipa::path(delete, path = "/stacks/{id}/targets/{agent_id}", operation_id = "removeTarget", tag = "targets", params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
     responses(Writing, (status = 204, description = "Removed")))]
-async fn remove(State(state): State<AppState>, Auth(actor): Auth, ApiPath((id, agent)): ApiPath<(StackId, AgentId)>) -> Result<StatusCode, ApiError> {
+async fn remove(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
+) -> Result<StatusCode, ApiError> {
     state.broker.target_remove(&actor, id, agent).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -52,8 +67,16 @@ async fn remove(State(state): State<AppState>, Auth(actor): Auth, ApiPath((id, a
 /// Stops waiting for an agent to confirm a removal.
 #[utoipa::path(post, path = "/stacks/{id}/targets/{agent_id}/abandon", operation_id = "abandonTarget", tag = "targets", params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)), request_body = Abandon,
     responses(Writing, (status = 204, description = "Abandoned")))]
-async fn abandon(State(state): State<AppState>, Auth(actor): Auth, ApiPath((id, agent)): ApiPath<(StackId, AgentId)>, ApiJson(body): ApiJson<Abandon>) -> Result<StatusCode, ApiError> {
-    state.broker.target_abandon(&actor, id, agent, &body.reason).await?;
+async fn abandon(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
+    ApiJson(body): ApiJson<Abandon>,
+) -> Result<StatusCode, ApiError> {
+    state
+        .broker
+        .target_abandon(&actor, id, agent, &body.reason)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -61,7 +84,12 @@ async fn abandon(State(state): State<AppState>, Auth(actor): Auth, ApiPath((id, 
 #[utoipa::path(get, path = "/stacks/{id}/placement", operation_id = "getStackPlacement", tag = "targets",
     params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "A page", body = List<Placement>)))]
-async fn stack_placement(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<StackId>, mut params: Params) -> Result<Json<List<Placement>>, ApiError> {
+async fn stack_placement(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<StackId>,
+    mut params: Params,
+) -> Result<Json<List<Placement>>, ApiError> {
     let name = format!("placement {id}");
     let page = params.page::<AgentId>(&state.cursors, &name, &actor)?;
     params.done()?;
@@ -73,7 +101,12 @@ async fn stack_placement(State(state): State<AppState>, Auth(actor): Auth, ApiPa
 #[utoipa::path(get, path = "/agents/{id}/placement", operation_id = "getAgentPlacement", tag = "targets",
     params(("id" = inline(AgentId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "A page", body = List<Placement>)))]
-async fn agent_placement(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<AgentId>, mut params: Params) -> Result<Json<List<Placement>>, ApiError> {
+async fn agent_placement(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<AgentId>,
+    mut params: Params,
+) -> Result<Json<List<Placement>>, ApiError> {
     let name = format!("placement {id}");
     let page = params.page::<StackId>(&state.cursors, &name, &actor)?;
     params.done()?;

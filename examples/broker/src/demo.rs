@@ -1,0 +1,222 @@
+//! `brokkr-broker demo`: everything at once, in one process.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokkr_agent_runtime::{Agent, AgentConfig, KubeCluster, Kubeconfig};
+use brokkr_core::broker::{Actor, Broker, Content, NewAgent, StackSpec};
+use brokkr_core::cluster::{Cluster, MemoryCluster};
+use brokkr_core::model::StackId;
+use brokkr_core::store::{MemoryStore, Store};
+use brokkr_http::client::{Client, HttpControlPlane};
+use bytes::Bytes;
+use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{shutdown, tell};
+
+const APPLICATION: &[u8] = include_bytes!("../../manifests/application.yaml");
+const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
+/// How long everything may take to be as it should.
+const CONVERGENCE: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// End when everything has converged: exit code 0, or 1 with the reason after 60 s.
+    #[arg(long)]
+    once: bool,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Use real clusters of this kubeconfig instead of clusters in memory.
+    #[arg(long, requires = "contexts")]
+    kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig; may be repeated.
+    #[arg(long = "context", requires = "kubeconfig")]
+    contexts: Vec<String>,
+}
+
+pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
+    let clusters = clusters(&args).await?;
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let broker = Broker::builder(store.clone()).start().await?;
+    let admin_key = broker
+        .ensure_admin_key(None)
+        .await?
+        .ok_or("a new store makes a new admin key")?;
+    let listener = TcpListener::bind(&args.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let url = format!("http://{}", listener.local_addr()?);
+
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    tasks.spawn(brokkr_http::server::serve(
+        listener,
+        brokkr_http::server::router(broker.clone()),
+        stop.clone().cancelled_owned(),
+    ));
+    tasks.spawn(tell::tell(store, stop.clone()));
+
+    println!(
+        "Brokkr: one broker, {} agents. What happens:",
+        clusters.len()
+    );
+    let admin = broker.system_actor();
+    for (name, cluster) in &clusters {
+        start_agent(&broker, &admin, name, cluster.clone(), &url, &stop, &tasks).await?;
+    }
+    let (stack, objects) = publish(&broker, &admin).await?;
+    let converged = converge(&broker, &admin, stack, clusters.len()).await;
+    if args.once {
+        stop.cancel();
+        broker.shutdown().await;
+        tasks.close();
+        tasks.wait().await;
+        converged?;
+        println!(
+            "converged: {0} of {0} agents, {objects} objects each",
+            clusters.len()
+        );
+        return Ok(());
+    }
+    match converged {
+        Ok(()) => println!(
+            "converged: {0} of {0} agents, {objects} objects each",
+            clusters.len()
+        ),
+        Err(reason) => println!("not converged yet: {reason}"),
+    }
+    explain(&url, &admin_key, stack);
+    shutdown::signal().await;
+    stop.cancel();
+    broker.shutdown().await;
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+/// The clusters and the names of their agents: in memory, or those of the contexts.
+async fn clusters(args: &DemoArgs) -> Result<Vec<(String, Arc<dyn Cluster>)>, Box<dyn Error>> {
+    let mut clusters: Vec<(String, Arc<dyn Cluster>)> = Vec::new();
+    let Some(file) = &args.kubeconfig else {
+        clusters.extend(ENVIRONMENTS.map(|name| {
+            (
+                name.to_owned(),
+                Arc::new(MemoryCluster::new()) as Arc<dyn Cluster>,
+            )
+        }));
+        return Ok(clusters);
+    };
+    for (n, context) in args.contexts.iter().enumerate() {
+        let from = Kubeconfig {
+            file: Some(file.clone()),
+            context: Some(context.clone()),
+        };
+        let cluster = KubeCluster::connect(&from)
+            .await
+            .map_err(|error| format!("context {context}: {error}"))?;
+        clusters.push((format!("cluster-{}", n + 1), Arc::new(cluster)));
+    }
+    Ok(clusters)
+}
+
+async fn start_agent(
+    broker: &Broker,
+    admin: &Actor,
+    name: &str,
+    cluster: Arc<dyn Cluster>,
+    url: &str,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<(), Box<dyn Error>> {
+    let labels = [("environment", name), ("example", "greeter")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let new = NewAgent {
+        name: name.to_owned(),
+        cluster_name: name.to_owned(),
+        labels: labels.into(),
+        ..NewAgent::default()
+    };
+    let (_, pak) = broker.agent_create(admin, new).await?;
+    let client = Client::builder([url.to_owned()], pak.pak).build()?;
+    let agent = Agent::new(
+        Arc::new(HttpControlPlane::new(client)),
+        cluster,
+        AgentConfig::default(),
+    );
+    let stop = stop.clone();
+    tasks.spawn(async move { agent.run(stop).await });
+    Ok(())
+}
+
+/// Publishes the example application, for every agent with the label `example=greeter`.
+async fn publish(broker: &Broker, admin: &Actor) -> Result<(StackId, u32), Box<dyn Error>> {
+    let mut spec = StackSpec::named("greeter");
+    spec.labels
+        .insert("example".to_owned(), "greeter".to_owned());
+    let stack = broker.stack_create(admin, None, spec).await?;
+    let content = Content::Yaml {
+        bytes: Bytes::from_static(APPLICATION),
+        message: "first".to_owned(),
+    };
+    let published = broker.publish(admin, stack.id, content).await?;
+    Ok((stack.id, published.object.object_count))
+}
+
+/// Waits until every agent has applied the newest revision.
+async fn converge(
+    broker: &Broker,
+    admin: &Actor,
+    stack: StackId,
+    agents: usize,
+) -> Result<(), String> {
+    let deadline = Instant::now() + CONVERGENCE;
+    loop {
+        let status = broker
+            .stack_status(admin, stack)
+            .await
+            .map_err(|error| error.to_string())?;
+        if status.summary.applied == agents {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let errors = status.agents.iter().filter_map(|agent| {
+                let error = agent.status.as_ref()?.last_error.as_ref()?;
+                Some(format!("{}: {}", agent.agent_name, error.message))
+            });
+            let errors: Vec<String> = errors.collect();
+            let why = if errors.is_empty() {
+                "no agent says why".to_owned()
+            } else {
+                errors.join("; ")
+            };
+            return Err(format!(
+                "{} of {agents} agents have applied it after 60 s ({why})",
+                status.summary.applied
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn explain(url: &str, key: &SecretString, stack: StackId) {
+    let key = key.expose_secret();
+    println!();
+    println!("API:       {url}/api/v1");
+    println!("admin key: {key}");
+    println!();
+    println!("Try, in another terminal:");
+    println!("  export KEY={key}");
+    println!("  curl -s -H \"Authorization: Bearer $KEY\" {url}/api/v1/stacks/{stack}/status");
+    println!("  curl -s -H \"Authorization: Bearer $KEY\" {url}/api/v1/events");
+    println!("  curl -s -X DELETE -H \"Authorization: Bearer $KEY\" {url}/api/v1/stacks/{stack}");
+    println!();
+    println!("Ctrl-C ends it.");
+}

@@ -1,0 +1,43 @@
+//! The broker's settings: flags > environment > file > defaults.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// What a file or the environment (`BROKKR__BROKER__…`) may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Root {
+    broker: BrokerSettings,
+}
+
+/// The broker's settings.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BrokerSettings {
+    /// Where to listen; `127.0.0.1:3000` unless told otherwise.
+    pub(crate) listen: Option<String>,
+    /// `<short id>:sha256:<hex>` of an admin key made elsewhere.
+    pub(crate) admin_key_hash: Option<String>,
+}
+
+/// Reads file and environment. A setting that nobody knows is an error, not a hint that is lost.
+pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::ConfigError> {
+    let mut builder = config::Config::builder();
+    if let Some(file) = file {
+        builder = builder.add_source(config::File::from(file.as_path()));
+    }
+    // Only the broker's own variables: an agent's may stand beside them in one environment.
+    let own = config::Environment::with_prefix("BROKKR__BROKER")
+        .prefix_separator("__")
+        .separator("__");
+    let environment: BrokerSettings = config::Config::builder()
+        .add_source(own)
+        .build()?
+        .try_deserialize()?;
+    let file: Root = builder.build()?.try_deserialize()?;
+    Ok(BrokerSettings {
+        listen: environment.listen.or(file.broker.listen),
+        admin_key_hash: environment.admin_key_hash.or(file.broker.admin_key_hash),
+    })
+}

@@ -1,0 +1,125 @@
+//! Real API servers on one etcd.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{Error, Process, Result, TestCluster, Tools, ensure_command, free_port};
+
+/// Several clusters: API servers and controller managers on one etcd, each with a prefix of its own. They end when
+/// this is dropped.
+#[derive(Debug)]
+pub struct Clusters {
+    /// The clusters.
+    pub all: Vec<TestCluster>,
+    /// A kubeconfig with one context per cluster, named like it, for an administrator.
+    pub kubeconfig: PathBuf,
+    _etcd: Process,
+}
+
+impl Clusters {
+    /// Starts clusters named `cluster-1` and so on, with everything they write in a folder, and waits until they are ready.
+    pub fn start(tools: &Tools, count: usize, folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        make_keys(folder)?;
+        let etcd_port = free_port()?;
+        let etcd = start_etcd(tools, folder, etcd_port)?;
+        let mut all = Vec::new();
+        for n in 1..=count {
+            all.push(TestCluster::start(
+                tools,
+                &format!("cluster-{n}"),
+                folder,
+                etcd_port,
+            )?);
+        }
+        for cluster in &mut all {
+            cluster.finish(tools)?;
+        }
+        let kubeconfig = folder.join("kubeconfig");
+        let entries: Vec<_> = all
+            .iter()
+            .map(|it| (it.name.as_str(), it.url.as_str()))
+            .collect();
+        write_kubeconfig(&kubeconfig, &entries, "admin-token")?;
+        Ok(Self {
+            all,
+            kubeconfig,
+            _etcd: etcd,
+        })
+    }
+}
+
+/// The keys with which service account tokens are signed.
+fn make_keys(folder: &Path) -> Result<()> {
+    let openssl = ensure_command("openssl", "openssl")?;
+    let run = |args: &[&str]| -> Result<()> {
+        let output = Command::new(&openssl)
+            .args(args)
+            .current_dir(folder)
+            .output()?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(Error::new(String::from_utf8_lossy(&output.stderr)))
+        }
+    };
+    run(&["genrsa", "-out", "sa.key", "2048"])?;
+    run(&["rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub"])
+}
+
+fn start_etcd(tools: &Tools, folder: &Path, port: u16) -> Result<Process> {
+    let (client, peer) = (
+        format!("http://127.0.0.1:{port}"),
+        format!("http://127.0.0.1:{}", free_port()?),
+    );
+    let data = folder.join("etcd").display().to_string();
+    let args = [
+        ("--data-dir", data.as_str()),
+        ("--listen-client-urls", &client),
+        ("--advertise-client-urls", &client),
+        ("--listen-peer-urls", &peer),
+        ("--initial-advertise-peer-urls", &peer),
+        ("--initial-cluster", &format!("default={peer}")),
+    ];
+    let mut args: Vec<String> = args
+        .iter()
+        .flat_map(|(key, value)| [(*key).to_owned(), (*value).to_owned()])
+        .collect();
+    // The data is thrown away; waiting for the disk would only measure the disk.
+    args.push("--unsafe-no-fsync".to_owned());
+    Process::start(&tools.path("etcd"), &args, &[], &folder.join("etcd.log"))
+}
+
+/// Writes a kubeconfig with one context per cluster, named like it.
+pub(crate) fn write_kubeconfig(file: &Path, clusters: &[(&str, &str)], token: &str) -> Result<()> {
+    let named = |name: &str, key: &str, value: serde_json::Value| serde_json::json!({"name": name, key: value});
+    let document = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": clusters.first().map(|it| it.0),
+        "clusters": clusters.iter().map(|(name, url)| named(name, "cluster", serde_json::json!({"server": url, "insecure-skip-tls-verify": true}))).collect::<Vec<_>>(),
+        "users": [named("user", "user", serde_json::json!({"token": token}))],
+        "contexts": clusters.iter().map(|(name, _)| named(name, "context", serde_json::json!({"cluster": name, "user": "user"}))).collect::<Vec<_>>(),
+    });
+    Ok(std::fs::write(file, document.to_string())?)
+}
+
+/// Asks until an answer comes, within a bound.
+pub(crate) fn wait_for(
+    what: &str,
+    within: Duration,
+    mut ready: impl FnMut() -> bool,
+) -> Result<()> {
+    let deadline = Instant::now() + within;
+    while !ready() {
+        if Instant::now() >= deadline {
+            return Err(Error::new(format!(
+                "{what} is not ready after {} s",
+                within.as_secs()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! Running programs as steps.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use brokkr_testbed::{Error, Result};
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
+}
+
+/// Runs cargo as one step; says what it does and how long it took.
+pub(crate) fn cargo(step: &str, args: &[&str]) -> Result<()> {
+    cargo_with(step, args, &[])
+}
+
+/// The same with variables in the environment.
+pub(crate) fn cargo_with(step: &str, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    println!("==> {step}: cargo {}", args.join(" "));
+    let began = Instant::now();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(args)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .status()?;
+    if !status.success() {
+        return Err(Error::new(format!(
+            "{step} failed; to repeat it alone: cargo {}",
+            args.join(" ")
+        )));
+    }
+    println!("==> {step}: {} s", began.elapsed().as_secs());
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask test`: everything.
+
+use brokkr_testbed::{Result, Tools, ensure_command};
+
+use crate::run::cargo;
+use crate::verify;
+
+pub(crate) fn run() -> Result<()> {
+    ensure_command("cc", "gcc")?;
+    ensure_command("openssl", "openssl")?;
+    println!("==> programs of Kubernetes");
+    Tools::ensure()?;
+    verify::run()?;
+    // The binaries are what the whole-system tests start.
+    cargo(
+        "binaries",
+        &[
+            "build",
+            "--locked",
+            "-p",
+            "brokkr-broker",
+            "-p",
+            "brokkr-agent",
+        ],
+    )?;
+    cargo("tests", &["test", "--workspace", "--locked"])?;
+    cargo(
+        "demo",
+        &[
+            "run",
+            "--locked",
+            "-p",
+            "brokkr-broker",
+            "--",
+            "demo",
+            "--once",
+        ],
+    )
+}
