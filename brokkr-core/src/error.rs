@@ -142,22 +142,14 @@ struct Place<'a>(&'a str);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " (at {})", self.0)
-        }
+        if self.0.is_empty() { Ok(()) } else { write!(f, " (at {})", self.0) }
     }
 }
 
 impl Invalid {
     /// A refusal of the whole input.
     pub fn new(code: InvalidCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            pointer: String::new(),
-            message: message.into(),
-        }
+        Self { code, pointer: String::new(), message: message.into() }
     }
 
     /// The same refusal seen from one level further out: `segment` is put before the pointer.

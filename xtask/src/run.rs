@@ -8,10 +8,7 @@ use brokkr_testbed::{Error, Result};
 
 /// The workspace's folder.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Runs cargo as one step; says what it does and how long it took.
@@ -24,16 +21,9 @@ pub(crate) fn cargo_with(step: &str, args: &[&str], environment: &[(&str, &str)]
     println!("==> {step}: cargo {}", args.join(" "));
     let began = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(args)
-        .envs(environment.iter().copied())
-        .current_dir(root())
-        .status()?;
+    let status = Command::new(cargo).args(args).envs(environment.iter().copied()).current_dir(root()).status()?;
     if !status.success() {
-        return Err(Error::new(format!(
-            "{step} failed; to repeat it alone: cargo {}",
-            args.join(" ")
-        )));
+        return Err(Error::new(format!("{step} failed; to repeat it alone: cargo {}", args.join(" "))));
     }
     println!("==> {step}: {} s", began.elapsed().as_secs());
     Ok(())

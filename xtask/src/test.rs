@@ -12,28 +12,7 @@ pub(crate) fn run() -> Result<()> {
     Tools::ensure()?;
     verify::run()?;
     // The binaries are what the whole-system tests start.
-    cargo(
-        "binaries",
-        &[
-            "build",
-            "--locked",
-            "-p",
-            "brokkr-broker",
-            "-p",
-            "brokkr-agent",
-        ],
-    )?;
+    cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent"])?;
     cargo("tests", &["test", "--workspace", "--locked"])?;
-    cargo(
-        "demo",
-        &[
-            "run",
-            "--locked",
-            "-p",
-            "brokkr-broker",
-            "--",
-            "demo",
-            "--once",
-        ],
-    )
+    cargo("demo", &["run", "--locked", "-p", "brokkr-broker", "--", "demo", "--once"])
 }

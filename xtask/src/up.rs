@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use brokkr_testbed::{Clusters, Error, Process, Result, TestCluster, Tools, free_port};
+use brokkr_testbed::{Clusters, Error, Process, Result, ScratchFolder, TestCluster, Tools, free_port};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -33,31 +33,17 @@ struct Agent {
 
 pub(crate) fn run(args: &UpArgs) -> Result<()> {
     let tools = Tools::ensure()?;
-    cargo(
-        "binaries",
-        &[
-            "build",
-            "--locked",
-            "-p",
-            "brokkr-broker",
-            "-p",
-            "brokkr-agent",
-        ],
-    )?;
-    let folder = std::env::temp_dir().join(format!("brokkr-up-{}", std::process::id()));
-    let guard = Folder(folder.clone());
-    println!(
-        "==> {} clusters (logs and files in {})",
-        args.clusters,
-        folder.display()
-    );
-    let clusters = Clusters::start(&tools, usize::from(args.clusters), &folder)?;
+    cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent"])?;
+    let scratch = ScratchFolder::new("up")?;
+    let folder = scratch.path();
+    println!("==> {} clusters (logs and files in {})", args.clusters, folder.display());
+    let clusters = Clusters::start(&tools, usize::from(args.clusters), folder)?;
     println!("==> broker");
-    let (broker, url, admin_pak) = start_broker(&folder)?;
+    let (broker, url, admin_pak) = start_broker(folder)?;
     let mut agents = Vec::new();
     for cluster in &clusters.all {
         println!("==> agent of {}", cluster.name);
-        agents.push(start_agent(cluster, &folder, &url, &admin_pak)?);
+        agents.push(start_agent(cluster, folder, &url, &admin_pak)?);
     }
     let description = describe(&broker, &url, &admin_pak, &clusters, &agents);
     print(&url, &admin_pak, &clusters, &agents, &tools);
@@ -67,38 +53,15 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
         std::fs::write(&unfinished, format!("{description:#}\n"))?;
         std::fs::rename(&unfinished, file)?;
     }
-    println!(
-        "Ctrl-C (or the end of standard input when it is a pipe that is kept) ends everything."
-    );
-    wait_for_interrupt();
-    drop(agents);
-    drop(broker);
-    drop(clusters);
-    drop(guard);
-    Ok(())
-}
-
-/// Removes the folder at the end.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Whatever is left does no harm, and the next run has a folder of its own.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// An interrupt ends this process, and with it by their keepers everything it started. So there is nothing to do
-/// but to wait.
-fn wait_for_interrupt() {
+    println!("Ctrl-C ends everything.");
+    // An interrupt ends this process, and with it by their keepers everything it started.
     loop {
         std::thread::park();
     }
 }
 
 fn binary(name: &str) -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("debug").join(name)
 }
 
@@ -111,14 +74,9 @@ fn start_broker(folder: &Path) -> Result<(Process, String, String)> {
     loop {
         let mut text = String::new();
         std::fs::File::open(&log)?.read_to_string(&mut text)?;
-        let after = |mark: &str| {
-            text.lines()
-                .find_map(|line| line.split_once(mark))
-                .map(|(_, rest)| rest.trim().to_owned())
-        };
-        if let (Some(key), Some(url)) =
-            (after("admin key (shown this once):"), after("listening on"))
-        {
+        let after =
+            |mark: &str| text.lines().find_map(|line| line.split_once(mark)).map(|(_, rest)| rest.trim().to_owned());
+        if let (Some(key), Some(url)) = (after("admin key (shown this once):"), after("listening on")) {
             return Ok((broker, url, key));
         }
         if Instant::now() > deadline || !broker.is_running() {
@@ -164,22 +122,10 @@ fn start_agent(cluster: &TestCluster, folder: &Path, url: &str, admin_pak: &str)
     let variables: Vec<(String, String)> = environment.clone().into_iter().collect();
     let log = folder.join(format!("agent-{}.log", cluster.name));
     let process = Process::start(&program, &["start".to_owned()], &variables, &log)?;
-    Ok(Agent {
-        id: id.to_owned(),
-        pak: pak.to_owned(),
-        process,
-        command,
-        environment,
-    })
+    Ok(Agent { id: id.to_owned(), pak: pak.to_owned(), process, command, environment })
 }
 
-fn describe(
-    broker: &Process,
-    url: &str,
-    admin_pak: &str,
-    clusters: &Clusters,
-    agents: &[Agent],
-) -> Value {
+fn describe(broker: &Process, url: &str, admin_pak: &str, clusters: &Clusters, agents: &[Agent]) -> Value {
     let cluster = |(cluster, agent): (&TestCluster, &Agent)| {
         json!({
             "name": cluster.name,
@@ -205,19 +151,12 @@ fn print(url: &str, admin_pak: &str, clusters: &Clusters, agents: &[Agent], tool
     println!("broker     {url}/api/v1");
     println!("admin key  {admin_pak}");
     println!("kubectl    {}", tools.path("kubectl").display());
-    println!(
-        "all        {} (one context per cluster)",
-        clusters.kubeconfig.display()
-    );
+    println!("all        {} (one context per cluster)", clusters.kubeconfig.display());
     for (cluster, agent) in clusters.all.iter().zip(agents) {
         println!();
         println!("{}", cluster.name);
         println!("  kubeconfig  {}", cluster.admin_kubeconfig.display());
-        println!(
-            "  agent       {} (process {})",
-            agent.id,
-            agent.process.pid()
-        );
+        println!("  agent       {} (process {})", agent.id, agent.process.pid());
         println!("  agent key   {}", agent.pak);
     }
     println!();

@@ -11,23 +11,8 @@ const IMPURE: [&str; 5] = ["sqlx", "kube", "axum", "reqwest", "hyper"];
 
 pub(crate) fn run() -> Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"])?;
-    cargo(
-        "lints",
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    )?;
-    cargo_with(
-        "documentation",
-        &["doc", "--workspace", "--no-deps", "--locked"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
-    )?;
+    cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    cargo_with("documentation", &["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     pure_core()?;
     deny()
 }
@@ -36,17 +21,7 @@ pub(crate) fn run() -> Result<()> {
 fn pure_core() -> Result<()> {
     println!("==> purity: cargo tree -p brokkr-core");
     let output = Command::new("cargo")
-        .args([
-            "tree",
-            "-p",
-            "brokkr-core",
-            "-e",
-            "normal",
-            "--all-features",
-            "--prefix",
-            "none",
-            "--locked",
-        ])
+        .args(["tree", "-p", "brokkr-core", "-e", "normal", "--all-features", "--prefix", "none", "--locked"])
         .current_dir(root())
         .output()?;
     if !output.status.success() {
@@ -56,40 +31,18 @@ fn pure_core() -> Result<()> {
     let impure = tree
         .lines()
         .filter_map(|line| line.split(' ').next())
-        .find(|name| {
-            IMPURE
-                .iter()
-                .any(|it| name == it || name.starts_with(&format!("{it}-")))
-        });
+        .find(|name| IMPURE.iter().any(|it| name == it || name.starts_with(&format!("{it}-"))));
     match impure {
         None => Ok(()),
-        Some(name) => Err(Error::new(format!(
-            "brokkr-core depends on {name}; it must stay pure"
-        ))),
+        Some(name) => Err(Error::new(format!("brokkr-core depends on {name}; it must stay pure"))),
     }
 }
 
 /// Licences, sources and banned crates.
 fn deny() -> Result<()> {
-    let there = Command::new("cargo")
-        .args(["deny", "--version"])
-        .output()
-        .is_ok_and(|output| output.status.success());
+    let there = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
     if !there {
-        cargo(
-            "cargo-deny (once)",
-            &["install", "cargo-deny", "--version", "^0.20", "--locked"],
-        )?;
+        cargo("cargo-deny (once)", &["install", "cargo-deny", "--version", "^0.20", "--locked"])?;
     }
-    cargo(
-        "dependencies",
-        &[
-            "deny",
-            "--all-features",
-            "check",
-            "bans",
-            "licenses",
-            "sources",
-        ],
-    )
+    cargo("dependencies", &["deny", "--all-features", "check", "bans", "licenses", "sources"])
 }

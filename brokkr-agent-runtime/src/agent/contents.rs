@@ -34,24 +34,16 @@ impl Contents {
             if Digest::of(&bytes) != digest {
                 return Err("the content does not have the digest that was announced".to_owned());
             }
-            ManifestSet::parse_yaml(&bytes)
-                .map_err(|invalid| format!("the content is refused: {invalid}"))
+            ManifestSet::parse_yaml(&bytes).map_err(|invalid| format!("the content is refused: {invalid}"))
         });
-        let set = parsed
-            .await
-            .map_err(|_| ControlPlaneError::Malformed("the content cannot be parsed".to_owned()))?;
-        self.0
-            .insert(digest, Arc::new(set.map_err(ControlPlaneError::Malformed)?));
+        let set = parsed.await.map_err(|_| ControlPlaneError::Malformed("the content cannot be parsed".to_owned()))?;
+        self.0.insert(digest, Arc::new(set.map_err(ControlPlaneError::Malformed)?));
         Ok(())
     }
 
     /// Forgets what the target state no longer refers to.
     pub(super) fn keep_only(&mut self, state: &TargetState) {
-        let needed: HashSet<Digest> = state
-            .entries
-            .iter()
-            .filter_map(|entry| entry.digest)
-            .collect();
+        let needed: HashSet<Digest> = state.entries.iter().filter_map(|entry| entry.digest).collect();
         self.0.retain(|digest, _| needed.contains(digest));
     }
 }

@@ -33,23 +33,12 @@ impl TrustedEpoch {
             namespaced: true,
             listable: true,
         };
-        Self {
-            cluster,
-            kind,
-            namespace,
-            name: format!("brokkr-agent-{agent}"),
-            agent,
-            kept: None,
-        }
+        Self { cluster, kind, namespace, name: format!("brokkr-agent-{agent}"), agent, kept: None }
     }
 
     /// Whether removals ordered by this target state may be carried out. An epoch is taken on if nothing is held, or
     /// if an admin confirmed it; that is written down before anything else happens.
-    pub(super) async fn trusts(
-        &mut self,
-        state: &TargetState,
-        holds_anything: bool,
-    ) -> ClusterResult<bool> {
+    pub(super) async fn trusts(&mut self, state: &TargetState, holds_anything: bool) -> ClusterResult<bool> {
         let kept = match self.kept {
             Some(kept) => kept,
             None => *self.kept.insert(self.read().await?),
@@ -66,14 +55,8 @@ impl TrustedEpoch {
     }
 
     async fn read(&self) -> ClusterResult<Option<Epoch>> {
-        let object = self
-            .cluster
-            .get(&self.kind.at(Some(&self.namespace), &self.name))
-            .await?;
-        let text = object
-            .as_ref()
-            .and_then(|it| it.pointer("/data/epoch"))
-            .and_then(Value::as_str);
+        let object = self.cluster.get(&self.kind.at(Some(&self.namespace), &self.name)).await?;
+        let text = object.as_ref().and_then(|it| it.pointer("/data/epoch")).and_then(Value::as_str);
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
@@ -85,18 +68,8 @@ impl TrustedEpoch {
             "data": {"epoch": epoch},
         });
         let manager = field_manager(self.agent);
-        let options = ApplyOptions {
-            manager: &manager,
-            force: true,
-            dry_run: false,
-        };
-        self.cluster
-            .apply(
-                &self.kind.at(Some(&self.namespace), &self.name),
-                &body,
-                &options,
-            )
-            .await?;
+        let options = ApplyOptions { manager: &manager, force: true, dry_run: false };
+        self.cluster.apply(&self.kind.at(Some(&self.namespace), &self.name), &body, &options).await?;
         Ok(())
     }
 }

@@ -46,73 +46,38 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that keeps this cluster as this broker wants it.
-    pub fn new(
-        control_plane: Arc<dyn ControlPlane>,
-        cluster: Arc<dyn Cluster>,
-        config: AgentConfig,
-    ) -> Self {
-        Self {
-            control_plane,
-            cluster,
-            applier: None,
-            config,
-        }
+    pub fn new(control_plane: Arc<dyn ControlPlane>, cluster: Arc<dyn Cluster>, config: AgentConfig) -> Self {
+        Self { control_plane, cluster, applier: None, config }
     }
 
     /// Brings another way of making the target state true than the reconciler on the cluster.
     #[must_use]
-    pub fn with_applier(
-        mut self,
-        make: impl Fn(AgentId) -> Arc<dyn Applier> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_applier(mut self, make: impl Fn(AgentId) -> Arc<dyn Applier> + Send + Sync + 'static) -> Self {
         self.applier = Some(Box::new(make));
         self
     }
 
     /// Runs until `stop` is cancelled; what is in flight then is finished, and what was to be reported is tried once more.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
-        let Some(started) =
-            start::start(&*self.control_plane, &*self.cluster, &self.config, &stop).await
-        else {
+        let Some(started) = start::start(&*self.control_plane, &*self.cluster, &self.config, &stop).await else {
             return Ok(());
         };
         let agent = started.identity.agent_id;
         let applier = match &self.applier {
             Some(make) => make(agent),
             None => {
-                let config = ReconcilerConfig {
-                    agent,
-                    namespace: self.config.namespace.clone(),
-                };
+                let config = ReconcilerConfig { agent, namespace: self.config.namespace.clone() };
                 Arc::new(Reconciler::new(self.cluster.clone(), config))
             }
         };
         tracing::info!(%agent, name = %started.identity.name, cluster = %started.cluster_uid, "serving");
         let outbox = Arc::new(outbox::Outbox::new());
         let (latest, targets) = tokio::sync::watch::channel(None);
-        let poller = poller::run(
-            self.control_plane.clone(),
-            agent,
-            self.config.clone(),
-            latest,
-            stop.clone(),
-        );
-        let reporter = reporter::run(
-            self.control_plane.clone(),
-            agent,
-            started.cluster_uid,
-            outbox.clone(),
-            stop.clone(),
-        );
-        let worker = worker::Worker::new(
-            self.control_plane,
-            self.cluster,
-            applier,
-            agent,
-            self.config,
-            outbox,
-            targets,
-        );
+        let poller = poller::run(self.control_plane.clone(), agent, self.config.clone(), latest, stop.clone());
+        let reporter =
+            reporter::run(self.control_plane.clone(), agent, started.cluster_uid, outbox.clone(), stop.clone());
+        let worker =
+            worker::Worker::new(self.control_plane, self.cluster, applier, agent, self.config, outbox, targets);
         let (poller, reporter) = (tokio::spawn(poller), tokio::spawn(reporter));
         let worker = tokio::spawn(worker.run(stop.clone()));
         let ended = |name| move |_| AgentError::Ended(name);
@@ -125,8 +90,6 @@ impl Agent {
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Agent").field("config", &self.config).finish_non_exhaustive()
     }
 }

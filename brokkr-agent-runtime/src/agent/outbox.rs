@@ -40,17 +40,11 @@ pub(super) struct Batch {
 
 impl Outbox {
     pub(super) fn new() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            ready: Notify::new(),
-            superseded: AtomicBool::new(false),
-        }
+        Self { waiting: Mutex::default(), ready: Notify::new(), superseded: AtomicBool::new(false) }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(super) fn event(&self, event: EventReport) {
@@ -80,16 +74,9 @@ impl Outbox {
         let count = waiting.events.len().min(BATCH);
         let events: Vec<_> = waiting.events.drain(..count).collect();
         let keys: Vec<StackId> = waiting.status.keys().take(BATCH).copied().collect();
-        let status: Vec<_> = keys
-            .iter()
-            .filter_map(|key| waiting.status.remove(key))
-            .collect();
+        let status: Vec<_> = keys.iter().filter_map(|key| waiting.status.remove(key)).collect();
         let held = waiting.held.take();
-        (!events.is_empty() || !status.is_empty() || held.is_some()).then_some(Batch {
-            events,
-            status,
-            held,
-        })
+        (!events.is_empty() || !status.is_empty() || held.is_some()).then_some(Batch { events, status, held })
     }
 
     pub(super) fn supersede(&self) {

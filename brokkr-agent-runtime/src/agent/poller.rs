@@ -36,25 +36,14 @@ pub(super) async fn run(
             Ok(state) => {
                 failures = 0;
                 if let Some(state) = state {
-                    tracing::debug!(
-                        generation = state.generation.get(),
-                        entries = state.count,
-                        "new target state"
-                    );
+                    tracing::debug!(generation = state.generation.get(), entries = state.count, "new target state");
                     latest.send_replace(Some(state));
                 }
                 continue;
             }
-            Err(ControlPlaneError::NotReady {
-                problem,
-                retry_after,
-            }) => (
-                ControlPlaneError::NotReady {
-                    problem,
-                    retry_after,
-                },
-                retry_after,
-            ),
+            Err(ControlPlaneError::NotReady { problem, retry_after }) => {
+                (ControlPlaneError::NotReady { problem, retry_after }, retry_after)
+            }
             Err(error) => (error, None),
         };
         failures += 1;
@@ -78,11 +67,7 @@ impl Seen {
     }
 
     /// Refuses what goes back in time, and what is not what it says.
-    fn check(
-        &mut self,
-        agent: AgentId,
-        poll: Poll,
-    ) -> Result<Option<Arc<TargetState>>, ControlPlaneError> {
+    fn check(&mut self, agent: AgentId, poll: Poll) -> Result<Option<Arc<TargetState>>, ControlPlaneError> {
         let (epoch, generation) = match &poll {
             Poll::Unchanged { epoch, generation } => (*epoch, *generation),
             Poll::Changed(state) => (state.epoch, state.generation),
@@ -126,31 +111,12 @@ mod tests {
         let changed = |state: TargetState| Poll::Changed(Arc::new(state));
         assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok());
         assert!(seen.check(agent, changed(state(agent, epoch, 4))).is_err());
-        assert!(
-            seen.check(
-                agent,
-                Poll::Unchanged {
-                    epoch,
-                    generation: Generation::new(4)
-                }
-            )
-            .is_err()
-        );
-        assert!(
-            seen.check(agent, changed(state(AgentId::generate(), epoch, 6)))
-                .is_err()
-        );
+        assert!(seen.check(agent, Poll::Unchanged { epoch, generation: Generation::new(4) }).is_err());
+        assert!(seen.check(agent, changed(state(AgentId::generate(), epoch, 6))).is_err());
         let mut touched = state(agent, epoch, 7);
         touched.count = 1;
         assert!(seen.check(agent, changed(touched)).is_err());
-        assert!(
-            seen.check(agent, changed(state(agent, epoch, 5))).is_ok(),
-            "what was refused was not seen"
-        );
-        assert!(
-            seen.check(agent, changed(state(agent, Epoch::generate(), 1)))
-                .is_ok(),
-            "another history"
-        );
+        assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok(), "what was refused was not seen");
+        assert!(seen.check(agent, changed(state(agent, Epoch::generate(), 1))).is_ok(), "another history");
     }
 }

@@ -26,12 +26,7 @@ pub(super) async fn run(
     let instance_id = InstanceId::generate();
     let mut sequence = 0;
     loop {
-        let Some(Batch {
-            events,
-            status,
-            held,
-        }) = outbox.take()
-        else {
+        let Some(Batch { events, status, held }) = outbox.take() else {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = outbox.ready.notified() => continue,

@@ -24,23 +24,14 @@ pub(super) async fn start(
     config: &AgentConfig,
     stop: &CancellationToken,
 ) -> Option<Started> {
-    let identity = persist(stop, config, "asking the broker who we are", || {
-        control_plane.identify()
-    })
-    .await?;
-    let cluster_uid = persist(stop, config, "asking which cluster this is", || {
-        cluster_uid(cluster)
-    })
-    .await?;
+    let identity = persist(stop, config, "asking the broker who we are", || control_plane.identify()).await?;
+    let cluster_uid = persist(stop, config, "asking which cluster this is", || cluster_uid(cluster)).await?;
     let manager = field_manager(identity.agent_id);
     persist(stop, config, "looking for the agent's namespace", || {
         ensure_namespace(cluster, &config.namespace, &manager)
     })
     .await?;
-    Some(Started {
-        identity,
-        cluster_uid,
-    })
+    Some(Started { identity, cluster_uid })
 }
 
 /// Tries until it works, with growing pauses.
@@ -93,11 +84,7 @@ async fn cluster_uid(cluster: &dyn Cluster) -> Result<String, ClusterError> {
     uid.ok_or_else(|| ClusterError::NotFound("the Namespace kube-system".to_owned()))
 }
 
-async fn ensure_namespace(
-    cluster: &dyn Cluster,
-    name: &str,
-    manager: &str,
-) -> Result<(), ClusterError> {
+async fn ensure_namespace(cluster: &dyn Cluster, name: &str, manager: &str) -> Result<(), ClusterError> {
     let kind = namespaces();
     let at = kind.at(None, name);
     match cluster.get(&at).await {
@@ -108,16 +95,6 @@ async fn ensure_namespace(
         Err(error) => return Err(error),
     }
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    cluster
-        .apply(
-            &at,
-            &body,
-            &ApplyOptions {
-                manager,
-                force: false,
-                dry_run: false,
-            },
-        )
-        .await?;
+    cluster.apply(&at, &body, &ApplyOptions { manager, force: false, dry_run: false }).await?;
     Ok(())
 }

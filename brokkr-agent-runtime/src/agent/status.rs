@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use brokkr_core::model::{
-    Condition, ConditionStatus, DeploymentObjectId, EventAction, EventId, EventOutcome, Health,
-    ObjectRef, Revision, StackId, Timestamp, limits,
+    Condition, ConditionStatus, DeploymentObjectId, EventAction, EventId, EventOutcome, Health, ObjectRef, Revision,
+    StackId, Timestamp, limits,
 };
 use brokkr_core::protocol::{EventReport, StatusReport};
 use brokkr_core::reconcile::{Progress, StackOutcome};
@@ -77,11 +77,7 @@ impl StackState {
         config: &AgentConfig,
     ) -> News {
         let now = Timestamp::new(jiff_now());
-        let action = if outcome.removal {
-            EventAction::Remove
-        } else {
-            EventAction::Apply
-        };
+        let action = if outcome.removal { EventAction::Remove } else { EventAction::Apply };
         self.observed = outcome.revision;
         let event = match &outcome.progress {
             Progress::Done => {
@@ -97,33 +93,16 @@ impl StackState {
                     ("Applied", Vec::new())
                 };
                 let worth = first || after_failure || outcome.writes > 0;
-                worth.then(|| {
-                    (
-                        EventOutcome::Success,
-                        reason.to_owned(),
-                        String::new(),
-                        objects,
-                    )
-                })
+                worth.then(|| (EventOutcome::Success, reason.to_owned(), String::new(), objects))
             }
             Progress::Waiting { .. } => {
                 self.due = Instant::now() + LOOK_AGAIN;
                 None
             }
-            Progress::Failed {
-                reason,
-                message,
-                objects,
-            } => {
+            Progress::Failed { reason, message, objects } => {
                 self.failures += 1;
-                self.due =
-                    Instant::now() + pause(self.failures, config.retry_first, config.retry_max);
-                Some((
-                    EventOutcome::Failure,
-                    reason.clone(),
-                    message.clone(),
-                    objects.clone(),
-                ))
+                self.due = Instant::now() + pause(self.failures, config.retry_first, config.retry_max);
+                Some((EventOutcome::Failure, reason.clone(), message.clone(), objects.clone()))
             }
         };
         let event = event.and_then(|(result, reason, message, mut objects)| {
@@ -149,69 +128,37 @@ impl StackState {
                 reason,
                 message,
                 objects,
-                retained: outcome
-                    .retained
-                    .iter()
-                    .take(limits::EVENT_OBJECTS)
-                    .cloned()
-                    .collect(),
+                retained: outcome.retained.iter().take(limits::EVENT_OBJECTS).cloned().collect(),
                 started_at,
                 finished_at: now,
             })
         });
         self.set_conditions(outcome, now);
-        News {
-            event,
-            status: self.news(),
-        }
+        News { event, status: self.news() }
     }
 
     fn set_conditions(&mut self, outcome: &StackOutcome, now: Timestamp) {
         use ConditionStatus::{False, True};
         let drift_stays = !outcome.drifted.is_empty() && outcome.writes == 0;
         let (applied, progressing) = match &outcome.progress {
-            Progress::Done if outcome.removal => (
-                (False, "Removed", String::new()),
-                (False, "Removed", String::new()),
-            ),
-            Progress::Done => (
-                (True, "Applied", String::new()),
-                (False, "Applied", String::new()),
-            ),
-            Progress::Waiting {
-                reason, message, ..
-            } => (
-                (False, reason.as_str(), message.clone()),
-                (True, reason.as_str(), message.clone()),
-            ),
-            Progress::Failed {
-                reason, message, ..
-            } => (
-                (False, reason.as_str(), message.clone()),
-                (False, reason.as_str(), String::new()),
-            ),
+            Progress::Done if outcome.removal => ((False, "Removed", String::new()), (False, "Removed", String::new())),
+            Progress::Done => ((True, "Applied", String::new()), (False, "Applied", String::new())),
+            Progress::Waiting { reason, message, .. } => {
+                ((False, reason.as_str(), message.clone()), (True, reason.as_str(), message.clone()))
+            }
+            Progress::Failed { reason, message, .. } => {
+                ((False, reason.as_str(), message.clone()), (False, reason.as_str(), String::new()))
+            }
         };
         let drifted = if drift_stays {
-            let objects: Vec<String> = outcome
-                .drifted
-                .iter()
-                .take(5)
-                .map(ObjectRef::to_string)
-                .collect();
+            let objects: Vec<String> = outcome.drifted.iter().take(5).map(ObjectRef::to_string).collect();
             (True, "ChangedByOthers", objects.join(", "))
         } else {
             (False, "NoDrift", String::new())
         };
-        let all = [
-            ("Applied", applied),
-            ("Progressing", progressing),
-            ("Drifted", drifted),
-        ];
+        let all = [("Applied", applied), ("Progressing", progressing), ("Drifted", drifted)];
         let conditions = all.into_iter().map(|(kind, (status, reason, message))| {
-            let before = self
-                .conditions
-                .iter()
-                .find(|it| it.kind == kind && it.status == status);
+            let before = self.conditions.iter().find(|it| it.kind == kind && it.status == status);
             Condition {
                 kind: kind.to_owned(),
                 status,
@@ -230,11 +177,7 @@ impl StackState {
         // Attempts are told at 1, 2, 4, 8 …: often enough to see, too seldom to be a load.
         let attempts_matter = self.failures == 0 || self.failures.is_power_of_two();
         let told_attempts = self.told.as_ref().map_or(0, |told| told.attempts);
-        let attempts = if attempts_matter {
-            status.attempts
-        } else {
-            told_attempts
-        };
+        let attempts = if attempts_matter { status.attempts } else { told_attempts };
         let status = StatusReport { attempts, ..status };
         if self.told.as_ref() == Some(&status) {
             return None;

@@ -93,19 +93,12 @@ impl Worker {
                 Err(error) => {
                     self.failures += 1;
                     tracing::warn!(agent = %self.agent, %error, failures = self.failures, "pass failed; nothing was removed");
-                    Instant::now()
-                        + pause(
-                            self.failures,
-                            self.config.retry_first,
-                            self.config.retry_max,
-                        )
+                    Instant::now() + pause(self.failures, self.config.retry_first, self.config.retry_max)
                 }
             };
             if Instant::now() >= full_status {
                 full_status = Instant::now() + FULL_STATUS;
-                self.stacks
-                    .values()
-                    .for_each(|stack| self.outbox.status(stack.status()));
+                self.stacks.values().for_each(|stack| self.outbox.status(stack.status()));
             }
         }
     }
@@ -123,12 +116,7 @@ impl Worker {
 
         // Stacks that are due at nearly the same time share a pass, and with it the lists that it makes.
         let now = Instant::now() + TOGETHER;
-        let due: BTreeSet<StackId> = self
-            .stacks
-            .iter()
-            .filter(|(_, it)| it.due <= now)
-            .map(|(id, _)| *id)
-            .collect();
+        let due: BTreeSet<StackId> = self.stacks.iter().filter(|(_, it)| it.due <= now).map(|(id, _)| *id).collect();
         let mut fetch_failed = None;
         for entry in state.entries.iter().filter(|it| due.contains(&it.stack_id)) {
             if let Err(error) = self.contents.fetch(&*self.control_plane, entry).await {
@@ -143,17 +131,9 @@ impl Worker {
             let Some(stack) = self.stacks.get_mut(&outcome.stack_id) else {
                 continue;
             };
-            let entry = state
-                .entries
-                .iter()
-                .find(|it| it.stack_id == outcome.stack_id);
+            let entry = state.entries.iter().find(|it| it.stack_id == outcome.stack_id);
             tracing::debug!(?outcome, "worked on a stack");
-            let news = stack.take(
-                &outcome,
-                entry.and_then(|it| it.object_id),
-                started_at,
-                &self.config,
-            );
+            let news = stack.take(&outcome, entry.and_then(|it| it.object_id), started_at, &self.config);
             if let Some(event) = news.event {
                 self.outbox.event(event);
             }
@@ -162,11 +142,7 @@ impl Worker {
             }
         }
         // What could not be worked on, for want of content or budget, is looked at again.
-        let again = if fetch_failed.is_some() {
-            self.config.retry_first
-        } else {
-            self.config.interval
-        };
+        let again = if fetch_failed.is_some() { self.config.retry_first } else { self.config.interval };
         for id in due {
             if let Some(stack) = self.stacks.get_mut(&id)
                 && stack.due <= now
@@ -174,48 +150,26 @@ impl Worker {
                 stack.due = now + again;
             }
         }
-        Ok(self
-            .stacks
-            .values()
-            .map(|it| it.due)
-            .min()
-            .unwrap_or(idle)
-            .min(idle))
+        Ok(self.stacks.values().map(|it| it.due).min().unwrap_or(idle).min(idle))
     }
 
     /// Makes due what is new in the target state, and forgets what is no longer in it.
     fn notice_changes(&mut self, state: &Arc<TargetState>) {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.digest == state.digest)
-        {
+        if self.current.as_ref().is_some_and(|current| current.digest == state.digest) {
             return;
         }
-        if self
-            .current
-            .as_ref()
-            .is_none_or(|current| current.epoch != state.epoch)
-        {
+        if self.current.as_ref().is_none_or(|current| current.epoch != state.epoch) {
             self.told_held = None;
         }
-        let before: BTreeMap<StackId, &TargetEntry> = self
-            .current
-            .iter()
-            .flat_map(|it| &it.entries)
-            .map(|entry| (entry.stack_id, entry))
-            .collect();
+        let before: BTreeMap<StackId, &TargetEntry> =
+            self.current.iter().flat_map(|it| &it.entries).map(|entry| (entry.stack_id, entry)).collect();
         for entry in &state.entries {
-            let stack = self
-                .stacks
-                .entry(entry.stack_id)
-                .or_insert_with(|| StackState::new(entry.stack_id));
+            let stack = self.stacks.entry(entry.stack_id).or_insert_with(|| StackState::new(entry.stack_id));
             if before.get(&entry.stack_id) != Some(&entry) {
                 stack.wanted_anew();
             }
         }
-        self.stacks
-            .retain(|id, _| state.entries.iter().any(|entry| entry.stack_id == *id));
+        self.stacks.retain(|id, _| state.entries.iter().any(|entry| entry.stack_id == *id));
         self.contents.keep_only(state);
         self.current = Some(state.clone());
     }
@@ -234,11 +188,7 @@ impl Worker {
 
     /// The whole target state in the applier's words.
     fn desired(&self, state: &TargetState, held: &[HeldStack], may_remove: bool) -> Desired {
-        let objects = |id: StackId| {
-            held.iter()
-                .find(|it| it.stack_id == id)
-                .map_or(0, |it| it.objects)
-        };
+        let objects = |id: StackId| held.iter().find(|it| it.stack_id == id).map_or(0, |it| it.objects);
         let unconfirmed: usize = state
             .entries
             .iter()
@@ -258,10 +208,7 @@ impl Worker {
             EntryAction::Remove if entry.confirmed || within_budget => Goal::Remove,
             EntryAction::Remove => Goal::Keep,
             EntryAction::Apply => match (self.contents.get(entry), entry.revision) {
-                (Some(manifests), Some(revision)) => Goal::Apply {
-                    revision,
-                    manifests,
-                },
+                (Some(manifests), Some(revision)) => Goal::Apply { revision, manifests },
                 _ => Goal::Keep,
             },
         };
@@ -271,9 +218,6 @@ impl Worker {
             policies: entry.policies.clone(),
             goal: goal(entry),
         };
-        Desired {
-            stacks: state.entries.iter().map(stack).collect(),
-            may_remove,
-        }
+        Desired { stacks: state.entries.iter().map(stack).collect(), may_remove }
     }
 }

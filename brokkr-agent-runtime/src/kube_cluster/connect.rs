@@ -34,15 +34,9 @@ pub enum ConnectError {
 impl KubeCluster {
     /// Connects to the cluster that a kubeconfig names.
     pub async fn connect(from: &Kubeconfig) -> Result<Self, ConnectError> {
-        let options = KubeConfigOptions {
-            context: from.context.clone(),
-            ..KubeConfigOptions::default()
-        };
+        let options = KubeConfigOptions { context: from.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match &from.file {
-            Some(file) => {
-                kube::Config::from_custom_kubeconfig(KubeconfigFile::read_from(file)?, &options)
-                    .await?
-            }
+            Some(file) => kube::Config::from_custom_kubeconfig(KubeconfigFile::read_from(file)?, &options).await?,
             None if from.context.is_some() => kube::Config::from_kubeconfig(&options).await?,
             None => kube::Config::infer().await?,
         };

@@ -13,9 +13,7 @@ use super::request::Call;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -90,9 +88,7 @@ pub(super) async fn discover(cluster: &KubeCluster) -> ClusterResult<Discovery> 
 }
 
 fn is_listable(verbs: &[String]) -> bool {
-    ["list", "delete"]
-        .iter()
-        .all(|verb| verbs.iter().any(|it| it == verb))
+    ["list", "delete"].iter().all(|verb| verbs.iter().any(|it| it == verb))
 }
 
 fn add_groups(discovery: &mut Discovery, groups: Groups) {
@@ -103,10 +99,7 @@ fn add_groups(discovery: &mut Discovery, groups: Groups) {
                 discovery.failed.push(group.metadata.name.clone());
                 continue;
             }
-            let kinds = version
-                .resources
-                .into_iter()
-                .filter(|it| !it.response_kind.kind.is_empty());
+            let kinds = version.resources.into_iter().filter(|it| !it.response_kind.kind.is_empty());
             discovery.kinds.extend(kinds.map(|resource| ApiKind {
                 group: group.metadata.name.clone(),
                 version: version.version.clone(),
@@ -127,39 +120,20 @@ async fn add_one_by_one(
     answer: &Value,
 ) -> ClusterResult<()> {
     let texts = |value: &Value| -> Vec<String> {
-        value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let mut versions: Vec<(String, String, String)> = Vec::new();
     if root == "/api" {
-        versions.extend(
-            texts(&answer["versions"])
-                .into_iter()
-                .map(|it| (String::new(), it.clone(), format!("/api/{it}"))),
-        );
+        versions
+            .extend(texts(&answer["versions"]).into_iter().map(|it| (String::new(), it.clone(), format!("/api/{it}"))));
     }
     for group in answer["groups"].as_array().into_iter().flatten() {
         let name = group["name"].as_str().unwrap_or_default();
-        let preferred = group
-            .pointer("/preferredVersion/version")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let mut all: Vec<&str> = group["versions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|it| it["version"].as_str())
-            .collect();
+        let preferred = group.pointer("/preferredVersion/version").and_then(Value::as_str).unwrap_or_default();
+        let mut all: Vec<&str> =
+            group["versions"].as_array().into_iter().flatten().filter_map(|it| it["version"].as_str()).collect();
         all.sort_by_key(|version| *version != preferred);
-        versions.extend(
-            all.into_iter()
-                .map(|it| (name.to_owned(), it.to_owned(), format!("/apis/{name}/{it}"))),
-        );
+        versions.extend(all.into_iter().map(|it| (name.to_owned(), it.to_owned(), format!("/apis/{name}/{it}"))));
     }
     for (group, version, path) in versions {
         let document = match cluster.call(Call::new(Method::GET, path)).await?.json() {
@@ -171,9 +145,7 @@ async fn add_one_by_one(
         };
         let resources = document["resources"].as_array().into_iter().flatten();
         discovery.kinds.extend(resources.filter_map(|resource| {
-            let plural = resource["name"]
-                .as_str()
-                .filter(|name| !name.contains('/'))?;
+            let plural = resource["name"].as_str().filter(|name| !name.contains('/'))?;
             Some(ApiKind {
                 group: group.clone(),
                 version: version.clone(),

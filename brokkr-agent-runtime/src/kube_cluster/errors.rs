@@ -30,71 +30,34 @@ struct Cause {
     field: String,
 }
 
-pub(super) fn from_answer(
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    body: &[u8],
-) -> ClusterError {
+pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ClusterError {
     let said: Status = serde_json::from_slice(body).unwrap_or_default();
-    let has_cause = |reason: &str| {
-        said.details
-            .causes
-            .iter()
-            .any(|cause| cause.reason == reason)
-    };
-    let message = if said.message.is_empty() {
-        status.to_string()
-    } else {
-        said.message.clone()
-    };
+    let has_cause = |reason: &str| said.details.causes.iter().any(|cause| cause.reason == reason);
+    let message = if said.message.is_empty() { status.to_string() } else { said.message.clone() };
     match status {
         StatusCode::NOT_FOUND => ClusterError::NotFound(message),
         StatusCode::CONFLICT if has_cause("FieldManagerConflict") => {
-            let conflicts = said
-                .details
-                .causes
-                .iter()
-                .filter(|cause| cause.reason == "FieldManagerConflict");
+            let conflicts = said.details.causes.iter().filter(|cause| cause.reason == "FieldManagerConflict");
             ClusterError::Conflict(
                 conflicts
-                    .map(|cause| FieldConflict {
-                        field: cause.field.clone(),
-                        manager: manager(&cause.message),
-                    })
+                    .map(|cause| FieldConflict { field: cause.field.clone(), manager: manager(&cause.message) })
                     .collect(),
             )
         }
         StatusCode::CONFLICT => ClusterError::Precondition(message),
-        StatusCode::FORBIDDEN if has_cause("NamespaceTerminating") => {
-            ClusterError::Terminating(message)
-        }
+        StatusCode::FORBIDDEN if has_cause("NamespaceTerminating") => ClusterError::Terminating(message),
         // Admission (quota, webhooks) refuses with 403 as well; the caller's rights are another matter.
-        StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => {
-            ClusterError::Invalid(message)
-        }
+        StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => ClusterError::Invalid(message),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ClusterError::Forbidden(message),
         StatusCode::PAYLOAD_TOO_LARGE => ClusterError::TooLarge(message),
         StatusCode::GONE => ClusterError::Expired(message),
-        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
-            ClusterError::Invalid(message)
-        }
-        StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable {
-            message,
-            retry_after,
-        },
-        StatusCode::INTERNAL_SERVER_ERROR
-            if said.reason != "InternalError" && message.contains("too large") =>
-        {
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => ClusterError::Invalid(message),
+        StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable { message, retry_after },
+        StatusCode::INTERNAL_SERVER_ERROR if said.reason != "InternalError" && message.contains("too large") => {
             ClusterError::TooLarge(message)
         }
-        status if status.is_server_error() => ClusterError::Unavailable {
-            message,
-            retry_after,
-        },
-        status => ClusterError::Other {
-            status: status.as_u16(),
-            message,
-        },
+        status if status.is_server_error() => ClusterError::Unavailable { message, retry_after },
+        status => ClusterError::Other { status: status.as_u16(), message },
     }
 }
 
@@ -119,25 +82,13 @@ mod tests {
     #[test]
     fn conflicts_name_field_and_manager() {
         let body = br#"{"kind":"Status","status":"Failure","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\" using apps/v1: .spec.replicas","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","message":"conflict with \"kubectl-edit\" using apps/v1","field":".spec.replicas"}]},"code":409}"#;
-        let expected = FieldConflict {
-            field: ".spec.replicas".to_owned(),
-            manager: "kubectl-edit".to_owned(),
-        };
-        assert_eq!(
-            from_answer(StatusCode::CONFLICT, None, body),
-            ClusterError::Conflict(vec![expected])
-        );
+        let expected = FieldConflict { field: ".spec.replicas".to_owned(), manager: "kubectl-edit".to_owned() };
+        assert_eq!(from_answer(StatusCode::CONFLICT, None, body), ClusterError::Conflict(vec![expected]));
     }
 
     #[test]
     fn what_is_not_a_status_is_still_an_error() {
-        assert!(matches!(
-            from_answer(StatusCode::BAD_GATEWAY, None, b"<html>"),
-            ClusterError::Unavailable { .. }
-        ));
-        assert!(matches!(
-            from_answer(StatusCode::IM_A_TEAPOT, None, b""),
-            ClusterError::Other { status: 418, .. }
-        ));
+        assert!(matches!(from_answer(StatusCode::BAD_GATEWAY, None, b"<html>"), ClusterError::Unavailable { .. }));
+        assert!(matches!(from_answer(StatusCode::IM_A_TEAPOT, None, b""), ClusterError::Other { status: 418, .. }));
     }
 }

@@ -10,8 +10,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use brokkr_core::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery,
-    ListOptions, ObjectList, Patch, Propagation, WatchEvent, meta,
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, ObjectList,
+    Patch, Propagation, WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
@@ -54,30 +54,19 @@ impl Cluster for KubeCluster {
     }
 
     async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
-        let answer = self
-            .call(Call::new(
-                Method::GET,
-                path(at.kind, at.namespace, Some(at.name)),
-            ))
-            .await?;
+        let answer = self.call(Call::new(Method::GET, path(at.kind, at.namespace, Some(at.name)))).await?;
         if answer.status == StatusCode::NOT_FOUND && answer.is_about(at.name) {
             return Ok(None);
         }
         answer.json().map(Some)
     }
 
-    async fn list(
-        &self,
-        kind: &ApiKind,
-        namespace: Option<&str>,
-        options: &ListOptions,
-    ) -> ClusterResult<ObjectList> {
+    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
-            let wanted = options
-                .limit
-                .map(|limit| limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX)));
+            let wanted =
+                options.limit.map(|limit| limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX)));
             let chunk = wanted.unwrap_or(CHUNK).min(CHUNK).to_string();
             let mut parameters = vec![("limit", chunk.as_str())];
             if !options.selector.is_empty() {
@@ -87,72 +76,40 @@ impl Cluster for KubeCluster {
                 parameters.push(("continue", &next));
             }
             let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
-            call.accept = if options.metadata_only {
-                METADATA_LIST
-            } else {
-                JSON
-            };
+            call.accept = if options.metadata_only { METADATA_LIST } else { JSON };
             let mut list = self.call(call).await?.json()?;
             if let Some(Value::Array(chunk)) = list.get_mut("items").map(Value::take) {
                 items.extend(chunk);
             }
-            let text = |field| {
-                list["metadata"][field]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned()
-            };
+            let text = |field| list["metadata"][field].as_str().unwrap_or_default().to_owned();
             let resource_version = text("resourceVersion");
             next = text("continue");
-            let full = options
-                .limit
-                .is_some_and(|limit| items.len() >= limit as usize);
+            let full = options.limit.is_some_and(|limit| items.len() >= limit as usize);
             if next.is_empty() || full {
-                return Ok(ObjectList {
-                    items,
-                    resource_version,
-                    cut: !next.is_empty(),
-                });
+                return Ok(ObjectList { items, resource_version, cut: !next.is_empty() });
             }
         }
     }
 
-    async fn apply(
-        &self,
-        at: &Address<'_>,
-        body: &Value,
-        options: &ApplyOptions<'_>,
-    ) -> ClusterResult<Applied> {
-        let mut parameters = vec![
-            ("fieldManager", options.manager),
-            ("fieldValidation", "Strict"),
-        ];
+    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+        let mut parameters = vec![("fieldManager", options.manager), ("fieldValidation", "Strict")];
         if options.force {
             parameters.push(("force", "true"));
         }
         if options.dry_run {
             parameters.push(("dryRun", "All"));
         }
-        let mut call = Call::new(
-            Method::PATCH,
-            query(path(at.kind, at.namespace, Some(at.name)), &parameters),
-        );
+        let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
         call.body = Some(("application/apply-patch+yaml", body.to_string()));
         let answer = self.call(call).await?;
         let created = answer.status == StatusCode::CREATED;
-        Ok(Applied {
-            object: answer.json()?,
-            created,
-        })
+        Ok(Applied { object: answer.json()?, created })
     }
 
     async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         let Patch::Merge(patch) = patch;
         let parameters = [("fieldManager", manager)];
-        let mut call = Call::new(
-            Method::PATCH,
-            query(path(at.kind, at.namespace, Some(at.name)), &parameters),
-        );
+        let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
         call.body = Some(("application/merge-patch+json", patch.to_string()));
         self.call(call).await?.json()
     }
@@ -191,7 +148,5 @@ impl Cluster for KubeCluster {
 
 /// The resource version of an object, for bookmarks.
 fn version_of(object: &Value) -> String {
-    meta::resource_version(object)
-        .unwrap_or_default()
-        .to_owned()
+    meta::resource_version(object).unwrap_or_default().to_owned()
 }

@@ -25,19 +25,11 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(method: Method, uri: String) -> Self {
-        Self {
-            method,
-            uri,
-            accept: JSON,
-            body: None,
-        }
+        Self { method, uri, accept: JSON, body: None }
     }
 
     pub(super) fn into_request(self) -> ClusterResult<Request<Body>> {
-        let mut request = Request::builder()
-            .method(self.method)
-            .uri(self.uri)
-            .header("accept", self.accept);
+        let mut request = Request::builder().method(self.method).uri(self.uri).header("accept", self.accept);
         let body = match self.body {
             None => Body::empty(),
             Some((kind, body)) => {
@@ -45,9 +37,7 @@ impl Call {
                 Body::from(body.into_bytes())
             }
         };
-        request
-            .body(body)
-            .map_err(|error| ClusterError::Invalid(format!("not a request: {error}")))
+        request.body(body).map_err(|error| ClusterError::Invalid(format!("not a request: {error}")))
     }
 }
 
@@ -61,14 +51,9 @@ impl Answer {
     /// The answer's content; an error if the server refused or failed.
     pub(super) fn json(self) -> ClusterResult<Value> {
         if !self.status.is_success() {
-            return Err(errors::from_answer(
-                self.status,
-                self.retry_after,
-                &self.body,
-            ));
+            return Err(errors::from_answer(self.status, self.retry_after, &self.body));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|_| ClusterError::unavailable("the server's answer is not JSON"))
+        serde_json::from_slice(&self.body).map_err(|_| ClusterError::unavailable("the server's answer is not JSON"))
     }
 
     /// Whether a 404 says that this object does not exist, and not that its kind is not served.
@@ -82,22 +67,13 @@ impl KubeCluster {
     pub(super) async fn call(&self, call: Call) -> ClusterResult<Answer> {
         let request = call.into_request()?;
         let exchange = async {
-            let answer = self
-                .client
-                .send(request)
-                .await
-                .map_err(|error| errors::from_transport(&error))?;
+            let answer = self.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_BYTES)
                 .collect()
                 .await
-                .map_err(|error| {
-                    ClusterError::unavailable(format!("the answer broke off: {error}"))
-                })?;
-            let retry_after = parts
-                .headers
-                .get("retry-after")
-                .and_then(|it| it.to_str().ok()?.parse().ok());
+                .map_err(|error| ClusterError::unavailable(format!("the answer broke off: {error}")))?;
+            let retry_after = parts.headers.get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
             Ok(Answer {
                 status: parts.status,
                 retry_after: retry_after.map(Duration::from_secs),
@@ -106,11 +82,7 @@ impl KubeCluster {
         };
         tokio::time::timeout(TIMEOUT, exchange)
             .await
-            .unwrap_or_else(|_| {
-                Err(ClusterError::unavailable(
-                    "the server did not answer in time",
-                ))
-            })
+            .unwrap_or_else(|_| Err(ClusterError::unavailable("the server did not answer in time")))
     }
 }
 
@@ -135,24 +107,20 @@ pub(super) fn path(kind: &ApiKind, namespace: Option<&str>, name: Option<&str>) 
 }
 
 pub(super) fn query(path: String, parameters: &[(&str, &str)]) -> String {
-    let parameters: Vec<String> = parameters
-        .iter()
-        .map(|(key, value)| format!("{key}={}", encode(value)))
-        .collect();
+    let parameters: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
     format!("{path}?{}", parameters.join("&"))
 }
 
 /// Percent-encoding of everything but unreserved characters (RFC 3986, section 2.3).
 fn encode(text: &str) -> String {
-    text.bytes()
-        .fold(String::with_capacity(text.len()), |mut out, byte| {
-            use std::fmt::Write as _;
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                out.push(char::from(byte));
-            } else {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "%{byte:02X}");
-            }
-            out
-        })
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        use std::fmt::Write as _;
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }

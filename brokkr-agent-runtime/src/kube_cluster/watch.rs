@@ -32,23 +32,11 @@ pub(super) async fn watch(
         parameters.push(("labelSelector", &options.selector));
     }
     let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
-    call.accept = if options.metadata_only {
-        METADATA
-    } else {
-        JSON
-    };
-    let answer = cluster
-        .client
-        .send(call.into_request()?)
-        .await
-        .map_err(|error| errors::from_transport(&error))?;
+    call.accept = if options.metadata_only { METADATA } else { JSON };
+    let answer = cluster.client.send(call.into_request()?).await.map_err(|error| errors::from_transport(&error))?;
     let (parts, body) = answer.into_parts();
     if !parts.status.is_success() {
-        let said = body
-            .collect()
-            .await
-            .map(|it| it.to_bytes())
-            .unwrap_or_default();
+        let said = body.collect().await.map(|it| it.to_bytes()).unwrap_or_default();
         return Err(errors::from_answer(parts.status, None, &said));
     }
     let lines = stream::unfold(Some((body, BytesMut::new())), |state| async {
@@ -73,9 +61,7 @@ async fn next_line(body: &mut Body, buffer: &mut BytesMut) -> ClusterResult<Opti
         match body.frame().await {
             None => return Ok(None),
             Some(Err(error)) => {
-                return Err(ClusterError::unavailable(format!(
-                    "the watch broke off: {error}"
-                )));
+                return Err(ClusterError::unavailable(format!("the watch broke off: {error}")));
             }
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
@@ -87,23 +73,17 @@ async fn next_line(body: &mut Body, buffer: &mut BytesMut) -> ClusterResult<Opti
 }
 
 fn event(line: &[u8]) -> ClusterResult<WatchEvent> {
-    let mut event: Value = serde_json::from_slice(line)
-        .map_err(|_| ClusterError::unavailable("an event of the watch is not JSON"))?;
+    let mut event: Value =
+        serde_json::from_slice(line).map_err(|_| ClusterError::unavailable("an event of the watch is not JSON"))?;
     let object = event["object"].take();
     match event["type"].as_str() {
         Some("ADDED" | "MODIFIED") => Ok(WatchEvent::Set(object)),
         Some("DELETED") => Ok(WatchEvent::Gone(object)),
         Some("BOOKMARK") => Ok(WatchEvent::Bookmark(version_of(&object))),
         _ => {
-            let code = object["code"]
-                .as_u64()
-                .and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+            let code = object["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
             let status = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Err(errors::from_answer(
-                status,
-                None,
-                object.to_string().as_bytes(),
-            ))
+            Err(errors::from_answer(status, None, object.to_string().as_bytes()))
         }
     }
 }

@@ -37,10 +37,7 @@ impl Action {
     pub(super) fn allowed(self, kind: KeyKind) -> bool {
         use KeyKind::{Admin, AdminReadOnly, Agent, Generator};
         match self {
-            Self::GeneratorRead
-            | Self::GeneratorKeyRead
-            | Self::StackRead
-            | Self::PlacementRead => {
+            Self::GeneratorRead | Self::GeneratorKeyRead | Self::StackRead | Self::PlacementRead => {
                 matches!(kind, Admin | AdminReadOnly | Generator)
             }
             Self::AgentRead | Self::DeploymentObjectRead | Self::EventRead => true,

@@ -19,9 +19,7 @@ struct Waiting {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl ActivityLog {
@@ -50,9 +48,6 @@ impl ActivityLog {
         if waiting.agents.is_empty() && waiting.keys.is_empty() {
             return None;
         }
-        Some(Activity {
-            agents: waiting.agents.into_iter().collect(),
-            keys: waiting.keys.into_iter().collect(),
-        })
+        Some(Activity { agents: waiting.agents.into_iter().collect(), keys: waiting.keys.into_iter().collect() })
     }
 }

@@ -16,10 +16,7 @@ pub struct Origin {
 impl Origin {
     /// A request from within the process.
     pub fn in_process() -> Self {
-        Self {
-            request_id: RequestId::generate(),
-            address: None,
-        }
+        Self { request_id: RequestId::generate(), address: None }
     }
 }
 

@@ -9,8 +9,8 @@ use super::keys::{NewPak, new_key, revoke_all};
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::Invalid;
 use crate::model::{
-    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId,
-    KeyOwner, Timestamp, Version, limits, validate_text,
+    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, KeyOwner, Timestamp,
+    Version, limits, validate_text,
 };
 use crate::store::{AgentFilter, Listing, Page, Precondition, Scope};
 
@@ -55,33 +55,18 @@ pub struct AgentDetails {
 
 impl Broker {
     /// Creates an agent and its first key.
-    pub async fn agent_create(
-        &self,
-        actor: &Actor,
-        new: NewAgent,
-    ) -> BrokerResult<(Agent, NewPak)> {
+    pub async fn agent_create(&self, actor: &Actor, new: NewAgent) -> BrokerResult<(Agent, NewPak)> {
         const NAME: &str = "agent.create";
         let scope = self.authorise(actor, Action::AgentManage, NAME)?;
         self.decide(actor, NAME, None, || async {
             let now = self.now();
-            validate_text(&new.cluster_name, limits::SHORT_TEXT_BYTES)
-                .map_err(|error| error.within("cluster_name"))?;
-            let generator_ids = new
-                .generator_ids
-                .clone()
-                .unwrap_or_else(|| vec![GeneratorId::SYSTEM]);
+            validate_text(&new.cluster_name, limits::SHORT_TEXT_BYTES).map_err(|error| error.within("cluster_name"))?;
+            let generator_ids = new.generator_ids.clone().unwrap_or_else(|| vec![GeneratorId::SYSTEM]);
             let agent = Agent {
                 id: AgentId::generate(),
-                name: new
-                    .name
-                    .parse()
-                    .map_err(|error: Invalid| error.within("name"))?,
+                name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
                 cluster_name: new.cluster_name.clone(),
-                labels: new
-                    .labels
-                    .clone()
-                    .try_into()
-                    .map_err(|error: Invalid| error.within("labels"))?,
+                labels: new.labels.clone().try_into().map_err(|error: Invalid| error.within("labels"))?,
                 annotations: new
                     .annotations
                     .clone()
@@ -103,15 +88,9 @@ impl Broker {
             decision.object = Some(EntityKey::Agent(agent.id));
             for id in &agent.generator_ids {
                 let generator = self.parts.store.generator_get(&scope, *id).await?;
-                decision = decision.provided(Precondition::Version(
-                    EntityKey::Generator(*id),
-                    generator.version,
-                ));
+                decision = decision.provided(Precondition::Version(EntityKey::Generator(*id), generator.version));
             }
-            decision.changes = vec![
-                Change::Key(decision.outcome.1.key.clone()),
-                Change::Agent(agent),
-            ];
+            decision.changes = vec![Change::Key(decision.outcome.1.key.clone()), Change::Agent(agent)];
             Ok(decision)
         })
         .await
@@ -120,10 +99,7 @@ impl Broker {
     /// One agent.
     pub async fn agent_get(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
         let scope = self.authorise(actor, Action::AgentRead, "agent.read")?;
-        Ok(as_seen_by(
-            &scope,
-            self.parts.store.agent_get(&scope, id).await?,
-        ))
+        Ok(as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?))
     }
 
     /// One agent with what it said of itself.
@@ -132,11 +108,7 @@ impl Broker {
         let agent = as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?);
         let session = self.parts.store.agent_session(&scope, id).await?;
         let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
-        Ok(AgentDetails {
-            agent,
-            last_seen_at,
-            session,
-        })
+        Ok(AgentDetails { agent, last_seen_at, session })
     }
 
     /// All agents that the actor may see and that fit the filter.
@@ -157,18 +129,8 @@ impl Broker {
         }))
     }
 
-    async fn last_seen(
-        &self,
-        scope: &Scope,
-        ids: &[AgentId],
-    ) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
-        let mut seen: BTreeMap<_, _> = self
-            .parts
-            .store
-            .agent_last_seen(scope, ids)
-            .await?
-            .into_iter()
-            .collect();
+    async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
+        let mut seen: BTreeMap<_, _> = self.parts.store.agent_last_seen(scope, ids).await?.into_iter().collect();
         for id in ids {
             // What this replica saw and has not written yet.
             if let Some(at) = self.parts.activity.last_seen(*id) {
@@ -195,19 +157,14 @@ impl Broker {
             let patch = edit(&before)?;
             let mut after = before.clone();
             if let Some(name) = patch.cluster_name {
-                validate_text(&name, limits::SHORT_TEXT_BYTES)
-                    .map_err(|error| error.within("cluster_name"))?;
+                validate_text(&name, limits::SHORT_TEXT_BYTES).map_err(|error| error.within("cluster_name"))?;
                 after.cluster_name = name;
             }
             if let Some(labels) = patch.labels {
-                after.labels = labels
-                    .try_into()
-                    .map_err(|error: Invalid| error.within("labels"))?;
+                after.labels = labels.try_into().map_err(|error: Invalid| error.within("labels"))?;
             }
             if let Some(annotations) = patch.annotations {
-                after.annotations = annotations
-                    .try_into()
-                    .map_err(|error: Invalid| error.within("annotations"))?;
+                after.annotations = annotations.try_into().map_err(|error: Invalid| error.within("annotations"))?;
             }
             after.status = patch.status.unwrap_or(after.status);
             if after == before {
@@ -246,33 +203,20 @@ impl Broker {
     }
 
     /// Stops waiting for anything from an agent.
-    async fn abandon_all(
-        &self,
-        scope: &Scope,
-        id: AgentId,
-        now: Timestamp,
-    ) -> BrokerResult<Vec<Change>> {
+    async fn abandon_all(&self, scope: &Scope, id: AgentId, now: Timestamp) -> BrokerResult<Vec<Change>> {
         let open = self.parts.view.open_of_agent(id);
         let assignments = self.parts.store.assignment_find(scope, id, &open).await?;
-        let abandoned = assignments
-            .into_iter()
-            .filter(|it| it.is_open())
-            .map(|mut it| {
-                it.version = it.version.next();
-                it.state = AssignmentState::Abandoned;
-                it.updated_at = now;
-                Change::Assignment(it)
-            });
+        let abandoned = assignments.into_iter().filter(|it| it.is_open()).map(|mut it| {
+            it.version = it.version.next();
+            it.state = AssignmentState::Abandoned;
+            it.updated_at = now;
+            Change::Assignment(it)
+        });
         Ok(abandoned.collect())
     }
 
     /// Registers an agent with a generator: from now on it serves the generator's stacks.
-    pub async fn agent_register(
-        &self,
-        actor: &Actor,
-        id: AgentId,
-        generator: GeneratorId,
-    ) -> BrokerResult<Agent> {
+    pub async fn agent_register(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<Agent> {
         const NAME: &str = "agent.register";
         let scope = self.authorise(actor, Action::AgentRegister, NAME)?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
@@ -287,22 +231,14 @@ impl Broker {
             agent.version = agent.version.next();
             agent.updated_at = self.now();
             Ok(Decision::commit(agent.clone(), vec![Change::Agent(agent)])
-                .provided(Precondition::Version(
-                    EntityKey::Generator(generator),
-                    principal.version,
-                ))
+                .provided(Precondition::Version(EntityKey::Generator(generator), principal.version))
                 .detail(generator.to_string()))
         })
         .await
     }
 
     /// Ends a registration. The agent is told to remove the generator's stacks.
-    pub async fn agent_unregister(
-        &self,
-        actor: &Actor,
-        id: AgentId,
-        generator: GeneratorId,
-    ) -> BrokerResult<()> {
+    pub async fn agent_unregister(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<()> {
         const NAME: &str = "agent.unregister";
         let scope = self.authorise(actor, Action::AgentUnregister, NAME)?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
@@ -330,11 +266,7 @@ impl Broker {
         let mut changes = Vec::new();
         let mut page = Page::first(limits::PAGE_MAX);
         loop {
-            let agents = self
-                .parts
-                .store
-                .agent_list(scope, &AgentFilter::default(), &page)
-                .await?;
+            let agents = self.parts.store.agent_list(scope, &AgentFilter::default(), &page).await?;
             for mut agent in agents.items {
                 if agent.generator_ids.remove(&generator) {
                     agent.version = agent.version.next();
@@ -360,8 +292,7 @@ impl Broker {
             }
             agent.version = agent.version.next();
             agent.updated_at = self.now();
-            Ok(Decision::commit(agent.clone(), vec![Change::Agent(agent)])
-                .detail(self.epoch().to_string()))
+            Ok(Decision::commit(agent.clone(), vec![Change::Agent(agent)]).detail(self.epoch().to_string()))
         })
         .await
     }

@@ -37,22 +37,10 @@ impl AttemptLog {
             | BrokerError::AgentRetired => AuditOutcome::Denied,
             _ => AuditOutcome::Failed,
         };
-        let mut waiting = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut kind = Kind {
-            actor: actor.who,
-            action,
-            object,
-            problem: error.slug(),
-        };
+        let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut kind = Kind { actor: actor.who, action, object, problem: error.slug() };
         if waiting.len() >= limits::DENIALS_QUEUED && !waiting.contains_key(&kind) {
-            kind = Kind {
-                actor: ActorRef::Anonymous,
-                object: None,
-                ..kind
-            };
+            kind = Kind { actor: ActorRef::Anonymous, object: None, ..kind };
         }
         let record = waiting.entry(kind.clone()).or_insert_with(|| AuditRecord {
             id: AuditId::generate(),
@@ -72,20 +60,12 @@ impl AttemptLog {
 
     /// Takes what waits.
     pub(super) fn take(&self) -> HashMap<Kind, AuditRecord> {
-        std::mem::take(
-            &mut *self
-                .0
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        )
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
     /// Puts back what could not be written; what came meanwhile is counted with it.
     pub(super) fn put_back(&self, records: HashMap<Kind, AuditRecord>) {
-        let mut waiting = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (kind, record) in records {
             match waiting.entry(kind) {
                 Entry::Occupied(mut there) => there.get_mut().count += record.count,

@@ -38,16 +38,10 @@ impl Broker {
             KeyOwner::Agent { id } => match self.parts.view.agent(id).map(|agent| agent.status) {
                 None => Err(BrokerError::Unauthenticated),
                 Some(AgentStatus::Retired) => Err(BrokerError::AgentRetired),
-                Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(ActorRef::Agent {
-                    id,
-                    key_id: Some(key_id),
-                }),
+                Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(ActorRef::Agent { id, key_id: Some(key_id) }),
             },
             KeyOwner::Generator { id } if self.parts.view.has_generator(id) => {
-                Ok(ActorRef::Generator {
-                    id,
-                    key_id: Some(key_id),
-                })
+                Ok(ActorRef::Generator { id, key_id: Some(key_id) })
             }
             KeyOwner::Generator { .. } => Err(BrokerError::Unauthenticated),
         }
@@ -55,24 +49,12 @@ impl Broker {
 
     /// The broker's host acting on its own account, with an admin's rights.
     pub fn system_actor(&self) -> Actor {
-        Actor {
-            who: ActorRef::System,
-            origin: Origin::in_process(),
-        }
+        Actor { who: ActorRef::System, origin: Origin::in_process() }
     }
 
     /// Records that somebody presented no valid key; under a flood many are counted in one record.
     pub fn record_unauthenticated(&self, origin: &Origin) {
-        let actor = Actor {
-            who: ActorRef::Anonymous,
-            origin: origin.clone(),
-        };
-        self.parts.attempts.record(
-            &actor,
-            "authenticate",
-            None,
-            &BrokerError::Unauthenticated,
-            self.parts.clock.now(),
-        );
+        let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone() };
+        self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated, self.parts.clock.now());
     }
 }

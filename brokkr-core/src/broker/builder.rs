@@ -51,12 +51,7 @@ pub struct BrokerBuilder {
 
 impl BrokerBuilder {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self {
-            store,
-            clock: Arc::new(SystemClock),
-            policy: default_policy(),
-            generators: Vec::new(),
-        }
+        Self { store, clock: Arc::new(SystemClock), policy: default_policy(), generators: Vec::new() }
     }
 
     /// Where the time comes from; the system's clock unless told otherwise.
@@ -82,12 +77,9 @@ impl BrokerBuilder {
         let mut generators = HashMap::new();
         for generator in self.generators {
             let name = generator.name().to_owned();
-            let refuse = |problem: &dyn fmt::Display| StartError::Generator {
-                name: name.clone(),
-                problem: problem.to_string(),
-            };
-            name.parse::<Name>()
-                .map_err(|error: Invalid| refuse(&error))?;
+            let refuse =
+                |problem: &dyn fmt::Display| StartError::Generator { name: name.clone(), problem: problem.to_string() };
+            name.parse::<Name>().map_err(|error: Invalid| refuse(&error))?;
             let registered = Registered::new(generator).map_err(|error| refuse(&error))?;
             if generators.insert(name.clone(), registered).is_some() {
                 return Err(refuse(&"another one has this name"));
@@ -108,15 +100,9 @@ impl BrokerBuilder {
             tasks: TaskTracker::new(),
         });
         follower::load(&parts, began).await?;
-        let broker = Broker {
-            parts: parts.clone(),
-            _stop: Arc::new(StopOnDrop(stopping.clone())),
-        };
+        let broker = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(stopping.clone())) };
         // The task that completes removals must not keep the broker alive that it is to end with.
-        let inner = Broker {
-            parts: parts.clone(),
-            _stop: Arc::new(StopOnDrop(CancellationToken::new())),
-        };
+        let inner = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(CancellationToken::new())) };
         parts.tasks.spawn(follower::follow(parts.clone()));
         parts.tasks.spawn(follower::flush(parts.clone()));
         parts.tasks.spawn(follower::complete_removals(inner));
@@ -131,12 +117,7 @@ impl Broker {
         let actor = self.system_actor();
         let created = self
             .decide(&actor, "generator.create", None, || async {
-                match self
-                    .parts
-                    .store
-                    .generator_get(&Scope::All, GeneratorId::SYSTEM)
-                    .await
-                {
+                match self.parts.store.generator_get(&Scope::All, GeneratorId::SYSTEM).await {
                     Ok(_) => return Ok(super::decide::Decision::nothing(())),
                     Err(StoreError::NotFound) => {}
                     Err(error) => return Err(error.into()),
@@ -145,17 +126,13 @@ impl Broker {
                 let system = GeneratorPrincipal {
                     id: GeneratorId::SYSTEM,
                     name: "system".parse()?,
-                    description: "Owns the stacks that admins create without naming a generator"
-                        .to_owned(),
+                    description: "Owns the stacks that admins create without naming a generator".to_owned(),
                     version: Version::FIRST,
                     created_at: now,
                     updated_at: now,
                     deleted_at: None,
                 };
-                Ok(super::decide::Decision::commit(
-                    (),
-                    vec![Change::Generator(system)],
-                ))
+                Ok(super::decide::Decision::commit((), vec![Change::Generator(system)]))
             })
             .await;
         Ok(created?)

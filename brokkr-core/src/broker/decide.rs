@@ -2,9 +2,7 @@
 
 use super::action::Action;
 use super::{Actor, Broker, BrokerError, BrokerResult};
-use crate::model::{
-    ActorRef, AuditId, AuditOutcome, AuditRecord, Change, EntityKey, Timestamp, limits,
-};
+use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, EntityKey, Timestamp, limits};
 use crate::store::{Commit, Precondition, Scope, StoreError, UniqueKey};
 
 /// What an operation decided.
@@ -24,25 +22,13 @@ pub(super) struct Decision<T> {
 impl<T> Decision<T> {
     /// Nothing has to change.
     pub(super) fn nothing(outcome: T) -> Self {
-        Self {
-            outcome,
-            changes: Vec::new(),
-            preconditions: Vec::new(),
-            object: None,
-            detail: None,
-        }
+        Self { outcome, changes: Vec::new(), preconditions: Vec::new(), object: None, detail: None }
     }
 
     /// These changes; the first one names the audit's object.
     pub(super) fn commit(outcome: T, changes: Vec<Change>) -> Self {
         let object = changes.first().map(Change::key);
-        Self {
-            outcome,
-            changes,
-            preconditions: Vec::new(),
-            object,
-            detail: None,
-        }
+        Self { outcome, changes, preconditions: Vec::new(), object, detail: None }
     }
 
     /// Only as long as this entity is as it was read.
@@ -65,43 +51,26 @@ impl Broker {
     }
 
     /// Whether the actor may do this at all, and on whose rows. A denial is recorded.
-    pub(super) fn authorise(
-        &self,
-        actor: &Actor,
-        action: Action,
-        name: &'static str,
-    ) -> BrokerResult<Scope> {
+    pub(super) fn authorise(&self, actor: &Actor, action: Action, name: &'static str) -> BrokerResult<Scope> {
         if !action.allowed(actor.kind()) {
             self.failed(actor, name, None, &BrokerError::Forbidden);
             return Err(BrokerError::Forbidden);
         }
         Ok(match actor.who {
-            ActorRef::System
-            | ActorRef::Admin { .. }
-            | ActorRef::AdminReadOnly { .. }
-            | ActorRef::Anonymous => Scope::All,
+            ActorRef::System | ActorRef::Admin { .. } | ActorRef::AdminReadOnly { .. } | ActorRef::Anonymous => {
+                Scope::All
+            }
             ActorRef::Generator { id, .. } => Scope::Generator(id),
-            ActorRef::Agent { id, .. } => Scope::Agent {
-                id,
-                stacks: self.parts.view.stacks_of(id),
-            },
+            ActorRef::Agent { id, .. } => Scope::Agent { id, stacks: self.parts.view.stacks_of(id) },
         })
     }
 
     /// Records an attempt that changed nothing.
-    pub(super) fn failed(
-        &self,
-        actor: &Actor,
-        name: &'static str,
-        object: Option<EntityKey>,
-        error: &BrokerError,
-    ) {
+    pub(super) fn failed(&self, actor: &Actor, name: &'static str, object: Option<EntityKey>, error: &BrokerError) {
         if let BrokerError::Internal(source) = error {
             tracing::error!(action = name, request_id = %actor.request_id(), error = %source, "operation failed");
         }
-        self.parts
-            .attempts
-            .record(actor, name, object, error, self.now());
+        self.parts.attempts.record(actor, name, object, error, self.now());
     }
 
     /// Decides and commits until it succeeds, is refused, or lost too many races. `object` is what the caller

@@ -98,11 +98,7 @@ impl BrokerError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::StackDeleting
-                | Self::Contention
-                | Self::GeneratorUnavailable(_)
-                | Self::Stale
-                | Self::Unavailable(_)
+            Self::StackDeleting | Self::Contention | Self::GeneratorUnavailable(_) | Self::Stale | Self::Unavailable(_)
         )
     }
 

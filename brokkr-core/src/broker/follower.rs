@@ -57,16 +57,10 @@ pub(super) async fn load(parts: &Parts, began: Instant) -> StoreResult<()> {
 }
 
 /// Tombstones are not part of a snapshot; those that somebody may still hold are fetched.
-async fn with_missing_stacks(
-    parts: &Parts,
-    mut entities: Vec<ViewEntity>,
-) -> StoreResult<Vec<ViewEntity>> {
+async fn with_missing_stacks(parts: &Parts, mut entities: Vec<ViewEntity>) -> StoreResult<Vec<ViewEntity>> {
     let missing = parts.view.missing_stacks(&entities);
     if !missing.is_empty() {
-        let stacks = parts
-            .store
-            .stack_find_with_tombstones(&Scope::All, &missing)
-            .await?;
+        let stacks = parts.store.stack_find_with_tombstones(&Scope::All, &missing).await?;
         entities.extend(stacks.into_iter().map(ViewEntity::Stack));
     }
     Ok(entities)
@@ -81,10 +75,7 @@ pub(super) async fn flush(parts: Arc<Parts>) {
         };
         let attempts = parts.attempts.take();
         if !attempts.is_empty()
-            && let Err(error) = parts
-                .store
-                .record_attempts(attempts.values().cloned().collect())
-                .await
+            && let Err(error) = parts.store.record_attempts(attempts.values().cloned().collect()).await
         {
             tracing::warn!(%error, "cannot record attempts now; they are kept");
             parts.attempts.put_back(attempts);

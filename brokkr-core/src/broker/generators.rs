@@ -4,9 +4,7 @@ use super::action::Action;
 use super::decide::Decision;
 use super::keys::{NewPak, new_key, revoke_all};
 use super::{Actor, Broker, BrokerError, BrokerResult};
-use crate::model::{
-    Change, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Version, limits, validate_text,
-};
+use crate::model::{Change, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Version, limits, validate_text};
 use crate::store::{Listing, Page, StackFilter};
 
 /// A generator to be created.
@@ -36,41 +34,25 @@ impl Broker {
         self.authorise(actor, Action::GeneratorManage, NAME)?;
         self.decide(actor, NAME, None, || async {
             let now = self.now();
-            validate_text(&new.description, limits::DESCRIPTION_BYTES)
-                .map_err(|error| error.within("description"))?;
+            validate_text(&new.description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
             let generator = GeneratorPrincipal {
                 id: GeneratorId::generate(),
-                name: new
-                    .name
-                    .parse()
-                    .map_err(|error: crate::error::Invalid| error.within("name"))?,
+                name: new.name.parse().map_err(|error: crate::error::Invalid| error.within("name"))?,
                 description: new.description.clone(),
                 version: Version::FIRST,
                 created_at: now,
                 updated_at: now,
                 deleted_at: None,
             };
-            let pak = new_key(
-                KeyOwner::Generator { id: generator.id },
-                "initial",
-                None,
-                now,
-            )?;
-            let changes = vec![
-                Change::Generator(generator.clone()),
-                Change::Key(pak.key.clone()),
-            ];
+            let pak = new_key(KeyOwner::Generator { id: generator.id }, "initial", None, now)?;
+            let changes = vec![Change::Generator(generator.clone()), Change::Key(pak.key.clone())];
             Ok(Decision::commit((generator, pak), changes))
         })
         .await
     }
 
     /// One generator.
-    pub async fn generator_get(
-        &self,
-        actor: &Actor,
-        id: GeneratorId,
-    ) -> BrokerResult<GeneratorPrincipal> {
+    pub async fn generator_get(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<GeneratorPrincipal> {
         let scope = self.authorise(actor, Action::GeneratorRead, "generator.read")?;
         Ok(self.parts.store.generator_get(&scope, id).await?)
     }
@@ -100,8 +82,7 @@ impl Broker {
             expect_version(expected, before.version)?;
             let mut after = before.clone();
             if let Some(description) = &patch.description {
-                validate_text(description, limits::DESCRIPTION_BYTES)
-                    .map_err(|error| error.within("description"))?;
+                validate_text(description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
                 after.description.clone_from(description);
             }
             if after == before {
@@ -109,10 +90,7 @@ impl Broker {
             }
             after.version = before.version.next();
             after.updated_at = self.now();
-            Ok(Decision::commit(
-                after.clone(),
-                vec![Change::Generator(after)],
-            ))
+            Ok(Decision::commit(after.clone(), vec![Change::Generator(after)]))
         })
         .await
     }
@@ -126,18 +104,8 @@ impl Broker {
             if id == GeneratorId::SYSTEM {
                 return Err(BrokerError::InUse("the system generator is always there"));
             }
-            let owned = StackFilter {
-                generator: Some(id),
-                ..StackFilter::default()
-            };
-            if !self
-                .parts
-                .store
-                .stack_list(&scope, &owned, &Page::first(1))
-                .await?
-                .items
-                .is_empty()
-            {
+            let owned = StackFilter { generator: Some(id), ..StackFilter::default() };
+            if !self.parts.store.stack_list(&scope, &owned, &Page::first(1)).await?.items.is_empty() {
                 return Err(BrokerError::InUse("it owns stacks; delete them first"));
             }
             let now = self.now();

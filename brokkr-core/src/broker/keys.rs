@@ -10,8 +10,7 @@ use super::decide::Decision;
 use super::{Actor, Broker, BrokerError, BrokerResult, Pak};
 use crate::error::{Invalid, InvalidCode};
 use crate::model::{
-    AgentId, ApiKey, Change, Digest, EntityKey, GeneratorId, KeyId, KeyKind, KeyOwner, Timestamp,
-    Version, limits,
+    AgentId, ApiKey, Change, Digest, EntityKey, GeneratorId, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits,
 };
 use crate::store::{Listing, Page, Scope, StoreResult};
 
@@ -34,9 +33,7 @@ pub struct NewPak {
 
 impl fmt::Debug for NewPak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewPak")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("NewPak").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -49,25 +46,15 @@ struct Rules {
 
 fn rules(kind: KeyKind) -> Rules {
     use Action::{
-        AdminKeyManage, AdminKeyRead, AgentKeyManage, AgentKeyRead, AgentKeyRotate,
-        GeneratorKeyManage, GeneratorKeyRead,
+        AdminKeyManage, AdminKeyRead, AgentKeyManage, AgentKeyRead, AgentKeyRotate, GeneratorKeyManage,
+        GeneratorKeyRead,
     };
     match kind {
-        KeyKind::Admin | KeyKind::AdminReadOnly => Rules {
-            read: AdminKeyRead,
-            manage: AdminKeyManage,
-            rotate: AdminKeyManage,
-        },
-        KeyKind::Agent => Rules {
-            read: AgentKeyRead,
-            manage: AgentKeyManage,
-            rotate: AgentKeyRotate,
-        },
-        KeyKind::Generator => Rules {
-            read: GeneratorKeyRead,
-            manage: GeneratorKeyManage,
-            rotate: GeneratorKeyManage,
-        },
+        KeyKind::Admin | KeyKind::AdminReadOnly => {
+            Rules { read: AdminKeyRead, manage: AdminKeyManage, rotate: AdminKeyManage }
+        }
+        KeyKind::Agent => Rules { read: AgentKeyRead, manage: AgentKeyManage, rotate: AgentKeyRotate },
+        KeyKind::Generator => Rules { read: GeneratorKeyRead, manage: GeneratorKeyManage, rotate: GeneratorKeyManage },
     }
 }
 
@@ -78,32 +65,23 @@ pub(super) fn new_key(
     now: Timestamp,
 ) -> BrokerResult<NewPak> {
     if expires_at.is_some_and(|end| end <= now) {
-        return Err(Invalid::new(
-            InvalidCode::FieldInvalid,
-            "the key would have expired already",
-        )
-        .within("expires_at")
-        .into());
+        return Err(Invalid::new(InvalidCode::FieldInvalid, "the key would have expired already")
+            .within("expires_at")
+            .into());
     }
-    let pak =
-        Pak::generate(owner.kind()).map_err(|error| BrokerError::Internal(Box::new(error)))?;
+    let pak = Pak::generate(owner.kind()).map_err(|error| BrokerError::Internal(Box::new(error)))?;
     let key = ApiKey {
         id: KeyId::generate(),
         short_id: pak.short_id().to_owned(),
         hash: pak.hash(),
-        name: name
-            .parse()
-            .map_err(|error: Invalid| error.within("name"))?,
+        name: name.parse().map_err(|error: Invalid| error.within("name"))?,
         owner,
         expires_at,
         version: Version::FIRST,
         created_at: now,
         deleted_at: None,
     };
-    Ok(NewPak {
-        key,
-        pak: pak.into_secret(),
-    })
+    Ok(NewPak { key, pak: pak.into_secret() })
 }
 
 fn revoked(mut key: ApiKey, now: Timestamp) -> Change {
@@ -114,12 +92,7 @@ fn revoked(mut key: ApiKey, now: Timestamp) -> Change {
 
 async fn keys_of(broker: &Broker, scope: &Scope, owner: KeyOwner) -> StoreResult<Vec<ApiKey>> {
     // Their number is limited below a page.
-    Ok(broker
-        .parts
-        .store
-        .key_list(scope, &[owner], &Page::first(limits::PAGE_MAX))
-        .await?
-        .items)
+    Ok(broker.parts.store.key_list(scope, &[owner], &Page::first(limits::PAGE_MAX)).await?.items)
 }
 
 /// Revokes every key of an owner that goes.
@@ -129,11 +102,7 @@ pub(super) async fn revoke_all(
     owner: KeyOwner,
     now: Timestamp,
 ) -> StoreResult<Vec<Change>> {
-    Ok(keys_of(broker, scope, owner)
-        .await?
-        .into_iter()
-        .map(|key| revoked(key, now))
-        .collect())
+    Ok(keys_of(broker, scope, owner).await?.into_iter().map(|key| revoked(key, now)).collect())
 }
 
 impl Broker {
@@ -148,20 +117,13 @@ impl Broker {
     }
 
     /// Makes a key.
-    pub async fn key_create(
-        &self,
-        actor: &Actor,
-        owner: KeyOwner,
-        new: NewKey,
-    ) -> BrokerResult<NewPak> {
+    pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
         const NAME: &str = "key.create";
         let scope = self.authorise(actor, rules(owner.kind()).manage, NAME)?;
         self.decide(actor, NAME, None, || async {
             self.check_owner(&scope, owner).await?;
             if keys_of(self, &scope, owner).await?.len() >= limits::KEYS_PER_PRINCIPAL {
-                return Err(BrokerError::LimitReached(
-                    "keys of one owner; delete one first",
-                ));
+                return Err(BrokerError::LimitReached("keys of one owner; delete one first"));
             }
             let pak = new_key(owner, &new.name, new.expires_at, self.now())?;
             let changes = vec![Change::Key(pak.key.clone())];
@@ -178,10 +140,7 @@ impl Broker {
         page: &Page<KeyId>,
     ) -> BrokerResult<Listing<ApiKey, KeyId>> {
         let Some(first) = owners.first() else {
-            return Ok(Listing {
-                items: Vec::new(),
-                next: None,
-            });
+            return Ok(Listing { items: Vec::new(), next: None });
         };
         let scope = self.authorise(actor, rules(first.kind()).read, "key.read")?;
         for owner in owners {
@@ -191,12 +150,7 @@ impl Broker {
     }
 
     /// Revokes a key of one of these owners. It works at once on this replica, and on others when their view has it.
-    pub async fn key_delete(
-        &self,
-        actor: &Actor,
-        owners: &[KeyOwner],
-        id: KeyId,
-    ) -> BrokerResult<()> {
+    pub async fn key_delete(&self, actor: &Actor, owners: &[KeyOwner], id: KeyId) -> BrokerResult<()> {
         const NAME: &str = "key.delete";
         let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
         let scope = self.authorise(actor, rules(kind).manage, NAME)?;
@@ -211,20 +165,13 @@ impl Broker {
     }
 
     /// Makes a new key in place of all present ones, which stay valid for `overlap`.
-    pub async fn key_rotate(
-        &self,
-        actor: &Actor,
-        owner: KeyOwner,
-        overlap: Duration,
-    ) -> BrokerResult<NewPak> {
+    pub async fn key_rotate(&self, actor: &Actor, owner: KeyOwner, overlap: Duration) -> BrokerResult<NewPak> {
         const NAME: &str = "key.rotate";
         let scope = self.authorise(actor, rules(owner.kind()).rotate, NAME)?;
         self.decide(actor, NAME, None, || async {
             if overlap > Duration::from_secs(limits::ROTATION_OVERLAP_SECONDS) {
                 let message = format!("at most {} are allowed", limits::ROTATION_OVERLAP_SECONDS);
-                return Err(Invalid::new(InvalidCode::FieldInvalid, message)
-                    .within("overlap_seconds")
-                    .into());
+                return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("overlap_seconds").into());
             }
             self.check_owner(&scope, owner).await?;
             let now = self.now();
@@ -247,19 +194,14 @@ impl Broker {
 
     /// Makes sure that an admin key exists. The first start of a store gets a new one, to be shown once; or
     /// the one whose short id and hash the host brings, of which nothing needs to be shown.
-    pub async fn ensure_admin_key(
-        &self,
-        given: Option<(String, Digest)>,
-    ) -> BrokerResult<Option<SecretString>> {
+    pub async fn ensure_admin_key(&self, given: Option<(String, Digest)>) -> BrokerResult<Option<SecretString>> {
         const NAME: &str = "key.create";
         let actor = self.system_actor();
         self.decide(&actor, NAME, None, || async {
             let keys = keys_of(self, &Scope::All, KeyOwner::Admin).await?;
             let now = self.now();
             match &given {
-                Some((short_id, _)) if keys.iter().any(|key| key.short_id == *short_id) => {
-                    Ok(Decision::nothing(None))
-                }
+                Some((short_id, _)) if keys.iter().any(|key| key.short_id == *short_id) => Ok(Decision::nothing(None)),
                 None if !keys.is_empty() => Ok(Decision::nothing(None)),
                 Some((short_id, hash)) => {
                     let mut key = new_key(KeyOwner::Admin, "configured", None, now)?.key;

@@ -39,10 +39,7 @@ impl Pak {
         let short_id = random(SHORT_ID)?;
         let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET)?);
         let text = format!("{head}_{}", check(&head));
-        Ok(Self {
-            short_id,
-            text: text.into(),
-        })
+        Ok(Self { short_id, text: text.into() })
     }
 
     /// The public part, by which the key is looked up.
@@ -66,35 +63,20 @@ impl Pak {
         let ["brokkr", kind, short_id, secret, crc] = parts.as_slice() else {
             return Err(PakError::Malformed);
         };
-        let base62 = |part: &str, length| {
-            part.len() == length && part.bytes().all(|b| ALPHABET.contains(&b))
-        };
-        let head = text
-            .get(..text.len() - crc.len() - 1)
-            .ok_or(PakError::Malformed)?;
-        let kinds = [
-            KeyKind::Admin,
-            KeyKind::AdminReadOnly,
-            KeyKind::Agent,
-            KeyKind::Generator,
-        ];
+        let base62 = |part: &str, length| part.len() == length && part.bytes().all(|b| ALPHABET.contains(&b));
+        let head = text.get(..text.len() - crc.len() - 1).ok_or(PakError::Malformed)?;
+        let kinds = [KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent, KeyKind::Generator];
         let well_formed = kinds.iter().any(|it| it.tag() == *kind)
             && base62(short_id, SHORT_ID)
             && base62(secret, SECRET)
             && *crc == check(head);
-        if well_formed {
-            Ok((short_id, Digest::of(text.as_bytes())))
-        } else {
-            Err(PakError::Malformed)
-        }
+        if well_formed { Ok((short_id, Digest::of(text.as_bytes()))) } else { Err(PakError::Malformed) }
     }
 }
 
 impl fmt::Debug for Pak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pak")
-            .field("short_id", &self.short_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Pak").field("short_id", &self.short_id).finish_non_exhaustive()
     }
 }
 
@@ -137,13 +119,8 @@ mod tests {
         let text = text.expose_secret();
         assert!(text.starts_with("brokkr_agent_"));
         assert_eq!(Pak::parse(text), Ok((short_id.as_str(), hash)));
-        let mut wrong = vec![
-            String::new(),
-            "x".repeat(65_536),
-            format!("{text}\n"),
-            format!("{text}_x"),
-            text.replace('_', "-"),
-        ];
+        let mut wrong =
+            vec![String::new(), "x".repeat(65_536), format!("{text}\n"), format!("{text}_x"), text.replace('_', "-")];
         wrong.push(text.replacen("agent", "admin", 1));
         for at in [0, 10, 20, 40, text.len() - 1] {
             let mut bytes = text.as_bytes().to_vec();

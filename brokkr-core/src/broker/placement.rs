@@ -26,11 +26,7 @@ pub struct Placed {
 impl From<PlacedPair> for Placed {
     fn from(placed: PlacedPair) -> Self {
         let reasons = match placed.verdict {
-            Ok(verdict) => verdict
-                .reasons
-                .into_iter()
-                .map(|reason| reason.into_owned())
-                .collect(),
+            Ok(verdict) => verdict.reasons.into_iter().map(|reason| reason.into_owned()).collect(),
             Err(_) => vec!["the policy failed; what was decided before stays".to_owned()],
         };
         Self {
@@ -61,12 +57,8 @@ impl Broker {
             _ => true,
         });
         pairs.sort_by_key(|it| it.agent.id);
-        let rest = pairs
-            .into_iter()
-            .filter(|it| page.after.is_none_or(|after| after < it.agent.id));
-        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| {
-            it.agent_id
-        }))
+        let rest = pairs.into_iter().filter(|it| page.after.is_none_or(|after| after < it.agent.id));
+        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| it.agent_id))
     }
 
     /// Every stack that the actor may see, with the verdict for this agent, by stack.
@@ -82,11 +74,7 @@ impl Broker {
         let mut pairs = self.parts.view.place_agent(agent);
         pairs.retain(|it| scope.sees_stack(it.stack.id, it.stack.generator_id));
         pairs.sort_by_key(|it| it.stack.id);
-        let rest = pairs
-            .into_iter()
-            .filter(|it| page.after.is_none_or(|after| after < it.stack.id));
-        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| {
-            it.stack_id
-        }))
+        let rest = pairs.into_iter().filter(|it| page.after.is_none_or(|after| after < it.stack.id));
+        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| it.stack_id))
     }
 }

@@ -10,8 +10,7 @@ use super::action::Action;
 use super::decide::Decision;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::model::{
-    AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId,
-    Version, limits,
+    AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Version, limits,
 };
 use crate::protocol::{Poll, PollRequest, TargetState};
 use crate::store::{Precondition, Scope};
@@ -24,12 +23,7 @@ impl Broker {
     ///
     /// Costs no query while nothing is new. [`BrokerError::Stale`] when this replica cannot know: the agent
     /// keeps what it has.
-    pub async fn target_state(
-        &self,
-        actor: &Actor,
-        agent: AgentId,
-        request: PollRequest,
-    ) -> BrokerResult<Poll> {
+    pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
         const NAME: &str = "target-state.read";
         self.authorise(actor, Action::TargetStateRead, NAME)?;
         if actor.agent_id().is_some_and(|own| own != agent) {
@@ -41,9 +35,7 @@ impl Broker {
         if let Some(generation) = request.min_generation {
             self.parts.view.at_least(generation, CATCH_UP).await?;
         }
-        let wait = request
-            .wait
-            .min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
+        let wait = request.wait.min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
         let deadline = Instant::now() + wait;
         // Listing can lose races against other changes of the same stacks; it is bounded like every decision.
         let mut tries = 0;
@@ -56,21 +48,14 @@ impl Broker {
                 if tries > limits::COMMIT_TRIES {
                     return Err(BrokerError::Contention);
                 }
-                self.record_listing(actor, agent, &poll.wanted.unlisted)
-                    .await?;
+                self.record_listing(actor, agent, &poll.wanted.unlisted).await?;
                 continue;
             }
             let state = &poll.wanted.state;
             if request.known != Some(state.digest) {
-                return Ok(Poll::Changed(Arc::new(TargetState {
-                    generation: poll.generation,
-                    ..state.clone()
-                })));
+                return Ok(Poll::Changed(Arc::new(TargetState { generation: poll.generation, ..state.clone() })));
             }
-            let unchanged = Poll::Unchanged {
-                generation: poll.generation,
-                epoch: self.epoch(),
-            };
+            let unchanged = Poll::Unchanged { generation: poll.generation, epoch: self.epoch() };
             tokio::select! {
                 () = self.parts.stopping.cancelled() => return Ok(unchanged),
                 _ = poll.changed.changed() => {}
@@ -95,65 +80,47 @@ impl Broker {
             Some(AgentStatus::Active | AgentStatus::Cordoned) => {}
         }
         match actor.reference() {
-            crate::model::ActorRef::Agent {
-                key_id: Some(key), ..
-            } if !self.parts.view.has_key(key) => Err(BrokerError::Unauthenticated),
+            crate::model::ActorRef::Agent { key_id: Some(key), .. } if !self.parts.view.has_key(key) => {
+                Err(BrokerError::Unauthenticated)
+            }
             _ => Ok(()),
         }
     }
 
     /// Records pairs as listed before the agent is told: from then on their removal needs a confirmation.
-    async fn record_listing(
-        &self,
-        actor: &Actor,
-        agent: AgentId,
-        unlisted: &[(StackId, Version)],
-    ) -> BrokerResult<()> {
+    async fn record_listing(&self, actor: &Actor, agent: AgentId, unlisted: &[(StackId, Version)]) -> BrokerResult<()> {
         let stacks: Vec<StackId> = unlisted.iter().map(|(stack, _)| *stack).collect();
         let result = self
-            .decide(
-                actor,
-                "assignment.list",
-                Some(EntityKey::Agent(agent)),
-                || async {
-                    let now = self.now();
-                    let found = self
-                        .parts
-                        .store
-                        .assignment_find(&Scope::All, agent, &stacks)
-                        .await?;
-                    let before: HashMap<StackId, Assignment> =
-                        found.into_iter().map(|it| (it.stack_id, it)).collect();
-                    let (mut changes, mut preconditions) = (Vec::new(), Vec::new());
-                    for (stack, version) in unlisted {
-                        let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id)
-                        else {
-                            continue;
-                        };
-                        let old = before.get(stack);
-                        if old.is_some_and(|it| it.state == AssignmentState::Listed) {
-                            continue;
-                        }
-                        preconditions
-                            .push(Precondition::Version(EntityKey::Stack(*stack), *version));
-                        changes.push(Change::Assignment(Assignment {
-                            agent_id: agent,
-                            stack_id: *stack,
-                            generator_id: owner,
-                            state: AssignmentState::Listed,
-                            version: old.map_or(Version::FIRST, |it| it.version.next()),
-                            created_at: old.map_or(now, |it| it.created_at),
-                            updated_at: now,
-                        }));
+            .decide(actor, "assignment.list", Some(EntityKey::Agent(agent)), || async {
+                let now = self.now();
+                let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
+                let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
+                let (mut changes, mut preconditions) = (Vec::new(), Vec::new());
+                for (stack, version) in unlisted {
+                    let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
+                        continue;
+                    };
+                    let old = before.get(stack);
+                    if old.is_some_and(|it| it.state == AssignmentState::Listed) {
+                        continue;
                     }
-                    let count = changes.len();
-                    let mut decision =
-                        Decision::commit((), changes).detail(format!("{count} stacks"));
-                    decision.object = Some(EntityKey::Agent(agent));
-                    decision.preconditions = preconditions;
-                    Ok(decision)
-                },
-            )
+                    preconditions.push(Precondition::Version(EntityKey::Stack(*stack), *version));
+                    changes.push(Change::Assignment(Assignment {
+                        agent_id: agent,
+                        stack_id: *stack,
+                        generator_id: owner,
+                        state: AssignmentState::Listed,
+                        version: old.map_or(Version::FIRST, |it| it.version.next()),
+                        created_at: old.map_or(now, |it| it.created_at),
+                        updated_at: now,
+                    }));
+                }
+                let count = changes.len();
+                let mut decision = Decision::commit((), changes).detail(format!("{count} stacks"));
+                decision.object = Some(EntityKey::Agent(agent));
+                decision.preconditions = preconditions;
+                Ok(decision)
+            })
             .await;
         match result {
             // A stack has changed since the view was read: the view is about to say so.

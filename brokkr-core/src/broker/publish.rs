@@ -11,8 +11,8 @@ use crate::error::{Invalid, InvalidCode, excerpt};
 use crate::generate::{GenerateContext, GenerateError};
 use crate::manifest::ManifestSet;
 use crate::model::{
-    Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack,
-    StackId, StackPhase, limits, validate_text,
+    Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
+    limits, validate_text,
 };
 use crate::store::{Listing, Page, Precondition};
 
@@ -62,38 +62,24 @@ struct Prepared {
 
 impl Broker {
     /// Checks content, running the generator if it is one's.
-    async fn prepare(
-        &self,
-        stack: &Stack,
-        spec: &StackSpec,
-        content: &Content,
-    ) -> BrokerResult<Prepared> {
-        let check_message = |message: &str| {
-            validate_text(message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"))
-        };
+    async fn prepare(&self, stack: &Stack, spec: &StackSpec, content: &Content) -> BrokerResult<Prepared> {
+        let check_message =
+            |message: &str| validate_text(message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"));
         let (set, bytes, message, provenance) = match content {
             Content::Yaml { bytes, message } => {
                 check_message(message)?;
-                (
-                    ManifestSet::parse_yaml(bytes)?,
-                    bytes.clone(),
-                    message.clone(),
-                    Provenance::Published,
-                )
+                (ManifestSet::parse_yaml(bytes)?, bytes.clone(), message.clone(), Provenance::Published)
             }
             Content::Documents { documents, message } => {
                 check_message(message)?;
-                let (set, bytes) = ManifestSet::encode(documents.clone())
-                    .map_err(|error| error.within("manifests"))?;
+                let (set, bytes) = ManifestSet::encode(documents.clone()).map_err(|error| error.within("manifests"))?;
                 (set, bytes, message.clone(), Provenance::Published)
             }
             Content::Generated { generator, params } => {
                 let (set, bytes) = self.run_generator(stack, spec, generator, params).await?;
                 let canonical = serde_json_canonicalizer::to_vec(params).unwrap_or_default();
-                let provenance = Provenance::Generated {
-                    generator: generator.clone(),
-                    params_digest: Digest::of(&canonical),
-                };
+                let provenance =
+                    Provenance::Generated { generator: generator.clone(), params_digest: Digest::of(&canonical) };
                 (set, bytes, String::new(), provenance)
             }
         };
@@ -121,23 +107,14 @@ impl Broker {
         params: &Value,
     ) -> BrokerResult<(ManifestSet, Bytes)> {
         let registered = self.parts.generators.get(name).ok_or_else(|| {
-            Invalid::new(
-                InvalidCode::GeneratorUnknown,
-                format!("no generator \"{}\" is registered", excerpt(name)),
-            )
+            Invalid::new(InvalidCode::GeneratorUnknown, format!("no generator \"{}\" is registered", excerpt(name)))
         })?;
-        registered
-            .check(params)
-            .map_err(|error| error.within("params"))?;
+        registered.check(params).map_err(|error| error.within("params"))?;
         let context = GenerateContext::new(spec, stack.generator_id);
-        let manifests = registered
-            .generator
-            .run(&context, params.clone())
-            .await
-            .map_err(|error| match error {
-                GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
-                GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
-            })?;
+        let manifests = registered.generator.run(&context, params.clone()).await.map_err(|error| match error {
+            GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
+            GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
+        })?;
         Ok(ManifestSet::encode(manifests.into_documents())?)
     }
 
@@ -162,19 +139,11 @@ impl Broker {
         prepared: Prepared,
     ) -> (Published, Option<Change>) {
         let digest = Digest::of(&prepared.bytes);
-        let revision = latest
-            .as_ref()
-            .map_or(Revision::FIRST, |it| it.revision.next());
+        let revision = latest.as_ref().map_or(Revision::FIRST, |it| it.revision.next());
         if let Some(object) = latest
             && object.digest == digest
         {
-            return (
-                Published {
-                    object,
-                    created: false,
-                },
-                None,
-            );
+            return (Published { object, created: false }, None);
         }
         let object = DeploymentObject {
             id: DeploymentObjectId::generate(),
@@ -190,17 +159,8 @@ impl Broker {
             created_by: actor.reference(),
             created_at: self.now(),
         };
-        let change = Change::DeploymentObject {
-            object: object.clone(),
-            content: prepared.bytes,
-        };
-        (
-            Published {
-                object,
-                created: true,
-            },
-            Some(change),
-        )
+        let change = Change::DeploymentObject { object: object.clone(), content: prepared.bytes };
+        (Published { object, created: true }, Some(change))
     }
 
     /// A stack that takes new revisions.
@@ -213,63 +173,34 @@ impl Broker {
     }
 
     /// Publishes content as the next revision of a stack; bytes equal to the newest revision's make none.
-    pub async fn publish(
-        &self,
-        actor: &Actor,
-        id: StackId,
-        content: Content,
-    ) -> BrokerResult<Published> {
+    pub async fn publish(&self, actor: &Actor, id: StackId, content: Content) -> BrokerResult<Published> {
         const NAME: &str = "deployment-object.publish";
         let scope = self.authorise(actor, Action::Publish, NAME)?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
-            let latest = self
-                .parts
-                .store
-                .deployment_object_latest(&scope, id)
-                .await?;
+            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
             let spec = StackSpec::named(stack.name.as_str());
-            let (published, change) = self
-                .publication(actor, &stack, &spec, latest, &content)
-                .await?;
+            let (published, change) = self.publication(actor, &stack, &spec, latest, &content).await?;
             Ok(published_decision(&stack, published, change))
         })
         .await
     }
 
     /// Publishes the content of an old revision as a new one.
-    pub async fn rollback(
-        &self,
-        actor: &Actor,
-        id: StackId,
-        to: Revision,
-    ) -> BrokerResult<Published> {
+    pub async fn rollback(&self, actor: &Actor, id: StackId, to: Revision) -> BrokerResult<Published> {
         const NAME: &str = "stack.rollback";
         let scope = self.authorise(actor, Action::Publish, NAME)?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
-            let old = self
-                .parts
-                .store
-                .deployment_object_by_revision(&scope, id, to)
-                .await
-                .map_err(|error| match error {
+            let old =
+                self.parts.store.deployment_object_by_revision(&scope, id, to).await.map_err(|error| match error {
                     crate::store::StoreError::NotFound => BrokerError::Invalid(
-                        Invalid::new(InvalidCode::FieldInvalid, "the stack has no such revision")
-                            .within("revision"),
+                        Invalid::new(InvalidCode::FieldInvalid, "the stack has no such revision").within("revision"),
                     ),
                     error => error.into(),
                 })?;
-            let (old, bytes) = self
-                .parts
-                .store
-                .deployment_object_content(&scope, old.id)
-                .await?;
-            let latest = self
-                .parts
-                .store
-                .deployment_object_latest(&scope, id)
-                .await?;
+            let (old, bytes) = self.parts.store.deployment_object_content(&scope, old.id).await?;
+            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
             let prepared = Prepared {
                 bytes,
                 object_count: old.object_count as usize,
@@ -284,16 +215,8 @@ impl Broker {
     }
 
     /// One deployment object's metadata.
-    pub async fn deployment_object_get(
-        &self,
-        actor: &Actor,
-        id: DeploymentObjectId,
-    ) -> BrokerResult<DeploymentObject> {
-        let scope = self.authorise(
-            actor,
-            Action::DeploymentObjectRead,
-            "deployment-object.read",
-        )?;
+    pub async fn deployment_object_get(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<DeploymentObject> {
+        let scope = self.authorise(actor, Action::DeploymentObjectRead, "deployment-object.read")?;
         Ok(self.parts.store.deployment_object_get(&scope, id).await?)
     }
 
@@ -303,16 +226,8 @@ impl Broker {
         actor: &Actor,
         id: DeploymentObjectId,
     ) -> BrokerResult<(DeploymentObject, Bytes)> {
-        let scope = self.authorise(
-            actor,
-            Action::DeploymentObjectRead,
-            "deployment-object.read",
-        )?;
-        Ok(self
-            .parts
-            .store
-            .deployment_object_content(&scope, id)
-            .await?)
+        let scope = self.authorise(actor, Action::DeploymentObjectRead, "deployment-object.read")?;
+        Ok(self.parts.store.deployment_object_content(&scope, id).await?)
     }
 
     /// The revisions of a stack, newest first.
@@ -323,31 +238,17 @@ impl Broker {
         page: &Page<Revision>,
     ) -> BrokerResult<Listing<DeploymentObject, Revision>> {
         let scope = self.authorise(actor, Action::StackRead, "deployment-object.read")?;
-        Ok(self
-            .parts
-            .store
-            .deployment_object_list(&scope, stack, page)
-            .await?)
+        Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
     }
 }
 
-fn published_decision(
-    stack: &Stack,
-    published: Published,
-    change: Option<Change>,
-) -> Decision<Published> {
+fn published_decision(stack: &Stack, published: Published, change: Option<Change>) -> Decision<Published> {
     match change {
         None => Decision::nothing(published),
         Some(change) => {
-            let detail = format!(
-                "revision {} {}",
-                published.object.revision, published.object.digest
-            );
+            let detail = format!("revision {} {}", published.object.revision, published.object.digest);
             let mut decision = Decision::commit(published, vec![change])
-                .provided(Precondition::Version(
-                    EntityKey::Stack(stack.id),
-                    stack.version,
-                ))
+                .provided(Precondition::Version(EntityKey::Stack(stack.id), stack.version))
                 .detail(detail);
             decision.object = Some(EntityKey::Stack(stack.id));
             decision

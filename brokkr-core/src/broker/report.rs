@@ -7,9 +7,8 @@ use super::decide::Decision;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::{Invalid, InvalidCode};
 use crate::model::{
-    AgentEvent, AgentId, AgentSession, Assignment, AssignmentState, Change, EntityKey, EventAction,
-    EventId, EventOutcome, LastError, OutcomeKey, Stack, StackId, StackStatus, Timestamp, Version,
-    limits, validate_text,
+    AgentEvent, AgentId, AgentSession, Assignment, AssignmentState, Change, EntityKey, EventAction, EventId,
+    EventOutcome, LastError, OutcomeKey, Stack, StackId, StackStatus, Timestamp, Version, limits, validate_text,
 };
 use crate::protocol::{EventReport, RejectedEvent, Report, ReportAnswer, StatusReport};
 use crate::store::Scope;
@@ -19,12 +18,7 @@ const SUPERSEDED_KEPT: usize = 16;
 
 impl Broker {
     /// Takes a report. Repeating it changes nothing.
-    pub async fn report(
-        &self,
-        actor: &Actor,
-        agent: AgentId,
-        report: &Report,
-    ) -> BrokerResult<ReportAnswer> {
+    pub async fn report(&self, actor: &Actor, agent: AgentId, report: &Report) -> BrokerResult<ReportAnswer> {
         const NAME: &str = "agent.report";
         self.authorise(actor, Action::Report, NAME)?;
         if actor.agent_id() != Some(agent) {
@@ -55,10 +49,7 @@ impl Broker {
             && before.instance_id == report.instance_id
             && report.sequence <= before.sequence
         {
-            let answer = ReportAnswer {
-                duplicates: report.events.len(),
-                ..ReportAnswer::default()
-            };
+            let answer = ReportAnswer { duplicates: report.events.len(), ..ReportAnswer::default() };
             return Ok(Decision::nothing((answer, Vec::new())));
         }
         let mut session = next_session(agent, before, report, now)?;
@@ -68,33 +59,16 @@ impl Broker {
         named.extend(report.status.iter().map(|it| it.stack_id));
         named.extend(report.held.iter().flatten());
         let named: Vec<StackId> = named.into_iter().collect();
-        let stacks = store
-            .stack_find_with_tombstones(&Scope::All, &named)
-            .await?;
+        let stacks = store.stack_find_with_tombstones(&Scope::All, &named).await?;
         let stacks: HashMap<StackId, Stack> = stacks.into_iter().map(|it| (it.id, it)).collect();
         let assignments = store.assignment_find(&Scope::All, agent, &named).await?;
-        let assignments = assignments
-            .into_iter()
-            .map(|it| (it.stack_id, it))
-            .collect();
+        let assignments = assignments.into_iter().map(|it| (it.stack_id, it)).collect();
         let statuses = store.stack_status_find(&Scope::All, agent, &named).await?;
         let statuses = statuses.into_iter().map(|it| (it.stack_id, it)).collect();
         let event_ids: Vec<EventId> = report.events.iter().map(|it| it.id).collect();
-        let known = store
-            .event_known(&Scope::All, agent, &event_ids)
-            .await?
-            .into_iter()
-            .collect();
+        let known = store.event_known(&Scope::All, agent, &event_ids).await?.into_iter().collect();
 
-        let mut fold = Fold {
-            agent,
-            now,
-            stacks,
-            assignments,
-            statuses,
-            known,
-            ..Fold::default_for(agent, now)
-        };
+        let mut fold = Fold { agent, now, stacks, assignments, statuses, known, ..Fold::default_for(agent, now) };
         for event in &report.events {
             fold.event(event);
         }
@@ -102,18 +76,10 @@ impl Broker {
             fold.status(status);
         }
         if let Some(held) = &report.held {
-            session.unknown_stacks = held
-                .iter()
-                .filter(|id| !fold.stacks.contains_key(id))
-                .copied()
-                .take(100)
-                .collect();
+            session.unknown_stacks =
+                held.iter().filter(|id| !fold.stacks.contains_key(id)).copied().take(100).collect();
             for stack in held {
-                let wanted = self
-                    .parts
-                    .view
-                    .pair(*stack, agent)
-                    .is_some_and(|pair| pair.matched);
+                let wanted = self.parts.view.pair(*stack, agent).is_some_and(|pair| pair.matched);
                 fold.held(*stack, wanted);
             }
         }
@@ -139,10 +105,7 @@ fn next_session(
     report: &Report,
     now: Timestamp,
 ) -> BrokerResult<AgentSession> {
-    let capabilities = report
-        .capabilities
-        .as_ref()
-        .map(|it| it.iter().cloned().collect());
+    let capabilities = report.capabilities.as_ref().map(|it| it.iter().cloned().collect());
     let Some(mut session) = before else {
         return Ok(AgentSession {
             agent_id: agent,
@@ -215,32 +178,24 @@ impl Fold {
         self.assignments.get(&id)?;
         let (agent, now) = (self.agent, self.now);
         let before = self.statuses.get(&id);
-        Some(
-            self.touched_statuses
-                .entry(id)
-                .or_insert_with(|| match before {
-                    Some(before) => StackStatus {
-                        version: before.version.next(),
-                        updated_at: now,
-                        ..before.clone()
-                    },
-                    None => StackStatus {
-                        agent_id: agent,
-                        stack_id: id,
-                        generator_id: stack.generator_id,
-                        observed_revision: None,
-                        applied_revision: None,
-                        conditions: Vec::new(),
-                        health: Default::default(),
-                        attempts: 0,
-                        last_error: None,
-                        retained: Vec::new(),
-                        last_outcome: None,
-                        version: Version::FIRST,
-                        updated_at: now,
-                    },
-                }),
-        )
+        Some(self.touched_statuses.entry(id).or_insert_with(|| match before {
+            Some(before) => StackStatus { version: before.version.next(), updated_at: now, ..before.clone() },
+            None => StackStatus {
+                agent_id: agent,
+                stack_id: id,
+                generator_id: stack.generator_id,
+                observed_revision: None,
+                applied_revision: None,
+                conditions: Vec::new(),
+                health: Default::default(),
+                attempts: 0,
+                last_error: None,
+                retained: Vec::new(),
+                last_outcome: None,
+                version: Version::FIRST,
+                updated_at: now,
+            },
+        }))
     }
 
     fn event(&mut self, event: &EventReport) {
@@ -248,11 +203,7 @@ impl Fold {
             self.answer.duplicates += 1;
             return;
         }
-        let Some(generator_id) = self
-            .stacks
-            .get(&event.stack_id)
-            .map(|stack| stack.generator_id)
-        else {
+        let Some(generator_id) = self.stacks.get(&event.stack_id).map(|stack| stack.generator_id) else {
             return self.reject(event.id, "stack-unknown");
         };
         let (agent, now) = (self.agent, self.now);
@@ -269,11 +220,8 @@ impl Fold {
         status.last_error = match event.outcome {
             EventOutcome::Success => None,
             EventOutcome::Failure => {
-                let since = status
-                    .last_error
-                    .as_ref()
-                    .filter(|it| it.reason == event.reason)
-                    .map_or(now, |it| it.since);
+                let since =
+                    status.last_error.as_ref().filter(|it| it.reason == event.reason).map_or(now, |it| it.since);
                 Some(LastError {
                     reason: event.reason.clone(),
                     message: event.message.clone(),
@@ -312,10 +260,7 @@ impl Fold {
     }
 
     fn reject(&mut self, id: EventId, problem: &str) {
-        self.answer.rejected.push(RejectedEvent {
-            id,
-            problem: problem.to_owned(),
-        });
+        self.answer.rejected.push(RejectedEvent { id, problem: problem.to_owned() });
     }
 
     fn status(&mut self, report: &StatusReport) {
@@ -366,23 +311,14 @@ impl Fold {
             return;
         }
         // That the stack was deleted is an explicit order; that merely nothing matches any more is not.
-        let state = if stack.is_active() {
-            AssignmentState::Listed
-        } else {
-            AssignmentState::Withdrawn
-        };
+        let state = if stack.is_active() { AssignmentState::Listed } else { AssignmentState::Withdrawn };
         self.set_assignment(id, state);
     }
 
     fn into_changes(self) -> impl Iterator<Item = Change> {
-        let assignments = self
-            .touched_assignments
-            .into_values()
-            .map(Change::Assignment);
+        let assignments = self.touched_assignments.into_values().map(Change::Assignment);
         let statuses = self.touched_statuses.into_values().map(Change::StackStatus);
-        assignments
-            .chain(statuses)
-            .chain(self.events.into_iter().map(Change::Event))
+        assignments.chain(statuses).chain(self.events.into_iter().map(Change::Event))
     }
 }
 
@@ -397,21 +333,11 @@ fn validate(report: &Report) -> Result<(), Invalid> {
     };
     count("events", report.events.len(), limits::REPORT_ENTRIES)?;
     count("status", report.status.len(), limits::REPORT_ENTRIES)?;
-    count(
-        "held",
-        report.held.as_ref().map_or(0, Vec::len),
-        limits::HELD_STACKS,
-    )?;
-    count(
-        "capabilities",
-        report.capabilities.as_ref().map_or(0, Vec::len),
-        limits::CAPABILITIES,
-    )?;
+    count("held", report.held.as_ref().map_or(0, Vec::len), limits::HELD_STACKS)?;
+    count("capabilities", report.capabilities.as_ref().map_or(0, Vec::len), limits::CAPABILITIES)?;
     let short = |text: &str| validate_text(text, limits::SHORT_TEXT_BYTES);
     if report.cluster_uid.is_empty() {
-        return Err(
-            Invalid::new(InvalidCode::FieldInvalid, "must not be empty").within("cluster_uid")
-        );
+        return Err(Invalid::new(InvalidCode::FieldInvalid, "must not be empty").within("cluster_uid"));
     }
     short(&report.cluster_uid).map_err(|error| error.within("cluster_uid"))?;
     for capability in report.capabilities.iter().flatten() {
@@ -420,8 +346,7 @@ fn validate(report: &Report) -> Result<(), Invalid> {
     for event in &report.events {
         let check = || {
             short(&event.reason).map_err(|error| error.within("reason"))?;
-            validate_text(&event.message, limits::MESSAGE_BYTES)
-                .map_err(|error| error.within("message"))?;
+            validate_text(&event.message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"))?;
             count("objects", event.objects.len(), limits::EVENT_OBJECTS)?;
             count("retained", event.retained.len(), limits::EVENT_OBJECTS)?;
             for object in event.objects.iter().chain(&event.retained) {
@@ -444,9 +369,7 @@ fn validate(report: &Report) -> Result<(), Invalid> {
             }
             Ok(())
         };
-        check().map_err(|error: Invalid| {
-            error.within(&status.stack_id.to_string()).within("status")
-        })?;
+        check().map_err(|error: Invalid| error.within(&status.stack_id.to_string()).within("status"))?;
     }
     Ok(())
 }

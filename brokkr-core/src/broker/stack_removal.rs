@@ -19,12 +19,7 @@ pub enum Removal {
 
 impl Broker {
     /// Orders the removal of a stack from every cluster. Ordering it again changes nothing.
-    pub async fn stack_delete(
-        &self,
-        actor: &Actor,
-        id: StackId,
-        expected: Option<Version>,
-    ) -> BrokerResult<Removal> {
+    pub async fn stack_delete(&self, actor: &Actor, id: StackId, expected: Option<Version>) -> BrokerResult<Removal> {
         const NAME: &str = "stack.delete";
         let scope = self.authorise(actor, Action::StackManage, NAME)?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
@@ -42,53 +37,36 @@ impl Broker {
         // From here on nobody can be told any more to hold it, so what is open now is all there is to wait for.
         match self.complete_removal(actor, id).await {
             Ok(true) | Err(BrokerError::NotFound) => Ok(Removal::Gone),
-            Ok(false) => Ok(Removal::Pending(Box::new(
-                self.parts.store.stack_get(&scope, id).await?,
-            ))),
+            Ok(false) => Ok(Removal::Pending(Box::new(self.parts.store.stack_get(&scope, id).await?))),
             Err(error) => Err(error),
         }
     }
 
     /// Turns a stack that is being deleted into a tombstone once nobody is waited for; tells whether it is gone.
     pub(super) async fn complete_removal(&self, actor: &Actor, id: StackId) -> BrokerResult<bool> {
-        self.decide(
-            actor,
-            "stack.removed",
-            Some(EntityKey::Stack(id)),
-            || async {
-                let mut stack = match self.parts.store.stack_get(&Scope::All, id).await {
-                    Ok(stack) if stack.phase == StackPhase::Deleting => stack,
-                    Ok(_) => return Ok(Decision::nothing(false)),
-                    Err(StoreError::NotFound) => return Ok(Decision::nothing(true)),
-                    Err(error) => return Err(error.into()),
-                };
-                let assignments = self
-                    .parts
-                    .store
-                    .assignment_of_stack(&Scope::All, id)
-                    .await?;
-                if assignments.iter().any(|it| it.is_open()) {
-                    return Ok(Decision::nothing(false));
-                }
-                let now = self.now();
-                stack.version = stack.version.next();
-                stack.updated_at = now;
-                stack.deleted_at = Some(now);
-                Ok(Decision::commit(true, vec![Change::Stack(stack)]))
-            },
-        )
+        self.decide(actor, "stack.removed", Some(EntityKey::Stack(id)), || async {
+            let mut stack = match self.parts.store.stack_get(&Scope::All, id).await {
+                Ok(stack) if stack.phase == StackPhase::Deleting => stack,
+                Ok(_) => return Ok(Decision::nothing(false)),
+                Err(StoreError::NotFound) => return Ok(Decision::nothing(true)),
+                Err(error) => return Err(error.into()),
+            };
+            let assignments = self.parts.store.assignment_of_stack(&Scope::All, id).await?;
+            if assignments.iter().any(|it| it.is_open()) {
+                return Ok(Decision::nothing(false));
+            }
+            let now = self.now();
+            stack.version = stack.version.next();
+            stack.updated_at = now;
+            stack.deleted_at = Some(now);
+            Ok(Decision::commit(true, vec![Change::Stack(stack)]))
+        })
         .await
     }
 
     /// The same, when it is not known whether the stack is being deleted at all.
-    pub(super) async fn complete_removal_if_deleting(
-        &self,
-        actor: &Actor,
-        id: StackId,
-    ) -> BrokerResult<()> {
-        let deleting = |stack: std::sync::Arc<Stack>| {
-            stack.phase == StackPhase::Deleting && stack.deleted_at.is_none()
-        };
+    pub(super) async fn complete_removal_if_deleting(&self, actor: &Actor, id: StackId) -> BrokerResult<()> {
+        let deleting = |stack: std::sync::Arc<Stack>| stack.phase == StackPhase::Deleting && stack.deleted_at.is_none();
         if self.parts.view.stack(id).is_some_and(deleting) {
             self.complete_removal(actor, id).await?;
         }

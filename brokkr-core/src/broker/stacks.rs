@@ -12,8 +12,8 @@ use super::publish::{Content, Published};
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::{Invalid, InvalidCode};
 use crate::model::{
-    Annotations, Change, EntityKey, GeneratorId, Labels, Name, Policies, Stack, StackId,
-    StackPhase, TargetingRule, Version, limits, validate_text,
+    Annotations, Change, EntityKey, GeneratorId, Labels, Name, Policies, Stack, StackId, StackPhase, TargetingRule,
+    Version, limits, validate_text,
 };
 use crate::store::{Listing, Page, Precondition, Scope, StackFilter, StoreError};
 
@@ -43,10 +43,7 @@ pub struct StackSpec {
 impl StackSpec {
     /// A stack of which nothing is decided but its name.
     pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     fn of(stack: &Stack) -> Self {
@@ -63,25 +60,15 @@ impl StackSpec {
     /// Puts everything that may change into a stack, checked.
     fn write_to(self, stack: &mut Stack) -> Result<(), Invalid> {
         if self.name != stack.name.as_str() {
-            return Err(Invalid::new(
-                InvalidCode::FieldInvalid,
-                "a stack's name cannot be changed",
-            )
-            .within("name"));
+            return Err(Invalid::new(InvalidCode::FieldInvalid, "a stack's name cannot be changed").within("name"));
         }
-        validate_text(&self.description, limits::DESCRIPTION_BYTES)
-            .map_err(|error| error.within("description"))?;
+        validate_text(&self.description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
         if let Some(targeting) = &self.targeting {
-            targeting
-                .validate()
-                .map_err(|error| error.within("targeting"))?;
+            targeting.validate().map_err(|error| error.within("targeting"))?;
         }
-        self.policies
-            .validate()
-            .map_err(|error| error.within("policies"))?;
+        self.policies.validate().map_err(|error| error.within("policies"))?;
         stack.labels = Labels::try_from(self.labels).map_err(|error| error.within("labels"))?;
-        stack.annotations =
-            Annotations::try_from(self.annotations).map_err(|error| error.within("annotations"))?;
+        stack.annotations = Annotations::try_from(self.annotations).map_err(|error| error.within("annotations"))?;
         stack.description = self.description;
         stack.targeting = self.targeting;
         stack.policies = self.policies;
@@ -115,10 +102,7 @@ impl Broker {
             (None, wanted) => wanted.unwrap_or(GeneratorId::SYSTEM),
         };
         let generator = self.parts.store.generator_get(scope, id).await?;
-        Ok((
-            id,
-            Precondition::Version(EntityKey::Generator(id), generator.version),
-        ))
+        Ok((id, Precondition::Version(EntityKey::Generator(id), generator.version)))
     }
 
     fn new_stack(&self, owner: GeneratorId, spec: StackSpec) -> Result<Stack, Invalid> {
@@ -126,10 +110,7 @@ impl Broker {
         let mut stack = Stack {
             id: StackId::generate(),
             generator_id: owner,
-            name: spec
-                .name
-                .parse()
-                .map_err(|error: Invalid| error.within("name"))?,
+            name: spec.name.parse().map_err(|error: Invalid| error.within("name"))?,
             description: String::new(),
             labels: Labels::default(),
             annotations: Annotations::default(),
@@ -165,16 +146,9 @@ impl Broker {
 
     /// A taken name is a conflict of one of two kinds: a living stack, or one whose removal will end.
     async fn refuse_taken_name(&self, owner: GeneratorId, name: &Name) -> BrokerResult<()> {
-        match self
-            .parts
-            .store
-            .stack_by_name(&Scope::All, owner, name)
-            .await
-        {
+        match self.parts.store.stack_by_name(&Scope::All, owner, name).await {
             Ok(there) if there.phase == StackPhase::Deleting => Err(BrokerError::StackDeleting),
-            Ok(_) => Err(BrokerError::AlreadyExists(
-                crate::store::UniqueKey::StackName,
-            )),
+            Ok(_) => Err(BrokerError::AlreadyExists(crate::store::UniqueKey::StackName)),
             Err(StoreError::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -250,22 +224,19 @@ impl Broker {
         const NAME: &str = "stack.apply";
         let scope = self.authorise(actor, Action::StackManage, NAME)?;
         self.decide(actor, NAME, None, || async {
-            let name: Name = name
-                .parse()
-                .map_err(|error: Invalid| error.within("name"))?;
+            let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
-            let (stack, change, created) =
-                match self.parts.store.stack_by_name(&scope, owner, &name).await {
-                    Ok(before) => match self.edited(&before, &edit)? {
-                        None => (before, false, false),
-                        Some(after) => (after, true, false),
-                    },
-                    Err(StoreError::NotFound) => {
-                        let spec = edit(StackSpec::named(name.as_str()))?;
-                        (self.new_stack(owner, spec)?, true, true)
-                    }
-                    Err(error) => return Err(error.into()),
-                };
+            let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
+                Ok(before) => match self.edited(&before, &edit)? {
+                    None => (before, false, false),
+                    Some(after) => (after, true, false),
+                },
+                Err(StoreError::NotFound) => {
+                    let spec = edit(StackSpec::named(name.as_str()))?;
+                    (self.new_stack(owner, spec)?, true, true)
+                }
+                Err(error) => return Err(error.into()),
+            };
             let mut changes = Vec::new();
             if change {
                 changes.push(Change::Stack(stack.clone()));
@@ -276,25 +247,16 @@ impl Broker {
                     let latest = if created {
                         None
                     } else {
-                        self.parts
-                            .store
-                            .deployment_object_latest(&scope, stack.id)
-                            .await?
+                        self.parts.store.deployment_object_latest(&scope, stack.id).await?
                     };
                     let spec = StackSpec::of(&stack);
-                    let (published, change) = self
-                        .publication(actor, &stack, &spec, latest, content)
-                        .await?;
+                    let (published, change) = self.publication(actor, &stack, &spec, latest, content).await?;
                     changes.extend(change);
                     Some(published)
                 }
             };
             let unchanged = Precondition::Version(EntityKey::Stack(stack.id), stack.version);
-            let applied = Applied {
-                created,
-                published,
-                stack,
-            };
+            let applied = Applied { created, published, stack };
             if changes.is_empty() {
                 return Ok(Decision::nothing(applied));
             }
@@ -319,11 +281,7 @@ impl Broker {
         params: Value,
     ) -> BrokerResult<Applied> {
         let name = spec.name.clone();
-        let content = Content::Generated {
-            generator: generator.to_owned(),
-            params,
-        };
-        self.stack_apply(actor, None, &name, |_| Ok(spec.clone()), Some(content))
-            .await
+        let content = Content::Generated { generator: generator.to_owned(), params };
+        self.stack_apply(actor, None, &name, |_| Ok(spec.clone()), Some(content)).await
     }
 }

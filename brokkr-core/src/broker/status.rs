@@ -55,19 +55,9 @@ impl Broker {
         let scope = self.authorise(actor, Action::StackRead, "stack.read")?;
         self.parts.store.stack_get(&scope, stack).await?;
         self.parts.view.check_fresh()?;
-        let latest = self
-            .parts
-            .store
-            .deployment_object_latest(&scope, stack)
-            .await?
-            .map(|it| it.revision);
-        let statuses = self
-            .parts
-            .store
-            .stack_status_of_stack(&scope, stack)
-            .await?;
-        let mut statuses: BTreeMap<AgentId, StackStatus> =
-            statuses.into_iter().map(|it| (it.agent_id, it)).collect();
+        let latest = self.parts.store.deployment_object_latest(&scope, stack).await?.map(|it| it.revision);
+        let statuses = self.parts.store.stack_status_of_stack(&scope, stack).await?;
+        let mut statuses: BTreeMap<AgentId, StackStatus> = statuses.into_iter().map(|it| (it.agent_id, it)).collect();
         let mut agents = Vec::new();
         for (agent, pair) in self.parts.view.pairs_of_stack(stack) {
             let Some(action) = action_of(pair, latest) else {
@@ -83,11 +73,7 @@ impl Broker {
         }
         agents.sort_by_key(|it| it.agent_id);
         let summary = agents.iter().fold(Summary::default(), count);
-        Ok(StackOverview {
-            latest_revision: latest,
-            summary,
-            agents,
-        })
+        Ok(StackOverview { latest_revision: latest, summary, agents })
     }
 }
 

@@ -4,93 +4,59 @@ use super::action::Action;
 use super::decide::Decision;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::model::{
-    AgentId, AssignmentState, Change, EntityKey, StackId, StackPhase, Target, Timestamp, Version,
-    limits, validate_text,
+    AgentId, AssignmentState, Change, EntityKey, StackId, StackPhase, Target, Timestamp, Version, limits, validate_text,
 };
 use crate::store::{Listing, Page, Precondition, Scope};
 
 impl Broker {
     /// Makes an agent serve a stack, directly. Setting a target that is set changes nothing.
-    pub async fn target_set(
-        &self,
-        actor: &Actor,
-        stack: StackId,
-        agent: AgentId,
-    ) -> BrokerResult<Target> {
+    pub async fn target_set(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<Target> {
         const NAME: &str = "target.set";
         let scope = self.authorise(actor, Action::TargetManage, NAME)?;
-        self.decide(
-            actor,
-            NAME,
-            Some(EntityKey::Target(stack, agent)),
-            || async {
-                let found = self.parts.store.stack_get(&scope, stack).await?;
-                if found.phase == StackPhase::Deleting {
-                    return Err(BrokerError::StackDeleting);
-                }
-                let serving = self.parts.store.agent_get(&scope, agent).await?;
-                let before = self.parts.store.target_find(&scope, stack, agent).await?;
-                if let Some(living) = before.as_ref().filter(|it| it.deleted_at.is_none()) {
-                    return Ok(Decision::nothing(living.clone()));
-                }
-                let target = Target {
-                    stack_id: stack,
-                    agent_id: agent,
-                    generator_id: found.generator_id,
-                    created_by: actor.reference(),
-                    version: before.map_or(Version::FIRST, |it| it.version.next()),
-                    created_at: self.now(),
-                    deleted_at: None,
-                };
-                Ok(
-                    Decision::commit(target.clone(), vec![Change::Target(target)])
-                        .provided(Precondition::Version(
-                            EntityKey::Stack(stack),
-                            found.version,
-                        ))
-                        .provided(Precondition::Version(
-                            EntityKey::Agent(agent),
-                            serving.version,
-                        )),
-                )
-            },
-        )
+        self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
+            let found = self.parts.store.stack_get(&scope, stack).await?;
+            if found.phase == StackPhase::Deleting {
+                return Err(BrokerError::StackDeleting);
+            }
+            let serving = self.parts.store.agent_get(&scope, agent).await?;
+            let before = self.parts.store.target_find(&scope, stack, agent).await?;
+            if let Some(living) = before.as_ref().filter(|it| it.deleted_at.is_none()) {
+                return Ok(Decision::nothing(living.clone()));
+            }
+            let target = Target {
+                stack_id: stack,
+                agent_id: agent,
+                generator_id: found.generator_id,
+                created_by: actor.reference(),
+                version: before.map_or(Version::FIRST, |it| it.version.next()),
+                created_at: self.now(),
+                deleted_at: None,
+            };
+            Ok(Decision::commit(target.clone(), vec![Change::Target(target)])
+                .provided(Precondition::Version(EntityKey::Stack(stack), found.version))
+                .provided(Precondition::Version(EntityKey::Agent(agent), serving.version)))
+        })
         .await
     }
 
     /// Removes a direct target. Unless the pair is matched otherwise, this orders the removal of the stack from
     /// the agent's cluster.
-    pub async fn target_remove(
-        &self,
-        actor: &Actor,
-        stack: StackId,
-        agent: AgentId,
-    ) -> BrokerResult<()> {
+    pub async fn target_remove(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<()> {
         const NAME: &str = "target.remove";
         let scope = self.authorise(actor, Action::TargetManage, NAME)?;
-        self.decide(
-            actor,
-            NAME,
-            Some(EntityKey::Target(stack, agent)),
-            || async {
-                self.parts.store.stack_get(&scope, stack).await?;
-                let before = self.parts.store.target_find(&scope, stack, agent).await?;
-                let mut target = before
-                    .filter(|it| it.deleted_at.is_none())
-                    .ok_or(BrokerError::NotFound)?;
-                let now = self.now();
-                target.version = target.version.next();
-                target.deleted_at = Some(now);
-                let mut changes = vec![Change::Target(target)];
-                if !self.parts.view.matched_without_target(stack, agent) {
-                    changes.extend(
-                        self.end_assignment(stack, agent, AssignmentState::Withdrawn, now)
-                            .await?,
-                    );
-                }
-                Ok(Decision::commit((), changes))
-            },
-        )
+        self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
+            self.parts.store.stack_get(&scope, stack).await?;
+            let before = self.parts.store.target_find(&scope, stack, agent).await?;
+            let mut target = before.filter(|it| it.deleted_at.is_none()).ok_or(BrokerError::NotFound)?;
+            let now = self.now();
+            target.version = target.version.next();
+            target.deleted_at = Some(now);
+            let mut changes = vec![Change::Target(target)];
+            if !self.parts.view.matched_without_target(stack, agent) {
+                changes.extend(self.end_assignment(stack, agent, AssignmentState::Withdrawn, now).await?);
+            }
+            Ok(Decision::commit((), changes))
+        })
         .await
     }
 
@@ -102,20 +68,13 @@ impl Broker {
         state: AssignmentState,
         now: Timestamp,
     ) -> BrokerResult<Option<Change>> {
-        let found = self
-            .parts
-            .store
-            .assignment_find(&Scope::All, agent, &[stack])
-            .await?;
-        Ok(found
-            .into_iter()
-            .find(|it| it.is_open() && it.state != state)
-            .map(|mut it| {
-                it.version = it.version.next();
-                it.state = state;
-                it.updated_at = now;
-                Change::Assignment(it)
-            }))
+        let found = self.parts.store.assignment_find(&Scope::All, agent, &[stack]).await?;
+        Ok(found.into_iter().find(|it| it.is_open() && it.state != state).map(|mut it| {
+            it.version = it.version.next();
+            it.state = state;
+            it.updated_at = now;
+            Change::Assignment(it)
+        }))
     }
 
     /// The direct targets of a stack.
@@ -140,28 +99,16 @@ impl Broker {
     ) -> BrokerResult<()> {
         const NAME: &str = "target.abandon";
         let scope = self.authorise(actor, Action::TargetAbandon, NAME)?;
-        self.decide(
-            actor,
-            NAME,
-            Some(EntityKey::Assignment(stack, agent)),
-            || async {
-                validate_text(reason, limits::MESSAGE_BYTES)
-                    .map_err(|error| error.within("reason"))?;
-                self.parts.store.stack_get(&scope, stack).await?;
-                let waiting = self
-                    .parts
-                    .view
-                    .pair(stack, agent)
-                    .is_some_and(|pair| pair.is_open() && !pair.matched);
-                let change = self
-                    .end_assignment(stack, agent, AssignmentState::Abandoned, self.now())
-                    .await?;
-                match change.filter(|_| waiting) {
-                    Some(change) => Ok(Decision::commit((), vec![change]).detail(reason)),
-                    None => Err(BrokerError::NotFound),
-                }
-            },
-        )
+        self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
+            validate_text(reason, limits::MESSAGE_BYTES).map_err(|error| error.within("reason"))?;
+            self.parts.store.stack_get(&scope, stack).await?;
+            let waiting = self.parts.view.pair(stack, agent).is_some_and(|pair| pair.is_open() && !pair.matched);
+            let change = self.end_assignment(stack, agent, AssignmentState::Abandoned, self.now()).await?;
+            match change.filter(|_| waiting) {
+                Some(change) => Ok(Decision::commit((), vec![change]).detail(reason)),
+                None => Err(BrokerError::NotFound),
+            }
+        })
         .await?;
         self.complete_removal_if_deleting(actor, stack).await
     }

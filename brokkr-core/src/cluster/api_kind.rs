@@ -22,20 +22,12 @@ pub struct ApiKind {
 impl ApiKind {
     /// `group/version`, or the version alone for the core group.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// An object of this kind.
     pub fn at<'a>(&'a self, namespace: Option<&'a str>, name: &'a str) -> Address<'a> {
-        Address {
-            kind: self,
-            namespace: namespace.filter(|_| self.namespaced),
-            name,
-        }
+        Address { kind: self, namespace: namespace.filter(|_| self.namespaced), name }
     }
 }
 

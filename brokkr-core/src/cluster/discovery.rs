@@ -14,16 +14,12 @@ pub struct Discovery {
 impl Discovery {
     /// The kind in the preferred version.
     pub fn preferred(&self, group: &str, kind: &str) -> Option<&ApiKind> {
-        self.kinds
-            .iter()
-            .find(|it| it.group == group && it.kind == kind)
+        self.kinds.iter().find(|it| it.group == group && it.kind == kind)
     }
 
     /// The kind in this version.
     pub fn exact(&self, group: &str, version: &str, kind: &str) -> Option<&ApiKind> {
-        self.kinds
-            .iter()
-            .find(|it| it.group == group && it.kind == kind && it.version == version)
+        self.kinds.iter().find(|it| it.group == group && it.kind == kind && it.version == version)
     }
 
     /// Whether it is certain that nothing of this kind is served.

@@ -60,10 +60,7 @@ pub enum ClusterError {
 impl ClusterError {
     /// The server cannot be reached.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::Unavailable {
-            message: message.into(),
-            retry_after: None,
-        }
+        Self::Unavailable { message: message.into(), retry_after: None }
     }
 
     /// One word for what happened.

@@ -65,10 +65,7 @@ fn element(key: &str) -> Option<String> {
         "f" => Some(format!(".{rest}")),
         "k" => {
             let keys: Map<String, Value> = serde_json::from_str(rest).ok()?;
-            let keys: Vec<String> = keys
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
+            let keys: Vec<String> = keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
             Some(format!("[{}]", keys.join(",")))
         }
         "v" => Some(format!("[={rest}]")),

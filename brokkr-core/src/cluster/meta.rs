@@ -35,11 +35,7 @@ pub fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The value of an annotation.
 pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object
-        .get("metadata")?
-        .get("annotations")?
-        .get(key)?
-        .as_str()
+    object.get("metadata")?.get("annotations")?.get(key)?.as_str()
 }
 
 /// Whether its deletion was ordered.
@@ -49,30 +45,19 @@ pub fn is_deleting(object: &Value) -> bool {
 
 /// Its finalizers.
 pub fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
-    let list = object
-        .get("metadata")
-        .and_then(|meta| meta.get("finalizers"))
-        .and_then(Value::as_array);
+    let list = object.get("metadata").and_then(|meta| meta.get("finalizers")).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// The UIDs of its owners.
 pub fn owners(object: &Value) -> impl Iterator<Item = &str> {
-    let list = object
-        .get("metadata")
-        .and_then(|meta| meta.get("ownerReferences"))
-        .and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(|owner| owner.get("uid")?.as_str())
+    let list = object.get("metadata").and_then(|meta| meta.get("ownerReferences")).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|owner| owner.get("uid")?.as_str())
 }
 
 /// The entries of `metadata.managedFields`.
 pub fn managed_fields(object: &Value) -> impl Iterator<Item = &Map<String, Value>> {
-    let list = object
-        .get("metadata")
-        .and_then(|meta| meta.get("managedFields"))
-        .and_then(Value::as_array);
+    let list = object.get("metadata").and_then(|meta| meta.get("managedFields")).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_object)
 }
 
@@ -86,14 +71,8 @@ pub fn applied_fields(object: &Value, manager: &str) -> FieldSet {
     let ours = |entry: &&Map<String, Value>| {
         entry.get("manager").and_then(Value::as_str) == Some(manager)
             && entry.get("operation").and_then(Value::as_str) == Some("Apply")
-            && entry
-                .get("subresource")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .is_empty()
+            && entry.get("subresource").and_then(Value::as_str).unwrap_or_default().is_empty()
     };
-    let fields = managed_fields(object)
-        .find(ours)
-        .and_then(|entry| entry.get("fieldsV1"));
+    let fields = managed_fields(object).find(ours).and_then(|entry| entry.get("fieldsV1"));
     fields.map(FieldSet::from_fields_v1).unwrap_or_default()
 }

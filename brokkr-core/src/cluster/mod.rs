@@ -21,9 +21,7 @@ pub use discovery::Discovery;
 pub use error::{ClusterError, FieldConflict};
 pub use field_set::FieldSet;
 pub use memory::{Fault, MemoryCluster, Request, Verb};
-pub use options::{
-    Applied, ApplyOptions, DeleteOptions, ListOptions, ObjectList, Patch, Propagation, WatchEvent,
-};
+pub use options::{Applied, ApplyOptions, DeleteOptions, ListOptions, ObjectList, Patch, Propagation, WatchEvent};
 
 /// The result of a cluster's operations.
 pub type ClusterResult<T> = Result<T, ClusterError>;
@@ -60,20 +58,10 @@ pub trait Cluster: Debug + Send + Sync + 'static {
     async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>>;
 
     /// The objects of a kind, in one namespace or everywhere.
-    async fn list(
-        &self,
-        kind: &ApiKind,
-        namespace: Option<&str>,
-        options: &ListOptions,
-    ) -> ClusterResult<ObjectList>;
+    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList>;
 
     /// Applies an object on the server.
-    async fn apply(
-        &self,
-        at: &Address<'_>,
-        body: &Value,
-        options: &ApplyOptions<'_>,
-    ) -> ClusterResult<Applied>;
+    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied>;
 
     /// Patches an object.
     async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value>;

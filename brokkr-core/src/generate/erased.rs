@@ -19,11 +19,7 @@ pub trait DynGenerator: Debug + Send + Sync + 'static + sealed::Sealed {
     fn schema(&self) -> Value;
 
     /// Makes the manifests from parameters that fit the schema.
-    async fn run(
-        &self,
-        ctx: &GenerateContext<'_>,
-        params: Value,
-    ) -> Result<Manifests, GenerateError>;
+    async fn run(&self, ctx: &GenerateContext<'_>, params: Value) -> Result<Manifests, GenerateError>;
 }
 
 mod sealed {
@@ -41,14 +37,9 @@ impl<G: Generator> DynGenerator for G {
         schemars::schema_for!(G::Params).to_value()
     }
 
-    async fn run(
-        &self,
-        ctx: &GenerateContext<'_>,
-        params: Value,
-    ) -> Result<Manifests, GenerateError> {
-        let params = serde_json::from_value(params).map_err(|_| {
-            GenerateError::Refused("the parameters do not fit the generator's type".to_owned())
-        })?;
+    async fn run(&self, ctx: &GenerateContext<'_>, params: Value) -> Result<Manifests, GenerateError> {
+        let params = serde_json::from_value(params)
+            .map_err(|_| GenerateError::Refused("the parameters do not fit the generator's type".to_owned()))?;
         self.generate(ctx, params).await
     }
 }
@@ -68,16 +59,8 @@ impl Registered {
             .offline()
             .with_pattern_options(PatternOptions::regex())
             .build(&generator.schema())
-            .map_err(|_| {
-                Invalid::new(
-                    InvalidCode::ParamsInvalid,
-                    "the generator's schema cannot be compiled",
-                )
-            })?;
-        Ok(Self {
-            generator,
-            validator,
-        })
+            .map_err(|_| Invalid::new(InvalidCode::ParamsInvalid, "the generator's schema cannot be compiled"))?;
+        Ok(Self { generator, validator })
     }
 
     /// Checks parameters against the schema; names the first place that does not fit.
@@ -87,10 +70,7 @@ impl Registered {
         }
         let first = self.validator.iter_errors(params).next();
         let (pointer, rule) = first.map_or_else(Default::default, |error| {
-            (
-                error.instance_path().as_str().to_owned(),
-                error.kind().keyword().to_owned(),
-            )
+            (error.instance_path().as_str().to_owned(), error.kind().keyword().to_owned())
         });
         Err(Invalid {
             code: InvalidCode::ParamsInvalid,

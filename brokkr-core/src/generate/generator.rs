@@ -105,9 +105,5 @@ pub trait Generator: Debug + Send + Sync + 'static {
     fn name(&self) -> &str;
 
     /// Makes the manifests.
-    async fn generate(
-        &self,
-        ctx: &GenerateContext<'_>,
-        params: Self::Params,
-    ) -> Result<Manifests, GenerateError>;
+    async fn generate(&self, ctx: &GenerateContext<'_>, params: Self::Params) -> Result<Manifests, GenerateError>;
 }

@@ -3,12 +3,12 @@
 //! Broker and agent read them with the same code, so that what was accepted is what gets applied. All of it
 //! runs on hostile input: nothing here recurses without bound, and what may grow is limited.
 
-mod manifest;
 mod normalise;
+mod object;
 mod set;
 mod strict;
 mod yaml;
 
-pub use manifest::Manifest;
+pub use object::Manifest;
 pub use set::ManifestSet;
 pub use strict::parse_json;

@@ -18,19 +18,12 @@ const CLUSTER_WRITTEN: [&str; 7] = [
 ];
 
 fn invalid(pointer: &str, message: impl Into<String>) -> Invalid {
-    Invalid {
-        code: InvalidCode::ManifestInvalid,
-        pointer: pointer.to_owned(),
-        message: message.into(),
-    }
+    Invalid { code: InvalidCode::ManifestInvalid, pointer: pointer.to_owned(), message: message.into() }
 }
 
 /// Unfolds lists into their items. A list in a list is not a thing that Kubernetes' tools write.
 pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
-    let is_list = document
-        .get("kind")
-        .and_then(Value::as_str)
-        .is_some_and(|kind| kind.ends_with("List"))
+    let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"))
         && document.get("items").is_some()
         && document.pointer("/metadata/name").is_none();
     if !is_list {
@@ -49,27 +42,18 @@ pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
 /// Checks one document and drops what only a cluster may write; says so in `warnings`.
 pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Manifest, Invalid> {
     let Value::Object(mut body) = document else {
-        return Err(invalid(
-            "",
-            "not an object: a manifest is a mapping with apiVersion, kind and metadata",
-        ));
+        return Err(invalid("", "not an object: a manifest is a mapping with apiVersion, kind and metadata"));
     };
     let api_version = text(&body, "apiVersion", "")?;
     let (group, version) = match api_version.split_once('/') {
         Some((group, version)) if !group.is_empty() => (group.to_owned(), version.to_owned()),
         None => (String::new(), api_version),
         Some(_) => {
-            return Err(invalid(
-                "/apiVersion",
-                "expected group/version, or a version alone for the core group",
-            ));
+            return Err(invalid("/apiVersion", "expected group/version, or a version alone for the core group"));
         }
     };
     if !is_version(&version) || !(group.is_empty() || crate::model::is_dns_subdomain(&group)) {
-        return Err(invalid(
-            "/apiVersion",
-            "expected group/version, or a version alone for the core group",
-        ));
+        return Err(invalid("/apiVersion", "expected group/version, or a version alone for the core group"));
     }
     let kind = text(&body, "kind", "")?;
     if !kind.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -82,10 +66,7 @@ pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Ma
         return Err(invalid("/metadata", "missing, or not a mapping"));
     };
     for forbidden in ["generateName", "ownerReferences"] {
-        if metadata
-            .get(forbidden)
-            .is_some_and(|value| !is_nothing(value))
-        {
+        if metadata.get(forbidden).is_some_and(|value| !is_nothing(value)) {
             return Err(invalid(
                 &format!("/metadata/{forbidden}"),
                 "not allowed: an object here has a name of its own and no owner",
@@ -95,21 +76,13 @@ pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Ma
     }
     let name = text(metadata, "name", "/metadata")?;
     if !is_path_segment(&name) {
-        return Err(invalid(
-            "/metadata/name",
-            format!("\"{}\" is not the name of an object", excerpt(&name)),
-        ));
+        return Err(invalid("/metadata/name", format!("\"{}\" is not the name of an object", excerpt(&name))));
     }
     let namespace = match metadata.get("namespace") {
         None | Some(Value::Null) => None,
-        Some(Value::String(namespace)) if crate::model::is_dns_label(namespace) => {
-            Some(namespace.clone())
-        }
+        Some(Value::String(namespace)) if crate::model::is_dns_label(namespace) => Some(namespace.clone()),
         Some(_) => {
-            return Err(invalid(
-                "/metadata/namespace",
-                "not the name of a namespace",
-            ));
+            return Err(invalid("/metadata/namespace", "not the name of a namespace"));
         }
     };
     for key in ["labels", "annotations"] {
@@ -127,35 +100,20 @@ pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Ma
     if !dropped.is_empty() {
         warnings.push(format!("{kind} {name}: dropped {}", dropped.join(", ")));
     }
-    let size = serde_json::to_vec(&body)
-        .map(|bytes| bytes.len())
-        .unwrap_or(usize::MAX);
+    let size = serde_json::to_vec(&body).map(|bytes| bytes.len()).unwrap_or(usize::MAX);
     if size > limits::OBJECT_BYTES {
         return Err(Invalid::new(
             InvalidCode::ObjectTooLarge,
-            format!(
-                "{kind} {name} has {size} bytes as compact JSON, at most {} are allowed",
-                limits::OBJECT_BYTES
-            ),
+            format!("{kind} {name} has {size} bytes as compact JSON, at most {} are allowed", limits::OBJECT_BYTES),
         ));
     }
-    Ok(Manifest {
-        group,
-        version,
-        kind,
-        namespace,
-        name,
-        body,
-    })
+    Ok(Manifest { group, version, kind, namespace, name, body })
 }
 
 fn text(map: &Map<String, Value>, key: &str, at: &str) -> Result<String, Invalid> {
     match map.get(key) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        _ => Err(invalid(
-            &format!("{at}/{key}"),
-            "missing, empty or not a text",
-        )),
+        _ => Err(invalid(&format!("{at}/{key}"), "missing, empty or not a text")),
     }
 }
 
@@ -169,10 +127,9 @@ fn check_texts_of(metadata: &mut Map<String, Value>, key: &str) -> Result<(), In
         }
         Some(Value::Object(map)) => match map.iter().find(|(_, value)| !value.is_string()) {
             None => Ok(()),
-            Some((name, _)) => Err(invalid(
-                &format!("/metadata/{key}/{}", escape_pointer(name)),
-                "the value must be a text; quote it",
-            )),
+            Some((name, _)) => {
+                Err(invalid(&format!("/metadata/{key}/{}", escape_pointer(name)), "the value must be a text; quote it"))
+            }
         },
         Some(_) => Err(invalid(&format!("/metadata/{key}"), "not a mapping")),
     }
@@ -196,7 +153,5 @@ fn is_path_segment(name: &str) -> bool {
     name.len() <= 253
         && name != "."
         && name != ".."
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'%' | b'?' | b'#' | b'\\'))
+        && name.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'%' | b'?' | b'#' | b'\\'))
 }

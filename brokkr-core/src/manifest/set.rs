@@ -25,11 +25,7 @@ impl ManifestSet {
         if bytes.len() > limits::BODY_BYTES {
             return Err(Invalid::new(
                 InvalidCode::SetTooLarge,
-                format!(
-                    "{} bytes, at most {} are allowed",
-                    bytes.len(),
-                    limits::BODY_BYTES
-                ),
+                format!("{} bytes, at most {} are allowed", bytes.len(), limits::BODY_BYTES),
             ));
         }
         Self::from_documents(yaml::parse(bytes)?)
@@ -44,8 +40,7 @@ impl ManifestSet {
             }
             let at = n.to_string();
             for document in unfold(document).map_err(|error| error.within(&at))? {
-                let object =
-                    manifest(document, &mut warnings).map_err(|error| error.within(&at))?;
+                let object = manifest(document, &mut warnings).map_err(|error| error.within(&at))?;
                 if objects.len() == limits::OBJECTS {
                     return Err(Invalid::new(
                         InvalidCode::SetTooLarge,
@@ -78,17 +73,15 @@ impl ManifestSet {
 
     /// Checks manifests that were given as values and writes them as they are stored: compact documents, one a line.
     pub fn encode(documents: Vec<Value>) -> Result<(Self, Bytes), Invalid> {
-        let mut stored = Vec::new();
+        let mut stored = String::new();
         for document in &documents {
-            stored.extend_from_slice(b"---\n");
-            serde_json::to_writer(&mut stored, document).map_err(|_| {
-                Invalid::new(InvalidCode::ManifestInvalid, "cannot be written as JSON")
-            })?;
-            stored.push(b'\n');
+            stored.push_str("---\n");
+            push_escaped(&mut stored, &document.to_string());
+            stored.push('\n');
         }
         let given = Self::from_documents(documents)?;
         // JSON is YAML but for corners; what does not come back the same must not be stored.
-        if Self::parse_yaml(&stored)?.objects != given.objects {
+        if Self::parse_yaml(stored.as_bytes())?.objects != given.objects {
             return Err(Invalid::new(
                 InvalidCode::ManifestInvalid,
                 "the manifests contain characters that cannot be kept; send them as YAML",
@@ -110,6 +103,18 @@ impl ManifestSet {
     /// Takes the objects out.
     pub fn into_objects(self) -> Vec<Manifest> {
         self.objects
+    }
+}
+
+/// Appends JSON with those characters escaped that JSON allows in texts and YAML does not (YAML 1.2, section 5.1), or
+/// that YAML versions take for line ends. In JSON they can only stand in texts, where an escape means the same.
+fn push_escaped(out: &mut String, json: &str) {
+    for c in json.chars() {
+        if matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
     }
 }
 
@@ -145,40 +150,19 @@ mod tests {
             (with("/metadata", json!([])), "/0/metadata"),
             (with("/metadata/name", json!("a/b")), "/0/metadata/name"),
             (with("/metadata/name", json!("..")), "/0/metadata/name"),
-            (
-                with("/metadata", json!({"generateName": "a-"})),
-                "/0/metadata/generateName",
-            ),
-            (
-                with("/metadata", json!({"name": "a", "ownerReferences": [{}]})),
-                "/0/metadata/ownerReferences",
-            ),
-            (
-                with("/metadata", json!({"name": "a", "labels": {"x": 1}})),
-                "/0/metadata/labels/x",
-            ),
-            (
-                with("/metadata", json!({"name": "a", "namespace": "A"})),
-                "/0/metadata/namespace",
-            ),
+            (with("/metadata", json!({"generateName": "a-"})), "/0/metadata/generateName"),
+            (with("/metadata", json!({"name": "a", "ownerReferences": [{}]})), "/0/metadata/ownerReferences"),
+            (with("/metadata", json!({"name": "a", "labels": {"x": 1}})), "/0/metadata/labels/x"),
+            (with("/metadata", json!({"name": "a", "namespace": "A"})), "/0/metadata/namespace"),
         ] {
             let error = refused(document);
-            assert_eq!(
-                (error.code, error.pointer.as_str()),
-                (InvalidCode::ManifestInvalid, pointer)
-            );
+            assert_eq!((error.code, error.pointer.as_str()), (InvalidCode::ManifestInvalid, pointer));
         }
     }
 
     #[test]
     fn empty_is_never_an_order() {
-        for text in [
-            "",
-            "# nothing\n",
-            "---\n---\n",
-            "null",
-            "{kind: List, apiVersion: v1, items: []}",
-        ] {
+        for text in ["", "# nothing\n", "---\n---\n", "null", "{kind: List, apiVersion: v1, items: []}"] {
             let error = ManifestSet::parse_yaml(text.as_bytes()).expect_err(text);
             assert_eq!(error.code, InvalidCode::ManifestEmpty, "{text}");
         }
@@ -193,24 +177,14 @@ mod tests {
         .expect("fine");
         let expected = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
         assert_eq!(Value::Object(set.objects()[0].body().clone()), expected);
-        assert_eq!(
-            set.warnings(),
-            ["ConfigMap a: dropped metadata.creationTimestamp, metadata.uid, status"]
-        );
+        assert_eq!(set.warnings(), ["ConfigMap a: dropped metadata.creationTimestamp, metadata.uid, status"]);
     }
 
     #[test]
     fn lists_are_unfolded_and_twins_refused() {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [config_map("a"), config_map("b")]});
-        assert_eq!(
-            ManifestSet::from_documents(vec![list])
-                .expect("fine")
-                .objects()
-                .len(),
-            2
-        );
-        let error =
-            ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect_err("twins");
+        assert_eq!(ManifestSet::from_documents(vec![list]).expect("fine").objects().len(), 2);
+        let error = ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect_err("twins");
         assert_eq!(error.code, InvalidCode::ManifestDuplicateObject);
     }
 
@@ -223,15 +197,8 @@ mod tests {
             object
         };
         assert!(ManifestSet::from_documents(vec![sized(limits::OBJECT_BYTES)]).is_ok());
-        assert_eq!(
-            refused(sized(limits::OBJECT_BYTES + 1)).code,
-            InvalidCode::ObjectTooLarge
-        );
-        let many = |n: usize| {
-            (0..n)
-                .map(|n| config_map(&format!("c{n}")))
-                .collect::<Vec<_>>()
-        };
+        assert_eq!(refused(sized(limits::OBJECT_BYTES + 1)).code, InvalidCode::ObjectTooLarge);
+        let many = |n: usize| (0..n).map(|n| config_map(&format!("c{n}"))).collect::<Vec<_>>();
         assert!(ManifestSet::from_documents(many(limits::OBJECTS)).is_ok());
         let error = ManifestSet::from_documents(many(limits::OBJECTS + 1)).expect_err("too many");
         assert_eq!(error.code, InvalidCode::SetTooLarge);
@@ -241,7 +208,7 @@ mod tests {
     fn json_comes_back_the_same_from_what_is_stored() {
         let mut object = config_map("a");
         object["data"]["text"] =
-            json!("multi\nline \"quoted\" \\ 'x' \u{7f} ä 😀 \u{1} : # - ? {}");
+            json!("multi\nline \"quoted\" \\ 'x' \u{7f} \u{85} \u{2028} \u{feff} \u{ffff} ä 😀 \u{1} : # - ? {}");
         object["spec"] = json!({"n": [1, -2, 0.5, 1e3, true, null]});
         let (set, stored) = ManifestSet::encode(vec![object.clone()]).expect("fine");
         assert_eq!(ManifestSet::parse_yaml(&stored).expect("stored"), set);

@@ -93,28 +93,21 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 /// Parses one JSON document: UTF-8, no repeated keys, no numbers that lose digits, no NUL in texts, bounded depth.
 pub fn parse_json(bytes: &[u8]) -> Result<Value, Invalid> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
     let Strict(value) = serde_json::from_str(text).map_err(|error| {
         let said = error.to_string();
         let (line, column) = (error.line(), error.column());
         if said.contains(DUPLICATE_KEY) {
-            let message = format!(
-                "a key stands twice in the object that ends at line {line}, column {column}"
-            );
+            let message = format!("a key stands twice in the object that ends at line {line}, column {column}");
             Invalid::new(InvalidCode::JsonDuplicateKey, message)
         } else if said.contains(BAD_NUMBER) || said.contains("number out of range") {
-            let message = format!(
-                "the number at line {line}, column {column} cannot be kept exactly; quote it"
-            );
+            let message = format!("the number at line {line}, column {column} cannot be kept exactly; quote it");
             Invalid::new(InvalidCode::NumberOutOfRange, message)
         } else if said.contains("recursion limit") {
             Invalid::new(InvalidCode::JsonTooDeep, "the document nests too deeply")
         } else {
-            Invalid::new(
-                InvalidCode::JsonSyntax,
-                format!("not JSON at line {line}, column {column}"),
-            )
+            Invalid::new(InvalidCode::JsonSyntax, format!("not JSON at line {line}, column {column}"))
         }
     })?;
     check_texts(&value, InvalidCode::JsonTooDeep)?;
@@ -131,25 +124,16 @@ pub(super) fn check_texts(value: &Value, too_deep: InvalidCode) -> Result<(), In
     let mut open = vec![(value, String::new(), 1)];
     while let Some((value, path, depth)) = open.pop() {
         if depth > limits::DEPTH {
-            return Err(Invalid::new(
-                too_deep,
-                format!("nests deeper than {} levels", limits::DEPTH),
-            ));
+            return Err(Invalid::new(too_deep, format!("nests deeper than {} levels", limits::DEPTH)));
         }
         match value {
             Value::String(text) if text.contains('\0') => return Err(nul(&path)),
             Value::Array(items) => {
                 // A path is only told for what is refused; for the thousands that are fine none is built.
-                if let Some(n) = items
-                    .iter()
-                    .position(|it| matches!(it, Value::String(s) if s.contains('\0')))
-                {
+                if let Some(n) = items.iter().position(|it| matches!(it, Value::String(s) if s.contains('\0'))) {
                     return Err(nul(&format!("{path}/{n}")));
                 }
-                let nested = items
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, it)| it.is_array() || it.is_object());
+                let nested = items.iter().enumerate().filter(|(_, it)| it.is_array() || it.is_object());
                 open.extend(nested.map(|(n, it)| (it, format!("{path}/{n}"), depth + 1)));
             }
             Value::Object(map) => {
@@ -186,27 +170,14 @@ mod tests {
             ("", InvalidCode::JsonSyntax),
             ("{} {}", InvalidCode::JsonSyntax),
         ] {
-            assert_eq!(
-                parse_json(text.as_bytes()).map_err(|error| error.code),
-                Err(code),
-                "{text}"
-            );
+            assert_eq!(parse_json(text.as_bytes()).map_err(|error| error.code), Err(code), "{text}");
         }
-        assert_eq!(
-            parse_json(b"\xff").map_err(|error| error.code),
-            Err(InvalidCode::BodyNotUtf8)
-        );
+        assert_eq!(parse_json(b"\xff").map_err(|error| error.code), Err(InvalidCode::BodyNotUtf8));
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(parse_json(nested(limits::DEPTH).as_bytes()).is_ok());
         for n in [limits::DEPTH + 1, 1_000, 1_000_000] {
-            assert_eq!(
-                parse_json(nested(n).as_bytes()).map_err(|e| e.code),
-                Err(InvalidCode::JsonTooDeep),
-                "{n}"
-            );
+            assert_eq!(parse_json(nested(n).as_bytes()).map_err(|e| e.code), Err(InvalidCode::JsonTooDeep), "{n}");
         }
-        assert!(
-            parse_json(br#"{"a": [1, -5, 0.5, 18446744073709551615, "x", null, true]}"#).is_ok()
-        );
+        assert!(parse_json(br#"{"a": [1, -5, 0.5, 18446744073709551615, "x", null, true]}"#).is_ok());
     }
 }

@@ -6,9 +6,7 @@
 use serde_json::Value;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle};
-use serde_saphyr::{
-    DuplicateKeyPolicy, Error, ExternalMessageSource, MergeKeyPolicy, NonFiniteFloatPolicy, Options,
-};
+use serde_saphyr::{DuplicateKeyPolicy, Error, ExternalMessageSource, MergeKeyPolicy, NonFiniteFloatPolicy, Options};
 
 use super::strict::{BAD_NUMBER, DUPLICATE_KEY, Strict, check_texts};
 use crate::error::{Invalid, InvalidCode, excerpt};
@@ -16,22 +14,18 @@ use crate::model::limits;
 
 /// Reads a stream of YAML documents; empty ones are left out.
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Value>, Invalid> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.contains('\0') {
-        return Err(Invalid::new(
-            InvalidCode::TextContainsNul,
-            "the body contains NUL",
-        ));
+        return Err(Invalid::new(InvalidCode::TextContainsNul, "the body contains NUL"));
     }
     look_at_events(text)?;
-    let documents: Vec<Strict> = serde_saphyr::from_multiple_with_options(text, options())
-        .map_err(|error| refusal(&error))?;
+    let documents: Vec<Strict> =
+        serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| refusal(&error))?;
     let documents: Vec<Value> = documents.into_iter().map(|Strict(value)| value).collect();
     for (n, document) in documents.iter().enumerate() {
-        check_texts(document, InvalidCode::YamlTooDeep)
-            .map_err(|error| error.within(&n.to_string()))?;
+        check_texts(document, InvalidCode::YamlTooDeep).map_err(|error| error.within(&n.to_string()))?;
     }
     Ok(documents)
 }
@@ -82,11 +76,7 @@ fn look_at_events(text: &str) -> Result<(), Invalid> {
         if events > 4 * self::limits::YAML_NODES {
             return Err(budget());
         }
-        let place = format!(
-            "line {}, column {}",
-            span.start.line(),
-            span.start.col() + 1
-        );
+        let place = format!("line {}, column {}", span.start.line(), span.start.col() + 1);
         if event.tag().is_some_and(|tag| tag.is_custom()) {
             return Err(Invalid::new(
                 InvalidCode::YamlFeatureNotAllowed,
@@ -113,10 +103,7 @@ fn check_plain(text: &str, place: &str) -> Result<(), Invalid> {
         )
     };
     let out_of_range = || {
-        Invalid::new(
-            InvalidCode::NumberOutOfRange,
-            format!("the number at {place} cannot be kept exactly; quote it"),
-        )
+        Invalid::new(InvalidCode::NumberOutOfRange, format!("the number at {place} cannot be kept exactly; quote it"))
     };
     // Nothing longer is a word or a number that anybody would mistake.
     if text.len() > 400 {
@@ -126,8 +113,7 @@ fn check_plain(text: &str, place: &str) -> Result<(), Invalid> {
     match lower.as_str() {
         "y" | "n" | "yes" | "no" | "on" | "off" => return Err(ambiguous()),
         "true" | "false" | "null" => {
-            let usual =
-                text == lower || text == lower.to_ascii_uppercase() || text[1..] == lower[1..];
+            let usual = text == lower || text == lower.to_ascii_uppercase() || text[1..] == lower[1..];
             return if usual { Ok(()) } else { Err(ambiguous()) };
         }
         _ => {}
@@ -141,37 +127,23 @@ fn check_plain(text: &str, place: &str) -> Result<(), Invalid> {
     }
     if let Some(hex) = digits.strip_prefix("0x") {
         let is_number = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
-        return if is_number && u64::from_str_radix(hex, 16).is_err() {
-            Err(out_of_range())
-        } else {
-            Ok(())
-        };
+        return if is_number && u64::from_str_radix(hex, 16).is_err() { Err(out_of_range()) } else { Ok(()) };
     }
     let all = |text: &str, allowed: fn(u8) -> bool| !text.is_empty() && text.bytes().all(allowed);
-    let radix = digits
-        .strip_prefix("0o")
-        .or_else(|| digits.strip_prefix("0b"));
+    let radix = digits.strip_prefix("0o").or_else(|| digits.strip_prefix("0b"));
     let sexagesimal = digits.contains(':')
-        && digits
-            .split(':')
-            .all(|part| all(part, |b| b.is_ascii_digit() || b == b'_' || b == b'.'));
+        && digits.split(':').all(|part| all(part, |b| b.is_ascii_digit() || b == b'_' || b == b'.'));
     if radix.is_some_and(|rest| all(rest, |b| b.is_ascii_digit() || b == b'_')) || sexagesimal {
         return Err(ambiguous());
     }
     let Ok(number) = digits.replace('_', "").parse::<f64>() else {
         return Ok(());
     };
-    if digits.contains('_')
-        || (digits.len() > 1 && digits.starts_with('0') && all(digits, |b| b.is_ascii_digit()))
-    {
+    if digits.contains('_') || (digits.len() > 1 && digits.starts_with('0') && all(digits, |b| b.is_ascii_digit())) {
         return Err(ambiguous());
     }
     let is_integer = all(digits, |b| b.is_ascii_digit());
-    let fits = if lower.starts_with('-') {
-        text.parse::<i64>().is_ok()
-    } else {
-        digits.parse::<u64>().is_ok()
-    };
+    let fits = if lower.starts_with('-') { text.parse::<i64>().is_ok() } else { digits.parse::<u64>().is_ok() };
     if number.is_infinite() || (is_integer && !fits) || (lower.starts_with('-') && number == 0.0) {
         return Err(out_of_range());
     }
@@ -179,54 +151,34 @@ fn check_plain(text: &str, place: &str) -> Result<(), Invalid> {
 }
 
 fn syntax(line: usize, column: usize) -> Invalid {
-    Invalid::new(
-        InvalidCode::YamlSyntax,
-        format!("not YAML at line {line}, column {column}"),
-    )
+    Invalid::new(InvalidCode::YamlSyntax, format!("not YAML at line {line}, column {column}"))
 }
 
 fn too_deep() -> Invalid {
-    Invalid::new(
-        InvalidCode::YamlTooDeep,
-        format!("nests deeper than {} levels", limits::DEPTH),
-    )
+    Invalid::new(InvalidCode::YamlTooDeep, format!("nests deeper than {} levels", limits::DEPTH))
 }
 
 fn budget() -> Invalid {
-    Invalid::new(
-        InvalidCode::YamlBudgetExceeded,
-        "the documents expand to more than a set of manifests may hold",
-    )
+    Invalid::new(InvalidCode::YamlBudgetExceeded, "the documents expand to more than a set of manifests may hold")
 }
 
 /// The reader's error in our own words.
 fn refusal(error: &Error) -> Invalid {
     let mut error = error;
-    while let Error::AliasError { error: inner, .. } | Error::WithSnippet { error: inner, .. } =
-        error
-    {
+    while let Error::AliasError { error: inner, .. } | Error::WithSnippet { error: inner, .. } = error {
         error = inner;
     }
-    let place = error.location().map_or_else(String::new, |at| {
-        format!(" at line {}, column {}", at.line(), at.column())
-    });
+    let place =
+        error.location().map_or_else(String::new, |at| format!(" at line {}, column {}", at.line(), at.column()));
     let new = |code, message: &str| Invalid::new(code, format!("{message}{place}"));
     let said = error.to_string();
     match error {
-        Error::DuplicateMappingKey { .. } => {
-            new(InvalidCode::YamlDuplicateKey, "a key stands twice")
+        Error::DuplicateMappingKey { .. } => new(InvalidCode::YamlDuplicateKey, "a key stands twice"),
+        _ if said.contains(DUPLICATE_KEY) => new(InvalidCode::YamlDuplicateKey, "a key stands twice"),
+        _ if said.contains(BAD_NUMBER) => {
+            new(InvalidCode::NumberOutOfRange, "a number cannot be kept exactly; quote it:")
         }
-        _ if said.contains(DUPLICATE_KEY) => {
-            new(InvalidCode::YamlDuplicateKey, "a key stands twice")
-        }
-        _ if said.contains(BAD_NUMBER) => new(
-            InvalidCode::NumberOutOfRange,
-            "a number cannot be kept exactly; quote it:",
-        ),
-        Error::Budget {
-            breach: BudgetBreach::Depth { .. },
-            ..
-        } => too_deep(),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
@@ -235,20 +187,13 @@ fn refusal(error: &Error) -> Invalid {
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
             new(InvalidCode::YamlRecursiveAlias, "an alias contains itself")
         }
-        Error::UnsupportedTag { .. } => {
-            new(InvalidCode::YamlFeatureNotAllowed, "a tag is not allowed")
+        Error::UnsupportedTag { .. } => new(InvalidCode::YamlFeatureNotAllowed, "a tag is not allowed"),
+        Error::NonFiniteFloat { .. } => {
+            new(InvalidCode::NumberOutOfRange, "a number cannot be kept exactly; quote it:")
         }
-        Error::NonFiniteFloat { .. } => new(
-            InvalidCode::NumberOutOfRange,
-            "a number cannot be kept exactly; quote it:",
-        ),
-        Error::QuotingRequired { .. } => {
-            new(InvalidCode::YamlAmbiguousScalar, "a key must be quoted")
-        }
+        Error::QuotingRequired { .. } => new(InvalidCode::YamlAmbiguousScalar, "a key must be quoted"),
         Error::ExternalMessage { source, .. } => match source.as_ref() {
-            ExternalMessageSource::Parser(scan)
-                if matches!(scan.kind(), ErrorKind::RecursionLimitExceeded) =>
-            {
+            ExternalMessageSource::Parser(scan) if matches!(scan.kind(), ErrorKind::RecursionLimitExceeded) => {
                 too_deep()
             }
             _ => new(InvalidCode::YamlSyntax, "not YAML"),
@@ -271,51 +216,29 @@ mod tests {
             let refs = vec![format!("*a{}", n - 1); 9].join(",");
             format!("{out}a{n}: &a{n} [{refs}]\n")
         });
-        let big = format!(
-            "a: &a \"{}\"\nb: [{}]\n",
-            "x".repeat(100_000),
-            vec!["*a"; 20_000].join(",")
-        );
+        let big = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 20_000].join(","));
         for (text, expected) in [
             (laughs.as_str(), InvalidCode::YamlBudgetExceeded),
             (&big, InvalidCode::YamlBudgetExceeded),
             (&"[".repeat(1_000_000), InvalidCode::YamlTooDeep),
             ("&a [*a]", InvalidCode::YamlRecursiveAlias),
-            (
-                "kind: ConfigMap\nkind: Secret",
-                InvalidCode::YamlDuplicateKey,
-            ),
+            ("kind: ConfigMap\nkind: Secret", InvalidCode::YamlDuplicateKey),
             ("a: {b: 1, \"b\": 2}", InvalidCode::YamlDuplicateKey),
-            (
-                "a: !!python/object/apply:os.system [x]",
-                InvalidCode::YamlFeatureNotAllowed,
-            ),
+            ("a: !!python/object/apply:os.system [x]", InvalidCode::YamlFeatureNotAllowed),
             ("a: !custom x", InvalidCode::YamlFeatureNotAllowed),
             ("a: \"\\0\"", InvalidCode::TextContainsNul),
             ("a:\n\t- b", InvalidCode::YamlSyntax),
             ("a: \"unclosed", InvalidCode::YamlSyntax),
-            (
-                "a: 99999999999999999999999999",
-                InvalidCode::NumberOutOfRange,
-            ),
-            (
-                "a: 0x7fffffffffffffffffffffff",
-                InvalidCode::NumberOutOfRange,
-            ),
+            ("a: 99999999999999999999999999", InvalidCode::NumberOutOfRange),
+            ("a: 0x7fffffffffffffffffffffff", InvalidCode::NumberOutOfRange),
             ("a: -0", InvalidCode::NumberOutOfRange),
             ("a: 1e999", InvalidCode::NumberOutOfRange),
             ("a: .inf", InvalidCode::NumberOutOfRange),
         ] {
             assert_eq!(code(text), Some(expected), "{}", excerpt(text));
         }
-        for plain in [
-            "no", "on", "Yes", "OFF", "y", "012", "0o14", "0b1", "1:30", "1_000", "tRue", "-012",
-        ] {
-            assert_eq!(
-                code(&format!("a: {plain}")),
-                Some(InvalidCode::YamlAmbiguousScalar),
-                "{plain}"
-            );
+        for plain in ["no", "on", "Yes", "OFF", "y", "012", "0o14", "0b1", "1:30", "1_000", "tRue", "-012"] {
+            assert_eq!(code(&format!("a: {plain}")), Some(InvalidCode::YamlAmbiguousScalar), "{plain}");
             assert_eq!(code(&format!("a: \"{plain}\"")), None, "quoted {plain}");
         }
         assert_eq!(code("a: [x\n"), Some(InvalidCode::YamlSyntax));

@@ -44,9 +44,6 @@ pub struct Assignment {
 impl Assignment {
     /// Whether the agent may still hold something of the stack and is waited for.
     pub fn is_open(&self) -> bool {
-        matches!(
-            self.state,
-            AssignmentState::Listed | AssignmentState::Withdrawn
-        )
+        matches!(self.state, AssignmentState::Listed | AssignmentState::Withdrawn)
     }
 }

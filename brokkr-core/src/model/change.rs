@@ -6,9 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, DeploymentObject,
-    DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, Stack, StackId,
-    StackStatus, Target, Version,
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, DeploymentObject, DeploymentObjectId, EventId,
+    GeneratorId, GeneratorPrincipal, KeyId, Stack, StackId, StackStatus, Target, Version,
 };
 
 /// One fact, with the complete state of its entity after it and that entity's version.
@@ -123,9 +122,7 @@ impl fmt::Display for EntityKey {
             Self::Agent(id) | Self::AgentSession(id) => id.fmt(f),
             Self::Stack(id) => id.fmt(f),
             Self::DeploymentObject(id) => id.fmt(f),
-            Self::Target(stack, agent)
-            | Self::Assignment(stack, agent)
-            | Self::StackStatus(stack, agent) => {
+            Self::Target(stack, agent) | Self::Assignment(stack, agent) | Self::StackStatus(stack, agent) => {
                 write!(f, "{stack}/{agent}")
             }
             Self::Event(_, id) => id.fmt(f),

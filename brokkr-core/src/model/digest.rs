@@ -35,14 +35,12 @@ impl Digest {
 
     /// The 64 hexadecimal digits alone.
     pub fn to_hex(&self) -> String {
-        self.0
-            .iter()
-            .fold(String::with_capacity(64), |mut out, byte| {
-                use fmt::Write as _;
-                // Writing to a String cannot fail.
-                let _ = write!(out, "{byte:02x}");
-                out
-            })
+        self.0.iter().fold(String::with_capacity(64), |mut out, byte| {
+            use fmt::Write as _;
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
     }
 }
 
@@ -95,16 +93,9 @@ mod tests {
     #[test]
     fn writes_and_reads_itself() {
         let digest = Digest::of(b"abc");
-        assert_eq!(
-            digest.to_string(),
-            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert!("sha256:BA".parse::<Digest>().is_err());
-        assert!(
-            format!("sha256:{}", "A".repeat(64))
-                .parse::<Digest>()
-                .is_err()
-        );
+        assert!(format!("sha256:{}", "A".repeat(64)).parse::<Digest>().is_err());
     }
 }

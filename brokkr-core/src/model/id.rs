@@ -15,11 +15,7 @@ pub struct InvalidId;
 fn parse(text: &str) -> Result<Uuid, InvalidId> {
     let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
     let mut buffer = Uuid::encode_buffer();
-    if id.hyphenated().encode_lower(&mut buffer) == text {
-        Ok(id)
-    } else {
-        Err(InvalidId)
-    }
+    if id.hyphenated().encode_lower(&mut buffer) == text { Ok(id) } else { Err(InvalidId) }
 }
 
 macro_rules! ids {

@@ -12,18 +12,12 @@ use crate::error::{Invalid, InvalidCode, excerpt};
 
 /// Labels: short, selectable facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    try_from = "BTreeMap<String, String>",
-    into = "BTreeMap<String, String>"
-)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Labels(BTreeMap<String, String>);
 
 /// Annotations: facts that may be long and are matched by key and value only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    try_from = "BTreeMap<String, String>",
-    into = "BTreeMap<String, String>"
-)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Annotations(BTreeMap<String, String>);
 
 macro_rules! map_access {
@@ -36,9 +30,7 @@ macro_rules! map_access {
 
             /// All keys and values in the order of the keys.
             pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-                self.0
-                    .iter()
-                    .map(|(key, value)| (key.as_str(), value.as_str()))
+                self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
             }
 
             /// The underlying map.
@@ -86,27 +78,18 @@ impl TryFrom<BTreeMap<String, String>> for Annotations {
             if !is_qualified_name(key) {
                 return Err(Invalid::new(
                     InvalidCode::AnnotationInvalid,
-                    format!(
-                        "\"{}\" is not an annotation key of Kubernetes' form",
-                        excerpt(key)
-                    ),
+                    format!("\"{}\" is not an annotation key of Kubernetes' form", excerpt(key)),
                 ));
             }
             if value.contains('\0') {
-                return Err(
-                    Invalid::new(InvalidCode::TextContainsNul, "the value contains NUL")
-                        .within(key),
-                );
+                return Err(Invalid::new(InvalidCode::TextContainsNul, "the value contains NUL").within(key));
             }
             bytes += key.len() + value.len();
         }
         if bytes > limits::ANNOTATION_BYTES {
             return Err(Invalid::new(
                 InvalidCode::AnnotationInvalid,
-                format!(
-                    "annotations have {bytes} bytes together, at most {} are allowed",
-                    limits::ANNOTATION_BYTES
-                ),
+                format!("annotations have {bytes} bytes together, at most {} are allowed", limits::ANNOTATION_BYTES),
             ));
         }
         Ok(Self(map))
@@ -130,10 +113,7 @@ pub fn validate_label_key(key: &str) -> Result<(), Invalid> {
     }
     Err(Invalid::new(
         InvalidCode::LabelInvalid,
-        format!(
-            "\"{}\" is not a label key of Kubernetes' form ([domain/]name)",
-            excerpt(key)
-        ),
+        format!("\"{}\" is not a label key of Kubernetes' form ([domain/]name)", excerpt(key)),
     ))
 }
 
@@ -144,10 +124,7 @@ pub fn validate_label_value(value: &str) -> Result<(), Invalid> {
     }
     Err(Invalid::new(
         InvalidCode::LabelInvalid,
-        format!(
-            "\"{}\" is not a label value of Kubernetes' form",
-            excerpt(value)
-        ),
+        format!("\"{}\" is not a label value of Kubernetes' form", excerpt(value)),
     ))
 }
 
@@ -161,9 +138,7 @@ fn is_qualified_name(key: &str) -> bool {
 fn is_name_part(text: &str) -> bool {
     let bytes = text.as_bytes();
     (1..=63).contains(&bytes.len())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
         && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
 }
@@ -178,12 +153,7 @@ mod tests {
 
     #[test]
     fn the_grammar_is_that_of_kubernetes() {
-        for (key, value) in [
-            ("a", ""),
-            ("app.kubernetes.io/name", "x"),
-            ("A_b.c", "v1.2_3"),
-            ("x", &"v".repeat(63)),
-        ] {
+        for (key, value) in [("a", ""), ("app.kubernetes.io/name", "x"), ("A_b.c", "v1.2_3"), ("x", &"v".repeat(63))] {
             assert!(Labels::try_from(one(key, value)).is_ok(), "{key}={value}");
         }
         for (key, value) in [
@@ -206,16 +176,9 @@ mod tests {
 
     #[test]
     fn their_number_and_size_are_bounded() {
-        let many = |n: usize| {
-            (0..n)
-                .map(|i| (format!("k{i}"), String::new()))
-                .collect::<BTreeMap<_, _>>()
-        };
+        let many = |n: usize| (0..n).map(|i| (format!("k{i}"), String::new())).collect::<BTreeMap<_, _>>();
         assert!(Labels::try_from(many(limits::LABELS)).is_ok());
-        assert_eq!(
-            Labels::try_from(many(limits::LABELS + 1)).map_err(|e| e.code),
-            Err(InvalidCode::TooManyLabels)
-        );
+        assert_eq!(Labels::try_from(many(limits::LABELS + 1)).map_err(|e| e.code), Err(InvalidCode::TooManyLabels));
         assert!(Annotations::try_from(one("a", &"v".repeat(limits::ANNOTATION_BYTES - 1))).is_ok());
         assert!(Annotations::try_from(one("a", &"v".repeat(limits::ANNOTATION_BYTES))).is_err());
     }

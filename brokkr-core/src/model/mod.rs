@@ -39,8 +39,7 @@ pub use digest::Digest;
 pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
 pub use generator::GeneratorPrincipal;
 pub use id::{
-    AgentId, AuditId, DeploymentObjectId, Epoch, EventId, GeneratorId, InstanceId, KeyId,
-    RequestId, StackId,
+    AgentId, AuditId, DeploymentObjectId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId, StackId,
 };
 pub use key::{ApiKey, KeyKind, KeyOwner};
 pub use labels::{Annotations, Labels, validate_label_key, validate_label_value};
@@ -50,9 +49,7 @@ pub use policies::{Adopt, Conflicts, Deletion, Drift, Policies, Validate, Wait};
 pub use stack::{Stack, StackPhase};
 pub use stack_status::{LastError, OutcomeKey, StackStatus};
 pub use target::Target;
-pub use targeting_rule::{
-    Exclusion, LabelSelector, Operator, Requirement, SharedKeys, TargetingRule,
-};
+pub use targeting_rule::{Exclusion, LabelSelector, Operator, Requirement, SharedKeys, TargetingRule};
 pub use text::validate_text;
 pub use time::Timestamp;
 pub use version::{Revision, Version};

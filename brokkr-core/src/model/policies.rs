@@ -125,21 +125,16 @@ impl Policies {
         if !is_dns_label(&self.default_namespace) {
             return Err(Invalid::new(
                 InvalidCode::PolicyInvalid,
-                format!(
-                    "\"{}\" is not the name of a namespace",
-                    excerpt(&self.default_namespace)
-                ),
+                format!("\"{}\" is not the name of a namespace", excerpt(&self.default_namespace)),
             )
             .within("default_namespace"));
         }
         if let Some(wait) = &self.wait
             && !(1..=86_400).contains(&wait.timeout_seconds)
         {
-            return Err(
-                Invalid::new(InvalidCode::PolicyInvalid, "must be between 1 and 86400")
-                    .within("timeout_seconds")
-                    .within("wait"),
-            );
+            return Err(Invalid::new(InvalidCode::PolicyInvalid, "must be between 1 and 86400")
+                .within("timeout_seconds")
+                .within("wait"));
         }
         Ok(())
     }

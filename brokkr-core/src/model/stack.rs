@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Annotations, GeneratorId, Labels, Name, Policies, StackId, TargetingRule, Timestamp, Version,
-};
+use super::{Annotations, GeneratorId, Labels, Name, Policies, StackId, TargetingRule, Timestamp, Version};
 
 /// Where a stack is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentId, Condition, EventAction, EventOutcome, GeneratorId, Health, ObjectRef, Revision,
-    StackId, Timestamp, Version,
+    AgentId, Condition, EventAction, EventOutcome, GeneratorId, Health, ObjectRef, Revision, StackId, Timestamp,
+    Version,
 };
 
 /// The status of one stack on one agent: a fold of the agent's reports.

@@ -114,15 +114,10 @@ impl LabelSelector {
 impl TargetingRule {
     /// Checks keys, values and sizes.
     pub fn validate(&self) -> Result<(), Invalid> {
-        validate_parts(
-            self.match_labels.as_ref(),
-            self.match_expressions.as_deref(),
-        )?;
+        validate_parts(self.match_labels.as_ref(), self.match_expressions.as_deref())?;
         validate_annotations(self.match_annotations.as_ref())?;
         if let Some(exclude) = &self.exclude {
-            exclude
-                .validate()
-                .map_err(|error| error.within("exclude"))?;
+            exclude.validate().map_err(|error| error.within("exclude"))?;
         }
         Ok(())
     }
@@ -130,19 +125,13 @@ impl TargetingRule {
 
 impl Exclusion {
     fn validate(&self) -> Result<(), Invalid> {
-        if self.match_labels.is_none()
-            && self.match_expressions.is_none()
-            && self.match_annotations.is_none()
-        {
+        if self.match_labels.is_none() && self.match_expressions.is_none() && self.match_annotations.is_none() {
             return Err(Invalid::new(
                 InvalidCode::SelectorInvalid,
                 "an exclusion names match_labels, match_expressions or match_annotations",
             ));
         }
-        validate_parts(
-            self.match_labels.as_ref(),
-            self.match_expressions.as_deref(),
-        )?;
+        validate_parts(self.match_labels.as_ref(), self.match_expressions.as_deref())?;
         validate_annotations(self.match_annotations.as_ref())
     }
 }
@@ -156,17 +145,13 @@ fn validate_parts(
         check_count(labels.len()).map_err(in_labels)?;
         for (key, value) in labels {
             validate_label_key(key).map_err(in_labels)?;
-            validate_label_value(value)
-                .map_err(|error| error.within(key))
-                .map_err(in_labels)?;
+            validate_label_value(value).map_err(|error| error.within(key)).map_err(in_labels)?;
         }
     }
     let expressions = expressions.unwrap_or_default();
     check_count(expressions.len()).map_err(|error| error.within("match_expressions"))?;
     for (n, requirement) in expressions.iter().enumerate() {
-        requirement
-            .validate()
-            .map_err(|error| error.within(&n.to_string()).within("match_expressions"))?;
+        requirement.validate().map_err(|error| error.within(&n.to_string()).within("match_expressions"))?;
     }
     Ok(())
 }
@@ -186,10 +171,7 @@ fn check_count(count: usize) -> Result<(), Invalid> {
     }
     Err(Invalid::new(
         InvalidCode::SelectorInvalid,
-        format!(
-            "{count} entries, at most {} are allowed",
-            limits::SELECTOR_TERMS
-        ),
+        format!("{count} entries, at most {} are allowed", limits::SELECTOR_TERMS),
     ))
 }
 
@@ -207,8 +189,7 @@ impl Requirement {
             return Err(Invalid::new(InvalidCode::SelectorInvalid, message).within("values"));
         }
         for (n, value) in self.values.iter().enumerate() {
-            validate_label_value(value)
-                .map_err(|error| error.within(&n.to_string()).within("values"))?;
+            validate_label_value(value).map_err(|error| error.within(&n.to_string()).within("values"))?;
         }
         Ok(())
     }

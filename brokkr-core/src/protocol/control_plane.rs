@@ -80,10 +80,7 @@ pub enum ControlPlaneError {
 impl ControlPlaneError {
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable(_) | Self::NotReady { .. } | Self::Malformed(_)
-        )
+        matches!(self, Self::Unreachable(_) | Self::NotReady { .. } | Self::Malformed(_))
     }
 }
 
@@ -104,21 +101,13 @@ pub trait ControlPlane: Debug + Send + Sync + 'static {
     async fn identify(&self) -> Result<Identity, ControlPlaneError>;
 
     /// What the agent should hold now.
-    async fn target_state(
-        &self,
-        agent: AgentId,
-        request: PollRequest,
-    ) -> Result<Poll, ControlPlaneError>;
+    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError>;
 
     /// The bytes of a deployment object.
     async fn deployment_object(&self, id: DeploymentObjectId) -> Result<Bytes, ControlPlaneError>;
 
     /// Tells the broker what happened.
-    async fn report(
-        &self,
-        agent: AgentId,
-        report: &Report,
-    ) -> Result<ReportAnswer, ControlPlaneError>;
+    async fn report(&self, agent: AgentId, report: &Report) -> Result<ReportAnswer, ControlPlaneError>;
 }
 
 const _: Option<&dyn ControlPlane> = None;

@@ -22,9 +22,7 @@ impl InProcess {
 
     fn actor(&self) -> Result<Actor, ControlPlaneError> {
         use secrecy::ExposeSecret as _;
-        self.broker
-            .authenticate(self.pak.expose_secret(), Origin::in_process())
-            .map_err(refusal)
+        self.broker.authenticate(self.pak.expose_secret(), Origin::in_process()).map_err(refusal)
     }
 }
 
@@ -35,13 +33,8 @@ fn refusal(error: BrokerError) -> ControlPlaneError {
         BrokerError::Unauthenticated | BrokerError::Forbidden | BrokerError::AgentRetired => {
             ControlPlaneError::Refused(problem)
         }
-        BrokerError::InstanceSuperseded | BrokerError::WrongCluster => {
-            ControlPlaneError::Superseded(problem)
-        }
-        error if error.is_retryable() => ControlPlaneError::NotReady {
-            problem,
-            retry_after: error.retry_after(),
-        },
+        BrokerError::InstanceSuperseded | BrokerError::WrongCluster => ControlPlaneError::Superseded(problem),
+        error if error.is_retryable() => ControlPlaneError::NotReady { problem, retry_after: error.retry_after() },
         _ => ControlPlaneError::Rejected(problem),
     }
 }
@@ -50,48 +43,21 @@ fn refusal(error: BrokerError) -> ControlPlaneError {
 impl ControlPlane for InProcess {
     async fn identify(&self) -> Result<Identity, ControlPlaneError> {
         let actor = self.actor()?;
-        let agent_id = actor
-            .agent_id()
-            .ok_or_else(|| ControlPlaneError::Refused("not-an-agent".to_owned()))?;
-        let agent = self
-            .broker
-            .agent_get(&actor, agent_id)
-            .await
-            .map_err(refusal)?;
-        Ok(Identity {
-            agent_id,
-            name: agent.name.to_string(),
-        })
+        let agent_id = actor.agent_id().ok_or_else(|| ControlPlaneError::Refused("not-an-agent".to_owned()))?;
+        let agent = self.broker.agent_get(&actor, agent_id).await.map_err(refusal)?;
+        Ok(Identity { agent_id, name: agent.name.to_string() })
     }
 
-    async fn target_state(
-        &self,
-        agent: AgentId,
-        request: PollRequest,
-    ) -> Result<Poll, ControlPlaneError> {
-        self.broker
-            .target_state(&self.actor()?, agent, request)
-            .await
-            .map_err(refusal)
+    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError> {
+        self.broker.target_state(&self.actor()?, agent, request).await.map_err(refusal)
     }
 
     async fn deployment_object(&self, id: DeploymentObjectId) -> Result<Bytes, ControlPlaneError> {
-        let (_, content) = self
-            .broker
-            .deployment_object_content(&self.actor()?, id)
-            .await
-            .map_err(refusal)?;
+        let (_, content) = self.broker.deployment_object_content(&self.actor()?, id).await.map_err(refusal)?;
         Ok(content)
     }
 
-    async fn report(
-        &self,
-        agent: AgentId,
-        report: &Report,
-    ) -> Result<ReportAnswer, ControlPlaneError> {
-        self.broker
-            .report(&self.actor()?, agent, report)
-            .await
-            .map_err(refusal)
+    async fn report(&self, agent: AgentId, report: &Report) -> Result<ReportAnswer, ControlPlaneError> {
+        self.broker.report(&self.actor()?, agent, report).await.map_err(refusal)
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Condition, DeploymentObjectId, EventAction, EventId, EventOutcome, Health, InstanceId,
-    ObjectRef, Revision, StackId, Timestamp,
+    Condition, DeploymentObjectId, EventAction, EventId, EventOutcome, Health, InstanceId, ObjectRef, Revision,
+    StackId, Timestamp,
 };
 
 /// One report: outcomes and statuses, idempotent by its sequence number and the events' ids.

@@ -84,15 +84,7 @@ impl TargetState {
     ) -> Self {
         entries.sort_by_key(|entry| entry.stack_id);
         let digest = digest(agent_id, epoch, epoch_confirmed, &entries);
-        Self {
-            agent_id,
-            epoch,
-            epoch_confirmed,
-            generation,
-            count: entries.len(),
-            digest,
-            entries,
-        }
+        Self { agent_id, epoch, epoch_confirmed, generation, count: entries.len(), digest, entries }
     }
 
     /// Why this is not to be believed by `agent`; `None` when it is complete and untouched.
@@ -113,14 +105,7 @@ impl TargetState {
         if !self.entries.iter().all(complete) {
             return Some("an entry to apply names no object");
         }
-        if self.digest
-            != digest(
-                self.agent_id,
-                self.epoch,
-                self.epoch_confirmed,
-                &self.entries,
-            )
-        {
+        if self.digest != digest(self.agent_id, self.epoch, self.epoch_confirmed, &self.entries) {
             return Some("the digest does not fit the content");
         }
         None
@@ -128,19 +113,8 @@ impl TargetState {
 }
 
 /// The digest over the canonical form (RFC 8785) of what is said.
-fn digest(
-    agent_id: AgentId,
-    epoch: Epoch,
-    epoch_confirmed: bool,
-    entries: &[TargetEntry],
-) -> Digest {
-    let canonical = Canonical {
-        agent_id,
-        count: entries.len(),
-        entries,
-        epoch,
-        epoch_confirmed,
-    };
+fn digest(agent_id: AgentId, epoch: Epoch, epoch_confirmed: bool, entries: &[TargetEntry]) -> Digest {
+    let canonical = Canonical { agent_id, count: entries.len(), entries, epoch, epoch_confirmed };
     let mut bytes = Vec::new();
     // Writing plain data to memory cannot fail; if it ever did, the digest of a part would fit nothing.
     let _ = serde_json_canonicalizer::to_writer(&canonical, &mut bytes);
@@ -169,22 +143,10 @@ mod tests {
     #[test]
     fn any_touch_is_noticed() {
         let agent = AgentId::generate();
-        let state = TargetState::new(
-            agent,
-            Epoch::generate(),
-            true,
-            Generation::new(7),
-            vec![entry(), entry(), entry()],
-        );
+        let state =
+            TargetState::new(agent, Epoch::generate(), true, Generation::new(7), vec![entry(), entry(), entry()]);
         assert_eq!(state.defect(agent), None);
-        assert_eq!(
-            TargetState {
-                generation: Generation::new(8),
-                ..state.clone()
-            }
-            .defect(agent),
-            None
-        );
+        assert_eq!(TargetState { generation: Generation::new(8), ..state.clone() }.defect(agent), None);
         assert!(state.defect(AgentId::generate()).is_some());
         let lies: [fn(&mut TargetState); 8] = [
             |it| it.epoch = Epoch::generate(),

@@ -101,11 +101,7 @@ pub trait Applier: Debug + Send + Sync + 'static {
 
     /// Works on the stacks in `due`, given everything that is desired. Returns one outcome for each of them that
     /// has an entry. Other stacks are touched only where an object changes hands.
-    async fn reconcile(
-        &self,
-        desired: &Desired,
-        due: &BTreeSet<StackId>,
-    ) -> Result<Vec<StackOutcome>, ApplierError>;
+    async fn reconcile(&self, desired: &Desired, due: &BTreeSet<StackId>) -> Result<Vec<StackOutcome>, ApplierError>;
 }
 
 const _: Option<&dyn Applier> = None;

@@ -17,9 +17,7 @@ use super::outcome::ObjectProblem;
 use super::ownership::MANAGER_PREFIX;
 use super::plan::{Circumstances, Step, step};
 use super::prepare::Prepared;
-use crate::cluster::{
-    ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, Discovery, FieldConflict, meta,
-};
+use crate::cluster::{ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, Discovery, FieldConflict, meta};
 use crate::model::{AgentId, Conflicts, ObjectRef, Validate};
 
 /// How long the establishment of custom resource definitions is waited for within a pass.
@@ -48,9 +46,7 @@ pub(super) struct Applying {
 
 impl Work<'_> {
     pub(super) fn claims(&self) -> std::sync::MutexGuard<'_, Claims> {
-        self.claims
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.claims.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Keeps the inventory, and lets the other stacks see what is held now.
@@ -73,12 +69,7 @@ impl Work<'_> {
         result.problems.extend(failed);
         self.record_intents(&steps, inventory, result).await?;
         let mut steps = self.validated(stack, steps, inventory, result).await;
-        steps.sort_by_key(|(prepared, _)| {
-            (
-                !is_foundation(&prepared.object),
-                apply_rank(&prepared.object),
-            )
-        });
+        steps.sort_by_key(|(prepared, _)| (!is_foundation(&prepared.object), apply_rank(&prepared.object)));
         let border = steps.partition_point(|(prepared, _)| is_foundation(&prepared.object));
         let rest = steps.split_off(border);
         for steps in [steps, rest] {
@@ -95,19 +86,12 @@ impl Work<'_> {
         objects: &'p [Prepared],
         inventory: &Inventory,
     ) -> (Vec<(&'p Prepared, Step)>, Vec<ObjectProblem>) {
-        let wanted: BTreeMap<ObjectRef, ApiKind> = objects
-            .iter()
-            .map(|it| (it.object.clone(), it.kind.clone()))
-            .collect();
+        let wanted: BTreeMap<ObjectRef, ApiKind> =
+            objects.iter().map(|it| (it.object.clone(), it.kind.clone())).collect();
         let (live, failed) = self.observer.observe(wanted).await;
-        let problems = failed
-            .iter()
-            .map(|(object, error)| ObjectProblem::api(object.clone(), error))
-            .collect();
+        let problems = failed.iter().map(|(object, error)| ObjectProblem::api(object.clone(), error)).collect();
         let seen = objects.iter().filter(|it| !failed.contains_key(&it.object));
-        let steps = seen
-            .map(|prepared| (prepared, self.step(stack, prepared, inventory, &live)))
-            .collect();
+        let steps = seen.map(|prepared| (prepared, self.step(stack, prepared, inventory, &live))).collect();
         (steps, problems)
     }
 
@@ -126,12 +110,7 @@ impl Work<'_> {
             holder: claims.holder(&prepared.object),
             owner: claims.owner(&prepared.object),
         };
-        step(
-            prepared,
-            inventory.entries.get(&prepared.object),
-            live.get(&prepared.object),
-            &circumstances,
-        )
+        step(prepared, inventory.entries.get(&prepared.object), live.get(&prepared.object), &circumstances)
     }
 
     /// Writes down what is about to be created, before it is.
@@ -149,23 +128,14 @@ impl Work<'_> {
                         result.drifted.push(object.clone());
                     }
                     // The one that we had is gone: the next one has another UID.
-                    inventory
-                        .entries
-                        .entry(object.clone())
-                        .or_insert_with(|| Entry::new(EntryState::Intent))
-                        .uid = None;
+                    inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent)).uid =
+                        None;
                 }
                 Step::Take { .. } => {
-                    inventory
-                        .entries
-                        .entry(object.clone())
-                        .or_insert_with(|| Entry::new(EntryState::Intent));
+                    inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent));
                 }
                 Step::Use { uid } => {
-                    let entry = inventory
-                        .entries
-                        .entry(object.clone())
-                        .or_insert_with(|| Entry::new(EntryState::Used));
+                    let entry = inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Used));
                     entry.state = EntryState::Used;
                     entry.uid = Some(uid.clone());
                 }
@@ -204,26 +174,15 @@ impl Work<'_> {
         }
         let tries = updates.into_iter().map(|(prepared, uid)| {
             let entry = inventory.entries.get(&prepared.object);
-            async move {
-                (
-                    prepared,
-                    self.write(stack, prepared, entry, Some(uid), true).await,
-                )
-            }
-            .boxed()
+            async move { (prepared, self.write(stack, prepared, entry, Some(uid), true).await) }.boxed()
         });
         let mut refused: Vec<ObjectProblem> = concurrently(tries.collect(), CONCURRENCY)
             .await
             .into_iter()
             .filter_map(|(prepared, tried)| match tried {
-                Err(WriteError::Api(
-                    error @ (ClusterError::Invalid(_) | ClusterError::Forbidden(_)),
-                )) => {
+                Err(WriteError::Api(error @ (ClusterError::Invalid(_) | ClusterError::Forbidden(_)))) => {
                     let problem = ObjectProblem::api(prepared.object.clone(), &error);
-                    Some(ObjectProblem {
-                        reason: "ValidationFailed",
-                        ..problem
-                    })
+                    Some(ObjectProblem { reason: "ValidationFailed", ..problem })
                 }
                 _ => None,
             })
@@ -257,8 +216,7 @@ impl Work<'_> {
                         entry.state = EntryState::Held;
                         entry.uid = meta::uid(&object).map(str::to_owned);
                         entry.manifest = Some(prepared.hash.clone());
-                        entry.fields =
-                            FieldHashes::of(&meta::applied_fields(&object, self.manager));
+                        entry.fields = FieldHashes::of(&meta::applied_fields(&object, self.manager));
                     }
                 }
                 Executed::GivenUp(problem) => {
@@ -270,13 +228,7 @@ impl Work<'_> {
         }
     }
 
-    async fn execute(
-        &self,
-        stack: &DesiredStack,
-        prepared: &Prepared,
-        entry: Option<&Entry>,
-        step: &Step,
-    ) -> Executed {
+    async fn execute(&self, stack: &DesiredStack, prepared: &Prepared, entry: Option<&Entry>, step: &Step) -> Executed {
         let (uid, only_if_equal) = match step {
             Step::Unchanged | Step::ReportDrift | Step::Use { .. } | Step::Problem(_) => {
                 return Executed::Nothing;
@@ -299,9 +251,7 @@ impl Work<'_> {
             }
         }
         match self.write(stack, prepared, entry, uid, false).await {
-            Ok(applied) if uid.is_none() && !applied.created => {
-                self.give_up(prepared, &applied.object).await
-            }
+            Ok(applied) if uid.is_none() && !applied.created => self.give_up(prepared, &applied.object).await,
             Ok(applied) => Executed::Written(applied.object),
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
@@ -317,9 +267,7 @@ impl Work<'_> {
         uid: Option<&str>,
         dry_run: bool,
     ) -> Result<crate::cluster::Applied, WriteError> {
-        let at = prepared
-            .kind
-            .at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let mut with_uid = None;
         let body = match uid {
             None => &prepared.body,
@@ -329,70 +277,41 @@ impl Work<'_> {
                 body
             }
         };
-        let options = ApplyOptions {
-            manager: self.manager,
-            force: false,
-            dry_run,
-        };
+        let options = ApplyOptions { manager: self.manager, force: false, dry_run };
         let conflicts = match self.cluster.apply(&at, body, &options).await {
             Err(ClusterError::Conflict(conflicts)) => conflicts,
             result => return result.map_err(WriteError::Api),
         };
-        let is_agent = |it: &FieldConflict| {
-            it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager
-        };
-        let is_drift =
-            |it: &FieldConflict| entry.is_some_and(|entry| entry.fields.contains(&it.field));
-        let may_force =
-            stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift);
+        let is_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager;
+        let is_drift = |it: &FieldConflict| entry.is_some_and(|entry| entry.fields.contains(&it.field));
+        let may_force = stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift);
         if !may_force || conflicts.iter().any(is_agent) {
             return Err(WriteError::Conflicts(conflicts));
         }
-        let options = ApplyOptions {
-            force: true,
-            ..options
-        };
-        self.cluster
-            .apply(&at, body, &options)
-            .await
-            .map_err(WriteError::Api)
+        let options = ApplyOptions { force: true, ..options };
+        self.cluster.apply(&at, body, &options).await.map_err(WriteError::Api)
     }
 
     fn problem(&self, prepared: &Prepared, error: WriteError) -> ObjectProblem {
         let object = prepared.object.clone();
         match error {
-            WriteError::Api(
-                error @ (ClusterError::Precondition(_) | ClusterError::Terminating(_)),
-            ) => ObjectProblem::waiting(object, error.reason(), error.to_string()),
+            WriteError::Api(error @ (ClusterError::Precondition(_) | ClusterError::Terminating(_))) => {
+                ObjectProblem::waiting(object, error.reason(), error.to_string())
+            }
             WriteError::Api(error) => ObjectProblem::api(object, &error),
             WriteError::Conflicts(conflicts) => {
-                let agents = conflicts
-                    .iter()
-                    .any(|it| it.manager.starts_with(MANAGER_PREFIX));
-                let reason = if agents {
-                    "HeldByAnotherAgent"
-                } else {
-                    "Conflict"
-                };
-                let fields: Vec<String> = conflicts
-                    .iter()
-                    .take(10)
-                    .map(|it| format!("{} is owned by {}", it.field, it.manager))
-                    .collect();
-                ObjectProblem::failed(
-                    object,
-                    reason,
-                    format!("{}; see the policy conflicts", fields.join(", ")),
-                )
+                let agents = conflicts.iter().any(|it| it.manager.starts_with(MANAGER_PREFIX));
+                let reason = if agents { "HeldByAnotherAgent" } else { "Conflict" };
+                let fields: Vec<String> =
+                    conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
+                ObjectProblem::failed(object, reason, format!("{}; see the policy conflicts", fields.join(", ")))
             }
         }
     }
 
     /// A create hit an object that came to exist since we looked: our fields are given up again.
     async fn give_up(&self, prepared: &Prepared, object: &Value) -> Executed {
-        let at = prepared
-            .kind
-            .at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let mut nothing = json!({
             "apiVersion": prepared.kind.api_version(),
             "kind": prepared.kind.kind,
@@ -401,11 +320,7 @@ impl Work<'_> {
         if let Some(namespace) = at.namespace {
             nothing["metadata"]["namespace"] = json!(namespace);
         }
-        let options = ApplyOptions {
-            manager: self.manager,
-            force: false,
-            dry_run: false,
-        };
+        let options = ApplyOptions { manager: self.manager, force: false, dry_run: false };
         match self.cluster.apply(&at, &nothing, &options).await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Executed::GivenUp(ObjectProblem::failed(
                 prepared.object.clone(),
@@ -424,9 +339,7 @@ impl Work<'_> {
         prepared: &Prepared,
         uid: Option<&str>,
     ) -> Result<bool, WriteError> {
-        let at = prepared
-            .kind
-            .at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let Some(live) = self.cluster.get(&at).await.map_err(WriteError::Api)? else {
             return Ok(true);
         };
@@ -445,9 +358,7 @@ impl Work<'_> {
                 let at = crd.kind.at(None, &crd.object.name);
                 loop {
                     match self.cluster.get(&at).await {
-                        Ok(Some(live)) if !is_established(&live) => {
-                            tokio::time::sleep(Duration::from_millis(50)).await
-                        }
+                        Ok(Some(live)) if !is_established(&live) => tokio::time::sleep(Duration::from_millis(50)).await,
                         // Established, gone, or not to be seen: the next step finds out.
                         _ => break,
                     }
@@ -461,10 +372,7 @@ impl Work<'_> {
 
 fn is_established(crd: &Value) -> bool {
     let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|it| it["type"] == "Established" && it["status"] == "True")
+    conditions.into_iter().flatten().any(|it| it["type"] == "Established" && it["status"] == "True")
 }
 
 /// An object without what adopting it changes in any case.
@@ -474,8 +382,7 @@ fn without_ownership(mut object: Value) -> Value {
             metadata.remove(field);
         }
         if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
-            let own =
-                BTreeSet::from([super::AGENT_LABEL, super::STACK_LABEL, super::PART_OF_LABEL]);
+            let own = BTreeSet::from([super::AGENT_LABEL, super::STACK_LABEL, super::PART_OF_LABEL]);
             labels.retain(|key, _| !own.contains(key.as_str()));
             if labels.is_empty() {
                 metadata.remove("labels");

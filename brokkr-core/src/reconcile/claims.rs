@@ -25,10 +25,7 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    pub(super) fn new(
-        wants: BTreeMap<StackId, Want>,
-        inventories: &BTreeMap<StackId, Inventory>,
-    ) -> Self {
+    pub(super) fn new(wants: BTreeMap<StackId, Want>, inventories: &BTreeMap<StackId, Inventory>) -> Self {
         let mut claimants: HashMap<ObjectRef, BTreeSet<StackId>> = HashMap::new();
         for (stack, want) in &wants {
             if let Want::Objects(objects) = want {
@@ -37,11 +34,7 @@ impl Claims {
                 }
             }
         }
-        let mut claims = Self {
-            wants,
-            claimants,
-            holders: HashMap::new(),
-        };
+        let mut claims = Self { wants, claimants, holders: HashMap::new() };
         for inventory in inventories.values() {
             claims.set_held(inventory);
         }

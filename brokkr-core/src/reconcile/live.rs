@@ -48,8 +48,7 @@ impl Live {
     /// The stack for which this agent made the object, by its labels and by who owns its fields. Labels alone
     /// prove nothing: they can be copied, and are inherited by what controllers make.
     pub(super) fn made_for(&self, agent: AgentId) -> Option<StackId> {
-        self.stack
-            .filter(|_| self.agent == Some(agent) && self.ours_in_fields)
+        self.stack.filter(|_| self.agent == Some(agent) && self.ours_in_fields)
     }
 }
 
@@ -78,12 +77,7 @@ impl FieldHashes {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         let (chunks, _) = bytes.as_chunks::<4>();
-        Self(
-            chunks
-                .iter()
-                .map(|chunk| u32::from_be_bytes(*chunk))
-                .collect(),
-        )
+        Self(chunks.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect())
     }
 }
 

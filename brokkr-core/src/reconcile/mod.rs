@@ -21,7 +21,5 @@ mod vacancy;
 
 pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};
 pub use outcome::{Progress, StackOutcome};
-pub use ownership::{
-    AGENT_LABEL, INVENTORY_LABEL, KEEP_ANNOTATION, PART_OF_LABEL, STACK_LABEL, field_manager,
-};
+pub use ownership::{AGENT_LABEL, INVENTORY_LABEL, KEEP_ANNOTATION, PART_OF_LABEL, STACK_LABEL, field_manager};
 pub use reconciler::{Reconciler, ReconcilerConfig};

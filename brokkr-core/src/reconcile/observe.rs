@@ -20,10 +20,7 @@ pub(super) const CONCURRENCY: usize = 16;
 
 /// Runs futures a few at a time; the results come in any order.
 pub(super) async fn concurrently<T: Send>(futures: Vec<BoxFuture<'_, T>>, limit: usize) -> Vec<T> {
-    stream::iter(futures)
-        .buffer_unordered(limit)
-        .collect()
-        .await
+    stream::iter(futures).buffer_unordered(limit).collect().await
 }
 
 type Listed = Arc<HashMap<ObjectRef, Live>>;
@@ -38,26 +35,13 @@ pub(super) struct Observer<'a> {
 
 impl<'a> Observer<'a> {
     pub(super) fn new(cluster: &'a dyn Cluster, agent: AgentId, manager: &'a str) -> Self {
-        Self {
-            cluster,
-            agent,
-            manager,
-            lists: Mutex::new(HashMap::new()),
-        }
+        Self { cluster, agent, manager, lists: Mutex::new(HashMap::new()) }
     }
 
     /// One object, read afresh.
-    pub(super) async fn read(
-        &self,
-        kind: &ApiKind,
-        object: &ObjectRef,
-    ) -> ClusterResult<Option<Live>> {
+    pub(super) async fn read(&self, kind: &ApiKind, object: &ObjectRef) -> ClusterResult<Option<Live>> {
         let at = kind.at(object.namespace.as_deref(), &object.name);
-        Ok(self
-            .cluster
-            .get(&at)
-            .await?
-            .and_then(|body| Live::of(&body, self.manager)))
+        Ok(self.cluster.get(&at).await?.and_then(|body| Live::of(&body, self.manager)))
     }
 
     /// The objects that exist among the given ones, by kind. An error is an error for all of that kind: what could not be seen is
@@ -74,24 +58,14 @@ impl<'a> Observer<'a> {
         for (kind, objects) in by_kind {
             match self.observe_kind(&kind, &objects).await {
                 Ok(live) => found.extend(live),
-                Err(error) => {
-                    failed.extend(objects.into_iter().map(|object| (object, error.clone())))
-                }
+                Err(error) => failed.extend(objects.into_iter().map(|object| (object, error.clone()))),
             }
         }
         (found, failed)
     }
 
-    async fn observe_kind(
-        &self,
-        kind: &ApiKind,
-        objects: &[ObjectRef],
-    ) -> ClusterResult<Vec<(ObjectRef, Live)>> {
-        let listed = if objects.len() > READ_ONE_BY_ONE {
-            self.list(kind).await?
-        } else {
-            None
-        };
+    async fn observe_kind(&self, kind: &ApiKind, objects: &[ObjectRef]) -> ClusterResult<Vec<(ObjectRef, Live)>> {
+        let listed = if objects.len() > READ_ONE_BY_ONE { self.list(kind).await? } else { None };
         let known = |object: &ObjectRef| listed.as_ref().and_then(|list| list.get(object)).cloned();
         // What the list does not have may be there without our label: only reading it tells.
         let looks = objects.iter().map(|object| {
@@ -105,10 +79,7 @@ impl<'a> Observer<'a> {
             }
             .boxed()
         });
-        let found: ClusterResult<Vec<_>> = concurrently(looks.collect(), CONCURRENCY)
-            .await
-            .into_iter()
-            .collect();
+        let found: ClusterResult<Vec<_>> = concurrently(looks.collect(), CONCURRENCY).await.into_iter().collect();
         Ok(found?.into_iter().flatten().collect())
     }
 

@@ -58,39 +58,17 @@ pub(super) struct ObjectProblem {
 }
 
 impl ObjectProblem {
-    pub(super) fn failed(
-        object: ObjectRef,
-        reason: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            object,
-            reason,
-            message: message.into(),
-            waiting: false,
-        }
+    pub(super) fn failed(object: ObjectRef, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { object, reason, message: message.into(), waiting: false }
     }
 
-    pub(super) fn waiting(
-        object: ObjectRef,
-        reason: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            object,
-            reason,
-            message: message.into(),
-            waiting: true,
-        }
+    pub(super) fn waiting(object: ObjectRef, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { object, reason, message: message.into(), waiting: true }
     }
 
     /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
     pub(super) fn api(object: ObjectRef, error: &ClusterError) -> Self {
-        let message = if object.kind == "Secret" {
-            error.reason().to_owned()
-        } else {
-            error.to_string()
-        };
+        let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
         Self::failed(object, error.reason(), message)
     }
 }
@@ -98,8 +76,7 @@ impl ObjectProblem {
 /// The progress that these problems leave.
 pub(super) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progress {
     // Failures weigh more than waits; the order must not depend on which request came back first.
-    problems
-        .sort_by(|a, b| (a.waiting, &a.object, a.reason).cmp(&(b.waiting, &b.object, b.reason)));
+    problems.sort_by(|a, b| (a.waiting, &a.object, a.reason).cmp(&(b.waiting, &b.object, b.reason)));
     let Some(first) = problems.first() else {
         return Progress::Done;
     };
@@ -110,41 +87,13 @@ pub(super) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progre
     };
     let same = problems.iter().all(|it| it.reason == first.reason);
     let reason = if same { first.reason } else { "SeveralReasons" }.to_owned();
-    let listed: Vec<String> = problems
-        .iter()
-        .take(5)
-        .map(|it| format!("{}: {}", it.object, it.message))
-        .collect();
+    let listed: Vec<String> = problems.iter().take(5).map(|it| format!("{}: {}", it.object, it.message)).collect();
     let more = problems.len().saturating_sub(listed.len());
-    let tail = if more > 0 {
-        format!("; and {more} more")
-    } else {
-        String::new()
-    };
-    let mut message = format!(
-        "{} of {total} objects: {}{tail}",
-        problems.len(),
-        listed.join("; ")
-    );
+    let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let mut message = format!("{} of {total} objects: {}{tail}", problems.len(), listed.join("; "));
     shorten(&mut message, limits::MESSAGE_BYTES);
-    let objects = problems
-        .into_iter()
-        .map(|it| it.object)
-        .take(limits::EVENT_OBJECTS)
-        .collect();
-    if waiting {
-        Progress::Waiting {
-            reason,
-            message,
-            objects,
-        }
-    } else {
-        Progress::Failed {
-            reason,
-            message,
-            objects,
-        }
-    }
+    let objects = problems.into_iter().map(|it| it.object).take(limits::EVENT_OBJECTS).collect();
+    if waiting { Progress::Waiting { reason, message, objects } } else { Progress::Failed { reason, message, objects } }
 }
 
 /// Cuts a text to a number of bytes, at a character's border.

@@ -43,8 +43,5 @@ pub(super) fn inventory_name(agent: AgentId, stack: StackId) -> String {
 /// The id of the ApplySet whose parent is the Secret of this name.
 pub(super) fn applyset_id(name: &str, namespace: &str) -> String {
     let parent = format!("{name}.{namespace}.Secret.");
-    format!(
-        "applyset-{}-v1",
-        URL_SAFE_NO_PAD.encode(Sha256::digest(parent))
-    )
+    format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(Sha256::digest(parent)))
 }

@@ -42,22 +42,14 @@ pub(super) struct Circumstances<'a> {
     pub(super) owner: Option<StackId>,
 }
 
-pub(super) fn step(
-    prepared: &Prepared,
-    entry: Option<&Entry>,
-    live: Option<&Live>,
-    at: &Circumstances<'_>,
-) -> Step {
+pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
     let object = &prepared.object;
-    let problem = |reason, message: String| {
-        Step::Problem(ObjectProblem::failed(object.clone(), reason, message))
-    };
+    let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
     let Some(live) = live else {
         if at.owner.is_some_and(|owner| owner != at.stack) {
             return shared(prepared, at, None);
         }
-        let drifted =
-            entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
+        let drifted = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
         if drifted && at.policies.drift == Drift::Report && !is_new_content(prepared, entry) {
             return Step::ReportDrift;
         }
@@ -94,43 +86,23 @@ pub(super) fn step(
             }
         }
         // Created by a run that did not live to record it.
-        Some(Entry {
-            state: EntryState::Intent,
-            uid: None,
-            ..
-        }) if made_for == Some(at.stack) => Step::Update { uid },
+        Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => Step::Update { uid },
         _ if at.holder.is_some_and(|holder| holder != at.stack) && made_for == at.holder => {
-            Step::Take {
-                uid,
-                only_if_equal: false,
-            }
+            Step::Take { uid, only_if_equal: false }
         }
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
-        _ if made_for == Some(at.stack) => Step::Take {
-            uid,
-            only_if_equal: false,
-        },
-        _ if live.others_in_fields => {
-            problem("HeldByAnotherAgent", "another agent holds it".to_owned())
-        }
+        _ if made_for == Some(at.stack) => Step::Take { uid, only_if_equal: false },
+        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
         _ if is_foundation(object) => Step::Use { uid },
         _ => match at.policies.adopt {
-            Adopt::Always => Step::Take {
-                uid,
-                only_if_equal: false,
-            },
-            Adopt::IfEqual => Step::Take {
-                uid,
-                only_if_equal: true,
-            },
-            Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => problem(
-                "Replaced",
-                "somebody deleted it and made another one of the same name".to_owned(),
-            ),
-            Adopt::Never => problem(
-                "NotOwned",
-                "it exists and was not made by this agent; see the policy adopt".to_owned(),
-            ),
+            Adopt::Always => Step::Take { uid, only_if_equal: false },
+            Adopt::IfEqual => Step::Take { uid, only_if_equal: true },
+            Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
+                problem("Replaced", "somebody deleted it and made another one of the same name".to_owned())
+            }
+            Adopt::Never => {
+                problem("NotOwned", "it exists and was not made by this agent; see the policy adopt".to_owned())
+            }
         },
     }
 }
@@ -139,9 +111,7 @@ pub(super) fn step(
 fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> Step {
     let owner = at.owner.map(|owner| owner.to_string()).unwrap_or_default();
     match live {
-        Some(live) if is_foundation(&prepared.object) => Step::Use {
-            uid: live.uid.clone(),
-        },
+        Some(live) if is_foundation(&prepared.object) => Step::Use { uid: live.uid.clone() },
         None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
             prepared.object.clone(),
             "HeldByStack",
@@ -150,9 +120,7 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
         _ => Step::Problem(ObjectProblem::failed(
             prepared.object.clone(),
             "HeldByStack",
-            format!(
-                "stack {owner} of this agent holds it; this one takes over when that one drops it"
-            ),
+            format!("stack {owner} of this agent holds it; this one takes over when that one drops it"),
         )),
     }
 }

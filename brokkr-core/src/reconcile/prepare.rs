@@ -36,27 +36,19 @@ pub(super) struct Belonging<'a> {
     pub(super) default_namespace: &'a str,
 }
 
-pub(super) fn prepare(
-    set: &ManifestSet,
-    belonging: Belonging<'_>,
-    discovery: &Discovery,
-) -> PreparedSet {
+pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &Discovery) -> PreparedSet {
     let scopes = scopes_of_own_crds(set);
     let mut prepared = PreparedSet::default();
     for manifest in set.objects() {
         match discovery.exact(manifest.group(), manifest.version(), manifest.kind()) {
             Some(kind) => {
                 let namespace = resolve(manifest, kind.namespaced, belonging.default_namespace);
-                prepared
-                    .ready
-                    .push(with_labels(manifest, kind, namespace, belonging));
+                prepared.ready.push(with_labels(manifest, kind, namespace, belonging));
             }
             None => {
                 // A definition in the same set knows; otherwise nearly every kind that is not served is namespaced.
                 let own = scopes.get(&(manifest.group(), manifest.kind())).copied();
-                let known = discovery
-                    .preferred(manifest.group(), manifest.kind())
-                    .map(|kind| kind.namespaced);
+                let known = discovery.preferred(manifest.group(), manifest.kind()).map(|kind| kind.namespaced);
                 let namespaced = known.or(own).unwrap_or(true);
                 let namespace = resolve(manifest, namespaced, belonging.default_namespace);
                 prepared.unserved.push(manifest.object_ref(namespace));
@@ -67,25 +59,13 @@ pub(super) fn prepare(
 }
 
 fn resolve<'a>(manifest: &'a Manifest, namespaced: bool, default: &'a str) -> Option<&'a str> {
-    if namespaced {
-        Some(manifest.namespace().unwrap_or(default))
-    } else {
-        None
-    }
+    if namespaced { Some(manifest.namespace().unwrap_or(default)) } else { None }
 }
 
 /// Whether the kinds that the set itself defines are namespaced.
 fn scopes_of_own_crds(set: &ManifestSet) -> HashMap<(&str, &str), bool> {
-    let crds = set
-        .objects()
-        .iter()
-        .filter(|it| it.is_crd())
-        .filter_map(|it| it.body().get("spec"));
-    let text = |spec: &Value, pointer: &str| {
-        spec.pointer(pointer)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
+    let crds = set.objects().iter().filter(|it| it.is_crd()).filter_map(|it| it.body().get("spec"));
+    let text = |spec: &Value, pointer: &str| spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     crds.filter_map(|spec| {
         let group = spec.get("group")?.as_str()?;
         let kind = spec.get("names")?.get("kind")?.as_str()?;
@@ -94,21 +74,14 @@ fn scopes_of_own_crds(set: &ManifestSet) -> HashMap<(&str, &str), bool> {
     .collect()
 }
 
-fn with_labels(
-    manifest: &Manifest,
-    kind: &ApiKind,
-    namespace: Option<&str>,
-    belonging: Belonging<'_>,
-) -> Prepared {
+fn with_labels(manifest: &Manifest, kind: &ApiKind, namespace: Option<&str>, belonging: Belonging<'_>) -> Prepared {
     let mut body = manifest.body().clone();
     if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
         match namespace {
             Some(namespace) => drop(metadata.insert("namespace".to_owned(), json!(namespace))),
             None => drop(metadata.remove("namespace")),
         }
-        let labels = metadata
-            .entry("labels")
-            .or_insert_with(|| Value::Object(Map::new()));
+        let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(labels) = labels {
             labels.insert(AGENT_LABEL.to_owned(), json!(belonging.agent));
             labels.insert(STACK_LABEL.to_owned(), json!(belonging.stack));
@@ -116,10 +89,5 @@ fn with_labels(
         }
     }
     let body = Value::Object(body);
-    Prepared {
-        object: manifest.object_ref(namespace),
-        kind: kind.clone(),
-        hash: ManifestHash::of(&body),
-        body,
-    }
+    Prepared { object: manifest.object_ref(namespace), kind: kind.clone(), hash: ManifestHash::of(&body), body }
 }

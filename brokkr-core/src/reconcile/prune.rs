@@ -14,9 +14,7 @@ use super::observe::{CONCURRENCY, concurrently};
 use super::order::{is_foundation, removal_phase};
 use super::outcome::ObjectProblem;
 use super::ownership::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
-use crate::cluster::{
-    ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta,
-};
+use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
 use crate::model::{Deletion, ObjectRef, StackId};
 
 /// How long a pass waits for deletions before it reports that it waits.
@@ -71,11 +69,7 @@ impl Work<'_> {
             let Some(phase) = doomed.now.iter().map(removal_phase).min() else {
                 break;
             };
-            let now: Vec<ObjectRef> = doomed
-                .now
-                .into_iter()
-                .filter(|it| removal_phase(it) == phase)
-                .collect();
+            let now: Vec<ObjectRef> = doomed.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
             let fates = self.remove_all(deletion, &now, inventory, departed).await;
             let mut ordered = Vec::new();
             let mut blocked = false;
@@ -106,8 +100,7 @@ impl Work<'_> {
                 continue;
             }
             if Instant::now() >= deadline {
-                let problem =
-                    |object| ObjectProblem::waiting(object, "Deleting", "it is being deleted");
+                let problem = |object| ObjectProblem::waiting(object, "Deleting", "it is being deleted");
                 result.problems.extend(ordered.into_iter().map(problem));
                 break;
             }
@@ -128,13 +121,9 @@ impl Work<'_> {
     ) -> Doomed {
         let stack = inventory.stack;
         let claims = self.claims();
-        let mut doomed = Doomed {
-            now: Vec::new(),
-            pending: Vec::new(),
-        };
+        let mut doomed = Doomed { now: Vec::new(), pending: Vec::new() };
         inventory.entries.retain(|object, entry| {
-            let goes =
-                !wanted.contains(object) && (!only_retained || entry.state == EntryState::Retained);
+            let goes = !wanted.contains(object) && (!only_retained || entry.state == EntryState::Retained);
             if !goes || waiting.contains(object) {
                 return true;
             }
@@ -146,11 +135,7 @@ impl Work<'_> {
                 Some(owner) if claims.holder(object) == Some(owner) => return false,
                 Some(owner) => {
                     let message = format!("stack {owner} is about to take it over");
-                    result.problems.push(ObjectProblem::waiting(
-                        object.clone(),
-                        "HandoverPending",
-                        message,
-                    ));
+                    result.problems.push(ObjectProblem::waiting(object.clone(), "HandoverPending", message));
                     doomed.pending.push(object.clone());
                 }
             }
@@ -173,9 +158,7 @@ impl Work<'_> {
                     Some(entry) => self
                         .remove(deletion, object, entry, inventory.stack, departed)
                         .await
-                        .unwrap_or_else(|error| {
-                            Fate::Problem(ObjectProblem::api(object.clone(), &error))
-                        }),
+                        .unwrap_or_else(|error| Fate::Problem(ObjectProblem::api(object.clone(), &error))),
                 };
                 (object.clone(), fate)
             }
@@ -198,11 +181,7 @@ impl Work<'_> {
                 return Ok(Fate::Forget);
             }
             let message = "the API that serves it does not answer";
-            return Ok(Fate::Problem(ObjectProblem::waiting(
-                object.clone(),
-                "ApiUnavailable",
-                message,
-            )));
+            return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
         };
         let live = match self.observer.read(kind, object).await {
             Ok(Some(live)) => live,
@@ -218,15 +197,8 @@ impl Work<'_> {
             if live.finalizers.is_empty() || is_foundation(object) {
                 return Ok(Fate::Ordered);
             }
-            let message = format!(
-                "it is held by the finalizers {}",
-                live.finalizers.join(", ")
-            );
-            return Ok(Fate::Problem(ObjectProblem::waiting(
-                object.clone(),
-                "Finalizers",
-                message,
-            )));
+            let message = format!("it is held by the finalizers {}", live.finalizers.join(", "));
+            return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "Finalizers", message)));
         }
         if live.keep || deletion == Deletion::Orphan {
             return self.let_go(kind, object, &live).await;
@@ -260,12 +232,7 @@ impl Work<'_> {
     /// Ends our ownership of an object that stays: labels and managed fields are edited, nothing is applied.
     async fn let_go(&self, kind: &ApiKind, object: &ObjectRef, live: &Live) -> ClusterResult<Fate> {
         let at = kind.at(object.namespace.as_deref(), &object.name);
-        let Some(body) = self
-            .cluster
-            .get(&at)
-            .await?
-            .filter(|body| meta::uid(body) == Some(&live.uid))
-        else {
+        let Some(body) = self.cluster.get(&at).await?.filter(|body| meta::uid(body) == Some(&live.uid)) else {
             return Ok(Fate::Forget);
         };
         let others: Vec<Value> = meta::managed_fields(&body)
@@ -273,22 +240,14 @@ impl Work<'_> {
             .map(|entry| Value::Object(entry.clone()))
             .collect();
         // An empty list means "unchanged" to the API server; one empty entry resets it.
-        let managed_fields = if others.is_empty() {
-            json!([{}])
-        } else {
-            json!(others)
-        };
+        let managed_fields = if others.is_empty() { json!([{}]) } else { json!(others) };
         let patch = json!({"metadata": {
             "uid": live.uid,
             "resourceVersion": meta::resource_version(&body),
             "labels": {AGENT_LABEL: null, STACK_LABEL: null, PART_OF_LABEL: null},
             "managedFields": managed_fields,
         }});
-        match self
-            .cluster
-            .patch(&at, &Patch::Merge(patch), "brokkr-orphan")
-            .await
-        {
+        match self.cluster.patch(&at, &Patch::Merge(patch), "brokkr-orphan").await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
             Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered),
             Err(error) => Err(error),

@@ -91,11 +91,7 @@ impl Reconciler {
         }
     }
 
-    async fn discovery(
-        &self,
-        memory: &mut Memory,
-        afresh: bool,
-    ) -> Result<Arc<Discovery>, ApplierError> {
+    async fn discovery(&self, memory: &mut Memory, afresh: bool) -> Result<Arc<Discovery>, ApplierError> {
         if let Some((discovery, at)) = &memory.discovery
             && !afresh
             && at.elapsed() < DISCOVERY_AGE
@@ -103,11 +99,7 @@ impl Reconciler {
         {
             return Ok(discovery.clone());
         }
-        let discovery = self
-            .cluster
-            .discover()
-            .await
-            .map_err(ApplierError::Discovery)?;
+        let discovery = self.cluster.discover().await.map_err(ApplierError::Discovery)?;
         // The same content keeps the same identity, so that what was prepared with it stays valid.
         let discovery = match memory.discovery.take() {
             Some((before, _)) if *before == discovery => before,
@@ -136,12 +128,8 @@ impl Reconciler {
             return Some(cached.set.clone());
         }
         let applyset = self.keeper.applyset(stack.stack_id);
-        let belonging = Belonging {
-            agent: self.agent,
-            stack: stack.stack_id,
-            applyset: &applyset,
-            default_namespace: namespace,
-        };
+        let belonging =
+            Belonging { agent: self.agent, stack: stack.stack_id, applyset: &applyset, default_namespace: namespace };
         let set = Arc::new(prepare(manifests, belonging, discovery));
         let cached = Cached {
             manifests: manifests.clone(),
@@ -170,11 +158,7 @@ impl Reconciler {
             Goal::Keep => Want::WhatIsHeld,
         };
         let mut want = want;
-        let wants = desired
-            .stacks
-            .iter()
-            .map(|stack| (stack.stack_id, want(stack)))
-            .collect();
+        let wants = desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect();
         Claims::new(wants, inventories)
     }
 
@@ -182,10 +166,7 @@ impl Reconciler {
         let Some(set) = job.prepared.clone() else {
             return;
         };
-        if let Err(error) = work
-            .apply(job.stack, &set.ready, &mut job.inventory, &mut job.applying)
-            .await
-        {
+        if let Err(error) = work.apply(job.stack, &set.ready, &mut job.inventory, &mut job.applying).await {
             job.broken = Some(error);
         }
     }
@@ -195,16 +176,10 @@ impl Reconciler {
         let Some(set) = job.prepared.clone() else {
             return;
         };
-        let served: Vec<Prepared> = set
-            .ready
-            .iter()
-            .filter(|it| !before.ready.iter().any(|old| old.object == it.object))
-            .cloned()
-            .collect();
+        let served: Vec<Prepared> =
+            set.ready.iter().filter(|it| !before.ready.iter().any(|old| old.object == it.object)).cloned().collect();
         if !served.is_empty()
-            && let Err(error) = work
-                .apply(job.stack, &served, &mut job.inventory, &mut job.applying)
-                .await
+            && let Err(error) = work.apply(job.stack, &served, &mut job.inventory, &mut job.applying).await
         {
             job.broken = Some(error);
         }
@@ -213,46 +188,23 @@ impl Reconciler {
     async fn prune_one(&self, work: &Work<'_>, job: &mut Job<'_>, may_remove: bool) {
         let is_removal = matches!(job.stack.goal, Goal::Remove);
         // What replaces something must stand before that goes. What another stack holds stands already.
-        let stands = job
-            .applying
-            .problems
-            .iter()
-            .all(|it| it.reason == "HeldByStack");
+        let stands = job.applying.problems.iter().all(|it| it.reason == "HeldByStack");
         if job.broken.is_some() || (!is_removal && !stands) {
             return;
         }
-        let doomed = job
-            .inventory
-            .entries
-            .keys()
-            .any(|object| !job.wanted.contains(object));
+        let doomed = job.inventory.entries.keys().any(|object| !job.wanted.contains(object));
         if !doomed {
             return;
         }
         if !may_remove {
-            let objects = job
-                .inventory
-                .entries
-                .keys()
-                .filter(|object| !job.wanted.contains(*object));
-            let message =
-                "history may have forked: nothing is removed until an admin confirms the epoch";
-            let held = objects
-                .map(|object| ObjectProblem::waiting(object.clone(), "EpochUnconfirmed", message));
+            let objects = job.inventory.entries.keys().filter(|object| !job.wanted.contains(*object));
+            let message = "history may have forked: nothing is removed until an admin confirms the epoch";
+            let held = objects.map(|object| ObjectProblem::waiting(object.clone(), "EpochUnconfirmed", message));
             job.pruning.problems.extend(held);
             return;
         }
         let deletion = job.stack.policies.deletion;
-        match work
-            .prune(
-                deletion,
-                &job.wanted,
-                false,
-                &mut job.inventory,
-                &mut job.departed,
-            )
-            .await
-        {
+        match work.prune(deletion, &job.wanted, false, &mut job.inventory, &mut job.departed).await {
             Ok(pruning) => job.pruning = pruning,
             Err(error) => job.broken = Some(error),
         }
@@ -266,29 +218,15 @@ impl Reconciler {
         desired: &Desired,
         inventories: &mut BTreeMap<StackId, Inventory>,
     ) -> Result<(), ClusterError> {
-        if !desired.may_remove
-            || memory
-                .retained_at
-                .is_some_and(|at| at.elapsed() < RETAINED_INTERVAL)
-        {
+        if !desired.may_remove || memory.retained_at.is_some_and(|at| at.elapsed() < RETAINED_INTERVAL) {
             return Ok(());
         }
         memory.retained_at = Some(Instant::now());
         let known: BTreeSet<StackId> = desired.stacks.iter().map(|stack| stack.stack_id).collect();
         for inventory in inventories.values_mut() {
-            if inventory.is_retained_only()
-                && !inventory.entries.is_empty()
-                && !known.contains(&inventory.stack)
-            {
+            if inventory.is_retained_only() && !inventory.entries.is_empty() && !known.contains(&inventory.stack) {
                 let departed = memory.departed.entry(inventory.stack).or_default();
-                work.prune(
-                    Deletion::Delete,
-                    &BTreeSet::new(),
-                    true,
-                    inventory,
-                    departed,
-                )
-                .await?;
+                work.prune(Deletion::Delete, &BTreeSet::new(), true, inventory, departed).await?;
             }
         }
         Ok(())
@@ -296,11 +234,7 @@ impl Reconciler {
 }
 
 fn objects_of(set: &PreparedSet) -> BTreeSet<ObjectRef> {
-    set.ready
-        .iter()
-        .map(|it| it.object.clone())
-        .chain(set.unserved.iter().cloned())
-        .collect()
+    set.ready.iter().map(|it| it.object.clone()).chain(set.unserved.iter().cloned()).collect()
 }
 
 #[async_trait]
@@ -310,24 +244,11 @@ impl Applier for Reconciler {
         if memory.inventories.is_none() {
             memory.inventories = Some(self.keeper.load(&*self.cluster).await?);
         }
-        let held = |inventory: &Inventory| HeldStack {
-            stack_id: inventory.stack,
-            objects: inventory.held_count(),
-        };
-        Ok(memory
-            .inventories
-            .iter()
-            .flat_map(BTreeMap::values)
-            .map(held)
-            .filter(|it| it.objects > 0)
-            .collect())
+        let held = |inventory: &Inventory| HeldStack { stack_id: inventory.stack, objects: inventory.held_count() };
+        Ok(memory.inventories.iter().flat_map(BTreeMap::values).map(held).filter(|it| it.objects > 0).collect())
     }
 
-    async fn reconcile(
-        &self,
-        desired: &Desired,
-        due: &BTreeSet<StackId>,
-    ) -> Result<Vec<StackOutcome>, ApplierError> {
+    async fn reconcile(&self, desired: &Desired, due: &BTreeSet<StackId>) -> Result<Vec<StackOutcome>, ApplierError> {
         let mut memory = self.memory.lock().await;
         let memory = &mut *memory;
         // Taken out: if this future is dropped in the middle, the next pass reads what is true from the cluster.
@@ -342,10 +263,7 @@ impl Applier for Reconciler {
             .filter(|stack| due.contains(&stack.stack_id) && !matches!(stack.goal, Goal::Keep))
             .collect();
         let lacks = |memory: &mut Memory, discovery: &Arc<Discovery>| {
-            due.iter().any(|stack| {
-                self.prepared(memory, stack, discovery)
-                    .is_some_and(|set| !set.unserved.is_empty())
-            })
+            due.iter().any(|stack| self.prepared(memory, stack, discovery).is_some_and(|set| !set.unserved.is_empty()))
         };
         if lacks(memory, &discovery) {
             discovery = self.discovery(memory, true).await?;
@@ -368,9 +286,7 @@ impl Applier for Reconciler {
                 let prepared = self.prepared(memory, stack, &discovery);
                 Job {
                     stack,
-                    inventory: inventories
-                        .remove(&stack.stack_id)
-                        .unwrap_or_else(|| Inventory::new(stack.stack_id)),
+                    inventory: inventories.remove(&stack.stack_id).unwrap_or_else(|| Inventory::new(stack.stack_id)),
                     departed: memory.departed.remove(&stack.stack_id).unwrap_or_default(),
                     wanted: prepared.as_deref().map(objects_of).unwrap_or_default(),
                     prepared,
@@ -383,26 +299,11 @@ impl Applier for Reconciler {
 
         // Everything is applied before anything is pruned, so that what changes hands never goes away.
         let first = work(&discovery);
-        concurrently(
-            jobs.iter_mut()
-                .map(|job| self.apply_one(&first, job).boxed())
-                .collect(),
-            STACKS,
-        )
-        .await;
+        concurrently(jobs.iter_mut().map(|job| self.apply_one(&first, job).boxed()).collect(), STACKS).await;
         let mut latest = discovery.clone();
         if jobs.iter().any(|job| job.applying.defined) {
-            let defining = jobs
-                .iter()
-                .filter(|job| job.applying.defined)
-                .filter_map(|job| job.prepared.as_deref());
-            concurrently(
-                defining
-                    .map(|set| first.established(&set.ready).boxed())
-                    .collect(),
-                STACKS,
-            )
-            .await;
+            let defining = jobs.iter().filter(|job| job.applying.defined).filter_map(|job| job.prepared.as_deref());
+            concurrently(defining.map(|set| first.established(&set.ready).boxed()).collect(), STACKS).await;
             latest = self.discovery(memory, true).await?;
             let second = work(&latest);
             for job in &mut jobs {
@@ -416,16 +317,8 @@ impl Applier for Reconciler {
         }
         let last = work(&latest);
         let may_remove = desired.may_remove;
-        concurrently(
-            jobs.iter_mut()
-                .map(|job| self.prune_one(&last, job, may_remove).boxed())
-                .collect(),
-            STACKS,
-        )
-        .await;
-        let retained = self
-            .prune_retained(&last, memory, desired, &mut inventories)
-            .await;
+        concurrently(jobs.iter_mut().map(|job| self.prune_one(&last, job, may_remove).boxed()).collect(), STACKS).await;
+        let retained = self.prune_retained(&last, memory, desired, &mut inventories).await;
 
         let mut outcomes = Vec::new();
         let mut trusted = retained.is_ok();
@@ -433,9 +326,7 @@ impl Applier for Reconciler {
             trusted &= job.broken.is_none();
             let (inventory, departed, outcome) = job.finish();
             if !inventory.entries.is_empty() {
-                if outcome.removal && outcome.progress != super::Progress::Done
-                    || inventory.is_retained_only()
-                {
+                if outcome.removal && outcome.progress != super::Progress::Done || inventory.is_retained_only() {
                     memory.departed.insert(inventory.stack, departed);
                 }
                 inventories.insert(inventory.stack, inventory);
@@ -445,9 +336,7 @@ impl Applier for Reconciler {
         inventories.retain(|_, inventory| !inventory.entries.is_empty());
         let there: BTreeSet<StackId> = desired.stacks.iter().map(|stack| stack.stack_id).collect();
         memory.prepared.retain(|stack, _| there.contains(stack));
-        memory
-            .departed
-            .retain(|stack, _| inventories.contains_key(stack));
+        memory.departed.retain(|stack, _| inventories.contains_key(stack));
         if trusted {
             memory.inventories = Some(inventories);
         }
@@ -458,17 +347,9 @@ impl Applier for Reconciler {
 impl Job<'_> {
     fn finish(self) -> (Inventory, BTreeSet<String>, StackOutcome) {
         let mut problems = self.applying.problems;
-        let unserved = self
-            .prepared
-            .as_deref()
-            .map(|set| set.unserved.as_slice())
-            .unwrap_or_default();
+        let unserved = self.prepared.as_deref().map(|set| set.unserved.as_slice()).unwrap_or_default();
         let message = "the cluster does not serve this kind in this version";
-        problems.extend(
-            unserved
-                .iter()
-                .map(|object| ObjectProblem::failed(object.clone(), "KindNotServed", message)),
-        );
+        problems.extend(unserved.iter().map(|object| ObjectProblem::failed(object.clone(), "KindNotServed", message)));
         problems.extend(self.pruning.problems);
         if let Some(error) = self.broken {
             let parent = ObjectRef {
@@ -477,17 +358,9 @@ impl Job<'_> {
                 namespace: None,
                 name: "inventory".to_owned(),
             };
-            problems.push(ObjectProblem::failed(
-                parent,
-                "InventoryNotKept",
-                error.to_string(),
-            ));
+            problems.push(ObjectProblem::failed(parent, "InventoryNotKept", error.to_string()));
         }
-        let total = self
-            .wanted
-            .len()
-            .max(self.inventory.entries.len())
-            .max(problems.len());
+        let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
         let mut drifted = self.applying.drifted;
         drifted.sort();
         let outcome = StackOutcome {

@@ -14,11 +14,7 @@ use crate::model::ObjectRef;
 impl Work<'_> {
     /// Whether nothing of others would go with this namespace or definition. Not being able to see counts as
     /// not vacant; an error is only what may be different at the next try.
-    pub(super) async fn is_vacant(
-        &self,
-        object: &ObjectRef,
-        departed: &BTreeSet<String>,
-    ) -> ClusterResult<bool> {
+    pub(super) async fn is_vacant(&self, object: &ObjectRef, departed: &BTreeSet<String>) -> ClusterResult<bool> {
         if is_namespace(object) {
             self.is_namespace_vacant(&object.name, departed).await
         } else {
@@ -26,38 +22,19 @@ impl Work<'_> {
         }
     }
 
-    async fn is_namespace_vacant(
-        &self,
-        namespace: &str,
-        departed: &BTreeSet<String>,
-    ) -> ClusterResult<bool> {
+    async fn is_namespace_vacant(&self, namespace: &str, departed: &BTreeSet<String>) -> ClusterResult<bool> {
         if !self.discovery.failed.is_empty() {
             return Ok(false);
         }
-        let mut kinds: Vec<&ApiKind> = self
-            .discovery
-            .kinds
-            .iter()
-            .filter(|it| it.namespaced && it.listable)
-            .collect();
+        let mut kinds: Vec<&ApiKind> = self.discovery.kinds.iter().filter(|it| it.namespaced && it.listable).collect();
         // Versions of one kind show the same objects.
         kinds.sort_by(|a, b| (&a.group, &a.kind).cmp(&(&b.group, &b.kind)));
         kinds.dedup_by(|a, b| a.group == b.group && a.kind == b.kind);
         let kinds = kinds.into_iter().filter(|kind| !comes_and_goes(kind));
-        let options = ListOptions {
-            metadata_only: true,
-            ..ListOptions::default()
-        };
+        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
         let options = &options;
-        let lists = kinds.map(|kind| {
-            async move {
-                (
-                    kind,
-                    self.cluster.list(kind, Some(namespace), options).await,
-                )
-            }
-            .boxed()
-        });
+        let lists =
+            kinds.map(|kind| async move { (kind, self.cluster.list(kind, Some(namespace), options).await) }.boxed());
         let mut there = Vec::new();
         for (kind, list) in concurrently(lists.collect(), CONCURRENCY).await {
             match list {
@@ -69,32 +46,20 @@ impl Work<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let owners: HashMap<&str, Vec<&str>> = there
-            .iter()
-            .filter_map(|(_, it)| Some((meta::uid(it)?, meta::owners(it).collect())))
-            .collect();
-        Ok(there.iter().all(|(kind, object)| {
-            is_furniture(kind, object) || descends(kind, object, &owners, departed)
-        }))
+        let owners: HashMap<&str, Vec<&str>> =
+            there.iter().filter_map(|(_, it)| Some((meta::uid(it)?, meta::owners(it).collect()))).collect();
+        Ok(there.iter().all(|(kind, object)| is_furniture(kind, object) || descends(kind, object, &owners, departed)))
     }
 
     async fn is_crd_unused(&self, crd: &ObjectRef) -> ClusterResult<bool> {
-        let at_kinds: Vec<&ApiKind> = self
-            .discovery
-            .kinds
-            .iter()
-            .filter(|kind| crd.name == format!("{}.{}", kind.plural, kind.group))
-            .collect();
+        let at_kinds: Vec<&ApiKind> =
+            self.discovery.kinds.iter().filter(|kind| crd.name == format!("{}.{}", kind.plural, kind.group)).collect();
         // Not served means not listable: what cannot be seen is not taken for nothing.
         let group = crd.name.split_once('.').map_or("", |(_, group)| group);
         let Some(kind) = at_kinds.first() else {
             return Ok(!self.discovery.failed.iter().any(|it| it == group));
         };
-        let options = ListOptions {
-            metadata_only: true,
-            limit: Some(1),
-            ..ListOptions::default()
-        };
+        let options = ListOptions { metadata_only: true, limit: Some(1), ..ListOptions::default() };
         match self.cluster.list(kind, None, &options).await {
             Ok(list) => Ok(list.items.is_empty()),
             Err(ClusterError::NotFound(_)) => Ok(true),
@@ -126,12 +91,7 @@ fn is_furniture(kind: &ApiKind, object: &Value) -> bool {
 
 /// Whether an object descends by owner references from what was ours. Claims on storage always count as somebody's: their
 /// data outlives what made them.
-fn descends(
-    kind: &ApiKind,
-    object: &Value,
-    owners: &HashMap<&str, Vec<&str>>,
-    departed: &BTreeSet<String>,
-) -> bool {
+fn descends(kind: &ApiKind, object: &Value, owners: &HashMap<&str, Vec<&str>>, departed: &BTreeSet<String>) -> bool {
     if kind.group.is_empty() && kind.kind == "PersistentVolumeClaim" {
         return false;
     }

@@ -1,8 +1,6 @@
 //! One decision, ready to be recorded.
 
-use crate::model::{
-    ActorRef, AgentId, AuditRecord, Change, EntityKey, KeyId, RequestId, Timestamp, Version,
-};
+use crate::model::{ActorRef, AgentId, AuditRecord, Change, EntityKey, KeyId, RequestId, Timestamp, Version};
 
 use super::{FeedPosition, StoreError};
 

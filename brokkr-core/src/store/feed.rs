@@ -18,11 +18,7 @@ pub struct FeedPosition {
 
 impl FeedPosition {
     /// Before everything.
-    pub const START: Self = Self {
-        epoch: 0,
-        transaction: 0,
-        sequence: 0,
-    };
+    pub const START: Self = Self { epoch: 0, transaction: 0, sequence: 0 };
 }
 
 impl fmt::Display for FeedPosition {
@@ -40,15 +36,9 @@ impl FromStr for FeedPosition {
     type Err = InvalidPosition;
 
     fn from_str(text: &str) -> Result<Self, InvalidPosition> {
-        let mut parts = text
-            .splitn(3, '-')
-            .map(|part| part.parse().map_err(|_| InvalidPosition));
+        let mut parts = text.splitn(3, '-').map(|part| part.parse().map_err(|_| InvalidPosition));
         let mut next = || parts.next().unwrap_or(Err(InvalidPosition));
-        Ok(Self {
-            epoch: next()?,
-            transaction: next()?,
-            sequence: next()?,
-        })
+        Ok(Self { epoch: next()?, transaction: next()?, sequence: next()? })
     }
 }
 

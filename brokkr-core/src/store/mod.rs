@@ -22,9 +22,8 @@ pub use feed::{FeedEntry, FeedPage, FeedPosition};
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use read::{
-    AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader,
-    EventFilter, EventReader, GeneratorReader, KeyReader, StackFilter, StackReader,
-    StackStatusReader, TargetReader,
+    AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
+    EventReader, GeneratorReader, KeyReader, StackFilter, StackReader, StackStatusReader, TargetReader,
 };
 pub use scope::Scope;
 pub use view::{Generation, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
@@ -96,8 +95,7 @@ pub trait Store:
 
     /// The changes after a position, in public order, at most `limit`. [`StoreError::Expired`] when what
     /// follows the position is no longer kept.
-    async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize)
-    -> StoreResult<FeedPage>;
+    async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage>;
 
     /// Everything that is needed to answer agents, and the token to go on from.
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot>;

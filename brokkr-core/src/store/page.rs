@@ -13,10 +13,7 @@ pub struct Page<K> {
 
 impl<K> Default for Page<K> {
     fn default() -> Self {
-        Self {
-            limit: limits::PAGE_DEFAULT,
-            after: None,
-        }
+        Self { limit: limits::PAGE_DEFAULT, after: None }
     }
 }
 
@@ -48,9 +45,6 @@ impl<T, K> Listing<T, K> {
 
     /// The same page of other things.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Listing<U, K> {
-        Listing {
-            items: self.items.into_iter().map(change).collect(),
-            next: self.next,
-        }
+        Listing { items: self.items.into_iter().map(change).collect(), next: self.next }
     }
 }

@@ -3,17 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey,
-    GeneratorPrincipal, Stack, Target,
+    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, GeneratorPrincipal, Stack, Target,
 };
 
 /// How far a view has read, as a number that is totally ordered over all replicas.
 ///
 /// It never falls as a view moves on, and a view with a higher one contains everything that one with a lower
 /// one does.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(value_type = u64))]

@@ -44,10 +44,7 @@ impl TargetingPolicy for AllOf {
         if reasons.is_empty() {
             return Ok(Verdict::unmatched("no policy is configured"));
         }
-        Ok(Verdict {
-            matched: true,
-            reasons,
-        })
+        Ok(Verdict { matched: true, reasons })
     }
 }
 
@@ -66,10 +63,7 @@ impl TargetingPolicy for AnyOf {
         match failed {
             Some(error) => Err(error),
             None if reasons.is_empty() => Ok(Verdict::unmatched("no policy is configured")),
-            None => Ok(Verdict {
-                matched: false,
-                reasons,
-            }),
+            None => Ok(Verdict { matched: false, reasons }),
         }
     }
 }
@@ -77,14 +71,7 @@ impl TargetingPolicy for AnyOf {
 impl TargetingPolicy for Not {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
         let verdict = self.0.evaluate(candidate)?;
-        let reasons = verdict
-            .reasons
-            .into_iter()
-            .map(|reason| format!("not: {reason}").into())
-            .collect();
-        Ok(Verdict {
-            matched: !verdict.matched,
-            reasons,
-        })
+        let reasons = verdict.reasons.into_iter().map(|reason| format!("not: {reason}").into()).collect();
+        Ok(Verdict { matched: !verdict.matched, reasons })
     }
 }

@@ -18,11 +18,7 @@ pub struct DirectAssignment;
 
 impl TargetingPolicy for DirectAssignment {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
-        Ok(if candidate.direct {
-            Verdict::matched("a direct target")
-        } else {
-            Verdict::unmatched("no direct target")
-        })
+        Ok(if candidate.direct { Verdict::matched("a direct target") } else { Verdict::unmatched("no direct target") })
     }
 }
 
@@ -44,12 +40,7 @@ impl SharedLabels {
 
 impl TargetingPolicy for SharedLabels {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
-        Ok(shared(
-            self.0,
-            "label",
-            candidate.stack.labels.as_map(),
-            candidate.agent.labels.as_map(),
-        ))
+        Ok(shared(self.0, "label", candidate.stack.labels.as_map(), candidate.agent.labels.as_map()))
     }
 }
 
@@ -71,12 +62,7 @@ impl SharedAnnotations {
 
 impl TargetingPolicy for SharedAnnotations {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
-        Ok(shared(
-            self.0,
-            "annotation",
-            candidate.stack.annotations.as_map(),
-            candidate.agent.annotations.as_map(),
-        ))
+        Ok(shared(self.0, "annotation", candidate.stack.annotations.as_map(), candidate.agent.annotations.as_map()))
     }
 }
 
@@ -89,12 +75,7 @@ impl TargetingPolicy for ByRule {
         Ok(match &candidate.stack.targeting {
             Some(rule) => by_rule(rule, candidate),
             None => first_match([
-                shared(
-                    SharedKeys::Any,
-                    "label",
-                    candidate.stack.labels.as_map(),
-                    candidate.agent.labels.as_map(),
-                ),
+                shared(SharedKeys::Any, "label", candidate.stack.labels.as_map(), candidate.agent.labels.as_map()),
                 shared(
                     SharedKeys::Any,
                     "annotation",
@@ -114,10 +95,7 @@ fn first_match(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
         }
         reasons.extend(verdict.reasons);
     }
-    Verdict {
-        matched: false,
-        reasons,
-    }
+    Verdict { matched: false, reasons }
 }
 
 fn shared(
@@ -133,13 +111,9 @@ fn shared(
             Some((key, value)) => Verdict::matched(format!("shares the {what} {key}={value}")),
             None => Verdict::unmatched(format!("no shared {what}")),
         },
-        SharedKeys::All if stack.is_empty() => {
-            Verdict::unmatched(format!("the stack has no {what}s to share"))
-        }
+        SharedKeys::All if stack.is_empty() => Verdict::unmatched(format!("the stack has no {what}s to share")),
         SharedKeys::All => match stack.iter().find(|pair| !on_agent(pair)) {
-            Some((key, value)) => {
-                Verdict::unmatched(format!("the agent lacks the {what} {key}={value}"))
-            }
+            Some((key, value)) => Verdict::unmatched(format!("the agent lacks the {what} {key}={value}")),
             None => Verdict::matched(format!("has all {what}s of the stack")),
         },
     }
@@ -153,51 +127,27 @@ fn first_failing(
     annotations: Option<&BTreeMap<String, String>>,
 ) -> Option<String> {
     let agent = candidate.agent;
-    let lacks = |what: &str,
-                 wanted: Option<&BTreeMap<String, String>>,
-                 there: &BTreeMap<String, String>| {
-        let missing = wanted?
-            .iter()
-            .find(|(key, value)| there.get(*key) != Some(*value))?;
-        Some(format!(
-            "the agent lacks the {what} {}={}",
-            missing.0, missing.1
-        ))
+    let lacks = |what: &str, wanted: Option<&BTreeMap<String, String>>, there: &BTreeMap<String, String>| {
+        let missing = wanted?.iter().find(|(key, value)| there.get(*key) != Some(*value))?;
+        Some(format!("the agent lacks the {what} {}={}", missing.0, missing.1))
     };
     lacks("label", labels, agent.labels.as_map())
         .or_else(|| {
-            let failing = expressions?
-                .iter()
-                .find(|it| !requirement_holds(it, agent.labels.as_map()))?;
-            Some(format!(
-                "the requirement {:?} on the label {} does not hold",
-                failing.operator, failing.key
-            ))
+            let failing = expressions?.iter().find(|it| !requirement_holds(it, agent.labels.as_map()))?;
+            Some(format!("the requirement {:?} on the label {} does not hold", failing.operator, failing.key))
         })
         .or_else(|| lacks("annotation", annotations, agent.annotations.as_map()))
 }
 
 fn by_rule(rule: &TargetingRule, candidate: &Candidate<'_>) -> Verdict {
-    if let Some(Exclusion {
-        match_labels,
-        match_expressions,
-        match_annotations,
-    }) = &rule.exclude
-        && first_failing(
-            candidate,
-            match_labels.as_ref(),
-            match_expressions.as_deref(),
-            match_annotations.as_ref(),
-        )
-        .is_none()
+    if let Some(Exclusion { match_labels, match_expressions, match_annotations }) = &rule.exclude
+        && first_failing(candidate, match_labels.as_ref(), match_expressions.as_deref(), match_annotations.as_ref())
+            .is_none()
     {
         return Verdict::unmatched("excluded by the stack's rule");
     }
     let mut verdicts = Vec::new();
-    if rule.match_labels.is_some()
-        || rule.match_expressions.is_some()
-        || rule.match_annotations.is_some()
-    {
+    if rule.match_labels.is_some() || rule.match_expressions.is_some() || rule.match_annotations.is_some() {
         let failing = first_failing(
             candidate,
             rule.match_labels.as_ref(),
@@ -210,17 +160,11 @@ fn by_rule(rule: &TargetingRule, candidate: &Candidate<'_>) -> Verdict {
         });
     }
     if rule.shared_labels != SharedKeys::Off {
-        let (stack, agent) = (
-            candidate.stack.labels.as_map(),
-            candidate.agent.labels.as_map(),
-        );
+        let (stack, agent) = (candidate.stack.labels.as_map(), candidate.agent.labels.as_map());
         verdicts.push(shared(rule.shared_labels, "label", stack, agent));
     }
     if rule.shared_annotations != SharedKeys::Off {
-        let (stack, agent) = (
-            candidate.stack.annotations.as_map(),
-            candidate.agent.annotations.as_map(),
-        );
+        let (stack, agent) = (candidate.stack.annotations.as_map(), candidate.agent.annotations.as_map());
         verdicts.push(shared(rule.shared_annotations, "annotation", stack, agent));
     }
     if verdicts.is_empty() {
@@ -237,10 +181,7 @@ mod tests {
     use crate::targeting::{all_of, not};
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     fn pair(stack_labels: &[(&str, &str)], agent_labels: &[(&str, &str)]) -> (Stack, Agent) {
@@ -252,9 +193,7 @@ mod tests {
     }
 
     fn matched(policy: &dyn TargetingPolicy, stack: &Stack, agent: &Agent, direct: bool) -> bool {
-        let verdict = policy
-            .evaluate(&Candidate::new(stack, agent, direct))
-            .expect("these policies never fail");
+        let verdict = policy.evaluate(&Candidate::new(stack, agent, direct)).expect("these policies never fail");
         assert!(!verdict.reasons.is_empty());
         verdict.matched
     }
@@ -277,42 +216,20 @@ mod tests {
         let (mut stack, agent) = pair(&[("env", "prod")], &[("env", "prod"), ("zone", "a")]);
         stack.targeting = Some(TargetingRule::default());
         assert!(!matched(&*policy, &stack, &agent, false));
-        stack.targeting = Some(TargetingRule {
-            match_labels: Some(map(&[])),
-            ..TargetingRule::default()
-        });
+        stack.targeting = Some(TargetingRule { match_labels: Some(map(&[])), ..TargetingRule::default() });
         assert!(matched(&*policy, &stack, &agent, false));
-        let exclude = Exclusion {
-            match_labels: Some(map(&[("zone", "a")])),
-            ..Exclusion::default()
-        };
-        stack.targeting = Some(TargetingRule {
-            match_labels: Some(map(&[])),
-            exclude: Some(exclude),
-            ..TargetingRule::default()
-        });
-        assert!(
-            !matched(&*policy, &stack, &agent, false),
-            "an exclusion wins"
-        );
-        assert!(
-            matched(&*policy, &stack, &agent, true),
-            "over everything but a direct target"
-        );
-        let elsewhere = Requirement {
-            key: "zone".into(),
-            operator: Operator::NotIn,
-            values: vec!["a".into()],
-        };
+        let exclude = Exclusion { match_labels: Some(map(&[("zone", "a")])), ..Exclusion::default() };
+        stack.targeting =
+            Some(TargetingRule { match_labels: Some(map(&[])), exclude: Some(exclude), ..TargetingRule::default() });
+        assert!(!matched(&*policy, &stack, &agent, false), "an exclusion wins");
+        assert!(matched(&*policy, &stack, &agent, true), "over everything but a direct target");
+        let elsewhere = Requirement { key: "zone".into(), operator: Operator::NotIn, values: vec!["a".into()] };
         stack.targeting = Some(TargetingRule {
             match_labels: Some(map(&[("env", "prod")])),
             match_expressions: Some(vec![elsewhere]),
             ..TargetingRule::default()
         });
-        assert!(
-            !matched(&*policy, &stack, &agent, false),
-            "match_* are joined by and"
-        );
+        assert!(!matched(&*policy, &stack, &agent, false), "match_* are joined by and");
     }
 
     #[test]
@@ -329,18 +246,8 @@ mod tests {
         let (stack, agent) = pair(&[], &[]);
         assert!(!matched(&all_of([]), &stack, &agent, true));
         assert!(!matched(&any_of([]), &stack, &agent, true));
-        assert!(matched(
-            &not(DirectAssignment.boxed()),
-            &stack,
-            &agent,
-            false
-        ));
-        assert!(!matched(
-            &all_of([DirectAssignment.boxed(), SharedLabels::any().boxed()]),
-            &stack,
-            &agent,
-            true
-        ));
+        assert!(matched(&not(DirectAssignment.boxed()), &stack, &agent, false));
+        assert!(!matched(&all_of([DirectAssignment.boxed(), SharedLabels::any().boxed()]), &stack, &agent, true));
     }
 
     #[derive(Debug)]
@@ -356,17 +263,9 @@ mod tests {
     fn an_error_never_turns_into_no_match() {
         let (stack, agent) = pair(&[], &[]);
         let candidate = Candidate::new(&stack, &agent, false);
-        assert!(
-            any_of([Failing.boxed(), DirectAssignment.boxed()])
-                .evaluate(&candidate)
-                .is_err()
-        );
+        assert!(any_of([Failing.boxed(), DirectAssignment.boxed()]).evaluate(&candidate).is_err());
         assert!(not(Failing.boxed()).evaluate(&candidate).is_err());
         let direct = Candidate::new(&stack, &agent, true);
-        assert!(
-            any_of([Failing.boxed(), DirectAssignment.boxed()])
-                .evaluate(&direct)
-                .is_ok_and(|it| it.matched)
-        );
+        assert!(any_of([Failing.boxed(), DirectAssignment.boxed()]).evaluate(&direct).is_ok_and(|it| it.matched));
     }
 }

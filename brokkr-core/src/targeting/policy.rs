@@ -22,11 +22,7 @@ pub struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// A pair.
     pub fn new(stack: &'a Stack, agent: &'a Agent, direct: bool) -> Self {
-        Self {
-            stack,
-            agent,
-            direct,
-        }
+        Self { stack, agent, direct }
     }
 }
 
@@ -42,18 +38,12 @@ pub struct Verdict {
 impl Verdict {
     /// The agent serves the stack.
     pub fn matched(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            matched: true,
-            reasons: vec![reason.into()],
-        }
+        Self { matched: true, reasons: vec![reason.into()] }
     }
 
     /// The agent does not.
     pub fn unmatched(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            matched: false,
-            reasons: vec![reason.into()],
-        }
+        Self { matched: false, reasons: vec![reason.into()] }
     }
 }
 

@@ -10,10 +10,7 @@ use std::str::FromStr;
 use crate::error::{Invalid, InvalidCode, excerpt};
 use crate::model::{LabelSelector, Operator, Requirement, limits};
 
-pub(super) fn requirement_holds(
-    requirement: &Requirement,
-    labels: &BTreeMap<String, String>,
-) -> bool {
+pub(super) fn requirement_holds(requirement: &Requirement, labels: &BTreeMap<String, String>) -> bool {
     let value = labels.get(&requirement.key);
     match requirement.operator {
         Operator::In => value.is_some_and(|value| requirement.values.contains(value)),
@@ -26,23 +23,15 @@ pub(super) fn requirement_holds(
 impl LabelSelector {
     /// Whether these labels fit.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.match_labels
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
-            && self
-                .match_expressions
-                .iter()
-                .all(|requirement| requirement_holds(requirement, labels))
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && self.match_expressions.iter().all(|requirement| requirement_holds(requirement, labels))
     }
 }
 
 fn malformed(text: &str) -> Invalid {
     Invalid::new(
         InvalidCode::SelectorInvalid,
-        format!(
-            "\"{}\" is not a label selector such as a=b,c!=d,e in (x,y),!f",
-            excerpt(text)
-        ),
+        format!("\"{}\" is not a label selector such as a=b,c!=d,e in (x,y),!f", excerpt(text)),
     )
 }
 
@@ -51,10 +40,7 @@ impl FromStr for LabelSelector {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if text.len() > limits::SELECTOR_TERMS * 400 {
-            return Err(Invalid::new(
-                InvalidCode::SelectorInvalid,
-                "the selector is too long",
-            ));
+            return Err(Invalid::new(InvalidCode::SelectorInvalid, "the selector is too long"));
         }
         let mut selector = Self::default();
         if text.trim().is_empty() {
@@ -93,41 +79,23 @@ fn split_terms(text: &str) -> Result<Vec<&str>, Invalid> {
 }
 
 fn parse_term(term: &str) -> Result<Requirement, Invalid> {
-    let requirement = |key: &str, operator, values| Requirement {
-        key: key.trim().to_owned(),
-        operator,
-        values,
-    };
+    let requirement = |key: &str, operator, values| Requirement { key: key.trim().to_owned(), operator, values };
     if let Some(head) = term.strip_suffix(')') {
         let (head, values) = head.split_once('(').ok_or_else(|| malformed(term))?;
-        let (key, word) = head
-            .trim()
-            .rsplit_once(char::is_whitespace)
-            .ok_or_else(|| malformed(term))?;
+        let (key, word) = head.trim().rsplit_once(char::is_whitespace).ok_or_else(|| malformed(term))?;
         let operator = match word {
             "in" => Operator::In,
             "notin" => Operator::NotIn,
             _ => return Err(malformed(term)),
         };
-        let values = values
-            .split(',')
-            .map(|value| value.trim().to_owned())
-            .collect();
+        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         return Ok(requirement(key, operator, values));
     }
     if let Some((key, value)) = term.split_once("!=") {
-        return Ok(requirement(
-            key,
-            Operator::NotIn,
-            vec![value.trim().to_owned()],
-        ));
+        return Ok(requirement(key, Operator::NotIn, vec![value.trim().to_owned()]));
     }
     if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-        return Ok(requirement(
-            key,
-            Operator::In,
-            vec![value.trim().to_owned()],
-        ));
+        return Ok(requirement(key, Operator::In, vec![value.trim().to_owned()]));
     }
     match term.strip_prefix('!') {
         Some(key) => Ok(requirement(key, Operator::DoesNotExist, Vec::new())),
@@ -142,9 +110,7 @@ mod tests {
     #[test]
     fn the_text_form_is_that_of_kubectl() {
         let labels: BTreeMap<String, String> =
-            [("env", "prod"), ("tier", ""), ("app.io/name", "web")]
-                .map(|(k, v)| (k.into(), v.into()))
-                .into();
+            [("env", "prod"), ("tier", ""), ("app.io/name", "web")].map(|(k, v)| (k.into(), v.into())).into();
         for (text, expected) in [
             ("", true),
             ("env=prod", true),
@@ -164,19 +130,7 @@ mod tests {
             let selector: LabelSelector = text.parse().expect(text);
             assert_eq!(selector.matches(&labels), expected, "{text}");
         }
-        for text in [
-            "env in prod",
-            "env in (",
-            "a=b)",
-            "((",
-            ",",
-            "a,,b",
-            "a b",
-            "-a=b",
-            "a=b c",
-            "in (a)",
-            "a=%",
-        ] {
+        for text in ["env in prod", "env in (", "a=b)", "((", ",", "a,,b", "a b", "-a=b", "a=b c", "in (a)", "a=%"] {
             assert!(text.parse::<LabelSelector>().is_err(), "{text}");
         }
     }

@@ -1,8 +1,6 @@
 //! Deployment objects.
 
-use brokkr_core::model::{
-    ActorRef, DeploymentObjectId, Digest, Provenance, Revision, StackId, Timestamp,
-};
+use brokkr_core::model::{ActorRef, DeploymentObjectId, Digest, Provenance, Revision, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -1,8 +1,8 @@
 //! Events and audit records.
 
 use brokkr_core::model::{
-    ActorRef, AgentEvent, AgentId, AuditId, AuditOutcome, DeploymentObjectId, EntityKind,
-    EventAction, EventId, EventOutcome, ObjectRef, RequestId, Revision, StackId, Timestamp,
+    ActorRef, AgentEvent, AgentId, AuditId, AuditOutcome, DeploymentObjectId, EntityKind, EventAction, EventId,
+    EventOutcome, ObjectRef, RequestId, Revision, StackId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

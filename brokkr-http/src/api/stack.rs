@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use brokkr_core::model::{
-    GeneratorId, Policies, StackId, StackPhase, TargetingRule, Timestamp, Version,
-};
+use brokkr_core::model::{GeneratorId, Policies, StackId, StackPhase, TargetingRule, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -45,12 +45,7 @@ pub struct Placement {
 
 impl From<brokkr_core::model::Target> for Target {
     fn from(it: brokkr_core::model::Target) -> Self {
-        Self {
-            stack_id: it.stack_id,
-            agent_id: it.agent_id,
-            created_by: it.created_by,
-            created_at: it.created_at,
-        }
+        Self { stack_id: it.stack_id, agent_id: it.agent_id, created_by: it.created_by, created_at: it.created_at }
     }
 }
 

@@ -35,85 +35,52 @@ fn refusal(error: ClientError) -> ControlPlaneError {
             return ControlPlaneError::Unreachable(what);
         }
         ClientError::Malformed(what) => return ControlPlaneError::Malformed(what),
-        ClientError::Problem {
-            problem,
-            retry_after,
-        } => (problem, retry_after),
+        ClientError::Problem { problem, retry_after } => (problem, retry_after),
     };
     let slug = problem.slug().to_owned();
     match (problem.status, slug.as_str()) {
         (404, _) => ControlPlaneError::NotFound,
         (401 | 403, _) => ControlPlaneError::Refused(slug),
         (409, "instance-superseded" | "wrong-cluster") => ControlPlaneError::Superseded(slug),
-        (409 | 429 | 500..=599, _) => ControlPlaneError::NotReady {
-            problem: slug,
-            retry_after,
-        },
+        (409 | 429 | 500..=599, _) => ControlPlaneError::NotReady { problem: slug, retry_after },
         _ => ControlPlaneError::Rejected(slug),
     }
 }
 
 fn header<T: std::str::FromStr>(answer: &Answer, name: &str) -> Result<T, ControlPlaneError> {
-    let value = answer
-        .headers
-        .get(name)
-        .and_then(|it| it.to_str().ok()?.parse().ok());
-    value.ok_or_else(|| {
-        ControlPlaneError::Malformed(format!("the header {name} is missing or malformed"))
-    })
+    let value = answer.headers.get(name).and_then(|it| it.to_str().ok()?.parse().ok());
+    value.ok_or_else(|| ControlPlaneError::Malformed(format!("the header {name} is missing or malformed")))
 }
 
 #[async_trait]
 impl ControlPlane for HttpControlPlane {
     async fn identify(&self) -> Result<Identity, ControlPlaneError> {
-        let who: WhoAmI = self
-            .client
-            .send(Method::POST, "/auth/pak", None::<&()>)
-            .await
-            .map_err(refusal)?;
+        let who: WhoAmI = self.client.send(Method::POST, "/auth/pak", None::<&()>).await.map_err(refusal)?;
         if who.kind != KeyKind::Agent {
             return Err(ControlPlaneError::Refused("not-an-agent".to_owned()));
         }
-        let agent_id = who
-            .principal_id
-            .parse()
-            .map_err(|_| ControlPlaneError::Malformed("not an agent's id".to_owned()))?;
-        Ok(Identity {
-            agent_id,
-            name: who.name,
-        })
+        let agent_id =
+            who.principal_id.parse().map_err(|_| ControlPlaneError::Malformed("not an agent's id".to_owned()))?;
+        Ok(Identity { agent_id, name: who.name })
     }
 
-    async fn target_state(
-        &self,
-        agent: AgentId,
-        request: PollRequest,
-    ) -> Result<Poll, ControlPlaneError> {
-        let mut path = format!(
-            "/agents/{agent}/target-state?wait={}",
-            request.wait.as_secs()
-        );
+    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError> {
+        let mut path = format!("/agents/{agent}/target-state?wait={}", request.wait.as_secs());
         if let Some(generation) = request.min_generation {
             path.push_str(&format!("&min_generation={}", generation.get()));
         }
         let mut call = Call::get(path);
         call.timeout += request.wait;
         if let Some(known) = request.known {
-            call.headers
-                .push((header::IF_NONE_MATCH, format!("\"{known}\"")));
+            call.headers.push((header::IF_NONE_MATCH, format!("\"{known}\"")));
         }
         let answer = self.client.call(call).await.map_err(refusal)?;
         if answer.status == StatusCode::NOT_MODIFIED {
             if request.known.is_none() {
-                return Err(ControlPlaneError::Malformed(
-                    "unchanged, but nothing was known".to_owned(),
-                ));
+                return Err(ControlPlaneError::Malformed("unchanged, but nothing was known".to_owned()));
             }
             let generation = Generation::new(header(&answer, GENERATION_HEADER)?);
-            return Ok(Poll::Unchanged {
-                generation,
-                epoch: header(&answer, EPOCH_HEADER)?,
-            });
+            return Ok(Poll::Unchanged { generation, epoch: header(&answer, EPOCH_HEADER)? });
         }
         let state: TargetState = serde_json::from_slice(&answer.body)
             .map_err(|_| ControlPlaneError::Malformed("not a target state".to_owned()))?;
@@ -122,24 +89,12 @@ impl ControlPlane for HttpControlPlane {
 
     async fn deployment_object(&self, id: DeploymentObjectId) -> Result<Bytes, ControlPlaneError> {
         let mut call = Call::get(format!("/deployment-objects/{id}"));
-        call.headers
-            .push((header::ACCEPT, "application/yaml".to_owned()));
+        call.headers.push((header::ACCEPT, "application/yaml".to_owned()));
         call.timeout = Duration::from_secs(60);
         Ok(self.client.call(call).await.map_err(refusal)?.body)
     }
 
-    async fn report(
-        &self,
-        agent: AgentId,
-        report: &Report,
-    ) -> Result<ReportAnswer, ControlPlaneError> {
-        self.client
-            .send(
-                Method::POST,
-                &format!("/agents/{agent}/reports"),
-                Some(report),
-            )
-            .await
-            .map_err(refusal)
+    async fn report(&self, agent: AgentId, report: &Report) -> Result<ReportAnswer, ControlPlaneError> {
+        self.client.send(Method::POST, &format!("/agents/{agent}/reports"), Some(report)).await.map_err(refusal)
     }
 }

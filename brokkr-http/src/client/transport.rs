@@ -72,12 +72,9 @@ impl ClientBuilder {
             return Err(ClientError::Build("no address of a broker".to_owned()));
         }
         for url in &self.urls {
-            let parsed = reqwest::Url::parse(url)
-                .map_err(|_| ClientError::Build(format!("{url} is not a URL")))?;
+            let parsed = reqwest::Url::parse(url).map_err(|_| ClientError::Build(format!("{url} is not a URL")))?;
             if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-                return Err(ClientError::Build(format!(
-                    "{url} is not an address of a broker (http or https)"
-                )));
+                return Err(ClientError::Build(format!("{url} is not an address of a broker (http or https)")));
             }
         }
         let http = match self.http {
@@ -95,17 +92,8 @@ impl ClientBuilder {
                 .build()
                 .map_err(|error| ClientError::Build(error.to_string()))?,
         };
-        let urls = self
-            .urls
-            .iter()
-            .map(|url| url.trim_end_matches('/').to_owned())
-            .collect();
-        Ok(Client {
-            urls,
-            pak: self.pak,
-            http,
-            preferred: Default::default(),
-        })
+        let urls = self.urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+        Ok(Client { urls, pak: self.pak, http, preferred: Default::default() })
     }
 }
 
@@ -121,9 +109,7 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("urls", &self.urls)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("urls", &self.urls).finish_non_exhaustive()
     }
 }
 
@@ -138,13 +124,7 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     pub(super) fn get(path: String) -> Self {
-        Self {
-            method: Method::GET,
-            path,
-            headers: Vec::new(),
-            body: None,
-            timeout: Duration::from_secs(30),
-        }
+        Self { method: Method::GET, path, headers: Vec::new(), body: None, timeout: Duration::from_secs(30) }
     }
 }
 
@@ -157,11 +137,7 @@ pub(super) struct Answer {
 impl Client {
     /// A client for these addresses, with this key.
     pub fn builder(urls: impl IntoIterator<Item = String>, pak: SecretString) -> ClientBuilder {
-        ClientBuilder {
-            urls: urls.into_iter().collect(),
-            pak,
-            http: None,
-        }
+        ClientBuilder { urls: urls.into_iter().collect(), pak, http: None }
     }
 
     /// Sends a JSON body to a path under `/api/v1` and reads a JSON answer.
@@ -171,22 +147,14 @@ impl Client {
         path: &str,
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, ClientError> {
-        let body = body
-            .map(serde_json::to_vec)
-            .transpose()
-            .map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let mut call = Call {
-            method,
-            body: body.as_deref(),
-            ..Call::get(path.to_owned())
-        };
+        let body =
+            body.map(serde_json::to_vec).transpose().map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let mut call = Call { method, body: body.as_deref(), ..Call::get(path.to_owned()) };
         if call.body.is_some() {
-            call.headers
-                .push((header::CONTENT_TYPE, "application/json".to_owned()));
+            call.headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
         }
         let answer = self.call(call).await?;
-        serde_json::from_slice(&answer.body)
-            .map_err(|_| ClientError::Malformed("not the expected JSON".to_owned()))
+        serde_json::from_slice(&answer.body).map_err(|_| ClientError::Malformed("not the expected JSON".to_owned()))
     }
 
     /// Tries the addresses in turn, beginning with the one that answered last, until one answers at all.
@@ -205,14 +173,8 @@ impl Client {
                     return Ok(answer);
                 }
                 Err(error @ ClientError::Unreachable(_)) => last = error,
-                Err(ClientError::Problem {
-                    problem,
-                    retry_after,
-                }) if problem.status == 503 => {
-                    last = ClientError::Problem {
-                        problem,
-                        retry_after,
-                    };
+                Err(ClientError::Problem { problem, retry_after }) if problem.status == 503 => {
+                    last = ClientError::Problem { problem, retry_after };
                 }
                 Err(error) => return Err(error),
             }
@@ -228,11 +190,7 @@ impl Client {
             while let Some(source) = innermost.source() {
                 innermost = source;
             }
-            let what = if error.is_timeout() {
-                "it took too long".to_owned()
-            } else {
-                innermost.to_string()
-            };
+            let what = if error.is_timeout() { "it took too long".to_owned() } else { innermost.to_string() };
             ClientError::Unreachable(format!("{url}: {what}"))
         };
         let mut request = self
@@ -254,27 +212,17 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        let answer = Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: body.freeze(),
-        };
+        let answer = Answer { status: response.status(), headers: response.headers().clone(), body: body.freeze() };
         if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
-        let retry_after = answer
-            .headers
-            .get(header::RETRY_AFTER)
-            .and_then(|it| it.to_str().ok()?.parse().ok());
+        let retry_after = answer.headers.get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
         match serde_json::from_slice::<Problem>(&answer.body) {
             Ok(problem) if problem.status == answer.status.as_u16() => Err(ClientError::Problem {
                 problem: Box::new(problem),
                 retry_after: retry_after.map(Duration::from_secs),
             }),
-            _ => Err(ClientError::Malformed(format!(
-                "status {} without a problem",
-                answer.status
-            ))),
+            _ => Err(ClientError::Malformed(format!("status {} without a problem", answer.status))),
         }
     }
 }

@@ -30,11 +30,7 @@ impl CursorKey {
             // HMAC takes keys of any length.
             Err(_) => return [0; 32],
         };
-        for part in [
-            list.as_bytes(),
-            actor.reference().to_string().as_bytes(),
-            payload,
-        ] {
+        for part in [list.as_bytes(), actor.reference().to_string().as_bytes(), payload] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
@@ -48,12 +44,7 @@ impl CursorKey {
         Some(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    pub(crate) fn read<K: DeserializeOwned>(
-        &self,
-        list: &str,
-        actor: &Actor,
-        cursor: &str,
-    ) -> Result<K, Invalid> {
+    pub(crate) fn read<K: DeserializeOwned>(&self, list: &str, actor: &Actor, cursor: &str) -> Result<K, Invalid> {
         let refused = || {
             Invalid::new(
                 InvalidCode::CursorInvalid,

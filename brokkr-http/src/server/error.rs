@@ -23,14 +23,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self {
-            status,
-            slug,
-            title,
-            detail: None,
-            pointer: None,
-            retry_after: None,
-        }
+        Self { status, slug, title, detail: None, pointer: None, retry_after: None }
     }
 
     fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -39,27 +32,15 @@ impl ApiError {
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not-found",
-            "There is no such thing, or none that you may see",
-        )
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing, or none that you may see")
     }
 
     pub(crate) fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "The path does not take this method; see Allow",
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path does not take this method; see Allow")
     }
 
     pub(crate) fn unauthenticated() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            "A valid key is needed: Authorization: Bearer <key>",
-        )
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid key is needed: Authorization: Bearer <key>")
     }
 
     pub(crate) fn credential_in_url() -> Self {
@@ -80,28 +61,16 @@ impl ApiError {
     }
 
     pub(crate) fn not_acceptable() -> Self {
-        Self::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "not-acceptable",
-            "None of the accepted types can be had here",
-        )
+        Self::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "None of the accepted types can be had here")
     }
 
     pub(crate) fn body_too_large(limit: usize) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is too large",
-        )
-        .detail(format!("at most {limit} bytes"))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large")
+            .detail(format!("at most {limit} bytes"))
     }
 
     pub(crate) fn body_incomplete() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "body-incomplete",
-            "The body ended early or took too long",
-        )
+        Self::new(StatusCode::BAD_REQUEST, "body-incomplete", "The body ended early or took too long")
     }
 
     pub(crate) fn precondition_required() -> Self {
@@ -113,12 +82,7 @@ impl ApiError {
     }
 
     pub(crate) fn header_invalid(header: &str) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "header-invalid",
-            "A header is malformed",
-        )
-        .detail(header.to_owned())
+        Self::new(StatusCode::BAD_REQUEST, "header-invalid", "A header is malformed").detail(header.to_owned())
     }
 
     fn problem(&self) -> Problem {
@@ -135,17 +99,10 @@ impl ApiError {
 
 impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> Self {
-        let status = if invalid.code.is_malformed() {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::UNPROCESSABLE_ENTITY
-        };
-        let mut error = Self::new(
-            status,
-            invalid.code.slug(),
-            "The request cannot be taken as it is",
-        )
-        .detail(invalid.message);
+        let status =
+            if invalid.code.is_malformed() { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let mut error =
+            Self::new(status, invalid.code.slug(), "The request cannot be taken as it is").detail(invalid.message);
         error.pointer = Some(invalid.pointer);
         error
     }
@@ -155,61 +112,38 @@ impl From<BrokerError> for ApiError {
     fn from(error: BrokerError) -> Self {
         let slug = error.slug();
         let retry_after = error.retry_after();
-        let new = |status, title| Self {
-            retry_after,
-            ..Self::new(status, slug, title)
-        };
+        let new = |status, title| Self { retry_after, ..Self::new(status, slug, title) };
         match error {
             BrokerError::Invalid(invalid) => invalid.into(),
             BrokerError::NotFound => Self::not_found(),
             BrokerError::Unauthenticated => Self::unauthenticated(),
-            BrokerError::Forbidden => {
-                new(StatusCode::FORBIDDEN, "Keys of this kind may not do this")
-            }
+            BrokerError::Forbidden => new(StatusCode::FORBIDDEN, "Keys of this kind may not do this"),
             BrokerError::AgentRetired => new(StatusCode::FORBIDDEN, "The agent is retired"),
-            BrokerError::AlreadyExists(what) => new(StatusCode::CONFLICT, "It exists already")
-                .detail(format!("the {what} is taken")),
+            BrokerError::AlreadyExists(what) => {
+                new(StatusCode::CONFLICT, "It exists already").detail(format!("the {what} is taken"))
+            }
             BrokerError::StackDeleting => new(
                 StatusCode::CONFLICT,
                 "The stack is being deleted; its name is free when every cluster has confirmed",
             ),
-            BrokerError::PreconditionFailed => new(
-                StatusCode::PRECONDITION_FAILED,
-                "The entity has changed; read it again",
-            ),
-            BrokerError::Contention => {
-                new(StatusCode::CONFLICT, "Too many changes at once; try again")
+            BrokerError::PreconditionFailed => {
+                new(StatusCode::PRECONDITION_FAILED, "The entity has changed; read it again")
             }
-            BrokerError::InUse(what) => {
-                new(StatusCode::CONFLICT, "It is still in use").detail(what)
+            BrokerError::Contention => new(StatusCode::CONFLICT, "Too many changes at once; try again"),
+            BrokerError::InUse(what) => new(StatusCode::CONFLICT, "It is still in use").detail(what),
+            BrokerError::LimitReached(what) => new(StatusCode::UNPROCESSABLE_ENTITY, "A limit is reached").detail(what),
+            BrokerError::GeneratorRefused(reason) => {
+                new(StatusCode::UNPROCESSABLE_ENTITY, "The generator refused the parameters").detail(reason)
             }
-            BrokerError::LimitReached(what) => {
-                new(StatusCode::UNPROCESSABLE_ENTITY, "A limit is reached").detail(what)
+            BrokerError::GeneratorUnavailable(_) => {
+                new(StatusCode::SERVICE_UNAVAILABLE, "The generator cannot work now")
             }
-            BrokerError::GeneratorRefused(reason) => new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The generator refused the parameters",
-            )
-            .detail(reason),
-            BrokerError::GeneratorUnavailable(_) => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The generator cannot work now",
-            ),
-            BrokerError::InstanceSuperseded => new(
-                StatusCode::CONFLICT,
-                "A newer process runs with this agent's key",
-            ),
-            BrokerError::WrongCluster => {
-                new(StatusCode::CONFLICT, "The agent belongs to another cluster")
+            BrokerError::InstanceSuperseded => new(StatusCode::CONFLICT, "A newer process runs with this agent's key"),
+            BrokerError::WrongCluster => new(StatusCode::CONFLICT, "The agent belongs to another cluster"),
+            BrokerError::Stale => new(StatusCode::SERVICE_UNAVAILABLE, "This replica is not up to date; try again"),
+            BrokerError::Unavailable(_) => {
+                new(StatusCode::SERVICE_UNAVAILABLE, "The store is not available; try again")
             }
-            BrokerError::Stale => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "This replica is not up to date; try again",
-            ),
-            BrokerError::Unavailable(_) => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The store is not available; try again",
-            ),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -224,15 +158,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(retry_after) = self.retry_after {
-            response.headers_mut().insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(retry_after.as_secs().max(1)),
-            );
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
         }
         response.extensions_mut().insert(self.problem());
         response

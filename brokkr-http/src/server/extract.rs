@@ -75,9 +75,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let found = Path::<T>::from_request_parts(parts, state).await;
-        found
-            .map(|Path(value)| Self(value))
-            .map_err(|_| ApiError::not_found())
+        found.map(|Path(value)| Self(value)).map_err(|_| ApiError::not_found())
     }
 }
 
@@ -88,8 +86,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let invalid =
-            |message: String| ApiError::from(Invalid::new(InvalidCode::QueryInvalid, message));
+        let invalid = |message: String| ApiError::from(Invalid::new(InvalidCode::QueryInvalid, message));
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_| invalid("the query cannot be read".to_owned()))?;
         let mut map = BTreeMap::new();
@@ -112,31 +109,18 @@ impl Params {
             return Ok(None);
         };
         text.parse().map(Some).map_err(|_| {
-            Invalid::new(
-                InvalidCode::QueryInvalid,
-                format!("{name}={} makes no sense", excerpt(&text)),
-            )
-            .into()
+            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
         })
     }
 
     /// Takes a parameter whose values are the words of an enum.
-    pub(crate) fn take_word<T: DeserializeOwned>(
-        &mut self,
-        name: &str,
-    ) -> Result<Option<T>, ApiError> {
+    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
         let Some(text) = self.0.remove(name) else {
             return Ok(None);
         };
-        serde_json::from_value(Value::String(text.clone()))
-            .map(Some)
-            .map_err(|_| {
-                Invalid::new(
-                    InvalidCode::QueryInvalid,
-                    format!("{name}={} makes no sense", excerpt(&text)),
-                )
-                .into()
-            })
+        serde_json::from_value(Value::String(text.clone())).map(Some).map_err(|_| {
+            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
+        })
     }
 
     /// Takes a parameter that explains itself when it is wrong.
@@ -144,11 +128,7 @@ impl Params {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, ApiError> {
-        self.0
-            .remove(name)
-            .map(|text| text.parse())
-            .transpose()
-            .map_err(ApiError::from)
+        self.0.remove(name).map(|text| text.parse()).transpose().map_err(ApiError::from)
     }
 
     /// Refuses whatever was not taken.
@@ -175,9 +155,7 @@ impl Params {
             return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());
         }
         let cursor = self.0.remove("cursor");
-        let after = cursor
-            .map(|cursor| cursors.read(list, actor, &cursor))
-            .transpose()?;
+        let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose()?;
         Ok(Page { limit, after })
     }
 }
@@ -190,10 +168,7 @@ pub(crate) fn listed<T, U: From<T>, K: Serialize>(
     page: Listing<T, K>,
 ) -> axum::Json<List<U>> {
     let next = page.next.and_then(|key| cursors.issue(list, actor, &key));
-    axum::Json(List {
-        items: page.items.into_iter().map(U::from).collect(),
-        next,
-    })
+    axum::Json(List { items: page.items.into_iter().map(U::from).collect(), next })
 }
 
 /// A body of any of these media types, read whole within a size and a time.
@@ -209,8 +184,7 @@ pub(crate) async fn read_body(request: Request, limit: usize) -> Result<Bytes, A
 }
 
 fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .any(|it| it.is::<http_body_util::LengthLimitError>())
+    std::iter::successors(Some(error), |error| error.source()).any(|it| it.is::<http_body_util::LengthLimitError>())
 }
 
 /// The media type of the body; a charset other than UTF-8 is none that is taken.
@@ -221,9 +195,7 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
     };
     let mut parts = value.split(';').map(str::trim);
     let media_type = parts.next()?;
-    parts
-        .all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8"))
-        .then_some(media_type)
+    parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8")).then_some(media_type)
 }
 
 /// A JSON body of at most 1 MiB.
@@ -237,10 +209,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read_json(request, limits::SMALL_BODY_BYTES, &["application/json"])
-            .await
-            .and_then(typed)
-            .map(Self)
+        read_json(request, limits::SMALL_BODY_BYTES, &["application/json"]).await.and_then(typed).map(Self)
     }
 }
 
@@ -251,9 +220,7 @@ impl<S: Send + Sync> FromRequest<S> for LargeJson {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read_json(request, limits::BODY_BYTES, &["application/json"])
-            .await
-            .map(Self)
+        read_json(request, limits::BODY_BYTES, &["application/json"]).await.map(Self)
     }
 }
 
@@ -286,16 +253,12 @@ where
         if request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream() {
             return Ok(Self(T::default()));
         }
-        ApiJson::from_request(request, state)
-            .await
-            .map(|ApiJson(value)| Self(value))
+        ApiJson::from_request(request, state).await.map(|ApiJson(value)| Self(value))
     }
 }
 
 async fn read_json(request: Request, limit: usize, types: &[&str]) -> Result<Value, ApiError> {
-    if !media_type(request.headers())
-        .is_some_and(|it| types.iter().any(|taken| taken.eq_ignore_ascii_case(it)))
-    {
+    if !media_type(request.headers()).is_some_and(|it| types.iter().any(|taken| taken.eq_ignore_ascii_case(it))) {
         return Err(ApiError::unsupported_media_type(&types.join(" or ")));
     }
     Ok(parse_json(&read_body(request, limit).await?)?)
@@ -317,26 +280,13 @@ pub(crate) fn typed_or_invalid<T: DeserializeOwned>(value: Value) -> Result<T, I
         let said = error.inner().to_string();
         let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
         let (code, message) = if said.starts_with("unknown field") {
-            (
-                InvalidCode::UnknownField,
-                format!("the field \"{quoted}\" is not known here"),
-            )
+            (InvalidCode::UnknownField, format!("the field \"{quoted}\" is not known here"))
         } else if said.starts_with("missing field") {
-            (
-                InvalidCode::FieldInvalid,
-                format!("the field \"{quoted}\" is missing"),
-            )
+            (InvalidCode::FieldInvalid, format!("the field \"{quoted}\" is missing"))
         } else {
-            (
-                InvalidCode::FieldInvalid,
-                "the value is not of the right type or form".to_owned(),
-            )
+            (InvalidCode::FieldInvalid, "the value is not of the right type or form".to_owned())
         };
-        Invalid {
-            code,
-            pointer,
-            message,
-        }
+        Invalid { code, pointer, message }
     })
 }
 
@@ -347,9 +297,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        if_match(&parts.headers)?
-            .map(Self)
-            .ok_or_else(ApiError::precondition_required)
+        if_match(&parts.headers)?.map(Self).ok_or_else(ApiError::precondition_required)
     }
 }
 
@@ -358,13 +306,7 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, ApiError>
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);
     };
-    let tag = value.to_str().ok().and_then(|text| {
-        text.trim()
-            .strip_prefix('"')?
-            .strip_suffix('"')?
-            .parse()
-            .ok()
-    });
+    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
     tag.map(|version| Some(Version::new(version)))
         .ok_or_else(|| ApiError::header_invalid("If-Match takes one ETag, such as \"3\""))
 }

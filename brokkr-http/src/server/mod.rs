@@ -35,20 +35,12 @@ pub(crate) struct AppState {
 /// Serve it with [`serve`], or with `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit
 /// knows where requests came from.
 pub fn router(broker: Broker) -> Router {
-    let state = AppState {
-        broker,
-        cursors: CursorKey::random(),
-    };
-    let (router, _) = openapi::routes()
-        .with_state(state.clone())
-        .split_for_parts();
+    let state = AppState { broker, cursors: CursorKey::random() };
+    let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
     router
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn_with_state(
-            state,
-            respond::refuse_credentials_in_url,
-        ))
+        .layer(from_fn_with_state(state, respond::refuse_credentials_in_url))
         .layer(from_fn(respond::finish))
 }

@@ -30,9 +30,7 @@ impl Modify for Pak {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("PAK")
-            .description(Some(
-                "A prefixed API key of an admin, an agent or a generator",
-            ))
+            .description(Some("A prefixed API key of an admin, an agent or a generator"))
             .build();
         let components = document.components.get_or_insert_with(Default::default);
         components.add_security_scheme("pak", SecurityScheme::Http(scheme));
@@ -41,9 +39,7 @@ impl Modify for Pak {
 
 /// Every route, with its documentation.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .merge(routes::health::routes())
-        .nest(API_V1, routes::v1())
+    OpenApiRouter::with_openapi(Document::openapi()).merge(routes::health::routes()).nest(API_V1, routes::v1())
 }
 
 /// The OpenAPI 3.1 document of the API, derived from the routes.

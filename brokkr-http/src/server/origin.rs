@@ -16,15 +16,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let request_id = parts
-            .extensions
-            .get()
-            .copied()
-            .unwrap_or_else(RequestId::generate);
+        let request_id = parts.extensions.get().copied().unwrap_or_else(RequestId::generate);
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(Origin {
-            request_id,
-            address: peer.map(|peer| peer.0.ip()),
-        }))
+        Ok(Self(Origin { request_id, address: peer.map(|peer| peer.0.ip()) }))
     }
 }

@@ -22,12 +22,8 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id.clone_from(&text);
         let body = serde_json::to_vec(&problem).unwrap_or_default();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         *response.body_mut() = Body::from(body);
     }
     if let Ok(value) = HeaderValue::try_from(text) {
@@ -37,20 +33,10 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
 }
 
 /// Refuses a key in the URL, where every log on the way would keep it.
-pub(super) async fn refuse_credentials_in_url(
-    State(_): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn refuse_credentials_in_url(State(_): State<AppState>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let is_key = [
-        "brokkr_admin_",
-        "brokkr_reader_",
-        "brokkr_agent_",
-        "brokkr_generator_",
-    ]
-    .iter()
-    .any(|it| query.contains(it));
+    let is_key =
+        ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].iter().any(|it| query.contains(it));
     if is_key {
         return ApiError::credential_in_url().into_response();
     }

@@ -28,10 +28,7 @@ pub async fn serve(
         let _ = connection.set_nodelay(true);
     });
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let server = axum::serve(
-        listener,
-        router.into_make_service_with_connect_info::<SocketAddr>(),
-    );
+    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>());
     let server = server.with_graceful_shutdown(async move {
         stop.await;
         stopping.send_replace(true);

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 #[command(name = "brokkr-agent", version)]
 struct Cli {
     /// How much to log: error, warn, info, debug, trace, or a filter.
-    #[arg(long, global = true, env = "LOG_LEVEL", default_value = "info")]
+    #[arg(long, global = true, env = "LOG_LEVEL", default_value = "info,kube_client=error")]
     log_level: String,
     #[command(subcommand)]
     command: Command,
@@ -33,12 +33,7 @@ enum Command {
 #[derive(Args)]
 struct StartArgs {
     /// The broker's address; several, separated by commas, are tried in turn.
-    #[arg(
-        long,
-        env = "BROKKR__AGENT__BROKER_URL",
-        value_delimiter = ',',
-        required = true
-    )]
+    #[arg(long, env = "BROKKR__AGENT__BROKER_URL", value_delimiter = ',', required = true)]
     broker_url: Vec<String>,
     /// The agent's key.
     #[arg(long, env = "BROKKR__AGENT__PAK", hide_env_values = true)]
@@ -50,11 +45,7 @@ struct StartArgs {
     #[arg(long)]
     context: Option<String>,
     /// Namespace for what the agent keeps in the cluster.
-    #[arg(
-        long,
-        env = "BROKKR__AGENT__NAMESPACE",
-        default_value = "brokkr-system"
-    )]
+    #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = "brokkr-system")]
     namespace: String,
     /// Seconds between two comparisons of everything with the cluster.
     #[arg(long, env = "BROKKR__AGENT__INTERVAL_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -80,21 +71,13 @@ async fn main() -> std::process::ExitCode {
 }
 
 async fn start(args: StartArgs) -> Result<(), Box<dyn Error>> {
-    let cluster = KubeCluster::connect(&Kubeconfig {
-        file: args.kubeconfig,
-        context: args.context,
-    })
-    .await?;
+    let cluster = KubeCluster::connect(&Kubeconfig { file: args.kubeconfig, context: args.context }).await?;
     let urls = args.broker_url.into_iter().map(|url| url.trim().to_owned());
     let client = Client::builder(urls, args.pak.into()).build()?;
     let mut config = AgentConfig::default();
     config.namespace = args.namespace;
     config.interval = Duration::from_secs(args.interval_seconds);
-    let agent = Agent::new(
-        Arc::new(HttpControlPlane::new(client)),
-        Arc::new(cluster),
-        config,
-    );
+    let agent = Agent::new(Arc::new(HttpControlPlane::new(client)), Arc::new(cluster), config);
     let stop = CancellationToken::new();
     let signalled = stop.clone();
     tokio::spawn(async move {

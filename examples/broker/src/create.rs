@@ -12,11 +12,7 @@ use serde_json::Value;
 #[derive(Args)]
 pub(crate) struct CreateArgs {
     /// The broker's address.
-    #[arg(
-        long,
-        env = "BROKKR__BROKER__URL",
-        default_value = "http://127.0.0.1:3000"
-    )]
+    #[arg(long, env = "BROKKR__BROKER__URL", default_value = "http://127.0.0.1:3000")]
     url: String,
     /// A key: an admin's, or for stacks a generator's.
     #[arg(long, env = "BROKKR__PAK", hide_env_values = true)]
@@ -61,51 +57,23 @@ enum What {
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    if key.is_empty() {
-        Err("expected key=value".to_owned())
-    } else {
-        Ok((key.to_owned(), value.to_owned()))
-    }
+    if key.is_empty() { Err("expected key=value".to_owned()) } else { Ok((key.to_owned(), value.to_owned())) }
 }
 
 pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
     let client = Client::builder([args.url], args.pak.into()).build()?;
     let labels = |labels: Vec<(String, String)>| labels.into_iter().collect::<BTreeMap<_, _>>();
     let created: Value = match args.what {
-        What::Agent {
-            name,
-            cluster_name,
-            labels: given,
-        } => {
-            let body = CreateAgent {
-                name,
-                cluster_name,
-                labels: labels(given),
-                ..CreateAgent::default()
-            };
+        What::Agent { name, cluster_name, labels: given } => {
+            let body = CreateAgent { name, cluster_name, labels: labels(given), ..CreateAgent::default() };
             client.send(Method::POST, "/agents", Some(&body)).await?
         }
-        What::Stack {
-            name,
-            description,
-            labels: given,
-        } => {
-            let body = CreateStack {
-                name,
-                description,
-                labels: labels(given),
-                ..CreateStack::default()
-            };
+        What::Stack { name, description, labels: given } => {
+            let body = CreateStack { name, description, labels: labels(given), ..CreateStack::default() };
             client.send(Method::POST, "/stacks", Some(&body)).await?
         }
         What::Generator { name, description } => {
-            client
-                .send(
-                    Method::POST,
-                    "/generators",
-                    Some(&CreateGenerator { name, description }),
-                )
-                .await?
+            client.send(Method::POST, "/generators", Some(&CreateGenerator { name, description })).await?
         }
     };
     println!("{}", serde_json::to_string_pretty(&created)?);

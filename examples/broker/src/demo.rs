@@ -46,13 +46,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let clusters = clusters(&args).await?;
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let broker = Broker::builder(store.clone()).start().await?;
-    let admin_key = broker
-        .ensure_admin_key(None)
-        .await?
-        .ok_or("a new store makes a new admin key")?;
-    let listener = TcpListener::bind(&args.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let admin_key = broker.ensure_admin_key(None).await?.ok_or("a new store makes a new admin key")?;
+    let listener =
+        TcpListener::bind(&args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let stop = CancellationToken::new();
@@ -64,10 +60,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     ));
     tasks.spawn(tell::tell(store, stop.clone()));
 
-    println!(
-        "Brokkr: one broker, {} agents. What happens:",
-        clusters.len()
-    );
+    println!("Brokkr: one broker, {} agents. What happens:", clusters.len());
     let admin = broker.system_actor();
     for (name, cluster) in &clusters {
         start_agent(&broker, &admin, name, cluster.clone(), &url, &stop, &tasks).await?;
@@ -80,17 +73,11 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
         tasks.close();
         tasks.wait().await;
         converged?;
-        println!(
-            "converged: {0} of {0} agents, {objects} objects each",
-            clusters.len()
-        );
+        println!("converged: {0} of {0} agents, {objects} objects each", clusters.len());
         return Ok(());
     }
     match converged {
-        Ok(()) => println!(
-            "converged: {0} of {0} agents, {objects} objects each",
-            clusters.len()
-        ),
+        Ok(()) => println!("converged: {0} of {0} agents, {objects} objects each", clusters.len()),
         Err(reason) => println!("not converged yet: {reason}"),
     }
     explain(&url, &admin_key, stack);
@@ -106,22 +93,12 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
 async fn clusters(args: &DemoArgs) -> Result<Vec<(String, Arc<dyn Cluster>)>, Box<dyn Error>> {
     let mut clusters: Vec<(String, Arc<dyn Cluster>)> = Vec::new();
     let Some(file) = &args.kubeconfig else {
-        clusters.extend(ENVIRONMENTS.map(|name| {
-            (
-                name.to_owned(),
-                Arc::new(MemoryCluster::new()) as Arc<dyn Cluster>,
-            )
-        }));
+        clusters.extend(ENVIRONMENTS.map(|name| (name.to_owned(), Arc::new(MemoryCluster::new()) as Arc<dyn Cluster>)));
         return Ok(clusters);
     };
     for (n, context) in args.contexts.iter().enumerate() {
-        let from = Kubeconfig {
-            file: Some(file.clone()),
-            context: Some(context.clone()),
-        };
-        let cluster = KubeCluster::connect(&from)
-            .await
-            .map_err(|error| format!("context {context}: {error}"))?;
+        let from = Kubeconfig { file: Some(file.clone()), context: Some(context.clone()) };
+        let cluster = KubeCluster::connect(&from).await.map_err(|error| format!("context {context}: {error}"))?;
         clusters.push((format!("cluster-{}", n + 1), Arc::new(cluster)));
     }
     Ok(clusters)
@@ -136,21 +113,12 @@ async fn start_agent(
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Result<(), Box<dyn Error>> {
-    let labels = [("environment", name), ("example", "greeter")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let new = NewAgent {
-        name: name.to_owned(),
-        cluster_name: name.to_owned(),
-        labels: labels.into(),
-        ..NewAgent::default()
-    };
+    let labels = [("environment", name), ("example", "greeter")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let new =
+        NewAgent { name: name.to_owned(), cluster_name: name.to_owned(), labels: labels.into(), ..NewAgent::default() };
     let (_, pak) = broker.agent_create(admin, new).await?;
     let client = Client::builder([url.to_owned()], pak.pak).build()?;
-    let agent = Agent::new(
-        Arc::new(HttpControlPlane::new(client)),
-        cluster,
-        AgentConfig::default(),
-    );
+    let agent = Agent::new(Arc::new(HttpControlPlane::new(client)), cluster, AgentConfig::default());
     let stop = stop.clone();
     tasks.spawn(async move { agent.run(stop).await });
     Ok(())
@@ -159,30 +127,18 @@ async fn start_agent(
 /// Publishes the example application, for every agent with the label `example=greeter`.
 async fn publish(broker: &Broker, admin: &Actor) -> Result<(StackId, u32), Box<dyn Error>> {
     let mut spec = StackSpec::named("greeter");
-    spec.labels
-        .insert("example".to_owned(), "greeter".to_owned());
+    spec.labels.insert("example".to_owned(), "greeter".to_owned());
     let stack = broker.stack_create(admin, None, spec).await?;
-    let content = Content::Yaml {
-        bytes: Bytes::from_static(APPLICATION),
-        message: "first".to_owned(),
-    };
+    let content = Content::Yaml { bytes: Bytes::from_static(APPLICATION), message: "first".to_owned() };
     let published = broker.publish(admin, stack.id, content).await?;
     Ok((stack.id, published.object.object_count))
 }
 
 /// Waits until every agent has applied the newest revision.
-async fn converge(
-    broker: &Broker,
-    admin: &Actor,
-    stack: StackId,
-    agents: usize,
-) -> Result<(), String> {
+async fn converge(broker: &Broker, admin: &Actor, stack: StackId, agents: usize) -> Result<(), String> {
     let deadline = Instant::now() + CONVERGENCE;
     loop {
-        let status = broker
-            .stack_status(admin, stack)
-            .await
-            .map_err(|error| error.to_string())?;
+        let status = broker.stack_status(admin, stack).await.map_err(|error| error.to_string())?;
         if status.summary.applied == agents {
             return Ok(());
         }
@@ -192,15 +148,8 @@ async fn converge(
                 Some(format!("{}: {}", agent.agent_name, error.message))
             });
             let errors: Vec<String> = errors.collect();
-            let why = if errors.is_empty() {
-                "no agent says why".to_owned()
-            } else {
-                errors.join("; ")
-            };
-            return Err(format!(
-                "{} of {agents} agents have applied it after 60 s ({why})",
-                status.summary.applied
-            ));
+            let why = if errors.is_empty() { "no agent says why".to_owned() } else { errors.join("; ") };
+            return Err(format!("{} of {agents} agents have applied it after 60 s ({why})", status.summary.applied));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

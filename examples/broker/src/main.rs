@@ -37,11 +37,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    let default = if matches!(cli.command, Command::Serve(_)) {
-        "info"
-    } else {
-        "error"
-    };
+    let default = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
     let filter = cli.log_level.as_deref().unwrap_or(default);
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))

@@ -26,28 +26,20 @@ pub(crate) struct ServeArgs {
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = settings::load(args.config.as_ref())?;
     if std::env::var_os("DATABASE_URL").is_some() {
-        return Err("DATABASE_URL is set, but this build has no store on PostgreSQL; unset it to keep everything in memory".into());
+        return Err(
+            "DATABASE_URL is set, but this build has no store on PostgreSQL; unset it to keep everything in memory"
+                .into(),
+        );
     }
     println!("NOTE: everything is kept in memory and is gone when this process ends.");
     println!("      Agents notice (another epoch) and remove nothing until an admin confirms.");
-    let broker = Broker::builder(Arc::new(MemoryStore::new()))
-        .start()
-        .await?;
-    let given = settings
-        .admin_key_hash
-        .as_deref()
-        .map(parse_hash)
-        .transpose()?;
+    let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await?;
+    let given = settings.admin_key_hash.as_deref().map(parse_hash).transpose()?;
     if let Some(pak) = broker.ensure_admin_key(given).await? {
         println!("admin key (shown this once): {}", pak.expose_secret());
     }
-    let address = args
-        .listen
-        .or(settings.listen)
-        .unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let listener = TcpListener::bind(&address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = args.listen.or(settings.listen).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on http://{}", listener.local_addr()?);
     let stopping = broker.clone();
     let stop = async move {
@@ -60,10 +52,6 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
 }
 
 fn parse_hash(text: &str) -> Result<(String, Digest), String> {
-    let parsed = text
-        .split_once(':')
-        .and_then(|(short_id, hash)| Some((short_id.to_owned(), hash.parse().ok()?)));
-    parsed.ok_or_else(|| {
-        "admin_key_hash must be <short id>:sha256:<64 hexadecimal digits>".to_owned()
-    })
+    let parsed = text.split_once(':').and_then(|(short_id, hash)| Some((short_id.to_owned(), hash.parse().ok()?)));
+    parsed.ok_or_else(|| "admin_key_hash must be <short id>:sha256:<64 hexadecimal digits>".to_owned())
 }

@@ -28,13 +28,8 @@ pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::Con
         builder = builder.add_source(config::File::from(file.as_path()));
     }
     // Only the broker's own variables: an agent's may stand beside them in one environment.
-    let own = config::Environment::with_prefix("BROKKR__BROKER")
-        .prefix_separator("__")
-        .separator("__");
-    let environment: BrokerSettings = config::Config::builder()
-        .add_source(own)
-        .build()?
-        .try_deserialize()?;
+    let own = config::Environment::with_prefix("BROKKR__BROKER").prefix_separator("__").separator("__");
+    let environment: BrokerSettings = config::Config::builder().add_source(own).build()?.try_deserialize()?;
     let file: Root = builder.build()?.try_deserialize()?;
     Ok(BrokerSettings {
         listen: environment.listen.or(file.broker.listen),

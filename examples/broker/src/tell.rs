@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use brokkr_core::model::{
-    AgentId, AssignmentState, Change, EventAction, EventOutcome, StackId, StackPhase,
-};
+use brokkr_core::model::{AgentId, AssignmentState, Change, EventAction, EventOutcome, StackId, StackPhase};
 use brokkr_core::store::{FeedPosition, Scope, Store, StoreResult};
 use tokio_util::sync::CancellationToken;
 
@@ -71,21 +69,17 @@ impl Names {
                 object.revision,
                 object.object_count
             )),
-            Change::Target(it) if it.deleted_at.is_none() => Some(format!(
-                "stack {} is targeted at agent {}",
-                self.stack(it.stack_id),
-                self.agent(it.agent_id)
-            )),
+            Change::Target(it) if it.deleted_at.is_none() => {
+                Some(format!("stack {} is targeted at agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
+            }
             Change::Target(it) => Some(format!(
                 "stack {} is no longer targeted at agent {}",
                 self.stack(it.stack_id),
                 self.agent(it.agent_id)
             )),
-            Change::Assignment(it) if it.state == AssignmentState::Listed => Some(format!(
-                "agent {} is told to hold stack {}",
-                self.agent(it.agent_id),
-                self.stack(it.stack_id)
-            )),
+            Change::Assignment(it) if it.state == AssignmentState::Listed => {
+                Some(format!("agent {} is told to hold stack {}", self.agent(it.agent_id), self.stack(it.stack_id)))
+            }
             Change::Event(it) => {
                 let what = match (it.action, it.outcome) {
                     (EventAction::Apply, EventOutcome::Success) => "applied",
@@ -93,15 +87,9 @@ impl Names {
                     (EventAction::Remove, EventOutcome::Success) => "removed",
                     (EventAction::Remove, EventOutcome::Failure) => "cannot remove",
                 };
-                let revision = it
-                    .revision
-                    .map(|it| format!(", revision {it}"))
-                    .unwrap_or_default();
-                let why = if it.message.is_empty() {
-                    it.reason.clone()
-                } else {
-                    format!("{}: {}", it.reason, it.message)
-                };
+                let revision = it.revision.map(|it| format!(", revision {it}")).unwrap_or_default();
+                let why =
+                    if it.message.is_empty() { it.reason.clone() } else { format!("{}: {}", it.reason, it.message) };
                 Some(format!(
                     "agent {} {what} stack {}{revision} ({why})",
                     self.agent(it.agent_id),

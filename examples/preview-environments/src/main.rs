@@ -37,11 +37,7 @@ impl Generator for PreviewEnvironment {
         "preview-environment"
     }
 
-    async fn generate(
-        &self,
-        ctx: &GenerateContext<'_>,
-        preview: Preview,
-    ) -> Result<Manifests, GenerateError> {
+    async fn generate(&self, ctx: &GenerateContext<'_>, preview: Preview) -> Result<Manifests, GenerateError> {
         let name = &ctx.stack.name;
         let labels = json!({"app.kubernetes.io/name": name});
         Ok(Manifests::new([
@@ -61,17 +57,10 @@ struct SameRegion;
 
 impl TargetingPolicy for SameRegion {
     fn evaluate(&self, pair: &Candidate<'_>) -> Result<Verdict, PolicyError> {
-        Ok(
-            match (
-                pair.stack.labels.get("region"),
-                pair.agent.labels.get("region"),
-            ) {
-                (Some(wanted), Some(here)) if wanted == here => {
-                    Verdict::matched(format!("both are in {here}"))
-                }
-                _ => Verdict::unmatched("the regions differ"),
-            },
-        )
+        Ok(match (pair.stack.labels.get("region"), pair.agent.labels.get("region")) {
+            (Some(wanted), Some(here)) if wanted == here => Verdict::matched(format!("both are in {here}")),
+            _ => Verdict::unmatched("the regions differ"),
+        })
     }
 }
 
@@ -83,13 +72,9 @@ async fn open(
 ) -> Result<Json<Value>, String> {
     let mut spec = StackSpec::named(format!("pull-{number}"));
     spec.labels.insert("region".to_owned(), "eu".to_owned());
-    let applied = broker
-        .generate(&broker.system_actor(), "preview-environment", spec, preview)
-        .await;
+    let applied = broker.generate(&broker.system_actor(), "preview-environment", spec, preview).await;
     let applied = applied.map_err(|error| error.to_string())?;
-    Ok(Json(
-        json!({"stack": applied.stack.id, "revision": applied.published.map(|it| it.object.revision)}),
-    ))
+    Ok(Json(json!({"stack": applied.stack.id, "revision": applied.published.map(|it| it.object.revision)})))
 }
 
 #[tokio::main]
@@ -102,18 +87,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(key) = broker.ensure_admin_key(None).await? {
         println!("admin key: {}", key.expose_secret());
     }
-    let own = Router::new()
-        .route("/pulls/{number}", post(open))
-        .with_state(broker.clone());
+    let own = Router::new().route("/pulls/{number}", post(open)).with_state(broker.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!(
         "try: curl -X POST localhost:3000/pulls/7 -H 'content-type: application/json' -d '{{\"image\":\"web:pr-7\"}}'"
     );
     let stop = async { drop(tokio::signal::ctrl_c().await) };
-    Ok(brokkr_http::server::serve(
-        listener,
-        brokkr_http::server::router(broker).merge(own),
-        stop,
-    )
-    .await?)
+    Ok(brokkr_http::server::serve(listener, brokkr_http::server::router(broker).merge(own), stop).await?)
 }

@@ -41,10 +41,7 @@ impl TestCluster {
         std::fs::create_dir_all(&folder)?;
         let file = |name: &str| folder.join(name);
         let text = |path: PathBuf| path.display().to_string();
-        std::fs::write(
-            file("tokens.csv"),
-            "admin-token,admin,1,\"system:masters\"\nagent-token,brokkr-agent,2\n",
-        )?;
+        std::fs::write(file("tokens.csv"), "admin-token,admin,1,\"system:masters\"\nagent-token,brokkr-agent,2\n")?;
         std::fs::write(file("audit-policy.json"), AUDIT_POLICY)?;
         let port = free_port()?;
         let args = vec![
@@ -54,10 +51,7 @@ impl TestCluster {
             format!("--secure-port={port}"),
             format!("--cert-dir={}", text(file("certificates"))),
             format!("--service-account-key-file={}", text(keys.join("sa.pub"))),
-            format!(
-                "--service-account-signing-key-file={}",
-                text(keys.join("sa.key"))
-            ),
+            format!("--service-account-signing-key-file={}", text(keys.join("sa.key"))),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             format!("--token-auth-file={}", text(file("tokens.csv"))),
             format!("--audit-policy-file={}", text(file("audit-policy.json"))),
@@ -90,11 +84,7 @@ impl TestCluster {
     /// Waits for the API server, starts the controller manager, and gives the agent's user its rights.
     pub(crate) fn finish(&mut self, tools: &Tools) -> Result<()> {
         self.wait_ready()?;
-        let keys = self
-            .folder
-            .parent()
-            .map(|it| it.join("sa.key"))
-            .unwrap_or_default();
+        let keys = self.folder.parent().map(|it| it.join("sa.key")).unwrap_or_default();
         let args = [
             format!("--kubeconfig={}", self.admin_kubeconfig.display()),
             format!("--service-account-private-key-file={}", keys.display()),
@@ -102,33 +92,19 @@ impl TestCluster {
             "--secure-port=0".to_owned(),
         ];
         let log = self.folder.join("controller-manager.log");
-        self.controller_manager = Some(Process::start(
-            &tools.path("kube-controller-manager"),
-            &args,
-            &[],
-            &log,
-        )?);
+        self.controller_manager = Some(Process::start(&tools.path("kube-controller-manager"), &args, &[], &log)?);
         let rights = self.folder.join("agent-rights.yaml");
         std::fs::write(&rights, AGENT_RIGHTS)?;
         self.kubectl(&["apply", "-f", &rights.display().to_string()])?;
         // What every namespace gets is made by the controller manager: then it works.
-        wait_for(
-            &format!("the controller manager of {}", self.name),
-            Duration::from_secs(60),
-            || {
-                self.kubectl(&["get", "serviceaccount", "default", "-n", "default"])
-                    .is_ok()
-            },
-        )
+        wait_for(&format!("the controller manager of {}", self.name), Duration::from_secs(60), || {
+            self.kubectl(&["get", "serviceaccount", "default", "-n", "default"]).is_ok()
+        })
     }
 
     fn wait_ready(&self) -> Result<()> {
         wait_for(
-            &format!(
-                "the API server of {} (see {})",
-                self.name,
-                self.folder.display()
-            ),
+            &format!("the API server of {} (see {})", self.name, self.folder.display()),
             Duration::from_secs(90),
             || self.kubectl(&["get", "--raw", "/readyz"]).is_ok(),
         )
@@ -145,11 +121,7 @@ impl TestCluster {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(Error::new(format!(
-            "kubectl {}: {}",
-            args.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        )))
+        Err(Error::new(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim())))
     }
 
     /// Applies a document as the administrator, in the way of a person: client-side.
@@ -163,15 +135,7 @@ impl TestCluster {
 
     /// One object as JSON; `None` when it does not exist.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
-        let mut args = vec![
-            "get",
-            kind,
-            name,
-            "-o",
-            "json",
-            "--ignore-not-found",
-            "--show-managed-fields",
-        ];
+        let mut args = vec!["get", kind, name, "-o", "json", "--ignore-not-found", "--show-managed-fields"];
         if !namespace.is_empty() {
             args.extend(["-n", namespace]);
         }
@@ -179,27 +143,17 @@ impl TestCluster {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|error| Error::new(error.to_string()))
+        serde_json::from_str(&text).map(Some).map_err(|error| Error::new(error.to_string()))
     }
 
     /// The requests in the audit log that a user made and that change something, without dry runs.
     pub fn writes_by(&self, user: &str) -> Result<Vec<Value>> {
         let log = std::fs::read_to_string(&self.audit_log)?;
-        let events = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let is_write = |event: &Value| {
             event["user"]["username"] == user
-                && matches!(
-                    event["verb"].as_str(),
-                    Some("create" | "update" | "patch" | "delete" | "deletecollection")
-                )
-                && !event["requestURI"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .contains("dryRun=All")
+                && matches!(event["verb"].as_str(), Some("create" | "update" | "patch" | "delete" | "deletecollection"))
+                && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun=All")
         };
         Ok(events.filter(is_write).collect())
     }

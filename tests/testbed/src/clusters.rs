@@ -26,27 +26,15 @@ impl Clusters {
         let etcd = start_etcd(tools, folder, etcd_port)?;
         let mut all = Vec::new();
         for n in 1..=count {
-            all.push(TestCluster::start(
-                tools,
-                &format!("cluster-{n}"),
-                folder,
-                etcd_port,
-            )?);
+            all.push(TestCluster::start(tools, &format!("cluster-{n}"), folder, etcd_port)?);
         }
         for cluster in &mut all {
             cluster.finish(tools)?;
         }
         let kubeconfig = folder.join("kubeconfig");
-        let entries: Vec<_> = all
-            .iter()
-            .map(|it| (it.name.as_str(), it.url.as_str()))
-            .collect();
+        let entries: Vec<_> = all.iter().map(|it| (it.name.as_str(), it.url.as_str())).collect();
         write_kubeconfig(&kubeconfig, &entries, "admin-token")?;
-        Ok(Self {
-            all,
-            kubeconfig,
-            _etcd: etcd,
-        })
+        Ok(Self { all, kubeconfig, _etcd: etcd })
     }
 }
 
@@ -54,25 +42,15 @@ impl Clusters {
 fn make_keys(folder: &Path) -> Result<()> {
     let openssl = ensure_command("openssl", "openssl")?;
     let run = |args: &[&str]| -> Result<()> {
-        let output = Command::new(&openssl)
-            .args(args)
-            .current_dir(folder)
-            .output()?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(Error::new(String::from_utf8_lossy(&output.stderr)))
-        }
+        let output = Command::new(&openssl).args(args).current_dir(folder).output()?;
+        if output.status.success() { Ok(()) } else { Err(Error::new(String::from_utf8_lossy(&output.stderr))) }
     };
     run(&["genrsa", "-out", "sa.key", "2048"])?;
     run(&["rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub"])
 }
 
 fn start_etcd(tools: &Tools, folder: &Path, port: u16) -> Result<Process> {
-    let (client, peer) = (
-        format!("http://127.0.0.1:{port}"),
-        format!("http://127.0.0.1:{}", free_port()?),
-    );
+    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()?));
     let data = folder.join("etcd").display().to_string();
     let args = [
         ("--data-dir", data.as_str()),
@@ -82,10 +60,7 @@ fn start_etcd(tools: &Tools, folder: &Path, port: u16) -> Result<Process> {
         ("--initial-advertise-peer-urls", &peer),
         ("--initial-cluster", &format!("default={peer}")),
     ];
-    let mut args: Vec<String> = args
-        .iter()
-        .flat_map(|(key, value)| [(*key).to_owned(), (*value).to_owned()])
-        .collect();
+    let mut args: Vec<String> = args.iter().flat_map(|(key, value)| [(*key).to_owned(), (*value).to_owned()]).collect();
     // The data is thrown away; waiting for the disk would only measure the disk.
     args.push("--unsafe-no-fsync".to_owned());
     Process::start(&tools.path("etcd"), &args, &[], &folder.join("etcd.log"))
@@ -106,18 +81,11 @@ pub(crate) fn write_kubeconfig(file: &Path, clusters: &[(&str, &str)], token: &s
 }
 
 /// Asks until an answer comes, within a bound.
-pub(crate) fn wait_for(
-    what: &str,
-    within: Duration,
-    mut ready: impl FnMut() -> bool,
-) -> Result<()> {
+pub(crate) fn wait_for(what: &str, within: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + within;
     while !ready() {
         if Instant::now() >= deadline {
-            return Err(Error::new(format!(
-                "{what} is not ready after {} s",
-                within.as_secs()
-            )));
+            return Err(Error::new(format!("{what} is not ready after {} s", within.as_secs())));
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -1,10 +1,7 @@
 //! Real API servers and a real database for tests and for `cargo xtask up`.
 //!
 //! Everything that is started ends with this process, however that ends: see [`Process`].
-#![expect(
-    clippy::print_stderr,
-    reason = "says which steps it takes, some of them long"
-)]
+#![expect(clippy::print_stderr, reason = "says which steps it takes, some of them long")]
 
 mod cluster;
 mod clusters;
@@ -12,6 +9,7 @@ mod packages;
 mod ports;
 mod postgres;
 mod process;
+mod scratch;
 mod tools;
 
 use std::fmt;
@@ -22,6 +20,7 @@ pub use packages::ensure_command;
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use scratch::ScratchFolder;
 pub use tools::Tools;
 
 /// What went wrong, and what to do about it.

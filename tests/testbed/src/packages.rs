@@ -8,9 +8,7 @@ use crate::{Error, Result, say};
 /// Finds a command in `PATH`.
 pub(crate) fn find(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(command))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(command)).find(|file| file.is_file())
 }
 
 /// Makes sure that a command is there: installs its package on Debian and its relatives, and says what to do elsewhere.
@@ -19,8 +17,7 @@ pub fn ensure_command(command: &str, package: &str) -> Result<PathBuf> {
         return Ok(found);
     }
     install(package)?;
-    find(command)
-        .ok_or_else(|| Error::new(format!("{command} is missing after installing {package}")))
+    find(command).ok_or_else(|| Error::new(format!("{command} is missing after installing {package}")))
 }
 
 pub(crate) fn install(package: &str) -> Result<()> {
@@ -35,17 +32,11 @@ pub(crate) fn install(package: &str) -> Result<()> {
     say(&format!("installing {package}"));
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
-        command
-            .args(args)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     // The lists of packages may be old or absent; only then are they fetched.
-    if apt(&["install", "-y", "-q", package])
-        || (apt(&["update", "-q"]) && apt(&["install", "-y", "-q", package]))
-    {
+    if apt(&["install", "-y", "-q", package]) || (apt(&["update", "-q"]) && apt(&["install", "-y", "-q", package])) {
         return Ok(());
     }
     Err(remedy())

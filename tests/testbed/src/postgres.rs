@@ -34,21 +34,11 @@ impl Postgres {
         let data_arg = data.display().to_string();
         let (program, args) = run(
             "initdb",
-            &[
-                "-D".into(),
-                data_arg.clone(),
-                "-U".into(),
-                "postgres".into(),
-                "--auth=trust".into(),
-                "-N".into(),
-            ],
+            &["-D".into(), data_arg.clone(), "-U".into(), "postgres".into(), "--auth=trust".into(), "-N".into()],
         );
         let output = Command::new(program).args(args).current_dir("/").output()?;
         if !output.status.success() {
-            return Err(Error::new(format!(
-                "initdb failed: {}",
-                String::from_utf8_lossy(&output.stderr)
-            )));
+            return Err(Error::new(format!("initdb failed: {}", String::from_utf8_lossy(&output.stderr))));
         }
         let port = free_port()?;
         let settings = [
@@ -66,22 +56,14 @@ impl Postgres {
         let (program, args) = run("postgres", &settings);
         let process = Process::start(&program, &args, &[], &folder.join("postgres.log"))?;
         let url = format!("postgresql://postgres@127.0.0.1:{port}/postgres");
-        let server = Self {
-            url,
-            psql: binaries.join("psql"),
-            process,
-        };
-        wait_for("PostgreSQL", Duration::from_secs(30), || {
-            server.query("select 1").is_ok()
-        })?;
+        let server = Self { url, psql: binaries.join("psql"), process };
+        wait_for("PostgreSQL", Duration::from_secs(30), || server.query("select 1").is_ok())?;
         Ok(server)
     }
 
     /// Runs one statement and returns what it prints, unaligned and without headers.
     pub fn query(&self, sql: &str) -> Result<String> {
-        let output = Command::new(&self.psql)
-            .args([&self.url, "-XAtc", sql])
-            .output()?;
+        let output = Command::new(&self.psql).args([&self.url, "-XAtc", sql]).output()?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }
@@ -104,42 +86,27 @@ fn binaries() -> Result<PathBuf> {
 }
 
 fn in_path() -> Option<PathBuf> {
-    find("initdb")
-        .and_then(|_| find("postgres"))?
-        .parent()
-        .map(Path::to_path_buf)
+    find("initdb").and_then(|_| find("postgres"))?.parent().map(Path::to_path_buf)
 }
 
 fn newest_version() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path().join("bin")));
-    let mut complete: Vec<PathBuf> = versions
-        .filter(|folder| folder.join("postgres").is_file())
-        .collect();
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    let mut complete: Vec<PathBuf> = versions.filter(|folder| folder.join("postgres").is_file()).collect();
     complete.sort();
     complete.pop()
 }
 
 /// PostgreSQL refuses to run as root: then it runs as the user that its package made.
 fn user_prefix(folder: &Path) -> Result<Vec<String>> {
-    let is_root = std::fs::metadata("/proc/self")
-        .is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
     if !is_root {
         return Ok(Vec::new());
     }
     let owned = Command::new("chown").arg("postgres").arg(folder).status()?;
     if !owned.success() {
-        return Err(Error::new(
-            "the user postgres is missing: install PostgreSQL from the distribution's package",
-        ));
+        return Err(Error::new("the user postgres is missing: install PostgreSQL from the distribution's package"));
     }
-    let words = [
-        "setpriv",
-        "--reuid=postgres",
-        "--regid=postgres",
-        "--clear-groups",
-        "--",
-    ];
+    let words = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"];
     Ok(words.map(str::to_owned).to_vec())
 }

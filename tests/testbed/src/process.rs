@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{Error, Result};
 
+/// Deaf to the terminal's interrupt, which ends this process and with it the pipe.
+///
 /// Starts the program in the background, tells its process id, and kills it when its own standard input ends: that is
 /// when whoever holds the other end is gone, even if it was killed.
-const KEEPER: &str = r#"exec 3<&0; log=$1; shift; "$@" </dev/null >"$log" 2>&1 3<&- & pid=$!; echo $pid; read -r _ <&3; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null"#;
+const KEEPER: &str = r#"trap "" INT; exec 3<&0; log=$1; shift; "$@" </dev/null >"$log" 2>&1 3<&- & pid=$!; echo $pid; read -r _ <&3; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null"#;
 
 /// A running program. It ends when this is dropped, or when this process ends in whatever way.
 #[derive(Debug)]
@@ -20,12 +22,7 @@ pub struct Process {
 
 impl Process {
     /// Starts a program with everything it prints in a file.
-    pub fn start(
-        program: &Path,
-        args: &[String],
-        environment: &[(String, String)],
-        log: &Path,
-    ) -> Result<Self> {
+    pub fn start(program: &Path, args: &[String], environment: &[(String, String)], log: &Path) -> Result<Self> {
         File::create(log)?;
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
@@ -36,16 +33,10 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let stdout = keeper
-            .stdout
-            .take()
-            .ok_or_else(|| Error::new("no output of the keeper"))?;
+        let stdout = keeper.stdout.take().ok_or_else(|| Error::new("no output of the keeper"))?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let pid = line
-            .trim()
-            .parse()
-            .map_err(|_| Error::new(format!("{} did not start", program.display())))?;
+        let pid = line.trim().parse().map_err(|_| Error::new(format!("{} did not start", program.display())))?;
         Ok(Self { keeper, pid })
     }
 
@@ -56,26 +47,14 @@ impl Process {
 
     /// Whether it still runs.
     pub fn is_running(&self) -> bool {
-        std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).is_ok_and(|stat| {
-            !stat
-                .rsplit(')')
-                .next()
-                .unwrap_or_default()
-                .trim_start()
-                .starts_with('Z')
-        })
+        std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
     }
 
     /// Sends a signal by its name, such as `KILL`, `STOP`, `TERM`.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.pid.to_string()])
-            .status()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(Error::new(format!("cannot send {name} to {}", self.pid)))
-        }
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).status()?;
+        if status.success() { Ok(()) } else { Err(Error::new(format!("cannot send {name} to {}", self.pid))) }
     }
 
     /// Ends it at once and waits until it is gone.

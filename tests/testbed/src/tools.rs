@@ -23,9 +23,7 @@ impl Tools {
     /// some minutes the first time.
     pub fn ensure() -> Result<Self> {
         if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS") {
-            return Ok(Self {
-                folder: folder.into(),
-            });
+            return Ok(Self { folder: folder.into() });
         }
         let folder = cache()?.join(VERSION);
         std::fs::create_dir_all(&folder)?;
@@ -33,10 +31,7 @@ impl Tools {
             ("etcd", "go.etcd.io/etcd/server/v3"),
             ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
             ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-            (
-                "kube-controller-manager",
-                "k8s.io/kubernetes/cmd/kube-controller-manager",
-            ),
+            ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
         ] {
             build(name, package, &folder)?;
         }
@@ -68,19 +63,12 @@ fn build(name: &str, package: &str, folder: &Path) -> Result<()> {
             "go is missing: install Go 1.21 or later (https://go.dev/dl/, Debian: apt-get install golang)",
         ));
     }
-    say(&format!(
-        "building {name} from Go modules (once; some minutes)"
-    ));
+    say(&format!("building {name} from Go modules (once; some minutes)"));
     let began = Instant::now();
     // Built beside its place and moved there whole: a build that is cut off leaves nothing that looks ready.
     let unfinished = folder.join(format!("{name}.{}", std::process::id()));
     let output = Command::new("go")
-        .args([
-            "build",
-            "-ldflags",
-            "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3",
-            "-o",
-        ])
+        .args(["build", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3", "-o"])
         .arg(&unfinished)
         .arg(package)
         .current_dir(MODULE)
@@ -93,15 +81,9 @@ fn build(name: &str, package: &str, folder: &Path) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr);
         let tail: Vec<&str> = said.lines().rev().take(20).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
-        return Err(Error::new(format!(
-            "go build {package} failed:\n{}",
-            tail.join("\n")
-        )));
+        return Err(Error::new(format!("go build {package} failed:\n{}", tail.join("\n"))));
     }
     std::fs::rename(&unfinished, &binary)?;
-    say(&format!(
-        "{name} is ready after {} s",
-        began.elapsed().as_secs()
-    ));
+    say(&format!("{name} is ready after {} s", began.elapsed().as_secs()));
     Ok(())
 }

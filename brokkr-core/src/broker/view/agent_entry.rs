@@ -28,10 +28,7 @@ impl Pair {
 
     /// Whether the agent is still waited for.
     pub(in crate::broker) fn is_open(self) -> bool {
-        matches!(
-            self.assignment,
-            Some(AssignmentState::Listed | AssignmentState::Withdrawn)
-        )
+        matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Withdrawn))
     }
 }
 
@@ -56,12 +53,7 @@ pub(super) struct AgentEntry {
 
 impl AgentEntry {
     pub(super) fn new(agent: Arc<Agent>) -> Self {
-        Self {
-            agent,
-            pairs: HashMap::new(),
-            changed: watch::Sender::new(0),
-            wanted: OnceLock::new(),
-        }
+        Self { agent, pairs: HashMap::new(), changed: watch::Sender::new(0), wanted: OnceLock::new() }
     }
 
     /// Forgets the computed target state and wakes whoever waits.
@@ -71,14 +63,8 @@ impl AgentEntry {
     }
 
     /// The target state, computed at most once between two changes.
-    pub(super) fn wanted(
-        &self,
-        epoch: Epoch,
-        stacks: &HashMap<StackId, StackEntry>,
-    ) -> Arc<Wanted> {
-        self.wanted
-            .get_or_init(|| Arc::new(self.compute(epoch, stacks)))
-            .clone()
+    pub(super) fn wanted(&self, epoch: Epoch, stacks: &HashMap<StackId, StackEntry>) -> Arc<Wanted> {
+        self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks))).clone()
     }
 
     fn compute(&self, epoch: Epoch, stacks: &HashMap<StackId, StackEntry>) -> Wanted {
@@ -90,17 +76,11 @@ impl AgentEntry {
             let stack = &entry.stack;
             let was_listed = pair.assignment == Some(AssignmentState::Listed);
             let takes_new = self.agent.status == AgentStatus::Active;
-            let object = entry
-                .object
-                .as_ref()
-                .filter(|_| pair.matched && (takes_new || was_listed));
+            let object = entry.object.as_ref().filter(|_| pair.matched && (takes_new || was_listed));
             let (action, confirmed) = match (object, pair.assignment) {
                 (Some(_), _) => (EntryAction::Apply, false),
                 (None, None | Some(AssignmentState::Gone)) => continue,
-                (None, Some(state)) => (
-                    EntryAction::Remove,
-                    state != AssignmentState::Listed || !stack.is_active(),
-                ),
+                (None, Some(state)) => (EntryAction::Remove, state != AssignmentState::Listed || !stack.is_active()),
             };
             if object.is_some() && !was_listed {
                 unlisted.push((*id, stack.version));
@@ -120,17 +100,7 @@ impl AgentEntry {
             });
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
-        let state = TargetState::new(
-            self.agent.id,
-            epoch,
-            epoch_confirmed,
-            Generation::default(),
-            entries,
-        );
-        Wanted {
-            state,
-            unlisted,
-            stacks: Arc::new(listed),
-        }
+        let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), entries);
+        Wanted { state, unlisted, stacks: Arc::new(listed) }
     }
 }

@@ -40,12 +40,7 @@ pub(super) struct PollView {
 }
 
 impl FleetView {
-    pub(super) fn new(
-        epoch: Epoch,
-        policy: Arc<dyn TargetingPolicy>,
-        token: ViewToken,
-        began: Instant,
-    ) -> Self {
+    pub(super) fn new(epoch: Epoch, policy: Arc<dyn TargetingPolicy>, token: ViewToken, began: Instant) -> Self {
         Self {
             state: RwLock::new(ViewState::new(epoch, policy, token)),
             folded: watch::Sender::new(0),
@@ -56,15 +51,11 @@ impl FleetView {
     // The state is only changed by `fold`, which does not panic on any input; a poisoned lock would mean a
     // defect, and answering from what is there is no worse than not answering.
     fn read(&self) -> RwLockReadGuard<'_, ViewState> {
-        self.state
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, ViewState> {
-        self.state
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Folds a snapshot in place of everything known.
@@ -83,10 +74,7 @@ impl FleetView {
     }
 
     fn folded_until(&self, began: Instant) {
-        *self
-            .read_at
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = began;
+        *self.read_at.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = began;
         self.folded.send_modify(|count| *count += 1);
     }
 
@@ -96,10 +84,7 @@ impl FleetView {
 
     /// Refuses when the view is older than what may be answered from.
     pub(super) fn check_fresh(&self) -> BrokerResult<()> {
-        let read_at = *self
-            .read_at
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let read_at = *self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         if read_at.elapsed() > Duration::from_secs(limits::VIEW_MAX_AGE_SECONDS) {
             return Err(BrokerError::Stale);
         }
@@ -116,20 +101,13 @@ impl FleetView {
                 }
             }
         };
-        if tokio::time::timeout(OWN_COMMIT_WAIT, contains)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(OWN_COMMIT_WAIT, contains).await.is_err() {
             tracing::warn!("the view did not take a commit in within a second");
         }
     }
 
     /// Waits until the view has at least this generation; `Stale` when it does not get there in time.
-    pub(super) async fn at_least(
-        &self,
-        generation: Generation,
-        within: Duration,
-    ) -> BrokerResult<()> {
+    pub(super) async fn at_least(&self, generation: Generation, within: Duration) -> BrokerResult<()> {
         let mut folded = self.folded.subscribe();
         let reached = async {
             while self.read().token().generation() < generation {
@@ -138,9 +116,7 @@ impl FleetView {
                 }
             }
         };
-        tokio::time::timeout(within, reached)
-            .await
-            .map_err(|_| BrokerError::Stale)
+        tokio::time::timeout(within, reached).await.map_err(|_| BrokerError::Stale)
     }
 
     pub(super) fn key(&self, short_id: &str) -> Option<ApiKey> {
@@ -165,10 +141,7 @@ impl FleetView {
 
     /// The stacks that are listed for an agent: what it may read.
     pub(super) fn stacks_of(&self, id: AgentId) -> Arc<BTreeSet<StackId>> {
-        self.read()
-            .wanted(id)
-            .map(|wanted| wanted.stacks.clone())
-            .unwrap_or_default()
+        self.read().wanted(id).map(|wanted| wanted.stacks.clone()).unwrap_or_default()
     }
 
     pub(super) fn poll(&self, id: AgentId) -> Option<PollView> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::agent_entry::{AgentEntry, Pair, Wanted};
 use crate::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, Epoch,
-    GeneratorId, KeyId, KeyOwner, Stack, StackId, StackPhase, Target,
+    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, Epoch, GeneratorId, KeyId,
+    KeyOwner, Stack, StackId, StackPhase, Target,
 };
 use crate::store::{ViewEntity, ViewToken};
 use crate::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
@@ -97,9 +97,7 @@ impl ViewState {
     }
 
     pub(super) fn wanted(&self, id: AgentId) -> Option<Arc<Wanted>> {
-        self.agents
-            .get(&id)
-            .map(|entry| entry.wanted(self.epoch, &self.stacks))
+        self.agents.get(&id).map(|entry| entry.wanted(self.epoch, &self.stacks))
     }
 
     /// Folds changes in, whole batches at a time: nobody sees half of a commit.
@@ -119,9 +117,7 @@ impl ViewState {
         for entity in entities {
             match &entity {
                 ViewEntity::Stack(it) if it.deleted_at.is_some() => maybe_forgotten.push(it.id),
-                ViewEntity::Assignment(it) if it.state == AssignmentState::Gone => {
-                    maybe_forgotten.push(it.stack_id)
-                }
+                ViewEntity::Assignment(it) if it.state == AssignmentState::Gone => maybe_forgotten.push(it.stack_id),
                 _ => {}
             }
             match entity {
@@ -177,10 +173,7 @@ impl ViewState {
         }
         let agent = Arc::new(agent);
         let is_new = !self.agents.contains_key(&id);
-        let entry = self
-            .agents
-            .entry(id)
-            .or_insert_with(|| AgentEntry::new(agent.clone()));
+        let entry = self.agents.entry(id).or_insert_with(|| AgentEntry::new(agent.clone()));
         let before = std::mem::replace(&mut entry.agent, agent.clone());
         entry.touch();
         if is_new
@@ -216,11 +209,7 @@ impl ViewState {
         let Some(entry) = self.stacks.get_mut(&object.stack_id) else {
             return;
         };
-        if entry
-            .object
-            .as_ref()
-            .is_some_and(|newest| newest.revision >= object.revision)
-        {
+        if entry.object.as_ref().is_some_and(|newest| newest.revision >= object.revision) {
             return;
         }
         let id = object.stack_id;
@@ -230,24 +219,18 @@ impl ViewState {
 
     fn fold_target(&mut self, target: &Target) {
         let direct = target.deleted_at.is_none();
-        self.with_pair(target.stack_id, target.agent_id, |pair| {
-            pair.direct = direct
-        });
+        self.with_pair(target.stack_id, target.agent_id, |pair| pair.direct = direct);
         self.evaluate(target.stack_id, target.agent_id);
     }
 
     fn fold_assignment(&mut self, assignment: &Assignment) {
         let state = Some(assignment.state).filter(|state| *state != AssignmentState::Gone);
-        self.with_pair(assignment.stack_id, assignment.agent_id, |pair| {
-            pair.assignment = state
-        });
+        self.with_pair(assignment.stack_id, assignment.agent_id, |pair| pair.assignment = state);
     }
 
     /// Changes a pair, keeps both indices right, and touches the agent if anything changed.
     fn with_pair(&mut self, stack: StackId, agent: AgentId, change: impl FnOnce(&mut Pair)) {
-        let (Some(stack_entry), Some(agent_entry)) =
-            (self.stacks.get_mut(&stack), self.agents.get_mut(&agent))
-        else {
+        let (Some(stack_entry), Some(agent_entry)) = (self.stacks.get_mut(&stack), self.agents.get_mut(&agent)) else {
             return;
         };
         let before = agent_entry.pairs.get(&stack).copied().unwrap_or_default();
@@ -268,15 +251,10 @@ impl ViewState {
 
     /// Decides again about one pair. After a policy's error everything stays as it was.
     fn evaluate(&mut self, stack: StackId, agent: AgentId) {
-        let (Some(stack_entry), Some(agent_entry)) =
-            (self.stacks.get(&stack), self.agents.get(&agent))
-        else {
+        let (Some(stack_entry), Some(agent_entry)) = (self.stacks.get(&stack), self.agents.get(&agent)) else {
             return;
         };
-        let direct = agent_entry
-            .pairs
-            .get(&stack)
-            .is_some_and(|pair| pair.direct);
+        let direct = agent_entry.pairs.get(&stack).is_some_and(|pair| pair.direct);
         let matched = match self.verdict(&stack_entry.stack, &agent_entry.agent, direct) {
             Ok(verdict) => verdict.matched,
             Err(error) => {
@@ -296,9 +274,7 @@ impl ViewState {
             return Ok(Verdict::unmatched("the agent is retired"));
         }
         if !agent.generator_ids.contains(&stack.generator_id) {
-            return Ok(Verdict::unmatched(
-                "the agent is not registered with the stack's generator",
-            ));
+            return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
         }
         self.policy.evaluate(&Candidate::new(stack, agent, direct))
     }
@@ -320,10 +296,7 @@ impl ViewState {
             return;
         };
         let held = |agent: &AgentId| {
-            self.agents
-                .get(agent)
-                .and_then(|it| it.pairs.get(&id))
-                .is_some_and(|pair| pair.assignment.is_some())
+            self.agents.get(agent).and_then(|it| it.pairs.get(&id)).is_some_and(|pair| pair.assignment.is_some())
         };
         if entry.stack.deleted_at.is_none() || entry.agents.iter().any(held) {
             return;
@@ -349,9 +322,7 @@ impl ViewState {
         let mut missing: Vec<StackId> = entities
             .iter()
             .filter_map(|entity| match entity {
-                ViewEntity::Assignment(it) if it.state != AssignmentState::Gone => {
-                    Some(it.stack_id)
-                }
+                ViewEntity::Assignment(it) if it.state != AssignmentState::Gone => Some(it.stack_id),
                 _ => None,
             })
             .filter(|id| !coming.contains(id) && !self.stacks.contains_key(id))
@@ -366,39 +337,28 @@ impl ViewState {
             return false;
         };
         // Not knowing counts as matched: then nothing is withdrawn because of it.
-        self.verdict(&stack.stack, &agent.agent, false)
-            .is_ok_and(|verdict| verdict.matched)
+        self.verdict(&stack.stack, &agent.agent, false).is_ok_and(|verdict| verdict.matched)
     }
 
     pub(super) fn open_of_agent(&self, agent: AgentId) -> Vec<StackId> {
         let Some(entry) = self.agents.get(&agent) else {
             return Vec::new();
         };
-        entry
-            .pairs
-            .iter()
-            .filter(|(_, pair)| pair.is_open())
-            .map(|(stack, _)| *stack)
-            .collect()
+        entry.pairs.iter().filter(|(_, pair)| pair.is_open()).map(|(stack, _)| *stack).collect()
     }
 
     pub(super) fn removable(&self, limit: usize) -> Vec<StackId> {
-        let deleting = self.stacks.iter().filter(|(_, entry)| {
-            entry.stack.phase == StackPhase::Deleting && entry.stack.deleted_at.is_none()
-        });
+        let deleting = self
+            .stacks
+            .iter()
+            .filter(|(_, entry)| entry.stack.phase == StackPhase::Deleting && entry.stack.deleted_at.is_none());
         let waited_for = |id: &StackId, entry: &StackEntry| {
-            entry.agents.iter().any(|agent| {
-                self.agents
-                    .get(agent)
-                    .and_then(|it| it.pairs.get(id))
-                    .is_some_and(|pair| pair.is_open())
-            })
+            entry
+                .agents
+                .iter()
+                .any(|agent| self.agents.get(agent).and_then(|it| it.pairs.get(id)).is_some_and(|pair| pair.is_open()))
         };
-        deleting
-            .filter(|(id, entry)| !waited_for(id, entry))
-            .map(|(id, _)| *id)
-            .take(limit)
-            .collect()
+        deleting.filter(|(id, entry)| !waited_for(id, entry)).map(|(id, _)| *id).take(limit).collect()
     }
 
     pub(super) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
@@ -406,17 +366,11 @@ impl ViewState {
             return Vec::new();
         };
         let known = entry.agents.iter().filter_map(|id| self.agents.get(id));
-        known
-            .filter_map(|it| Some((it.agent.clone(), *it.pairs.get(&stack)?)))
-            .collect()
+        known.filter_map(|it| Some((it.agent.clone(), *it.pairs.get(&stack)?))).collect()
     }
 
     fn placed(&self, stack: &StackEntry, agent: &AgentEntry) -> PlacedPair {
-        let pair = agent
-            .pairs
-            .get(&stack.stack.id)
-            .copied()
-            .unwrap_or_default();
+        let pair = agent.pairs.get(&stack.stack.id).copied().unwrap_or_default();
         PlacedPair {
             stack: stack.stack.clone(),
             agent: agent.agent.clone(),
@@ -429,20 +383,14 @@ impl ViewState {
         let Some(entry) = self.stacks.get(&stack) else {
             return Vec::new();
         };
-        self.agents
-            .values()
-            .map(|agent| self.placed(entry, agent))
-            .collect()
+        self.agents.values().map(|agent| self.placed(entry, agent)).collect()
     }
 
     pub(super) fn place_agent(&self, agent: AgentId) -> Vec<PlacedPair> {
         let Some(entry) = self.agents.get(&agent) else {
             return Vec::new();
         };
-        let living = self
-            .stacks
-            .values()
-            .filter(|stack| stack.stack.deleted_at.is_none());
+        let living = self.stacks.values().filter(|stack| stack.stack.deleted_at.is_none());
         living.map(|stack| self.placed(stack, entry)).collect()
     }
 }

@@ -7,9 +7,7 @@ use serde_json::{Map, Value, json};
 use super::check_precondition;
 use super::fields::{self, Path};
 use super::state::State;
-use crate::cluster::{
-    Address, Applied, ApplyOptions, ClusterError, ClusterResult, FieldConflict, Patch, meta,
-};
+use crate::cluster::{Address, Applied, ApplyOptions, ClusterError, ClusterResult, FieldConflict, Patch, meta};
 
 /// One entry of `managedFields`.
 struct Manager {
@@ -20,20 +18,9 @@ struct Manager {
 
 fn managers(object: &Value) -> Vec<Manager> {
     let entry = |entry: &Map<String, Value>| {
-        let operation = if entry.get("operation")?.as_str()? == "Apply" {
-            "Apply"
-        } else {
-            "Update"
-        };
-        let fields = entry
-            .get("fieldsV1")
-            .map(fields::from_fields_v1)
-            .unwrap_or_default();
-        Some(Manager {
-            name: entry.get("manager")?.as_str()?.to_owned(),
-            operation,
-            fields,
-        })
+        let operation = if entry.get("operation")?.as_str()? == "Apply" { "Apply" } else { "Update" };
+        let fields = entry.get("fieldsV1").map(fields::from_fields_v1).unwrap_or_default();
+        Some(Manager { name: entry.get("manager")?.as_str()?.to_owned(), operation, fields })
     };
     meta::managed_fields(object).filter_map(entry).collect()
 }
@@ -55,22 +42,11 @@ fn write_managers(object: &mut Value, managers: &[Manager], api_version: &str) {
 }
 
 /// The entry of a manager, made if it is missing.
-fn entry<'a>(
-    managers: &'a mut Vec<Manager>,
-    name: &str,
-    operation: &'static str,
-) -> &'a mut BTreeSet<Path> {
-    let at = managers
-        .iter()
-        .position(|it| it.name == name && it.operation == operation)
-        .unwrap_or_else(|| {
-            managers.push(Manager {
-                name: name.to_owned(),
-                operation,
-                fields: BTreeSet::new(),
-            });
-            managers.len() - 1
-        });
+fn entry<'a>(managers: &'a mut Vec<Manager>, name: &str, operation: &'static str) -> &'a mut BTreeSet<Path> {
+    let at = managers.iter().position(|it| it.name == name && it.operation == operation).unwrap_or_else(|| {
+        managers.push(Manager { name: name.to_owned(), operation, fields: BTreeSet::new() });
+        managers.len() - 1
+    });
     // `at` was just found or pushed.
     &mut managers[at].fields
 }
@@ -84,17 +60,13 @@ impl State {
     ) -> ClusterResult<Applied> {
         self.check_served(at.kind)?;
         if meta::name(body).is_some_and(|name| name != at.name) {
-            return Err(ClusterError::Invalid(
-                "the name in the body is not the one in the path".to_owned(),
-            ));
+            return Err(ClusterError::Invalid("the name in the body is not the one in the path".to_owned()));
         }
         let (uid, version) = (meta::uid(body), meta::resource_version(body));
         let wanted = fields::leaves(body);
         let Some(live) = self.get(at).cloned() else {
             if uid.is_some() || version.is_some() {
-                return Err(ClusterError::Precondition(
-                    "the object does not exist".to_owned(),
-                ));
+                return Err(ClusterError::Precondition("the object does not exist".to_owned()));
             }
             self.check_namespace(at)?;
             let mut object = json!({
@@ -106,21 +78,10 @@ impl State {
                 object["metadata"]["namespace"] = json!(namespace);
             }
             merge(&mut object, body, &wanted);
-            let manager = Manager {
-                name: options.manager.to_owned(),
-                operation: "Apply",
-                fields: wanted,
-            };
+            let manager = Manager { name: options.manager.to_owned(), operation: "Apply", fields: wanted };
             write_managers(&mut object, &[manager], &at.kind.api_version());
-            let object = if options.dry_run {
-                object
-            } else {
-                self.insert(at, object)
-            };
-            return Ok(Applied {
-                object,
-                created: true,
-            });
+            let object = if options.dry_run { object } else { self.insert(at, object) };
+            return Ok(Applied { object, created: true });
         };
         check_precondition(&live, uid, version)?;
         let mut managers = managers(&live);
@@ -129,75 +90,43 @@ impl State {
             return Err(ClusterError::Conflict(
                 conflicts
                     .into_iter()
-                    .map(|(path, manager)| FieldConflict {
-                        field: fields::text(&path),
-                        manager,
-                    })
+                    .map(|(path, manager)| FieldConflict { field: fields::text(&path), manager })
                     .collect(),
             ));
         }
         for (path, _) in &conflicts {
-            for other in managers
-                .iter_mut()
-                .filter(|it| it.name != options.manager || it.operation != "Apply")
-            {
+            for other in managers.iter_mut().filter(|it| it.name != options.manager || it.operation != "Apply") {
                 other.fields.retain(|owned| !fields::overlap(owned, path));
             }
         }
-        let before = std::mem::replace(
-            entry(&mut managers, options.manager, "Apply"),
-            wanted.clone(),
-        );
+        let before = std::mem::replace(entry(&mut managers, options.manager, "Apply"), wanted.clone());
         let mut object = live.clone();
         for path in before.difference(&wanted) {
-            let kept = managers
-                .iter()
-                .any(|it| it.fields.iter().any(|owned| owned.starts_with(path)));
+            let kept = managers.iter().any(|it| it.fields.iter().any(|owned| owned.starts_with(path)));
             if !kept {
                 // A list's item goes with its own mark, which ends in a dot.
-                let place = if path.last().is_some_and(|last| last == ".") {
-                    &path[..path.len() - 1]
-                } else {
-                    &path[..]
-                };
+                let place =
+                    if path.last().is_some_and(|last| last == ".") { &path[..path.len() - 1] } else { &path[..] };
                 fields::remove(&mut object, place);
             }
         }
         merge(&mut object, body, &wanted);
         write_managers(&mut object, &managers, &at.kind.api_version());
-        let object = if options.dry_run {
-            object
-        } else {
-            self.replace(at, &live, object)
-        };
-        Ok(Applied {
-            object,
-            created: false,
-        })
+        let object = if options.dry_run { object } else { self.replace(at, &live, object) };
+        Ok(Applied { object, created: false })
     }
 
-    pub(super) fn patch(
-        &mut self,
-        at: &Address<'_>,
-        patch: &Patch,
-        manager: &str,
-    ) -> ClusterResult<Value> {
+    pub(super) fn patch(&mut self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         self.check_served(at.kind)?;
-        let live = self
-            .get(at)
-            .cloned()
-            .ok_or_else(|| ClusterError::NotFound(at.object_ref().to_string()))?;
+        let live = self.get(at).cloned().ok_or_else(|| ClusterError::NotFound(at.object_ref().to_string()))?;
         let Patch::Merge(patch) = patch;
         check_precondition(&live, meta::uid(patch), meta::resource_version(patch))?;
         let mut object = live.clone();
         merge_patch(&mut object, patch);
         if patch.pointer("/metadata/managedFields").is_none() {
             let (old, new) = (fields::leaves(&live), fields::leaves(&object));
-            let changed: BTreeSet<Path> = new
-                .iter()
-                .filter(|path| fields::get(&live, path) != fields::get(&object, path))
-                .cloned()
-                .collect();
+            let changed: BTreeSet<Path> =
+                new.iter().filter(|path| fields::get(&live, path) != fields::get(&object, path)).cloned().collect();
             let mut managers = managers(&live);
             for other in &mut managers {
                 other.fields.retain(|owned| {
@@ -228,23 +157,13 @@ fn conflicts(
     own: &str,
 ) -> Vec<(Path, String)> {
     let mut out = Vec::new();
-    for path in wanted
-        .iter()
-        .filter(|path| path.last().is_none_or(|last| last != "."))
-    {
+    for path in wanted.iter().filter(|path| path.last().is_none_or(|last| last != ".")) {
         let there = fields::get(live, path);
         if there.is_none() || there == fields::get(body, path) {
             continue;
         }
-        for other in managers
-            .iter()
-            .filter(|it| it.name != own || it.operation != "Apply")
-        {
-            if other
-                .fields
-                .iter()
-                .any(|owned| fields::overlap(owned, path))
-            {
+        for other in managers.iter().filter(|it| it.name != own || it.operation != "Apply") {
+            if other.fields.iter().any(|owned| fields::overlap(owned, path)) {
                 out.push((path.clone(), other.name.clone()));
             }
         }

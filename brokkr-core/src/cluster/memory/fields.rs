@@ -10,14 +10,7 @@ use crate::cluster::FieldSet;
 pub(super) type Path = Vec<String>;
 
 /// Lists whose items are merged by their field `name`; all other lists are replaced as a whole.
-const KEYED: [&str; 6] = [
-    "containers",
-    "initContainers",
-    "ephemeralContainers",
-    "volumes",
-    "env",
-    "imagePullSecrets",
-];
+const KEYED: [&str; 6] = ["containers", "initContainers", "ephemeralContainers", "volumes", "env", "imagePullSecrets"];
 
 /// What server-side apply does not manage.
 fn is_identity(path: &[String]) -> bool {
@@ -77,9 +70,7 @@ fn walk(value: &Value, path: &mut Path, field: &str, out: &mut BTreeSet<Path>) {
 fn is_keyed(field: &str, items: &[Value]) -> bool {
     !items.is_empty()
         && KEYED.contains(&field)
-        && items
-            .iter()
-            .all(|item| item.get("name").is_some_and(Value::is_string))
+        && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
 }
 
 fn key_of(item: &Value) -> String {
@@ -87,26 +78,19 @@ fn key_of(item: &Value) -> String {
 }
 
 fn item_name(element: &str) -> Option<Value> {
-    serde_json::from_str::<Value>(element.strip_prefix("k:")?)
-        .ok()?
-        .get("name")
-        .cloned()
+    serde_json::from_str::<Value>(element.strip_prefix("k:")?).ok()?.get("name").cloned()
 }
 
 /// The value at a path.
 pub(super) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter()
-        .try_fold(object, |value, element| match element.strip_prefix("f:") {
-            Some(field) => value.get(field),
-            None if element == "." => Some(value),
-            None => {
-                let name = item_name(element)?;
-                value
-                    .as_array()?
-                    .iter()
-                    .find(|item| item.get("name") == Some(&name))
-            }
-        })
+    path.iter().try_fold(object, |value, element| match element.strip_prefix("f:") {
+        Some(field) => value.get(field),
+        None if element == "." => Some(value),
+        None => {
+            let name = item_name(element)?;
+            value.as_array()?.iter().find(|item| item.get("name") == Some(&name))
+        }
+    })
 }
 
 /// Puts a value at a path, making what is missing on the way.
@@ -130,9 +114,7 @@ pub(super) fn set(object: &mut Value, path: &[String], new: Value) {
                 *place = Value::Array(Vec::new());
             }
             let Value::Array(items) = place else { return };
-            let at = items
-                .iter()
-                .position(|item| item.get("name") == Some(&name));
+            let at = items.iter().position(|item| item.get("name") == Some(&name));
             let at = at.unwrap_or_else(|| {
                 items.push(json!({"name": name}));
                 items.len() - 1
@@ -161,8 +143,7 @@ pub(super) fn remove(object: &mut Value, path: &[String]) {
             }
             _ => {}
         }
-        let empty = parent.as_object().is_some_and(Map::is_empty)
-            || parent.as_array().is_some_and(Vec::is_empty);
+        let empty = parent.as_object().is_some_and(Map::is_empty) || parent.as_array().is_some_and(Vec::is_empty);
         if empty && parents.len() > 1 {
             remove(object, parents);
         }
@@ -170,18 +151,14 @@ pub(super) fn remove(object: &mut Value, path: &[String]) {
 }
 
 fn get_mut<'a>(object: &'a mut Value, path: &[String]) -> Option<&'a mut Value> {
-    path.iter()
-        .try_fold(object, |value, element| match element.strip_prefix("f:") {
-            Some(field) => value.get_mut(field),
-            None if element == "." => Some(value),
-            None => {
-                let name = item_name(element)?;
-                value
-                    .as_array_mut()?
-                    .iter_mut()
-                    .find(|item| item.get("name") == Some(&name))
-            }
-        })
+    path.iter().try_fold(object, |value, element| match element.strip_prefix("f:") {
+        Some(field) => value.get_mut(field),
+        None if element == "." => Some(value),
+        None => {
+            let name = item_name(element)?;
+            value.as_array_mut()?.iter_mut().find(|item| item.get("name") == Some(&name))
+        }
+    })
 }
 
 /// The paths as `fieldsV1`.
@@ -191,9 +168,7 @@ pub(super) fn to_fields_v1(paths: &BTreeSet<Path>) -> Value {
         let mut place = &mut tree;
         for element in path {
             let Value::Object(map) = place else { break };
-            place = map
-                .entry(element.clone())
-                .or_insert_with(|| Value::Object(Map::new()));
+            place = map.entry(element.clone()).or_insert_with(|| Value::Object(Map::new()));
         }
     }
     tree
@@ -206,9 +181,9 @@ pub(super) fn from_fields_v1(tree: &Value) -> BTreeSet<Path> {
     while let Some((node, path)) = open.pop() {
         match node.as_object() {
             Some(map) if !map.is_empty() => {
-                open.extend(map.iter().map(|(key, child)| {
-                    (child, [path.as_slice(), std::slice::from_ref(key)].concat())
-                }));
+                open.extend(
+                    map.iter().map(|(key, child)| (child, [path.as_slice(), std::slice::from_ref(key)].concat())),
+                );
             }
             _ if !path.is_empty() => drop(out.insert(path)),
             _ => {}
@@ -220,11 +195,7 @@ pub(super) fn from_fields_v1(tree: &Value) -> BTreeSet<Path> {
 /// A path as the server names it in conflicts.
 pub(super) fn text(path: &Path) -> String {
     let tree = to_fields_v1(&BTreeSet::from([path.clone()]));
-    FieldSet::from_fields_v1(&tree)
-        .paths()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    FieldSet::from_fields_v1(&tree).paths().next().unwrap_or_default().to_owned()
 }
 
 /// Whether one path is the other, or leads to it.

@@ -61,17 +61,9 @@ pub(super) fn built_in() -> Vec<ApiKind> {
 
 /// The kinds that a custom resource definition adds.
 pub(super) fn defined_by(crd: &Value) -> Vec<ApiKind> {
-    let text = |pointer: &str| {
-        crd.pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
-    let served = versions
-        .into_iter()
-        .flatten()
-        .filter(|it| it.get("served").and_then(Value::as_bool) != Some(false));
+    let served = versions.into_iter().flatten().filter(|it| it.get("served").and_then(Value::as_bool) != Some(false));
     served
         .filter_map(|version| {
             Some(ApiKind {

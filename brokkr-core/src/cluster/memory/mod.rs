@@ -20,8 +20,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions,
-    Discovery, ListOptions, ObjectList, Patch, WatchEvent, meta,
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
+    ListOptions, ObjectList, Patch, WatchEvent, meta,
 };
 use crate::model::LabelSelector;
 use state::State;
@@ -87,11 +87,7 @@ impl MemoryCluster {
 
     /// Lets requests fail from now on; `None` ends it.
     pub fn set_fault(&self, fault: Option<Fault>) {
-        *self
-            .0
-            .fault
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = fault;
+        *self.0.fault.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = fault;
     }
 
     /// How long a custom resource definition takes to be established; nothing unless told otherwise.
@@ -115,27 +111,13 @@ impl MemoryCluster {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0
-            .state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn admit(&self, verb: Verb, kind: &str, name: &str) -> ClusterResult<()> {
         let number = self.0.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = self
-            .0
-            .fault
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        match fault.as_ref().and_then(|fault| {
-            fault(&Request {
-                verb,
-                kind,
-                name,
-                number,
-            })
-        }) {
+        let fault = self.0.fault.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match fault.as_ref().and_then(|fault| fault(&Request { verb, kind, name, number })) {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -168,15 +150,11 @@ impl fmt::Debug for MemoryCluster {
 }
 
 fn selector(text: &str) -> ClusterResult<LabelSelector> {
-    text.parse()
-        .map_err(|_| ClusterError::Invalid(format!("unable to parse the selector {text}")))
+    text.parse().map_err(|_| ClusterError::Invalid(format!("unable to parse the selector {text}")))
 }
 
 fn labels(object: &Value) -> std::collections::BTreeMap<String, String> {
-    let labels = object
-        .get("metadata")
-        .and_then(|meta| meta.get("labels"))
-        .and_then(Value::as_object);
+    let labels = object.get("metadata").and_then(|meta| meta.get("labels")).and_then(Value::as_object);
     let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
     labels.into_iter().flatten().filter_map(text).collect()
 }
@@ -207,45 +185,22 @@ impl Cluster for MemoryCluster {
         Ok(state.get(at).cloned())
     }
 
-    async fn list(
-        &self,
-        kind: &ApiKind,
-        namespace: Option<&str>,
-        options: &ListOptions,
-    ) -> ClusterResult<ObjectList> {
+    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         self.admit(Verb::List, &kind.kind, "")?;
         let selector = selector(&options.selector)?;
         let mut state = self.state();
         state.settle();
         state.check_served(kind)?;
-        let matching = state
-            .of_kind(kind, namespace)
-            .filter(|object| selector.matches(&labels(object)));
-        let mut items: Vec<Value> = matching
-            .map(|it| {
-                if options.metadata_only {
-                    metadata_only(it)
-                } else {
-                    it.clone()
-                }
-            })
-            .collect();
+        let matching = state.of_kind(kind, namespace).filter(|object| selector.matches(&labels(object)));
+        let mut items: Vec<Value> =
+            matching.map(|it| if options.metadata_only { metadata_only(it) } else { it.clone() }).collect();
         let limit = options.limit.map_or(usize::MAX, |limit| limit as usize);
         let cut = items.len() > limit;
         items.truncate(limit);
-        Ok(ObjectList {
-            items,
-            resource_version: state.version().to_string(),
-            cut,
-        })
+        Ok(ObjectList { items, resource_version: state.version().to_string(), cut })
     }
 
-    async fn apply(
-        &self,
-        at: &Address<'_>,
-        body: &Value,
-        options: &ApplyOptions<'_>,
-    ) -> ClusterResult<Applied> {
+    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
         self.admit(Verb::Apply, &at.kind.kind, at.name)?;
         if options.dry_run {
             return self.state().apply(at, body, options);
@@ -272,9 +227,9 @@ impl Cluster for MemoryCluster {
     ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
         self.admit(Verb::Watch, &kind.kind, "")?;
         let selector = selector(&options.selector)?;
-        let from: u64 = resource_version.parse().map_err(|_| {
-            ClusterError::Invalid(format!("not a resource version: {resource_version}"))
-        })?;
+        let from: u64 = resource_version
+            .parse()
+            .map_err(|_| ClusterError::Invalid(format!("not a resource version: {resource_version}")))?;
         self.state().check_served(kind)?;
         let (kind, namespace) = (kind.clone(), namespace.map(str::to_owned));
         let metadata = options.metadata_only;
@@ -286,9 +241,7 @@ impl Cluster for MemoryCluster {
                 let (inner, mut changes, from) = next?;
                 loop {
                     changes.mark_unchanged();
-                    let events = inner
-                        .state()
-                        .events_since(from, &kind, namespace.as_deref());
+                    let events = inner.state().events_since(from, &kind, namespace.as_deref());
                     match events {
                         Err(error) => return Some((vec![Err(error)], None)),
                         Ok((events, until)) => {
@@ -301,12 +254,8 @@ impl Cluster for MemoryCluster {
                                     WatchEvent::Bookmark(_) => true,
                                 })
                                 .map(|event| match event {
-                                    WatchEvent::Set(object) if metadata => {
-                                        WatchEvent::Set(metadata_only(&object))
-                                    }
-                                    WatchEvent::Gone(object) if metadata => {
-                                        WatchEvent::Gone(metadata_only(&object))
-                                    }
+                                    WatchEvent::Set(object) if metadata => WatchEvent::Set(metadata_only(&object)),
+                                    WatchEvent::Gone(object) if metadata => WatchEvent::Gone(metadata_only(&object)),
                                     event => event,
                                 })
                                 .map(Ok)
@@ -329,14 +278,10 @@ impl Cluster for MemoryCluster {
 /// The uid and resource version that an applied body or a deletion insists on.
 fn check_precondition(live: &Value, uid: Option<&str>, version: Option<&str>) -> ClusterResult<()> {
     if uid.is_some_and(|uid| meta::uid(live) != Some(uid)) {
-        return Err(ClusterError::Precondition(
-            "the object has another UID".to_owned(),
-        ));
+        return Err(ClusterError::Precondition("the object has another UID".to_owned()));
     }
     if version.is_some_and(|version| meta::resource_version(live) != Some(version)) {
-        return Err(ClusterError::Precondition(
-            "the object has been modified".to_owned(),
-        ));
+        return Err(ClusterError::Precondition("the object has been modified".to_owned()));
     }
     Ok(())
 }

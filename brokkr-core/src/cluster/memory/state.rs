@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::{check_precondition, kinds};
 use crate::cluster::{
-    Address, ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, Propagation,
-    WatchEvent, meta,
+    Address, ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, Propagation, WatchEvent, meta,
 };
 use crate::model::ObjectRef;
 
@@ -33,12 +32,7 @@ pub(super) struct State {
 }
 
 fn namespace_ref(name: &str) -> ObjectRef {
-    ObjectRef {
-        group: String::new(),
-        kind: "Namespace".to_owned(),
-        namespace: None,
-        name: name.to_owned(),
-    }
+    ObjectRef { group: String::new(), kind: "Namespace".to_owned(), namespace: None, name: name.to_owned() }
 }
 
 fn is_crd(object: &ObjectRef) -> bool {
@@ -61,8 +55,7 @@ impl State {
             failed_groups: Vec::new(),
         };
         for name in ["default", "kube-system"] {
-            let namespace =
-                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             state.put_new(namespace_ref(name), namespace);
         }
         state
@@ -80,11 +73,7 @@ impl State {
         self.objects.get(&at.object_ref())
     }
 
-    pub(super) fn of_kind(
-        &self,
-        kind: &ApiKind,
-        namespace: Option<&str>,
-    ) -> impl Iterator<Item = &Value> {
+    pub(super) fn of_kind(&self, kind: &ApiKind, namespace: Option<&str>) -> impl Iterator<Item = &Value> {
         self.objects
             .iter()
             .filter(move |(key, _)| {
@@ -100,41 +89,26 @@ impl State {
     }
 
     fn is_established(crd: &Value) -> bool {
-        crd.pointer("/status/conditions/0/type")
-            .is_some_and(|kind| kind == "Established")
+        crd.pointer("/status/conditions/0/type").is_some_and(|kind| kind == "Established")
     }
 
     pub(super) fn discovery(&self) -> Discovery {
-        let defined = self
-            .crds()
-            .filter(|(_, crd)| Self::is_established(crd))
-            .flat_map(|(_, crd)| kinds::defined_by(crd));
+        let defined =
+            self.crds().filter(|(_, crd)| Self::is_established(crd)).flat_map(|(_, crd)| kinds::defined_by(crd));
         let mut kinds: Vec<ApiKind> = self.built_in.iter().cloned().chain(defined).collect();
         kinds.retain(|kind| !self.failed_groups.contains(&kind.group));
-        Discovery {
-            kinds,
-            failed: self.failed_groups.clone(),
-        }
+        Discovery { kinds, failed: self.failed_groups.clone() }
     }
 
     pub(super) fn check_served(&self, kind: &ApiKind) -> ClusterResult<()> {
         let discovery = self.discovery();
-        if discovery
-            .exact(&kind.group, &kind.version, &kind.kind)
-            .is_some()
-        {
+        if discovery.exact(&kind.group, &kind.version, &kind.kind).is_some() {
             return Ok(());
         }
         if self.failed_groups.contains(&kind.group) {
-            return Err(ClusterError::unavailable(
-                "the aggregated API does not answer",
-            ));
+            return Err(ClusterError::unavailable("the aggregated API does not answer"));
         }
-        Err(ClusterError::NotFound(format!(
-            "the server does not serve {}/{}",
-            kind.api_version(),
-            kind.plural
-        )))
+        Err(ClusterError::NotFound(format!("the server does not serve {}/{}", kind.api_version(), kind.plural)))
     }
 
     pub(super) fn check_namespace(&self, at: &Address<'_>) -> ClusterResult<()> {
@@ -142,12 +116,8 @@ impl State {
             return Ok(());
         };
         match self.objects.get(&namespace_ref(namespace)) {
-            None => Err(ClusterError::NotFound(format!(
-                "namespaces \"{namespace}\" not found"
-            ))),
-            Some(object) if meta::is_deleting(object) => {
-                Err(ClusterError::Terminating(namespace.to_owned()))
-            }
+            None => Err(ClusterError::NotFound(format!("namespaces \"{namespace}\" not found"))),
+            Some(object) if meta::is_deleting(object) => Err(ClusterError::Terminating(namespace.to_owned())),
             Some(_) => Ok(()),
         }
     }
@@ -158,11 +128,7 @@ impl State {
     }
 
     fn record(&mut self, object: ObjectRef, event: WatchEvent) {
-        self.events.push_back(Event {
-            version: self.version,
-            object,
-            event,
-        });
+        self.events.push_back(Event { version: self.version, object, event });
         if self.events.len() > EVENTS_KEPT {
             self.events.pop_front();
         }
@@ -198,13 +164,7 @@ impl State {
 
     fn put(&mut self, key: ObjectRef, live: &Value, mut object: Value) -> Value {
         // What only the server writes stays what it was.
-        for field in [
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "deletionTimestamp",
-        ] {
+        for field in ["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"] {
             if let Some(value) = live["metadata"].get(field) {
                 object["metadata"][field] = value.clone();
             }
@@ -221,8 +181,7 @@ impl State {
             content
         };
         if content(&object) != content(live) {
-            object["metadata"]["generation"] =
-                json!(live["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
+            object["metadata"]["generation"] = json!(live["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
         }
         object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
         self.record(key.clone(), WatchEvent::Set(object.clone()));
@@ -230,18 +189,10 @@ impl State {
         object
     }
 
-    pub(super) fn delete(
-        &mut self,
-        at: &Address<'_>,
-        options: &DeleteOptions<'_>,
-    ) -> ClusterResult<()> {
+    pub(super) fn delete(&mut self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         self.check_served(at.kind)?;
         let key = at.object_ref();
-        let live = self
-            .objects
-            .get(&key)
-            .cloned()
-            .ok_or_else(|| ClusterError::NotFound(key.to_string()))?;
+        let live = self.objects.get(&key).cloned().ok_or_else(|| ClusterError::NotFound(key.to_string()))?;
         check_precondition(&live, Some(options.uid), options.resource_version)?;
         if options.propagation == Propagation::Orphan {
             self.orphan_dependents(options.uid);
@@ -251,15 +202,8 @@ impl State {
     }
 
     fn orphan_dependents(&mut self, uid: &str) {
-        for object in self
-            .objects
-            .values_mut()
-            .filter(|it| meta::owners(it).any(|owner| owner == uid))
-        {
-            if let Some(owners) = object
-                .pointer_mut("/metadata/ownerReferences")
-                .and_then(Value::as_array_mut)
-            {
+        for object in self.objects.values_mut().filter(|it| meta::owners(it).any(|owner| owner == uid)) {
+            if let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
                 owners.retain(|owner| owner["uid"] != uid);
             }
         }
@@ -293,11 +237,11 @@ impl State {
                     if content.is_empty() && meta::finalizers(object).next().is_none() {
                         ready.push(key.clone());
                     }
-                    doomed.extend(content.into_iter().filter(|key| {
-                        self.objects
-                            .get(key)
-                            .is_some_and(|it| !meta::is_deleting(it))
-                    }));
+                    doomed.extend(
+                        content
+                            .into_iter()
+                            .filter(|key| self.objects.get(key).is_some_and(|it| !meta::is_deleting(it))),
+                    );
                 } else {
                     let mut owners = meta::owners(object).peekable();
                     if owners.peek().is_some() && owners.all(|owner| !uids.contains(owner)) {
@@ -328,10 +272,7 @@ impl State {
             .crds()
             .filter(|(key, crd)| {
                 !Self::is_established(crd)
-                    && self
-                        .defined_at
-                        .get(&key.name)
-                        .is_some_and(|at| at.elapsed() >= self.crd_delay)
+                    && self.defined_at.get(&key.name).is_some_and(|at| at.elapsed() >= self.crd_delay)
             })
             .map(|(key, crd)| (key.clone(), crd.clone()))
             .collect();
@@ -345,20 +286,11 @@ impl State {
     /// What goes with a namespace or a custom resource definition.
     fn content_of(&self, key: &ObjectRef, object: &Value) -> Vec<ObjectRef> {
         if is_namespace(key) {
-            return self
-                .objects
-                .keys()
-                .filter(|it| it.namespace.as_deref() == Some(&key.name))
-                .cloned()
-                .collect();
+            return self.objects.keys().filter(|it| it.namespace.as_deref() == Some(&key.name)).cloned().collect();
         }
         if is_crd(key) {
             let kinds = kinds::defined_by(object);
-            let defined = |it: &&ObjectRef| {
-                kinds
-                    .iter()
-                    .any(|kind| kind.group == it.group && kind.kind == it.kind)
-            };
+            let defined = |it: &&ObjectRef| kinds.iter().any(|kind| kind.group == it.group && kind.kind == it.kind);
             return self.objects.keys().filter(defined).cloned().collect();
         }
         Vec::new()
@@ -371,22 +303,14 @@ impl State {
         kind: &ApiKind,
         namespace: Option<&str>,
     ) -> ClusterResult<(Vec<WatchEvent>, u64)> {
-        if self.events.len() >= EVENTS_KEPT
-            && self
-                .events
-                .front()
-                .is_some_and(|oldest| from + 1 < oldest.version)
-        {
-            return Err(ClusterError::Expired(format!(
-                "too old resource version: {from}"
-            )));
+        if self.events.len() >= EVENTS_KEPT && self.events.front().is_some_and(|oldest| from + 1 < oldest.version) {
+            return Err(ClusterError::Expired(format!("too old resource version: {from}")));
         }
         let matching = self.events.iter().filter(|it| {
             it.version > from
                 && it.object.group == kind.group
                 && it.object.kind == kind.kind
-                && namespace
-                    .is_none_or(|namespace| it.object.namespace.as_deref() == Some(namespace))
+                && namespace.is_none_or(|namespace| it.object.namespace.as_deref() == Some(namespace))
         });
         Ok((matching.map(|it| it.event.clone()).collect(), self.version))
     }

@@ -51,13 +51,7 @@ pub(in crate::reconcile) struct Entry {
 
 impl Entry {
     pub(in crate::reconcile) fn new(state: EntryState) -> Self {
-        Self {
-            state,
-            uid: None,
-            manifest: None,
-            fields: FieldHashes::default(),
-            shard: usize::MAX,
-        }
+        Self { state, uid: None, manifest: None, fields: FieldHashes::default(), shard: usize::MAX }
     }
 
     /// Whether the object exists because of us.
@@ -103,21 +97,7 @@ impl Kept {
 
     pub(super) fn into_entry(self, shard: usize) -> Option<(ObjectRef, Entry)> {
         let fields = FieldHashes::from_bytes(&STANDARD_NO_PAD.decode(&self.fields).ok()?);
-        let object = ObjectRef {
-            group: self.group,
-            kind: self.kind,
-            namespace: self.namespace,
-            name: self.name,
-        };
-        Some((
-            object,
-            Entry {
-                state: self.state,
-                uid: self.uid,
-                manifest: self.manifest,
-                fields,
-                shard,
-            },
-        ))
+        let object = ObjectRef { group: self.group, kind: self.kind, namespace: self.namespace, name: self.name };
+        Some((object, Entry { state: self.state, uid: self.uid, manifest: self.manifest, fields, shard }))
     }
 }

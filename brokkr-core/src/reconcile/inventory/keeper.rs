@@ -9,14 +9,13 @@ use serde_json::{Value, json};
 use super::entry::Kept;
 use super::{Entry, Inventory};
 use crate::cluster::{
-    ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, ListOptions,
-    Propagation, meta,
+    ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, ListOptions, Propagation, meta,
 };
 use crate::model::{AgentId, ObjectRef, StackId};
 use crate::reconcile::ApplierError;
 use crate::reconcile::ownership::{
-    AGENT_LABEL, APPLYSET_ID_LABEL, APPLYSET_KINDS, APPLYSET_NAMESPACES, APPLYSET_TOOLING,
-    INVENTORY_LABEL, STACK_LABEL, TOOLING, applyset_id, field_manager, inventory_name,
+    AGENT_LABEL, APPLYSET_ID_LABEL, APPLYSET_KINDS, APPLYSET_NAMESPACES, APPLYSET_TOOLING, INVENTORY_LABEL,
+    STACK_LABEL, TOOLING, applyset_id, field_manager, inventory_name,
 };
 
 /// Bytes of entries in one Secret; as base64 this stays below 512 KiB.
@@ -57,12 +56,7 @@ impl Keeper {
             namespaced: true,
             listable: true,
         };
-        Self {
-            agent,
-            namespace,
-            manager: field_manager(agent),
-            secrets,
-        }
+        Self { agent, namespace, manager: field_manager(agent), secrets }
     }
 
     /// The ApplySet that the members of a stack belong to.
@@ -76,36 +70,23 @@ impl Keeper {
         cluster: &dyn Cluster,
     ) -> Result<BTreeMap<StackId, Inventory>, ApplierError> {
         let selector = format!("{AGENT_LABEL}={},{INVENTORY_LABEL}", self.agent);
-        let options = ListOptions {
-            selector,
-            ..ListOptions::default()
-        };
-        let list = cluster
-            .list(&self.secrets, Some(&self.namespace), &options)
-            .await;
+        let options = ListOptions { selector, ..ListOptions::default() };
+        let list = cluster.list(&self.secrets, Some(&self.namespace), &options).await;
         let list = list.map_err(ApplierError::Inventory)?;
         if list.cut {
-            return Err(ApplierError::Inventory(ClusterError::unavailable(
-                "the list of inventories is not whole",
-            )));
+            return Err(ApplierError::Inventory(ClusterError::unavailable("the list of inventories is not whole")));
         }
         let mut inventories = BTreeMap::new();
         for secret in &list.items {
             let name = meta::name(secret).unwrap_or_default();
-            let damaged = |problem: &str| ApplierError::Damaged {
-                name: name.to_owned(),
-                problem: problem.to_owned(),
-            };
+            let damaged = |problem: &str| ApplierError::Damaged { name: name.to_owned(), problem: problem.to_owned() };
             let stack: StackId = meta::label(secret, STACK_LABEL)
                 .and_then(|id| id.parse().ok())
                 .ok_or_else(|| damaged("it names no stack"))?;
             let number = shard_number(name, &inventory_name(self.agent, stack))
                 .ok_or_else(|| damaged("it has another stack's name"))?;
-            let inventory = inventories
-                .entry(stack)
-                .or_insert_with(|| Inventory::new(stack));
-            read_shard(inventory, number, secret)
-                .ok_or_else(|| damaged("its content cannot be read"))?;
+            let inventory = inventories.entry(stack).or_insert_with(|| Inventory::new(stack));
+            read_shard(inventory, number, secret).ok_or_else(|| damaged("its content cannot be read"))?;
         }
         Ok(inventories)
     }
@@ -123,14 +104,10 @@ impl Keeper {
             let content = content_of(inventory, number);
             let is_empty = content.as_array().is_none_or(Vec::is_empty);
             let goes = is_empty && (number > 0 || inventory.entries.is_empty());
-            let kept = inventory
-                .shards
-                .get(number)
-                .and_then(|shard| shard.kept.clone());
+            let kept = inventory.shards.get(number).and_then(|shard| shard.kept.clone());
             let now = if goes {
                 let Some(kept) = kept else { continue };
-                self.delete_shard(cluster, inventory.stack, number, &kept)
-                    .await?;
+                self.delete_shard(cluster, inventory.stack, number, &kept).await?;
                 None
             } else {
                 let body = self.body(inventory, number, &content);
@@ -138,10 +115,7 @@ impl Keeper {
                 if kept.as_ref().is_some_and(|kept| kept.content == content) {
                     continue;
                 }
-                Some(
-                    self.write_shard(cluster, body, kept.as_ref(), content)
-                        .await?,
-                )
+                Some(self.write_shard(cluster, body, kept.as_ref(), content).await?)
             };
             writes += 1;
             if let Some(shard) = inventory.shards.get_mut(number) {
@@ -153,11 +127,7 @@ impl Keeper {
 
     fn shard_name(&self, stack: StackId, number: usize) -> String {
         let name = inventory_name(self.agent, stack);
-        if number == 0 {
-            name
-        } else {
-            format!("{name}-{number}")
-        }
+        if number == 0 { name } else { format!("{name}-{number}") }
     }
 
     fn body(&self, inventory: &Inventory, number: usize, content: &Value) -> Value {
@@ -169,22 +139,13 @@ impl Keeper {
         let mut annotations = json!({});
         if number == 0 {
             labels[APPLYSET_ID_LABEL] = json!(self.applyset(inventory.stack));
-            let members = || {
-                inventory
-                    .entries
-                    .iter()
-                    .filter(|(_, entry)| entry.is_ours())
-                    .map(|(object, _)| object)
-            };
+            let members = || inventory.entries.iter().filter(|(_, entry)| entry.is_ours()).map(|(object, _)| object);
             let kinds: BTreeSet<String> = members().map(group_kind).collect();
-            let namespaces: BTreeSet<&str> = members()
-                .filter_map(|it| it.namespace.as_deref())
-                .filter(|it| *it != self.namespace)
-                .collect();
+            let namespaces: BTreeSet<&str> =
+                members().filter_map(|it| it.namespace.as_deref()).filter(|it| *it != self.namespace).collect();
             annotations[APPLYSET_TOOLING] = json!(TOOLING);
             annotations[APPLYSET_KINDS] = json!(kinds.into_iter().collect::<Vec<_>>().join(","));
-            annotations[APPLYSET_NAMESPACES] =
-                json!(namespaces.into_iter().collect::<Vec<_>>().join(","));
+            annotations[APPLYSET_NAMESPACES] = json!(namespaces.into_iter().collect::<Vec<_>>().join(","));
         }
         json!({
             "apiVersion": "v1",
@@ -213,19 +174,10 @@ impl Keeper {
         }
         let name = meta::name(&body).unwrap_or_default().to_owned();
         let at = self.secrets.at(Some(&self.namespace), &name);
-        let options = ApplyOptions {
-            manager: &self.manager,
-            force: true,
-            dry_run: false,
-        };
+        let options = ApplyOptions { manager: &self.manager, force: true, dry_run: false };
         let applied = cluster.apply(&at, &body, &options).await?;
-        let text =
-            |read: fn(&Value) -> Option<&str>| read(&applied.object).unwrap_or_default().to_owned();
-        Ok(KeptShard {
-            uid: text(meta::uid),
-            resource_version: text(meta::resource_version),
-            content,
-        })
+        let text = |read: fn(&Value) -> Option<&str>| read(&applied.object).unwrap_or_default().to_owned();
+        Ok(KeptShard { uid: text(meta::uid), resource_version: text(meta::resource_version), content })
     }
 
     async fn delete_shard(
@@ -241,10 +193,7 @@ impl Keeper {
             resource_version: Some(&kept.resource_version),
             propagation: Propagation::Background,
         };
-        match cluster
-            .delete(&self.secrets.at(Some(&self.namespace), &name), &options)
-            .await
-        {
+        match cluster.delete(&self.secrets.at(Some(&self.namespace), &name), &options).await {
             Err(ClusterError::NotFound(_)) => Ok(()),
             result => result,
         }
@@ -252,11 +201,7 @@ impl Keeper {
 }
 
 fn group_kind(object: &ObjectRef) -> String {
-    if object.group.is_empty() {
-        object.kind.clone()
-    } else {
-        format!("{}.{}", object.kind, object.group)
-    }
+    if object.group.is_empty() { object.kind.clone() } else { format!("{}.{}", object.kind, object.group) }
 }
 
 fn shard_number(name: &str, base: &str) -> Option<usize> {
@@ -271,9 +216,7 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
     if number > 1_000 {
         return None;
     }
-    let data = STANDARD
-        .decode(secret.get("data")?.get(DATA_KEY)?.as_str()?)
-        .ok()?;
+    let data = STANDARD.decode(secret.get("data")?.get(DATA_KEY)?.as_str()?).ok()?;
     let content: Value = serde_json::from_slice(&data).ok()?;
     let entries: Vec<Kept> = serde_json::from_value(content.clone()).ok()?;
     for kept in entries {
@@ -283,11 +226,7 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
     if inventory.shards.len() <= number {
         inventory.shards.resize_with(number + 1, Shard::default);
     }
-    let annotations = secret
-        .get("metadata")?
-        .get("annotations")
-        .cloned()
-        .unwrap_or_else(|| json!({}));
+    let annotations = secret.get("metadata")?.get("annotations").cloned().unwrap_or_else(|| json!({}));
     let shard = inventory.shards.get_mut(number)?;
     shard.kept = Some(KeptShard {
         uid: meta::uid(secret)?.to_owned(),
@@ -310,10 +249,7 @@ fn assign_shards(inventory: &mut Inventory) {
             continue;
         }
         let needed = entry_bytes(object, entry);
-        entry.shard = bytes
-            .iter()
-            .position(|used| used + needed <= SHARD_BYTES)
-            .unwrap_or(bytes.len());
+        entry.shard = bytes.iter().position(|used| used + needed <= SHARD_BYTES).unwrap_or(bytes.len());
         match bytes.get_mut(entry.shard) {
             Some(used) => *used += needed,
             None => bytes.push(needed),
@@ -325,19 +261,10 @@ fn assign_shards(inventory: &mut Inventory) {
 /// What an entry takes once it is complete: an intent grows when its object exists.
 fn entry_bytes(object: &ObjectRef, entry: &Entry) -> usize {
     let names = object.group.len() + object.kind.len() + object.name.len();
-    names
-        + object.namespace.as_ref().map_or(0, String::len)
-        + entry.fields.to_bytes().len().max(160) * 4 / 3
-        + 120
+    names + object.namespace.as_ref().map_or(0, String::len) + entry.fields.to_bytes().len().max(160) * 4 / 3 + 120
 }
 
 fn content_of(inventory: &Inventory, number: usize) -> Value {
-    let kept = inventory
-        .entries
-        .iter()
-        .filter(|(_, entry)| entry.shard == number);
-    json!(
-        kept.map(|(object, entry)| Kept::of(object, entry))
-            .collect::<Vec<_>>()
-    )
+    let kept = inventory.entries.iter().filter(|(_, entry)| entry.shard == number);
+    json!(kept.map(|(object, entry)| Kept::of(object, entry)).collect::<Vec<_>>())
 }

@@ -24,34 +24,21 @@ pub(super) struct Inventory {
 
 impl Inventory {
     pub(super) fn new(stack: StackId) -> Self {
-        Self {
-            stack,
-            entries: BTreeMap::new(),
-            shards: Vec::new(),
-        }
+        Self { stack, entries: BTreeMap::new(), shards: Vec::new() }
     }
 
     /// Whether nothing is left but what is waited for because of others.
     pub(super) fn is_retained_only(&self) -> bool {
-        self.entries
-            .values()
-            .all(|entry| entry.state == EntryState::Retained)
+        self.entries.values().all(|entry| entry.state == EntryState::Retained)
     }
 
     /// Objects of which the stack's owner would say that they are there because of the stack.
     pub(super) fn held_count(&self) -> usize {
-        self.entries
-            .values()
-            .filter(|entry| entry.state != EntryState::Retained)
-            .count()
+        self.entries.values().filter(|entry| entry.state != EntryState::Retained).count()
     }
 
     /// What may still exist because of us: its UIDs.
     pub(super) fn uids(&self) -> BTreeSet<String> {
-        self.entries
-            .values()
-            .filter(|entry| entry.is_ours())
-            .filter_map(|entry| entry.uid.clone())
-            .collect()
+        self.entries.values().filter(|entry| entry.is_ours()).filter_map(|entry| entry.uid.clone()).collect()
     }
 }

@@ -2,13 +2,50 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+
 use crate::model::{
-    Agent, AgentId, AgentStatus, Annotations, GeneratorId, Labels, Name, Policies, Stack, StackId,
-    StackPhase, Timestamp, Version,
+    ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
+    AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, EventAction, EventId,
+    EventOutcome, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Labels, Name, Policies, Provenance,
+    RequestId, Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
 };
 
 fn name(text: &str) -> Name {
     text.parse().expect("the samples' names are valid")
+}
+
+/// A time with microseconds, `n` seconds after a fixed one.
+pub fn time(n: i64) -> Timestamp {
+    Timestamp::new(jiff::Timestamp::from_microsecond(1_700_000_000_123_456 + n * 1_000_000).expect("in range"))
+}
+
+/// A generator.
+pub fn generator(called: &str) -> GeneratorPrincipal {
+    GeneratorPrincipal {
+        id: GeneratorId::generate(),
+        name: name(called),
+        description: "ä description".to_owned(),
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
+    }
+}
+
+/// A key of an owner.
+pub fn key(owner: KeyOwner, short_id: &str) -> ApiKey {
+    ApiKey {
+        id: KeyId::generate(),
+        short_id: short_id.to_owned(),
+        hash: Digest::of(short_id.as_bytes()),
+        name: name("sample"),
+        owner,
+        expires_at: Some(time(1_000)),
+        version: Version::FIRST,
+        created_at: time(0),
+        deleted_at: None,
+    }
 }
 
 /// An active stack of the system generator.
@@ -24,8 +61,8 @@ pub fn stack(called: &str) -> Stack {
         policies: Policies::default(),
         phase: StackPhase::Active,
         version: Version::FIRST,
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
+        created_at: time(0),
+        updated_at: time(0),
         deleted_at: None,
     }
 }
@@ -42,8 +79,132 @@ pub fn agent(called: &str) -> Agent {
         generator_ids: BTreeSet::from([GeneratorId::SYSTEM]),
         confirmed_epoch: None,
         version: Version::FIRST,
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
+        created_at: time(0),
+        updated_at: time(0),
         deleted_at: None,
+    }
+}
+
+/// What an agent said of itself.
+pub fn session(agent: &Agent) -> AgentSession {
+    AgentSession {
+        agent_id: agent.id,
+        cluster_uid: "uid".to_owned(),
+        instance_id: InstanceId::generate(),
+        sequence: 1,
+        superseded: vec![InstanceId::generate()],
+        capabilities: BTreeSet::from(["one".to_owned()]),
+        unknown_stacks: vec![StackId::generate()],
+        version: Version::FIRST,
+        started_at: time(0),
+        updated_at: time(0),
+    }
+}
+
+/// A deployment object with its content.
+pub fn object(stack: &Stack, revision: u64) -> (DeploymentObject, Bytes) {
+    let content = Bytes::from(format!("# revision {revision} of {}\r\n\u{feff}ä", stack.name));
+    let object = DeploymentObject {
+        id: DeploymentObjectId::generate(),
+        stack_id: stack.id,
+        generator_id: stack.generator_id,
+        revision: Revision::new(revision),
+        digest: Digest::of(&content),
+        size: content.len() as u64,
+        object_count: 1,
+        message: "why".to_owned(),
+        provenance: Provenance::Rollback { of: Revision::FIRST },
+        warnings: vec!["dropped status".to_owned()],
+        created_by: ActorRef::System,
+        created_at: time(0),
+    };
+    (object, content)
+}
+
+/// The change that publishes a deployment object.
+pub fn published((object, content): (DeploymentObject, Bytes)) -> Change {
+    Change::DeploymentObject { object, content }
+}
+
+/// A direct target.
+pub fn target(stack: &Stack, agent: &Agent) -> Target {
+    Target {
+        stack_id: stack.id,
+        agent_id: agent.id,
+        generator_id: stack.generator_id,
+        created_by: ActorRef::System,
+        version: Version::FIRST,
+        created_at: time(0),
+        deleted_at: None,
+    }
+}
+
+/// A pair that was listed.
+pub fn assignment(stack: &Stack, agent: &Agent) -> Assignment {
+    Assignment {
+        agent_id: agent.id,
+        stack_id: stack.id,
+        generator_id: stack.generator_id,
+        state: AssignmentState::Listed,
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+    }
+}
+
+/// A status.
+pub fn status(stack: &Stack, agent: &Agent) -> StackStatus {
+    StackStatus {
+        agent_id: agent.id,
+        stack_id: stack.id,
+        generator_id: stack.generator_id,
+        observed_revision: Some(Revision::FIRST),
+        applied_revision: None,
+        conditions: Vec::new(),
+        health: Default::default(),
+        attempts: 3,
+        last_error: None,
+        retained: Vec::new(),
+        last_outcome: None,
+        version: Version::FIRST,
+        updated_at: time(0),
+    }
+}
+
+/// An event, recorded `n` seconds after a fixed time.
+pub fn event(stack: &Stack, agent: &Agent, n: i64) -> AgentEvent {
+    AgentEvent {
+        id: EventId::generate(),
+        agent_id: agent.id,
+        stack_id: stack.id,
+        generator_id: stack.generator_id,
+        object_id: None,
+        revision: Some(Revision::FIRST),
+        action: EventAction::Apply,
+        outcome: EventOutcome::Success,
+        reason: "Applied".to_owned(),
+        message: String::new(),
+        objects: Vec::new(),
+        retained: Vec::new(),
+        started_at: time(n),
+        finished_at: time(n),
+        recorded_at: time(n),
+    }
+}
+
+/// An audit record, `n` seconds after a fixed time.
+pub fn audit(action: &str, n: i64) -> AuditRecord {
+    AuditRecord {
+        id: AuditId::generate(),
+        at: time(n),
+        actor: ActorRef::System,
+        action: action.to_owned(),
+        object_kind: None,
+        object_id: None,
+        request_id: RequestId::generate(),
+        source: Some("127.0.0.1".to_owned()),
+        outcome: AuditOutcome::Success,
+        detail: None,
+        count: 1,
     }
 }

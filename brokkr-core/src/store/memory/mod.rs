@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreResult, ViewEntity,
-    ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreResult, ViewEntity, ViewSnapshot, ViewTail,
+    ViewToken,
 };
 use crate::model::{AuditRecord, Epoch};
 use state::State;
@@ -29,25 +29,17 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
-        Self {
-            epoch: Epoch::generate(),
-            state: RwLock::default(),
-            commits: watch::Sender::new(0),
-        }
+        Self { epoch: Epoch::generate(), state: RwLock::default(), commits: watch::Sender::new(0) }
     }
 
     // Nothing panics while it holds the lock, and if something did, `State` applies a commit only after all
     // its checks: what a poisoned lock guards is still consistent.
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -59,9 +51,7 @@ impl Default for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore")
-            .field("epoch", &self.epoch)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryStore").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
 
@@ -75,9 +65,7 @@ impl Store for MemoryStore {
             state.apply(commit)
         };
         self.commits.send_replace(transaction.transaction);
-        Ok(Committed {
-            position: transaction,
-        })
+        Ok(Committed { position: transaction })
     }
 
     async fn record_attempts(&self, records: Vec<AuditRecord>) -> StoreResult<()> {
@@ -90,33 +78,19 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn feed(
-        &self,
-        scope: &Scope,
-        after: FeedPosition,
-        limit: usize,
-    ) -> StoreResult<FeedPage> {
+    async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
         self.read().feed(scope, after, limit)
     }
 
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
         let state = self.read();
-        Ok(ViewSnapshot {
-            entities: state.view_entities(),
-            token: state.token(),
-        })
+        Ok(ViewSnapshot { entities: state.view_entities(), token: state.token() })
     }
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
         let state = self.read();
-        let entities = state
-            .changes_since(token.xmax)?
-            .filter_map(|entry| ViewEntity::of(&entry.change))
-            .collect();
-        Ok(ViewTail {
-            entities,
-            token: state.token(),
-        })
+        let entities = state.changes_since(token.xmax)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
+        Ok(ViewTail { entities, token: state.token() })
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -8,28 +8,22 @@ use bytes::Bytes;
 use super::MemoryStore;
 use super::state::State;
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord,
-    DeploymentObject, DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId,
-    KeyOwner, Name, Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp,
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
+    DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack, StackId,
+    StackPhase, StackStatus, Target, Timestamp,
 };
 use crate::store::{
-    AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader,
-    EventFilter, EventReader, GeneratorReader, KeyReader, Listing, Page, Scope, StackFilter,
-    StackReader, StackStatusReader, StoreError, StoreResult, TargetReader,
+    AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
+    EventReader, GeneratorReader, KeyReader, Listing, Page, Scope, StackFilter, StackReader, StackStatusReader,
+    StoreError, StoreResult, TargetReader,
 };
 
 fn behind<K: Copy>(after: Option<K>) -> (Bound<K>, Bound<K>) {
-    (
-        after.map_or(Bound::Unbounded, Bound::Excluded),
-        Bound::Unbounded,
-    )
+    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
 
 fn before<K: Copy>(after: Option<K>) -> (Bound<K>, Bound<K>) {
-    (
-        Bound::Unbounded,
-        after.map_or(Bound::Unbounded, Bound::Excluded),
-    )
+    (Bound::Unbounded, after.map_or(Bound::Unbounded, Bound::Excluded))
 }
 
 fn sees_agent(scope: &Scope, agent: &Agent) -> bool {
@@ -59,17 +53,11 @@ impl State {
     fn stack(&self, scope: &Scope, id: StackId) -> StoreResult<&Stack> {
         self.stacks
             .get(&id)
-            .filter(|stack| {
-                stack.deleted_at.is_none() && scope.sees_stack(stack.id, stack.generator_id)
-            })
+            .filter(|stack| stack.deleted_at.is_none() && scope.sees_stack(stack.id, stack.generator_id))
             .ok_or(StoreError::NotFound)
     }
 
-    fn object(
-        &self,
-        scope: &Scope,
-        id: DeploymentObjectId,
-    ) -> StoreResult<&(DeploymentObject, Bytes)> {
+    fn object(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<&(DeploymentObject, Bytes)> {
         let entry = self.objects.get(&id).ok_or(StoreError::NotFound)?;
         if *scope != Scope::All {
             self.stack(scope, entry.0.stack_id)?;
@@ -80,16 +68,9 @@ impl State {
 
 #[async_trait]
 impl GeneratorReader for MemoryStore {
-    async fn generator_get(
-        &self,
-        scope: &Scope,
-        id: GeneratorId,
-    ) -> StoreResult<GeneratorPrincipal> {
+    async fn generator_get(&self, scope: &Scope, id: GeneratorId) -> StoreResult<GeneratorPrincipal> {
         let state = self.read();
-        let found = state
-            .generators
-            .get(&id)
-            .filter(|it| it.deleted_at.is_none() && sees_generator(scope, it.id));
+        let found = state.generators.get(&id).filter(|it| it.deleted_at.is_none() && sees_generator(scope, it.id));
         found.cloned().ok_or(StoreError::NotFound)
     }
 
@@ -117,10 +98,7 @@ fn sees_generator(scope: &Scope, id: GeneratorId) -> bool {
 impl KeyReader for MemoryStore {
     async fn key_get(&self, scope: &Scope, id: KeyId) -> StoreResult<ApiKey> {
         let state = self.read();
-        let found = state
-            .keys
-            .get(&id)
-            .filter(|it| it.deleted_at.is_none() && sees_key(scope, it));
+        let found = state.keys.get(&id).filter(|it| it.deleted_at.is_none() && sees_key(scope, it));
         found.cloned().ok_or(StoreError::NotFound)
     }
 
@@ -132,20 +110,14 @@ impl KeyReader for MemoryStore {
     ) -> StoreResult<Listing<ApiKey, KeyId>> {
         let state = self.read();
         let rows = state.keys.range(behind(page.after)).map(|(_, it)| it);
-        let rows = rows.filter(|it| {
-            it.deleted_at.is_none() && owners.contains(&it.owner) && sees_key(scope, it)
-        });
+        let rows = rows.filter(|it| it.deleted_at.is_none() && owners.contains(&it.owner) && sees_key(scope, it));
         Ok(Listing::collect(rows.cloned(), page.limit, |it| it.id))
     }
 
     async fn key_last_used(&self, scope: &Scope, id: KeyId) -> StoreResult<Option<Timestamp>> {
         let state = self.read();
         let visible = state.keys.get(&id).is_some_and(|it| sees_key(scope, it));
-        Ok(if visible {
-            state.keys_used.get(&id).copied()
-        } else {
-            None
-        })
+        Ok(if visible { state.keys_used.get(&id).copied() } else { None })
     }
 }
 
@@ -163,33 +135,20 @@ impl AgentReader for MemoryStore {
     ) -> StoreResult<Listing<Agent, AgentId>> {
         let state = self.read();
         let rows = state.agents.range(behind(page.after)).map(|(_, it)| it);
-        let rows = rows.filter(|it| {
-            it.deleted_at.is_none()
-                && sees_agent(scope, it)
-                && filter.labels.matches(it.labels.as_map())
-        });
+        let rows = rows
+            .filter(|it| it.deleted_at.is_none() && sees_agent(scope, it) && filter.labels.matches(it.labels.as_map()));
         Ok(Listing::collect(rows.cloned(), page.limit, |it| it.id))
     }
 
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>> {
         let state = self.read();
-        Ok(state
-            .agent(scope, id)
-            .ok()
-            .and_then(|_| state.sessions.get(&id))
-            .cloned())
+        Ok(state.agent(scope, id).ok().and_then(|_| state.sessions.get(&id)).cloned())
     }
 
-    async fn agent_last_seen(
-        &self,
-        scope: &Scope,
-        ids: &[AgentId],
-    ) -> StoreResult<Vec<(AgentId, Timestamp)>> {
+    async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>> {
         let state = self.read();
         let seen = ids.iter().filter(|id| state.agent(scope, **id).is_ok());
-        Ok(seen
-            .filter_map(|id| Some((*id, *state.agents_seen.get(id)?)))
-            .collect())
+        Ok(seen.filter_map(|id| Some((*id, *state.agents_seen.get(id)?))).collect())
     }
 }
 
@@ -199,19 +158,11 @@ impl StackReader for MemoryStore {
         self.read().stack(scope, id).cloned()
     }
 
-    async fn stack_by_name(
-        &self,
-        scope: &Scope,
-        generator: GeneratorId,
-        name: &Name,
-    ) -> StoreResult<Stack> {
+    async fn stack_by_name(&self, scope: &Scope, generator: GeneratorId, name: &Name) -> StoreResult<Stack> {
         let state = self.read();
         let mut living = state.stacks.values().filter(|it| it.deleted_at.is_none());
         let found = living.find(|it| it.generator_id == generator && it.name == *name);
-        found
-            .filter(|it| scope.sees_stack(it.id, it.generator_id))
-            .cloned()
-            .ok_or(StoreError::NotFound)
+        found.filter(|it| scope.sees_stack(it.id, it.generator_id)).cloned().ok_or(StoreError::NotFound)
     }
 
     async fn stack_list(
@@ -225,52 +176,30 @@ impl StackReader for MemoryStore {
         let rows = rows.filter(|it| {
             it.deleted_at.is_none()
                 && scope.sees_stack(it.id, it.generator_id)
-                && filter
-                    .generator
-                    .is_none_or(|generator| generator == it.generator_id)
+                && filter.generator.is_none_or(|generator| generator == it.generator_id)
                 && filter.name.as_ref().is_none_or(|name| *name == it.name)
                 && filter.labels.matches(it.labels.as_map())
         });
         Ok(Listing::collect(rows.cloned(), page.limit, |it| it.id))
     }
 
-    async fn stack_find_with_tombstones(
-        &self,
-        scope: &Scope,
-        ids: &[StackId],
-    ) -> StoreResult<Vec<Stack>> {
+    async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>> {
         let state = self.read();
         let found = ids.iter().filter_map(|id| state.stacks.get(id));
-        Ok(found
-            .filter(|it| scope.sees_stack(it.id, it.generator_id))
-            .cloned()
-            .collect())
+        Ok(found.filter(|it| scope.sees_stack(it.id, it.generator_id)).cloned().collect())
     }
 
     async fn stack_deleting(&self, scope: &Scope, limit: usize) -> StoreResult<Vec<Stack>> {
         let state = self.read();
-        let rows = state
-            .stacks
-            .values()
-            .filter(|it| it.deleted_at.is_none() && it.phase == StackPhase::Deleting);
-        Ok(rows
-            .filter(|it| scope.sees_stack(it.id, it.generator_id))
-            .take(limit)
-            .cloned()
-            .collect())
+        let rows = state.stacks.values().filter(|it| it.deleted_at.is_none() && it.phase == StackPhase::Deleting);
+        Ok(rows.filter(|it| scope.sees_stack(it.id, it.generator_id)).take(limit).cloned().collect())
     }
 }
 
 #[async_trait]
 impl DeploymentObjectReader for MemoryStore {
-    async fn deployment_object_get(
-        &self,
-        scope: &Scope,
-        id: DeploymentObjectId,
-    ) -> StoreResult<DeploymentObject> {
-        self.read()
-            .object(scope, id)
-            .map(|(object, _)| object.clone())
+    async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject> {
+        self.read().object(scope, id).map(|(object, _)| object.clone())
     }
 
     async fn deployment_object_content(
@@ -281,11 +210,7 @@ impl DeploymentObjectReader for MemoryStore {
         self.read().object(scope, id).cloned()
     }
 
-    async fn deployment_object_latest(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-    ) -> StoreResult<Option<DeploymentObject>> {
+    async fn deployment_object_latest(&self, scope: &Scope, stack: StackId) -> StoreResult<Option<DeploymentObject>> {
         let state = self.read();
         state.stack(scope, stack)?;
         Ok(state.latest(stack).cloned())
@@ -299,10 +224,7 @@ impl DeploymentObjectReader for MemoryStore {
     ) -> StoreResult<DeploymentObject> {
         let state = self.read();
         state.stack(scope, stack)?;
-        let id = state
-            .revisions
-            .get(&(stack, revision))
-            .ok_or(StoreError::NotFound)?;
+        let id = state.revisions.get(&(stack, revision)).ok_or(StoreError::NotFound)?;
         state.object(scope, *id).map(|(object, _)| object.clone())
     }
 
@@ -314,18 +236,10 @@ impl DeploymentObjectReader for MemoryStore {
     ) -> StoreResult<Listing<DeploymentObject, Revision>> {
         let state = self.read();
         state.stack(scope, stack)?;
-        let end = page
-            .after
-            .map_or(Bound::Included((stack, Revision::new(u64::MAX))), |at| {
-                Bound::Excluded((stack, at))
-            });
-        let rows = state
-            .revisions
-            .range((Bound::Included((stack, Revision::new(0))), end))
-            .rev();
-        let rows = rows
-            .filter_map(|(_, id)| state.objects.get(id))
-            .map(|(object, _)| object.clone());
+        let end =
+            page.after.map_or(Bound::Included((stack, Revision::new(u64::MAX))), |at| Bound::Excluded((stack, at)));
+        let rows = state.revisions.range((Bound::Included((stack, Revision::new(0))), end)).rev();
+        let rows = rows.filter_map(|(_, id)| state.objects.get(id)).map(|(object, _)| object.clone());
         Ok(Listing::collect(rows, page.limit, |it| it.revision))
     }
 }
@@ -335,30 +249,18 @@ fn of_stack<T>(
     stack: StackId,
     after: Option<AgentId>,
 ) -> impl Iterator<Item = &T> {
-    let start = after.map_or(
-        Bound::Included((stack, AgentId::from_uuid(uuid::Uuid::nil()))),
-        |agent| Bound::Excluded((stack, agent)),
-    );
-    rows.range((
-        start,
-        Bound::Included((stack, AgentId::from_uuid(uuid::Uuid::max()))),
-    ))
-    .map(|(_, row)| row)
+    let start = after.map_or(Bound::Included((stack, AgentId::from_uuid(uuid::Uuid::nil()))), |agent| {
+        Bound::Excluded((stack, agent))
+    });
+    rows.range((start, Bound::Included((stack, AgentId::from_uuid(uuid::Uuid::max()))))).map(|(_, row)| row)
 }
 
 #[async_trait]
 impl TargetReader for MemoryStore {
-    async fn target_find(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-        agent: AgentId,
-    ) -> StoreResult<Option<Target>> {
+    async fn target_find(&self, scope: &Scope, stack: StackId, agent: AgentId) -> StoreResult<Option<Target>> {
         let state = self.read();
         let found = state.targets.get(&(stack, agent));
-        Ok(found
-            .filter(|it| scope.sees_pair(stack, it.generator_id, agent))
-            .cloned())
+        Ok(found.filter(|it| scope.sees_pair(stack, it.generator_id, agent)).cloned())
     }
 
     async fn target_list(
@@ -369,44 +271,23 @@ impl TargetReader for MemoryStore {
     ) -> StoreResult<Listing<Target, AgentId>> {
         let state = self.read();
         let rows = of_stack(&state.targets, stack, page.after);
-        let rows = rows.filter(|it| {
-            it.deleted_at.is_none() && scope.sees_pair(stack, it.generator_id, it.agent_id)
-        });
-        Ok(Listing::collect(rows.cloned(), page.limit, |it| {
-            it.agent_id
-        }))
+        let rows = rows.filter(|it| it.deleted_at.is_none() && scope.sees_pair(stack, it.generator_id, it.agent_id));
+        Ok(Listing::collect(rows.cloned(), page.limit, |it| it.agent_id))
     }
 }
 
 #[async_trait]
 impl AssignmentReader for MemoryStore {
-    async fn assignment_find(
-        &self,
-        scope: &Scope,
-        agent: AgentId,
-        stacks: &[StackId],
-    ) -> StoreResult<Vec<Assignment>> {
+    async fn assignment_find(&self, scope: &Scope, agent: AgentId, stacks: &[StackId]) -> StoreResult<Vec<Assignment>> {
         let state = self.read();
-        let found = stacks
-            .iter()
-            .filter_map(|stack| state.assignments.get(&(*stack, agent)));
-        Ok(found
-            .filter(|it| scope.sees_pair(it.stack_id, it.generator_id, agent))
-            .cloned()
-            .collect())
+        let found = stacks.iter().filter_map(|stack| state.assignments.get(&(*stack, agent)));
+        Ok(found.filter(|it| scope.sees_pair(it.stack_id, it.generator_id, agent)).cloned().collect())
     }
 
-    async fn assignment_of_stack(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-    ) -> StoreResult<Vec<Assignment>> {
+    async fn assignment_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<Assignment>> {
         let state = self.read();
         let rows = of_stack(&state.assignments, stack, None);
-        Ok(rows
-            .filter(|it| scope.sees_pair(stack, it.generator_id, it.agent_id))
-            .cloned()
-            .collect())
+        Ok(rows.filter(|it| scope.sees_pair(stack, it.generator_id, it.agent_id)).cloned().collect())
     }
 }
 
@@ -419,26 +300,14 @@ impl StackStatusReader for MemoryStore {
         stacks: &[StackId],
     ) -> StoreResult<Vec<StackStatus>> {
         let state = self.read();
-        let found = stacks
-            .iter()
-            .filter_map(|stack| state.statuses.get(&(*stack, agent)));
-        Ok(found
-            .filter(|it| scope.sees_pair(it.stack_id, it.generator_id, agent))
-            .cloned()
-            .collect())
+        let found = stacks.iter().filter_map(|stack| state.statuses.get(&(*stack, agent)));
+        Ok(found.filter(|it| scope.sees_pair(it.stack_id, it.generator_id, agent)).cloned().collect())
     }
 
-    async fn stack_status_of_stack(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-    ) -> StoreResult<Vec<StackStatus>> {
+    async fn stack_status_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackStatus>> {
         let state = self.read();
         let rows = of_stack(&state.statuses, stack, None);
-        Ok(rows
-            .filter(|it| scope.sees_pair(stack, it.generator_id, it.agent_id))
-            .cloned()
-            .collect())
+        Ok(rows.filter(|it| scope.sees_pair(stack, it.generator_id, it.agent_id)).cloned().collect())
     }
 }
 
@@ -452,9 +321,7 @@ impl EventReader for MemoryStore {
     ) -> StoreResult<Listing<AgentEvent, (Timestamp, EventId)>> {
         let state = self.read();
         // The id of an event is unique per agent only; nothing sorts before the nil agent.
-        let after = page
-            .after
-            .map(|(at, id)| (at, id, AgentId::from_uuid(uuid::Uuid::nil())));
+        let after = page.after.map(|(at, id)| (at, id, AgentId::from_uuid(uuid::Uuid::nil())));
         let rows = state.events.range(before(after)).rev().map(|(_, it)| it);
         let rows = rows.filter(|it| {
             let visible = match scope {
@@ -469,26 +336,15 @@ impl EventReader for MemoryStore {
                 && filter.since.is_none_or(|since| since <= it.recorded_at)
                 && filter.until.is_none_or(|until| it.recorded_at < until)
         });
-        Ok(Listing::collect(rows.cloned(), page.limit, |it| {
-            (it.recorded_at, it.id)
-        }))
+        Ok(Listing::collect(rows.cloned(), page.limit, |it| (it.recorded_at, it.id)))
     }
 
-    async fn event_known(
-        &self,
-        scope: &Scope,
-        agent: AgentId,
-        ids: &[EventId],
-    ) -> StoreResult<Vec<EventId>> {
+    async fn event_known(&self, scope: &Scope, agent: AgentId, ids: &[EventId]) -> StoreResult<Vec<EventId>> {
         let state = self.read();
         if matches!(scope, Scope::Agent { id, .. } if *id != agent) {
             return Ok(Vec::new());
         }
-        Ok(ids
-            .iter()
-            .filter(|id| state.event_ids.contains(&(agent, **id)))
-            .copied()
-            .collect())
+        Ok(ids.iter().filter(|id| state.event_ids.contains(&(agent, **id))).copied().collect())
     }
 }
 
@@ -502,32 +358,17 @@ impl AuditReader for MemoryStore {
     ) -> StoreResult<Listing<AuditRecord, (Timestamp, AuditId)>> {
         let state = self.read();
         let visible = *scope == Scope::All;
-        let rows = state
-            .audit
-            .range(before(page.after))
-            .rev()
-            .map(|(_, it)| it);
+        let rows = state.audit.range(before(page.after)).rev().map(|(_, it)| it);
         let rows = rows.filter(|it| {
             visible
-                && filter
-                    .actor
-                    .as_ref()
-                    .is_none_or(|actor| *actor == it.actor.to_string())
-                && filter
-                    .action
-                    .as_ref()
-                    .is_none_or(|action| *action == it.action)
-                && filter
-                    .object
-                    .as_ref()
-                    .is_none_or(|object| Some(object) == it.object_id.as_ref())
+                && filter.actor.as_ref().is_none_or(|actor| *actor == it.actor.to_string())
+                && filter.action.as_ref().is_none_or(|action| *action == it.action)
+                && filter.object.as_ref().is_none_or(|object| Some(object) == it.object_id.as_ref())
                 && filter.outcome.is_none_or(|outcome| outcome == it.outcome)
                 && filter.since.is_none_or(|since| since <= it.at)
                 && filter.until.is_none_or(|until| it.at < until)
                 && filter.request_id.is_none_or(|id| id == it.request_id)
         });
-        Ok(Listing::collect(rows.cloned(), page.limit, |it| {
-            (it.at, it.id)
-        }))
+        Ok(Listing::collect(rows.cloned(), page.limit, |it| (it.at, it.id)))
     }
 }

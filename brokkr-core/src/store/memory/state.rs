@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use bytes::Bytes;
 
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change,
-    DeploymentObject, DeploymentObjectId, EntityKey, EventId, GeneratorId, GeneratorPrincipal,
-    KeyId, Revision, Stack, StackId, StackStatus, Target, Timestamp, Version,
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
+    DeploymentObjectId, EntityKey, EventId, GeneratorId, GeneratorPrincipal, KeyId, Revision, Stack, StackId,
+    StackStatus, Target, Timestamp, Version,
 };
 use crate::store::{
-    Activity, Commit, FeedEntry, FeedPage, FeedPosition, Precondition, Scope, StoreError,
-    StoreResult, UniqueKey, ViewEntity, ViewToken,
+    Activity, Commit, FeedEntry, FeedPage, FeedPosition, Precondition, Scope, StoreError, StoreResult, UniqueKey,
+    ViewEntity, ViewToken,
 };
 
 /// Changes that the feed keeps.
@@ -48,19 +48,10 @@ impl State {
             EntityKey::AgentSession(id) => self.sessions.get(id).map(|it| it.version),
             EntityKey::Stack(id) => self.stacks.get(id).map(|it| it.version),
             EntityKey::DeploymentObject(id) => self.objects.get(id).map(|_| Version::FIRST),
-            EntityKey::Target(stack, agent) => {
-                self.targets.get(&(*stack, *agent)).map(|it| it.version)
-            }
-            EntityKey::Assignment(stack, agent) => {
-                self.assignments.get(&(*stack, *agent)).map(|it| it.version)
-            }
-            EntityKey::StackStatus(stack, agent) => {
-                self.statuses.get(&(*stack, *agent)).map(|it| it.version)
-            }
-            EntityKey::Event(agent, id) => self
-                .event_ids
-                .contains(&(*agent, *id))
-                .then_some(Version::FIRST),
+            EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
+            EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
+            EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
+            EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
         }
     }
 
@@ -97,8 +88,7 @@ impl State {
                     })
                     .then_some(UniqueKey::GeneratorName)
                     .or_else(|| {
-                        (!new.insert(("generator", None, it.name.to_string())))
-                            .then_some(UniqueKey::GeneratorName)
+                        (!new.insert(("generator", None, it.name.to_string()))).then_some(UniqueKey::GeneratorName)
                     }),
                 Change::Agent(it) => self
                     .agents
@@ -109,10 +99,7 @@ impl State {
                             && !changed.contains(&EntityKey::Agent(other.id))
                     })
                     .then_some(UniqueKey::AgentName)
-                    .or_else(|| {
-                        (!new.insert(("agent", None, it.name.to_string())))
-                            .then_some(UniqueKey::AgentName)
-                    }),
+                    .or_else(|| (!new.insert(("agent", None, it.name.to_string()))).then_some(UniqueKey::AgentName)),
                 Change::Stack(it) => self
                     .stacks
                     .values()
@@ -152,11 +139,7 @@ impl State {
     /// Folds a checked commit in and returns the position of its last change.
     pub(super) fn apply(&mut self, commit: Commit) -> FeedPosition {
         self.commits += 1;
-        let mut position = FeedPosition {
-            epoch: 0,
-            transaction: self.commits,
-            sequence: 0,
-        };
+        let mut position = FeedPosition { epoch: 0, transaction: self.commits, sequence: 0 };
         for change in commit.changes {
             position.sequence += 1;
             self.feed.push_back(FeedEntry {
@@ -183,8 +166,7 @@ impl State {
             Change::AgentSession(it) => drop(self.sessions.insert(it.agent_id, it)),
             Change::Stack(it) => drop(self.stacks.insert(it.id, it)),
             Change::DeploymentObject { object, content } => {
-                self.revisions
-                    .insert((object.stack_id, object.revision), object.id);
+                self.revisions.insert((object.stack_id, object.revision), object.id);
                 self.objects.insert(object.id, (object, content));
             }
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
@@ -198,11 +180,7 @@ impl State {
     }
 
     pub(super) fn add_audit(&mut self, records: Vec<AuditRecord>) {
-        self.audit.extend(
-            records
-                .into_iter()
-                .map(|record| ((record.at, record.id), record)),
-        );
+        self.audit.extend(records.into_iter().map(|record| ((record.at, record.id), record)));
     }
 
     pub(super) fn touch(&mut self, activity: Activity) {
@@ -217,48 +195,25 @@ impl State {
     }
 
     pub(super) fn token(&self) -> ViewToken {
-        ViewToken {
-            xmax: self.commits + 1,
-            in_progress: Vec::new(),
-        }
+        ViewToken { xmax: self.commits + 1, in_progress: Vec::new() }
     }
 
     /// The kept changes of the transactions from `first` on.
-    pub(super) fn changes_since(
-        &self,
-        first: u64,
-    ) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
-        self.kept_from(FeedPosition {
-            epoch: 0,
-            transaction: first,
-            sequence: 0,
-        })
+    pub(super) fn changes_since(&self, first: u64) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
+        self.kept_from(FeedPosition { epoch: 0, transaction: first, sequence: 0 })
     }
 
     fn kept_from(&self, position: FeedPosition) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
         // The oldest transaction that is kept may itself have been cut.
-        if self.feed.len() >= FEED_KEPT
-            && self
-                .feed
-                .front()
-                .is_some_and(|oldest| position <= oldest.position)
-        {
+        if self.feed.len() >= FEED_KEPT && self.feed.front().is_some_and(|oldest| position <= oldest.position) {
             return Err(StoreError::Expired);
         }
         let start = self.feed.partition_point(|entry| entry.position < position);
         Ok(self.feed.range(start..))
     }
 
-    pub(super) fn feed(
-        &self,
-        scope: &Scope,
-        after: FeedPosition,
-        limit: usize,
-    ) -> StoreResult<FeedPage> {
-        let from = FeedPosition {
-            sequence: after.sequence.saturating_add(1),
-            ..after
-        };
+    pub(super) fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
+        let from = FeedPosition { sequence: after.sequence.saturating_add(1), ..after };
         let mut next = after;
         let mut entries = Vec::new();
         for entry in self.kept_from(from)? {
@@ -279,23 +234,15 @@ impl State {
     }
 
     pub(super) fn view_entities(&self) -> Vec<ViewEntity> {
-        let latest = self
-            .stacks
-            .values()
-            .filter(|stack| stack.deleted_at.is_none())
-            .filter_map(|stack| self.latest(stack.id));
+        let latest =
+            self.stacks.values().filter(|stack| stack.deleted_at.is_none()).filter_map(|stack| self.latest(stack.id));
         let all = (self.generators.values().cloned().map(ViewEntity::Generator))
             .chain(self.keys.values().cloned().map(ViewEntity::Key))
             .chain(self.agents.values().cloned().map(ViewEntity::Agent))
             .chain(self.stacks.values().cloned().map(ViewEntity::Stack))
             .chain(latest.cloned().map(ViewEntity::DeploymentObject))
             .chain(self.targets.values().cloned().map(ViewEntity::Target))
-            .chain(
-                self.assignments
-                    .values()
-                    .cloned()
-                    .map(ViewEntity::Assignment),
-            );
+            .chain(self.assignments.values().cloned().map(ViewEntity::Assignment));
         all.filter(|entity| !entity.is_gone()).collect()
     }
 

@@ -30,9 +30,5 @@ pub trait AgentReader {
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>>;
 
     /// When each of these agents was seen last, as far as that was recorded and they are in scope.
-    async fn agent_last_seen(
-        &self,
-        scope: &Scope,
-        ids: &[AgentId],
-    ) -> StoreResult<Vec<(AgentId, Timestamp)>>;
+    async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>>;
 }

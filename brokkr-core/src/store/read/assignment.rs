@@ -9,17 +9,8 @@ use crate::store::{Scope, StoreResult};
 #[async_trait]
 pub trait AssignmentReader {
     /// Those of an agent with the given stacks, in any order.
-    async fn assignment_find(
-        &self,
-        scope: &Scope,
-        agent: AgentId,
-        stacks: &[StackId],
-    ) -> StoreResult<Vec<Assignment>>;
+    async fn assignment_find(&self, scope: &Scope, agent: AgentId, stacks: &[StackId]) -> StoreResult<Vec<Assignment>>;
 
     /// Those of a stack, by agent. Their number is bounded by that of the agents.
-    async fn assignment_of_stack(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-    ) -> StoreResult<Vec<Assignment>>;
+    async fn assignment_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<Assignment>>;
 }

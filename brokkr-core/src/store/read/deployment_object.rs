@@ -10,11 +10,7 @@ use crate::store::{Listing, Page, Scope, StoreResult};
 #[async_trait]
 pub trait DeploymentObjectReader {
     /// One object's metadata.
-    async fn deployment_object_get(
-        &self,
-        scope: &Scope,
-        id: DeploymentObjectId,
-    ) -> StoreResult<DeploymentObject>;
+    async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject>;
 
     /// One object with its bytes, exactly as they were committed.
     async fn deployment_object_content(
@@ -24,11 +20,7 @@ pub trait DeploymentObjectReader {
     ) -> StoreResult<(DeploymentObject, Bytes)>;
 
     /// The newest object of a stack; `None` when nothing was published.
-    async fn deployment_object_latest(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-    ) -> StoreResult<Option<DeploymentObject>>;
+    async fn deployment_object_latest(&self, scope: &Scope, stack: StackId) -> StoreResult<Option<DeploymentObject>>;
 
     /// The object with this revision.
     async fn deployment_object_by_revision(

@@ -32,10 +32,5 @@ pub trait EventReader {
     ) -> StoreResult<Listing<AgentEvent, (Timestamp, EventId)>>;
 
     /// Which of these events of the agent are recorded already.
-    async fn event_known(
-        &self,
-        scope: &Scope,
-        agent: AgentId,
-        ids: &[EventId],
-    ) -> StoreResult<Vec<EventId>>;
+    async fn event_known(&self, scope: &Scope, agent: AgentId, ids: &[EventId]) -> StoreResult<Vec<EventId>>;
 }

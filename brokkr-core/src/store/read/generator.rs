@@ -9,11 +9,7 @@ use crate::store::{Listing, Page, Scope, StoreResult};
 #[async_trait]
 pub trait GeneratorReader {
     /// One generator.
-    async fn generator_get(
-        &self,
-        scope: &Scope,
-        id: GeneratorId,
-    ) -> StoreResult<GeneratorPrincipal>;
+    async fn generator_get(&self, scope: &Scope, id: GeneratorId) -> StoreResult<GeneratorPrincipal>;
 
     /// All, by id.
     async fn generator_list(

@@ -23,12 +23,7 @@ pub trait StackReader {
     async fn stack_get(&self, scope: &Scope, id: StackId) -> StoreResult<Stack>;
 
     /// The stack of this name among the generator's.
-    async fn stack_by_name(
-        &self,
-        scope: &Scope,
-        generator: GeneratorId,
-        name: &Name,
-    ) -> StoreResult<Stack>;
+    async fn stack_by_name(&self, scope: &Scope, generator: GeneratorId, name: &Name) -> StoreResult<Stack>;
 
     /// All that fit the filter, by id.
     async fn stack_list(
@@ -39,11 +34,7 @@ pub trait StackReader {
     ) -> StoreResult<Listing<Stack, StackId>>;
 
     /// Those of the given ids that exist, **tombstones included**, in any order.
-    async fn stack_find_with_tombstones(
-        &self,
-        scope: &Scope,
-        ids: &[StackId],
-    ) -> StoreResult<Vec<Stack>>;
+    async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>>;
 
     /// Stacks that are being deleted, at most `limit`, by id.
     async fn stack_deleting(&self, scope: &Scope, limit: usize) -> StoreResult<Vec<Stack>>;

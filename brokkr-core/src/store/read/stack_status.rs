@@ -17,9 +17,5 @@ pub trait StackStatusReader {
     ) -> StoreResult<Vec<StackStatus>>;
 
     /// Those of a stack, by agent. Their number is bounded by that of the agents.
-    async fn stack_status_of_stack(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-    ) -> StoreResult<Vec<StackStatus>>;
+    async fn stack_status_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackStatus>>;
 }

@@ -9,12 +9,7 @@ use crate::store::{Listing, Page, Scope, StoreResult};
 #[async_trait]
 pub trait TargetReader {
     /// The target of a pair, **a tombstone included**: whoever sets it again needs its version.
-    async fn target_find(
-        &self,
-        scope: &Scope,
-        stack: StackId,
-        agent: AgentId,
-    ) -> StoreResult<Option<Target>>;
+    async fn target_find(&self, scope: &Scope, stack: StackId, agent: AgentId) -> StoreResult<Option<Target>>;
 
     /// The living targets of a stack, by agent.
     async fn target_list(

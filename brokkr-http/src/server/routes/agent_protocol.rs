@@ -21,9 +21,7 @@ use crate::server::error::ApiError;
 use crate::server::extract::{ApiPath, Auth, Params, media_type, read_body, typed};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(target_state))
-        .routes(routes!(report))
+    OpenApiRouter::new().routes(routes!(target_state)).routes(routes!(report))
 }
 
 /// Tells an agent everything that it should hold.
@@ -45,66 +43,35 @@ async fn target_state(
     }
     let min_generation = params.take::<u64>("min_generation")?.map(Generation::new);
     params.done()?;
-    let request = PollRequest {
-        known: known(&headers),
-        min_generation,
-        wait: Duration::from_secs(wait),
-    };
-    Ok(
-        match state.broker.target_state(&actor, id, request).await? {
-            Poll::Unchanged { generation, epoch } => {
-                // Only a digest that was presented can be unchanged.
-                let etag = request
-                    .known
-                    .map(etag)
-                    .unwrap_or_else(|| HeaderValue::from_static("\"\""));
-                (StatusCode::NOT_MODIFIED, marks(etag, generation, epoch)).into_response()
-            }
-            Poll::Changed(state) => (
-                marks(etag(state.digest), state.generation, state.epoch),
-                Json(&*state),
-            )
-                .into_response(),
-        },
-    )
+    let request = PollRequest { known: known(&headers), min_generation, wait: Duration::from_secs(wait) };
+    Ok(match state.broker.target_state(&actor, id, request).await? {
+        Poll::Unchanged { generation, epoch } => {
+            // Only a digest that was presented can be unchanged.
+            let etag = request.known.map(etag).unwrap_or_else(|| HeaderValue::from_static("\"\""));
+            (StatusCode::NOT_MODIFIED, marks(etag, generation, epoch)).into_response()
+        }
+        Poll::Changed(state) => {
+            (marks(etag(state.digest), state.generation, state.epoch), Json(&*state)).into_response()
+        }
+    })
 }
 
 /// The digest that the agent has; what is not one of ours matches nothing.
 fn known(headers: &HeaderMap) -> Option<Digest> {
-    headers
-        .get(header::IF_NONE_MATCH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .strip_prefix('"')?
-        .strip_suffix('"')?
-        .parse()
-        .ok()
+    headers.get(header::IF_NONE_MATCH)?.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
 
 fn etag(digest: Digest) -> HeaderValue {
     // Hexadecimal digits and quotes are always a header's value.
-    HeaderValue::try_from(format!("\"{digest}\""))
-        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-fn marks(
-    etag: HeaderValue,
-    generation: Generation,
-    epoch: Epoch,
-) -> [(HeaderName, HeaderValue); 4] {
-    let epoch =
-        HeaderValue::try_from(epoch.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
+fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderName, HeaderValue); 4] {
+    let epoch = HeaderValue::try_from(epoch.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
     [
         (header::ETAG, etag),
-        (
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("private, no-cache"),
-        ),
-        (
-            HeaderName::from_static(GENERATION_HEADER),
-            HeaderValue::from(generation.get()),
-        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (HeaderName::from_static(GENERATION_HEADER), HeaderValue::from(generation.get())),
         (HeaderName::from_static(EPOCH_HEADER), epoch),
     ]
 }
@@ -121,8 +88,6 @@ async fn report(
     if media_type(request.headers()) != Some("application/json") {
         return Err(ApiError::unsupported_media_type("application/json"));
     }
-    let report: Report = typed(parse_json(
-        &read_body(request, limits::REPORT_BYTES).await?,
-    )?)?;
+    let report: Report = typed(parse_json(&read_body(request, limits::REPORT_BYTES).await?)?)?;
     Ok(Json(state.broker.report(&actor, id, &report).await?))
 }

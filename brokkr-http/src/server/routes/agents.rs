@@ -18,9 +18,7 @@ use super::{created, entity};
 use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{
-    ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed_or_invalid,
-};
+use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed_or_invalid};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -40,9 +38,7 @@ async fn list(
     mut params: Params,
 ) -> Result<Json<List<Agent>>, ApiError> {
     let page = params.page::<AgentId>(&state.cursors, "agents", &actor)?;
-    let filter = AgentFilter {
-        labels: params.take_checked("labels")?.unwrap_or_default(),
-    };
+    let filter = AgentFilter { labels: params.take_checked("labels")?.unwrap_or_default() };
     params.done()?;
     let found = state.broker.agent_list(&actor, &filter, &page).await?;
     Ok(listed(&state.cursors, "agents", &actor, found))
@@ -65,14 +61,7 @@ async fn create(
     };
     let (agent, pak) = state.broker.agent_create(&actor, new).await?;
     let (path, version) = (format!("/agents/{}", agent.id), agent.version);
-    Ok(created(
-        path,
-        Some(version),
-        CreatedAgent {
-            agent: agent.into(),
-            pak: pak.pak.expose_secret().to_owned(),
-        },
-    ))
+    Ok(created(path, Some(version), CreatedAgent { agent: agent.into(), pak: pak.pak.expose_secret().to_owned() }))
 }
 
 /// Reads an agent.
@@ -115,10 +104,7 @@ async fn patch(
             status: Some(now.status),
         })
     };
-    let agent = state
-        .broker
-        .agent_update(&actor, id, Some(version), edit)
-        .await?;
+    let agent = state.broker.agent_update(&actor, id, Some(version), edit).await?;
     Ok(entity(agent.version, Agent::from(agent)))
 }
 

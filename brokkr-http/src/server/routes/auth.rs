@@ -17,48 +17,23 @@ use crate::server::error::ApiError;
 use crate::server::extract::Auth;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(who_am_i))
-        .routes(routes!(openapi))
+    OpenApiRouter::new().routes(routes!(who_am_i)).routes(routes!(openapi))
 }
 
 /// Tells who the presented key speaks for.
 #[utoipa::path(post, path = "/auth/pak", operation_id = "whoAmI", tag = "auth", responses(Reading, (status = 200, description = "The key is valid", body = WhoAmI)))]
-async fn who_am_i(
-    State(state): State<AppState>,
-    Auth(actor): Auth,
-) -> Result<Json<WhoAmI>, ApiError> {
+async fn who_am_i(State(state): State<AppState>, Auth(actor): Auth) -> Result<Json<WhoAmI>, ApiError> {
     let key = state.broker.key_of(&actor).await?;
     let key_id = key.as_ref().map(|key| key.id.to_string());
     let (principal_id, name) = match actor.reference() {
-        ActorRef::Agent { id, .. } => (
-            id.to_string(),
-            state.broker.agent_get(&actor, id).await?.name.to_string(),
-        ),
-        ActorRef::Generator { id, .. } => (
-            id.to_string(),
-            state
-                .broker
-                .generator_get(&actor, id)
-                .await?
-                .name
-                .to_string(),
-        ),
-        _ => (
-            key_id.clone().unwrap_or_default(),
-            key.as_ref()
-                .map(|key| key.name.to_string())
-                .unwrap_or_default(),
-        ),
+        ActorRef::Agent { id, .. } => (id.to_string(), state.broker.agent_get(&actor, id).await?.name.to_string()),
+        ActorRef::Generator { id, .. } => {
+            (id.to_string(), state.broker.generator_get(&actor, id).await?.name.to_string())
+        }
+        _ => (key_id.clone().unwrap_or_default(), key.as_ref().map(|key| key.name.to_string()).unwrap_or_default()),
     };
     let kind: KeyKind = actor.kind();
-    Ok(Json(WhoAmI {
-        kind,
-        principal_id,
-        name,
-        key_id,
-        expires_at: key.and_then(|key| key.expires_at),
-    }))
+    Ok(Json(WhoAmI { kind, principal_id, name, key_id, expires_at: key.and_then(|key| key.expires_at) }))
 }
 
 /// This document.

@@ -15,17 +15,12 @@ use super::problems::{Reading, Writing};
 use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{
-    ApiJson, ApiPath, Auth, Params, listed, media_type, read_body, typed,
-};
+use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed, media_type, read_body, typed};
 
 const YAML: &str = "application/yaml";
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(list, publish))
-        .routes(routes!(get))
-        .routes(routes!(rollback))
+    OpenApiRouter::new().routes(routes!(list, publish)).routes(routes!(get)).routes(routes!(rollback))
 }
 
 /// The answer to publishing: 201 with a new revision, or 200 with the newest one when it has the same bytes.
@@ -51,10 +46,7 @@ async fn list(
     let name = format!("objects {id}");
     let page = params.page::<Revision>(&state.cursors, &name, &actor)?;
     params.done()?;
-    let found = state
-        .broker
-        .deployment_object_list(&actor, id, &page)
-        .await?;
+    let found = state.broker.deployment_object_list(&actor, id, &page).await?;
     Ok(listed(&state.cursors, &name, &actor, found))
 }
 
@@ -72,26 +64,16 @@ async fn publish(
 ) -> Result<Response, ApiError> {
     let message = params.take::<String>("message")?;
     params.done()?;
-    let content = match media_type(request.headers())
-        .map(str::to_ascii_lowercase)
-        .as_deref()
-    {
-        Some(YAML) => Content::Yaml {
-            bytes: read_body(request, limits::BODY_BYTES).await?,
-            message: message.unwrap_or_default(),
-        },
+    let content = match media_type(request.headers()).map(str::to_ascii_lowercase).as_deref() {
+        Some(YAML) => {
+            Content::Yaml { bytes: read_body(request, limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
+        }
         Some("application/json") => {
-            let body: PublishManifests =
-                typed(parse_json(&read_body(request, limits::BODY_BYTES).await?)?)?;
-            Content::Documents {
-                documents: body.manifests,
-                message: message.unwrap_or(body.message),
-            }
+            let body: PublishManifests = typed(parse_json(&read_body(request, limits::BODY_BYTES).await?)?)?;
+            Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
         }
         _ => {
-            return Err(ApiError::unsupported_media_type(
-                "application/yaml or application/json",
-            ));
+            return Err(ApiError::unsupported_media_type("application/yaml or application/json"));
         }
     };
     Ok(published(state.broker.publish(&actor, id, content).await?))
@@ -106,46 +88,24 @@ async fn get(
     ApiPath(id): ApiPath<DeploymentObjectId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|it| it.to_str().ok())
-        .unwrap_or("*/*");
-    let accepts = |wanted: &str| {
-        accept
-            .split(',')
-            .filter_map(|it| it.split(';').next())
-            .any(|it| it.trim() == wanted)
-    };
+    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or("*/*");
+    let accepts = |wanted: &str| accept.split(',').filter_map(|it| it.split(';').next()).any(|it| it.trim() == wanted);
     if !accepts(YAML) {
-        if !["application/json", "application/*", "*/*"]
-            .into_iter()
-            .any(accepts)
-        {
+        if !["application/json", "application/*", "*/*"].into_iter().any(accepts) {
             return Err(ApiError::not_acceptable());
         }
-        return Ok(Json(DeploymentObject::from(
-            state.broker.deployment_object_get(&actor, id).await?,
-        ))
-        .into_response());
+        return Ok(Json(DeploymentObject::from(state.broker.deployment_object_get(&actor, id).await?)).into_response());
     }
     let (object, bytes) = state.broker.deployment_object_content(&actor, id).await?;
     let etag = format!("\"{}\"", object.digest);
-    let known = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|it| it.to_str().ok())
-        .is_some_and(|it| it == etag);
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|it| it.to_str().ok()).is_some_and(|it| it == etag);
     let etag = HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     let cache = HeaderValue::from_static("private, max-age=31536000, immutable");
     let common = [(header::ETAG, etag), (header::CACHE_CONTROL, cache)];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
-    Ok((
-        common,
-        [(header::CONTENT_TYPE, HeaderValue::from_static(YAML))],
-        bytes,
-    )
-        .into_response())
+    Ok((common, [(header::CONTENT_TYPE, HeaderValue::from_static(YAML))], bytes).into_response())
 }
 
 /// Publishes the content of an old revision again.
@@ -157,7 +117,5 @@ async fn rollback(
     ApiPath(id): ApiPath<StackId>,
     ApiJson(body): ApiJson<Rollback>,
 ) -> Result<Response, ApiError> {
-    Ok(published(
-        state.broker.rollback(&actor, id, body.revision).await?,
-    ))
+    Ok(published(state.broker.rollback(&actor, id, body.revision).await?))
 }

@@ -19,9 +19,7 @@ use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, patch, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, patch, delete))
 }
 
 /// Lists generators.
@@ -47,16 +45,10 @@ async fn create(
     Auth(actor): Auth,
     ApiJson(body): ApiJson<CreateGenerator>,
 ) -> Result<Response, ApiError> {
-    let new = NewGenerator {
-        name: body.name,
-        description: body.description,
-    };
+    let new = NewGenerator { name: body.name, description: body.description };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;
     let (path, version) = (format!("/generators/{}", generator.id), generator.version);
-    let body = CreatedGenerator {
-        generator: generator.into(),
-        pak: pak.pak.expose_secret().to_owned(),
-    };
+    let body = CreatedGenerator { generator: generator.into(), pak: pak.pak.expose_secret().to_owned() };
     Ok(created(path, Some(version), body))
 }
 
@@ -86,13 +78,8 @@ async fn patch(
 ) -> Result<Response, ApiError> {
     let named = patch.contains_key("description");
     let patch: PatchGenerator = typed(Value::Object(patch))?;
-    let patch = GeneratorPatch {
-        description: named.then(|| patch.description.unwrap_or_default()),
-    };
-    let generator = state
-        .broker
-        .generator_update(&actor, id, Some(version), patch)
-        .await?;
+    let patch = GeneratorPatch { description: named.then(|| patch.description.unwrap_or_default()) };
+    let generator = state.broker.generator_update(&actor, id, Some(version), patch).await?;
     Ok(entity(generator.version, Generator::from(generator)))
 }
 

@@ -9,9 +9,7 @@ use crate::server::AppState;
 use crate::server::error::ApiError;
 
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(healthz))
-        .routes(routes!(readyz))
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
 }
 
 /// The process lives. Never touches the store.

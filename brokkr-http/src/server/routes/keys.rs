@@ -53,10 +53,7 @@ fn answer(path: &str, pak: NewPak) -> Response {
 }
 
 fn shown(pak: NewPak) -> CreatedKey {
-    CreatedKey {
-        key: pak.key.into(),
-        pak: pak.pak.expose_secret().to_owned(),
-    }
+    CreatedKey { key: pak.key.into(), pak: pak.pak.expose_secret().to_owned() }
 }
 
 /// Lists admin keys.
@@ -83,24 +80,11 @@ async fn create_admin(
         KeyKind::Admin => KeyOwner::Admin,
         KeyKind::AdminReadOnly => KeyOwner::AdminReadOnly,
         KeyKind::Agent | KeyKind::Generator => {
-            let message =
-                "admin or admin-read-only; keys of agents and generators are made under them";
-            return Err(Invalid::new(InvalidCode::FieldInvalid, message)
-                .within("kind")
-                .into());
+            let message = "admin or admin-read-only; keys of agents and generators are made under them";
+            return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("kind").into());
         }
     };
-    let pak = state
-        .broker
-        .key_create(
-            &actor,
-            owner,
-            NewKey {
-                name: body.name,
-                expires_at: body.expires_at,
-            },
-        )
-        .await?;
+    let pak = state.broker.key_create(&actor, owner, NewKey { name: body.name, expires_at: body.expires_at }).await?;
     Ok(answer("/keys", pak))
 }
 

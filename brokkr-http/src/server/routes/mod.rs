@@ -37,8 +37,7 @@ pub(super) fn v1() -> OpenApiRouter<AppState> {
 
 fn etag(version: Version) -> HeaderValue {
     // Digits and quotes are always a header's value.
-    HeaderValue::try_from(format!("\"{version}\""))
-        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::try_from(format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// An entity with its ETag.

@@ -71,16 +71,7 @@ async fn stack_events(
     params: Params,
 ) -> Result<Json<List<Event>>, ApiError> {
     state.broker.stack_get(&actor, id).await?;
-    list_events(
-        state,
-        actor,
-        params,
-        EventFilter {
-            stack: Some(id),
-            ..EventFilter::default()
-        },
-    )
-    .await
+    list_events(state, actor, params, EventFilter { stack: Some(id), ..EventFilter::default() }).await
 }
 
 /// Lists the events of an agent, newest first.
@@ -95,16 +86,7 @@ async fn agent_events(
     params: Params,
 ) -> Result<Json<List<Event>>, ApiError> {
     state.broker.agent_get(&actor, id).await?;
-    list_events(
-        state,
-        actor,
-        params,
-        EventFilter {
-            agent: Some(id),
-            ..EventFilter::default()
-        },
-    )
-    .await
+    list_events(state, actor, params, EventFilter { agent: Some(id), ..EventFilter::default() }).await
 }
 
 /// Lists audit records, newest first.

@@ -15,14 +15,11 @@ use utoipa_axum::routes;
 use super::agents::merge;
 use super::problems::{Reading, Writing};
 use super::{created, entity};
-use crate::api::{
-    AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus,
-};
+use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{
-    ApiJson, ApiPath, Auth, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed,
-    typed_or_invalid,
+    ApiJson, ApiPath, Auth, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed, typed_or_invalid,
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -71,15 +68,8 @@ async fn create(
         targeting: body.targeting,
         policies: body.policies,
     };
-    let stack = state
-        .broker
-        .stack_create(&actor, body.generator_id, spec)
-        .await?;
-    Ok(created(
-        format!("/stacks/{}", stack.id),
-        Some(stack.version),
-        Stack::from(stack),
-    ))
+    let stack = state.broker.stack_create(&actor, body.generator_id, spec).await?;
+    Ok(created(format!("/stacks/{}", stack.id), Some(stack.version), Stack::from(stack)))
 }
 
 /// Reads a stack.
@@ -111,10 +101,7 @@ async fn patch(
         merge(&mut now, &patch);
         typed_or_invalid(now)
     };
-    let stack = state
-        .broker
-        .stack_update(&actor, id, Some(version), edit)
-        .await?;
+    let stack = state.broker.stack_update(&actor, id, Some(version), edit).await?;
     Ok(entity(stack.version, Stack::from(stack)))
 }
 
@@ -128,20 +115,14 @@ async fn delete(
     ApiPath(id): ApiPath<StackId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Ok(
-        match state
-            .broker
-            .stack_delete(&actor, id, if_match(&headers)?)
-            .await?
-        {
-            Removal::Gone => StatusCode::NO_CONTENT.into_response(),
-            Removal::Pending(stack) => {
-                let mut response = entity(stack.version, Stack::from(*stack));
-                *response.status_mut() = StatusCode::ACCEPTED;
-                response
-            }
-        },
-    )
+    Ok(match state.broker.stack_delete(&actor, id, if_match(&headers)?).await? {
+        Removal::Gone => StatusCode::NO_CONTENT.into_response(),
+        Removal::Pending(stack) => {
+            let mut response = entity(stack.version, Stack::from(*stack));
+            *response.status_mut() = StatusCode::ACCEPTED;
+            response
+        }
+    })
 }
 
 /// Creates or changes the stack of a name, and publishes its content, in one commit.
@@ -162,20 +143,10 @@ async fn apply(
     let generate: Option<Generate> = take(&mut fields, "generate")?;
     let content = match (manifests, generate) {
         (Some(_), Some(_)) => {
-            return Err(Invalid::new(
-                InvalidCode::FieldInvalid,
-                "either manifests or generate, not both",
-            )
-            .into());
+            return Err(Invalid::new(InvalidCode::FieldInvalid, "either manifests or generate, not both").into());
         }
-        (Some(documents), None) => Some(Content::Documents {
-            documents,
-            message: message.unwrap_or_default(),
-        }),
-        (None, Some(generate)) => Some(Content::Generated {
-            generator: generate.generator,
-            params: generate.params,
-        }),
+        (Some(documents), None) => Some(Content::Documents { documents, message: message.unwrap_or_default() }),
+        (None, Some(generate)) => Some(Content::Generated { generator: generate.generator, params: generate.params }),
         (None, None) => None,
     };
     let edit = |before: StackSpec| -> Result<StackSpec, Invalid> {
@@ -190,42 +161,26 @@ async fn apply(
         }
         typed_or_invalid(now)
     };
-    let applied = state
-        .broker
-        .stack_apply(&actor, generator_id, &name, edit, content)
-        .await?;
+    let applied = state.broker.stack_apply(&actor, generator_id, &name, edit, content).await?;
     Ok(answer(applied))
 }
 
 fn answer(applied: Applied) -> Response {
-    let Applied {
-        stack,
-        created: is_new,
-        published,
-    } = applied;
+    let Applied { stack, created: is_new, published } = applied;
     let (path, version) = (format!("/stacks/{}", stack.id), stack.version);
     let body = AppliedStack {
         published: published.as_ref().is_some_and(|it| it.created),
         deployment_object: published.map(|it| it.object.into()),
         stack: stack.into(),
     };
-    if is_new {
-        created(path, Some(version), body)
-    } else {
-        entity(version, body)
-    }
+    if is_new { created(path, Some(version), body) } else { entity(version, body) }
 }
 
 /// Takes a field out of a body; null counts as absent.
-fn take<T: serde::de::DeserializeOwned>(
-    fields: &mut Map<String, Value>,
-    name: &str,
-) -> Result<Option<T>, ApiError> {
+fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, ApiError> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => typed_or_invalid(value)
-            .map(Some)
-            .map_err(|error| error.within(name).into()),
+        Some(value) => typed_or_invalid(value).map(Some).map_err(|error| error.within(name).into()),
     }
 }
 
@@ -239,10 +194,7 @@ async fn generate(
     LargeJson(body): LargeJson,
 ) -> Result<Response, ApiError> {
     let Generate { generator, params } = typed(body)?;
-    let published = state
-        .broker
-        .publish(&actor, id, Content::Generated { generator, params })
-        .await?;
+    let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;
     Ok(super::deployment_objects::published(published))
 }
 

@@ -47,9 +47,7 @@ async fn set(
     Auth(actor): Auth,
     ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
 ) -> Result<Json<Target>, ApiError> {
-    Ok(Json(
-        state.broker.target_set(&actor, id, agent).await?.into(),
-    ))
+    Ok(Json(state.broker.target_set(&actor, id, agent).await?.into()))
 }
 
 /// Removes a direct target: unless it matches otherwise, the agent is told to remove the stack.
@@ -73,10 +71,7 @@ async fn abandon(
     ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
     ApiJson(body): ApiJson<Abandon>,
 ) -> Result<StatusCode, ApiError> {
-    state
-        .broker
-        .target_abandon(&actor, id, agent, &body.reason)
-        .await?;
+    state.broker.target_abandon(&actor, id, agent, &body.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,0 +1,278 @@
+//! Stores that are broken on purpose: the suite must notice each.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::all;
+use crate::model::{
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
+    DeploymentObjectId, Epoch, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack,
+    StackId, StackStatus, Target, Timestamp,
+};
+use crate::store::{
+    Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed,
+    DeploymentObjectReader, EventFilter, EventReader, FeedPage, FeedPosition, GeneratorReader, KeyReader, Listing,
+    MemoryStore, Page, Scope, StackFilter, StackReader, StackStatusReader, Store, StoreResult, TargetReader,
+    ViewSnapshot, ViewTail, ViewToken,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The audit is written with something missing.
+    AuditIncomplete,
+    /// Preconditions are not looked at.
+    PreconditionsIgnored,
+    /// A refused commit leaves behind what came before the refusal.
+    HalfCommits,
+    /// Reads of stacks see everything.
+    ScopeForgotten,
+    /// A page of the feed loses its last entry.
+    FeedLoses,
+    /// The tail begins one transaction too early.
+    TailRepeats,
+    /// The tail loses its first entity.
+    TailLoses,
+    /// The snapshot has no assignments.
+    SnapshotIncomplete,
+    /// Content comes back with a line end.
+    ContentTouched,
+    /// Nobody is told of commits.
+    SubscribersForgotten,
+    /// A page begins one entry too late.
+    ListSkips,
+}
+
+const FAULTS: [Fault; 11] = [
+    Fault::AuditIncomplete,
+    Fault::PreconditionsIgnored,
+    Fault::HalfCommits,
+    Fault::ScopeForgotten,
+    Fault::FeedLoses,
+    Fault::TailRepeats,
+    Fault::TailLoses,
+    Fault::SnapshotIncomplete,
+    Fault::ContentTouched,
+    Fault::SubscribersForgotten,
+    Fault::ListSkips,
+];
+
+#[derive(Debug)]
+struct Broken {
+    inner: MemoryStore,
+    fault: Fault,
+    deaf: watch::Sender<u64>,
+}
+
+impl Broken {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn scope(&self, scope: &Scope) -> Scope {
+        if self.has(Fault::ScopeForgotten) { Scope::All } else { scope.clone() }
+    }
+}
+
+#[async_trait]
+impl Store for Broken {
+    async fn commit(&self, mut commit: Commit) -> StoreResult<Committed> {
+        if self.has(Fault::AuditIncomplete) {
+            commit.audit.truncate(1);
+        }
+        if self.has(Fault::PreconditionsIgnored) {
+            commit.preconditions.clear();
+        }
+        let result = self.inner.commit(commit.clone()).await;
+        if self.has(Fault::HalfCommits) && result.is_err() {
+            for change in commit.changes.clone() {
+                // Each on its own: whatever is acceptable alone stays.
+                let _ = self.inner.commit(Commit { changes: vec![change], ..commit.clone() }).await;
+            }
+        }
+        result
+    }
+
+    async fn record_attempts(&self, records: Vec<AuditRecord>) -> StoreResult<()> {
+        self.inner.record_attempts(records).await
+    }
+
+    async fn record_activity(&self, activity: Activity) -> StoreResult<()> {
+        self.inner.record_activity(activity).await
+    }
+
+    async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
+        let mut page = self.inner.feed(scope, after, limit).await?;
+        if self.has(Fault::FeedLoses) && page.entries.len() > 1 {
+            page.entries.pop();
+        }
+        Ok(page)
+    }
+
+    async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
+        let mut snapshot = self.inner.view_snapshot().await?;
+        if self.has(Fault::SnapshotIncomplete) {
+            snapshot.entities.retain(|it| !matches!(it, crate::store::ViewEntity::Assignment(_)));
+        }
+        Ok(snapshot)
+    }
+
+    async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
+        let mut token = token.clone();
+        if self.has(Fault::TailRepeats) {
+            token.xmax = token.xmax.saturating_sub(1);
+        }
+        let mut tail = self.inner.view_tail(&token).await?;
+        if self.has(Fault::TailLoses) && !tail.entities.is_empty() {
+            tail.entities.remove(0);
+        }
+        Ok(tail)
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        if self.has(Fault::SubscribersForgotten) { self.deaf.subscribe() } else { self.inner.subscribe() }
+    }
+
+    async fn epoch(&self) -> StoreResult<Epoch> {
+        self.inner.epoch().await
+    }
+
+    async fn check(&self) -> StoreResult<()> {
+        self.inner.check().await
+    }
+}
+
+macro_rules! delegate {
+    ($reader:ident { $($method:ident($($argument:ident: $type:ty),*) -> $output:ty;)* }) => {
+        #[async_trait]
+        impl $reader for Broken {
+            $(async fn $method(&self, scope: &Scope $(, $argument: $type)*) -> StoreResult<$output> {
+                self.inner.$method(scope $(, $argument)*).await
+            })*
+        }
+    };
+}
+
+delegate!(GeneratorReader {
+    generator_get(id: GeneratorId) -> GeneratorPrincipal;
+    generator_list(page: &Page<GeneratorId>) -> Listing<GeneratorPrincipal, GeneratorId>;
+});
+delegate!(KeyReader {
+    key_get(id: KeyId) -> ApiKey;
+    key_list(owners: &[KeyOwner], page: &Page<KeyId>) -> Listing<ApiKey, KeyId>;
+    key_last_used(id: KeyId) -> Option<Timestamp>;
+});
+delegate!(AgentReader {
+    agent_get(id: AgentId) -> Agent;
+    agent_list(filter: &AgentFilter, page: &Page<AgentId>) -> Listing<Agent, AgentId>;
+    agent_session(id: AgentId) -> Option<AgentSession>;
+    agent_last_seen(ids: &[AgentId]) -> Vec<(AgentId, Timestamp)>;
+});
+delegate!(TargetReader {
+    target_find(stack: StackId, agent: AgentId) -> Option<Target>;
+    target_list(stack: StackId, page: &Page<AgentId>) -> Listing<Target, AgentId>;
+});
+delegate!(AssignmentReader {
+    assignment_find(agent: AgentId, stacks: &[StackId]) -> Vec<Assignment>;
+    assignment_of_stack(stack: StackId) -> Vec<Assignment>;
+});
+delegate!(StackStatusReader {
+    stack_status_find(agent: AgentId, stacks: &[StackId]) -> Vec<StackStatus>;
+    stack_status_of_stack(stack: StackId) -> Vec<StackStatus>;
+});
+delegate!(EventReader {
+    event_list(filter: &EventFilter, page: &Page<(Timestamp, EventId)>) -> Listing<AgentEvent, (Timestamp, EventId)>;
+    event_known(agent: AgentId, ids: &[EventId]) -> Vec<EventId>;
+});
+delegate!(AuditReader {
+    audit_list(filter: &AuditFilter, page: &Page<(Timestamp, AuditId)>) -> Listing<AuditRecord, (Timestamp, AuditId)>;
+});
+
+#[async_trait]
+impl StackReader for Broken {
+    async fn stack_get(&self, scope: &Scope, id: StackId) -> StoreResult<Stack> {
+        self.inner.stack_get(&self.scope(scope), id).await
+    }
+
+    async fn stack_by_name(&self, scope: &Scope, generator: GeneratorId, name: &Name) -> StoreResult<Stack> {
+        self.inner.stack_by_name(scope, generator, name).await
+    }
+
+    async fn stack_list(
+        &self,
+        scope: &Scope,
+        filter: &StackFilter,
+        page: &Page<StackId>,
+    ) -> StoreResult<Listing<Stack, StackId>> {
+        let mut listing = self.inner.stack_list(scope, filter, page).await?;
+        if self.has(Fault::ListSkips) && page.after.is_some() && !listing.items.is_empty() {
+            listing.items.remove(0);
+        }
+        Ok(listing)
+    }
+
+    async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>> {
+        self.inner.stack_find_with_tombstones(scope, ids).await
+    }
+
+    async fn stack_deleting(&self, scope: &Scope, limit: usize) -> StoreResult<Vec<Stack>> {
+        self.inner.stack_deleting(scope, limit).await
+    }
+}
+
+#[async_trait]
+impl DeploymentObjectReader for Broken {
+    async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject> {
+        self.inner.deployment_object_get(scope, id).await
+    }
+
+    async fn deployment_object_content(
+        &self,
+        scope: &Scope,
+        id: DeploymentObjectId,
+    ) -> StoreResult<(DeploymentObject, Bytes)> {
+        let (object, content) = self.inner.deployment_object_content(scope, id).await?;
+        let touched = || Bytes::from([&content[..], b"\n"].concat());
+        Ok((object, if self.has(Fault::ContentTouched) { touched() } else { content }))
+    }
+
+    async fn deployment_object_latest(&self, scope: &Scope, stack: StackId) -> StoreResult<Option<DeploymentObject>> {
+        self.inner.deployment_object_latest(scope, stack).await
+    }
+
+    async fn deployment_object_by_revision(
+        &self,
+        scope: &Scope,
+        stack: StackId,
+        revision: Revision,
+    ) -> StoreResult<DeploymentObject> {
+        self.inner.deployment_object_by_revision(scope, stack, revision).await
+    }
+
+    async fn deployment_object_list(
+        &self,
+        scope: &Scope,
+        stack: StackId,
+        page: &Page<Revision>,
+    ) -> StoreResult<Listing<DeploymentObject, Revision>> {
+        self.inner.deployment_object_list(scope, stack, page).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_broken_store_is_noticed() {
+    for fault in FAULTS {
+        let mut noticed = Vec::new();
+        for check in all() {
+            let store = Arc::new(Broken { inner: MemoryStore::new(), fault, deaf: watch::Sender::new(0) });
+            // A check that waits for what never comes has noticed it as well.
+            let run = tokio::spawn(tokio::time::timeout(std::time::Duration::from_secs(3), (check.run)(store)));
+            if !matches!(run.await, Ok(Ok(()))) {
+                noticed.push(check.name);
+            }
+        }
+        assert!(!noticed.is_empty(), "no check notices {fault:?}");
+    }
+}

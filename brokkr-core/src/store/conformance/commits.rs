@@ -1,0 +1,259 @@
+//! Commits: atomic, checked, unique, immutable, audited.
+
+use std::sync::Arc;
+
+use super::fixture::{commit, is_conflict, is_not_found, put, put_if, system, whole_feed};
+use super::sample;
+use crate::model::{AuditOutcome, AuditRecord, Change, EntityKey, KeyOwner, Revision, Stack, Version};
+use crate::store::{
+    Activity, AuditFilter, Commit, EventFilter, FeedPosition, Page, Precondition, Scope, Store, StoreError, UniqueKey,
+};
+
+/// Every noun comes back as it was committed, times and bytes included.
+pub async fn a_commit_is_visible_afterwards(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
+    let key = sample::key(KeyOwner::Agent { id: agent.id }, "short");
+    let (object, content) = sample::object(&stack, 1);
+    let (session, target) = (sample::session(&agent), sample::target(&stack, &agent));
+    let (assignment, status) = (sample::assignment(&stack, &agent), sample::status(&stack, &agent));
+    let event = sample::event(&stack, &agent, 5);
+    put(
+        &store,
+        vec![
+            Change::Stack(stack.clone()),
+            Change::Agent(agent.clone()),
+            Change::Key(key.clone()),
+            Change::AgentSession(session.clone()),
+            sample::published((object.clone(), content.clone())),
+            Change::Target(target.clone()),
+            Change::Assignment(assignment.clone()),
+            Change::StackStatus(status.clone()),
+            Change::Event(event.clone()),
+        ],
+    )
+    .await;
+    let all = &Scope::All;
+    assert_eq!(store.stack_get(all, stack.id).await.expect("stack"), stack);
+    assert_eq!(store.stack_by_name(all, stack.generator_id, &stack.name).await.expect("stack"), stack);
+    assert_eq!(store.agent_get(all, agent.id).await.expect("agent"), agent);
+    assert_eq!(store.agent_session(all, agent.id).await.expect("session"), Some(session));
+    assert_eq!(store.key_get(all, key.id).await.expect("key"), key);
+    assert_eq!(store.deployment_object_get(all, object.id).await.expect("object"), object);
+    assert_eq!(store.deployment_object_content(all, object.id).await.expect("content"), (object.clone(), content));
+    assert_eq!(store.deployment_object_latest(all, stack.id).await.expect("latest"), Some(object.clone()));
+    assert_eq!(store.deployment_object_by_revision(all, stack.id, Revision::FIRST).await.expect("revision"), object);
+    assert_eq!(store.target_find(all, stack.id, agent.id).await.expect("target"), Some(target));
+    assert_eq!(store.assignment_find(all, agent.id, &[stack.id]).await.expect("assignment"), [assignment.clone()]);
+    assert_eq!(store.assignment_of_stack(all, stack.id).await.expect("assignments"), [assignment]);
+    assert_eq!(store.stack_status_find(all, agent.id, &[stack.id]).await.expect("status"), [status.clone()]);
+    assert_eq!(store.stack_status_of_stack(all, stack.id).await.expect("statuses"), [status]);
+    let events = store.event_list(all, &EventFilter::default(), &Page::default()).await.expect("events");
+    assert_eq!(events.items, [event.clone()]);
+    assert_eq!(store.event_known(all, agent.id, &[event.id]).await.expect("known"), [event.id]);
+    store.check().await.expect("the store serves");
+}
+
+/// When one change of a commit is refused, none of them, no audit record and no place in the feed exist.
+pub async fn a_refused_commit_changes_nothing(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (good, bad) = (sample::stack("good"), Stack { version: Version::new(7), ..sample::stack("bad") });
+    let before = whole_feed(&store, &Scope::All, FeedPosition::START).await;
+    let audit = audit_of(&store).await;
+    for changes in [
+        vec![Change::Stack(good.clone()), Change::Stack(bad.clone())],
+        vec![Change::Stack(bad.clone()), Change::Stack(good.clone())],
+    ] {
+        assert!(is_conflict(store.commit(commit(changes)).await));
+        assert!(is_not_found(store.stack_get(&Scope::All, good.id).await));
+        assert!(is_not_found(store.stack_get(&Scope::All, bad.id).await));
+    }
+    assert_eq!(whole_feed(&store, &Scope::All, FeedPosition::START).await, before);
+    assert_eq!(audit_of(&store).await, audit);
+}
+
+/// A version is accepted only when it follows the stored one.
+pub async fn versions_rise_by_one(store: Arc<dyn Store>) {
+    system(&store).await;
+    let stack = sample::stack("web");
+    let with = |version: u64| Change::Stack(Stack { version: Version::new(version), ..stack.clone() });
+    assert!(is_conflict(store.commit(commit(vec![with(2)])).await), "an unknown entity has version 0");
+    put(&store, vec![with(1)]).await;
+    assert!(is_conflict(store.commit(commit(vec![with(1)])).await));
+    assert!(is_conflict(store.commit(commit(vec![with(3)])).await));
+    put(&store, vec![with(2)]).await;
+    assert_eq!(store.stack_get(&Scope::All, stack.id).await.expect("stack").version, Version::new(2));
+}
+
+/// Of many commits with the same version at once exactly one succeeds.
+pub async fn one_of_many_writers_wins(store: Arc<dyn Store>) {
+    system(&store).await;
+    let stack = sample::stack("web");
+    put(&store, vec![Change::Stack(stack.clone())]).await;
+    for round in 2..6 {
+        let writers: Vec<_> = (0..16)
+            .map(|n| {
+                let store = store.clone();
+                let description = format!("writer {n}");
+                let stack = Stack { version: Version::new(round), description, ..stack.clone() };
+                tokio::spawn(async move { store.commit(commit(vec![Change::Stack(stack)])).await.is_ok() })
+            })
+            .collect();
+        let mut winners = 0;
+        for writer in writers {
+            winners += usize::from(writer.await.expect("a writer"));
+        }
+        assert_eq!(winners, 1, "round {round}");
+    }
+}
+
+/// A precondition on an entity that the commit does not change is checked all the same.
+pub async fn preconditions_hold_at_the_commit(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
+    put(&store, vec![Change::Stack(stack.clone()), Change::Agent(agent.clone())]).await;
+    let target = || vec![Change::Target(sample::target(&stack, &agent))];
+    let version = |version| Precondition::Version(EntityKey::Stack(stack.id), Version::new(version));
+    assert!(is_conflict(put_if(&store, target(), version(2)).await));
+    put(&store, vec![Change::Stack(Stack { version: Version::new(2), ..stack.clone() })]).await;
+    assert!(is_conflict(put_if(&store, target(), version(1)).await));
+    assert_eq!(store.target_find(&Scope::All, stack.id, agent.id).await.expect("a read"), None);
+    put_if(&store, target(), version(2)).await.expect("the version is right now");
+    let unknown = Precondition::Version(EntityKey::Stack(sample::stack("x").id), Version::FIRST);
+    assert!(is_conflict(put_if(&store, vec![Change::Agent(sample::agent("other"))], unknown).await));
+}
+
+fn unique(result: Result<crate::store::Committed, StoreError>) -> Option<UniqueKey> {
+    match result {
+        Err(StoreError::NotUnique(key)) => Some(key),
+        _ => None,
+    }
+}
+
+/// Names are taken while their owner lives, and free afterwards.
+pub async fn names_are_unique_among_the_living(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (generator, agent, stack) = (sample::generator("team"), sample::agent("edge"), sample::stack("web"));
+    put(&store, vec![Change::Generator(generator.clone()), Change::Agent(agent.clone()), Change::Stack(stack.clone())])
+        .await;
+    let again = |change| commit(vec![change]);
+    let generators = store.commit(again(Change::Generator(sample::generator("team")))).await;
+    assert_eq!(unique(generators), Some(UniqueKey::GeneratorName));
+    let agents = store.commit(again(Change::Agent(sample::agent("edge")))).await;
+    assert_eq!(unique(agents), Some(UniqueKey::AgentName));
+    let stacks = store.commit(again(Change::Stack(sample::stack("web")))).await;
+    assert_eq!(unique(stacks), Some(UniqueKey::StackName));
+    let others = Stack { generator_id: generator.id, ..sample::stack("web") };
+    put(&store, vec![Change::Stack(others)]).await;
+    let gone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack };
+    put(&store, vec![Change::Stack(gone)]).await;
+    put(&store, vec![Change::Stack(sample::stack("web"))]).await;
+}
+
+/// A short id is never given twice, not even after its key was revoked.
+pub async fn short_ids_are_unique_for_ever(store: Arc<dyn Store>) {
+    let key = sample::key(KeyOwner::Admin, "short");
+    put(&store, vec![Change::Key(key.clone())]).await;
+    let again = || commit(vec![Change::Key(sample::key(KeyOwner::Admin, "short"))]);
+    assert_eq!(unique(store.commit(again()).await), Some(UniqueKey::KeyShortId));
+    let revoked = crate::model::ApiKey { version: Version::new(2), deleted_at: Some(sample::time(1)), ..key };
+    put(&store, vec![Change::Key(revoked)]).await;
+    assert_eq!(unique(store.commit(again()).await), Some(UniqueKey::KeyShortId));
+}
+
+/// A stack has each revision once.
+pub async fn revisions_are_unique(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (one, two) = (sample::stack("one"), sample::stack("two"));
+    put(&store, vec![Change::Stack(one.clone()), Change::Stack(two.clone())]).await;
+    put(&store, vec![sample::published(sample::object(&one, 1))]).await;
+    put(&store, vec![sample::published(sample::object(&two, 1))]).await;
+    let again = store.commit(commit(vec![sample::published(sample::object(&one, 1))])).await;
+    assert_eq!(unique(again), Some(UniqueKey::StackRevision(Revision::FIRST)));
+}
+
+/// Deployment objects and events cannot be committed again.
+pub async fn what_is_immutable_stays(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
+    let (object, content) = sample::object(&stack, 1);
+    let event = sample::event(&stack, &agent, 0);
+    let changes =
+        vec![Change::Stack(stack.clone()), Change::Agent(agent), sample::published((object.clone(), content.clone()))];
+    put(&store, changes).await;
+    put(&store, vec![Change::Event(event.clone())]).await;
+    let mut touched = object.clone();
+    touched.message = "touched".to_owned();
+    touched.revision = Revision::new(2);
+    let again = store.commit(commit(vec![sample::published((touched, "other".into()))])).await;
+    assert!(is_conflict(again));
+    let mut other = event.clone();
+    other.reason = "Touched".to_owned();
+    assert!(is_conflict(store.commit(commit(vec![Change::Event(other)])).await));
+    let there = store.deployment_object_content(&Scope::All, object.id).await.expect("object");
+    assert_eq!(there, (object, content));
+    let events = store.event_list(&Scope::All, &EventFilter::default(), &Page::default()).await.expect("events");
+    assert_eq!(events.items, [event]);
+}
+
+/// A commit without changes, without audit, or with one entity twice is a defect of the caller.
+pub async fn malformed_commits_are_refused(store: Arc<dyn Store>) {
+    system(&store).await;
+    let stack = sample::stack("web");
+    let refused = |result| matches!(result, Err(StoreError::Malformed(_)));
+    assert!(refused(store.commit(commit(Vec::new())).await));
+    let unaudited = Commit { audit: Vec::new(), ..commit(vec![Change::Stack(stack.clone())]) };
+    assert!(refused(store.commit(unaudited).await));
+    let second = Stack { version: Version::new(2), ..stack.clone() };
+    assert!(refused(store.commit(commit(vec![Change::Stack(stack), Change::Stack(second)])).await));
+}
+
+async fn audit_of(store: &Arc<dyn Store>) -> Vec<AuditRecord> {
+    store.audit_list(&Scope::All, &AuditFilter::default(), &Page::default()).await.expect("audit").items
+}
+
+/// The audit records of a commit are there with it, as they were given.
+pub async fn every_commit_is_audited(store: Arc<dyn Store>) {
+    let mut record = sample::audit("generator.create", 9);
+    record.object_kind = Some(crate::model::EntityKind::Generator);
+    record.object_id = Some("x".to_owned());
+    record.detail = Some("more".to_owned());
+    let other = sample::audit("second", 8);
+    let changes = vec![Change::Generator(sample::generator("team"))];
+    let commit = Commit { audit: vec![record.clone(), other.clone()], ..commit(changes) };
+    store.commit(commit).await.expect("a commit");
+    assert_eq!(audit_of(&store).await, [record, other]);
+}
+
+/// Attempts that changed nothing are recorded, with how many they stand for.
+pub async fn attempts_are_recorded(store: Arc<dyn Store>) {
+    let denied =
+        AuditRecord { outcome: AuditOutcome::Denied, count: 1_000_000_007, ..sample::audit("authenticate", 1) };
+    store.record_attempts(vec![denied.clone()]).await.expect("recorded");
+    assert_eq!(audit_of(&store).await, [denied]);
+    assert!(whole_feed(&store, &Scope::All, FeedPosition::START).await.is_empty(), "attempts change nothing");
+}
+
+/// Of several times the newest is kept, in whatever order they come.
+pub async fn activity_keeps_the_newest_times(store: Arc<dyn Store>) {
+    system(&store).await;
+    let agent = sample::agent("edge");
+    let key = sample::key(agent.id.into(), "short");
+    put(&store, vec![Change::Agent(agent.clone()), Change::Key(key.clone())]).await;
+    assert_eq!(store.agent_last_seen(&Scope::All, &[agent.id]).await.expect("seen"), []);
+    for n in [5, 9, 7] {
+        let activity = Activity { agents: vec![(agent.id, sample::time(n))], keys: vec![(key.id, sample::time(n))] };
+        store.record_activity(activity).await.expect("recorded");
+    }
+    let seen = store.agent_last_seen(&Scope::All, &[agent.id]).await.expect("seen");
+    assert_eq!(seen, [(agent.id, sample::time(9))]);
+    assert_eq!(store.key_last_used(&Scope::All, key.id).await.expect("used"), Some(sample::time(9)));
+    assert_eq!(store.agent_get(&Scope::All, agent.id).await.expect("agent").version, Version::FIRST);
+}
+
+/// The epoch stays as long as the store does.
+pub async fn the_epoch_does_not_change_by_itself(store: Arc<dyn Store>) {
+    let before = store.epoch().await.expect("an epoch");
+    put(&store, vec![Change::Generator(sample::generator("any"))]).await;
+    assert_eq!(store.epoch().await.expect("an epoch"), before);
+}

@@ -1,0 +1,60 @@
+//! What the checks have in common.
+
+use std::sync::Arc;
+
+use super::sample;
+use crate::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId};
+use crate::store::{Commit, Committed, FeedEntry, FeedPosition, Precondition, Scope, Store, StoreError, StoreResult};
+
+/// A commit of these changes.
+pub(super) fn commit(changes: Vec<Change>) -> Commit {
+    Commit {
+        actor: ActorRef::System,
+        request_id: RequestId::generate(),
+        at: sample::time(0),
+        preconditions: Vec::new(),
+        changes,
+        audit: vec![sample::audit("sample", 0)],
+    }
+}
+
+pub(super) async fn put(store: &Arc<dyn Store>, changes: Vec<Change>) -> Committed {
+    store.commit(commit(changes)).await.expect("a commit that breaks no rule")
+}
+
+pub(super) async fn put_if(
+    store: &Arc<dyn Store>,
+    changes: Vec<Change>,
+    only_if: Precondition,
+) -> StoreResult<Committed> {
+    store.commit(Commit { preconditions: vec![only_if], ..commit(changes) }).await
+}
+
+/// The generator that the samples belong to.
+pub(super) async fn system(store: &Arc<dyn Store>) {
+    let system = GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") };
+    put(store, vec![Change::Generator(system)]).await;
+}
+
+pub(super) fn is_not_found<T>(result: StoreResult<T>) -> bool {
+    matches!(result, Err(StoreError::NotFound))
+}
+
+pub(super) fn is_conflict<T>(result: StoreResult<T>) -> bool {
+    matches!(result, Err(StoreError::Conflict(_)))
+}
+
+/// The whole feed, read in small pages. Bounded, so that a feed without end fails.
+pub(super) async fn whole_feed(store: &Arc<dyn Store>, scope: &Scope, from: FeedPosition) -> Vec<FeedEntry> {
+    let (mut entries, mut position) = (Vec::new(), from);
+    for _ in 0..10_000 {
+        let page = store.feed(scope, position, 7).await.expect("a feed");
+        assert!(page.next >= position, "the feed goes back");
+        if page.next == position {
+            return entries;
+        }
+        position = page.next;
+        entries.extend(page.entries);
+    }
+    panic!("the feed does not end");
+}

@@ -1,0 +1,97 @@
+//! Lists: whole, stable, literal.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::fixture::{put, system};
+use super::sample;
+use crate::model::{AuditOutcome, Change, EventOutcome, Stack};
+use crate::store::{AuditFilter, EventFilter, Page, Scope, StackFilter, Store};
+
+/// Page by page everything comes once, also while entries are added.
+pub async fn lists_are_whole_and_stable(store: Arc<dyn Store>) {
+    system(&store).await;
+    let stacks: Vec<Stack> = (0..10).map(|n| sample::stack(&format!("s{n}"))).collect();
+    put(&store, stacks.iter().cloned().map(Change::Stack).collect()).await;
+    let (mut seen, mut page) = (Vec::new(), Page::first(3));
+    for round in 0..20 {
+        let listed = store.stack_list(&Scope::All, &StackFilter::default(), &page).await.expect("list");
+        assert!(listed.items.len() <= 3);
+        seen.extend(listed.items.into_iter().map(|it| it.id));
+        put(&store, vec![Change::Stack(sample::stack(&format!("later{round}")))]).await;
+        match listed.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+        assert!(round < 19, "the list does not end");
+    }
+    let mut sorted = seen.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), seen.len(), "an entry came twice");
+    assert!(stacks.iter().all(|it| seen.contains(&it.id)), "an entry was skipped");
+    let exactly = Page::first(seen.len().min(3));
+    let one = StackFilter { name: Some("s3".parse().expect("a name")), ..StackFilter::default() };
+    let listed = store.stack_list(&Scope::All, &one, &exactly).await.expect("list");
+    assert_eq!((listed.items.len(), listed.next), (1, None));
+}
+
+/// Filters compare as they are: no character of a pattern language means anything.
+pub async fn lists_filter_literally(store: Arc<dyn Store>) {
+    system(&store).await;
+    let labelled = |name: &str, value: &str| {
+        let labels = BTreeMap::from([("env".to_owned(), value.to_owned())]);
+        Stack { labels: labels.try_into().expect("labels"), ..sample::stack(name) }
+    };
+    let (prod, dev) = (labelled("a", "prod"), labelled("b", "dev"));
+    put(&store, vec![Change::Stack(prod.clone()), Change::Stack(dev.clone()), Change::Stack(sample::stack("c"))]).await;
+    for (selector, expected) in [("env=prod", 1), ("env", 2), ("!env", 1), ("env notin (prod)", 2), ("env in (x)", 0)] {
+        let filter = StackFilter { labels: selector.parse().expect(selector), ..StackFilter::default() };
+        let listed = store.stack_list(&Scope::All, &filter, &Page::default()).await.expect("list");
+        assert_eq!(listed.items.len(), expected, "{selector}");
+    }
+    for text in ["%", "_ample", "sample' OR '1'='1", "\\", "$1", "samp%"] {
+        for filter in [
+            AuditFilter { action: Some(text.to_owned()), ..AuditFilter::default() },
+            AuditFilter { actor: Some(text.to_owned()), ..AuditFilter::default() },
+            AuditFilter { object: Some(text.to_owned()), ..AuditFilter::default() },
+        ] {
+            let listed = store.audit_list(&Scope::All, &filter, &Page::default()).await.expect("list");
+            assert!(listed.items.is_empty(), "{text}");
+        }
+    }
+    let denied = AuditFilter { outcome: Some(AuditOutcome::Denied), ..AuditFilter::default() };
+    assert!(store.audit_list(&Scope::All, &denied, &Page::default()).await.expect("list").items.is_empty());
+}
+
+/// Events and audit records come newest first, and their time filters include the beginning and exclude the end.
+pub async fn records_come_newest_first(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
+    put(&store, vec![Change::Stack(stack.clone()), Change::Agent(agent.clone())]).await;
+    for n in [3, 1, 2, 5, 4] {
+        let mut event = sample::event(&stack, &agent, n);
+        if n == 5 {
+            event.outcome = EventOutcome::Failure;
+        }
+        put(&store, vec![Change::Event(event)]).await;
+    }
+    let times = async |filter: EventFilter| {
+        let (mut out, mut page) = (Vec::new(), Page::first(2));
+        loop {
+            let listed = store.event_list(&Scope::All, &filter, &page).await.expect("list");
+            out.extend(listed.items.iter().map(|it| it.recorded_at));
+            match listed.next {
+                Some(next) if out.len() < 100 => page.after = Some(next),
+                _ => return out,
+            }
+        }
+    };
+    assert_eq!(times(EventFilter::default()).await, [5, 4, 3, 2, 1].map(sample::time));
+    let between = EventFilter { since: Some(sample::time(2)), until: Some(sample::time(4)), ..EventFilter::default() };
+    assert_eq!(times(between).await, [3, 2].map(sample::time));
+    let failed = EventFilter { outcome: Some(EventOutcome::Failure), ..EventFilter::default() };
+    assert_eq!(times(failed).await, [sample::time(5)]);
+    let others = EventFilter { agent: Some(sample::agent("x").id), ..EventFilter::default() };
+    assert!(times(others).await.is_empty());
+}

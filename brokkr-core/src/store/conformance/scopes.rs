@@ -1,0 +1,122 @@
+//! Scopes: nobody sees another's rows.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::fixture::{is_not_found, put, system};
+use super::sample;
+use crate::model::{Agent, Change, KeyOwner, Stack, Version};
+use crate::store::{AgentFilter, AuditFilter, EventFilter, Page, Scope, StackFilter, Store};
+
+/// A generator sees its own stacks and what belongs to them, itself, its keys, and the agents that serve it.
+pub async fn generators_see_their_own(store: Arc<dyn Store>) {
+    let (mine, others) = (sample::generator("mine"), sample::generator("others"));
+    let stack = |name: &str, owner| Stack { generator_id: owner, ..sample::stack(name) };
+    let (own, foreign) = (stack("own", mine.id), stack("foreign", others.id));
+    let agent = |name: &str, owner| Agent { generator_ids: BTreeSet::from([owner]), ..sample::agent(name) };
+    let (serving, stranger) = (agent("serving", mine.id), agent("stranger", others.id));
+    let own_key = sample::key(KeyOwner::Generator { id: mine.id }, "own");
+    let foreign_key = sample::key(KeyOwner::Generator { id: others.id }, "foreign");
+    put(&store, vec![Change::Generator(mine.clone()), Change::Generator(others.clone())]).await;
+    let (own_object, foreign_object) = (sample::object(&own, 1), sample::object(&foreign, 1));
+    let mut changes = vec![
+        Change::Stack(own.clone()),
+        Change::Stack(foreign.clone()),
+        Change::Agent(serving.clone()),
+        Change::Agent(stranger.clone()),
+        Change::Key(own_key.clone()),
+        Change::Key(foreign_key.clone()),
+        sample::published(own_object.clone()),
+        sample::published(foreign_object.clone()),
+    ];
+    for (stack, agent) in [(&own, &serving), (&foreign, &stranger)] {
+        changes.push(Change::Target(sample::target(stack, agent)));
+        changes.push(Change::Assignment(sample::assignment(stack, agent)));
+        changes.push(Change::StackStatus(sample::status(stack, agent)));
+        changes.push(Change::Event(sample::event(stack, agent, 0)));
+    }
+    put(&store, changes).await;
+
+    let scope = &Scope::Generator(mine.id);
+    let first = Page::default;
+    assert!(store.generator_get(scope, mine.id).await.is_ok());
+    assert!(is_not_found(store.generator_get(scope, others.id).await));
+    assert_eq!(store.generator_list(scope, &first()).await.expect("list").items.len(), 1);
+    assert!(store.stack_get(scope, own.id).await.is_ok());
+    assert!(is_not_found(store.stack_get(scope, foreign.id).await));
+    assert!(is_not_found(store.stack_by_name(scope, others.id, &foreign.name).await));
+    let stacks = store.stack_list(scope, &StackFilter::default(), &Page::default()).await.expect("list").items;
+    assert_eq!(stacks, [own.clone()]);
+    let found = store.stack_find_with_tombstones(scope, &[own.id, foreign.id]).await.expect("find");
+    assert_eq!(found, [own.clone()]);
+    assert!(store.agent_get(scope, serving.id).await.is_ok());
+    assert!(is_not_found(store.agent_get(scope, stranger.id).await));
+    let agents = store.agent_list(scope, &AgentFilter::default(), &Page::default()).await.expect("list").items;
+    assert_eq!(agents, [serving.clone()]);
+    assert!(store.key_get(scope, own_key.id).await.is_ok());
+    assert!(is_not_found(store.key_get(scope, foreign_key.id).await));
+    let owners = [own_key.owner, foreign_key.owner];
+    assert_eq!(store.key_list(scope, &owners, &Page::default()).await.expect("list").items, [own_key]);
+    assert!(store.deployment_object_content(scope, own_object.0.id).await.is_ok());
+    assert!(is_not_found(store.deployment_object_content(scope, foreign_object.0.id).await));
+    assert!(is_not_found(store.deployment_object_get(scope, foreign_object.0.id).await));
+    assert!(is_not_found(store.deployment_object_latest(scope, foreign.id).await));
+    assert!(is_not_found(store.deployment_object_list(scope, foreign.id, &Page::default()).await));
+    assert!(store.target_find(scope, own.id, serving.id).await.expect("find").is_some());
+    assert_eq!(store.target_find(scope, foreign.id, stranger.id).await.expect("find"), None);
+    assert!(store.target_list(scope, foreign.id, &Page::default()).await.expect("list").items.is_empty());
+    assert!(store.assignment_of_stack(scope, foreign.id).await.expect("list").is_empty());
+    assert!(store.stack_status_of_stack(scope, foreign.id).await.expect("list").is_empty());
+    assert_eq!(store.stack_status_of_stack(scope, own.id).await.expect("list").len(), 1);
+    let events = store.event_list(scope, &EventFilter::default(), &Page::default()).await.expect("list").items;
+    assert!(events.len() == 1 && events.iter().all(|event| event.stack_id == own.id));
+    assert!(store.audit_list(scope, &AuditFilter::default(), &Page::default()).await.expect("list").items.is_empty());
+}
+
+/// An agent sees itself, the stacks that are listed for it, and what it reported.
+pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (me, other) = (sample::agent("me"), sample::agent("other"));
+    let (listed, hidden) = (sample::stack("listed"), sample::stack("hidden"));
+    let (listed_object, hidden_object) = (sample::object(&listed, 1), sample::object(&hidden, 1));
+    put(
+        &store,
+        vec![
+            Change::Agent(me.clone()),
+            Change::Agent(other.clone()),
+            Change::Stack(listed.clone()),
+            Change::Stack(hidden.clone()),
+            sample::published(listed_object.clone()),
+            sample::published(hidden_object.clone()),
+            Change::StackStatus(sample::status(&listed, &other)),
+            Change::Event(sample::event(&listed, &other, 0)),
+            Change::Event(sample::event(&listed, &me, 1)),
+        ],
+    )
+    .await;
+    let scope = &Scope::Agent { id: me.id, stacks: Arc::new(BTreeSet::from([listed.id])) };
+    assert!(store.agent_get(scope, me.id).await.is_ok());
+    assert!(is_not_found(store.agent_get(scope, other.id).await));
+    assert!(store.deployment_object_content(scope, listed_object.0.id).await.is_ok());
+    assert!(is_not_found(store.deployment_object_content(scope, hidden_object.0.id).await));
+    assert!(is_not_found(store.stack_get(scope, hidden.id).await));
+    assert!(store.generator_list(scope, &Page::default()).await.expect("list").items.is_empty());
+    assert!(store.stack_status_of_stack(scope, listed.id).await.expect("list").is_empty(), "another agent's status");
+    let events = store.event_list(scope, &EventFilter::default(), &Page::default()).await.expect("list").items;
+    assert!(events.len() == 1 && events.iter().all(|event| event.agent_id == me.id));
+}
+
+/// What was deleted is not found, but where it is asked for with tombstones.
+pub async fn tombstones_do_not_exist(store: Arc<dyn Store>) {
+    system(&store).await;
+    let stack = sample::stack("web");
+    put(&store, vec![Change::Stack(stack.clone()), sample::published(sample::object(&stack, 1))]).await;
+    let gone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack.clone() };
+    put(&store, vec![Change::Stack(gone.clone())]).await;
+    let all = &Scope::All;
+    assert!(is_not_found(store.stack_get(all, stack.id).await));
+    assert!(is_not_found(store.stack_by_name(all, stack.generator_id, &stack.name).await));
+    assert!(store.stack_list(all, &StackFilter::default(), &Page::default()).await.expect("list").items.is_empty());
+    assert!(is_not_found(store.deployment_object_latest(all, stack.id).await));
+    assert_eq!(store.stack_find_with_tombstones(all, &[stack.id]).await.expect("find"), [gone]);
+}

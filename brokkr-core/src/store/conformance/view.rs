@@ -1,0 +1,136 @@
+//! The view: a snapshot, and then everything since, once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fixture::{commit, put, system};
+use super::sample;
+use crate::model::{Assignment, AssignmentState, Change, EntityKey, KeyOwner, Stack, Version};
+use crate::store::{Store, ViewEntity};
+
+fn keys(entities: &[ViewEntity]) -> Vec<EntityKey> {
+    let mut keys: Vec<EntityKey> = entities.iter().map(ViewEntity::key).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// A snapshot has everything that answers depend on, of objects the newest, and nothing that is gone.
+pub async fn a_snapshot_has_what_matters(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (stack, gone, agent) = (sample::stack("web"), sample::stack("gone"), sample::agent("edge"));
+    let key = sample::key(KeyOwner::Admin, "short");
+    let (first, second) = (sample::object(&stack, 1), sample::object(&stack, 2));
+    let (open, done) = (sample::assignment(&stack, &agent), sample::assignment(&gone, &agent));
+    put(
+        &store,
+        vec![
+            Change::Stack(stack.clone()),
+            Change::Stack(gone.clone()),
+            Change::Agent(agent.clone()),
+            Change::Key(key.clone()),
+            sample::published(first),
+            sample::published(sample::object(&gone, 1)),
+            Change::Target(sample::target(&stack, &agent)),
+            Change::Assignment(open),
+            Change::Assignment(done.clone()),
+            Change::Event(sample::event(&stack, &agent, 0)),
+            Change::StackStatus(sample::status(&stack, &agent)),
+        ],
+    )
+    .await;
+    let tombstone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..gone };
+    let confirmed = Assignment { version: Version::new(2), state: AssignmentState::Gone, ..done };
+    let newest = second.0.id;
+    put(&store, vec![sample::published(second), Change::Stack(tombstone), Change::Assignment(confirmed)]).await;
+    let snapshot = store.view_snapshot().await.expect("a snapshot");
+    let mut expected = vec![
+        EntityKey::Generator(stack.generator_id),
+        EntityKey::Key(key.id),
+        EntityKey::Agent(agent.id),
+        EntityKey::Stack(stack.id),
+        EntityKey::DeploymentObject(newest),
+        EntityKey::Target(stack.id, agent.id),
+        EntityKey::Assignment(stack.id, agent.id),
+    ];
+    expected.sort_unstable();
+    assert_eq!(keys(&snapshot.entities), expected);
+}
+
+/// From a snapshot's token on the tail has what came since, and then nothing.
+pub async fn the_tail_goes_on_from_the_snapshot(store: Arc<dyn Store>) {
+    system(&store).await;
+    let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
+    put(&store, vec![Change::Stack(stack.clone())]).await;
+    let snapshot = store.view_snapshot().await.expect("a snapshot");
+    assert!(store.view_tail(&snapshot.token).await.expect("a tail").entities.is_empty());
+    let changed = Stack { version: Version::new(2), ..stack.clone() };
+    let committed = put(&store, vec![Change::Agent(agent.clone()), Change::Stack(changed.clone())]).await;
+    put(&store, vec![Change::Event(sample::event(&stack, &agent, 0))]).await;
+    let gone = Stack { version: Version::new(3), deleted_at: Some(sample::time(1)), ..stack.clone() };
+    put(&store, vec![Change::Stack(gone.clone())]).await;
+    let tail = store.view_tail(&snapshot.token).await.expect("a tail");
+    let of_stack: Vec<&ViewEntity> = tail.entities.iter().filter(|it| it.key() == EntityKey::Stack(stack.id)).collect();
+    assert_eq!(of_stack, [&ViewEntity::Stack(changed), &ViewEntity::Stack(gone)], "in the order of versions");
+    assert_eq!(tail.entities.len(), 3, "what answers do not depend on is left out");
+    assert!(tail.token.contains(committed.position.transaction));
+    assert!(!snapshot.token.contains(committed.position.transaction));
+    assert!(tail.token.generation() > snapshot.token.generation());
+    assert!(store.view_tail(&tail.token).await.expect("a tail").entities.is_empty());
+}
+
+/// Snapshot and tails together yield every change once while many write at once, and generations never fall.
+pub async fn the_view_misses_nothing_under_load(store: Arc<dyn Store>) {
+    const WRITERS: usize = 8;
+    const ROUNDS: u64 = 25;
+    system(&store).await;
+    let snapshot = store.view_snapshot().await.expect("a snapshot");
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|n| {
+            let (store, stack) = (store.clone(), sample::stack(&format!("s{n}")));
+            tokio::spawn(async move {
+                for version in 1..=ROUNDS {
+                    let stack = Stack { version: Version::new(version), ..stack.clone() };
+                    store.commit(commit(vec![Change::Stack(stack)])).await.expect("a commit");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let mut seen: BTreeMap<EntityKey, Vec<u64>> = BTreeMap::new();
+    let expected = WRITERS * usize::try_from(ROUNDS).expect("small");
+    let reading = async {
+        let (mut count, mut token) = (0, snapshot.token);
+        while count < expected {
+            let tail = store.view_tail(&token).await.expect("a tail");
+            assert!(tail.token.generation() >= token.generation(), "the generation fell");
+            token = tail.token;
+            count += tail.entities.len();
+            for entity in tail.entities {
+                if let ViewEntity::Stack(it) = &entity {
+                    seen.entry(entity.key()).or_default().push(it.version.get());
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), reading).await;
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    assert!(in_time.is_ok(), "changes are missing: {seen:?}");
+    let whole: Vec<u64> = (1..=ROUNDS).collect();
+    assert!(seen.len() == WRITERS && seen.values().all(|versions| *versions == whole), "{seen:?}");
+}
+
+/// After a commit every subscriber's counter has moved.
+pub async fn subscribers_are_told(store: Arc<dyn Store>) {
+    let (mut one, mut two) = (store.subscribe(), store.subscribe());
+    one.mark_unchanged();
+    two.mark_unchanged();
+    system(&store).await;
+    for subscriber in [&mut one, &mut two] {
+        let told = tokio::time::timeout(Duration::from_secs(2), subscriber.changed()).await;
+        assert!(told.is_ok_and(|it| it.is_ok()), "a subscriber was not told");
+    }
+}
