@@ -1,1 +1,1 @@
-//! Brokkr.
+//! Whole-system tests of Brokkr; they stand in `system/`.

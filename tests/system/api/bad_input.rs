@@ -1,0 +1,137 @@
+//! Bad input gets a clear problem, and nothing is lost.
+
+use axum::body::Body;
+use serde_json::json;
+
+use crate::support::Api;
+
+#[tokio::test]
+async fn bodies_are_read_strictly() {
+    let api = Api::new().await;
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let post = async |kind: &str, body: Vec<u8>| {
+        api.call(&api.admin, "POST", "/api/v1/stacks", &[("content-type", kind)], body).await
+    };
+    let json_type = "application/json";
+    for (kind, body, status, slug) in [
+        ("text/plain", br#"{"name":"a"}"#.to_vec(), 415, "unsupported-media-type"),
+        ("application/json; charset=utf-7", br#"{"name":"a"}"#.to_vec(), 415, "unsupported-media-type"),
+        (json_type, b"{".to_vec(), 400, "json-syntax"),
+        (json_type, b"".to_vec(), 400, "json-syntax"),
+        (json_type, b"\xff".to_vec(), 400, "body-not-utf8"),
+        (json_type, br#"{"name":"a","name":"b"}"#.to_vec(), 400, "json-duplicate-key"),
+        (json_type, deep.into_bytes(), 400, "json-too-deep"),
+        (json_type, br#"{"name":"a","id":"x"}"#.to_vec(), 422, "unknown-field"),
+        (json_type, br#"{"name":"a","policies":{"conflict":"fail"}}"#.to_vec(), 422, "unknown-field"),
+        (json_type, br#"{}"#.to_vec(), 422, "field-invalid"),
+        (json_type, br#"{"name":1}"#.to_vec(), 422, "field-invalid"),
+        (json_type, br#"[]"#.to_vec(), 422, "field-invalid"),
+        (json_type, br#"{"name":"A"}"#.to_vec(), 422, "name-invalid"),
+        (json_type, "{\"name\":\"a\u{200b}\"}".as_bytes().to_vec(), 422, "name-invalid"),
+        (json_type, br#"{"name":"a","description":"\u0000"}"#.to_vec(), 422, "text-contains-nul"),
+        (json_type, br#"{"name":"a","labels":{"-":"x"}}"#.to_vec(), 422, "label-invalid"),
+        (
+            json_type,
+            br#"{"name":"a","targeting":{"match_expressions":[{"key":"a","operator":"In"}]}}"#.to_vec(),
+            422,
+            "selector-invalid",
+        ),
+        (json_type, br#"{"name":"a","policies":{"default_namespace":"A B"}}"#.to_vec(), 422, "policy-invalid"),
+        (json_type, vec![b' '; 1024 * 1024 + 1], 413, "body-too-large"),
+    ] {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+        let reply = post(kind, body).await;
+        assert_eq!((reply.status.as_u16(), reply.slug().as_str()), (status, slug), "{kind} {shown}: {reply:?}");
+    }
+    let reply = api.send("POST", "/stacks", json!({"name": "a", "labels": {"ok": "no way"}})).await;
+    assert_eq!(reply.json()["pointer"], "/labels/ok");
+    assert_eq!(api.get("/stacks").await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn queries_are_not_bent() {
+    let api = Api::new().await;
+    for query in
+        ["limit=0", "limit=-1", "limit=501", "limit=abc", "limit=", "limit=1&limit=2", "nonsense=1", "generator=x"]
+    {
+        assert_eq!(api.get(&format!("/stacks?{query}")).await.slug(), "query-invalid", "{query}");
+    }
+    for cursor in ["x", "", "AAAA", &"A".repeat(100)] {
+        assert_eq!(api.get(&format!("/stacks?cursor={cursor}")).await.slug(), "cursor-invalid", "{cursor}");
+    }
+    for n in 0..5 {
+        api.stack(&format!("s{n}")).await;
+    }
+    let page = api.get("/stacks?limit=2").await;
+    let cursor = page.text("/next");
+    assert_eq!(api.get(&format!("/stacks?limit=2&cursor={cursor}")).await.status, 200);
+    assert_eq!(api.get(&format!("/agents?cursor={cursor}")).await.slug(), "cursor-invalid", "another list's");
+    let reader = api.send("POST", "/keys", json!({"name": "r", "kind": "admin-read-only"})).await.text("/pak");
+    assert_eq!(api.get_as(&reader, &format!("/stacks?cursor={cursor}")).await.slug(), "cursor-invalid", "another's");
+    assert_eq!(api.get("/stacks?labels=a%20b").await.slug(), "label-invalid");
+    assert_eq!(api.get(&format!("/stacks?x={}", api.admin)).await.slug(), "credential-in-url");
+}
+
+#[tokio::test]
+async fn unknown_paths_methods_and_ids_are_problems() {
+    let api = Api::new().await;
+    assert_eq!(api.get("/nothing").await.slug(), "not-found");
+    let reply = api.call(&api.admin, "DELETE", "/api/v1/stacks", &[], Body::empty()).await;
+    assert_eq!(reply.slug(), "method-not-allowed");
+    assert!(reply.headers.contains_key("allow"), "{reply:?}");
+    let id = api.stack("web").await;
+    for wrong in
+        [id.to_uppercase(), format!("{{{id}}}"), id.replace('-', ""), "x".into(), "%00".into(), format!("{id}.")]
+    {
+        assert_eq!(api.get(&format!("/stacks/{wrong}")).await.slug(), "not-found", "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn updates_need_the_version_that_was_read() {
+    let api = Api::new().await;
+    let id = api.stack("web").await;
+    let patch = async |if_match: Option<&str>| {
+        let mut headers = vec![("content-type", "application/merge-patch+json")];
+        headers.extend(if_match.map(|tag| ("if-match", tag)));
+        api.call(&api.admin, "PATCH", &format!("/api/v1/stacks/{id}"), &headers, r#"{"description":"x"}"#).await
+    };
+    assert_eq!(patch(None).await.slug(), "precondition-required");
+    assert_eq!(patch(Some("*")).await.slug(), "header-invalid");
+    assert_eq!(patch(Some("1")).await.slug(), "header-invalid");
+    assert_eq!(patch(Some("\"7\"")).await.slug(), "precondition-failed");
+    let reply = patch(Some("\"1\"")).await;
+    assert_eq!((reply.status.as_u16(), reply.headers["etag"].to_str().unwrap()), (200, "\"2\""));
+    assert_eq!(patch(Some("\"1\"")).await.slug(), "precondition-failed");
+}
+
+#[tokio::test]
+async fn manifests_are_refused_by_class_and_nothing_is_published() {
+    let api = Api::new().await;
+    let stack = api.stack("web").await;
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    for (yaml, slug) in [
+        (String::new(), "manifest-empty"),
+        ("# nothing\n---\n".into(), "manifest-empty"),
+        ("null".into(), "manifest-empty"),
+        ("[1]".into(), "manifest-invalid"),
+        ("kind: ConfigMap".into(), "manifest-invalid"),
+        (format!("{object}---\n{object}"), "manifest-duplicate-object"),
+        (format!("{object}kind: Secret\n"), "yaml-duplicate-key"),
+        (format!("{object}data: {{a: no}}\n"), "yaml-ambiguous-scalar"),
+        (format!("{object}data: !!python/name:x\n"), "yaml-feature-not-allowed"),
+        (format!("{object}data: {{a: \"\\0\"}}\n"), "text-contains-nul"),
+        ("[".repeat(1_000_000), "yaml-too-deep"),
+        ("a: [".into(), "yaml-syntax"),
+    ] {
+        assert_eq!(api.publish(&stack, &yaml).await.slug(), slug, "{}", &yaml[..yaml.len().min(80)]);
+    }
+    let too_large = format!("{object}data: {{a: {}}}\n", "x".repeat(8 * 1024 * 1024));
+    assert_eq!(api.publish(&stack, &too_large).await.slug(), "body-too-large");
+    assert_eq!(api.get(&format!("/stacks/{stack}/deployment-objects")).await.json()["items"], json!([]));
+    let reply = api.publish(&stack, &format!("{object}status: {{}}\n")).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()["warnings"][0].as_str()),
+        (201, Some("ConfigMap a: dropped status"))
+    );
+}

@@ -1,0 +1,7 @@
+//! The API without sockets.
+
+mod access;
+mod bad_input;
+mod document;
+mod life;
+mod polls;

@@ -1,0 +1,197 @@
+//! Target states: what an agent is told, when, and when not.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, Reply};
+
+const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+
+struct Agent {
+    api: Api,
+    id: String,
+    key: String,
+    instance: String,
+}
+
+impl Agent {
+    async fn new(api: &Api, name: &str) -> Self {
+        let (id, key) = api.agent(name, json!({"env": "prod"})).await;
+        let instance = brokkr_core::model::InstanceId::generate().to_string();
+        Self { api: api.clone(), id, key, instance }
+    }
+
+    async fn poll(&self, known: Option<&str>, wait: u64) -> Reply {
+        let headers: Vec<_> = known.map(|tag| ("if-none-match", tag)).into_iter().collect();
+        self.api
+            .call(&self.key, "GET", &format!("/api/v1/agents/{}/target-state?wait={wait}", self.id), &headers, "")
+            .await
+    }
+
+    async fn report(&self, sequence: u64, more: Value) -> Reply {
+        let mut report = json!({"instance_id": self.instance, "sequence": sequence, "cluster_uid": "uid"});
+        for (key, value) in more.as_object().unwrap() {
+            report[key] = value.clone();
+        }
+        self.api.send_as(&self.key, "POST", &format!("/agents/{}/reports", self.id), report).await
+    }
+
+    async fn report_outcome(&self, sequence: u64, stack: &str, action: &str, outcome: &str, reason: &str) -> Reply {
+        let now = "2026-01-01T00:00:00Z";
+        let event = json!({"id": brokkr_core::model::EventId::generate(), "stack_id": stack, "action": action,
+            "outcome": outcome, "reason": reason, "started_at": now, "finished_at": now});
+        self.report(sequence, json!({"events": [event]})).await
+    }
+}
+
+fn etag(reply: &Reply) -> String {
+    reply.headers["etag"].to_str().unwrap().to_owned()
+}
+
+fn actions(reply: &Reply) -> Vec<(String, bool)> {
+    let entries = reply.json()["entries"].as_array().unwrap().clone();
+    entries.iter().map(|it| (it["action"].as_str().unwrap().to_owned(), it["confirmed"].as_bool().unwrap())).collect()
+}
+
+async fn labelled(api: &Api, name: &str) -> String {
+    let stack = api.send("POST", "/stacks", json!({"name": name, "labels": {"env": "prod"}})).await.text("/id");
+    api.publish(&stack, OBJECT).await;
+    stack
+}
+
+#[tokio::test]
+async fn unchanged_is_304_and_a_change_ends_the_wait() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let empty = agent.poll(None, 0).await;
+    assert_eq!((empty.status.as_u16(), empty.json()["count"].as_u64()), (200, Some(0)));
+    let tag = etag(&empty);
+    let unchanged = agent.poll(Some(&tag), 0).await;
+    assert_eq!((unchanged.status.as_u16(), etag(&unchanged)), (304, tag.clone()));
+    assert!(unchanged.headers.contains_key("brokkr-generation") && unchanged.headers.contains_key("brokkr-epoch"));
+    assert_eq!(agent.poll(Some("\"nonsense\""), 0).await.status, 200);
+    let began = Instant::now();
+    assert_eq!(agent.poll(Some(&tag), 1).await.status, 304);
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let began = Instant::now();
+    let (reply, stack) = tokio::join!(agent.poll(Some(&tag), 30), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        labelled(&api, "web").await
+    });
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!((actions(&reply), reply.text("/entries/0/stack_id")), (vec![("apply".to_owned(), false)], stack));
+    let state: brokkr_core::protocol::TargetState = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(state.defect(agent.id.parse().unwrap()), None);
+    assert_eq!(agent.poll(None, 61).await.slug(), "query-invalid");
+}
+
+#[tokio::test]
+async fn what_was_listed_stays_listed_until_its_removal_is_confirmed() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let stack = labelled(&api, "web").await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("apply".to_owned(), false)]);
+    // A label goes: the removal follows from it, nobody ordered it.
+    let path = format!("/api/v1/stacks/{stack}");
+    let headers = [("content-type", "application/merge-patch+json"), ("if-match", "\"1\"")];
+    api.call(&api.admin, "PATCH", &path, &headers, r#"{"labels":{"env":null}}"#).await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), false)]);
+    // The stack goes: somebody did.
+    let deleted = api.send("DELETE", &format!("/stacks/{stack}"), json!({})).await;
+    assert_eq!((deleted.status.as_u16(), deleted.text("/phase")), (202, "deleting".to_owned()));
+    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)]);
+    assert_eq!(api.send("POST", "/stacks", json!({"name": "web"})).await.slug(), "stack-deleting");
+    agent.report_outcome(1, &stack, "remove", "failure", "Finalizers").await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)]);
+    agent.report_outcome(2, &stack, "remove", "success", "Removed").await;
+    assert_eq!(actions(&agent.poll(None, 0).await), []);
+    assert_eq!(api.get(&format!("/stacks/{stack}")).await.slug(), "not-found");
+    // An agent that comes back with something of it is told to remove it.
+    agent.report(3, json!({"held": [stack]})).await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)]);
+    // What nobody knows is left alone and shown.
+    let unknown = brokkr_core::model::StackId::generate().to_string();
+    agent.report(4, json!({"held": [unknown]})).await;
+    assert_eq!(agent.poll(None, 0).await.json()["count"], 1);
+    assert_eq!(api.get(&format!("/agents/{}", agent.id)).await.json()["session"]["unknown_stacks"], json!([unknown]));
+}
+
+#[tokio::test]
+async fn removing_a_target_is_an_explicit_order() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let stack = api.stack("web").await;
+    api.publish(&stack, OBJECT).await;
+    let target = format!("/stacks/{stack}/targets/{}", agent.id);
+    api.send("PUT", &target, json!({})).await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("apply".to_owned(), false)]);
+    api.send("DELETE", &target, json!({})).await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)]);
+    api.send("PUT", &target, json!({})).await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("apply".to_owned(), false)], "taken back");
+    api.send("DELETE", &target, json!({})).await;
+    agent.poll(None, 0).await;
+    api.send("DELETE", &format!("/stacks/{stack}"), json!({})).await;
+    let abandoned = api.send("POST", &format!("{target}/abandon"), json!({"reason": "the cluster burned"})).await;
+    assert_eq!(abandoned.status, 204);
+    assert_eq!(api.get(&format!("/stacks/{stack}")).await.slug(), "not-found", "nobody is waited for");
+    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)], "if it returns it is still told");
+}
+
+#[tokio::test]
+async fn cordoned_and_retired_agents() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    labelled(&api, "old").await;
+    agent.poll(None, 0).await;
+    let status = async |version: &str, status: &str| {
+        let headers = [("content-type", "application/merge-patch+json"), ("if-match", version)];
+        let path = format!("/api/v1/agents/{}", agent.id);
+        api.call(&api.admin, "PATCH", &path, &headers, json!({"status": status}).to_string()).await
+    };
+    assert_eq!(status("\"1\"", "cordoned").await.status, 200);
+    labelled(&api, "new").await;
+    let state = agent.poll(None, 0).await;
+    assert_eq!(
+        (actions(&state), state.text("/entries/0/stack_name")),
+        (vec![("apply".to_owned(), false)], "old".to_owned())
+    );
+    status("\"2\"", "retired").await;
+    assert_eq!(agent.poll(None, 0).await.slug(), "agent-retired");
+}
+
+#[tokio::test]
+async fn reports_are_idempotent_and_the_newest_process_wins() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let stack = labelled(&api, "web").await;
+    agent.poll(None, 0).await;
+    let first = agent.report_outcome(1, &stack, "apply", "failure", "Refused").await.json();
+    assert_eq!((&first["accepted"], &first["duplicates"]), (&json!(1), &json!(0)));
+    let repeated = agent.report_outcome(2, &stack, "apply", "failure", "Refused").await.json();
+    assert_eq!(repeated["duplicates"], 1, "the same outcome is counted, not recorded");
+    let late = agent.report_outcome(2, &stack, "apply", "success", "Applied").await.json();
+    assert_eq!(late["duplicates"], 1, "an old sequence is acknowledged and ignored");
+    let events = api.get(&format!("/stacks/{stack}/events")).await.json();
+    assert_eq!(events["items"].as_array().unwrap().len(), 1);
+    let status = api.get(&format!("/stacks/{stack}/status")).await.json();
+    assert_eq!(
+        (&status["summary"]["failed"], &status["agents"][0]["last_error"]["reason"]),
+        (&json!(1), &json!("Refused"))
+    );
+    let newer = Agent {
+        instance: brokkr_core::model::InstanceId::generate().to_string(),
+        id: agent.id.clone(),
+        key: agent.key.clone(),
+        api: api.clone(),
+    };
+    assert_eq!(newer.report(1, json!({})).await.status, 200);
+    assert_eq!(agent.report(9, json!({})).await.slug(), "instance-superseded");
+    assert_eq!(newer.report(2, json!({"cluster_uid": "other"})).await.slug(), "wrong-cluster");
+    assert_eq!(newer.report(3, json!({"nonsense": 1})).await.slug(), "unknown-field");
+    let foreign = Agent::new(&api, "foreign").await;
+    let path = format!("/agents/{}/reports", agent.id);
+    let body = json!({"instance_id": foreign.instance, "sequence": 1, "cluster_uid": "uid"});
+    assert_eq!(api.send_as(&foreign.key, "POST", &path, body).await.slug(), "not-found");
+}

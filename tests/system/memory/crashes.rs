@@ -1,0 +1,97 @@
+//! An agent that dies at any moment.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use brokkr_core::cluster::{ClusterError, MemoryCluster};
+use brokkr_core::manifest::ManifestSet;
+use brokkr_core::model::{AgentId, Policies, Revision, StackId};
+use brokkr_core::reconcile::{Applier, Desired, DesiredStack, Goal, Progress, Reconciler, ReconcilerConfig};
+use serde_json::Value;
+
+use crate::support::config_map;
+
+fn desired(stack: StackId, documents: Option<Vec<Value>>) -> Desired {
+    let goal = match documents {
+        None => Goal::Remove,
+        Some(documents) => Goal::Apply {
+            revision: Revision::FIRST,
+            manifests: Arc::new(ManifestSet::from_documents(documents).unwrap()),
+        },
+    };
+    let stack = DesiredStack { stack_id: stack, name: "web".to_owned(), policies: Policies::default(), goal };
+    Desired { stacks: vec![stack], may_remove: true }
+}
+
+fn reconciler(cluster: &MemoryCluster, agent: AgentId) -> Reconciler {
+    let config = ReconcilerConfig { agent, namespace: "kube-system".to_owned() };
+    Reconciler::new(Arc::new(cluster.clone()), config)
+}
+
+async fn run(reconciler: &Reconciler, stack: StackId, desired: &Desired) -> Progress {
+    for _ in 0..50 {
+        let outcomes = reconciler.reconcile(desired, &[stack].into()).await.unwrap();
+        match &outcomes[0].progress {
+            Progress::Waiting { .. } => tokio::time::sleep(Duration::from_millis(20)).await,
+            progress => return progress.clone(),
+        }
+    }
+    panic!("it waits for ever");
+}
+
+fn mine(cluster: &MemoryCluster) -> Vec<String> {
+    let maps = cluster.objects().into_iter().filter(|it| it["kind"] == "ConfigMap");
+    maps.map(|it| it["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Every request of a whole life is once the last one before a crash: the next run makes the cluster right, without
+/// conflicts with itself, leftovers, or harm to what is not ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_can_be_the_last() {
+    let first: Vec<Value> = ["a", "b", "c"].map(|name| config_map("default", name, "1")).into();
+    let second: Vec<Value> = vec![config_map("default", "a", "1"), config_map("default", "d", "2")];
+    let mut at = 0;
+    loop {
+        let cluster = MemoryCluster::new();
+        let (agent, stack) = (AgentId::generate(), StackId::generate());
+        let requests = Arc::new(AtomicU64::new(0));
+        let crashed = Arc::new(AtomicBool::new(false));
+        let (counter, flag) = (requests.clone(), crashed.clone());
+        cluster.set_fault(Some(Box::new(move |_| {
+            // Everything after the crash goes nowhere; what came before did happen.
+            let number = counter.fetch_add(1, Ordering::SeqCst);
+            if number >= at {
+                flag.store(true, Ordering::SeqCst);
+            }
+            flag.load(Ordering::SeqCst).then(|| ClusterError::unavailable("crashed"))
+        })));
+        let life = reconciler(&cluster, agent);
+        for desired in [desired(stack, Some(first.clone())), desired(stack, Some(second.clone())), desired(stack, None)]
+        {
+            for _ in 0..3 {
+                let _ = life.reconcile(&desired, &[stack].into()).await;
+            }
+            if crashed.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        let complete = !crashed.load(Ordering::SeqCst);
+        cluster.set_fault(None);
+        // The next life begins from what the cluster says alone.
+        let next = reconciler(&cluster, agent);
+        assert_eq!(run(&next, stack, &desired(stack, Some(second.clone()))).await, Progress::Done, "crash at {at}");
+        assert_eq!(mine(&cluster), ["a", "d"], "crash at {at}");
+        let writes = cluster.writes();
+        assert_eq!(run(&next, stack, &desired(stack, Some(second.clone()))).await, Progress::Done);
+        assert_eq!(cluster.writes(), writes, "crash at {at}: nothing was left to do");
+        assert_eq!(run(&next, stack, &desired(stack, None)).await, Progress::Done, "crash at {at}");
+        assert_eq!(mine(&cluster), Vec::<String>::new(), "crash at {at}");
+        assert!(next.held().await.unwrap().is_empty());
+        if complete {
+            assert!(at > 20, "the life has more requests than {at}");
+            return;
+        }
+        at += 1;
+    }
+}

@@ -1,0 +1,5 @@
+//! Agents on clusters in memory: the real loop, the real reconciler, faults that a real API server cannot be asked for.
+
+mod crashes;
+mod ownership;
+mod removal;

@@ -1,0 +1,189 @@
+//! Absence is never an order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokkr_core::broker::Broker;
+use brokkr_core::cluster::{ClusterError, MemoryCluster, Verb};
+use brokkr_core::store::MemoryStore;
+
+use crate::support::{Fleet, config_map, eventually, namespace, stays};
+
+fn names(cluster: &MemoryCluster, kind: &str) -> Vec<String> {
+    let of_kind =
+        cluster.objects().into_iter().filter(|it| it["kind"] == kind && it["metadata"]["namespace"] != "brokkr-system");
+    of_kind.map(|it| it["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn has(cluster: &MemoryCluster, kind: &str, expected: &[&str]) -> Result<(), Vec<String>> {
+    let there = names(cluster, kind);
+    if there == expected { Ok(()) } else { Err(there) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_comes_changes_and_goes() {
+    let fleet = Fleet::new().await;
+    let cluster = MemoryCluster::new();
+    let (agent, pak) = fleet.create("edge").await;
+    fleet.start(&pak, &cluster);
+    let stack = fleet.stack("web").await;
+    fleet.target(stack, agent).await;
+    fleet.publish(stack, vec![namespace("web"), config_map("web", "a", "1"), config_map("web", "b", "1")]).await;
+    eventually("applied", || async { fleet.applied(stack).await }).await;
+    has(&cluster, "ConfigMap", &["a", "b"]).unwrap();
+    fleet.publish(stack, vec![namespace("web"), config_map("web", "a", "1")]).await;
+    eventually("pruned", || async { has(&cluster, "ConfigMap", &["a"]) }).await;
+    let actor = fleet.broker.system_actor();
+    fleet.broker.stack_delete(&actor, stack, None).await.unwrap();
+    eventually("gone", || async { has(&cluster, "Namespace", &["brokkr-system", "default", "kube-system"]) }).await;
+    eventually("confirmed", || async {
+        match fleet.broker.stack_get(&actor, stack).await {
+            Err(_) => Ok(()),
+            Ok(stack) => Err(stack),
+        }
+    })
+    .await;
+    assert!(!cluster.objects().iter().any(|it| it["kind"] == "Secret"), "no inventory is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_written_when_nothing_is_to_be_done() {
+    let fleet = Fleet::new().await;
+    let cluster = MemoryCluster::new();
+    let (agent, pak) = fleet.create("edge").await;
+    let first = fleet.start(&pak, &cluster);
+    let stack = fleet.stack("web").await;
+    fleet.target(stack, agent).await;
+    let objects = (0..40).map(|n| config_map("default", &format!("c{n}"), "1")).collect();
+    fleet.publish(stack, objects).await;
+    eventually("applied", || async { fleet.applied(stack).await }).await;
+    let before = cluster.writes();
+    stays(Duration::from_secs(3), "no write", || async {
+        if cluster.writes() == before { Ok(()) } else { Err(cluster.writes()) }
+    })
+    .await;
+    first.cancel();
+    fleet.start(&pak, &cluster);
+    stays(Duration::from_secs(3), "no write after a restart", || async {
+        if cluster.writes() == before { Ok(()) } else { Err(cluster.writes()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_forgot_everything_removes_nothing() {
+    let fleet = Fleet::new().await;
+    let cluster = MemoryCluster::new();
+    let (agent, pak) = fleet.create("edge").await;
+    let running = fleet.start(&pak, &cluster);
+    let stack = fleet.stack("web").await;
+    fleet.target(stack, agent).await;
+    fleet.publish(stack, vec![config_map("default", "a", "1")]).await;
+    eventually("applied", || async { fleet.applied(stack).await }).await;
+    running.cancel();
+
+    // Another broker, another history; and an agent that it gave the same identity to.
+    let actor = fleet.broker.system_actor();
+    let known = fleet.broker.agent_get(&actor, agent).await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let forgetful = Broker::builder(store.clone()).start().await.unwrap();
+    let key = brokkr_core::broker::Pak::generate(brokkr_core::model::KeyKind::Agent).unwrap();
+    let mut stored = brokkr_core::store::conformance::sample::key(agent.into(), key.short_id());
+    (stored.hash, stored.expires_at) = (key.hash(), None);
+    let changes = vec![
+        brokkr_core::model::Change::Agent(brokkr_core::model::Agent {
+            version: brokkr_core::model::Version::FIRST,
+            ..known
+        }),
+        brokkr_core::model::Change::Key(stored),
+    ];
+    let commit = brokkr_core::store::Commit {
+        actor: actor.reference(),
+        request_id: actor.request_id(),
+        at: brokkr_core::store::conformance::sample::time(0),
+        preconditions: Vec::new(),
+        changes,
+        audit: vec![brokkr_core::store::conformance::sample::audit("restore", 0)],
+    };
+    brokkr_core::store::Store::commit(&*store, commit).await.unwrap();
+    let other = Fleet::over(forgetful.clone());
+    let pak = key.into_secret();
+    eventually("the broker knows the agent", || async {
+        use secrecy::ExposeSecret as _;
+        forgetful
+            .authenticate(pak.expose_secret(), brokkr_core::broker::Origin::in_process())
+            .map(drop)
+            .map_err(|it| it.to_string())
+    })
+    .await;
+    other.start(&pak, &cluster);
+    // It applies what is new there, and removes nothing, not even what it orders explicitly.
+    let new = other.stack("new").await;
+    other.target(new, agent).await;
+    other.publish(new, vec![config_map("default", "n", "1"), config_map("default", "m", "1")]).await;
+    eventually("the new is applied", || async { has(&cluster, "ConfigMap", &["a", "m", "n"]) }).await;
+    other.publish(new, vec![config_map("default", "n", "2")]).await;
+    stays(Duration::from_secs(3), "nothing is removed", || async { has(&cluster, "ConfigMap", &["a", "m", "n"]) })
+        .await;
+    let actor = forgetful.system_actor();
+    forgetful.agent_confirm_epoch(&actor, agent).await.unwrap();
+    eventually("after confirmation what was dropped goes, and the unknown stays", || async {
+        has(&cluster, "ConfigMap", &["a", "n"])
+    })
+    .await;
+    stays(Duration::from_secs(2), "the unknown stays", || async { has(&cluster, "ConfigMap", &["a", "n"]) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_that_fails_is_not_an_empty_cluster() {
+    let fleet = Fleet::new().await;
+    let cluster = MemoryCluster::new();
+    let (agent, pak) = fleet.create("edge").await;
+    fleet.start(&pak, &cluster);
+    let stack = fleet.stack("web").await;
+    fleet.target(stack, agent).await;
+    fleet.publish(stack, vec![config_map("default", "a", "1"), config_map("default", "b", "1")]).await;
+    eventually("applied", || async { fleet.applied(stack).await }).await;
+    // Reading fails: what cannot be seen is neither created again nor taken for gone.
+    cluster.set_fault(Some(Box::new(|request| {
+        matches!(request.verb, Verb::Get | Verb::List).then(|| ClusterError::unavailable("down"))
+    })));
+    fleet.publish(stack, vec![config_map("default", "a", "2")]).await;
+    stays(Duration::from_secs(2), "nothing happens", || async { has(&cluster, "ConfigMap", &["a", "b"]) }).await;
+    cluster.set_fault(None);
+    eventually("goes on by itself", || async { has(&cluster, "ConfigMap", &["a"]) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_object_is_told_once_blocks_nobody_and_is_tried_again() {
+    let fleet = Fleet::new().await;
+    let cluster = MemoryCluster::new();
+    let (agent, pak) = fleet.create("edge").await;
+    fleet.start(&pak, &cluster);
+    cluster.set_fault(Some(Box::new(|request| {
+        (request.verb == Verb::Apply && request.name == "bad").then(|| ClusterError::Invalid("spec.x: no".to_owned()))
+    })));
+    let (bad, good) = (fleet.stack("bad").await, fleet.stack("good").await);
+    for (stack, name) in [(bad, "bad"), (good, "good")] {
+        fleet.target(stack, agent).await;
+        fleet.publish(stack, vec![config_map("default", name, "1")]).await;
+    }
+    eventually("the good one is applied", || async { fleet.applied(good).await }).await;
+    let actor = fleet.broker.system_actor();
+    let events = async || {
+        let filter = brokkr_core::store::EventFilter { stack: Some(bad), ..Default::default() };
+        fleet.broker.event_list(&actor, &filter, &Default::default()).await.unwrap().items
+    };
+    eventually("tried several times", || async {
+        let status = fleet.broker.stack_status(&actor, bad).await.unwrap();
+        let attempts = status.agents.first().and_then(|it| it.status.as_ref()).map_or(0, |it| it.attempts);
+        if attempts >= 4 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    let told = events().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].reason.as_str(), told[0].objects.len()), ("Refused", 1));
+    cluster.set_fault(None);
+    eventually("succeeds by itself", || async { fleet.applied(bad).await }).await;
+    eventually("and says so", || async { if events().await.len() == 2 { Ok(()) } else { Err(events().await) } }).await;
+}

@@ -1,0 +1,126 @@
+//! The API without sockets: requests straight into the router.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use brokkr_core::broker::Broker;
+use brokkr_core::store::MemoryStore;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+/// A broker in memory behind its router.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) admin: String,
+    router: Router,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The problem's slug; an answer that is not a well-formed problem fails the test.
+    pub(crate) fn slug(&self) -> String {
+        let problem = self.json();
+        assert_eq!(
+            self.headers.get("content-type").map(|it| it.as_bytes()),
+            Some(&b"application/problem+json"[..]),
+            "{self:?}"
+        );
+        assert_eq!(problem["status"], self.status.as_u16(), "{problem}");
+        assert_eq!(
+            problem["request_id"].as_str().map(str::as_bytes),
+            self.headers.get("x-request-id").map(|it| it.as_bytes())
+        );
+        problem["type"].as_str().unwrap_or_default().trim_start_matches("/problems/").to_owned()
+    }
+
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        self.json()
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no {pointer} in {self:?}"))
+            .to_owned()
+    }
+}
+
+impl Api {
+    pub(crate) async fn new() -> Self {
+        let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
+        let admin = broker.ensure_admin_key(None).await.unwrap().unwrap().expose_secret().to_owned();
+        Self { router: brokkr_http::server::router(broker), admin }
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn raw(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a request with a key, headers and a body.
+    pub(crate) async fn call(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.raw(request.body(body.into()).unwrap()).await
+    }
+
+    /// Sends JSON as the admin.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> Reply {
+        self.send_as(&self.admin, method, path, body).await
+    }
+
+    /// Sends JSON with a key.
+    pub(crate) async fn send_as(&self, key: &str, method: &str, path: &str, body: Value) -> Reply {
+        self.call(key, method, &format!("/api/v1{path}"), &[("content-type", "application/json")], body.to_string())
+            .await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.get_as(&self.admin, path).await
+    }
+
+    pub(crate) async fn get_as(&self, key: &str, path: &str) -> Reply {
+        self.call(key, "GET", &format!("/api/v1{path}"), &[], Body::empty()).await
+    }
+
+    /// Creates an agent; its id and key.
+    pub(crate) async fn agent(&self, name: &str, labels: Value) -> (String, String) {
+        let reply = self.send("POST", "/agents", json!({"name": name, "labels": labels})).await;
+        (reply.text("/agent/id"), reply.text("/pak"))
+    }
+
+    /// Creates a stack; its id.
+    pub(crate) async fn stack(&self, name: &str) -> String {
+        self.send("POST", "/stacks", json!({"name": name})).await.text("/id")
+    }
+
+    /// Publishes YAML.
+    pub(crate) async fn publish(&self, stack: &str, yaml: &str) -> Reply {
+        let path = format!("/api/v1/stacks/{stack}/deployment-objects");
+        self.call(&self.admin, "POST", &path, &[("content-type", "application/yaml")], yaml.to_owned()).await
+    }
+}

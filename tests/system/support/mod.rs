@@ -1,0 +1,11 @@
+//! What the tests have in common.
+
+mod api;
+mod eventually;
+mod fleet;
+mod real;
+
+pub(crate) use api::{Api, Reply};
+pub(crate) use eventually::{eventually, stays};
+pub(crate) use fleet::{Fleet, config_map, namespace};
+pub(crate) use real::{Broker, agent_of, clusters};
