@@ -51,6 +51,10 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ClusterError::Forbidden(message),
         StatusCode::PAYLOAD_TOO_LARGE => ClusterError::TooLarge(message),
         StatusCode::GONE => ClusterError::Expired(message),
+        // How an API server says that an applied UID is another object's.
+        StatusCode::UNPROCESSABLE_ENTITY if said.details.causes.iter().any(|cause| cause.field == "metadata.uid") => {
+            ClusterError::Precondition(message)
+        }
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => ClusterError::Invalid(message),
         StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable { message, retry_after },
         StatusCode::INTERNAL_SERVER_ERROR if said.reason != "InternalError" && message.contains("too large") => {

@@ -20,7 +20,7 @@ pub struct ObjectList {
     pub items: Vec<Value>,
     /// From where to watch.
     pub resource_version: String,
-    /// Whether there is more than `limit` allowed.
+    /// Whether there may be more than `limit` allowed; a server that filters does not always know.
     pub cut: bool,
 }
 
