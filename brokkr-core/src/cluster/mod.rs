@@ -48,7 +48,7 @@ pub type ClusterResult<T> = Result<T, ClusterError>;
 ///    when its group did not fail.
 ///
 /// Methods are cancellation safe in the sense of HTTP: a write whose future is dropped may or may not have
-/// happened.
+/// happened. The macro `cluster_conformance!` (feature `conformance`) expands to one test per duty.
 #[async_trait]
 pub trait Cluster: Debug + Send + Sync + 'static {
     /// The kinds that are served.

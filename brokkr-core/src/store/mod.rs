@@ -65,7 +65,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 ///
 /// All methods are cancellation safe: a dropped future of `commit` leaves either everything or nothing.
 ///
-/// [`store_conformance!`](crate::store_conformance) expands to one test per duty.
+/// The macro `store_conformance!` (feature `conformance`) expands to one test per duty.
 #[async_trait]
 pub trait Store:
     GeneratorReader
