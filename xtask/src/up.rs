@@ -97,7 +97,7 @@ fn start_agent(cluster: &TestCluster, folder: &Path, url: &str, admin_pak: &str)
             "--label",
             &format!("cluster={}", cluster.name),
         ])
-        .env("BROKKR__BROKER__URL", url)
+        .env("BROKKR__URL", url)
         .env("BROKKR__PAK", admin_pak)
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -98,7 +98,7 @@ pub enum GenerateError {
 /// ```
 #[async_trait]
 pub trait Generator: Debug + Send + Sync + 'static {
-    /// What it needs to know. The JSON Schema is derived from the type, served, and checked before every run.
+    /// What it needs to know. The JSON Schema is derived from the type and checked before every run.
     type Params: DeserializeOwned + JsonSchema + Send;
 
     /// The name by which callers choose it; a DNS label.

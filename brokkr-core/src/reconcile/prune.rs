@@ -247,7 +247,7 @@ impl Work<'_> {
             "labels": {AGENT_LABEL: null, STACK_LABEL: null, PART_OF_LABEL: null},
             "managedFields": managed_fields,
         }});
-        match self.cluster.patch(&at, &Patch::Merge(patch), "brokkr-orphan").await {
+        match self.cluster.patch(&at, &Patch::Merge(patch), "orphaned-by-brokkr").await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
             Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered),
             Err(error) => Err(error),

@@ -12,7 +12,7 @@ use serde_json::Value;
 #[derive(Args)]
 pub(crate) struct CreateArgs {
     /// The broker's address.
-    #[arg(long, env = "BROKKR__BROKER__URL", default_value = "http://127.0.0.1:3000")]
+    #[arg(long, env = "BROKKR__URL", default_value = "http://127.0.0.1:3000")]
     url: String,
     /// A key: an admin's, or for stacks a generator's.
     #[arg(long, env = "BROKKR__PAK", hide_env_values = true)]
