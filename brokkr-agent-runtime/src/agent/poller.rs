@@ -25,6 +25,7 @@ pub(super) async fn run(
     loop {
         let request = PollRequest {
             known: latest.borrow().as_ref().map(|state| state.digest),
+            epoch: seen.0.map(|(epoch, _)| epoch),
             min_generation: seen.generation(),
             wait: config.poll_wait,
         };

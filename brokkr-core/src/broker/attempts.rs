@@ -67,6 +67,11 @@ impl AttemptLog {
     pub(super) fn put_back(&self, records: HashMap<Kind, AuditRecord>) {
         let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (kind, record) in records {
+            let kind = if waiting.len() < limits::DENIALS_QUEUED || waiting.contains_key(&kind) {
+                kind
+            } else {
+                Kind { actor: ActorRef::Anonymous, object: None, ..kind }
+            };
             match waiting.entry(kind) {
                 Entry::Occupied(mut there) => there.get_mut().count += record.count,
                 Entry::Vacant(place) => drop(place.insert(record)),

@@ -12,6 +12,8 @@ impl Broker {
     /// secret, expired, revoked, owner deleted. Only a retired agent is told so.
     pub fn authenticate(&self, presented: &str, origin: Origin) -> BrokerResult<Actor> {
         let parts = &self.parts;
+        // A view that is too old may not know what was revoked.
+        parts.view.check_fresh()?;
         let Ok((short_id, hash)) = Pak::parse(presented) else {
             return Err(BrokerError::Unauthenticated);
         };

@@ -138,7 +138,7 @@ impl Broker {
                 // Somebody else was faster: look again. A revision number is ours to choose, a name is not.
                 Err(
                     StoreError::Conflict(_)
-                    | StoreError::NotUnique(UniqueKey::StackRevision(_) | UniqueKey::KeyShortId),
+                    | StoreError::NotUnique(UniqueKey::StackRevision(_) | UniqueKey::StackName | UniqueKey::KeyShortId),
                 ) => {}
                 Err(error) => return Err(error.into()),
             }

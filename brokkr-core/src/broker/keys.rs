@@ -90,9 +90,17 @@ fn revoked(mut key: ApiKey, now: Timestamp) -> Change {
     Change::Key(key)
 }
 
+/// Every living key of an owner, oldest first.
 async fn keys_of(broker: &Broker, scope: &Scope, owner: KeyOwner) -> StoreResult<Vec<ApiKey>> {
-    // Their number is limited below a page.
-    Ok(broker.parts.store.key_list(scope, &[owner], &Page::first(limits::PAGE_MAX)).await?.items)
+    let (mut keys, mut page) = (Vec::new(), Page::first(limits::PAGE_MAX));
+    loop {
+        let listing = broker.parts.store.key_list(scope, &[owner], &page).await?;
+        keys.extend(listing.items);
+        match listing.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(keys),
+        }
+    }
 }
 
 /// Revokes every key of an owner that goes.
@@ -122,11 +130,17 @@ impl Broker {
         let scope = self.authorise(actor, rules(owner.kind()).manage, NAME)?;
         self.decide(actor, NAME, None, || async {
             self.check_owner(&scope, owner).await?;
-            if keys_of(self, &scope, owner).await?.len() >= limits::KEYS_PER_PRINCIPAL {
+            let now = self.now();
+            let (expired, active): (Vec<_>, Vec<_>) = keys_of(self, &scope, owner)
+                .await?
+                .into_iter()
+                .partition(|key| key.expires_at.is_some_and(|end| end <= now));
+            if active.len() >= limits::KEYS_PER_PRINCIPAL {
                 return Err(BrokerError::LimitReached("keys of one owner; delete one first"));
             }
-            let pak = new_key(owner, &new.name, new.expires_at, self.now())?;
-            let changes = vec![Change::Key(pak.key.clone())];
+            let pak = new_key(owner, &new.name, new.expires_at, now)?;
+            let mut changes = vec![Change::Key(pak.key.clone())];
+            changes.extend(expired.into_iter().map(|key| revoked(key, now)));
             Ok(Decision::commit(pak, changes))
         })
         .await
@@ -178,8 +192,11 @@ impl Broker {
             let end = now.plus(overlap);
             let pak = new_key(owner, "rotated", None, now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
-            for mut key in keys_of(self, &scope, owner).await? {
-                if overlap.is_zero() || key.expires_at.is_some_and(|expiry| expiry <= now) {
+            let present = keys_of(self, &scope, owner).await?;
+            // With the new one there are never more than allowed: the oldest end at once.
+            let surplus = (present.len() + 1).saturating_sub(limits::KEYS_PER_PRINCIPAL);
+            for (n, mut key) in present.into_iter().enumerate() {
+                if n < surplus || overlap.is_zero() || key.expires_at.is_some_and(|expiry| expiry <= now) {
                     changes.push(revoked(key, now));
                 } else if key.expires_at.is_none_or(|expiry| expiry > end) {
                     key.version = key.version.next();
@@ -197,25 +214,38 @@ impl Broker {
     pub async fn ensure_admin_key(&self, given: Option<(String, Digest)>) -> BrokerResult<Option<SecretString>> {
         const NAME: &str = "key.create";
         let actor = self.system_actor();
-        self.decide(&actor, NAME, None, || async {
-            let keys = keys_of(self, &Scope::All, KeyOwner::Admin).await?;
-            let now = self.now();
-            match &given {
-                Some((short_id, _)) if keys.iter().any(|key| key.short_id == *short_id) => Ok(Decision::nothing(None)),
-                None if !keys.is_empty() => Ok(Decision::nothing(None)),
-                Some((short_id, hash)) => {
-                    let mut key = new_key(KeyOwner::Admin, "configured", None, now)?.key;
-                    key.short_id.clone_from(short_id);
-                    key.hash = *hash;
-                    Ok(Decision::commit(None, vec![Change::Key(key)]))
+        if let Some((short_id, _)) = &given
+            && self.parts.view.key(short_id).is_some()
+        {
+            return Ok(None);
+        }
+        let made = self
+            .decide(&actor, NAME, None, || async {
+                let keys = keys_of(self, &Scope::All, KeyOwner::Admin).await?;
+                let now = self.now();
+                match &given {
+                    Some((short_id, _)) if keys.iter().any(|key| key.short_id == *short_id) => {
+                        Ok(Decision::nothing(None))
+                    }
+                    None if !keys.is_empty() => Ok(Decision::nothing(None)),
+                    Some((short_id, hash)) => {
+                        let mut key = new_key(KeyOwner::Admin, "configured", None, now)?.key;
+                        key.short_id.clone_from(short_id);
+                        key.hash = *hash;
+                        Ok(Decision::commit(None, vec![Change::Key(key)]))
+                    }
+                    None => {
+                        let pak = new_key(KeyOwner::Admin, "initial", None, now)?;
+                        Ok(Decision::commit(Some(pak.pak), vec![Change::Key(pak.key)]))
+                    }
                 }
-                None => {
-                    let pak = new_key(KeyOwner::Admin, "initial", None, now)?;
-                    Ok(Decision::commit(Some(pak.pak), vec![Change::Key(pak.key)]))
-                }
-            }
-        })
-        .await
+            })
+            .await;
+        match made {
+            // The given key was there once and has been revoked since: it stays so.
+            Err(BrokerError::Contention) if given.is_some() => Ok(None),
+            made => made,
+        }
     }
 
     /// Who a key speaks for, for the holder of the key.

@@ -27,12 +27,15 @@ impl Broker {
         const NAME: &str = "target-state.read";
         self.authorise(actor, Action::TargetStateRead, NAME)?;
         if actor.agent_id().is_some_and(|own| own != agent) {
+            self.failed(actor, NAME, Some(EntityKey::Agent(agent)), &BrokerError::NotFound);
             return Err(BrokerError::NotFound);
         }
         if actor.kind() == KeyKind::Agent {
             self.parts.activity.agent_seen(agent, self.now());
         }
-        if let Some(generation) = request.min_generation {
+        // A generation of another history says nothing about this one.
+        let same_history = request.epoch.is_none_or(|epoch| epoch == self.epoch());
+        if let Some(generation) = request.min_generation.filter(|_| same_history) {
             self.parts.view.at_least(generation, CATCH_UP).await?;
         }
         let wait = request.wait.min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
@@ -40,8 +43,8 @@ impl Broker {
         // Listing can lose races against other changes of the same stacks; it is bounded like every decision.
         let mut tries = 0;
         loop {
-            let mut poll = self.parts.view.poll(agent).ok_or(BrokerError::NotFound)?;
             self.check_still_valid(actor, agent)?;
+            let mut poll = self.parts.view.poll(agent).ok_or(BrokerError::NotFound)?;
             self.parts.view.check_fresh()?;
             if !poll.wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
                 tries += 1;
@@ -95,7 +98,13 @@ impl Broker {
                 let now = self.now();
                 let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
                 let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
-                let (mut changes, mut preconditions) = (Vec::new(), Vec::new());
+                // Not for an agent that goes at the same moment: nobody would ever confirm.
+                let serving = self.parts.store.agent_get(&Scope::All, agent).await?;
+                if serving.status == AgentStatus::Retired {
+                    return Err(BrokerError::AgentRetired);
+                }
+                let mut changes = Vec::new();
+                let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), serving.version)];
                 for (stack, version) in unlisted {
                     let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
                         continue;

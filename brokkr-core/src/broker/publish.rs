@@ -68,7 +68,9 @@ impl Broker {
         let (set, bytes, message, provenance) = match content {
             Content::Yaml { bytes, message } => {
                 check_message(message)?;
-                (ManifestSet::parse_yaml(bytes)?, bytes.clone(), message.clone(), Provenance::Published)
+                let given = bytes.clone();
+                let set = apart(move || ManifestSet::parse_yaml(&given)).await?;
+                (set, bytes.clone(), message.clone(), Provenance::Published)
             }
             Content::Documents { documents, message } => {
                 check_message(message)?;
@@ -83,6 +85,7 @@ impl Broker {
                 (set, bytes, String::new(), provenance)
             }
         };
+        set.refuse_twins(&stack.policies.default_namespace)?;
         if bytes.len() > limits::BODY_BYTES {
             return Err(Invalid::new(
                 InvalidCode::SetTooLarge,
@@ -115,7 +118,7 @@ impl Broker {
             GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
             GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
         })?;
-        Ok(ManifestSet::encode(manifests.into_documents())?)
+        apart(move || ManifestSet::encode(manifests.into_documents())).await
     }
 
     /// What publishing this content on top of `latest` comes to.
@@ -179,7 +182,7 @@ impl Broker {
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
-            let spec = StackSpec::named(stack.name.as_str());
+            let spec = StackSpec::of(&stack);
             let (published, change) = self.publication(actor, &stack, &spec, latest, &content).await?;
             Ok(published_decision(&stack, published, change))
         })
@@ -240,6 +243,12 @@ impl Broker {
         let scope = self.authorise(actor, Action::StackRead, "deployment-object.read")?;
         Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
     }
+}
+
+/// Runs what takes its time on a thread of its own: megabytes of manifests must not keep others waiting.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Invalid> + Send + 'static) -> BrokerResult<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| BrokerError::Internal(Box::new(error)))??)
 }
 
 fn published_decision(stack: &Stack, published: Published, change: Option<Change>) -> Decision<Published> {

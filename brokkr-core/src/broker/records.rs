@@ -1,9 +1,9 @@
 //! Reading what was recorded: events and the audit.
 
 use super::action::Action;
-use super::{Actor, Broker, BrokerError, BrokerResult};
+use super::{Actor, Broker, BrokerResult};
 use crate::model::{AgentEvent, AuditId, AuditRecord, EventId, Timestamp};
-use crate::store::{AuditFilter, EventFilter, Listing, Page, Scope};
+use crate::store::{AuditFilter, EventFilter, Listing, Page};
 
 impl Broker {
     /// Events that the actor may see and that fit the filter, newest first. A stack or an agent in the filter must
@@ -15,10 +15,11 @@ impl Broker {
         page: &Page<(Timestamp, EventId)>,
     ) -> BrokerResult<Listing<AgentEvent, (Timestamp, EventId)>> {
         let scope = self.authorise(actor, Action::EventRead, "event.read")?;
-        if let Scope::Agent { id, .. } = &scope
-            && filter.agent.is_some_and(|agent| agent != *id)
-        {
-            return Err(BrokerError::NotFound);
+        if let Some(agent) = filter.agent {
+            self.parts.store.agent_get(&scope, agent).await?;
+        }
+        if let Some(stack) = filter.stack {
+            self.parts.store.stack_get(&scope, stack).await?;
         }
         Ok(self.parts.store.event_list(&scope, filter, page).await?)
     }

@@ -22,6 +22,7 @@ impl Broker {
         const NAME: &str = "agent.report";
         self.authorise(actor, Action::Report, NAME)?;
         if actor.agent_id() != Some(agent) {
+            self.failed(actor, NAME, Some(EntityKey::Agent(agent)), &BrokerError::NotFound);
             return Err(BrokerError::NotFound);
         }
         self.parts.activity.agent_seen(agent, self.now());
@@ -60,9 +61,12 @@ impl Broker {
         named.extend(report.held.iter().flatten());
         let named: Vec<StackId> = named.into_iter().collect();
         let stacks = store.stack_find_with_tombstones(&Scope::All, &named).await?;
-        let stacks: HashMap<StackId, Stack> = stacks.into_iter().map(|it| (it.id, it)).collect();
         let assignments = store.assignment_find(&Scope::All, agent, &named).await?;
-        let assignments = assignments.into_iter().map(|it| (it.stack_id, it)).collect();
+        let assignments: HashMap<StackId, Assignment> = assignments.into_iter().map(|it| (it.stack_id, it)).collect();
+        // What an agent may name: what it was told to hold once, and the stacks of generators that it serves.
+        let serves = self.parts.view.agent(agent).map(|it| it.generator_ids.clone()).unwrap_or_default();
+        let known = |it: &Stack| assignments.contains_key(&it.id) || serves.contains(&it.generator_id);
+        let stacks: HashMap<StackId, Stack> = stacks.into_iter().filter(known).map(|it| (it.id, it)).collect();
         let statuses = store.stack_status_find(&Scope::All, agent, &named).await?;
         let statuses = statuses.into_iter().map(|it| (it.stack_id, it)).collect();
         let event_ids: Vec<EventId> = report.events.iter().map(|it| it.id).collect();
@@ -208,7 +212,7 @@ impl Fold {
         };
         let (agent, now) = (self.agent, self.now);
         let Some(status) = self.status_mut(event.stack_id) else {
-            return self.reject(event.id, "stack-not-assigned");
+            return self.reject(event.id, "stack-unknown");
         };
         let outcome = OutcomeKey {
             revision: event.revision,

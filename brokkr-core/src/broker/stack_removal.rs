@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::decide::Decision;
 use super::{Actor, Broker, BrokerError, BrokerResult};
-use crate::model::{Change, EntityKey, Stack, StackId, StackPhase, Version};
+use crate::model::{AgentStatus, Change, EntityKey, Stack, StackId, StackPhase, Version};
 use crate::store::{Scope, StoreError};
 
 use super::generators::expect_version;
@@ -37,7 +37,12 @@ impl Broker {
         // From here on nobody can be told any more to hold it, so what is open now is all there is to wait for.
         match self.complete_removal(actor, id).await {
             Ok(true) | Err(BrokerError::NotFound) => Ok(Removal::Gone),
-            Ok(false) => Ok(Removal::Pending(Box::new(self.parts.store.stack_get(&scope, id).await?))),
+            Ok(false) => match self.parts.store.stack_get(&scope, id).await {
+                Ok(stack) => Ok(Removal::Pending(Box::new(stack))),
+                // The last confirmation came at this moment.
+                Err(StoreError::NotFound) => Ok(Removal::Gone),
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error),
         }
     }
@@ -52,8 +57,14 @@ impl Broker {
                 Err(error) => return Err(error.into()),
             };
             let assignments = self.parts.store.assignment_of_stack(&Scope::All, id).await?;
-            if assignments.iter().any(|it| it.is_open()) {
-                return Ok(Decision::nothing(false));
+            for open in assignments.iter().filter(|it| it.is_open()) {
+                // An agent that is gone or retired confirms nothing, and nobody waits for it.
+                match self.parts.store.agent_get(&Scope::All, open.agent_id).await {
+                    Ok(agent) if agent.status == AgentStatus::Retired => {}
+                    Err(StoreError::NotFound) => {}
+                    Ok(_) => return Ok(Decision::nothing(false)),
+                    Err(error) => return Err(error.into()),
+                }
             }
             let now = self.now();
             stack.version = stack.version.next();

@@ -46,7 +46,7 @@ impl StackSpec {
         Self { name: name.into(), ..Self::default() }
     }
 
-    fn of(stack: &Stack) -> Self {
+    pub(super) fn of(stack: &Stack) -> Self {
         Self {
             name: stack.name.to_string(),
             description: stack.description.clone(),
@@ -233,6 +233,10 @@ impl Broker {
                 },
                 Err(StoreError::NotFound) => {
                     let spec = edit(StackSpec::named(name.as_str()))?;
+                    if spec.name != name.as_str() {
+                        let message = "the name stands in the path and cannot be another one here";
+                        return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("name").into());
+                    }
                     (self.new_stack(owner, spec)?, true, true)
                 }
                 Err(error) => return Err(error.into()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::action::Action;
 use super::view::Pair;
 use super::{Actor, Broker, BrokerResult};
-use crate::model::{AgentId, Name, Revision, StackId, StackStatus};
+use crate::model::{AgentId, AgentStatus, Name, Revision, StackId, StackStatus};
 use crate::protocol::EntryAction;
 
 /// The status of a stack.
@@ -60,7 +60,7 @@ impl Broker {
         let mut statuses: BTreeMap<AgentId, StackStatus> = statuses.into_iter().map(|it| (it.agent_id, it)).collect();
         let mut agents = Vec::new();
         for (agent, pair) in self.parts.view.pairs_of_stack(stack) {
-            let Some(action) = action_of(pair, latest) else {
+            let Some(action) = action_of(pair, agent.status, latest) else {
                 continue;
             };
             agents.push(AgentStackStatus {
@@ -78,8 +78,8 @@ impl Broker {
 }
 
 /// What an agent is to do; `None` when it has nothing to do with the stack.
-fn action_of(pair: Pair, latest: Option<Revision>) -> Option<EntryAction> {
-    if pair.matched {
+fn action_of(pair: Pair, agent: AgentStatus, latest: Option<Revision>) -> Option<EntryAction> {
+    if pair.is_wanted(agent) {
         return latest.map(|_| EntryAction::Apply);
     }
     pair.is_open().then_some(EntryAction::Remove)

@@ -100,9 +100,17 @@ impl ManifestSet {
         &self.warnings
     }
 
-    /// Takes the objects out.
-    pub fn into_objects(self) -> Vec<Manifest> {
-        self.objects
+    /// Refuses objects that are twins once those without a namespace have gone to the default one.
+    pub fn refuse_twins(&self, default_namespace: &str) -> Result<(), Invalid> {
+        let mut seen = HashSet::new();
+        for (n, object) in self.objects.iter().enumerate() {
+            let resolved = object.object_ref(Some(object.namespace().unwrap_or(default_namespace)));
+            if !seen.insert(resolved.clone()) {
+                let message = format!("{resolved} stands twice: once without the namespace");
+                return Err(Invalid::new(InvalidCode::ManifestDuplicateObject, message).within(&n.to_string()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -186,6 +194,11 @@ mod tests {
         assert_eq!(ManifestSet::from_documents(vec![list]).expect("fine").objects().len(), 2);
         let error = ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect_err("twins");
         assert_eq!(error.code, InvalidCode::ManifestDuplicateObject);
+        let mut named = config_map("a");
+        named["metadata"]["namespace"] = json!("here");
+        let set = ManifestSet::from_documents(vec![config_map("a"), named]).expect("two places, as far as it is known");
+        assert!(set.refuse_twins("there").is_ok());
+        assert_eq!(set.refuse_twins("here").map_err(|it| it.code), Err(InvalidCode::ManifestDuplicateObject));
     }
 
     #[test]

@@ -15,17 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
-    /// The Unix epoch.
-    pub const UNIX_EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
-
     /// Cuts a time to microseconds.
     pub fn new(time: jiff::Timestamp) -> Self {
         Self(jiff::Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time))
-    }
-
-    /// The time as `jiff` has it.
-    pub fn as_jiff(self) -> jiff::Timestamp {
-        self.0
     }
 
     /// Microseconds since the Unix epoch.

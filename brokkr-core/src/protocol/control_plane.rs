@@ -25,6 +25,8 @@ pub struct Identity {
 pub struct PollRequest {
     /// The digest of the target state that the agent has.
     pub known: Option<Digest>,
+    /// The history in which it saw that and `min_generation`.
+    pub epoch: Option<Epoch>,
     /// The highest generation that it has seen; a replica behind it catches up or refuses.
     pub min_generation: Option<Generation>,
     /// How long the broker may wait for something new.

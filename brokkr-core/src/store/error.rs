@@ -32,13 +32,6 @@ pub enum StoreError {
     Internal(#[source] Box<dyn Error + Send + Sync>),
 }
 
-impl StoreError {
-    /// Whether the same call may succeed later without a new decision.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-}
-
 /// What is unique among living entities.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UniqueKey {

@@ -69,6 +69,9 @@ impl ControlPlane for HttpControlPlane {
         if let Some(generation) = request.min_generation {
             path.push_str(&format!("&min_generation={}", generation.get()));
         }
+        if let Some(epoch) = request.epoch {
+            path.push_str(&format!("&epoch={epoch}"));
+        }
         let mut call = Call::get(path);
         call.timeout += request.wait;
         if let Some(known) = request.known {

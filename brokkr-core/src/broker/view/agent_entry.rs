@@ -26,6 +26,11 @@ impl Pair {
         self == Self::default()
     }
 
+    /// Whether the agent should hold the stack: it is matched, and either listed already or the agent takes new ones.
+    pub(in crate::broker) fn is_wanted(self, agent: AgentStatus) -> bool {
+        self.matched && (agent == AgentStatus::Active || self.assignment == Some(AssignmentState::Listed))
+    }
+
     /// Whether the agent is still waited for.
     pub(in crate::broker) fn is_open(self) -> bool {
         matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Withdrawn))
@@ -75,8 +80,7 @@ impl AgentEntry {
             };
             let stack = &entry.stack;
             let was_listed = pair.assignment == Some(AssignmentState::Listed);
-            let takes_new = self.agent.status == AgentStatus::Active;
-            let object = entry.object.as_ref().filter(|_| pair.matched && (takes_new || was_listed));
+            let object = entry.object.as_ref().filter(|_| pair.is_wanted(self.agent.status));
             let (action, confirmed) = match (object, pair.assignment) {
                 (Some(_), _) => (EntryAction::Apply, false),
                 (None, None | Some(AssignmentState::Gone)) => continue,

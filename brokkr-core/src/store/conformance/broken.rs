@@ -216,10 +216,6 @@ impl StackReader for Broken {
     async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>> {
         self.inner.stack_find_with_tombstones(scope, ids).await
     }
-
-    async fn stack_deleting(&self, scope: &Scope, limit: usize) -> StoreResult<Vec<Stack>> {
-        self.inner.stack_deleting(scope, limit).await
-    }
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use super::state::State;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
     DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack, StackId,
-    StackPhase, StackStatus, Target, Timestamp,
+    StackStatus, Target, Timestamp,
 };
 use crate::store::{
     AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
@@ -187,12 +187,6 @@ impl StackReader for MemoryStore {
         let state = self.read();
         let found = ids.iter().filter_map(|id| state.stacks.get(id));
         Ok(found.filter(|it| scope.sees_stack(it.id, it.generator_id)).cloned().collect())
-    }
-
-    async fn stack_deleting(&self, scope: &Scope, limit: usize) -> StoreResult<Vec<Stack>> {
-        let state = self.read();
-        let rows = state.stacks.values().filter(|it| it.deleted_at.is_none() && it.phase == StackPhase::Deleting);
-        Ok(rows.filter(|it| scope.sees_stack(it.id, it.generator_id)).take(limit).cloned().collect())
     }
 }
 

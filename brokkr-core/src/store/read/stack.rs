@@ -35,7 +35,4 @@ pub trait StackReader {
 
     /// Those of the given ids that exist, **tombstones included**, in any order.
     async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>>;
-
-    /// Stacks that are being deleted, at most `limit`, by id.
-    async fn stack_deleting(&self, scope: &Scope, limit: usize) -> StoreResult<Vec<Stack>>;
 }

@@ -27,8 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Tells an agent everything that it should hold.
 #[utoipa::path(get, path = "/agents/{id}/target-state", operation_id = "getTargetState", tag = "agent protocol",
     params(("id" = inline(AgentId), Path), ("wait" = Option<u64>, Query, maximum = 60, description = "Seconds to wait for something new"),
-        ("min_generation" = Option<u64>, Query, description = "The highest generation that the agent has seen"), ("If-None-Match" = Option<String>, Header)),
-    responses(Reading, (status = 200, description = "The target state", body = TargetState), (status = 304, description = "Nothing is different")))]
+        ("min_generation" = Option<u64>, Query, description = "The highest generation that the agent has seen"), ("epoch" = Option<String>, Query, description = "The history in which it saw that"), ("If-None-Match" = Option<String>, Header)),
+    responses(Reading, (status = 200, description = "The target state", body = TargetState), (status = 304, description = "Nothing is different"), (status = 409, description = "Too many changes at once", body = crate::api::Problem, content_type = "application/problem+json")))]
 async fn target_state(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -42,8 +42,9 @@ async fn target_state(
         return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());
     }
     let min_generation = params.take::<u64>("min_generation")?.map(Generation::new);
+    let epoch = params.take::<Epoch>("epoch")?;
     params.done()?;
-    let request = PollRequest { known: known(&headers), min_generation, wait: Duration::from_secs(wait) };
+    let request = PollRequest { known: known(&headers), epoch, min_generation, wait: Duration::from_secs(wait) };
     Ok(match state.broker.target_state(&actor, id, request).await? {
         Poll::Unchanged { generation, epoch } => {
             // Only a digest that was presented can be unchanged.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use brokkr_core::broker::{AgentPatch, NewAgent};
-use brokkr_core::error::Invalid;
+use brokkr_core::error::{Invalid, InvalidCode, excerpt};
 use brokkr_core::model::{AgentId, GeneratorId};
 use brokkr_core::store::AgentFilter;
 use secrecy::ExposeSecret as _;
@@ -95,6 +95,7 @@ async fn patch(
             "annotations": before.annotations,
             "status": before.status,
         });
+        refuse_unknown(&now, &patch)?;
         merge(&mut now, &patch);
         let now: PatchAgent = typed_or_invalid(now)?;
         Ok(AgentPatch {
@@ -104,8 +105,20 @@ async fn patch(
             status: Some(now.status),
         })
     };
-    let agent = state.broker.agent_update(&actor, id, Some(version), edit).await?;
-    Ok(entity(agent.version, Agent::from(agent)))
+    state.broker.agent_update(&actor, id, Some(version), edit).await?;
+    let details = state.broker.agent_details(&actor, id).await?;
+    Ok(entity(details.agent.version, Agent::from(details)))
+}
+
+/// Refuses fields that the document does not have; a null would otherwise remove what is not there, silently.
+pub(super) fn refuse_unknown(document: &Value, fields: &Map<String, Value>) -> Result<(), Invalid> {
+    match fields.keys().find(|key| document.get(key.as_str()).is_none()) {
+        None => Ok(()),
+        Some(key) => {
+            let message = format!("the field \"{}\" is not known here", excerpt(key));
+            Err(Invalid::new(InvalidCode::UnknownField, message).within(key))
+        }
+    }
 }
 
 /// JSON Merge Patch (RFC 7396). Bodies are bounded in depth, and so is the recursion.
@@ -169,6 +182,7 @@ async fn confirm_epoch(
     Auth(actor): Auth,
     ApiPath(id): ApiPath<AgentId>,
 ) -> Result<Response, ApiError> {
-    let agent = state.broker.agent_confirm_epoch(&actor, id).await?;
-    Ok(entity(agent.version, Agent::from(agent)))
+    state.broker.agent_confirm_epoch(&actor, id).await?;
+    let details = state.broker.agent_details(&actor, id).await?;
+    Ok(entity(details.agent.version, Agent::from(details)))
 }

@@ -81,7 +81,7 @@ async fn publish(
 
 /// Reads a deployment object: its metadata, or with `Accept: application/yaml` its bytes as stored.
 #[utoipa::path(get, path = "/deployment-objects/{id}", operation_id = "getDeploymentObject", tag = "deployment objects", params(("id" = inline(DeploymentObjectId), Path)),
-    responses(Reading, (status = 200, description = "The object", content((DeploymentObject = "application/json"), (String = "application/yaml"))), (status = 304, description = "The caller has these bytes")))]
+    responses(Reading, (status = 200, description = "The object", content((DeploymentObject = "application/json"), (String = "application/yaml"))), (status = 304, description = "The caller has these bytes"), (status = 406, description = "None of the accepted types can be had", body = crate::api::Problem, content_type = "application/problem+json")))]
 async fn get(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -101,7 +101,8 @@ async fn get(
     let known = headers.get(header::IF_NONE_MATCH).and_then(|it| it.to_str().ok()).is_some_and(|it| it == etag);
     let etag = HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     let cache = HeaderValue::from_static("private, max-age=31536000, immutable");
-    let common = [(header::ETAG, etag), (header::CACHE_CONTROL, cache)];
+    let common =
+        [(header::ETAG, etag), (header::CACHE_CONTROL, cache), (header::VARY, HeaderValue::from_static("accept"))];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::agents::merge;
+use super::agents::{merge, refuse_unknown};
 use super::problems::{Reading, Writing};
 use super::{created, entity};
 use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
@@ -98,6 +98,7 @@ async fn patch(
 ) -> Result<Response, ApiError> {
     let edit = |before: StackSpec| -> Result<StackSpec, Invalid> {
         let mut now = json!(before);
+        refuse_unknown(&now, &patch)?;
         merge(&mut now, &patch);
         typed_or_invalid(now)
     };
@@ -151,6 +152,7 @@ async fn apply(
     };
     let edit = |before: StackSpec| -> Result<StackSpec, Invalid> {
         let mut now = json!(before);
+        refuse_unknown(&now, &fields)?;
         if let Value::Object(now) = &mut now {
             for (key, value) in &fields {
                 match value {
