@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brokkr_core::cluster::Cluster;
 use brokkr_core::model::{AgentId, StackId, Timestamp};
-use brokkr_core::protocol::{ControlPlane, EntryAction, TargetEntry, TargetState};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, EntryAction, TargetEntry, TargetState};
 use brokkr_core::reconcile::{Applier, Desired, DesiredStack, Goal, HeldStack};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -39,8 +39,8 @@ pub(super) struct Worker {
     stacks: BTreeMap<StackId, StackState>,
     /// What was worked on last, to see what is new.
     current: Option<Arc<TargetState>>,
-    /// What was last told as held.
-    told_held: Option<BTreeSet<StackId>>,
+    /// What was held without an entry when that was looked at last; absent when everything is to be told.
+    told_strangers: Option<BTreeSet<StackId>>,
     failures: u32,
 }
 
@@ -66,7 +66,7 @@ impl Worker {
             contents: Contents::default(),
             stacks: BTreeMap::new(),
             current: None,
-            told_held: None,
+            told_strangers: None,
             failures: 0,
         }
     }
@@ -121,7 +121,12 @@ impl Worker {
         for entry in state.entries.iter().filter(|it| due.contains(&it.stack_id)) {
             if let Err(error) = self.contents.fetch(&*self.control_plane, entry).await {
                 tracing::warn!(stack = %entry.stack_name, %error, "cannot get the content; what is there stays");
+                let gone = matches!(error, ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. });
                 fetch_failed = Some(error);
+                if gone {
+                    // The others would only wait as long.
+                    break;
+                }
             }
         }
         let desired = self.desired(&state, &held, may_remove);
@@ -159,7 +164,7 @@ impl Worker {
             return;
         }
         if self.current.as_ref().is_none_or(|current| current.epoch != state.epoch) {
-            self.told_held = None;
+            self.told_strangers = None;
         }
         let before: BTreeMap<StackId, &TargetEntry> =
             self.current.iter().flat_map(|it| &it.entries).map(|entry| (entry.stack_id, entry)).collect();
@@ -178,12 +183,12 @@ impl Worker {
     fn tell_held(&mut self, state: &TargetState, held: &[HeldStack]) {
         let ids: BTreeSet<StackId> = held.iter().map(|it| it.stack_id).collect();
         let listed: BTreeSet<StackId> = state.entries.iter().map(|it| it.stack_id).collect();
-        let strangers = ids.difference(&listed).next().is_some();
-        let first = self.told_held.is_none();
-        if first || (strangers && self.told_held.as_ref() != Some(&ids)) {
-            self.outbox.held(ids.iter().copied().collect());
-            self.told_held = Some(ids);
+        let strangers: BTreeSet<StackId> = ids.difference(&listed).copied().collect();
+        let first = self.told_strangers.is_none();
+        if first || (!strangers.is_empty() && self.told_strangers.as_ref() != Some(&strangers)) {
+            self.outbox.held(ids.into_iter().collect());
         }
+        self.told_strangers = Some(strangers);
     }
 
     /// The whole target state in the applier's words.
@@ -218,6 +223,8 @@ impl Worker {
             policies: entry.policies.clone(),
             goal: goal(entry),
         };
-        Desired { stacks: state.entries.iter().map(stack).collect(), may_remove }
+        let at_hand = |entry: &TargetEntry| entry.action == EntryAction::Remove || self.contents.get(entry).is_some();
+        let complete = state.entries.iter().all(at_hand);
+        Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }
     }
 }

@@ -84,6 +84,11 @@ pub(super) async fn discover(cluster: &KubeCluster) -> ClusterResult<Discovery> 
             add_one_by_one(cluster, &mut discovery, root, &answer).await?;
         }
     }
+    // Every API server serves this. An answer without it is not one of an API server, and must not be taken for "nothing
+    // is served any more".
+    if discovery.exact("", "v1", "Namespace").is_none() {
+        return Err(ClusterError::unavailable("the discovery document has no core group"));
+    }
     Ok(discovery)
 }
 

@@ -16,6 +16,9 @@ use crate::model::{Policies, Revision, StackId};
 pub struct Desired {
     /// One entry per stack. A stack that is held and has no entry is left as it is.
     pub stacks: Vec<DesiredStack>,
+    /// Whether the content of every stack that is to be applied is at hand. Otherwise nothing is pruned: what one
+    /// stack drops may be what that other one takes over.
+    pub complete: bool,
     /// Whether anything may be removed or pruned at all; false while history may have forked.
     pub may_remove: bool,
 }

@@ -107,7 +107,8 @@ impl Work<'_> {
             agent: self.agent,
             stack: stack.stack_id,
             policies: &stack.policies,
-            holder: claims.holder(&prepared.object),
+            own_namespace: self.keeper.namespace(),
+            holder: claims.maker(&prepared.object),
             owner: claims.owner(&prepared.object),
         };
         step(prepared, inventory.entries.get(&prepared.object), live.get(&prepared.object), &circumstances)
@@ -128,8 +129,12 @@ impl Work<'_> {
                         result.drifted.push(object.clone());
                     }
                     // The one that we had is gone: the next one has another UID.
-                    inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent)).uid =
-                        None;
+                    let entry =
+                        inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent));
+                    entry.uid = None;
+                    if entry.state == EntryState::Used {
+                        entry.state = EntryState::Intent;
+                    }
                 }
                 Step::Take { .. } => {
                     inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent));
@@ -251,7 +256,10 @@ impl Work<'_> {
             }
         }
         match self.write(stack, prepared, entry, uid, false).await {
-            Ok(applied) if uid.is_none() && !applied.created => self.give_up(prepared, &applied.object).await,
+            // Others have written it, so it is theirs; what nobody but our manager ever wrote another run of ours made.
+            Ok(applied) if uid.is_none() && !applied.created && self.is_others(&applied.object) => {
+                self.give_up(prepared, &applied.object).await
+            }
             Ok(applied) => Executed::Written(applied.object),
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
@@ -307,6 +315,10 @@ impl Work<'_> {
                 ObjectProblem::failed(object, reason, format!("{}; see the policy conflicts", fields.join(", ")))
             }
         }
+    }
+
+    fn is_others(&self, object: &Value) -> bool {
+        meta::managers(object).any(|manager| manager != self.manager)
     }
 
     /// A create hit an object that came to exist since we looked: our fields are given up again.

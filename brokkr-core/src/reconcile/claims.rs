@@ -1,6 +1,6 @@
 //! Which stacks of this agent want which objects.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::inventory::{Entry, EntryState, Inventory};
 use crate::model::{ObjectRef, StackId};
@@ -22,6 +22,10 @@ pub(super) struct Claims {
     wants: BTreeMap<StackId, Want>,
     claimants: HashMap<ObjectRef, BTreeSet<StackId>>,
     holders: HashMap<ObjectRef, StackId>,
+    /// Stacks that were about to create an object, and may have.
+    intending: HashMap<ObjectRef, StackId>,
+    /// Objects whose holder only waits for them to become empty.
+    retained: HashSet<ObjectRef>,
 }
 
 impl Claims {
@@ -34,7 +38,7 @@ impl Claims {
                 }
             }
         }
-        let mut claims = Self { wants, claimants, holders: HashMap::new() };
+        let mut claims = Self { wants, claimants, ..Self::default() };
         for inventory in inventories.values() {
             claims.set_held(inventory);
         }
@@ -44,9 +48,19 @@ impl Claims {
     /// Takes over what an inventory holds now.
     pub(super) fn set_held(&mut self, inventory: &Inventory) {
         self.holders.retain(|_, holder| *holder != inventory.stack);
+        self.intending.retain(|_, holder| *holder != inventory.stack);
         let holds = |entry: &Entry| matches!(entry.state, EntryState::Held | EntryState::Retained);
-        for (object, _) in inventory.entries.iter().filter(|(_, entry)| holds(entry)) {
-            self.holders.insert(object.clone(), inventory.stack);
+        for (object, entry) in &inventory.entries {
+            if holds(entry) {
+                self.holders.insert(object.clone(), inventory.stack);
+                if entry.state == EntryState::Retained {
+                    self.retained.insert(object.clone());
+                } else {
+                    self.retained.remove(object);
+                }
+            } else if entry.state == EntryState::Intent {
+                self.intending.insert(object.clone(), inventory.stack);
+            }
         }
     }
 
@@ -62,11 +76,14 @@ impl Claims {
 
     /// The stack whose an object is: who holds it and still wants it, otherwise the first that wants it.
     pub(super) fn owner(&self, object: &ObjectRef) -> Option<StackId> {
-        self.holders
-            .get(object)
-            .copied()
-            .filter(|holder| self.keeps(*holder, object))
+        self.maker(object)
+            .filter(|maker| self.keeps(*maker, object) && !self.retained.contains(object))
             .or_else(|| self.claimants.get(object)?.first().copied())
+    }
+
+    /// The stack that holds an object, or may have created it.
+    pub(super) fn maker(&self, object: &ObjectRef) -> Option<StackId> {
+        self.holders.get(object).or_else(|| self.intending.get(object)).copied()
     }
 
     /// The stack that holds an object now.

@@ -4,6 +4,7 @@ use super::inventory::{Entry, EntryState};
 use super::live::Live;
 use super::order::is_foundation;
 use super::outcome::ObjectProblem;
+use super::ownership::MANAGER_PREFIX;
 use super::prepare::Prepared;
 use crate::model::{Adopt, AgentId, Drift, Policies, StackId};
 
@@ -36,6 +37,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) agent: AgentId,
     pub(super) stack: StackId,
     pub(super) policies: &'a Policies,
+    /// Where the agent keeps its records.
+    pub(super) own_namespace: &'a str,
     /// The stack of this agent that holds the object now.
     pub(super) holder: Option<StackId>,
     /// The stack of this agent whose the object should be.
@@ -45,6 +48,9 @@ pub(super) struct Circumstances<'a> {
 pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
     let object = &prepared.object;
     let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
+    if is_reserved(prepared, at.own_namespace) {
+        return problem("Reserved", "its name is one that the agent keeps its own records under".to_owned());
+    }
     let Some(live) = live else {
         if at.owner.is_some_and(|owner| owner != at.stack) {
             return shared(prepared, at, None);
@@ -75,7 +81,7 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
     match entry {
         // Ours, by UID.
         Some(entry) if entry.is_ours() && entry.uid.as_ref() == Some(&live.uid) => {
-            if is_new_content(prepared, Some(entry)) {
+            if is_new_content(prepared, Some(entry)) || made_for != Some(at.stack) {
                 Step::Update { uid }
             } else if live.fields == entry.fields {
                 Step::Unchanged
@@ -127,4 +133,13 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
 
 fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
     entry.is_none_or(|entry| entry.manifest.as_ref() != Some(&prepared.hash))
+}
+
+/// Whether an object has the form of the agent's own records: no stack may be mistaken for them.
+fn is_reserved(prepared: &Prepared, own_namespace: &str) -> bool {
+    let object = &prepared.object;
+    object.group.is_empty()
+        && matches!(object.kind.as_str(), "Secret" | "ConfigMap")
+        && object.namespace.as_deref() == Some(own_namespace)
+        && object.name.starts_with(MANAGER_PREFIX)
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::inventory::ManifestHash;
-use super::ownership::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
+use super::ownership::{AGENT_LABEL, APPLYSET_ID_LABEL, INVENTORY_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::cluster::{ApiKind, Discovery};
 use crate::manifest::{Manifest, ManifestSet};
 use crate::model::{AgentId, ObjectRef, StackId};
@@ -83,11 +85,33 @@ fn with_labels(manifest: &Manifest, kind: &ApiKind, namespace: Option<&str>, bel
         }
         let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(labels) = labels {
+            // What marks our own records must not be put on anything else.
+            labels.remove(INVENTORY_LABEL);
+            labels.remove(APPLYSET_ID_LABEL);
             labels.insert(AGENT_LABEL.to_owned(), json!(belonging.agent));
             labels.insert(STACK_LABEL.to_owned(), json!(belonging.stack));
             labels.insert(PART_OF_LABEL.to_owned(), json!(belonging.applyset));
         }
     }
+    if manifest.group().is_empty() && manifest.kind() == "Secret" {
+        fold_string_data(&mut body);
+    }
     let body = Value::Object(body);
     Prepared { object: manifest.object_ref(namespace), kind: kind.clone(), hash: ManifestHash::of(&body), body }
+}
+
+/// Writes a Secret's `stringData` as the `data` that the server would make of it. The field itself is never stored, so
+/// nobody could own it, and a change of what it set would not be seen.
+fn fold_string_data(body: &mut Map<String, Value>) {
+    let Some(Value::Object(texts)) = body.remove("stringData") else { return };
+    let data = body.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    if !data.is_object() {
+        *data = Value::Object(Map::new());
+    }
+    if let Value::Object(data) = data {
+        for (key, text) in texts {
+            let encoded = text.as_str().map(|text| STANDARD.encode(text));
+            data.insert(key, encoded.map_or(text, Value::String));
+        }
+    }
 }

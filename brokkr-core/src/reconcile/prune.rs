@@ -186,8 +186,10 @@ impl Work<'_> {
         let live = match self.observer.read(kind, object).await {
             Ok(Some(live)) => live,
             Ok(None) => return Ok(Fate::Forget),
-            // Its namespace or its kind is gone, and the object with it.
-            Err(ClusterError::NotFound(_)) => return Ok(Fate::Forget),
+            // Not the object: its kind is not served, although discovery said so a moment ago.
+            Err(ClusterError::NotFound(message)) => {
+                return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+            }
             Err(error) => return Err(error),
         };
         if !self.is_ours(entry, &live, stack) {
@@ -224,7 +226,10 @@ impl Work<'_> {
     /// needs our labels as well.
     fn is_ours(&self, entry: &Entry, live: &Live, stack: StackId) -> bool {
         match &entry.uid {
-            Some(uid) => *uid == live.uid && live.ours_in_fields,
+            Some(uid) => {
+                let ours = live.made_for(self.agent).is_none_or(|made_for| made_for == stack);
+                *uid == live.uid && live.ours_in_fields && ours
+            }
             None => live.made_for(self.agent) == Some(stack),
         }
     }

@@ -11,6 +11,7 @@ use super::apply::{Applying, Work};
 use super::claims::{Claims, Want};
 use super::inventory::{Inventory, Keeper};
 use super::observe::{Observer, concurrently};
+use super::order::is_foundation;
 use super::outcome::{ObjectProblem, progress};
 use super::ownership::field_manager;
 use super::prepare::{Belonging, Prepared, PreparedSet, prepare};
@@ -185,15 +186,23 @@ impl Reconciler {
         }
     }
 
-    async fn prune_one(&self, work: &Work<'_>, job: &mut Job<'_>, may_remove: bool) {
+    async fn prune_one(&self, work: &Work<'_>, job: &mut Job<'_>, may_remove: bool, complete: bool) {
         let is_removal = matches!(job.stack.goal, Goal::Remove);
         // What replaces something must stand before that goes. What another stack holds stands already.
-        let stands = job.applying.problems.iter().all(|it| it.reason == "HeldByStack");
+        let stands = job.applying.problems.iter().all(|it| it.reason == "HeldByStack")
+            && job.prepared.as_deref().is_none_or(|set| set.unserved.is_empty());
         if job.broken.is_some() || (!is_removal && !stands) {
             return;
         }
         let doomed = job.inventory.entries.keys().any(|object| !job.wanted.contains(object));
         if !doomed {
+            return;
+        }
+        if !complete {
+            let objects = job.inventory.entries.keys().filter(|object| !job.wanted.contains(*object));
+            let message = "the content of another stack, which may want it, is not at hand";
+            let held = objects.map(|object| ObjectProblem::waiting(object.clone(), "ContentPending", message));
+            job.pruning.problems.extend(held);
             return;
         }
         if !may_remove {
@@ -218,7 +227,10 @@ impl Reconciler {
         desired: &Desired,
         inventories: &mut BTreeMap<StackId, Inventory>,
     ) -> Result<(), ClusterError> {
-        if !desired.may_remove || memory.retained_at.is_some_and(|at| at.elapsed() < RETAINED_INTERVAL) {
+        if !desired.may_remove
+            || !desired.complete
+            || memory.retained_at.is_some_and(|at| at.elapsed() < RETAINED_INTERVAL)
+        {
             return Ok(());
         }
         memory.retained_at = Some(Instant::now());
@@ -315,9 +327,24 @@ impl Applier for Reconciler {
                 self.apply_newly_served(&second, job, &before).await;
             }
         }
-        let last = work(&latest);
+        // Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
+        let loses_foundation = |inventory: &Inventory, wanted: &BTreeSet<ObjectRef>| {
+            inventory.entries.keys().any(|object| is_foundation(object) && !wanted.contains(object))
+        };
+        let nothing = BTreeSet::new();
+        let mut fresh = latest.clone();
+        if jobs.iter().any(|job| loses_foundation(&job.inventory, &job.wanted))
+            || inventories.values().any(|it| it.is_retained_only() && loses_foundation(it, &nothing))
+        {
+            fresh = self.discovery(memory, true).await?;
+        }
+        let last = work(&fresh);
         let may_remove = desired.may_remove;
-        concurrently(jobs.iter_mut().map(|job| self.prune_one(&last, job, may_remove).boxed()).collect(), STACKS).await;
+        concurrently(
+            jobs.iter_mut().map(|job| self.prune_one(&last, job, may_remove, desired.complete).boxed()).collect(),
+            STACKS,
+        )
+        .await;
         let retained = self.prune_retained(&last, memory, desired, &mut inventories).await;
 
         let mut outcomes = Vec::new();

@@ -40,9 +40,8 @@ impl Work<'_> {
             match list {
                 Ok(list) if list.cut => return Ok(false),
                 Ok(list) => there.extend(list.items.into_iter().map(|object| (kind, object))),
-                // The kind went away since discovery: nothing of it is left.
-                Err(ClusterError::NotFound(_)) => {}
-                Err(ClusterError::Forbidden(_)) => return Ok(false),
+                // Not seen is not empty; a kind that went away is no longer asked for next time.
+                Err(ClusterError::NotFound(_) | ClusterError::Forbidden(_)) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
@@ -54,16 +53,12 @@ impl Work<'_> {
     async fn is_crd_unused(&self, crd: &ObjectRef) -> ClusterResult<bool> {
         let at_kinds: Vec<&ApiKind> =
             self.discovery.kinds.iter().filter(|kind| crd.name == format!("{}.{}", kind.plural, kind.group)).collect();
-        // Not served means not listable: what cannot be seen is not taken for nothing.
-        let group = crd.name.split_once('.').map_or("", |(_, group)| group);
-        let Some(kind) = at_kinds.first() else {
-            return Ok(!self.discovery.failed.iter().any(|it| it == group));
-        };
+        // What is not served cannot be listed, and what cannot be seen is not taken for nothing.
+        let Some(kind) = at_kinds.first() else { return Ok(false) };
         let options = ListOptions { metadata_only: true, limit: Some(1), ..ListOptions::default() };
         match self.cluster.list(kind, None, &options).await {
             Ok(list) => Ok(list.items.is_empty()),
-            Err(ClusterError::NotFound(_)) => Ok(true),
-            Err(ClusterError::Forbidden(_)) => Ok(false),
+            Err(ClusterError::NotFound(_) | ClusterError::Forbidden(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }

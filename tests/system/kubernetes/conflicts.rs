@@ -26,7 +26,11 @@ async fn gone(broker: &Broker, stack: &str) {
     broker.curl("DELETE", &format!("/stacks/{stack}"), &[], None);
     eventually("the stack is gone", || async {
         let (status, body) = broker.curl("GET", &format!("/stacks/{stack}"), &[], None);
-        if status == 404 { Ok(()) } else { Err((body, broker.get(&format!("/stacks/{stack}/status")))) }
+        if status == 404 {
+            Ok(())
+        } else {
+            Err((body, broker.curl("GET", &format!("/stacks/{stack}/status"), &[], None)))
+        }
     })
     .await;
 }

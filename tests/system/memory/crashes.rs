@@ -21,7 +21,7 @@ fn desired(stack: StackId, documents: Option<Vec<Value>>) -> Desired {
         },
     };
     let stack = DesiredStack { stack_id: stack, name: "web".to_owned(), policies: Policies::default(), goal };
-    Desired { stacks: vec![stack], may_remove: true }
+    Desired { stacks: vec![stack], complete: true, may_remove: true }
 }
 
 fn reconciler(cluster: &MemoryCluster, agent: AgentId) -> Reconciler {

@@ -59,6 +59,11 @@ impl Keeper {
         Self { agent, namespace, manager: field_manager(agent), secrets }
     }
 
+    /// The namespace of the inventories.
+    pub(in crate::reconcile) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The ApplySet that the members of a stack belong to.
     pub(in crate::reconcile) fn applyset(&self, stack: StackId) -> String {
         applyset_id(&inventory_name(self.agent, stack), &self.namespace)
