@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{
     Condition, ConditionStatus, DeploymentObjectId, EventAction, EventId, EventOutcome, Health, ObjectRef, Revision,
     StackId, Timestamp, limits,
@@ -76,7 +77,7 @@ impl StackState {
         started_at: Timestamp,
         config: &AgentConfig,
     ) -> News {
-        let now = Timestamp::new(jiff_now());
+        let now = SystemClock.now();
         let action = if outcome.removal { EventAction::Remove } else { EventAction::Apply };
         self.observed = outcome.revision;
         let event = match &outcome.progress {
@@ -197,8 +198,4 @@ impl StackState {
             attempts: u64::from(self.failures),
         }
     }
-}
-
-pub(super) fn jiff_now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::cluster::Cluster;
-use brokkr_core::model::{AgentId, StackId, Timestamp};
+use brokkr_core::model::{AgentId, StackId};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, EntryAction, TargetEntry, TargetState};
 use brokkr_core::reconcile::{Applier, Desired, DesiredStack, Goal, HeldStack};
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use super::backoff::pause;
 use super::contents::Contents;
 use super::epoch::TrustedEpoch;
 use super::outbox::Outbox;
-use super::status::{StackState, jiff_now};
+use super::status::StackState;
 
 /// Objects that unconfirmed removals may take in one pass, whatever is held.
 const BUDGET_FLOOR: usize = 100;
@@ -130,7 +131,7 @@ impl Worker {
             }
         }
         let desired = self.desired(&state, &held, may_remove);
-        let started_at = Timestamp::new(jiff_now());
+        let started_at = SystemClock.now();
         let outcomes = self.applier.reconcile(&desired, &due).await?;
         for outcome in outcomes {
             let Some(stack) = self.stacks.get_mut(&outcome.stack_id) else {

@@ -37,11 +37,6 @@ impl FieldSet {
         Self(paths)
     }
 
-    /// The fields with these paths.
-    pub fn from_paths(paths: impl IntoIterator<Item = String>) -> Self {
-        Self(paths.into_iter().collect())
-    }
-
     /// The paths in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)

@@ -50,10 +50,10 @@ impl Work<'_> {
     }
 
     /// Keeps the inventory, and lets the other stacks see what is held now.
-    pub(super) async fn keep(&self, inventory: &mut Inventory) -> ClusterResult<usize> {
-        let writes = self.keeper.save(self.cluster, inventory).await?;
+    pub(super) async fn keep(&self, inventory: &mut Inventory) -> ClusterResult<()> {
+        self.keeper.save(self.cluster, inventory).await?;
         self.claims().set_held(inventory);
-        Ok(writes)
+        Ok(())
     }
 
     /// Applies some of a stack's objects. An error means that the inventory could not be kept: then nothing more is

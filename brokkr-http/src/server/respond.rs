@@ -1,13 +1,12 @@
 //! What every answer has: an id, and if it is an error the form of a problem.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use brokkr_core::model::RequestId;
 
-use super::AppState;
 use super::error::ApiError;
 use crate::api::{PROBLEM_JSON, Problem};
 
@@ -33,7 +32,7 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
 }
 
 /// Refuses a key in the URL, where every log on the way would keep it.
-pub(super) async fn refuse_credentials_in_url(State(_): State<AppState>, request: Request, next: Next) -> Response {
+pub(super) async fn refuse_credentials_in_url(request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let is_key =
         ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].iter().any(|it| query.contains(it));

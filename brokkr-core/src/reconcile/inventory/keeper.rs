@@ -96,14 +96,13 @@ impl Keeper {
         Ok(inventories)
     }
 
-    /// Writes what is different from what is kept. Returns the number of writes.
+    /// Writes what is different from what is kept.
     pub(in crate::reconcile) async fn save(
         &self,
         cluster: &dyn Cluster,
         inventory: &mut Inventory,
-    ) -> ClusterResult<usize> {
+    ) -> ClusterResult<()> {
         assign_shards(inventory);
-        let mut writes = 0;
         // The first Secret is the parent: it comes last when an inventory ends.
         for number in (0..inventory.shards.len()).rev() {
             let content = content_of(inventory, number);
@@ -122,12 +121,11 @@ impl Keeper {
                 }
                 Some(self.write_shard(cluster, body, kept.as_ref(), content).await?)
             };
-            writes += 1;
             if let Some(shard) = inventory.shards.get_mut(number) {
                 shard.kept = now;
             }
         }
-        Ok(writes)
+        Ok(())
     }
 
     fn shard_name(&self, stack: StackId, number: usize) -> String {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fixture::{commit, put, system, whole_feed};
+use super::fixture::{put, system, whole_feed, writers};
 use super::sample;
-use crate::model::{Change, EntityKey, Stack, Version};
+use crate::model::{Change, EntityKey, Stack};
 use crate::store::{FeedPosition, Scope, Store};
 
 /// Every change of every commit comes once, in the order of the commits and within them in theirs.
@@ -51,18 +51,7 @@ pub async fn the_feed_misses_nothing_under_load(store: Arc<dyn Store>) {
     const WRITERS: usize = 8;
     const ROUNDS: u64 = 25;
     system(&store).await;
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|n| {
-            let (store, stack) = (store.clone(), sample::stack(&format!("s{n}")));
-            tokio::spawn(async move {
-                for version in 1..=ROUNDS {
-                    let stack = Stack { version: Version::new(version), ..stack.clone() };
-                    store.commit(commit(vec![Change::Stack(stack)])).await.expect("a commit");
-                    tokio::task::yield_now().await;
-                }
-            })
-        })
-        .collect();
+    let writers = writers(&store, WRITERS, ROUNDS);
     let mut seen: BTreeMap<EntityKey, Vec<u64>> = BTreeMap::new();
     let mut position = FeedPosition::START;
     let expected = WRITERS * usize::try_from(ROUNDS).expect("small") + 1;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use super::sample;
-use crate::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId};
+use crate::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId, Stack, Version};
 use crate::store::{Commit, Committed, FeedEntry, FeedPosition, Precondition, Scope, Store, StoreError, StoreResult};
 
 /// A commit of these changes.
@@ -57,4 +59,19 @@ pub(super) async fn whole_feed(store: &Arc<dyn Store>, scope: &Scope, from: Feed
         entries.extend(page.entries);
     }
     panic!("the feed does not end");
+}
+
+/// Many writers at once: each takes a stack of its own through this many versions.
+pub(super) fn writers(store: &Arc<dyn Store>, count: usize, rounds: u64) -> Vec<JoinHandle<()>> {
+    let writer = |n| {
+        let (store, stack) = (store.clone(), sample::stack(&format!("s{n}")));
+        tokio::spawn(async move {
+            for version in 1..=rounds {
+                let stack = Stack { version: Version::new(version), ..stack.clone() };
+                store.commit(commit(vec![Change::Stack(stack)])).await.expect("a commit");
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    (0..count).map(writer).collect()
 }

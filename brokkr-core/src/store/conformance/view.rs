@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixture::{commit, put, system};
+use super::fixture::{put, system, writers};
 use super::sample;
 use crate::model::{Assignment, AssignmentState, Change, EntityKey, KeyOwner, Stack, Version};
 use crate::store::{Store, ViewEntity};
@@ -85,18 +85,7 @@ pub async fn the_view_misses_nothing_under_load(store: Arc<dyn Store>) {
     const ROUNDS: u64 = 25;
     system(&store).await;
     let snapshot = store.view_snapshot().await.expect("a snapshot");
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|n| {
-            let (store, stack) = (store.clone(), sample::stack(&format!("s{n}")));
-            tokio::spawn(async move {
-                for version in 1..=ROUNDS {
-                    let stack = Stack { version: Version::new(version), ..stack.clone() };
-                    store.commit(commit(vec![Change::Stack(stack)])).await.expect("a commit");
-                    tokio::task::yield_now().await;
-                }
-            })
-        })
-        .collect();
+    let writers = writers(&store, WRITERS, ROUNDS);
     let mut seen: BTreeMap<EntityKey, Vec<u64>> = BTreeMap::new();
     let expected = WRITERS * usize::try_from(ROUNDS).expect("small");
     let reading = async {
