@@ -57,7 +57,7 @@ impl Broker {
     /// Creates an agent and its first key.
     pub async fn agent_create(&self, actor: &Actor, new: NewAgent) -> BrokerResult<(Agent, NewPak)> {
         const NAME: &str = "agent.create";
-        let scope = self.authorise(actor, Action::AgentManage, NAME)?;
+        let scope = self.authorise(actor, Action::AgentManage, NAME, None)?;
         self.decide(actor, NAME, None, || async {
             let now = self.now();
             validate_text(&new.cluster_name, limits::SHORT_TEXT_BYTES).map_err(|error| error.within("cluster_name"))?;
@@ -98,13 +98,13 @@ impl Broker {
 
     /// One agent.
     pub async fn agent_get(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
-        let scope = self.authorise(actor, Action::AgentRead, "agent.read")?;
+        let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
         Ok(as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?))
     }
 
     /// One agent with what it said of itself.
     pub async fn agent_details(&self, actor: &Actor, id: AgentId) -> BrokerResult<AgentDetails> {
-        let scope = self.authorise(actor, Action::AgentRead, "agent.read")?;
+        let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
         let agent = as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?);
         let session = self.parts.store.agent_session(&scope, id).await?;
         let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
@@ -118,7 +118,7 @@ impl Broker {
         filter: &AgentFilter,
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<AgentDetails, AgentId>> {
-        let scope = self.authorise(actor, Action::AgentRead, "agent.read")?;
+        let scope = self.authorise(actor, Action::AgentRead, "agent.read", None)?;
         let agents = self.parts.store.agent_list(&scope, filter, page).await?;
         let ids: Vec<AgentId> = agents.items.iter().map(|agent| agent.id).collect();
         let seen = self.last_seen(&scope, &ids).await?;
@@ -150,7 +150,7 @@ impl Broker {
         edit: impl Fn(&Agent) -> Result<AgentPatch, Invalid>,
     ) -> BrokerResult<Agent> {
         const NAME: &str = "agent.update";
-        let scope = self.authorise(actor, Action::AgentManage, NAME)?;
+        let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             let before = self.parts.store.agent_get(&scope, id).await?;
             expect_version(expected, before.version)?;
@@ -185,7 +185,7 @@ impl Broker {
     /// Deletes an agent: its keys are revoked, and nobody waits for it any more.
     pub async fn agent_delete(&self, actor: &Actor, id: AgentId) -> BrokerResult<()> {
         const NAME: &str = "agent.delete";
-        let scope = self.authorise(actor, Action::AgentManage, NAME)?;
+        let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             let mut agent = self.parts.store.agent_get(&scope, id).await?;
             let now = self.now();
@@ -218,7 +218,7 @@ impl Broker {
     /// Registers an agent with a generator: from now on it serves the generator's stacks.
     pub async fn agent_register(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<Agent> {
         const NAME: &str = "agent.register";
-        let scope = self.authorise(actor, Action::AgentRegister, NAME)?;
+        let scope = self.authorise(actor, Action::AgentRegister, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             let mut agent = self.parts.store.agent_get(&scope, id).await?;
             let principal = self.parts.store.generator_get(&scope, generator).await?;
@@ -240,7 +240,7 @@ impl Broker {
     /// Ends a registration. The agent is told to remove the generator's stacks.
     pub async fn agent_unregister(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<()> {
         const NAME: &str = "agent.unregister";
-        let scope = self.authorise(actor, Action::AgentUnregister, NAME)?;
+        let scope = self.authorise(actor, Action::AgentUnregister, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             if actor.generator_id().is_some_and(|own| own != generator) {
                 return Err(BrokerError::NotFound);
@@ -284,7 +284,7 @@ impl Broker {
     /// Allows an agent that knew another epoch to remove and prune again.
     pub async fn agent_confirm_epoch(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
         const NAME: &str = "agent.confirm-epoch";
-        let scope = self.authorise(actor, Action::ConfirmEpoch, NAME)?;
+        let scope = self.authorise(actor, Action::ConfirmEpoch, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             let mut agent = self.parts.store.agent_get(&scope, id).await?;
             if agent.confirmed_epoch.replace(self.epoch()) == Some(self.epoch()) {

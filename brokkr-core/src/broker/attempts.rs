@@ -1,5 +1,6 @@
 //! Attempts that changed nothing: kept for the audit in batches, and under a flood as counts.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Mutex;
@@ -13,7 +14,7 @@ pub(super) struct Kind {
     actor: ActorRef,
     action: &'static str,
     object: Option<EntityKey>,
-    problem: &'static str,
+    problem: Cow<'static, str>,
 }
 
 /// Attempts that wait to be recorded. Bounded: beyond [`limits::DENIALS_QUEUED`] different ones, further ones are counted
@@ -37,8 +38,21 @@ impl AttemptLog {
             | BrokerError::AgentRetired => AuditOutcome::Denied,
             _ => AuditOutcome::Failed,
         };
+        self.record_problem(actor, action, object, error.slug().into(), outcome, now);
+    }
+
+    /// Records an attempt with a problem in its own words; there must be few different ones.
+    pub(super) fn record_problem(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        object: Option<EntityKey>,
+        problem: Cow<'static, str>,
+        outcome: AuditOutcome,
+        now: Timestamp,
+    ) {
         let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut kind = Kind { actor: actor.who, action, object, problem: error.slug() };
+        let mut kind = Kind { actor: actor.who, action, object, problem };
         if waiting.len() >= limits::DENIALS_QUEUED && !waiting.contains_key(&kind) {
             kind = Kind { actor: ActorRef::Anonymous, object: None, ..kind };
         }
@@ -52,7 +66,7 @@ impl AttemptLog {
             request_id: actor.origin.request_id,
             source: actor.origin.address.map(|address| address.to_string()),
             outcome,
-            detail: Some(kind.problem.to_owned()),
+            detail: Some(kind.problem.clone().into_owned()),
             count: 0,
         });
         record.count += 1;

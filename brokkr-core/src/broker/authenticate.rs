@@ -3,14 +3,22 @@
 use subtle::ConstantTimeEq as _;
 
 use super::{Actor, Broker, BrokerError, BrokerResult, Origin, Pak};
-use crate::model::{ActorRef, AgentStatus, ApiKey, Digest, KeyOwner};
+use crate::model::{ActorRef, AgentStatus, ApiKey, AuditOutcome, Digest, EntityKey, KeyOwner};
 
 impl Broker {
     /// The actor for a presented key.
     ///
     /// Every way of not being valid is the same [`BrokerError::Unauthenticated`]: malformed, unknown, wrong
-    /// secret, expired, revoked, owner deleted. Only a retired agent is told so.
+    /// secret, expired, revoked, owner deleted. Only a retired agent is told so. A refusal is recorded.
     pub fn authenticate(&self, presented: &str, origin: Origin) -> BrokerResult<Actor> {
+        let result = self.actor_of(presented, &origin);
+        if let Err(BrokerError::Unauthenticated) = result {
+            self.record_unauthenticated(&origin);
+        }
+        result
+    }
+
+    fn actor_of(&self, presented: &str, origin: &Origin) -> BrokerResult<Actor> {
         let parts = &self.parts;
         // A view that is too old may not know what was revoked.
         parts.view.check_fresh()?;
@@ -27,19 +35,24 @@ impl Broker {
         if key.expires_at.is_some_and(|end| end <= parts.clock.now()) {
             return Err(BrokerError::Unauthenticated);
         }
-        let who = self.key_owner(&key)?;
+        let who = self.key_owner(&key, origin)?;
         parts.activity.key_used(key.id, parts.clock.now());
-        Ok(Actor { who, origin })
+        Ok(Actor { who, origin: origin.clone() })
     }
 
-    fn key_owner(&self, key: &ApiKey) -> BrokerResult<ActorRef> {
+    fn key_owner(&self, key: &ApiKey, origin: &Origin) -> BrokerResult<ActorRef> {
         let key_id = key.id;
         match key.owner {
             KeyOwner::Admin => Ok(ActorRef::Admin { key_id }),
             KeyOwner::AdminReadOnly => Ok(ActorRef::AdminReadOnly { key_id }),
             KeyOwner::Agent { id } => match self.parts.view.agent(id).map(|agent| agent.status) {
                 None => Err(BrokerError::Unauthenticated),
-                Some(AgentStatus::Retired) => Err(BrokerError::AgentRetired),
+                Some(AgentStatus::Retired) => {
+                    let who = ActorRef::Agent { id, key_id: Some(key_id) };
+                    let actor = Actor { who, origin: origin.clone() };
+                    self.failed(&actor, "authenticate", Some(EntityKey::Agent(id)), &BrokerError::AgentRetired);
+                    Err(BrokerError::AgentRetired)
+                }
                 Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(ActorRef::Agent { id, key_id: Some(key_id) }),
             },
             KeyOwner::Generator { id } if self.parts.view.has_generator(id) => {
@@ -58,5 +71,12 @@ impl Broker {
     pub fn record_unauthenticated(&self, origin: &Origin) {
         let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone() };
         self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated, self.parts.clock.now());
+    }
+
+    /// Records a request that was refused before it became an operation: `what` says which request and why, in one of a
+    /// bounded number of forms.
+    pub fn record_refused(&self, actor: &Actor, what: String) {
+        let now = self.parts.clock.now();
+        self.parts.attempts.record_problem(actor, "request", None, what.into(), AuditOutcome::Failed, now);
     }
 }

@@ -50,10 +50,16 @@ impl Broker {
         self.parts.clock.now()
     }
 
-    /// Whether the actor may do this at all, and on whose rows. A denial is recorded.
-    pub(super) fn authorise(&self, actor: &Actor, action: Action, name: &'static str) -> BrokerResult<Scope> {
+    /// Whether the actor may do this at all, and on whose rows. A denial is recorded, with the object that was named.
+    pub(super) fn authorise(
+        &self,
+        actor: &Actor,
+        action: Action,
+        name: &'static str,
+        object: Option<EntityKey>,
+    ) -> BrokerResult<Scope> {
         if !action.allowed(actor.kind()) {
-            self.failed(actor, name, None, &BrokerError::Forbidden);
+            self.failed(actor, name, object, &BrokerError::Forbidden);
             return Err(BrokerError::Forbidden);
         }
         Ok(match actor.who {

@@ -31,7 +31,7 @@ impl Broker {
         new: NewGenerator,
     ) -> BrokerResult<(GeneratorPrincipal, NewPak)> {
         const NAME: &str = "generator.create";
-        self.authorise(actor, Action::GeneratorManage, NAME)?;
+        self.authorise(actor, Action::GeneratorManage, NAME, None)?;
         self.decide(actor, NAME, None, || async {
             let now = self.now();
             validate_text(&new.description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
@@ -53,7 +53,7 @@ impl Broker {
 
     /// One generator.
     pub async fn generator_get(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<GeneratorPrincipal> {
-        let scope = self.authorise(actor, Action::GeneratorRead, "generator.read")?;
+        let scope = self.authorise(actor, Action::GeneratorRead, "generator.read", Some(EntityKey::Generator(id)))?;
         Ok(self.parts.store.generator_get(&scope, id).await?)
     }
 
@@ -63,7 +63,7 @@ impl Broker {
         actor: &Actor,
         page: &Page<GeneratorId>,
     ) -> BrokerResult<Listing<GeneratorPrincipal, GeneratorId>> {
-        let scope = self.authorise(actor, Action::GeneratorRead, "generator.read")?;
+        let scope = self.authorise(actor, Action::GeneratorRead, "generator.read", None)?;
         Ok(self.parts.store.generator_list(&scope, page).await?)
     }
 
@@ -76,7 +76,7 @@ impl Broker {
         patch: GeneratorPatch,
     ) -> BrokerResult<GeneratorPrincipal> {
         const NAME: &str = "generator.update";
-        let scope = self.authorise(actor, Action::GeneratorManage, NAME)?;
+        let scope = self.authorise(actor, Action::GeneratorManage, NAME, Some(EntityKey::Generator(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
             let before = self.parts.store.generator_get(&scope, id).await?;
             expect_version(expected, before.version)?;
@@ -98,7 +98,7 @@ impl Broker {
     /// Deletes a generator that owns no stacks. Its keys and registrations go with it.
     pub async fn generator_delete(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<()> {
         const NAME: &str = "generator.delete";
-        let scope = self.authorise(actor, Action::GeneratorManage, NAME)?;
+        let scope = self.authorise(actor, Action::GeneratorManage, NAME, Some(EntityKey::Generator(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
             let mut generator = self.parts.store.generator_get(&scope, id).await?;
             if id == GeneratorId::SYSTEM {

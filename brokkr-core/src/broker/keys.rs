@@ -127,7 +127,7 @@ impl Broker {
     /// Makes a key.
     pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
         const NAME: &str = "key.create";
-        let scope = self.authorise(actor, rules(owner.kind()).manage, NAME)?;
+        let scope = self.authorise(actor, rules(owner.kind()).manage, NAME, None)?;
         self.decide(actor, NAME, None, || async {
             self.check_owner(&scope, owner).await?;
             let now = self.now();
@@ -156,7 +156,7 @@ impl Broker {
         let Some(first) = owners.first() else {
             return Ok(Listing { items: Vec::new(), next: None });
         };
-        let scope = self.authorise(actor, rules(first.kind()).read, "key.read")?;
+        let scope = self.authorise(actor, rules(first.kind()).read, "key.read", None)?;
         for owner in owners {
             self.check_owner(&scope, *owner).await?;
         }
@@ -167,7 +167,7 @@ impl Broker {
     pub async fn key_delete(&self, actor: &Actor, owners: &[KeyOwner], id: KeyId) -> BrokerResult<()> {
         const NAME: &str = "key.delete";
         let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
-        let scope = self.authorise(actor, rules(kind).manage, NAME)?;
+        let scope = self.authorise(actor, rules(kind).manage, NAME, Some(EntityKey::Key(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Key(id)), || async {
             let key = self.parts.store.key_get(&scope, id).await?;
             if !owners.contains(&key.owner) {
@@ -181,7 +181,7 @@ impl Broker {
     /// Makes a new key in place of all present ones, which stay valid for `overlap`.
     pub async fn key_rotate(&self, actor: &Actor, owner: KeyOwner, overlap: Duration) -> BrokerResult<NewPak> {
         const NAME: &str = "key.rotate";
-        let scope = self.authorise(actor, rules(owner.kind()).rotate, NAME)?;
+        let scope = self.authorise(actor, rules(owner.kind()).rotate, NAME, None)?;
         self.decide(actor, NAME, None, || async {
             if overlap > Duration::from_secs(limits::ROTATION_OVERLAP_SECONDS) {
                 let message = format!("at most {} are allowed", limits::ROTATION_OVERLAP_SECONDS);

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::view::PlacedPair;
 use super::{Actor, Broker, BrokerResult};
-use crate::model::{AgentId, Name, StackId};
+use crate::model::{AgentId, EntityKey, Name, StackId};
 use crate::store::{Listing, Page, Scope};
 
 /// A candidate and the verdict on it.
@@ -48,7 +48,7 @@ impl Broker {
         stack: StackId,
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<Placed, AgentId>> {
-        let scope = self.authorise(actor, Action::PlacementRead, "placement.read")?;
+        let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Stack(stack)))?;
         self.parts.store.stack_get(&scope, stack).await?;
         self.parts.view.check_fresh()?;
         let mut pairs = self.parts.view.place_stack(stack);
@@ -68,7 +68,7 @@ impl Broker {
         agent: AgentId,
         page: &Page<StackId>,
     ) -> BrokerResult<Listing<Placed, StackId>> {
-        let scope = self.authorise(actor, Action::PlacementRead, "placement.read")?;
+        let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Agent(agent)))?;
         self.parts.store.agent_get(&scope, agent).await?;
         self.parts.view.check_fresh()?;
         let mut pairs = self.parts.view.place_agent(agent);

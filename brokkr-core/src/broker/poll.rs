@@ -25,7 +25,7 @@ impl Broker {
     /// keeps what it has.
     pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
         const NAME: &str = "target-state.read";
-        self.authorise(actor, Action::TargetStateRead, NAME)?;
+        self.authorise(actor, Action::TargetStateRead, NAME, Some(EntityKey::Agent(agent)))?;
         if actor.agent_id().is_some_and(|own| own != agent) {
             self.failed(actor, NAME, Some(EntityKey::Agent(agent)), &BrokerError::NotFound);
             return Err(BrokerError::NotFound);
@@ -44,6 +44,7 @@ impl Broker {
         let mut tries = 0;
         loop {
             self.check_still_valid(actor, agent)?;
+            let mut folds = self.parts.view.folds();
             let mut poll = self.parts.view.poll(agent).ok_or(BrokerError::NotFound)?;
             self.parts.view.check_fresh()?;
             if !poll.wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
@@ -51,7 +52,12 @@ impl Broker {
                 if tries > limits::COMMIT_TRIES {
                     return Err(BrokerError::Contention);
                 }
-                self.record_listing(actor, agent, &poll.wanted.unlisted).await?;
+                match self.record_listing(actor, agent, &poll.wanted.unlisted).await {
+                    Ok(()) | Err(BrokerError::Contention) => {}
+                    Err(error) => return Err(error),
+                }
+                // The view has it now, or is about to have what made it unnecessary.
+                let _ = tokio::time::timeout(CATCH_UP, folds.changed()).await;
                 continue;
             }
             let state = &poll.wanted.state;
@@ -93,51 +99,42 @@ impl Broker {
     /// Records pairs as listed before the agent is told: from then on their removal needs a confirmation.
     async fn record_listing(&self, actor: &Actor, agent: AgentId, unlisted: &[(StackId, Version)]) -> BrokerResult<()> {
         let stacks: Vec<StackId> = unlisted.iter().map(|(stack, _)| *stack).collect();
-        let result = self
-            .decide(actor, "assignment.list", Some(EntityKey::Agent(agent)), || async {
-                let now = self.now();
-                let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
-                let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
-                // Not for an agent that goes at the same moment: nobody would ever confirm.
-                let serving = self.parts.store.agent_get(&Scope::All, agent).await?;
-                if serving.status == AgentStatus::Retired {
-                    return Err(BrokerError::AgentRetired);
-                }
-                let mut changes = Vec::new();
-                let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), serving.version)];
-                for (stack, version) in unlisted {
-                    let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
-                        continue;
-                    };
-                    let old = before.get(stack);
-                    if old.is_some_and(|it| it.state == AssignmentState::Listed) {
-                        continue;
-                    }
-                    preconditions.push(Precondition::Version(EntityKey::Stack(*stack), *version));
-                    changes.push(Change::Assignment(Assignment {
-                        agent_id: agent,
-                        stack_id: *stack,
-                        generator_id: owner,
-                        state: AssignmentState::Listed,
-                        version: old.map_or(Version::FIRST, |it| it.version.next()),
-                        created_at: old.map_or(now, |it| it.created_at),
-                        updated_at: now,
-                    }));
-                }
-                let count = changes.len();
-                let mut decision = Decision::commit((), changes).detail(format!("{count} stacks"));
-                decision.object = Some(EntityKey::Agent(agent));
-                decision.preconditions = preconditions;
-                Ok(decision)
-            })
-            .await;
-        match result {
-            // A stack has changed since the view was read: the view is about to say so.
-            Err(BrokerError::Contention) => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                Ok(())
+        self.decide(actor, "assignment.list", Some(EntityKey::Agent(agent)), || async {
+            let now = self.now();
+            let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
+            let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
+            // Not for an agent that goes at the same moment: nobody would ever confirm.
+            let serving = self.parts.store.agent_get(&Scope::All, agent).await?;
+            if serving.status == AgentStatus::Retired {
+                return Err(BrokerError::AgentRetired);
             }
-            result => result,
-        }
+            let mut changes = Vec::new();
+            let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), serving.version)];
+            for (stack, version) in unlisted {
+                let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
+                    continue;
+                };
+                let old = before.get(stack);
+                if old.is_some_and(|it| it.state == AssignmentState::Listed) {
+                    continue;
+                }
+                preconditions.push(Precondition::Version(EntityKey::Stack(*stack), *version));
+                changes.push(Change::Assignment(Assignment {
+                    agent_id: agent,
+                    stack_id: *stack,
+                    generator_id: owner,
+                    state: AssignmentState::Listed,
+                    version: old.map_or(Version::FIRST, |it| it.version.next()),
+                    created_at: old.map_or(now, |it| it.created_at),
+                    updated_at: now,
+                }));
+            }
+            let count = changes.len();
+            let mut decision = Decision::commit((), changes).detail(format!("{count} stacks"));
+            decision.object = Some(EntityKey::Agent(agent));
+            decision.preconditions = preconditions;
+            Ok(decision)
+        })
+        .await
     }
 }

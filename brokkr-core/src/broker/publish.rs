@@ -178,7 +178,7 @@ impl Broker {
     /// Publishes content as the next revision of a stack; bytes equal to the newest revision's make none.
     pub async fn publish(&self, actor: &Actor, id: StackId, content: Content) -> BrokerResult<Published> {
         const NAME: &str = "deployment-object.publish";
-        let scope = self.authorise(actor, Action::Publish, NAME)?;
+        let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
@@ -192,7 +192,7 @@ impl Broker {
     /// Publishes the content of an old revision as a new one.
     pub async fn rollback(&self, actor: &Actor, id: StackId, to: Revision) -> BrokerResult<Published> {
         const NAME: &str = "stack.rollback";
-        let scope = self.authorise(actor, Action::Publish, NAME)?;
+        let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
             let old =
@@ -219,7 +219,12 @@ impl Broker {
 
     /// One deployment object's metadata.
     pub async fn deployment_object_get(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<DeploymentObject> {
-        let scope = self.authorise(actor, Action::DeploymentObjectRead, "deployment-object.read")?;
+        let scope = self.authorise(
+            actor,
+            Action::DeploymentObjectRead,
+            "deployment-object.read",
+            Some(EntityKey::DeploymentObject(id)),
+        )?;
         Ok(self.parts.store.deployment_object_get(&scope, id).await?)
     }
 
@@ -229,7 +234,12 @@ impl Broker {
         actor: &Actor,
         id: DeploymentObjectId,
     ) -> BrokerResult<(DeploymentObject, Bytes)> {
-        let scope = self.authorise(actor, Action::DeploymentObjectRead, "deployment-object.read")?;
+        let scope = self.authorise(
+            actor,
+            Action::DeploymentObjectRead,
+            "deployment-object.read",
+            Some(EntityKey::DeploymentObject(id)),
+        )?;
         Ok(self.parts.store.deployment_object_content(&scope, id).await?)
     }
 
@@ -240,7 +250,7 @@ impl Broker {
         stack: StackId,
         page: &Page<Revision>,
     ) -> BrokerResult<Listing<DeploymentObject, Revision>> {
-        let scope = self.authorise(actor, Action::StackRead, "deployment-object.read")?;
+        let scope = self.authorise(actor, Action::StackRead, "deployment-object.read", None)?;
         Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
     }
 }

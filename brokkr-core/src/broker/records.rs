@@ -14,7 +14,7 @@ impl Broker {
         filter: &EventFilter,
         page: &Page<(Timestamp, EventId)>,
     ) -> BrokerResult<Listing<AgentEvent, (Timestamp, EventId)>> {
-        let scope = self.authorise(actor, Action::EventRead, "event.read")?;
+        let scope = self.authorise(actor, Action::EventRead, "event.read", None)?;
         if let Some(agent) = filter.agent {
             self.parts.store.agent_get(&scope, agent).await?;
         }
@@ -31,7 +31,7 @@ impl Broker {
         filter: &AuditFilter,
         page: &Page<(Timestamp, AuditId)>,
     ) -> BrokerResult<Listing<AuditRecord, (Timestamp, AuditId)>> {
-        let scope = self.authorise(actor, Action::AuditRead, "audit.read")?;
+        let scope = self.authorise(actor, Action::AuditRead, "audit.read", None)?;
         Ok(self.parts.store.audit_list(&scope, filter, page).await?)
     }
 }

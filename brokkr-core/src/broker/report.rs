@@ -20,7 +20,7 @@ impl Broker {
     /// Takes a report. Repeating it changes nothing.
     pub async fn report(&self, actor: &Actor, agent: AgentId, report: &Report) -> BrokerResult<ReportAnswer> {
         const NAME: &str = "agent.report";
-        self.authorise(actor, Action::Report, NAME)?;
+        self.authorise(actor, Action::Report, NAME, Some(EntityKey::Agent(agent)))?;
         if actor.agent_id() != Some(agent) {
             self.failed(actor, NAME, Some(EntityKey::Agent(agent)), &BrokerError::NotFound);
             return Err(BrokerError::NotFound);

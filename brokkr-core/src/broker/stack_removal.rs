@@ -21,7 +21,7 @@ impl Broker {
     /// Orders the removal of a stack from every cluster. Ordering it again changes nothing.
     pub async fn stack_delete(&self, actor: &Actor, id: StackId, expected: Option<Version>) -> BrokerResult<Removal> {
         const NAME: &str = "stack.delete";
-        let scope = self.authorise(actor, Action::StackManage, NAME)?;
+        let scope = self.authorise(actor, Action::StackManage, NAME, Some(EntityKey::Stack(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let mut stack = self.parts.store.stack_get(&scope, id).await?;
             expect_version(expected, stack.version)?;

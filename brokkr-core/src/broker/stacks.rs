@@ -134,7 +134,7 @@ impl Broker {
         spec: StackSpec,
     ) -> BrokerResult<Stack> {
         const NAME: &str = "stack.create";
-        let scope = self.authorise(actor, Action::StackManage, NAME)?;
+        let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
         self.decide(actor, NAME, None, || async {
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
             let stack = self.new_stack(owner, spec.clone())?;
@@ -156,7 +156,7 @@ impl Broker {
 
     /// One stack.
     pub async fn stack_get(&self, actor: &Actor, id: StackId) -> BrokerResult<Stack> {
-        let scope = self.authorise(actor, Action::StackRead, "stack.read")?;
+        let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(id)))?;
         Ok(self.parts.store.stack_get(&scope, id).await?)
     }
 
@@ -167,7 +167,7 @@ impl Broker {
         filter: &StackFilter,
         page: &Page<StackId>,
     ) -> BrokerResult<Listing<Stack, StackId>> {
-        let scope = self.authorise(actor, Action::StackRead, "stack.read")?;
+        let scope = self.authorise(actor, Action::StackRead, "stack.read", None)?;
         Ok(self.parts.store.stack_list(&scope, filter, page).await?)
     }
 
@@ -180,7 +180,7 @@ impl Broker {
         edit: impl Fn(StackSpec) -> Result<StackSpec, Invalid>,
     ) -> BrokerResult<Stack> {
         const NAME: &str = "stack.update";
-        let scope = self.authorise(actor, Action::StackManage, NAME)?;
+        let scope = self.authorise(actor, Action::StackManage, NAME, Some(EntityKey::Stack(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let before = self.parts.store.stack_get(&scope, id).await?;
             expect_version(expected, before.version)?;
@@ -222,7 +222,7 @@ impl Broker {
         content: Option<Content>,
     ) -> BrokerResult<Applied> {
         const NAME: &str = "stack.apply";
-        let scope = self.authorise(actor, Action::StackManage, NAME)?;
+        let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
         self.decide(actor, NAME, None, || async {
             let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;

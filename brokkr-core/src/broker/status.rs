@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::action::Action;
 use super::view::Pair;
 use super::{Actor, Broker, BrokerResult};
-use crate::model::{AgentId, AgentStatus, Name, Revision, StackId, StackStatus};
+use crate::model::{AgentId, AgentStatus, EntityKey, Name, Revision, StackId, StackStatus};
 use crate::protocol::EntryAction;
 
 /// The status of a stack.
@@ -52,7 +52,7 @@ pub struct AgentStackStatus {
 impl Broker {
     /// The status of a stack on all its agents.
     pub async fn stack_status(&self, actor: &Actor, stack: StackId) -> BrokerResult<StackOverview> {
-        let scope = self.authorise(actor, Action::StackRead, "stack.read")?;
+        let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(stack)))?;
         self.parts.store.stack_get(&scope, stack).await?;
         self.parts.view.check_fresh()?;
         let latest = self.parts.store.deployment_object_latest(&scope, stack).await?.map(|it| it.revision);

@@ -12,7 +12,7 @@ impl Broker {
     /// Makes an agent serve a stack, directly. Setting a target that is set changes nothing.
     pub async fn target_set(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<Target> {
         const NAME: &str = "target.set";
-        let scope = self.authorise(actor, Action::TargetManage, NAME)?;
+        let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
             let found = self.parts.store.stack_get(&scope, stack).await?;
             if found.phase == StackPhase::Deleting {
@@ -43,7 +43,7 @@ impl Broker {
     /// the agent's cluster.
     pub async fn target_remove(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<()> {
         const NAME: &str = "target.remove";
-        let scope = self.authorise(actor, Action::TargetManage, NAME)?;
+        let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
             self.parts.store.stack_get(&scope, stack).await?;
             let before = self.parts.store.target_find(&scope, stack, agent).await?;
@@ -84,7 +84,7 @@ impl Broker {
         stack: StackId,
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<Target, AgentId>> {
-        let scope = self.authorise(actor, Action::StackRead, "target.read")?;
+        let scope = self.authorise(actor, Action::StackRead, "target.read", None)?;
         self.parts.store.stack_get(&scope, stack).await?;
         Ok(self.parts.store.target_list(&scope, stack, page).await?)
     }
@@ -98,7 +98,7 @@ impl Broker {
         reason: &str,
     ) -> BrokerResult<()> {
         const NAME: &str = "target.abandon";
-        let scope = self.authorise(actor, Action::TargetAbandon, NAME)?;
+        let scope = self.authorise(actor, Action::TargetAbandon, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
             validate_text(reason, limits::MESSAGE_BYTES).map_err(|error| error.within("reason"))?;
             self.parts.store.stack_get(&scope, stack).await?;

@@ -60,3 +60,11 @@ pub const COMMIT_TRIES: usize = 5;
 pub const VIEW_MAX_AGE_SECONDS: u64 = 3;
 /// Denied attempts that wait to be recorded; above it they are only counted.
 pub const DENIALS_QUEUED: usize = 1_000;
+/// Connections that one server holds; further ones wait in the system's queue until one ends.
+pub const CONNECTIONS: usize = 20_000;
+/// Seconds in which a client must have sent the whole head of a request, counted from when one may come.
+pub const REQUEST_HEAD_SECONDS: u64 = 30;
+/// Seconds in which a client must have sent the whole body of a request.
+pub const REQUEST_BODY_SECONDS: u64 = 30;
+/// Streams of one HTTP/2 connection.
+pub const STREAMS_PER_CONNECTION: u32 = 200;

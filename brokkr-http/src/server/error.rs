@@ -19,11 +19,17 @@ pub(crate) struct ApiError {
     detail: Option<String>,
     pointer: Option<String>,
     retry_after: Option<Duration>,
+    /// Whether the broker has recorded the attempt already.
+    recorded: bool,
 }
+
+/// Marks an answer to a request that never became an operation, with the problem's slug.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unrecorded(pub(super) &'static str);
 
 impl ApiError {
     fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self { status, slug, title, detail: None, pointer: None, retry_after: None }
+        Self { status, slug, title, detail: None, pointer: None, retry_after: None, recorded: false }
     }
 
     fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -113,7 +119,7 @@ impl From<BrokerError> for ApiError {
         let slug = error.slug();
         let retry_after = error.retry_after();
         let new = |status, title| Self { retry_after, ..Self::new(status, slug, title) };
-        match error {
+        let mapped = match error {
             BrokerError::Invalid(invalid) => invalid.into(),
             BrokerError::NotFound => Self::not_found(),
             BrokerError::Unauthenticated => Self::unauthenticated(),
@@ -149,7 +155,8 @@ impl From<BrokerError> for ApiError {
                 "internal",
                 "Something went wrong here; the log knows the request",
             ),
-        }
+        };
+        Self { recorded: true, ..mapped }
     }
 }
 
@@ -164,6 +171,9 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
         }
         response.extensions_mut().insert(self.problem());
+        if !self.recorded {
+            response.extensions_mut().insert(Unrecorded(self.slug));
+        }
         response
     }
 }

@@ -21,10 +21,11 @@ use super::AppState;
 use super::cursor::CursorKey;
 use super::error::ApiError;
 use super::origin::RequestOrigin;
+use super::respond::Caller;
 use crate::api::List;
 
 /// How long a client may take to send its body.
-const BODY_TIME: Duration = Duration::from_secs(30);
+const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
 
 /// The authenticated caller.
 pub(crate) struct Auth(pub(crate) Actor);
@@ -43,13 +44,11 @@ where
             broker.record_unauthenticated(&origin);
             return Err(ApiError::unauthenticated());
         };
-        match broker.authenticate(key, origin.clone()) {
-            Ok(actor) => Ok(Self(actor)),
-            Err(error) => {
-                broker.record_unauthenticated(&origin);
-                Err(error.into())
-            }
+        let actor = broker.authenticate(key, origin)?;
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            caller.is(&actor);
         }
+        Ok(Self(actor))
     }
 }
 

@@ -10,7 +10,7 @@ mod routes;
 mod serve;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use brokkr_core::broker::Broker;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -36,11 +36,11 @@ pub(crate) struct AppState {
 /// knows where requests came from.
 pub fn router(broker: Broker) -> Router {
     let state = AppState { broker, cursors: CursorKey::random() };
-    let (router, _) = openapi::routes().with_state(state).split_for_parts();
+    let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
     router
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(respond::refuse_credentials_in_url))
-        .layer(from_fn(respond::finish))
+        .layer(from_fn_with_state(state, respond::finish))
 }

@@ -1,22 +1,46 @@
 //! What every answer has: an id, and if it is an error the form of a problem.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use brokkr_core::broker::Actor;
 use brokkr_core::model::RequestId;
 
-use super::error::ApiError;
+use super::AppState;
+use super::error::{ApiError, Unrecorded};
 use crate::api::{PROBLEM_JSON, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives the request an id of ours and writes problems.
-pub(super) async fn finish(mut request: Request, next: Next) -> Response {
+/// Who sends a request, once that is known: told from the handler's side to the one that writes the answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Caller(Arc<OnceLock<Actor>>);
+
+impl Caller {
+    pub(super) fn is(&self, actor: &Actor) {
+        let _ = self.0.set(actor.clone());
+    }
+}
+
+/// Gives the request an id of ours, records what was refused before it became an operation, and writes problems.
+pub(super) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = RequestId::generate();
+    let caller = Caller::default();
     request.extensions_mut().insert(id);
+    request.extensions_mut().insert(caller.clone());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
+    let refused = response.extensions_mut().remove::<Unrecorded>();
+    if let (Some(Unrecorded(slug)), Some(actor), Some(route)) = (refused, caller.0.get(), route)
+        && !method.is_safe()
+    {
+        state.broker.record_refused(actor, format!("{method} {}: {slug}", route.as_str()));
+    }
     let text = id.to_string();
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id.clone_from(&text);

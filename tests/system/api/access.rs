@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
-use crate::support::Api;
+use crate::support::{Api, eventually};
 
 /// Operations that need no key.
 const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/api/v1/openapi.json"];
@@ -151,4 +151,42 @@ async fn revoked_and_rotated_keys_end_at_once() {
     let id = keys["items"][0]["id"].as_str().unwrap();
     assert_eq!(api.send("DELETE", &format!("/agents/{agent}/keys/{id}"), json!({})).await.status, 204);
     assert_eq!(api.send_as(&third, "POST", "/auth/pak", json!({})).await.slug(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn refusals_are_recorded_whatever_they_stumbled_over() {
+    let api = Api::new().await;
+    let stack = api.stack("web").await;
+    let (agent, agent_key) = api.agent("edge", json!({})).await;
+    let path = format!("/stacks/{stack}");
+    assert_eq!(api.send("POST", "/stacks", json!({"nonsense": 1})).await.slug(), "unknown-field");
+    assert_eq!(api.send("PATCH", &path, json!({"description": "x"})).await.slug(), "precondition-required");
+    assert_eq!(api.send_as(&agent_key, "DELETE", &path, json!({})).await.slug(), "forbidden");
+    let tag = api.get(&format!("/agents/{agent}")).await.headers["etag"].to_str().unwrap().to_owned();
+    let headers = [("content-type", "application/json"), ("if-match", tag.as_str())];
+    let retire =
+        api.call(&api.admin, "PATCH", &format!("/api/v1/agents/{agent}"), &headers, r#"{"status":"retired"}"#).await;
+    assert_eq!(retire.status, 200, "{retire:?}");
+    assert_eq!(api.get_as(&agent_key, "/agents").await.slug(), "agent-retired");
+    let expected = [
+        ("request", "POST /api/v1/stacks: unknown-field", "admin", None, "failed"),
+        ("request", "PATCH /api/v1/stacks/{id}: precondition-required", "admin", None, "failed"),
+        ("stack.delete", "forbidden", "agent", Some(&stack), "denied"),
+        ("authenticate", "agent-retired", "agent", Some(&agent), "denied"),
+    ];
+    eventually("recorded", || async {
+        let audit = api.get("/audit?limit=100").await.json();
+        let records = audit["items"].as_array().unwrap().clone();
+        let has = |(action, detail, actor, object, outcome): &(&str, &str, &str, Option<&String>, &str)| {
+            records.iter().any(|it| {
+                it["action"] == *action
+                    && it["detail"] == *detail
+                    && it["actor"]["kind"] == *actor
+                    && it["object_id"].as_str() == object.map(String::as_str)
+                    && it["outcome"] == *outcome
+            })
+        };
+        if expected.iter().all(has) { Ok(()) } else { Err(records) }
+    })
+    .await;
 }

@@ -4,4 +4,6 @@ mod access;
 mod bad_input;
 mod document;
 mod life;
+mod limits;
 mod polls;
+mod serving;

@@ -78,6 +78,11 @@ impl FleetView {
         self.folded.send_modify(|count| *count += 1);
     }
 
+    /// Moves with every fold from now on.
+    pub(super) fn folds(&self) -> watch::Receiver<u64> {
+        self.folded.subscribe()
+    }
+
     pub(super) fn token(&self) -> ViewToken {
         self.read().token().clone()
     }
