@@ -4,8 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use brokkr_core::manifest::ManifestSet;
-use brokkr_core::model::Digest;
+use brokkr_core::model::{DeploymentObjectId, Digest};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, TargetEntry, TargetState};
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
+
+/// Contents fetched at the same time.
+const FETCHES: usize = 8;
 
 /// Content by digest: fetched once, checked, parsed once.
 #[derive(Debug, Default)]
@@ -16,29 +21,37 @@ impl Contents {
         self.0.get(&entry.digest?).cloned()
     }
 
-    /// Gets what an entry refers to.
-    pub(super) async fn fetch(
+    /// Gets what these entries refer to, a few at a time, and tells what could not be had.
+    ///
+    /// Ends early when the broker is away: the others would only wait as long.
+    pub(super) async fn fetch<'a>(
         &mut self,
         control_plane: &dyn ControlPlane,
-        entry: &TargetEntry,
-    ) -> Result<(), ControlPlaneError> {
-        let (Some(id), Some(digest)) = (entry.object_id, entry.digest) else {
-            return Ok(());
-        };
-        if self.0.contains_key(&digest) {
-            return Ok(());
-        }
-        let bytes = control_plane.deployment_object(id).await?;
-        // Parsing megabytes takes its time; the heartbeat must not wait for it.
-        let parsed = tokio::task::spawn_blocking(move || {
-            if Digest::of(&bytes) != digest {
-                return Err("the content does not have the digest that was announced".to_owned());
-            }
-            ManifestSet::parse_yaml(&bytes).map_err(|invalid| format!("the content is refused: {invalid}"))
+        entries: impl Iterator<Item = &'a TargetEntry>,
+    ) -> Vec<(&'a TargetEntry, ControlPlaneError)> {
+        let mut wanted = HashSet::new();
+        let missing = entries.filter_map(|entry| {
+            let (id, digest) = (entry.object_id?, entry.digest?);
+            (!self.0.contains_key(&digest) && wanted.insert(digest)).then_some((entry, id, digest))
         });
-        let set = parsed.await.map_err(|_| ControlPlaneError::Malformed("the content cannot be parsed".to_owned()))?;
-        self.0.insert(digest, Arc::new(set.map_err(ControlPlaneError::Malformed)?));
-        Ok(())
+        let fetches: Vec<_> = missing
+            .map(|(entry, id, digest)| async move { (entry, digest, get(control_plane, id, digest).await) }.boxed())
+            .collect();
+        let mut fetched = stream::iter(fetches).buffer_unordered(FETCHES);
+        let mut failed = Vec::new();
+        while let Some((entry, digest, got)) = fetched.next().await {
+            match got {
+                Ok(set) => drop(self.0.insert(digest, Arc::new(set))),
+                Err(error) => {
+                    let away = matches!(error, ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. });
+                    failed.push((entry, error));
+                    if away {
+                        break;
+                    }
+                }
+            }
+        }
+        failed
     }
 
     /// Forgets what the target state no longer refers to.
@@ -46,4 +59,21 @@ impl Contents {
         let needed: HashSet<Digest> = state.entries.iter().filter_map(|entry| entry.digest).collect();
         self.0.retain(|digest, _| needed.contains(digest));
     }
+}
+
+async fn get(
+    control_plane: &dyn ControlPlane,
+    id: DeploymentObjectId,
+    digest: Digest,
+) -> Result<ManifestSet, ControlPlaneError> {
+    let bytes = control_plane.deployment_object(id).await?;
+    // Parsing megabytes takes its time; the heartbeat must not wait for it.
+    let parsed = tokio::task::spawn_blocking(move || {
+        if Digest::of(&bytes) != digest {
+            return Err("the content does not have the digest that was announced".to_owned());
+        }
+        ManifestSet::parse_yaml(&bytes).map_err(|invalid| format!("the content is refused: {invalid}"))
+    });
+    let set = parsed.await.map_err(|_| ControlPlaneError::Malformed("the content cannot be parsed".to_owned()))?;
+    set.map_err(ControlPlaneError::Malformed)
 }

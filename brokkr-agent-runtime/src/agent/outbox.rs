@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use brokkr_core::model::StackId;
+use brokkr_core::model::{StackId, limits};
 use brokkr_core::protocol::{EventReport, StatusReport};
+use serde::Serialize;
 use tokio::sync::Notify;
 
 /// Events kept while the broker is away. Beyond, the oldest go: the newest status says more than they do.
 const EVENTS: usize = 5_000;
-/// Events and statuses in one report.
-const BATCH: usize = 500;
+/// Events, and likewise statuses, in one report.
+const BATCH: usize = limits::REPORT_ENTRIES / 2;
+/// Bytes of events, and likewise of statuses, in one report; what is held needs room beside them.
+const BATCH_BYTES: usize = limits::REPORT_BYTES / 8;
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -26,6 +29,8 @@ pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     /// Wakes the reporter.
     pub(super) ready: Notify,
+    /// Set when something was dropped that the broker should know.
+    dropped: AtomicBool,
     /// Set when another process speaks for the agent: this one must not write any more.
     superseded: AtomicBool,
 }
@@ -40,7 +45,12 @@ pub(super) struct Batch {
 
 impl Outbox {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), ready: Notify::new(), superseded: AtomicBool::new(false) }
+        Self {
+            waiting: Mutex::default(),
+            ready: Notify::new(),
+            dropped: AtomicBool::new(false),
+            superseded: AtomicBool::new(false),
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -52,6 +62,7 @@ impl Outbox {
         waiting.events.push_back(event);
         if waiting.events.len() > EVENTS {
             waiting.events.pop_front();
+            self.drop_something();
         }
         drop(waiting);
         self.ready.notify_one();
@@ -71,12 +82,23 @@ impl Outbox {
     /// Takes what fits into a report; `None` when nothing waits.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut waiting = self.waiting();
-        let count = waiting.events.len().min(BATCH);
+        let count = that_fit(waiting.events.iter());
         let events: Vec<_> = waiting.events.drain(..count).collect();
-        let keys: Vec<StackId> = waiting.status.keys().take(BATCH).copied().collect();
+        let count = that_fit(waiting.status.values());
+        let keys: Vec<StackId> = waiting.status.keys().take(count).copied().collect();
         let status: Vec<_> = keys.iter().filter_map(|key| waiting.status.remove(key)).collect();
         let held = waiting.held.take();
         (!events.is_empty() || !status.is_empty() || held.is_some()).then_some(Batch { events, status, held })
+    }
+
+    /// Remembers that something was dropped, so that it is told again from what is there.
+    pub(super) fn drop_something(&self) {
+        self.dropped.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether something was dropped since this was asked last.
+    pub(super) fn take_dropped(&self) -> bool {
+        self.dropped.swap(false, Ordering::SeqCst)
     }
 
     pub(super) fn supersede(&self) {
@@ -85,5 +107,32 @@ impl Outbox {
 
     pub(super) fn is_superseded(&self) -> bool {
         self.superseded.load(Ordering::SeqCst)
+    }
+}
+
+/// How many of these fit into a report; at least one if there is one.
+fn that_fit<T: Serialize>(waiting: impl Iterator<Item = T>) -> usize {
+    let mut bytes = 0;
+    let fits = |item: &T| {
+        bytes += serde_json::to_vec(item).map_or(0, |text| text.len());
+        bytes <= BATCH_BYTES
+    };
+    let mut waiting = waiting.take(BATCH).peekable();
+    let some = usize::from(waiting.peek().is_some());
+    waiting.take_while(fits).count().max(some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_bounded_in_number_and_in_bytes() {
+        assert_eq!(that_fit(std::iter::empty::<String>()), 0);
+        assert_eq!(that_fit(std::iter::repeat_n("small", 10_000)), BATCH);
+        let large = "x".repeat(BATCH_BYTES / 3);
+        assert_eq!(that_fit(std::iter::repeat_n(&large, 10)), 2);
+        let huge = "x".repeat(BATCH_BYTES * 2);
+        assert_eq!(that_fit(std::iter::repeat_n(&huge, 10)), 1, "one goes alone, whatever its size");
     }
 }

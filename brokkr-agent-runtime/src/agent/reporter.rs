@@ -78,7 +78,8 @@ async fn send(
                 return false;
             }
             Err(error @ ControlPlaneError::Rejected(_)) => {
-                tracing::error!(%error, "the broker rejects a report; it is dropped");
+                tracing::error!(%error, "the broker rejects a report; what is there is told anew");
+                outbox.drop_something();
                 return true;
             }
             Err(error) => error,

@@ -32,6 +32,8 @@ pub(super) struct StackState {
     last_event: Option<Signature>,
     /// The last status that was told.
     told: Option<StatusReport>,
+    /// Whether the next success is told although nothing is new about it.
+    tell_anew: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,7 @@ impl StackState {
             conditions: Vec::new(),
             last_event: None,
             told: None,
+            tell_anew: false,
         }
     }
 
@@ -67,6 +70,13 @@ impl StackState {
     pub(super) fn wanted_anew(&mut self) {
         self.due = Instant::now();
         self.failures = 0;
+    }
+
+    /// What was told may not have arrived: the next outcome is told whatever it is.
+    pub(super) fn untold(&mut self) {
+        self.last_event = None;
+        self.told = None;
+        self.tell_anew = true;
     }
 
     /// Takes a pass's outcome in and says what is worth telling.
@@ -83,11 +93,12 @@ impl StackState {
         let event = match &outcome.progress {
             Progress::Done => {
                 let after_failure = std::mem::take(&mut self.failures) > 0;
-                let first = self.applied != outcome.revision || outcome.removal;
+                let anew = std::mem::take(&mut self.tell_anew);
+                let first = anew || self.applied != outcome.revision || outcome.removal;
                 self.applied = outcome.revision;
                 self.due = Instant::now() + config.interval;
-                let (reason, objects) = if !outcome.drifted.is_empty() && outcome.writes > 0 {
-                    ("DriftCorrected", outcome.drifted.clone())
+                let (reason, objects) = if !outcome.corrected.is_empty() {
+                    ("DriftCorrected", outcome.corrected.clone())
                 } else if outcome.removal {
                     ("Removed", Vec::new())
                 } else {
@@ -140,7 +151,6 @@ impl StackState {
 
     fn set_conditions(&mut self, outcome: &StackOutcome, now: Timestamp) {
         use ConditionStatus::{False, True};
-        let drift_stays = !outcome.drifted.is_empty() && outcome.writes == 0;
         let (applied, progressing) = match &outcome.progress {
             Progress::Done if outcome.removal => ((False, "Removed", String::new()), (False, "Removed", String::new())),
             Progress::Done => ((True, "Applied", String::new()), (False, "Applied", String::new())),
@@ -151,7 +161,7 @@ impl StackState {
                 ((False, reason.as_str(), message.clone()), (False, reason.as_str(), String::new()))
             }
         };
-        let drifted = if drift_stays {
+        let drifted = if !outcome.drifted.is_empty() {
             let objects: Vec<String> = outcome.drifted.iter().take(5).map(ObjectRef::to_string).collect();
             (True, "ChangedByOthers", objects.join(", "))
         } else {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::cluster::Cluster;
-use brokkr_core::model::{AgentId, StackId};
+use brokkr_core::model::{AgentId, StackId, Timestamp};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, EntryAction, TargetEntry, TargetState};
-use brokkr_core::reconcile::{Applier, Desired, DesiredStack, Goal, HeldStack};
+use brokkr_core::reconcile::{Applier, Desired, DesiredStack, Goal, HeldStack, Progress, StackOutcome};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -111,6 +111,9 @@ impl Worker {
             return Ok(idle);
         };
         self.notice_changes(&state);
+        if self.outbox.take_dropped() {
+            self.stacks.values_mut().for_each(StackState::untold);
+        }
         let held = self.applier.held().await?;
         let may_remove = self.epoch.trusts(&state, !held.is_empty()).await?;
         self.tell_held(&state, &held);
@@ -118,37 +121,27 @@ impl Worker {
         // Stacks that are due at nearly the same time share a pass, and with it the lists that it makes.
         let now = Instant::now() + TOGETHER;
         let due: BTreeSet<StackId> = self.stacks.iter().filter(|(_, it)| it.due <= now).map(|(id, _)| *id).collect();
-        let mut fetch_failed = None;
-        for entry in state.entries.iter().filter(|it| due.contains(&it.stack_id)) {
-            if let Err(error) = self.contents.fetch(&*self.control_plane, entry).await {
-                tracing::warn!(stack = %entry.stack_name, %error, "cannot get the content; what is there stays");
-                let gone = matches!(error, ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. });
-                fetch_failed = Some(error);
-                if gone {
-                    // The others would only wait as long.
-                    break;
-                }
-            }
-        }
-        let desired = self.desired(&state, &held, may_remove);
         let started_at = SystemClock.now();
-        let outcomes = self.applier.reconcile(&desired, &due).await?;
-        for outcome in outcomes {
-            let Some(stack) = self.stacks.get_mut(&outcome.stack_id) else {
-                continue;
-            };
-            let entry = state.entries.iter().find(|it| it.stack_id == outcome.stack_id);
-            tracing::debug!(?outcome, "worked on a stack");
-            let news = stack.take(&outcome, entry.and_then(|it| it.object_id), started_at, &self.config);
-            if let Some(event) = news.event {
-                self.outbox.event(event);
-            }
-            if let Some(status) = news.status {
-                self.outbox.status(status);
+        let entries = state.entries.iter().filter(|it| due.contains(&it.stack_id));
+        let failed = self.contents.fetch(&*self.control_plane, entries).await;
+        let mut away = false;
+        for (entry, error) in &failed {
+            tracing::warn!(stack = %entry.stack_name, %error, "cannot get the content; what is there stays");
+            match error {
+                ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => away = true,
+                error => self.tell(&state, &not_done(entry, "ContentUnavailable", error.to_string()), started_at),
             }
         }
-        // What could not be worked on, for want of content or budget, is looked at again.
-        let again = if fetch_failed.is_some() { self.config.retry_first } else { self.config.interval };
+        let (desired, over_budget) = self.desired(&state, &held, may_remove);
+        for entry in over_budget.into_iter().filter(|it| due.contains(&it.stack_id)) {
+            let message = "removals that nobody confirmed would take more than half of what is held";
+            self.tell(&state, &not_done(entry, "RemovalBudget", message.to_owned()), started_at);
+        }
+        for outcome in self.applier.reconcile(&desired, &due).await? {
+            self.tell(&state, &outcome, started_at);
+        }
+        // What could not be worked on for want of content is looked at again.
+        let again = if away { self.config.retry_first } else { self.config.interval };
         for id in due {
             if let Some(stack) = self.stacks.get_mut(&id)
                 && stack.due <= now
@@ -157,6 +150,22 @@ impl Worker {
             }
         }
         Ok(self.stacks.values().map(|it| it.due).min().unwrap_or(idle).min(idle))
+    }
+
+    /// Remembers what came of a stack, and reports what is worth telling of it.
+    fn tell(&mut self, state: &TargetState, outcome: &StackOutcome, started_at: Timestamp) {
+        let Some(stack) = self.stacks.get_mut(&outcome.stack_id) else {
+            return;
+        };
+        tracing::debug!(?outcome, "worked on a stack");
+        let entry = state.entries.iter().find(|it| it.stack_id == outcome.stack_id);
+        let news = stack.take(outcome, entry.and_then(|it| it.object_id), started_at, &self.config);
+        if let Some(event) = news.event {
+            self.outbox.event(event);
+        }
+        if let Some(status) = news.status {
+            self.outbox.status(status);
+        }
     }
 
     /// Makes due what is new in the target state, and forgets what is no longer in it.
@@ -192,24 +201,20 @@ impl Worker {
         self.told_strangers = Some(strangers);
     }
 
-    /// The whole target state in the applier's words.
-    fn desired(&self, state: &TargetState, held: &[HeldStack], may_remove: bool) -> Desired {
+    /// The whole target state in the applier's words, and the removals that are held back by the budget.
+    fn desired<'s>(
+        &self,
+        state: &'s TargetState,
+        held: &[HeldStack],
+        may_remove: bool,
+    ) -> (Desired, Vec<&'s TargetEntry>) {
         let objects = |id: StackId| held.iter().find(|it| it.stack_id == id).map_or(0, |it| it.objects);
-        let unconfirmed: usize = state
-            .entries
-            .iter()
-            .filter(|it| it.action == EntryAction::Remove && !it.confirmed)
-            .map(|it| objects(it.stack_id))
-            .sum();
+        let is_unconfirmed = |it: &&TargetEntry| it.action == EntryAction::Remove && !it.confirmed;
+        let unconfirmed: usize = state.entries.iter().filter(is_unconfirmed).map(|it| objects(it.stack_id)).sum();
         let total: usize = held.iter().map(|it| it.objects).sum();
         let within_budget = unconfirmed <= BUDGET_FLOOR.max(total / 2);
-        if !within_budget {
-            tracing::error!(
-                unconfirmed,
-                total,
-                "removals that nobody confirmed would take more than half of what is held; they are not carried out"
-            );
-        }
+        let over_budget =
+            if within_budget { Vec::new() } else { state.entries.iter().filter(is_unconfirmed).collect() };
         let goal = |entry: &TargetEntry| match entry.action {
             EntryAction::Remove if entry.confirmed || within_budget => Goal::Remove,
             EntryAction::Remove => Goal::Keep,
@@ -226,6 +231,20 @@ impl Worker {
         };
         let at_hand = |entry: &TargetEntry| entry.action == EntryAction::Remove || self.contents.get(entry).is_some();
         let complete = state.entries.iter().all(at_hand);
-        Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }
+        (Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }, over_budget)
+    }
+}
+
+/// The outcome of an entry that the applier was not asked to work on.
+fn not_done(entry: &TargetEntry, reason: &str, message: String) -> StackOutcome {
+    StackOutcome {
+        stack_id: entry.stack_id,
+        revision: entry.revision,
+        removal: entry.action == EntryAction::Remove,
+        progress: Progress::Failed { reason: reason.to_owned(), message, objects: Vec::new() },
+        retained: Vec::new(),
+        corrected: Vec::new(),
+        drifted: Vec::new(),
+        writes: 0,
     }
 }

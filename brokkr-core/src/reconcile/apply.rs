@@ -38,6 +38,9 @@ pub(super) struct Work<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Applying {
     pub(super) problems: Vec<ObjectProblem>,
+    /// What others had changed or deleted and is right again.
+    pub(super) corrected: Vec<ObjectRef>,
+    /// What others changed or deleted and stays so.
     pub(super) drifted: Vec<ObjectRef>,
     pub(super) writes: usize,
     /// Whether a custom resource definition was written, so that discovery is out of date.
@@ -124,10 +127,7 @@ impl Work<'_> {
         for (prepared, step) in steps {
             let object = &prepared.object;
             match step {
-                Step::Create { drifted } => {
-                    if *drifted {
-                        result.drifted.push(object.clone());
-                    }
+                Step::Create { .. } => {
                     // The one that we had is gone: the next one has another UID.
                     let entry =
                         inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent));
@@ -144,9 +144,9 @@ impl Work<'_> {
                     entry.state = EntryState::Used;
                     entry.uid = Some(uid.clone());
                 }
-                Step::Correct { .. } | Step::ReportDrift => result.drifted.push(object.clone()),
+                Step::ReportDrift => result.drifted.push(object.clone()),
                 Step::Problem(problem) => result.problems.push(problem.clone()),
-                Step::Unchanged | Step::Update { .. } => {}
+                Step::Unchanged | Step::Update { .. } | Step::Correct { .. } => {}
             }
             if let (Step::Unchanged, Some(entry)) = (step, inventory.entries.get_mut(object)) {
                 // It may have been retained by a removal that was taken back.
@@ -209,13 +209,20 @@ impl Work<'_> {
         let entries = &inventory.entries;
         let executions = steps.into_iter().map(|(prepared, step)| {
             let entry = entries.get(&prepared.object);
-            async move { (prepared, self.execute(stack, prepared, entry, &step).await) }.boxed()
+            async move {
+                let outcome = self.execute(stack, prepared, entry, &step).await;
+                (prepared, step, outcome)
+            }
+            .boxed()
         });
-        for (prepared, outcome) in concurrently(executions.collect(), CONCURRENCY).await {
+        for (prepared, step, outcome) in concurrently(executions.collect(), CONCURRENCY).await {
             match outcome {
                 Executed::Nothing => {}
                 Executed::Written(object) => {
                     result.writes += 1;
+                    if matches!(step, Step::Correct { .. } | Step::Create { drifted: true }) {
+                        result.corrected.push(prepared.object.clone());
+                    }
                     result.defined |= is_crd(&prepared.object);
                     if let Some(entry) = inventory.entries.get_mut(&prepared.object) {
                         entry.state = EntryState::Held;

@@ -17,6 +17,7 @@ mod plan;
 mod prepare;
 mod prune;
 mod reconciler;
+mod strays;
 mod vacancy;
 
 pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};

@@ -41,7 +41,9 @@ pub struct StackOutcome {
     pub progress: Progress,
     /// Objects that stay although they should go, because something of others is in them.
     pub retained: Vec<ObjectRef>,
-    /// Objects that others changed or deleted: put right, or reported only, as the policy says.
+    /// Objects that others had changed or deleted and that are right again.
+    pub corrected: Vec<ObjectRef>,
+    /// Objects that others changed or deleted and that stay so, because the policy is to report it only.
     pub drifted: Vec<ObjectRef>,
     /// Objects written or deleted.
     pub writes: usize,

@@ -194,6 +194,16 @@ impl Reconciler {
         if job.broken.is_some() || (!is_removal && !stands) {
             return;
         }
+        if is_removal && job.inventory.entries.is_empty() {
+            // Nothing is held, or what is held was forgotten.
+            match work.strays(job.stack.stack_id).await {
+                Ok(strays) => job.pruning.problems.extend(strays),
+                Err(error) => {
+                    job.pruning.problems.push(ObjectProblem::failed(parent(), error.reason(), error.to_string()))
+                }
+            }
+            return;
+        }
         let doomed = job.inventory.entries.keys().any(|object| !job.wanted.contains(object));
         if !doomed {
             return;
@@ -247,6 +257,11 @@ impl Reconciler {
 
 fn objects_of(set: &PreparedSet) -> BTreeSet<ObjectRef> {
     set.ready.iter().map(|it| it.object.clone()).chain(set.unserved.iter().cloned()).collect()
+}
+
+/// What problems with the record itself are about.
+fn parent() -> ObjectRef {
+    ObjectRef { group: String::new(), kind: "Secret".to_owned(), namespace: None, name: "inventory".to_owned() }
 }
 
 #[async_trait]
@@ -379,16 +394,12 @@ impl Job<'_> {
         problems.extend(unserved.iter().map(|object| ObjectProblem::failed(object.clone(), "KindNotServed", message)));
         problems.extend(self.pruning.problems);
         if let Some(error) = self.broken {
-            let parent = ObjectRef {
-                group: String::new(),
-                kind: "Secret".to_owned(),
-                namespace: None,
-                name: "inventory".to_owned(),
-            };
-            problems.push(ObjectProblem::failed(parent, "InventoryNotKept", error.to_string()));
+            problems.push(ObjectProblem::failed(parent(), "InventoryNotKept", error.to_string()));
         }
         let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
-        let mut drifted = self.applying.drifted;
+        // In an order that does not depend on which request came back first.
+        let (mut corrected, mut drifted) = (self.applying.corrected, self.applying.drifted);
+        corrected.sort();
         drifted.sort();
         let outcome = StackOutcome {
             stack_id: self.stack.stack_id,
@@ -399,6 +410,7 @@ impl Job<'_> {
             removal: matches!(self.stack.goal, Goal::Remove),
             progress: progress(problems, total),
             retained: self.pruning.retained,
+            corrected,
             drifted,
             writes: self.applying.writes + self.pruning.writes,
         };

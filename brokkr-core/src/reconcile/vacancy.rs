@@ -26,10 +26,7 @@ impl Work<'_> {
         if !self.discovery.failed.is_empty() {
             return Ok(false);
         }
-        let mut kinds: Vec<&ApiKind> = self.discovery.kinds.iter().filter(|it| it.namespaced && it.listable).collect();
-        // Versions of one kind show the same objects.
-        kinds.sort_by(|a, b| (&a.group, &a.kind).cmp(&(&b.group, &b.kind)));
-        kinds.dedup_by(|a, b| a.group == b.group && a.kind == b.kind);
+        let kinds = one_version_each(self.discovery.kinds.iter().filter(|it| it.namespaced));
         let kinds = kinds.into_iter().filter(|kind| !comes_and_goes(kind));
         let options = ListOptions { metadata_only: true, ..ListOptions::default() };
         let options = &options;
@@ -62,6 +59,14 @@ impl Work<'_> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The kinds that can be listed, each in one version: versions of one kind show the same objects.
+pub(super) fn one_version_each<'a>(kinds: impl Iterator<Item = &'a ApiKind>) -> Vec<&'a ApiKind> {
+    let mut kinds: Vec<&ApiKind> = kinds.filter(|it| it.listable).collect();
+    kinds.sort_by(|a, b| (&a.group, &a.kind).cmp(&(&b.group, &b.kind)));
+    kinds.dedup_by(|a, b| a.group == b.group && a.kind == b.kind);
+    kinds
 }
 
 /// Kinds whose objects come and go by themselves and mean nothing to anybody once the rest is gone.

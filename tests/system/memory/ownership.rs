@@ -6,7 +6,7 @@ use brokkr_core::cluster::{ApplyOptions, Cluster, DeleteOptions, MemoryCluster, 
 use brokkr_core::model::StackId;
 use serde_json::{Value, json};
 
-use crate::support::{Fleet, config_map, eventually, namespace, stays};
+use crate::support::{Fleet, Scene, config_map, eventually, namespace, stays};
 
 fn object(cluster: &MemoryCluster, kind: &str, name: &str) -> Option<Value> {
     cluster.objects().into_iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name)
@@ -44,14 +44,10 @@ async fn fails_with(fleet: &Fleet, stack: StackId, reason: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_exists_already_is_reported_and_survives() {
-    let fleet = Fleet::new().await;
     let cluster = MemoryCluster::new();
     by_hand(&cluster, config_map("default", "a", "human"), false).await;
     let before = object(&cluster, "ConfigMap", "a");
-    let (agent, pak) = fleet.create("edge").await;
-    fleet.start(&pak, &cluster);
-    let stack = fleet.stack("web").await;
-    fleet.target(stack, agent).await;
+    let Scene { fleet, cluster, stack, .. } = Scene::on(cluster).await;
     fleet.publish(stack, vec![config_map("default", "a", "ours"), config_map("default", "b", "ours")]).await;
     fails_with(&fleet, stack, "NotOwned").await;
     assert!(object(&cluster, "ConfigMap", "b").is_some(), "the others go on");
@@ -62,12 +58,7 @@ async fn what_exists_already_is_reported_and_survives() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drift_is_put_right_and_conflicts_are_not_fought() {
-    let fleet = Fleet::new().await;
-    let cluster = MemoryCluster::new();
-    let (agent, pak) = fleet.create("edge").await;
-    fleet.start(&pak, &cluster);
-    let stack = fleet.stack("web").await;
-    fleet.target(stack, agent).await;
+    let Scene { fleet, cluster, stack, .. } = Scene::new().await;
     fleet.publish(stack, vec![config_map("default", "a", "1")]).await;
     eventually("applied", || async { fleet.applied(stack).await }).await;
     let mut changed = config_map("default", "a", "changed");
@@ -152,14 +143,10 @@ async fn a_namespace_stays_until_the_last_has_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_that_was_there_is_used_and_left() {
-    let fleet = Fleet::new().await;
     let cluster = MemoryCluster::new();
     by_hand(&cluster, namespace("theirs"), false).await;
     let before = object(&cluster, "Namespace", "theirs");
-    let (agent, pak) = fleet.create("edge").await;
-    fleet.start(&pak, &cluster);
-    let stack = fleet.stack("web").await;
-    fleet.target(stack, agent).await;
+    let Scene { fleet, cluster, stack, .. } = Scene::on(cluster).await;
     fleet.publish(stack, vec![namespace("theirs"), config_map("theirs", "a", "1")]).await;
     eventually("applied", || async { fleet.applied(stack).await }).await;
     let actor = fleet.broker.system_actor();

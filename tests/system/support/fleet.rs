@@ -73,6 +73,33 @@ impl Fleet {
     }
 }
 
+/// One agent on a cluster in memory, running, and a stack that is targeted at it and has no content yet.
+pub(crate) struct Scene {
+    pub(crate) fleet: Fleet,
+    pub(crate) cluster: MemoryCluster,
+    pub(crate) agent: AgentId,
+    pub(crate) pak: SecretString,
+    /// Ends the agent.
+    pub(crate) running: CancellationToken,
+    pub(crate) stack: StackId,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        Self::on(MemoryCluster::new()).await
+    }
+
+    /// The same on a cluster in which something is already.
+    pub(crate) async fn on(cluster: MemoryCluster) -> Self {
+        let fleet = Fleet::new().await;
+        let (agent, pak) = fleet.create("edge").await;
+        let running = fleet.start(&pak, &cluster);
+        let stack = fleet.stack("web").await;
+        fleet.target(stack, agent).await;
+        Self { fleet, cluster, agent, pak, running, stack }
+    }
+}
+
 /// Starts an agent that compares every second.
 pub(crate) fn start_on(
     broker: &Broker,

@@ -7,5 +7,5 @@ mod real;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use eventually::{eventually, stays};
-pub(crate) use fleet::{Fleet, config_map, namespace};
+pub(crate) use fleet::{Fleet, Scene, config_map, namespace};
 pub(crate) use real::{Broker, agent_of, clusters};

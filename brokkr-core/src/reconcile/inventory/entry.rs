@@ -45,7 +45,7 @@ pub(in crate::reconcile) struct Entry {
     pub(in crate::reconcile) manifest: Option<ManifestHash>,
     /// The fields that our manager owned after that.
     pub(in crate::reconcile) fields: FieldHashes,
-    /// The Secret that keeps this entry; entries never move, so that no crash between two writes loses one.
+    /// The Secret that keeps this entry.
     pub(super) shard: usize,
 }
 

@@ -224,7 +224,10 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
     let entries: Vec<Kept> = serde_json::from_value(content.clone()).ok()?;
     for kept in entries {
         let (object, entry) = kept.into_entry(number)?;
-        inventory.entries.insert(object, entry);
+        // In two Secrets after a crash while it moved: the later one has the newer content.
+        if inventory.entries.get(&object).is_none_or(|there| there.shard < number) {
+            inventory.entries.insert(object, entry);
+        }
     }
     if inventory.shards.len() <= number {
         inventory.shards.resize_with(number + 1, Shard::default);
@@ -239,7 +242,7 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
     Some(())
 }
 
-/// Gives every new entry a Secret with room.
+/// Gives every entry a Secret with room.
 fn assign_shards(inventory: &mut Inventory) {
     let mut bytes = vec![0; inventory.shards.len()];
     for (object, entry) in &inventory.entries {
@@ -248,11 +251,20 @@ fn assign_shards(inventory: &mut Inventory) {
         }
     }
     for (object, entry) in &mut inventory.entries {
-        if entry.shard != usize::MAX {
-            continue;
-        }
         let needed = entry_bytes(object, entry);
-        entry.shard = bytes.iter().position(|used| used + needed <= SHARD_BYTES).unwrap_or(bytes.len());
+        // An entry that grew until its Secret has no room moves on to a later one. Those are written first: a crash
+        // between the two leaves it in both, never in none.
+        let first = match bytes.get_mut(entry.shard) {
+            // One that needs more than a Secret's share has one to itself.
+            Some(used) if *used <= SHARD_BYTES.max(needed) => continue,
+            Some(used) => {
+                *used -= needed;
+                entry.shard + 1
+            }
+            None => 0,
+        };
+        let with_room = bytes.iter().enumerate().skip(first).find(|(_, used)| **used + needed <= SHARD_BYTES);
+        entry.shard = with_room.map_or(bytes.len().max(first), |(number, _)| number);
         match bytes.get_mut(entry.shard) {
             Some(used) => *used += needed,
             None => bytes.push(needed),
@@ -270,4 +282,59 @@ fn entry_bytes(object: &ObjectRef, entry: &Entry) -> usize {
 fn content_of(inventory: &Inventory, number: usize) -> Value {
     let kept = inventory.entries.iter().filter(|(_, entry)| entry.shard == number);
     json!(kept.map(|(object, entry)| Kept::of(object, entry)).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::inventory::EntryState;
+    use crate::reconcile::live::FieldHashes;
+
+    fn with_objects(fields: &[usize]) -> Inventory {
+        let mut inventory = Inventory::new(StackId::generate());
+        for (number, _) in fields.iter().enumerate() {
+            inventory.entries.insert(object(number), Entry::new(EntryState::Intent));
+        }
+        assign_shards(&mut inventory);
+        for (number, count) in fields.iter().enumerate() {
+            if let Some(entry) = inventory.entries.get_mut(&object(number)) {
+                entry.fields = FieldHashes::from_bytes(&vec![7; count * 4]);
+            }
+        }
+        inventory
+    }
+
+    fn object(number: usize) -> ObjectRef {
+        let (kind, namespace) = ("ConfigMap".to_owned(), Some("default".to_owned()));
+        ObjectRef { group: String::new(), kind, namespace, name: format!("object-{number:05}") }
+    }
+
+    fn places(inventory: &Inventory) -> Vec<usize> {
+        inventory.entries.values().map(|entry| entry.shard).collect()
+    }
+
+    #[test]
+    fn entries_that_grow_move_to_later_secrets_and_then_stay() {
+        let mut inventory = with_objects(&[20_000; 12]);
+        assert_eq!(places(&inventory), [0; 12], "an intent is small");
+        assign_shards(&mut inventory);
+        for number in 0..inventory.shards.len() {
+            let bytes = content_of(&inventory, number).to_string().len();
+            assert!(bytes <= SHARD_BYTES, "{bytes} bytes in Secret {number}");
+        }
+        assert_eq!(inventory.shards.len(), 4);
+        let before = places(&inventory);
+        assign_shards(&mut inventory);
+        assert_eq!(places(&inventory), before, "nothing moves without need");
+    }
+
+    #[test]
+    fn what_is_larger_than_a_share_has_a_secret_of_its_own() {
+        let mut inventory = with_objects(&[1, 80_000, 1]);
+        assign_shards(&mut inventory);
+        let before = places(&inventory);
+        assert_eq!(before, [0, 1, 0]);
+        assign_shards(&mut inventory);
+        assert_eq!(places(&inventory), before);
+    }
 }

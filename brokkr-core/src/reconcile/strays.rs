@@ -1,0 +1,52 @@
+//! What a stack left in the cluster although no inventory knows it.
+
+use futures::FutureExt as _;
+
+use super::apply::Work;
+use super::live::Live;
+use super::observe::{CONCURRENCY, concurrently};
+use super::outcome::ObjectProblem;
+use super::ownership::{AGENT_LABEL, STACK_LABEL};
+use super::vacancy::one_version_each;
+use crate::cluster::{ClusterError, ClusterResult, ListOptions, meta};
+use crate::model::{ObjectRef, StackId};
+
+impl Work<'_> {
+    /// Looks for objects that this agent made for a stack of which it has no inventory. An inventory that was lost must
+    /// not make "removed" of "unknown"; nothing is deleted on the word of labels either.
+    pub(super) async fn strays(&self, stack: StackId) -> ClusterResult<Vec<ObjectProblem>> {
+        if let Some(failed) = self.discovery.failed.first() {
+            return Err(ClusterError::unavailable(format!("the API {failed} does not answer")));
+        }
+        let selector = format!("{AGENT_LABEL}={},{STACK_LABEL}={stack}", self.agent);
+        let options = ListOptions { selector, metadata_only: true, ..ListOptions::default() };
+        let options = &options;
+        let kinds = one_version_each(self.discovery.kinds.iter());
+        let lists =
+            kinds.into_iter().map(|kind| async move { (kind, self.cluster.list(kind, None, options).await) }.boxed());
+        let mut strays = Vec::new();
+        for (kind, list) in concurrently(lists.collect(), CONCURRENCY).await {
+            let list = match list {
+                Ok(list) => list,
+                // Where the agent may not look it could not have made anything; what is not served is not there.
+                Err(ClusterError::Forbidden(_) | ClusterError::NotFound(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            for body in &list.items {
+                let made = Live::of(body, self.manager).is_some_and(|live| live.made_for(self.agent) == Some(stack));
+                let (true, Some(name)) = (made, meta::name(body)) else {
+                    continue;
+                };
+                let object = ObjectRef {
+                    group: kind.group.clone(),
+                    kind: kind.kind.clone(),
+                    namespace: meta::namespace(body).map(str::to_owned),
+                    name: name.to_owned(),
+                };
+                let message = "the record of what is held was lost, so it is not deleted: delete it by hand, or target the stack again before removing it";
+                strays.push(ObjectProblem::failed(object, "InventoryLost", message));
+            }
+        }
+        Ok(strays)
+    }
+}
