@@ -86,14 +86,12 @@ impl BrokerBuilder {
             }
         }
         let began = Instant::now();
-        let epoch = self.store.epoch().await?;
         let stopping = CancellationToken::new();
         let parts = Arc::new(Parts {
-            view: FleetView::new(epoch, self.policy, Default::default(), began),
+            view: FleetView::new(self.policy, began),
             store: self.store,
             clock: self.clock,
             generators,
-            epoch,
             attempts: AttemptLog::default(),
             activity: ActivityLog::default(),
             stopping: stopping.clone(),

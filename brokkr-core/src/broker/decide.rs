@@ -1,8 +1,12 @@
 //! The pattern of every write: authorise, decide on the present state, commit; again if somebody was faster.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use super::action::Action;
 use super::{Actor, Broker, BrokerError, BrokerResult};
-use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, EntityKey, Timestamp, limits};
+use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, Digest, EntityKey, Timestamp, limits};
 use crate::store::{Commit, Precondition, Scope, StoreError, UniqueKey};
 
 /// What an operation decided.
@@ -11,6 +15,8 @@ pub(super) struct Decision<T> {
     pub(super) outcome: T,
     /// What changes; nothing when everything is as it should be already.
     pub(super) changes: Vec<Change>,
+    /// The bytes of deployment objects among the changes.
+    pub(super) contents: BTreeMap<Digest, Bytes>,
     /// What else must still be so.
     pub(super) preconditions: Vec<Precondition>,
     /// What the audit names as the object.
@@ -22,13 +28,20 @@ pub(super) struct Decision<T> {
 impl<T> Decision<T> {
     /// Nothing has to change.
     pub(super) fn nothing(outcome: T) -> Self {
-        Self { outcome, changes: Vec::new(), preconditions: Vec::new(), object: None, detail: None }
+        Self {
+            outcome,
+            changes: Vec::new(),
+            contents: BTreeMap::new(),
+            preconditions: Vec::new(),
+            object: None,
+            detail: None,
+        }
     }
 
     /// These changes; the first one names the audit's object.
     pub(super) fn commit(outcome: T, changes: Vec<Change>) -> Self {
         let object = changes.first().map(Change::key);
-        Self { outcome, changes, preconditions: Vec::new(), object, detail: None }
+        Self { changes, object, ..Self::nothing(outcome) }
     }
 
     /// Only as long as this entity is as it was read.
@@ -134,6 +147,7 @@ impl Broker {
                 at,
                 preconditions: decision.preconditions,
                 changes: decision.changes,
+                contents: decision.contents,
                 audit: vec![audit],
             };
             match self.parts.store.commit(commit).await {

@@ -75,7 +75,6 @@ struct Parts {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     generators: HashMap<String, Registered>,
-    epoch: Epoch,
     view: FleetView,
     attempts: AttemptLog,
     activity: ActivityLog,
@@ -112,15 +111,12 @@ impl Broker {
 
     /// The history that this broker answers from.
     pub fn epoch(&self) -> Epoch {
-        self.parts.epoch
+        self.parts.view.token().epoch
     }
 }
 
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broker")
-            .field("store", &self.parts.store)
-            .field("epoch", &self.parts.epoch)
-            .finish_non_exhaustive()
+        f.debug_struct("Broker").field("store", &self.parts.store).field("epoch", &self.epoch()).finish_non_exhaustive()
     }
 }

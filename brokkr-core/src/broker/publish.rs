@@ -53,7 +53,10 @@ pub struct Published {
 
 /// Checked content, ready to become a revision.
 struct Prepared {
-    bytes: Bytes,
+    digest: Digest,
+    size: u64,
+    /// Absent when they are stored already.
+    bytes: Option<Bytes>,
     object_count: usize,
     warnings: Vec<String>,
     message: String,
@@ -94,7 +97,9 @@ impl Broker {
             .into());
         }
         Ok(Prepared {
-            bytes,
+            digest: Digest::of(&bytes),
+            size: bytes.len() as u64,
+            bytes: Some(bytes),
             object_count: set.objects().len(),
             warnings: set.warnings().to_vec(),
             message,
@@ -121,7 +126,7 @@ impl Broker {
         apart(move || ManifestSet::encode(manifests.into_documents())).await
     }
 
-    /// What publishing this content on top of `latest` comes to.
+    /// What publishing this content on top of `latest` comes to, and its bytes.
     pub(super) async fn publication(
         &self,
         actor: &Actor,
@@ -129,9 +134,10 @@ impl Broker {
         spec: &StackSpec,
         latest: Option<DeploymentObject>,
         content: &Content,
-    ) -> BrokerResult<(Published, Option<Change>)> {
-        let prepared = self.prepare(stack, spec, content).await?;
-        Ok(self.next_revision(actor, stack, latest, prepared))
+    ) -> BrokerResult<(Published, Option<Bytes>)> {
+        let mut prepared = self.prepare(stack, spec, content).await?;
+        let bytes = prepared.bytes.take();
+        Ok((self.next_revision(actor, stack, latest, prepared), bytes))
     }
 
     fn next_revision(
@@ -140,13 +146,13 @@ impl Broker {
         stack: &Stack,
         latest: Option<DeploymentObject>,
         prepared: Prepared,
-    ) -> (Published, Option<Change>) {
-        let digest = Digest::of(&prepared.bytes);
+    ) -> Published {
+        let digest = prepared.digest;
         let revision = latest.as_ref().map_or(Revision::FIRST, |it| it.revision.next());
         if let Some(object) = latest
             && object.digest == digest
         {
-            return (Published { object, created: false }, None);
+            return Published { object, created: false };
         }
         let object = DeploymentObject {
             id: DeploymentObjectId::generate(),
@@ -154,7 +160,7 @@ impl Broker {
             generator_id: stack.generator_id,
             revision,
             digest,
-            size: prepared.bytes.len() as u64,
+            size: prepared.size,
             object_count: u32::try_from(prepared.object_count).unwrap_or(u32::MAX),
             message: prepared.message,
             provenance: prepared.provenance,
@@ -162,8 +168,7 @@ impl Broker {
             created_by: actor.reference(),
             created_at: self.now(),
         };
-        let change = Change::DeploymentObject { object: object.clone(), content: prepared.bytes };
-        (Published { object, created: true }, Some(change))
+        Published { object, created: true }
     }
 
     /// A stack that takes new revisions.
@@ -183,8 +188,8 @@ impl Broker {
             let stack = self.publishable(&scope, id).await?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
             let spec = StackSpec::of(&stack);
-            let (published, change) = self.publication(actor, &stack, &spec, latest, &content).await?;
-            Ok(published_decision(&stack, published, change))
+            let (published, bytes) = self.publication(actor, &stack, &spec, latest, &content).await?;
+            Ok(published_decision(&stack, published, bytes))
         })
         .await
     }
@@ -202,17 +207,19 @@ impl Broker {
                     ),
                     error => error.into(),
                 })?;
-            let (old, bytes) = self.parts.store.deployment_object_content(&scope, old.id).await?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            // The content is stored already.
             let prepared = Prepared {
-                bytes,
+                digest: old.digest,
+                size: old.size,
+                bytes: None,
                 object_count: old.object_count as usize,
                 warnings: old.warnings,
                 message: format!("rollback to revision {to}"),
                 provenance: Provenance::Rollback { of: to },
             };
-            let (published, change) = self.next_revision(actor, &stack, latest, prepared);
-            Ok(published_decision(&stack, published, change))
+            let published = self.next_revision(actor, &stack, latest, prepared);
+            Ok(published_decision(&stack, published, None))
         })
         .await
     }
@@ -261,16 +268,15 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Invalid> + Se
     Ok(done.map_err(|error| BrokerError::Internal(Box::new(error)))??)
 }
 
-fn published_decision(stack: &Stack, published: Published, change: Option<Change>) -> Decision<Published> {
-    match change {
-        None => Decision::nothing(published),
-        Some(change) => {
-            let detail = format!("revision {} {}", published.object.revision, published.object.digest);
-            let mut decision = Decision::commit(published, vec![change])
-                .provided(Precondition::Version(EntityKey::Stack(stack.id), stack.version))
-                .detail(detail);
-            decision.object = Some(EntityKey::Stack(stack.id));
-            decision
-        }
+fn published_decision(stack: &Stack, published: Published, bytes: Option<Bytes>) -> Decision<Published> {
+    if !published.created {
+        return Decision::nothing(published);
     }
+    let object = published.object.clone();
+    let mut decision = Decision::commit(published, vec![Change::DeploymentObject(object.clone())])
+        .provided(Precondition::Version(EntityKey::Stack(stack.id), stack.version))
+        .detail(format!("revision {} {}", object.revision, object.digest));
+    decision.contents.extend(bytes.map(|bytes| (object.digest, bytes)));
+    decision.object = Some(EntityKey::Stack(stack.id));
+    decision
 }

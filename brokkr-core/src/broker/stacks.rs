@@ -241,7 +241,7 @@ impl Broker {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let mut changes = Vec::new();
+            let (mut changes, mut contents) = (Vec::new(), BTreeMap::new());
             if change {
                 changes.push(Change::Stack(stack.clone()));
             }
@@ -254,8 +254,11 @@ impl Broker {
                         self.parts.store.deployment_object_latest(&scope, stack.id).await?
                     };
                     let spec = StackSpec::of(&stack);
-                    let (published, change) = self.publication(actor, &stack, &spec, latest, content).await?;
-                    changes.extend(change);
+                    let (published, bytes) = self.publication(actor, &stack, &spec, latest, content).await?;
+                    if published.created {
+                        changes.push(Change::DeploymentObject(published.object.clone()));
+                        contents.extend(bytes.map(|bytes| (published.object.digest, bytes)));
+                    }
                     Some(published)
                 }
             };
@@ -264,7 +267,7 @@ impl Broker {
             if changes.is_empty() {
                 return Ok(Decision::nothing(applied));
             }
-            let decision = Decision::commit(applied, changes);
+            let decision = Decision { contents, ..Decision::commit(applied, changes) };
             Ok(if created {
                 decision.provided(precondition)
             } else if change {

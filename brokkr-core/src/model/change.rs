@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,7 +13,8 @@ use super::{
 ///
 /// Folding a sequence of changes is "the higher version wins"; an entity with `deleted_at` is a tombstone.
 /// The enum is exhaustive on purpose: a new kind must break every store that would ignore it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "entity", rename_all = "kebab-case")]
 pub enum Change {
     /// A generator was created, changed or deleted.
     Generator(GeneratorPrincipal),
@@ -26,13 +26,8 @@ pub enum Change {
     AgentSession(AgentSession),
     /// A stack was created, changed, ordered to go, or is gone.
     Stack(Stack),
-    /// A deployment object was published. Never changes afterwards.
-    DeploymentObject {
-        /// Its metadata.
-        object: DeploymentObject,
-        /// Its bytes.
-        content: Bytes,
-    },
+    /// A deployment object was published: its metadata. Never changes afterwards.
+    DeploymentObject(DeploymentObject),
     /// A direct target was set or removed.
     Target(Target),
     /// A pair was listed, or its removal moved on.
@@ -139,7 +134,7 @@ impl Change {
             Self::Agent(it) => EntityKey::Agent(it.id),
             Self::AgentSession(it) => EntityKey::AgentSession(it.agent_id),
             Self::Stack(it) => EntityKey::Stack(it.id),
-            Self::DeploymentObject { object, .. } => EntityKey::DeploymentObject(object.id),
+            Self::DeploymentObject(it) => EntityKey::DeploymentObject(it.id),
             Self::Target(it) => EntityKey::Target(it.stack_id, it.agent_id),
             Self::Assignment(it) => EntityKey::Assignment(it.stack_id, it.agent_id),
             Self::StackStatus(it) => EntityKey::StackStatus(it.stack_id, it.agent_id),
@@ -158,7 +153,7 @@ impl Change {
             Self::Target(it) => it.version,
             Self::Assignment(it) => it.version,
             Self::StackStatus(it) => it.version,
-            Self::DeploymentObject { .. } | Self::Event(_) => Version::FIRST,
+            Self::DeploymentObject(_) | Self::Event(_) => Version::FIRST,
         }
     }
 
@@ -171,7 +166,7 @@ impl Change {
             Self::Stack(it) => it.deleted_at.is_some(),
             Self::Target(it) => it.deleted_at.is_some(),
             Self::AgentSession(_)
-            | Self::DeploymentObject { .. }
+            | Self::DeploymentObject(_)
             | Self::Assignment(_)
             | Self::StackStatus(_)
             | Self::Event(_) => false,
@@ -183,7 +178,7 @@ impl Change {
         match self {
             Self::Generator(it) => Some(it.id),
             Self::Stack(it) => Some(it.generator_id),
-            Self::DeploymentObject { object, .. } => Some(object.generator_id),
+            Self::DeploymentObject(it) => Some(it.generator_id),
             Self::Target(it) => Some(it.generator_id),
             Self::Assignment(it) => Some(it.generator_id),
             Self::StackStatus(it) => Some(it.generator_id),

@@ -1,6 +1,10 @@
 //! One decision, ready to be recorded.
 
-use crate::model::{ActorRef, AgentId, AuditRecord, Change, EntityKey, KeyId, RequestId, Timestamp, Version};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::model::{ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, KeyId, RequestId, Timestamp, Version};
 
 use super::{FeedPosition, StoreError};
 
@@ -17,6 +21,9 @@ pub struct Commit {
     pub preconditions: Vec<Precondition>,
     /// The facts, in the order in which they appear in the feed. At most one per entity.
     pub changes: Vec<Change>,
+    /// The bytes of the deployment objects among the changes, by digest. Content that is stored already may be
+    /// left out: each is kept once, however many objects have it.
+    pub contents: BTreeMap<Digest, Bytes>,
     /// The audit records, at least one.
     pub audit: Vec<AuditRecord>,
 }

@@ -28,7 +28,7 @@ pub use read::{
 pub use scope::Scope;
 pub use view::{Generation, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
 
-use crate::model::{AuditRecord, Epoch};
+use crate::model::AuditRecord;
 
 /// The result of a store's operations.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -97,19 +97,16 @@ pub trait Store:
     /// follows the position is no longer kept.
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage>;
 
-    /// Everything that is needed to answer agents, and the token to go on from.
+    /// Everything that is needed to answer agents, and the token to go on from. The token names the history that it belongs to.
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot>;
 
-    /// What was committed since a token was issued. [`StoreError::Expired`] when that is no longer kept; the
-    /// reader then takes a new snapshot.
+    /// What was committed since a token was issued. [`StoreError::Expired`] when that is no longer kept, or when
+    /// history has forked since; the reader then takes a new snapshot.
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail>;
 
     /// A counter that moves when there may be something new: at once after a commit through this instance, soon
     /// after one elsewhere. A hint: it may move for nothing, and a reader must also look by itself from time to time.
     fn subscribe(&self) -> watch::Receiver<u64>;
-
-    /// The history that this store's answers belong to.
-    async fn epoch(&self) -> StoreResult<Epoch>;
 
     /// Whether the store can serve right now.
     async fn check(&self) -> StoreResult<()>;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, GeneratorPrincipal, Stack, Target,
+    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, Epoch, GeneratorPrincipal, Stack,
+    Target,
 };
 
 /// How far a view has read, as a number that is totally ordered over all replicas.
@@ -31,8 +32,11 @@ impl Generation {
 /// Which transactions a reader has seen: all below `xmax` but those in `in_progress`.
 ///
 /// The shape is that of a PostgreSQL snapshot; a store without concurrent transactions leaves `in_progress` empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewToken {
+    /// The history that the numbers belong to. When it has forked there is another one, and tokens of this one are
+    /// [`Expired`](super::StoreError::Expired).
+    pub epoch: Epoch,
     /// The first transaction that was not seen for sure.
     pub xmax: u64,
     /// Transactions below it that were still running.
@@ -79,7 +83,7 @@ impl ViewEntity {
             Change::Key(it) => Some(Self::Key(it.clone())),
             Change::Agent(it) => Some(Self::Agent(it.clone())),
             Change::Stack(it) => Some(Self::Stack(it.clone())),
-            Change::DeploymentObject { object, .. } => Some(Self::DeploymentObject(object.clone())),
+            Change::DeploymentObject(it) => Some(Self::DeploymentObject(it.clone())),
             Change::Target(it) => Some(Self::Target(it.clone())),
             Change::Assignment(it) => Some(Self::Assignment(it.clone())),
             Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => None,

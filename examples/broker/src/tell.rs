@@ -63,7 +63,7 @@ impl Names {
                     (false, ..) => format!("stack {} changed", it.name),
                 })
             }
-            Change::DeploymentObject { object, .. } => Some(format!(
+            Change::DeploymentObject(object) => Some(format!(
                 "stack {}: revision {} published, {} objects",
                 self.stack(object.stack_id),
                 object.revision,

@@ -88,6 +88,7 @@ async fn a_broker_that_forgot_everything_removes_nothing() {
         at: brokkr_core::store::conformance::sample::time(0),
         preconditions: Vec::new(),
         changes,
+        contents: Default::default(),
         audit: vec![brokkr_core::store::conformance::sample::audit("restore", 0)],
     };
     brokkr_core::store::Store::commit(&*store, commit).await.unwrap();

@@ -14,7 +14,7 @@ pub(super) use state::PlacedPair;
 use state::ViewState;
 
 use super::{BrokerError, BrokerResult};
-use crate::model::{Agent, AgentId, ApiKey, Epoch, GeneratorId, KeyId, Stack, StackId, limits};
+use crate::model::{Agent, AgentId, ApiKey, GeneratorId, KeyId, Stack, StackId, limits};
 use crate::store::{FeedPosition, Generation, ViewEntity, ViewToken};
 use crate::targeting::TargetingPolicy;
 
@@ -40,12 +40,9 @@ pub(super) struct PollView {
 }
 
 impl FleetView {
-    pub(super) fn new(epoch: Epoch, policy: Arc<dyn TargetingPolicy>, token: ViewToken, began: Instant) -> Self {
-        Self {
-            state: RwLock::new(ViewState::new(epoch, policy, token)),
-            folded: watch::Sender::new(0),
-            read_at: RwLock::new(began),
-        }
+    /// An empty view; it answers nothing before the first [`reset`](Self::reset).
+    pub(super) fn new(policy: Arc<dyn TargetingPolicy>, began: Instant) -> Self {
+        Self { state: RwLock::new(ViewState::new(policy)), folded: watch::Sender::new(0), read_at: RwLock::new(began) }
     }
 
     // The state is only changed by `fold`, which does not panic on any input; a poisoned lock would mean a

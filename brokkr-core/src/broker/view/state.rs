@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::agent_entry::{AgentEntry, Pair, Wanted};
 use crate::model::{
     Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, Epoch, GeneratorId, KeyId,
@@ -28,7 +30,6 @@ pub(in crate::broker) struct PlacedPair {
 }
 
 pub(super) struct ViewState {
-    epoch: Epoch,
     policy: Arc<dyn TargetingPolicy>,
     token: ViewToken,
     keys: HashMap<String, ApiKey>,
@@ -39,9 +40,10 @@ pub(super) struct ViewState {
 }
 
 impl ViewState {
-    pub(super) fn new(epoch: Epoch, policy: Arc<dyn TargetingPolicy>, token: ViewToken) -> Self {
+    pub(super) fn new(policy: Arc<dyn TargetingPolicy>) -> Self {
+        // The token of no history at all.
+        let token = ViewToken { epoch: Epoch::from_uuid(Uuid::nil()), xmax: 0, in_progress: Vec::new() };
         Self {
-            epoch,
             policy,
             token,
             keys: HashMap::new(),
@@ -97,7 +99,7 @@ impl ViewState {
     }
 
     pub(super) fn wanted(&self, id: AgentId) -> Option<Arc<Wanted>> {
-        self.agents.get(&id).map(|entry| entry.wanted(self.epoch, &self.stacks))
+        self.agents.get(&id).map(|entry| entry.wanted(self.token.epoch, &self.stacks))
     }
 
     /// Folds changes in, whole batches at a time: nobody sees half of a commit.

@@ -250,8 +250,11 @@ fn assign_shards(inventory: &mut Inventory) {
             *bytes += entry_bytes(object, entry);
         }
     }
-    for (object, entry) in &mut inventory.entries {
-        let needed = entry_bytes(object, entry);
+    // The largest first, so that few move.
+    let sized = inventory.entries.iter_mut().map(|(object, entry)| (entry_bytes(object, entry), entry));
+    let mut sized: Vec<(usize, &mut Entry)> = sized.collect();
+    sized.sort_by_key(|(needed, _)| std::cmp::Reverse(*needed));
+    for (needed, entry) in sized {
         // An entry that grew until its Secret has no room moves on to a later one. Those are written first: a crash
         // between the two leaves it in both, never in none.
         let first = match bytes.get_mut(entry.shard) {

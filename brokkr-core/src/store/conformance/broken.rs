@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use super::all;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
-    DeploymentObjectId, Epoch, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack,
-    StackId, StackStatus, Target, Timestamp,
+    DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack, StackId,
+    StackStatus, Target, Timestamp,
 };
 use crate::store::{
     Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed,
@@ -133,10 +133,6 @@ impl Store for Broken {
 
     fn subscribe(&self) -> watch::Receiver<u64> {
         if self.has(Fault::SubscribersForgotten) { self.deaf.subscribe() } else { self.inner.subscribe() }
-    }
-
-    async fn epoch(&self) -> StoreResult<Epoch> {
-        self.inner.epoch().await
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -13,7 +13,7 @@ pub async fn the_feed_has_everything_once_in_order(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     put(&store, vec![Change::Stack(stack.clone()), Change::Agent(agent.clone())]).await;
-    let published = sample::published(sample::object(&stack, 1));
+    let published = Change::DeploymentObject(sample::object(&stack, 1));
     let last = put(&store, vec![published.clone(), Change::Target(sample::target(&stack, &agent))]).await;
     let entries = whole_feed(&store, &Scope::All, FeedPosition::START).await;
     let keys: Vec<EntityKey> = entries.iter().skip(1).map(|entry| entry.change.key()).collect();

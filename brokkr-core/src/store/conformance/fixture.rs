@@ -8,9 +8,14 @@ use super::sample;
 use crate::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId, Stack, Version};
 use crate::store::{Commit, Committed, FeedEntry, FeedPosition, Precondition, Scope, Store, StoreError, StoreResult};
 
-/// A commit of these changes.
+/// A commit of these changes, with the content of the objects among them.
 pub(super) fn commit(changes: Vec<Change>) -> Commit {
+    let content = |change: &Change| match change {
+        Change::DeploymentObject(it) => Some((it.digest, sample::content(it.id))),
+        _ => None,
+    };
     Commit {
+        contents: changes.iter().filter_map(content).collect(),
         actor: ActorRef::System,
         request_id: RequestId::generate(),
         at: sample::time(0),

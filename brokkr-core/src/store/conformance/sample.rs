@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::model::{
     ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
-    AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, EventAction, EventId,
+    AuditId, AuditOutcome, AuditRecord, DeploymentObject, DeploymentObjectId, Digest, EventAction, EventId,
     EventOutcome, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Labels, Name, Policies, Provenance,
     RequestId, Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
 };
@@ -101,11 +101,17 @@ pub fn session(agent: &Agent) -> AgentSession {
     }
 }
 
-/// A deployment object with its content.
-pub fn object(stack: &Stack, revision: u64) -> (DeploymentObject, Bytes) {
-    let content = Bytes::from(format!("# revision {revision} of {}\r\n\u{feff}ä", stack.name));
-    let object = DeploymentObject {
-        id: DeploymentObjectId::generate(),
+/// The content of the sample deployment object with this id.
+pub fn content(id: DeploymentObjectId) -> Bytes {
+    Bytes::from(format!("# object {id}\r\n\u{feff}ä"))
+}
+
+/// A deployment object.
+pub fn object(stack: &Stack, revision: u64) -> DeploymentObject {
+    let id = DeploymentObjectId::generate();
+    let content = content(id);
+    DeploymentObject {
+        id,
         stack_id: stack.id,
         generator_id: stack.generator_id,
         revision: Revision::new(revision),
@@ -117,13 +123,7 @@ pub fn object(stack: &Stack, revision: u64) -> (DeploymentObject, Bytes) {
         warnings: vec!["dropped status".to_owned()],
         created_by: ActorRef::System,
         created_at: time(0),
-    };
-    (object, content)
-}
-
-/// The change that publishes a deployment object.
-pub fn published((object, content): (DeploymentObject, Bytes)) -> Change {
-    Change::DeploymentObject { object, content }
+    }
 }
 
 /// A direct target.

@@ -26,8 +26,8 @@ pub async fn generators_see_their_own(store: Arc<dyn Store>) {
         Change::Agent(stranger.clone()),
         Change::Key(own_key.clone()),
         Change::Key(foreign_key.clone()),
-        sample::published(own_object.clone()),
-        sample::published(foreign_object.clone()),
+        Change::DeploymentObject(own_object.clone()),
+        Change::DeploymentObject(foreign_object.clone()),
     ];
     for (stack, agent) in [(&own, &serving), (&foreign, &stranger)] {
         changes.push(Change::Target(sample::target(stack, agent)));
@@ -57,9 +57,9 @@ pub async fn generators_see_their_own(store: Arc<dyn Store>) {
     assert!(is_not_found(store.key_get(scope, foreign_key.id).await));
     let owners = [own_key.owner, foreign_key.owner];
     assert_eq!(store.key_list(scope, &owners, &Page::default()).await.expect("list").items, [own_key]);
-    assert!(store.deployment_object_content(scope, own_object.0.id).await.is_ok());
-    assert!(is_not_found(store.deployment_object_content(scope, foreign_object.0.id).await));
-    assert!(is_not_found(store.deployment_object_get(scope, foreign_object.0.id).await));
+    assert!(store.deployment_object_content(scope, own_object.id).await.is_ok());
+    assert!(is_not_found(store.deployment_object_content(scope, foreign_object.id).await));
+    assert!(is_not_found(store.deployment_object_get(scope, foreign_object.id).await));
     assert!(is_not_found(store.deployment_object_latest(scope, foreign.id).await));
     assert!(is_not_found(store.deployment_object_list(scope, foreign.id, &Page::default()).await));
     assert!(store.target_find(scope, own.id, serving.id).await.expect("find").is_some());
@@ -86,8 +86,8 @@ pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
             Change::Agent(other.clone()),
             Change::Stack(listed.clone()),
             Change::Stack(hidden.clone()),
-            sample::published(listed_object.clone()),
-            sample::published(hidden_object.clone()),
+            Change::DeploymentObject(listed_object.clone()),
+            Change::DeploymentObject(hidden_object.clone()),
             Change::StackStatus(sample::status(&listed, &other)),
             Change::Event(sample::event(&listed, &other, 0)),
             Change::Event(sample::event(&listed, &me, 1)),
@@ -97,8 +97,8 @@ pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
     let scope = &Scope::Agent { id: me.id, stacks: Arc::new(BTreeSet::from([listed.id])) };
     assert!(store.agent_get(scope, me.id).await.is_ok());
     assert!(is_not_found(store.agent_get(scope, other.id).await));
-    assert!(store.deployment_object_content(scope, listed_object.0.id).await.is_ok());
-    assert!(is_not_found(store.deployment_object_content(scope, hidden_object.0.id).await));
+    assert!(store.deployment_object_content(scope, listed_object.id).await.is_ok());
+    assert!(is_not_found(store.deployment_object_content(scope, hidden_object.id).await));
     assert!(is_not_found(store.stack_get(scope, hidden.id).await));
     assert!(store.generator_list(scope, &Page::default()).await.expect("list").items.is_empty());
     assert!(store.stack_status_of_stack(scope, listed.id).await.expect("list").is_empty(), "another agent's status");
@@ -110,7 +110,7 @@ pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
 pub async fn tombstones_do_not_exist(store: Arc<dyn Store>) {
     system(&store).await;
     let stack = sample::stack("web");
-    put(&store, vec![Change::Stack(stack.clone()), sample::published(sample::object(&stack, 1))]).await;
+    put(&store, vec![Change::Stack(stack.clone()), Change::DeploymentObject(sample::object(&stack, 1))]).await;
     let gone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack.clone() };
     put(&store, vec![Change::Stack(gone.clone())]).await;
     let all = &Scope::All;

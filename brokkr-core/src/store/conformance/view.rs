@@ -29,8 +29,8 @@ pub async fn a_snapshot_has_what_matters(store: Arc<dyn Store>) {
             Change::Stack(gone.clone()),
             Change::Agent(agent.clone()),
             Change::Key(key.clone()),
-            sample::published(first),
-            sample::published(sample::object(&gone, 1)),
+            Change::DeploymentObject(first),
+            Change::DeploymentObject(sample::object(&gone, 1)),
             Change::Target(sample::target(&stack, &agent)),
             Change::Assignment(open),
             Change::Assignment(done.clone()),
@@ -41,8 +41,8 @@ pub async fn a_snapshot_has_what_matters(store: Arc<dyn Store>) {
     .await;
     let tombstone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..gone };
     let confirmed = Assignment { version: Version::new(2), state: AssignmentState::Gone, ..done };
-    let newest = second.0.id;
-    put(&store, vec![sample::published(second), Change::Stack(tombstone), Change::Assignment(confirmed)]).await;
+    let newest = second.id;
+    put(&store, vec![Change::DeploymentObject(second), Change::Stack(tombstone), Change::Assignment(confirmed)]).await;
     let snapshot = store.view_snapshot().await.expect("a snapshot");
     let mut expected = vec![
         EntityKey::Generator(stack.generator_id),

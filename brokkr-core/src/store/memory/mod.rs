@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreResult, ViewEntity, ViewSnapshot, ViewTail,
-    ViewToken,
+    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreError, StoreResult, ViewEntity,
+    ViewSnapshot, ViewTail, ViewToken,
 };
 use crate::model::{AuditRecord, Epoch};
 use state::State;
@@ -84,21 +84,20 @@ impl Store for MemoryStore {
 
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
         let state = self.read();
-        Ok(ViewSnapshot { entities: state.view_entities(), token: state.token() })
+        Ok(ViewSnapshot { entities: state.view_entities(), token: state.token(self.epoch) })
     }
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
+        if token.epoch != self.epoch {
+            return Err(StoreError::Expired);
+        }
         let state = self.read();
         let entities = state.changes_since(token.xmax)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
-        Ok(ViewTail { entities, token: state.token() })
+        Ok(ViewTail { entities, token: state.token(self.epoch) })
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
-    }
-
-    async fn epoch(&self) -> StoreResult<Epoch> {
-        Ok(self.epoch)
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -57,10 +57,10 @@ impl State {
             .ok_or(StoreError::NotFound)
     }
 
-    fn object(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<&(DeploymentObject, Bytes)> {
+    fn object(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<&DeploymentObject> {
         let entry = self.objects.get(&id).ok_or(StoreError::NotFound)?;
         if *scope != Scope::All {
-            self.stack(scope, entry.0.stack_id)?;
+            self.stack(scope, entry.stack_id)?;
         }
         Ok(entry)
     }
@@ -193,7 +193,7 @@ impl StackReader for MemoryStore {
 #[async_trait]
 impl DeploymentObjectReader for MemoryStore {
     async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject> {
-        self.read().object(scope, id).map(|(object, _)| object.clone())
+        self.read().object(scope, id).cloned()
     }
 
     async fn deployment_object_content(
@@ -201,7 +201,11 @@ impl DeploymentObjectReader for MemoryStore {
         scope: &Scope,
         id: DeploymentObjectId,
     ) -> StoreResult<(DeploymentObject, Bytes)> {
-        self.read().object(scope, id).cloned()
+        let state = self.read();
+        let object = state.object(scope, id)?;
+        // A commit without it is refused.
+        let content = state.contents.get(&object.digest).cloned().ok_or(StoreError::NotFound)?;
+        Ok((object.clone(), content))
     }
 
     async fn deployment_object_latest(&self, scope: &Scope, stack: StackId) -> StoreResult<Option<DeploymentObject>> {
@@ -219,7 +223,7 @@ impl DeploymentObjectReader for MemoryStore {
         let state = self.read();
         state.stack(scope, stack)?;
         let id = state.revisions.get(&(stack, revision)).ok_or(StoreError::NotFound)?;
-        state.object(scope, *id).map(|(object, _)| object.clone())
+        state.object(scope, *id).cloned()
     }
 
     async fn deployment_object_list(
@@ -233,7 +237,7 @@ impl DeploymentObjectReader for MemoryStore {
         let end =
             page.after.map_or(Bound::Included((stack, Revision::new(u64::MAX))), |at| Bound::Excluded((stack, at)));
         let rows = state.revisions.range((Bound::Included((stack, Revision::new(0))), end)).rev();
-        let rows = rows.filter_map(|(_, id)| state.objects.get(id)).map(|(object, _)| object.clone());
+        let rows = rows.filter_map(|(_, id)| state.objects.get(id)).cloned();
         Ok(Listing::collect(rows, page.limit, |it| it.revision))
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
-    DeploymentObjectId, EntityKey, EventId, GeneratorId, GeneratorPrincipal, KeyId, Revision, Stack, StackId,
-    StackStatus, Target, Timestamp, Version,
+    DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, KeyId, Revision, Stack,
+    StackId, StackStatus, Target, Timestamp, Version,
 };
 use crate::store::{
     Activity, Commit, FeedEntry, FeedPage, FeedPosition, Precondition, Scope, StoreError, StoreResult, UniqueKey,
@@ -24,7 +24,8 @@ pub(super) struct State {
     pub(super) agents: BTreeMap<AgentId, Agent>,
     pub(super) sessions: HashMap<AgentId, AgentSession>,
     pub(super) stacks: BTreeMap<StackId, Stack>,
-    pub(super) objects: HashMap<DeploymentObjectId, (DeploymentObject, Bytes)>,
+    pub(super) objects: HashMap<DeploymentObjectId, DeploymentObject>,
+    pub(super) contents: HashMap<Digest, Bytes>,
     pub(super) revisions: BTreeMap<(StackId, Revision), DeploymentObjectId>,
     pub(super) targets: BTreeMap<(StackId, AgentId), Target>,
     pub(super) assignments: BTreeMap<(StackId, AgentId), Assignment>,
@@ -66,6 +67,14 @@ impl State {
             let key = change.key();
             if self.version(&key).unwrap_or(Version::new(0)).next() != change.version() {
                 return Err(StoreError::Conflict(key));
+            }
+        }
+        for change in &commit.changes {
+            if let Change::DeploymentObject(it) = change
+                && !commit.contents.contains_key(&it.digest)
+                && !self.contents.contains_key(&it.digest)
+            {
+                return Err(StoreError::Malformed("the content of a deployment object is missing"));
             }
         }
         self.check_unique(commit)
@@ -119,7 +128,7 @@ impl State {
                     .values()
                     .any(|other| other.short_id == it.short_id && other.id != it.id)
                     .then_some(UniqueKey::KeyShortId),
-                Change::DeploymentObject { object, .. } => self
+                Change::DeploymentObject(object) => self
                     .revisions
                     .contains_key(&(object.stack_id, object.revision))
                     .then_some(UniqueKey::StackRevision(object.revision)),
@@ -154,6 +163,7 @@ impl State {
         while self.feed.len() > FEED_KEPT {
             self.feed.pop_front();
         }
+        self.contents.extend(commit.contents);
         self.add_audit(commit.audit);
         position
     }
@@ -165,9 +175,9 @@ impl State {
             Change::Agent(it) => drop(self.agents.insert(it.id, it)),
             Change::AgentSession(it) => drop(self.sessions.insert(it.agent_id, it)),
             Change::Stack(it) => drop(self.stacks.insert(it.id, it)),
-            Change::DeploymentObject { object, content } => {
-                self.revisions.insert((object.stack_id, object.revision), object.id);
-                self.objects.insert(object.id, (object, content));
+            Change::DeploymentObject(it) => {
+                self.revisions.insert((it.stack_id, it.revision), it.id);
+                self.objects.insert(it.id, it);
             }
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
@@ -194,8 +204,8 @@ impl State {
         }
     }
 
-    pub(super) fn token(&self) -> ViewToken {
-        ViewToken { xmax: self.commits + 1, in_progress: Vec::new() }
+    pub(super) fn token(&self, epoch: Epoch) -> ViewToken {
+        ViewToken { epoch, xmax: self.commits + 1, in_progress: Vec::new() }
     }
 
     /// The kept changes of the transactions from `first` on.
@@ -250,6 +260,6 @@ impl State {
     pub(super) fn latest(&self, stack: StackId) -> Option<&DeploymentObject> {
         let all = (stack, Revision::new(0))..=(stack, Revision::new(u64::MAX));
         let (_, id) = self.revisions.range(all).next_back()?;
-        self.objects.get(id).map(|(object, _)| object)
+        self.objects.get(id)
     }
 }
