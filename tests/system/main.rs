@@ -5,4 +5,5 @@
 mod api;
 mod kubernetes;
 mod memory;
+mod postgres;
 mod support;

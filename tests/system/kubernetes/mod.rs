@@ -3,5 +3,4 @@
 mod conflicts;
 mod conformance;
 mod crashes;
-mod database;
 mod main_job;

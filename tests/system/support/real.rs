@@ -15,16 +15,18 @@ struct Shared {
 const COUNT: usize = 3;
 
 fn shared() -> &'static Shared {
-    static SHARED: OnceLock<Shared> = OnceLock::new();
-    SHARED.get_or_init(|| {
+    // A failure is kept as well: one attempt, and one message, for all tests.
+    static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| {
         let start = || {
             let tools = Tools::ensure()?;
             let folder = ScratchFolder::new("tests")?;
             let clusters = Clusters::start(&tools, COUNT, folder.path())?;
             Ok::<_, brokkr_testbed::Error>(Shared { folder, clusters })
         };
-        start().unwrap_or_else(|error| panic!("the clusters did not start: {error}"))
-    })
+        start().map_err(|error| error.to_string())
+    });
+    shared.as_ref().unwrap_or_else(|error| panic!("the clusters did not start: {error}"))
 }
 
 /// The clusters; started at the first call, ended with the test process.

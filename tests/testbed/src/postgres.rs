@@ -13,6 +13,7 @@ use crate::{Error, Process, Result, free_port};
 pub struct Postgres {
     /// Its address, for a superuser.
     pub url: String,
+    port: u16,
     psql: PathBuf,
     process: Process,
 }
@@ -56,14 +57,24 @@ impl Postgres {
         let (program, args) = run("postgres", &settings);
         let process = Process::start(&program, &args, &[], &folder.join("postgres.log"))?;
         let url = format!("postgresql://postgres@127.0.0.1:{port}/postgres");
-        let server = Self { url, psql: binaries.join("psql"), process };
+        let server = Self { url, port, psql: binaries.join("psql"), process };
         wait_for("PostgreSQL", Duration::from_secs(30), || server.query("select 1").is_ok())?;
         Ok(server)
     }
 
+    /// The address of a database for a role; nobody has a password here.
+    pub fn url_of(&self, role: &str, database: &str) -> String {
+        format!("postgresql://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
     /// Runs one statement and returns what it prints, unaligned and without headers.
     pub fn query(&self, sql: &str) -> Result<String> {
-        let output = Command::new(&self.psql).args([&self.url, "-XAtc", sql]).output()?;
+        self.query_in("postgres", sql)
+    }
+
+    /// The same in another database.
+    pub fn query_in(&self, database: &str, sql: &str) -> Result<String> {
+        let output = Command::new(&self.psql).args([&self.url_of("postgres", database), "-XAtc", sql]).output()?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }

@@ -1,0 +1,259 @@
+//! One decision, in one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use brokkr_core::model::{AuditRecord, Change, EntityKey, EntityKind, Version};
+use brokkr_core::store::{Commit, Committed, FeedPosition, Precondition, StoreError, StoreResult, UniqueKey};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::error::{is_retryable, meaning};
+use crate::query::statements;
+use crate::tables::{self, Table};
+
+/// Tries of a transaction that lost against another one by no fault of its own.
+const TRIES: usize = 3;
+
+/// The kinds in the order in which their tables are written: what others refer to comes first.
+const ORDER: [EntityKind; 10] = [
+    EntityKind::Generator,
+    EntityKind::Agent,
+    EntityKind::Key,
+    EntityKind::AgentSession,
+    EntityKind::Stack,
+    EntityKind::DeploymentObject,
+    EntityKind::Target,
+    EntityKind::Assignment,
+    EntityKind::StackStatus,
+    EntityKind::Event,
+];
+
+statements! {
+    INSERT_CONTENT = "INSERT INTO brokkr.content (digest, bytes) SELECT * FROM unnest($1::text[], $2::bytea[])
+        ON CONFLICT (digest) DO NOTHING";
+    /// The changes with their place, and the audit: the last statement of every commit.
+    INSERT_RECORDS = "WITH audit AS (
+            INSERT INTO brokkr.audit (id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome,
+                detail, count)
+            SELECT id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome, detail, count
+            FROM jsonb_populate_recordset(NULL::brokkr.audit, $1))
+        INSERT INTO brokkr.change (epoch, sequence, kind, generator_id, at, actor, request_id, entity)
+        SELECT (SELECT max(number) FROM brokkr.history), c.n, c.v ->> 'kind', (c.v ->> 'generator_id')::uuid,
+            $3::timestamptz, $4, $5, c.v -> 'entity'
+        FROM jsonb_array_elements($2) WITH ORDINALITY AS c (v, n)
+        RETURNING epoch, transaction::text";
+    INSERT_AUDIT = "INSERT INTO brokkr.audit (id, at, actor, actor_text, action, object_kind, object_id, request_id, source,
+            outcome, detail, count)
+        SELECT id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome, detail, count
+        FROM jsonb_populate_recordset(NULL::brokkr.audit, $1) ON CONFLICT DO NOTHING";
+}
+
+fn table(kind: EntityKind) -> Table {
+    use tables::of;
+    match kind {
+        EntityKind::Generator => of::GENERATOR,
+        EntityKind::Key => of::KEY,
+        EntityKind::Agent => of::AGENT,
+        EntityKind::AgentSession => of::SESSION,
+        EntityKind::Stack => of::STACK,
+        EntityKind::DeploymentObject => of::OBJECT,
+        EntityKind::Target => of::TARGET,
+        EntityKind::Assignment => of::ASSIGNMENT,
+        EntityKind::StackStatus => of::STATUS,
+        EntityKind::Event => of::EVENT,
+    }
+}
+
+/// A commit in the form in which it is sent.
+struct Prepared<'a> {
+    commit: &'a Commit,
+    /// New entities and changed ones, by kind.
+    new: BTreeMap<EntityKind, Vec<Value>>,
+    changed: BTreeMap<EntityKind, Vec<Value>>,
+    changes: Vec<Value>,
+    audit: Vec<Value>,
+}
+
+/// Commits one decision. After [`StoreError::Unavailable`] it may have been committed all the same.
+pub(crate) async fn commit(pool: &PgPool, commit: &Commit) -> StoreResult<Committed> {
+    commit.validate()?;
+    let prepared = Prepared::of(commit)?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut connection = pool.acquire().await.map_err(meaning)?;
+        match prepared.write(&mut connection).await {
+            Err(Failure::Database(error)) if is_retryable(&error) && tries < TRIES => {}
+            Err(Failure::Database(error)) => return Err(prepared.name(meaning(error))),
+            Err(Failure::Refused(error)) => return Err(error),
+            Ok(committed) => return Ok(committed),
+        }
+    }
+}
+
+/// Records attempts that changed nothing. Repeating it changes nothing.
+pub(crate) async fn record_attempts(pool: &PgPool, records: &[AuditRecord]) -> StoreResult<()> {
+    let records = records.iter().map(audit_row).collect::<StoreResult<Vec<_>>>()?;
+    sqlx::query(INSERT_AUDIT).bind(Json(records)).execute(pool).await.map_err(meaning)?;
+    Ok(())
+}
+
+fn audit_row(record: &AuditRecord) -> StoreResult<Value> {
+    let mut row = value(record)?;
+    row["actor_text"] = json!(record.actor.to_string());
+    Ok(row)
+}
+
+fn value(entity: &impl Serialize) -> StoreResult<Value> {
+    serde_json::to_value(entity).map_err(|error| StoreError::Internal(Box::new(error)))
+}
+
+enum Failure {
+    Database(sqlx::Error),
+    Refused(StoreError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl<'a> Prepared<'a> {
+    fn of(commit: &'a Commit) -> StoreResult<Self> {
+        let mut prepared = Self {
+            commit,
+            new: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            changes: Vec::with_capacity(commit.changes.len()),
+            audit: commit.audit.iter().map(audit_row).collect::<StoreResult<_>>()?,
+        };
+        for change in &commit.changes {
+            let mut row = value(change)?;
+            row["generator_id"] = value(&change.generator())?;
+            let entities = if change.version() == Version::FIRST { &mut prepared.new } else { &mut prepared.changed };
+            entities.entry(change.key().kind()).or_default().push(row["entity"].clone());
+            prepared.changes.push(row);
+        }
+        Ok(prepared)
+    }
+
+    async fn write(&self, connection: &mut PgConnection) -> Result<Committed, Failure> {
+        let mut transaction = connection.begin().await?;
+        self.check_preconditions(&mut transaction).await?;
+        if !self.commit.contents.is_empty() {
+            let (digests, bytes): (Vec<String>, Vec<&[u8]>) =
+                self.commit.contents.iter().map(|(digest, bytes)| (digest.to_string(), &bytes[..])).unzip();
+            sqlx::query(INSERT_CONTENT).bind(digests).bind(bytes).execute(&mut *transaction).await?;
+        }
+        for kind in ORDER {
+            self.write_kind(&mut transaction, kind).await?;
+        }
+        let places: Vec<(i32, String)> = sqlx::query_as(INSERT_RECORDS)
+            .bind(Json(&self.audit))
+            .bind(Json(&self.changes))
+            .bind(self.commit.at.to_string())
+            .bind(Json(self.commit.actor))
+            .bind(self.commit.request_id.as_uuid())
+            .fetch_all(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        let (epoch, number) = places.first().ok_or(sqlx::Error::RowNotFound)?;
+        let number: u64 = number.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let epoch = u64::try_from(*epoch).unwrap_or(0);
+        Ok(Committed { position: FeedPosition { epoch, transaction: number, sequence: places.len() as u64 } })
+    }
+
+    /// Writes the entities of a kind: changed ones first, so that a name that one gives up is free for another.
+    async fn write_kind(&self, connection: &mut PgConnection, kind: EntityKind) -> Result<(), Failure> {
+        let table = table(kind);
+        let changed = self.changed.get(&kind).map(|rows| (table.update, rows));
+        let new = self.new.get(&kind).map(|rows| (Some(table.insert), rows));
+        for (statement, rows) in changed.into_iter().chain(new) {
+            let Some(statement) = statement else {
+                return Err(self.lost(kind));
+            };
+            let written = sqlx::query(statement).bind(Json(rows)).execute(&mut *connection).await?.rows_affected();
+            if written != rows.len() as u64 {
+                return Err(self.lost(kind));
+            }
+            if kind == EntityKind::Agent {
+                for statement in [tables::UNREGISTER, tables::REGISTER] {
+                    sqlx::query(statement).bind(Json(rows)).execute(&mut *connection).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Locks what must stay as it is until the commit, kind by kind and in the order of ids, so that two commits do not wait
+    /// for each other.
+    async fn check_preconditions(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        let mut by_kind: BTreeMap<EntityKind, BTreeSet<(Uuid, Uuid, i64)>> = BTreeMap::new();
+        for Precondition::Version(key, version) in &self.commit.preconditions {
+            let (one, other) = ids(key);
+            let version = i64::try_from(version.get()).unwrap_or(i64::MAX);
+            by_kind.entry(key.kind()).or_default().insert((one, other, version));
+        }
+        for (kind, wanted) in by_kind {
+            let ones: Vec<Uuid> = wanted.iter().map(|it| it.0).collect();
+            let versions: Vec<i64> = wanted.iter().map(|it| it.2).collect();
+            let query = sqlx::query(table(kind).lock).bind(ones);
+            let query = if is_pair(kind) {
+                query.bind(wanted.iter().map(|it| it.1).collect::<Vec<Uuid>>()).bind(versions)
+            } else {
+                query.bind(versions)
+            };
+            if query.fetch_all(&mut *connection).await?.len() != wanted.len() {
+                return Err(self.lost(kind));
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of a lost race on an entity of a kind.
+    fn lost(&self, kind: EntityKind) -> Failure {
+        let preconditions = self.commit.preconditions.iter().map(|Precondition::Version(key, _)| *key);
+        let keys = self.commit.changes.iter().map(Change::key).chain(preconditions);
+        let mut of_kind = keys.filter(|key| key.kind() == kind);
+        Failure::Refused(of_kind.next().map_or(StoreError::Malformed("no entity of this kind"), StoreError::Conflict))
+    }
+
+    /// Says which revision it was, which the database's error does not.
+    fn name(&self, error: StoreError) -> StoreError {
+        let revision = self.commit.changes.iter().find_map(|change| match change {
+            Change::DeploymentObject(it) => Some(it.revision),
+            _ => None,
+        });
+        match (error, revision) {
+            (StoreError::NotUnique(UniqueKey::StackRevision(_)), Some(revision)) => {
+                StoreError::NotUnique(UniqueKey::StackRevision(revision))
+            }
+            (error, _) => error,
+        }
+    }
+}
+
+fn is_pair(kind: EntityKind) -> bool {
+    use EntityKind::{Assignment, Event, StackStatus, Target};
+    matches!(kind, Target | Assignment | StackStatus | Event)
+}
+
+/// An entity's id; for pairs both, in the order of the table's key.
+fn ids(key: &EntityKey) -> (Uuid, Uuid) {
+    let nil = Uuid::nil();
+    match key {
+        EntityKey::Generator(id) => (id.as_uuid(), nil),
+        EntityKey::Key(id) => (id.as_uuid(), nil),
+        EntityKey::Agent(id) | EntityKey::AgentSession(id) => (id.as_uuid(), nil),
+        EntityKey::Stack(id) => (id.as_uuid(), nil),
+        EntityKey::DeploymentObject(id) => (id.as_uuid(), nil),
+        EntityKey::Target(stack, agent)
+        | EntityKey::Assignment(stack, agent)
+        | EntityKey::StackStatus(stack, agent) => (stack.as_uuid(), agent.as_uuid()),
+        EntityKey::Event(agent, id) => (agent.as_uuid(), id.as_uuid()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Brokkr's [`Store`](brokkr_core::store::Store) on PostgreSQL (14 or later), for any number of brokers at the same
+//! time.
+//!
+//! Everything lives in the schema `brokkr`, each noun in a table of its own, next to whatever else the database has.
+//! Two roles take part: the *owner* runs [`migrate`] and owns the tables; the *broker* reads and writes with the rights
+//! that it needs and cannot change what is immutable. [`roles_sql`] is the SQL that makes them.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
+//!
+//! migrate(&"postgres://brokkr_owner:…@db/brokkr".into(), Some("brokkr_broker")).await?;
+//! let store = PostgresStore::connect(PostgresConfig::new("postgres://brokkr_broker:…@db/brokkr".into())).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! What brokers write becomes visible to each other within a second at the latest, and as a rule within some
+//! milliseconds: see [`PostgresConfig::notify`].
+
+mod commit;
+mod config;
+mod connect;
+mod error;
+mod feed;
+mod history;
+mod migrate;
+mod notify;
+mod query;
+mod read;
+mod roles;
+mod store;
+mod tables;
+mod telemetry;
+mod view;
+
+pub use config::PostgresConfig;
+pub use error::{ConnectError, MigrateError};
+pub use migrate::migrate;
+pub use roles::roles_sql;
+pub use store::PostgresStore;

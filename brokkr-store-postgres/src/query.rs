@@ -1,0 +1,92 @@
+//! What all statements have in common: their scope, and rows as JSON.
+//!
+//! Rows are read as `to_jsonb(row)` and written through `jsonb_populate_recordset`: the columns have the names of the
+//! entities' fields, so the entities' own serialisation is the one mapping in both directions.
+
+use brokkr_core::model::{LabelSelector, Operator, Requirement};
+use brokkr_core::store::{Scope, StoreError, StoreResult};
+use serde::de::DeserializeOwned;
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryScalar;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// Declares a module's statements, and a table of them for the test that prepares each.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $sql;)*
+        #[cfg(test)]
+        pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name)),*];
+    };
+}
+
+/// The condition that a row of a stack is in scope: `$1` is the scope's kind, `$2` its owner, `$3` an agent's stacks.
+macro_rules! sees_stack {
+    ($stack:literal, $owner:literal) => {
+        concat!(
+            "($1::int4 = 0 OR ($1 = 1 AND ",
+            $owner,
+            " = $2::uuid) OR ($1 = 2 AND ",
+            $stack,
+            " = ANY ($3::uuid[])))"
+        )
+    };
+}
+
+/// The same for a row of a stack on an agent.
+macro_rules! sees_pair {
+    ($stack:literal, $owner:literal, $agent:literal) => {
+        concat!(
+            "($1::int4 = 0 OR ($1 = 1 AND ",
+            $owner,
+            " = $2::uuid) OR ($1 = 2 AND ",
+            $agent,
+            " = $2 AND ",
+            $stack,
+            " = ANY ($3::uuid[])))"
+        )
+    };
+}
+
+pub(crate) use {sees_pair, sees_stack, statements};
+
+/// A statement whose one column is a row as JSON.
+pub(crate) type JsonQuery<'q, T> = QueryScalar<'q, Postgres, Json<T>, PgArguments>;
+
+/// A statement with its scope bound as the first three parameters.
+pub(crate) fn scoped<'q, T>(sql: &'static str, scope: &Scope) -> JsonQuery<'q, T>
+where
+    T: DeserializeOwned + Send + Unpin + 'static,
+{
+    let (kind, id, stacks): (i32, Option<Uuid>, Vec<Uuid>) = match scope {
+        Scope::All => (0, None, Vec::new()),
+        Scope::Generator(id) => (1, Some(id.as_uuid()), Vec::new()),
+        Scope::Agent { id, stacks } => (2, Some(id.as_uuid()), stacks.iter().map(|it| it.as_uuid()).collect()),
+    };
+    sqlx::query_scalar(sql).bind(kind).bind(id).bind(stacks)
+}
+
+/// The one row, or [`StoreError::NotFound`].
+pub(crate) fn found<T>(row: Option<Json<T>>) -> StoreResult<T> {
+    row.map(|Json(row)| row).ok_or(StoreError::NotFound)
+}
+
+pub(crate) fn unwrapped<T>(rows: Vec<Json<T>>) -> Vec<T> {
+    rows.into_iter().map(|Json(row)| row).collect()
+}
+
+/// The number of rows to ask for to know whether there are more.
+pub(crate) fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// A selector as one list of requirements, for `brokkr.labels_fit`.
+pub(crate) fn requirements(selector: &LabelSelector) -> Json<Vec<Requirement>> {
+    let equal = |(key, value): (&String, &String)| Requirement {
+        key: key.clone(),
+        operator: Operator::In,
+        values: vec![value.clone()],
+    };
+    Json(selector.match_labels.iter().map(equal).chain(selector.match_expressions.iter().cloned()).collect())
+}

@@ -1,0 +1,64 @@
+//! Reading agents.
+
+use async_trait::async_trait;
+use brokkr_core::model::{Agent, AgentId, AgentSession, Timestamp};
+use brokkr_core::store::{AgentFilter, AgentReader, Listing, Page, Scope, StoreResult};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::PostgresStore;
+use crate::error::meaning;
+use crate::query::{found, one_more, requirements, scoped, statements, unwrapped};
+
+macro_rules! sees {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $2::uuid))
+            OR ($1 = 2 AND t.id = $2 AND $3::uuid[] IS NOT NULL))"
+    };
+}
+
+macro_rules! row {
+    () => {
+        "to_jsonb(t) || jsonb_build_object('generator_ids',
+            ARRAY(SELECT generator_id FROM brokkr.agent_registration r WHERE r.agent_id = t.id))"
+    };
+}
+
+statements! {
+    GET = concat!("SELECT ", row!(), " FROM brokkr.agent t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees!());
+    LIST = concat!("SELECT ", row!(), " FROM brokkr.agent t WHERE t.id > $4 AND t.deleted_at IS NULL AND ", sees!(),
+        " AND ($5::jsonb = '[]' OR brokkr.labels_fit(t.labels, $5)) ORDER BY t.id LIMIT $6");
+    SESSION = concat!("SELECT to_jsonb(s) FROM brokkr.agent_session s JOIN brokkr.agent t ON t.id = s.agent_id
+        WHERE s.agent_id = $4 AND t.deleted_at IS NULL AND ", sees!());
+    LAST_SEEN = concat!("SELECT jsonb_build_array(a.agent_id, a.seen_at) FROM brokkr.agent_activity a
+        JOIN brokkr.agent t ON t.id = a.agent_id WHERE a.agent_id = ANY ($4::uuid[]) AND t.deleted_at IS NULL AND ", sees!());
+}
+
+#[async_trait]
+impl AgentReader for PostgresStore {
+    async fn agent_get(&self, scope: &Scope, id: AgentId) -> StoreResult<Agent> {
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+    }
+
+    async fn agent_list(
+        &self,
+        scope: &Scope,
+        filter: &AgentFilter,
+        page: &Page<AgentId>,
+    ) -> StoreResult<Listing<Agent, AgentId>> {
+        let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
+        let query = scoped(LIST, scope).bind(after).bind(requirements(&filter.labels)).bind(one_more(page.limit));
+        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        Ok(Listing::collect(rows.into_iter(), page.limit, |it: &Agent| it.id))
+    }
+
+    async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>> {
+        let row = scoped(SESSION, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?;
+        Ok(row.map(|Json(session)| session))
+    }
+
+    async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>> {
+        let ids: Vec<Uuid> = ids.iter().map(AgentId::as_uuid).collect();
+        Ok(unwrapped(scoped(LAST_SEEN, scope).bind(ids).fetch_all(&self.pool).await.map_err(meaning)?))
+    }
+}

@@ -1,0 +1,60 @@
+//! Reading agent events.
+
+use async_trait::async_trait;
+use brokkr_core::model::{AgentEvent, AgentId, EventId, EventOutcome, Timestamp};
+use brokkr_core::store::{EventFilter, EventReader, Listing, Page, Scope, StoreResult};
+use uuid::Uuid;
+
+use crate::PostgresStore;
+use crate::error::meaning;
+use crate::query::{one_more, scoped, statements, unwrapped};
+
+macro_rules! sees {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2 AND $3::uuid[] IS NOT NULL))"
+    };
+}
+
+statements! {
+    LIST = concat!("SELECT to_jsonb(t) FROM brokkr.agent_event t
+        WHERE ($4::uuid IS NULL OR t.agent_id = $4) AND ($5::uuid IS NULL OR t.stack_id = $5)
+            AND ($6::text IS NULL OR t.outcome = $6)
+            AND t.recorded_at >= coalesce($7::text::timestamptz, '-infinity')
+            AND t.recorded_at < coalesce($8::text::timestamptz, 'infinity')
+            AND (t.recorded_at, t.id) < (coalesce($9::text::timestamptz, 'infinity'), $10::uuid)
+            AND ", sees!(), " ORDER BY t.recorded_at DESC, t.id DESC LIMIT $11");
+    KNOWN = "SELECT to_jsonb(t.id) FROM brokkr.agent_event t
+        WHERE ($1::int4 <> 2 OR ($2::uuid = $4 AND $3::uuid[] IS NOT NULL)) AND t.agent_id = $4 AND t.id = ANY ($5::uuid[])";
+}
+
+#[async_trait]
+impl EventReader for PostgresStore {
+    async fn event_list(
+        &self,
+        scope: &Scope,
+        filter: &EventFilter,
+        page: &Page<(Timestamp, EventId)>,
+    ) -> StoreResult<Listing<AgentEvent, (Timestamp, EventId)>> {
+        let outcome = filter.outcome.map(|outcome| match outcome {
+            EventOutcome::Success => "success",
+            EventOutcome::Failure => "failure",
+        });
+        let query = scoped(LIST, scope)
+            .bind(filter.agent.map(|id| id.as_uuid()))
+            .bind(filter.stack.map(|id| id.as_uuid()))
+            .bind(outcome)
+            .bind(filter.since.map(|at| at.to_string()))
+            .bind(filter.until.map(|at| at.to_string()))
+            .bind(page.after.map(|(at, _)| at.to_string()))
+            .bind(page.after.map_or(Uuid::max(), |(_, id)| id.as_uuid()))
+            .bind(one_more(page.limit));
+        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        Ok(Listing::collect(rows.into_iter(), page.limit, |it: &AgentEvent| (it.recorded_at, it.id)))
+    }
+
+    async fn event_known(&self, scope: &Scope, agent: AgentId, ids: &[EventId]) -> StoreResult<Vec<EventId>> {
+        let ids: Vec<Uuid> = ids.iter().map(EventId::as_uuid).collect();
+        let query = scoped(KNOWN, scope).bind(agent.as_uuid()).bind(ids);
+        Ok(unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?))
+    }
+}

@@ -1,0 +1,50 @@
+//! Reading keys.
+
+use async_trait::async_trait;
+use brokkr_core::model::{ApiKey, KeyId, KeyOwner, Timestamp};
+use brokkr_core::store::{KeyReader, Listing, Page, Scope, StoreResult};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::PostgresStore;
+use crate::error::meaning;
+use crate::query::{found, one_more, scoped, statements, unwrapped};
+
+macro_rules! sees {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2 AND $3::uuid[] IS NOT NULL))"
+    };
+}
+
+statements! {
+    GET = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees!());
+    LIST = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t
+        WHERE t.owner::jsonb = ANY ($4::jsonb[]) AND t.id > $5 AND t.deleted_at IS NULL AND ", sees!(), " ORDER BY t.id LIMIT $6");
+    LAST_USED = concat!("SELECT to_jsonb(a.used_at) FROM brokkr.key_activity a JOIN brokkr.api_key t ON t.id = a.key_id
+        WHERE a.key_id = $4 AND ", sees!());
+}
+
+#[async_trait]
+impl KeyReader for PostgresStore {
+    async fn key_get(&self, scope: &Scope, id: KeyId) -> StoreResult<ApiKey> {
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+    }
+
+    async fn key_list(
+        &self,
+        scope: &Scope,
+        owners: &[KeyOwner],
+        page: &Page<KeyId>,
+    ) -> StoreResult<Listing<ApiKey, KeyId>> {
+        let owners: Vec<Json<KeyOwner>> = owners.iter().copied().map(Json).collect();
+        let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
+        let query = scoped(LIST, scope).bind(owners).bind(after).bind(one_more(page.limit));
+        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        Ok(Listing::collect(rows.into_iter(), page.limit, |it: &ApiKey| it.id))
+    }
+
+    async fn key_last_used(&self, scope: &Scope, id: KeyId) -> StoreResult<Option<Timestamp>> {
+        let row = scoped(LAST_USED, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?;
+        Ok(row.map(|Json(at)| at))
+    }
+}

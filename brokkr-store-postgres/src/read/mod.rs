@@ -1,0 +1,26 @@
+//! The read side: one file per noun, as in the contract.
+
+mod agent;
+mod assignment;
+mod audit;
+mod deployment_object;
+mod event;
+mod generator;
+mod key;
+mod stack;
+mod stack_status;
+mod target;
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[&[(&str, &str)]] = &[
+    agent::STATEMENTS,
+    assignment::STATEMENTS,
+    audit::STATEMENTS,
+    deployment_object::STATEMENTS,
+    event::STATEMENTS,
+    generator::STATEMENTS,
+    key::STATEMENTS,
+    stack::STATEMENTS,
+    stack_status::STATEMENTS,
+    target::STATEMENTS,
+];

@@ -1,0 +1,118 @@
+//! The store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use brokkr_core::model::{AuditRecord, Epoch};
+use brokkr_core::store::{
+    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreResult, ViewSnapshot, ViewTail, ViewToken,
+};
+use sqlx::PgPool;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::config::PostgresConfig;
+use crate::error::{ConnectError, meaning};
+use crate::query::statements;
+use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, view};
+
+statements! {
+    CHECK = "SELECT 1";
+    MIGRATED = "SELECT coalesce(max(version), 0) FROM brokkr._migrations WHERE success";
+    IS_MIGRATED = "SELECT to_regclass('brokkr._migrations') IS NOT NULL";
+}
+
+/// A store in a PostgreSQL database, shared with any number of other brokers.
+pub struct PostgresStore {
+    pub(crate) pool: PgPool,
+    /// Moves with own commits at once, and with those of others when a notification comes.
+    news: watch::Sender<u64>,
+    committed: Arc<Notify>,
+    _background: DropGuard,
+}
+
+impl PostgresStore {
+    /// Connects, and checks that the schema is there and that the role cannot change history.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; each says what to do.
+    pub async fn connect(config: PostgresConfig) -> Result<Self, ConnectError> {
+        let pool = connect::pool(&config)?;
+        let found: i64 = if sqlx::query_scalar(IS_MIGRATED).fetch_one(&pool).await.map_err(ConnectError::Database)? {
+            sqlx::query_scalar(MIGRATED).fetch_one(&pool).await.map_err(ConnectError::Database)?
+        } else {
+            0
+        };
+        let needed = migrate::newest();
+        if found < needed {
+            return Err(ConnectError::Schema { found, needed });
+        }
+        if !config.allow_privileged_role {
+            roles::check(&pool).await?;
+        }
+        history::ensure_current(&pool).await.map_err(ConnectError::History)?;
+        let (news, committed, stop) = (watch::Sender::new(0), Arc::new(Notify::new()), CancellationToken::new());
+        if config.notify && !config.pooled {
+            tokio::spawn(notify::send(pool.clone(), committed.clone(), stop.clone()));
+            tokio::spawn(notify::listen(connect::options(&config)?, news.clone(), stop.clone()));
+        }
+        Ok(Self { pool, news, committed, _background: stop.drop_guard() })
+    }
+
+    /// Begins a new history: agents remove nothing until an admin has confirmed it. For when the data was set back in
+    /// a way that cannot be noticed from within, such as a snapshot of the disk.
+    pub async fn begin_history(&self, reason: &str) -> StoreResult<Epoch> {
+        history::begin(&self.pool, reason).await
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("connections", &self.pool.size())
+            .field("idle", &self.pool.num_idle())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn commit(&self, commit: Commit) -> StoreResult<Committed> {
+        let committed = commit::commit(&self.pool, &commit).await?;
+        self.news.send_modify(|count| *count += 1);
+        self.committed.notify_one();
+        Ok(committed)
+    }
+
+    async fn record_attempts(&self, records: Vec<AuditRecord>) -> StoreResult<()> {
+        commit::record_attempts(&self.pool, &records).await
+    }
+
+    async fn record_activity(&self, activity: Activity) -> StoreResult<()> {
+        telemetry::record(&self.pool, &activity).await
+    }
+
+    async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
+        feed::read(&self.pool, scope, after, limit).await
+    }
+
+    async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
+        history::ensure_current(&self.pool).await?;
+        view::snapshot(&self.pool).await
+    }
+
+    async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
+        view::tail(&self.pool, token).await
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    async fn check(&self) -> StoreResult<()> {
+        sqlx::query(CHECK).execute(&self.pool).await.map_err(meaning)?;
+        Ok(())
+    }
+}

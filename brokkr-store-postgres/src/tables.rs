@@ -1,0 +1,164 @@
+//! Writing entities: one insert and one update per noun.
+//!
+//! Both take an array of entities as JSON. An insert writes entities of version 1, an update those whose stored version is
+//! one less; whoever wrote fewer rows than were given has lost a race.
+
+use crate::query::statements;
+
+/// How entities of one kind are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table {
+    pub(crate) insert: &'static str,
+    /// Absent for what never changes.
+    pub(crate) update: Option<&'static str>,
+    /// Yields a row for each entity that has the version given, in the order of their keys, and locks those that could
+    /// change. Takes ids (or stacks' and agents' ids) and versions.
+    pub(crate) lock: &'static str,
+}
+
+macro_rules! insert {
+    ($table:literal, $key:literal, $columns:literal) => {
+        concat!(
+            "INSERT INTO brokkr.",
+            $table,
+            " (",
+            $columns,
+            ") SELECT ",
+            $columns,
+            " FROM jsonb_populate_recordset(NULL::brokkr.",
+            $table,
+            ", $1) ON CONFLICT (",
+            $key,
+            ") DO NOTHING"
+        )
+    };
+}
+
+macro_rules! update {
+    ($table:literal, $on:literal, $set:literal) => {
+        concat!(
+            "UPDATE brokkr.",
+            $table,
+            " t SET ",
+            $set,
+            ", version = n.version FROM jsonb_populate_recordset(NULL::brokkr.",
+            $table,
+            ", $1) n WHERE ",
+            $on,
+            " AND t.version = n.version - 1"
+        )
+    };
+}
+
+macro_rules! lock {
+    ($table:literal) => {
+        lock!($table, "id", "t.version", " FOR SHARE OF t")
+    };
+    ($table:literal, $id:literal, $version:literal, $lock:literal) => {
+        concat!(
+            "SELECT 1 FROM brokkr.", $table, " t JOIN unnest($1::uuid[], $2::int8[]) AS p (id, version) ON t.", $id,
+            " = p.id AND ", $version, " = p.version ORDER BY t.", $id, $lock
+        )
+    };
+    (pair $table:literal) => {
+        lock!(pair $table, "stack_id", "agent_id", "t.version", " FOR SHARE OF t")
+    };
+    (pair $table:literal, $one:literal, $other:literal, $version:literal, $lock:literal) => {
+        concat!(
+            "SELECT 1 FROM brokkr.", $table, " t JOIN unnest($1::uuid[], $2::uuid[], $3::int8[]) AS p (one, other, version)
+            ON t.", $one, " = p.one AND t.", $other, " = p.other AND ", $version, " = p.version ORDER BY t.", $one,
+            ", t.", $other, $lock
+        )
+    };
+}
+
+statements! {
+    INSERT_GENERATOR = insert!("generator", "id", "id, name, description, version, created_at, updated_at, deleted_at");
+    UPDATE_GENERATOR = update!("generator", "t.id = n.id",
+        "name = n.name, description = n.description, updated_at = n.updated_at, deleted_at = n.deleted_at");
+    LOCK_GENERATOR = lock!("generator");
+
+    INSERT_KEY = insert!("api_key", "id", "id, short_id, hash, name, owner, expires_at, version, created_at, deleted_at");
+    UPDATE_KEY = update!("api_key", "t.id = n.id",
+        "name = n.name, expires_at = n.expires_at, deleted_at = n.deleted_at");
+    LOCK_KEY = lock!("api_key");
+
+    INSERT_AGENT = insert!("agent", "id", "id, name, cluster_name, labels, annotations, status, confirmed_epoch, version,
+        created_at, updated_at, deleted_at");
+    UPDATE_AGENT = update!("agent", "t.id = n.id", "name = n.name, cluster_name = n.cluster_name, labels = n.labels,
+        annotations = n.annotations, status = n.status, confirmed_epoch = n.confirmed_epoch, updated_at = n.updated_at,
+        deleted_at = n.deleted_at");
+    LOCK_AGENT = lock!("agent");
+
+    INSERT_SESSION = insert!("agent_session", "agent_id", "agent_id, cluster_uid, instance_id, sequence, superseded,
+        capabilities, unknown_stacks, version, started_at, updated_at");
+    UPDATE_SESSION = update!("agent_session", "t.agent_id = n.agent_id", "cluster_uid = n.cluster_uid,
+        instance_id = n.instance_id, sequence = n.sequence, superseded = n.superseded, capabilities = n.capabilities,
+        unknown_stacks = n.unknown_stacks, started_at = n.started_at, updated_at = n.updated_at");
+
+    LOCK_SESSION = lock!("agent_session", "agent_id", "t.version", " FOR SHARE OF t");
+
+    INSERT_STACK = insert!("stack", "id", "id, generator_id, name, description, labels, annotations, targeting, policies,
+        phase, version, created_at, updated_at, deleted_at");
+    UPDATE_STACK = update!("stack", "t.id = n.id", "name = n.name, description = n.description, labels = n.labels,
+        annotations = n.annotations, targeting = n.targeting, policies = n.policies, phase = n.phase,
+        updated_at = n.updated_at, deleted_at = n.deleted_at");
+    LOCK_STACK = lock!("stack");
+
+    INSERT_OBJECT = insert!("deployment_object", "id", "id, stack_id, generator_id, revision, digest, size, object_count,
+        message, provenance, warnings, created_by, created_at");
+
+    LOCK_OBJECT = lock!("deployment_object", "id", "1", "");
+
+    INSERT_TARGET = insert!("target", "stack_id, agent_id",
+        "stack_id, agent_id, generator_id, created_by, version, created_at, deleted_at");
+    UPDATE_TARGET = update!("target", "t.stack_id = n.stack_id AND t.agent_id = n.agent_id",
+        "created_by = n.created_by, created_at = n.created_at, deleted_at = n.deleted_at");
+    LOCK_TARGET = lock!(pair "target");
+
+    INSERT_ASSIGNMENT = insert!("assignment", "stack_id, agent_id",
+        "stack_id, agent_id, generator_id, state, version, created_at, updated_at");
+    UPDATE_ASSIGNMENT = update!("assignment", "t.stack_id = n.stack_id AND t.agent_id = n.agent_id",
+        "state = n.state, created_at = n.created_at, updated_at = n.updated_at");
+    LOCK_ASSIGNMENT = lock!(pair "assignment");
+
+    INSERT_STATUS = insert!("stack_status", "stack_id, agent_id", "stack_id, agent_id, generator_id, observed_revision,
+        applied_revision, conditions, health, attempts, last_error, retained, last_outcome, version, updated_at");
+    UPDATE_STATUS = update!("stack_status", "t.stack_id = n.stack_id AND t.agent_id = n.agent_id",
+        "observed_revision = n.observed_revision, applied_revision = n.applied_revision, conditions = n.conditions,
+        health = n.health, attempts = n.attempts, last_error = n.last_error, retained = n.retained,
+        last_outcome = n.last_outcome, updated_at = n.updated_at");
+    LOCK_STATUS = lock!(pair "stack_status");
+
+    INSERT_EVENT = insert!("agent_event", "agent_id, id", "id, agent_id, stack_id, generator_id, object_id, revision, action,
+        outcome, reason, message, objects, retained, started_at, finished_at, recorded_at");
+
+    LOCK_EVENT = lock!(pair "agent_event", "agent_id", "id", "1", "");
+
+    /// Drops the registrations that agents no longer have, then adds the new ones.
+    UNREGISTER = "DELETE FROM brokkr.agent_registration r
+        USING jsonb_to_recordset($1) AS n (id uuid, generator_ids uuid[])
+        WHERE r.agent_id = n.id AND r.generator_id <> ALL (n.generator_ids)";
+    REGISTER = "INSERT INTO brokkr.agent_registration (agent_id, generator_id)
+        SELECT n.id, g FROM jsonb_to_recordset($1) AS n (id uuid, generator_ids uuid[]), unnest(n.generator_ids) g
+        ON CONFLICT DO NOTHING";
+}
+
+/// The tables in the order in which they are written: what others refer to comes first.
+pub(crate) mod of {
+    use super::*;
+
+    pub(crate) const GENERATOR: Table =
+        Table { insert: INSERT_GENERATOR, update: Some(UPDATE_GENERATOR), lock: LOCK_GENERATOR };
+    pub(crate) const AGENT: Table = Table { insert: INSERT_AGENT, update: Some(UPDATE_AGENT), lock: LOCK_AGENT };
+    pub(crate) const KEY: Table = Table { insert: INSERT_KEY, update: Some(UPDATE_KEY), lock: LOCK_KEY };
+    pub(crate) const SESSION: Table =
+        Table { insert: INSERT_SESSION, update: Some(UPDATE_SESSION), lock: LOCK_SESSION };
+    pub(crate) const STACK: Table = Table { insert: INSERT_STACK, update: Some(UPDATE_STACK), lock: LOCK_STACK };
+    pub(crate) const OBJECT: Table = Table { insert: INSERT_OBJECT, update: None, lock: LOCK_OBJECT };
+    pub(crate) const TARGET: Table = Table { insert: INSERT_TARGET, update: Some(UPDATE_TARGET), lock: LOCK_TARGET };
+    pub(crate) const ASSIGNMENT: Table =
+        Table { insert: INSERT_ASSIGNMENT, update: Some(UPDATE_ASSIGNMENT), lock: LOCK_ASSIGNMENT };
+    pub(crate) const STATUS: Table = Table { insert: INSERT_STATUS, update: Some(UPDATE_STATUS), lock: LOCK_STATUS };
+    pub(crate) const EVENT: Table = Table { insert: INSERT_EVENT, update: None, lock: LOCK_EVENT };
+}

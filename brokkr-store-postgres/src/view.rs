@@ -1,0 +1,140 @@
+//! What the fleet views are built from and kept up with.
+//!
+//! A token is the snapshot of the statement that read: the next read takes every transaction that was not finished in it. So
+//! nothing is lost or seen twice, whatever order transactions end in, and a long one of somebody else delays nothing.
+
+use brokkr_core::model::{
+    Agent, ApiKey, Assignment, Change, DeploymentObject, Epoch, GeneratorPrincipal, Stack, Target,
+};
+use brokkr_core::store::{StoreError, StoreResult, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
+use serde::de::DeserializeOwned;
+use sqlx::types::Json;
+use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
+use uuid::Uuid;
+
+use crate::error::meaning;
+use crate::query::{statements, unwrapped};
+
+/// Changes that one read takes. A reader that is further behind reads everything anew.
+const TAIL: i64 = 20_000;
+
+statements! {
+    /// One transaction sees one snapshot, however many statements it needs.
+    SNAPSHOT_BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    /// All at once may take longer than a statement of a request.
+    SNAPSHOT_PATIENCE = "SELECT set_config('statement_timeout', '60s', true)";
+    TOKEN = "SELECT pg_snapshot_xmax(s)::text AS xmax, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) x) AS in_progress,
+            (SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1) AS epoch
+        FROM pg_current_snapshot() s";
+    GENERATORS = "SELECT to_jsonb(t) FROM brokkr.generator t WHERE deleted_at IS NULL";
+    KEYS = "SELECT to_jsonb(t) FROM brokkr.api_key t WHERE deleted_at IS NULL";
+    AGENTS = "SELECT to_jsonb(t) || jsonb_build_object('generator_ids',
+            ARRAY(SELECT generator_id FROM brokkr.agent_registration r WHERE r.agent_id = t.id))
+        FROM brokkr.agent t WHERE deleted_at IS NULL";
+    STACKS = "SELECT to_jsonb(t) FROM brokkr.stack t WHERE deleted_at IS NULL";
+    /// Of each stack only the newest, whatever the number of revisions.
+    OBJECTS = "SELECT to_jsonb(o) FROM brokkr.stack s, LATERAL (
+            SELECT * FROM brokkr.deployment_object o WHERE o.stack_id = s.id ORDER BY o.revision DESC LIMIT 1) o
+        WHERE s.deleted_at IS NULL";
+    TARGETS = "SELECT to_jsonb(t) FROM brokkr.target t WHERE deleted_at IS NULL";
+    ASSIGNMENTS = "SELECT to_jsonb(t) FROM brokkr.assignment t WHERE state <> 'gone'";
+    /// What was committed by transactions that a snapshot had not seen, and the snapshot that this read has. One row without a
+    /// change when there is nothing.
+    TAIL_SINCE = "SELECT pg_snapshot_xmax(s)::text AS xmax, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) x) AS in_progress,
+            (SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1) AS epoch,
+            (SELECT f.transaction::text FROM brokkr.feed_start f) AS kept_after,
+            c.kind, c.entity
+        FROM pg_current_snapshot() s LEFT JOIN LATERAL (
+            (SELECT kind, entity, transaction, sequence FROM brokkr.change
+             WHERE transaction >= $1::text::xid8
+                AND kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')
+             ORDER BY transaction LIMIT $3)
+            UNION ALL
+            (SELECT kind, entity, transaction, sequence FROM brokkr.change
+             WHERE transaction = ANY ($2::text[]::xid8[]) AND transaction < $1::text::xid8
+                AND kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')
+             LIMIT $3)
+        ) c ON true";
+}
+
+/// Everything that is not gone, at one moment.
+pub(crate) async fn snapshot(pool: &PgPool) -> StoreResult<ViewSnapshot> {
+    let mut connection = pool.acquire().await.map_err(meaning)?;
+    read_snapshot(&mut connection).await.map_err(meaning)
+}
+
+async fn read_snapshot(connection: &mut PgConnection) -> Result<ViewSnapshot, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query(SNAPSHOT_BEGIN).execute(&mut *transaction).await?;
+    sqlx::query(SNAPSHOT_PATIENCE).execute(&mut *transaction).await?;
+    let token = token(&sqlx::query(TOKEN).fetch_one(&mut *transaction).await?)?;
+    let mut entities = Vec::new();
+    entities
+        .extend(all::<GeneratorPrincipal>(&mut transaction, GENERATORS).await?.into_iter().map(ViewEntity::Generator));
+    entities.extend(all::<ApiKey>(&mut transaction, KEYS).await?.into_iter().map(ViewEntity::Key));
+    entities.extend(all::<Agent>(&mut transaction, AGENTS).await?.into_iter().map(ViewEntity::Agent));
+    entities.extend(all::<Stack>(&mut transaction, STACKS).await?.into_iter().map(ViewEntity::Stack));
+    entities.extend(
+        all::<DeploymentObject>(&mut transaction, OBJECTS).await?.into_iter().map(ViewEntity::DeploymentObject),
+    );
+    entities.extend(all::<Target>(&mut transaction, TARGETS).await?.into_iter().map(ViewEntity::Target));
+    entities.extend(all::<Assignment>(&mut transaction, ASSIGNMENTS).await?.into_iter().map(ViewEntity::Assignment));
+    transaction.commit().await?;
+    Ok(ViewSnapshot { entities, token })
+}
+
+async fn all<T: DeserializeOwned + Send + Unpin + 'static>(
+    connection: &mut PgConnection,
+    sql: &'static str,
+) -> Result<Vec<T>, sqlx::Error> {
+    Ok(unwrapped(sqlx::query_scalar::<_, Json<T>>(sql).fetch_all(connection).await?))
+}
+
+/// What was committed since a token.
+pub(crate) async fn tail(pool: &PgPool, since: &ViewToken) -> StoreResult<ViewTail> {
+    let in_progress: Vec<String> = since.in_progress.iter().map(u64::to_string).collect();
+    let rows = sqlx::query(TAIL_SINCE)
+        .bind(since.xmax.to_string())
+        .bind(in_progress)
+        .bind(TAIL)
+        .fetch_all(pool)
+        .await
+        .map_err(meaning)?;
+    let first = rows.first().ok_or_else(|| meaning(sqlx::Error::RowNotFound))?;
+    let token = token(first).map_err(meaning)?;
+    let kept_after: Option<String> = first.try_get("kept_after").map_err(meaning)?;
+    let kept_after: u64 = kept_after.and_then(|it| it.parse().ok()).unwrap_or(0);
+    let oldest = since.in_progress.iter().copied().min().unwrap_or(since.xmax);
+    if token.epoch != since.epoch || token.xmax < since.xmax || oldest <= kept_after || rows.len() as i64 > TAIL {
+        return Err(StoreError::Expired);
+    }
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let kind: Option<String> = row.try_get("kind").map_err(meaning)?;
+        if let Some(kind) = kind {
+            let entity: Json<serde_json::Value> = row.try_get("entity").map_err(meaning)?;
+            changes.push(change(kind, entity.0)?);
+        }
+    }
+    // Two transactions on one entity may have been numbered in the other order than they were committed in.
+    changes.sort_by_key(Change::version);
+    Ok(ViewTail { entities: changes.iter().filter_map(ViewEntity::of).collect(), token })
+}
+
+/// A change from its columns.
+pub(crate) fn change(kind: String, entity: serde_json::Value) -> StoreResult<Change> {
+    let tagged = serde_json::json!({"kind": kind, "entity": entity});
+    serde_json::from_value(tagged).map_err(|error| StoreError::Internal(Box::new(error)))
+}
+
+fn token(row: &sqlx::postgres::PgRow) -> Result<ViewToken, sqlx::Error> {
+    let number = |text: &String| text.parse::<u64>().map_err(|error| sqlx::Error::Decode(Box::new(error)));
+    let xmax: String = row.try_get("xmax")?;
+    let in_progress: Vec<String> = row.try_get("in_progress")?;
+    let epoch: Uuid = row.try_get("epoch")?;
+    Ok(ViewToken {
+        epoch: Epoch::from_uuid(epoch),
+        xmax: number(&xmax)?,
+        in_progress: in_progress.iter().map(number).collect::<Result<_, _>>()?,
+    })
+}

@@ -1,0 +1,73 @@
+//! One PostgreSQL server for all tests, and a database of its own for each.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
+use brokkr_testbed::{Postgres, ScratchFolder};
+
+struct Shared {
+    server: Postgres,
+    // Dropped after the server.
+    _folder: ScratchFolder,
+}
+
+fn shared() -> &'static Shared {
+    // A failure is kept as well: one attempt, and one message, for all tests.
+    static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| {
+        let start = || {
+            let folder = ScratchFolder::new("postgres")?;
+            let server = Postgres::start(folder.path())?;
+            server.query("CREATE ROLE brokkr_owner LOGIN NOSUPERUSER")?;
+            server.query("CREATE ROLE brokkr_broker LOGIN NOSUPERUSER")?;
+            server.query("CREATE DATABASE template_brokkr OWNER brokkr_owner")?;
+            let shared = Shared { server, _folder: folder };
+            let url = shared.server.url_of("brokkr_owner", "template_brokkr");
+            // A runtime of its own: tests come and go with theirs.
+            let done = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(migrate(&url.into(), Some("brokkr_broker")))
+            });
+            done.join().unwrap().map_err(|error| brokkr_testbed::Error::new(error.to_string()))?;
+            Ok::<_, brokkr_testbed::Error>(shared)
+        };
+        start().map_err(|error| error.to_string())
+    });
+    shared.as_ref().unwrap_or_else(|error| panic!("PostgreSQL did not start: {error}"))
+}
+
+/// A migrated database of a test's own. It goes when this is dropped.
+pub(crate) struct Database {
+    pub(crate) name: String,
+}
+
+impl Database {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        shared().server.query(&format!("CREATE DATABASE {name} TEMPLATE template_brokkr OWNER brokkr_owner")).unwrap();
+        Self { name }
+    }
+
+    /// As a superuser.
+    pub(crate) fn query(&self, sql: &str) -> String {
+        shared().server.query_in(&self.name, sql).unwrap()
+    }
+
+    /// The address for one of the roles `postgres`, `brokkr_owner` and `brokkr_broker`.
+    pub(crate) fn url(&self, role: &str) -> String {
+        shared().server.url_of(role, &self.name)
+    }
+
+    /// A store with the broker's role.
+    pub(crate) async fn store(&self) -> PostgresStore {
+        PostgresStore::connect(PostgresConfig::new(self.url("brokkr_broker").into())).await.unwrap()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let _ = shared().server.query(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
