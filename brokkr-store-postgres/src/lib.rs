@@ -33,6 +33,23 @@ mod tables;
 mod telemetry;
 mod view;
 
+/// Every statement with its name, for tests that look at all of them.
+#[doc(hidden)]
+pub fn statements() -> Vec<(&'static str, &'static str)> {
+    let others = [
+        commit::STATEMENTS,
+        feed::STATEMENTS,
+        history::STATEMENTS,
+        notify::STATEMENTS,
+        roles::STATEMENTS,
+        store::STATEMENTS,
+        tables::STATEMENTS,
+        telemetry::STATEMENTS,
+        view::STATEMENTS,
+    ];
+    others.iter().chain(read::STATEMENTS).flat_map(|it| it.iter().copied()).collect()
+}
+
 pub use config::PostgresConfig;
 pub use error::{ConnectError, MigrateError};
 pub use migrate::migrate;

@@ -22,7 +22,7 @@ statements! {
         WHERE o.id = $4 AND ($1::int4 = 0 OR (", sees!(), "))");
     CONTENT = "SELECT bytes FROM brokkr.content WHERE digest = $1";
     /// One row if the stack is there, with its newest object if it has one.
-    LATEST = concat!("SELECT to_jsonb(o) FROM brokkr.stack s LEFT JOIN LATERAL (
+    LATEST = concat!("SELECT coalesce(to_jsonb(o), 'null') FROM brokkr.stack s LEFT JOIN LATERAL (
             SELECT * FROM brokkr.deployment_object o WHERE o.stack_id = s.id ORDER BY o.revision DESC LIMIT 1) o ON true
         WHERE s.id = $4 AND ", sees!());
     BY_REVISION = concat!("SELECT to_jsonb(o) FROM brokkr.deployment_object o JOIN brokkr.stack s ON s.id = o.stack_id

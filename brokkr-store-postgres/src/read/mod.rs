@@ -11,7 +11,6 @@ mod stack;
 mod stack_status;
 mod target;
 
-#[cfg(test)]
 pub(crate) const STATEMENTS: &[&[(&str, &str)]] = &[
     agent::STATEMENTS,
     assignment::STATEMENTS,

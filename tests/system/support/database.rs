@@ -50,6 +50,18 @@ impl Database {
         Self { name }
     }
 
+    /// A database without any of our tables.
+    pub(crate) fn empty() -> Self {
+        let database = Self::new();
+        database.query("DROP SCHEMA brokkr CASCADE");
+        database
+    }
+
+    /// What the server says to a role that may not do this.
+    pub(crate) fn refused(&self, role: &str, sql: &str) -> String {
+        shared().server.query_as(role, &self.name, sql).expect_err(sql).to_string()
+    }
+
     /// As a superuser.
     pub(crate) fn query(&self, sql: &str) -> String {
         shared().server.query_in(&self.name, sql).unwrap()

@@ -74,7 +74,12 @@ impl Postgres {
 
     /// The same in another database.
     pub fn query_in(&self, database: &str, sql: &str) -> Result<String> {
-        let output = Command::new(&self.psql).args([&self.url_of("postgres", database), "-XAtc", sql]).output()?;
+        self.query_as("postgres", database, sql)
+    }
+
+    /// The same as another role.
+    pub fn query_as(&self, role: &str, database: &str, sql: &str) -> Result<String> {
+        let output = Command::new(&self.psql).args([&self.url_of(role, database), "-XAtc", sql]).output()?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }

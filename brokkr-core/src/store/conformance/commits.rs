@@ -45,6 +45,9 @@ pub async fn a_commit_is_visible_afterwards(store: Arc<dyn Store>) {
         (object.clone(), sample::content(object.id))
     );
     assert_eq!(store.deployment_object_latest(all, stack.id).await.expect("latest"), Some(object.clone()));
+    let empty = sample::stack("empty");
+    put(&store, vec![Change::Stack(empty.clone())]).await;
+    assert_eq!(store.deployment_object_latest(all, empty.id).await.expect("nothing yet"), None);
     assert_eq!(store.deployment_object_by_revision(all, stack.id, Revision::FIRST).await.expect("revision"), object);
     assert_eq!(store.target_find(all, stack.id, agent.id).await.expect("target"), Some(target));
     assert_eq!(store.assignment_find(all, agent.id, &[stack.id]).await.expect("assignment"), [assignment.clone()]);

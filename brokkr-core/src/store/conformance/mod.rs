@@ -21,6 +21,7 @@ mod commits;
 mod feed;
 mod fixture;
 mod lists;
+pub mod random;
 pub mod sample;
 mod scopes;
 mod view;

@@ -84,6 +84,8 @@ impl State {
         // What is changed by the commit counts as it will be, not as it is.
         let changed: HashSet<EntityKey> = commit.changes.iter().map(Change::key).collect();
         let mut new = HashSet::new();
+        let mut revisions = HashSet::new();
+        let mut short_ids = HashSet::new();
         for change in &commit.changes {
             let unique = match change {
                 _ if change.is_tombstone() => continue,
@@ -127,11 +129,16 @@ impl State {
                     .keys
                     .values()
                     .any(|other| other.short_id == it.short_id && other.id != it.id)
-                    .then_some(UniqueKey::KeyShortId),
+                    .then_some(UniqueKey::KeyShortId)
+                    .or_else(|| (!short_ids.insert(&it.short_id)).then_some(UniqueKey::KeyShortId)),
                 Change::DeploymentObject(object) => self
                     .revisions
                     .contains_key(&(object.stack_id, object.revision))
-                    .then_some(UniqueKey::StackRevision(object.revision)),
+                    .then_some(UniqueKey::StackRevision(object.revision))
+                    .or_else(|| {
+                        let taken = !revisions.insert((object.stack_id, object.revision));
+                        taken.then_some(UniqueKey::StackRevision(object.revision))
+                    }),
                 Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)

@@ -1,0 +1,152 @@
+//! Whether two stores say the same of a history.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::dice::Dice;
+use super::world::World;
+use crate::model::{Change, EntityKey, GeneratorId};
+use crate::store::{
+    AgentFilter, EventFilter, FeedPosition, Page, Scope, StackFilter, Store, StoreError, StoreResult, ViewEntity,
+    ViewToken,
+};
+
+/// Compares reads of everything in the history, as different callers.
+pub(super) async fn compare(left: &Arc<dyn Store>, right: &Arc<dyn Store>, world: &World, dice: &mut Dice, seed: u64) {
+    let stacks = world.stacks();
+    let agents = world.agents();
+    let mut scopes: Vec<Scope> = vec![Scope::All];
+    scopes.extend(world.generators().iter().take(2).map(|id| Scope::Generator(*id)));
+    scopes.extend(agents.first().map(|agent| {
+        let listed: BTreeSet<_> = stacks.iter().filter(|_| dice.once_in(2)).map(|stack| stack.id).collect();
+        Scope::Agent { id: agent.id, stacks: Arc::new(listed) }
+    }));
+    for scope in &scopes {
+        // Everything as everybody may see it, and some of it as others do.
+        let some = |_: &&Change| *scope == Scope::All || dice.once_in(3);
+        let changes: Vec<&Change> = world.entities.values().filter(some).collect();
+        for change in changes {
+            let (one, other) = (read(left, scope, change).await, read(right, scope, change).await);
+            for (n, (one, other)) in one.iter().zip(&other).enumerate() {
+                assert_eq!(one, other, "seed {seed}, {scope:?}, answer {n} about {:?}", change.key());
+            }
+        }
+        for generator in world.generators().into_iter().filter(|id| *id != GeneratorId::SYSTEM) {
+            let (one, other) = (lists(left, scope, generator).await, lists(right, scope, generator).await);
+            assert_eq!(one, other, "seed {seed}, {scope:?}, lists of {generator}");
+        }
+    }
+}
+
+/// A result in a form that can be compared: errors by their kind.
+fn told<T: Debug>(result: StoreResult<T>) -> String {
+    match result {
+        Ok(value) => format!("{value:?}"),
+        Err(StoreError::NotFound) => "not found".to_owned(),
+        Err(error) => format!("unexpected: {error}"),
+    }
+}
+
+/// Everything that can be asked about an entity.
+async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<String> {
+    match change {
+        Change::Generator(it) => vec![told(store.generator_get(scope, it.id).await)],
+        Change::Key(it) => vec![
+            told(store.key_get(scope, it.id).await),
+            told(store.key_list(scope, &[it.owner], &Page::first(3)).await.map(|page| page.next.is_some())),
+        ],
+        Change::Agent(it) => {
+            vec![told(store.agent_get(scope, it.id).await), told(store.agent_session(scope, it.id).await)]
+        }
+        Change::AgentSession(it) => vec![told(store.agent_session(scope, it.agent_id).await)],
+        Change::Stack(it) => vec![
+            told(store.stack_get(scope, it.id).await),
+            told(store.stack_by_name(scope, it.generator_id, &it.name).await),
+            told(store.stack_find_with_tombstones(scope, &[it.id]).await),
+            told(store.deployment_object_latest(scope, it.id).await),
+            told(store.deployment_object_list(scope, it.id, &Page::first(2)).await),
+            told(store.target_list(scope, it.id, &Page::first(2)).await),
+            told(store.assignment_of_stack(scope, it.id).await),
+            told(store.stack_status_of_stack(scope, it.id).await),
+        ],
+        Change::DeploymentObject(it) => vec![
+            told(store.deployment_object_content(scope, it.id).await),
+            told(store.deployment_object_by_revision(scope, it.stack_id, it.revision).await),
+        ],
+        Change::Target(it) => vec![told(store.target_find(scope, it.stack_id, it.agent_id).await)],
+        Change::Assignment(it) => vec![told(store.assignment_find(scope, it.agent_id, &[it.stack_id]).await)],
+        Change::StackStatus(it) => vec![told(store.stack_status_find(scope, it.agent_id, &[it.stack_id]).await)],
+        Change::Event(it) => {
+            let filter = EventFilter { agent: Some(it.agent_id), stack: Some(it.stack_id), ..EventFilter::default() };
+            vec![
+                told(store.event_known(scope, it.agent_id, &[it.id]).await),
+                told(store.event_list(scope, &filter, &Page::first(3)).await),
+            ]
+        }
+    }
+}
+
+/// Lists of one generator's things, page by page.
+async fn lists(store: &Arc<dyn Store>, scope: &Scope, generator: GeneratorId) -> Vec<String> {
+    let mut told_all = Vec::new();
+    for labels in ["", "k0=v0", "k1", "!k0,k1!=v0", "k0 notin (v1)"] {
+        let labels: crate::model::LabelSelector = labels.parse().unwrap_or_default();
+        let filter = StackFilter { generator: Some(generator), labels: labels.clone(), name: None };
+        let mut page = Page::first(2);
+        loop {
+            let listing = store.stack_list(scope, &filter, &page).await;
+            page.after = listing.as_ref().ok().and_then(|listing| listing.next);
+            told_all.push(told(listing));
+            if page.after.is_none() {
+                break;
+            }
+        }
+        let of_generator = Scope::Generator(generator);
+        told_all.push(told(store.agent_list(&of_generator, &AgentFilter { labels }, &Page::first(3)).await));
+    }
+    told_all
+}
+
+/// Follows a store's view and its feed.
+pub(super) struct Follower {
+    token: ViewToken,
+    position: FeedPosition,
+}
+
+/// What came since a follower looked last.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct News {
+    /// The newest state of each entity of the view that changed.
+    view: BTreeMap<EntityKey, ViewEntity>,
+    feed: Vec<Change>,
+}
+
+impl Follower {
+    /// From the present on.
+    pub(super) async fn begin(store: &Arc<dyn Store>) -> Self {
+        let token = store.view_snapshot().await.expect("a snapshot").token;
+        let mut follower = Self { token, position: FeedPosition::START };
+        follower.read_feed(store).await;
+        follower
+    }
+
+    pub(super) async fn news(&mut self, store: &Arc<dyn Store>) -> News {
+        let tail = store.view_tail(&self.token).await.expect("a tail");
+        self.token = tail.token;
+        let view = tail.entities.into_iter().map(|entity| (entity.key(), entity)).collect();
+        News { view, feed: self.read_feed(store).await }
+    }
+
+    async fn read_feed(&mut self, store: &Arc<dyn Store>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        loop {
+            let page = store.feed(&Scope::All, self.position, 50).await.expect("a feed");
+            if page.next == self.position {
+                return changes;
+            }
+            self.position = page.next;
+            changes.extend(page.entries.into_iter().map(|entry| entry.change));
+        }
+    }
+}

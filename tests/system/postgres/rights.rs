@@ -1,0 +1,108 @@
+//! What a broker's role cannot do, and what not even the owner does by mistake.
+
+use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal};
+use brokkr_core::store::conformance::sample;
+use brokkr_core::store::{Commit, Store as _};
+use brokkr_store_postgres::{ConnectError, PostgresConfig, PostgresStore, migrate, roles_sql};
+
+use crate::support::Database;
+
+/// A database in which every immutable table has a row.
+async fn filled() -> Database {
+    let database = Database::new();
+    let store = database.store().await;
+    let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
+    let object = sample::object(&stack, 1);
+    let commit = Commit {
+        actor: brokkr_core::model::ActorRef::System,
+        request_id: brokkr_core::model::RequestId::generate(),
+        at: sample::time(0),
+        preconditions: Vec::new(),
+        contents: [(object.digest, sample::content(object.id))].into(),
+        changes: vec![
+            Change::Generator(GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") }),
+            Change::Stack(stack.clone()),
+            Change::Agent(agent.clone()),
+            Change::DeploymentObject(object),
+            Change::Event(sample::event(&stack, &agent, 0)),
+        ],
+        audit: vec![sample::audit("sample", 0)],
+    };
+    store.commit(commit).await.unwrap();
+    database
+}
+
+const IMMUTABLE: [&str; 5] = ["content", "deployment_object", "agent_event", "audit", "change"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_is_changed_by_nobody() {
+    let database = filled().await;
+    for table in IMMUTABLE {
+        let column = database.query(&format!(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'brokkr.{table}'::regclass AND attnum = 1"
+        ));
+        for statement in [
+            format!("UPDATE brokkr.{table} SET {column} = {column}"),
+            format!("DELETE FROM brokkr.{table}"),
+            format!("TRUNCATE brokkr.{table} CASCADE"),
+        ] {
+            let by_broker = database.refused("brokkr_broker", &statement);
+            assert!(by_broker.contains("permission denied"), "{statement}: {by_broker}");
+            for role in ["brokkr_owner", "postgres"] {
+                let refused = database.refused(role, &statement);
+                assert!(refused.contains("are never changed"), "{role}, {statement}: {refused}");
+            }
+        }
+        assert_eq!(database.query(&format!("SELECT count(*) > 0 FROM brokkr.{table}")), "t");
+    }
+    for statement in [
+        "ALTER TABLE brokkr.audit DISABLE TRIGGER ALL",
+        "SET session_replication_role = replica",
+        "UPDATE brokkr.history SET place = 'here'",
+        "UPDATE brokkr.feed_start SET epoch = 9",
+        "SELECT brokkr.grant_to('brokkr_broker')",
+        "CREATE TABLE brokkr.mine (id int)",
+    ] {
+        let refused = database.refused("brokkr_broker", statement);
+        assert!(refused.contains("denied") || refused.contains("must be owner"), "{statement}: {refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_that_could_change_history_are_refused() {
+    let database = Database::new();
+    for role in ["postgres", "brokkr_owner"] {
+        let mut config = PostgresConfig::new(database.url(role).into());
+        let refused = PostgresStore::connect(config.clone()).await.unwrap_err();
+        assert!(matches!(&refused, ConnectError::Privileged { role: named, .. } if named == role), "{refused}");
+        config.allow_privileged_role = true;
+        PostgresStore::connect(config).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_without_our_tables_is_refused_and_migrating_twice_is_nothing() {
+    let database = Database::empty();
+    let config = PostgresConfig::new(database.url("postgres").into());
+    let refused = PostgresStore::connect(config.clone()).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Schema { found: 0, .. }), "{refused}");
+    for _ in 0..2 {
+        migrate(&database.url("postgres").into(), Some("brokkr_broker")).await.unwrap();
+    }
+    database.store().await;
+    assert_eq!(
+        database.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+        "0",
+        "all is in our schema"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_sql_makes_both_roles() {
+    let database = Database::empty();
+    let (owner, broker) = (format!("{}_owner", database.name), format!("{}-broker", database.name));
+    database.query(&roles_sql(&owner, &broker).replace("<fill in>", "secret"));
+    migrate(&database.url(&owner).into(), Some(&broker)).await.unwrap();
+    let config = PostgresConfig::new(database.url(&broker).into());
+    PostgresStore::connect(config).await.unwrap().check().await.unwrap();
+}
