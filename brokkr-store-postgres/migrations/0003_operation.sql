@@ -22,6 +22,14 @@ CREATE FUNCTION brokkr.place() RETURNS text
             'brokkr.history'::regclass::oid)
     $$;
 
+-- Shared by all brokers on this data: what one signs, such as a cursor, the others can check.
+CREATE TABLE brokkr.secret (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    secret bytea NOT NULL CHECK (length(secret) = 32)
+);
+INSERT INTO brokkr.secret (secret) VALUES (
+    uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+
 -- Telemetry: written in batches, part of no commit.
 CREATE TABLE brokkr.agent_activity (
     agent_id uuid PRIMARY KEY REFERENCES brokkr.agent,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use brokkr_core::model::{AuditRecord, Epoch};
 use brokkr_core::store::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreResult, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail,
+    ViewToken,
 };
 use sqlx::PgPool;
 use tokio::sync::{Notify, watch};
@@ -19,6 +20,7 @@ use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, v
 
 statements! {
     CHECK = "SELECT 1";
+    SECRET = "SELECT secret FROM brokkr.secret";
     MIGRATED = "SELECT coalesce(max(version), 0) FROM brokkr._migrations WHERE success";
     IS_MIGRATED = "SELECT to_regclass('brokkr._migrations') IS NOT NULL";
 }
@@ -105,6 +107,11 @@ impl Store for PostgresStore {
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
         view::tail(&self.pool, token).await
+    }
+
+    async fn secret(&self) -> StoreResult<[u8; 32]> {
+        let secret: Vec<u8> = sqlx::query_scalar(SECRET).fetch_one(&self.pool).await.map_err(meaning)?;
+        secret.try_into().map_err(|_| StoreError::Internal("the secret has another length".into()))
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -1,4 +1,4 @@
-//! `cargo xtask up`: a broker, real clusters and their agents.
+//! `cargo xtask up`: brokers, real clusters and their agents.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use brokkr_testbed::{Clusters, Error, Process, Result, ScratchFolder, TestCluster, Tools, free_port};
-use clap::Args;
+use brokkr_testbed::{Clusters, Error, Postgres, Process, Result, ScratchFolder, TestCluster, Tools, free_port};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::run::{cargo, root};
@@ -17,9 +17,30 @@ pub(crate) struct UpArgs {
     /// How many clusters, each with an agent.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=10))]
     clusters: u8,
+    /// Where the brokers keep everything.
+    #[arg(long, value_enum, default_value_t = StoreKind::Memory)]
+    store: StoreKind,
+    /// How many brokers; more than one need a database.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    brokers: u8,
     /// A file to write everything to as JSON, once everything is ready.
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// Where the brokers keep everything.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StoreKind {
+    /// In the broker's memory.
+    Memory,
+    /// In a PostgreSQL server that is started too.
+    Postgres,
+}
+
+/// One broker.
+struct Broker {
+    url: String,
+    process: Process,
 }
 
 /// One agent and what starts it again.
@@ -32,21 +53,36 @@ struct Agent {
 }
 
 pub(crate) fn run(args: &UpArgs) -> Result<()> {
+    if args.brokers > 1 && args.store == StoreKind::Memory {
+        return Err(Error::new("several brokers need a database: add --store postgres"));
+    }
     let tools = Tools::ensure()?;
     cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent"])?;
     let scratch = ScratchFolder::new("up")?;
     let folder = scratch.path();
     println!("==> {} clusters (logs and files in {})", args.clusters, folder.display());
     let clusters = Clusters::start(&tools, usize::from(args.clusters), folder)?;
-    println!("==> broker");
-    let (broker, url, admin_pak) = start_broker(folder)?;
+    let database = match args.store {
+        StoreKind::Memory => None,
+        StoreKind::Postgres => Some(start_database(folder)?),
+    };
+    let url = database.as_ref().map(|(_, url)| url.as_str());
+    let (mut brokers, mut admin_pak) = (Vec::new(), None);
+    for number in 0..args.brokers {
+        println!("==> broker {}", number + 1);
+        let (broker, shown) = start_broker(folder, number, url, admin_pak.is_none())?;
+        admin_pak = admin_pak.or(shown);
+        brokers.push(broker);
+    }
+    let admin_pak = admin_pak.ok_or_else(|| Error::new("no broker showed an admin key"))?;
+    let urls = brokers.iter().map(|broker| broker.url.as_str()).collect::<Vec<_>>().join(",");
     let mut agents = Vec::new();
     for cluster in &clusters.all {
         println!("==> agent of {}", cluster.name);
-        agents.push(start_agent(cluster, folder, &url, &admin_pak)?);
+        agents.push(start_agent(cluster, folder, &urls, &admin_pak)?);
     }
-    let description = describe(&broker, &url, &admin_pak, &clusters, &agents);
-    print(&url, &admin_pak, &clusters, &agents, &tools);
+    let description = describe(&brokers, url, &admin_pak, &clusters, &agents);
+    print(&brokers, url, &admin_pak, &clusters, &agents, &tools);
     if let Some(file) = &args.json {
         // Written beside and moved: whoever waits for the file finds it whole.
         let unfinished = file.with_extension("unfinished");
@@ -65,28 +101,53 @@ fn binary(name: &str) -> PathBuf {
     target.join("debug").join(name)
 }
 
-fn start_broker(folder: &Path) -> Result<(Process, String, String)> {
-    let log = folder.join("broker.log");
+/// A server with the two roles and the schema; the address is the broker's.
+fn start_database(folder: &Path) -> Result<(Postgres, String)> {
+    println!("==> PostgreSQL");
+    let server = Postgres::start(&folder.join("postgres"))?;
+    for statement in [
+        "CREATE ROLE brokkr_owner LOGIN NOSUPERUSER",
+        "CREATE ROLE brokkr_broker LOGIN NOSUPERUSER",
+        "CREATE DATABASE brokkr OWNER brokkr_owner",
+    ] {
+        server.query(statement)?;
+    }
+    let migrated = Command::new(binary("brokkr-broker"))
+        .arg("migrate")
+        .env("DATABASE_URL", server.url_of("brokkr_owner", "brokkr"))
+        .output()?;
+    if !migrated.status.success() {
+        return Err(Error::new(format!("the migration failed: {}", String::from_utf8_lossy(&migrated.stdout))));
+    }
+    let url = server.url_of("brokkr_broker", "brokkr");
+    Ok((server, url))
+}
+
+/// Starts a broker and waits until it listens, and until it has shown the admin key where it is the first.
+fn start_broker(folder: &Path, number: u8, database: Option<&str>, first: bool) -> Result<(Broker, Option<String>)> {
+    let log = folder.join(format!("broker-{number}.log"));
     let listen = format!("127.0.0.1:{}", free_port()?);
     let args = ["serve".to_owned(), "--listen".to_owned(), listen];
-    let broker = Process::start(&binary("brokkr-broker"), &args, &[], &log)?;
+    let environment: Vec<_> = database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
+    let process = Process::start(&binary("brokkr-broker"), &args, &environment, &log)?;
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let mut text = String::new();
         std::fs::File::open(&log)?.read_to_string(&mut text)?;
         let after =
             |mark: &str| text.lines().find_map(|line| line.split_once(mark)).map(|(_, rest)| rest.trim().to_owned());
-        if let (Some(key), Some(url)) = (after("admin key (shown this once):"), after("listening on")) {
-            return Ok((broker, url, key));
+        let (key, url) = (after("admin key (shown this once):"), after("listening on"));
+        if let Some(url) = url.filter(|_| key.is_some() || !first) {
+            return Ok((Broker { url, process }, key));
         }
-        if Instant::now() > deadline || !broker.is_running() {
+        if Instant::now() > deadline || !process.is_running() {
             return Err(Error::new(format!("the broker did not start:\n{text}")));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-fn start_agent(cluster: &TestCluster, folder: &Path, url: &str, admin_pak: &str) -> Result<Agent> {
+fn start_agent(cluster: &TestCluster, folder: &Path, urls: &str, admin_pak: &str) -> Result<Agent> {
     let output = Command::new(binary("brokkr-broker"))
         .args([
             "create",
@@ -97,7 +158,7 @@ fn start_agent(cluster: &TestCluster, folder: &Path, url: &str, admin_pak: &str)
             "--label",
             &format!("cluster={}", cluster.name),
         ])
-        .env("BROKKR__URL", url)
+        .env("BROKKR__URL", urls.split(',').next().unwrap_or(urls))
         .env("BROKKR__PAK", admin_pak)
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -111,7 +172,7 @@ fn start_agent(cluster: &TestCluster, folder: &Path, url: &str, admin_pak: &str)
         return Err(Error::new(format!("the agent was not created: {text}")));
     };
     let environment: BTreeMap<String, String> = [
-        ("BROKKR__AGENT__BROKER_URL", url.to_owned()),
+        ("BROKKR__AGENT__BROKER_URL", urls.to_owned()),
         ("BROKKR__AGENT__PAK", pak.to_owned()),
         ("KUBECONFIG", cluster.agent_kubeconfig.display().to_string()),
     ]
@@ -125,7 +186,13 @@ fn start_agent(cluster: &TestCluster, folder: &Path, url: &str, admin_pak: &str)
     Ok(Agent { id: id.to_owned(), pak: pak.to_owned(), process, command, environment })
 }
 
-fn describe(broker: &Process, url: &str, admin_pak: &str, clusters: &Clusters, agents: &[Agent]) -> Value {
+fn describe(
+    brokers: &[Broker],
+    database: Option<&str>,
+    admin_pak: &str,
+    clusters: &Clusters,
+    agents: &[Agent],
+) -> Value {
     let cluster = |(cluster, agent): (&TestCluster, &Agent)| {
         json!({
             "name": cluster.name,
@@ -138,17 +205,29 @@ fn describe(broker: &Process, url: &str, admin_pak: &str, clusters: &Clusters, a
         })
     };
     json!({
-        "broker_urls": [url],
-        "broker_pids": [broker.pid()],
+        "broker_urls": brokers.iter().map(|broker| &broker.url).collect::<Vec<_>>(),
+        "broker_pids": brokers.iter().map(|broker| broker.process.pid()).collect::<Vec<_>>(),
         "admin_pak": admin_pak,
-        "database_url": null,
+        "database_url": database,
         "clusters": clusters.all.iter().zip(agents).map(cluster).collect::<Vec<_>>(),
     })
 }
 
-fn print(url: &str, admin_pak: &str, clusters: &Clusters, agents: &[Agent], tools: &Tools) {
+fn print(
+    brokers: &[Broker],
+    database: Option<&str>,
+    admin_pak: &str,
+    clusters: &Clusters,
+    agents: &[Agent],
+    tools: &Tools,
+) {
     println!();
-    println!("broker     {url}/api/v1");
+    for broker in brokers {
+        println!("broker     {}/api/v1 (process {})", broker.url, broker.process.pid());
+    }
+    if let Some(url) = database {
+        println!("database   {url}");
+    }
     println!("admin key  {admin_pak}");
     println!("kubectl    {}", tools.path("kubectl").display());
     println!("all        {} (one context per cluster)", clusters.kubeconfig.display());

@@ -89,6 +89,7 @@ impl BrokerBuilder {
         let stopping = CancellationToken::new();
         let parts = Arc::new(Parts {
             view: FleetView::new(self.policy, began),
+            secret: self.store.secret().await?,
             store: self.store,
             clock: self.clock,
             generators,

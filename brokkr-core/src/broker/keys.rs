@@ -235,15 +235,16 @@ impl Broker {
                         Ok(Decision::commit(None, vec![Change::Key(key)]))
                     }
                     None => {
-                        let pak = new_key(KeyOwner::Admin, "initial", None, now)?;
+                        let mut pak = new_key(KeyOwner::Admin, "initial", None, now)?;
+                        pak.key.id = KeyId::INITIAL;
                         Ok(Decision::commit(Some(pak.pak), vec![Change::Key(pak.key)]))
                     }
                 }
             })
             .await;
         match made {
-            // The given key was there once and has been revoked since: it stays so.
-            Err(BrokerError::Contention) if given.is_some() => Ok(None),
+            // It was there once and has been revoked since: it stays so.
+            Err(BrokerError::Contention) => Ok(None),
             made => made,
         }
     }

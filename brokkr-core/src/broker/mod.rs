@@ -74,6 +74,7 @@ pub struct Broker {
 struct Parts {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    secret: [u8; 32],
     generators: HashMap<String, Registered>,
     view: FleetView,
     attempts: AttemptLog,
@@ -107,6 +108,11 @@ impl Broker {
         self.parts.stopping.cancel();
         self.parts.tasks.close();
         self.parts.tasks.wait().await;
+    }
+
+    /// A secret that all brokers on the same data share: see [`Store::secret`].
+    pub fn secret(&self) -> [u8; 32] {
+        self.parts.secret
     }
 
     /// The history that this broker answers from.

@@ -108,6 +108,12 @@ impl GeneratorId {
     pub const SYSTEM: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
 }
 
+impl KeyId {
+    /// The admin key that the first start of all makes. It has one identity, so that of several brokers that start on
+    /// new data at the same moment one makes it.
+    pub const INITIAL: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0002));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -104,6 +104,10 @@ pub trait Store:
     /// history has forked since; the reader then takes a new snapshot.
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail>;
 
+    /// A secret that all brokers on the same data share, made when the data was. What one of them signs for itself, such as a
+    /// cursor, each of them can check.
+    async fn secret(&self) -> StoreResult<[u8; 32]>;
+
     /// A counter that moves when there may be something new: at once after a commit through this instance, soon
     /// after one elsewhere. A hint: it may move for nothing, and a reader must also look by itself from time to time.
     fn subscribe(&self) -> watch::Receiver<u64>;

@@ -11,30 +11,32 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-/// The key that authenticates cursors. A cursor made by another process is refused, and the caller begins again.
+/// The key that authenticates cursors.
 #[derive(Clone)]
 pub(crate) struct CursorKey(Arc<[u8; 32]>);
 
 impl CursorKey {
-    pub(crate) fn random() -> Self {
-        let mut key = [0; 32];
-        // Without randomness no key of the broker could be made either; cursors of a known key leak nothing,
-        // they only name a place in a list that the caller may read anyway.
-        let _ = getrandom::fill(&mut key);
-        Self(Arc::new(key))
+    /// The key of all brokers on the same data: a list can be gone through by way of several.
+    pub(crate) fn derived_from(secret: [u8; 32]) -> Self {
+        let mut key = Self(Arc::new(secret));
+        key.0 = Arc::new(key.mac_of(&[b"cursors"]));
+        key
     }
 
-    fn mac(&self, list: &str, actor: &Actor, payload: &[u8]) -> [u8; 32] {
-        let mut mac = match Hmac::<Sha256>::new_from_slice(&*self.0) {
-            Ok(mac) => mac,
-            // HMAC takes keys of any length.
-            Err(_) => return [0; 32],
+    fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        // HMAC takes keys of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.0) else {
+            return [0; 32];
         };
-        for part in [list.as_bytes(), actor.reference().to_string().as_bytes(), payload] {
+        for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
+    }
+
+    fn mac(&self, list: &str, actor: &Actor, payload: &[u8]) -> [u8; 32] {
+        self.mac_of(&[list.as_bytes(), actor.reference().to_string().as_bytes(), payload])
     }
 
     pub(crate) fn issue<K: Serialize>(&self, list: &str, actor: &Actor, key: &K) -> Option<String> {

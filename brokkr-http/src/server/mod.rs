@@ -35,7 +35,8 @@ pub(crate) struct AppState {
 /// Serve it with [`serve`], or with `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit
 /// knows where requests came from.
 pub fn router(broker: Broker) -> Router {
-    let state = AppState { broker, cursors: CursorKey::random() };
+    let cursors = CursorKey::derived_from(broker.secret());
+    let state = AppState { broker, cursors };
     let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
     router
         .fallback(async || ApiError::not_found())

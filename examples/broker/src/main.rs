@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a command prints what it does")]
 
 mod create;
+mod database;
 mod demo;
 mod serve;
 mod settings;
@@ -30,6 +31,11 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Serves the API.
     Serve(serve::ServeArgs),
+    /// Brings the database's schema up to date, as its owner; or prints the SQL that makes the roles.
+    Migrate(database::MigrateArgs),
+    /// The history that agents see.
+    #[command(subcommand)]
+    Epoch(database::EpochCommand),
     /// Creates an agent, a stack or a generator, through the API of a running broker.
     Create(create::CreateArgs),
 }
@@ -47,6 +53,8 @@ async fn main() -> std::process::ExitCode {
     let result = match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
+        Command::Migrate(args) => database::migrate(args).await,
+        Command::Epoch(command) => database::epoch(command).await,
         Command::Create(args) => create::run(args).await,
     };
     match result {

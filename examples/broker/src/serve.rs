@@ -2,15 +2,14 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use brokkr_core::broker::Broker;
 use brokkr_core::model::Digest;
-use brokkr_core::store::MemoryStore;
 use clap::Args;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
+use crate::database::{self, DatabaseArgs};
 use crate::{settings, shutdown};
 
 #[derive(Args)]
@@ -21,19 +20,14 @@ pub(crate) struct ServeArgs {
     /// A TOML file with settings.
     #[arg(long)]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseArgs,
 }
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = settings::load(args.config.as_ref())?;
-    if std::env::var_os("DATABASE_URL").is_some() {
-        return Err(
-            "DATABASE_URL is set, but this build has no store on PostgreSQL; unset it to keep everything in memory"
-                .into(),
-        );
-    }
-    println!("NOTE: everything is kept in memory and is gone when this process ends.");
-    println!("      Agents notice (another epoch) and remove nothing until an admin confirms.");
-    let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await?;
+    let store = database::store(&args.database, &settings).await?;
+    let broker = Broker::builder(store).start().await?;
     let given = settings.admin_key_hash.as_deref().map(parse_hash).transpose()?;
     if let Some(pak) = broker.ensure_admin_key(given).await? {
         println!("admin key (shown this once): {}", pak.expose_secret());

@@ -19,6 +19,12 @@ pub(crate) struct BrokerSettings {
     pub(crate) listen: Option<String>,
     /// `<short id>:sha256:<hex>` of an admin key made elsewhere.
     pub(crate) admin_key_hash: Option<String>,
+    /// Connections to the database at the most; 10 unless told otherwise.
+    pub(crate) database_connections: Option<u32>,
+    /// Whether a proxy that pools transactions stands before the database.
+    pub(crate) database_pooled: Option<bool>,
+    /// Whether a database role is accepted that could change history.
+    pub(crate) allow_privileged_database_role: Option<bool>,
 }
 
 /// Reads file and environment. A setting that nobody knows is an error, not a hint that is lost.
@@ -34,5 +40,10 @@ pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::Con
     Ok(BrokerSettings {
         listen: environment.listen.or(file.broker.listen),
         admin_key_hash: environment.admin_key_hash.or(file.broker.admin_key_hash),
+        database_connections: environment.database_connections.or(file.broker.database_connections),
+        database_pooled: environment.database_pooled.or(file.broker.database_pooled),
+        allow_privileged_database_role: environment
+            .allow_privileged_database_role
+            .or(file.broker.allow_privileged_database_role),
     })
 }

@@ -131,6 +131,10 @@ impl Store for Broken {
         Ok(tail)
     }
 
+    async fn secret(&self) -> StoreResult<[u8; 32]> {
+        self.inner.secret().await
+    }
+
     fn subscribe(&self) -> watch::Receiver<u64> {
         if self.has(Fault::SubscribersForgotten) { self.deaf.subscribe() } else { self.inner.subscribe() }
     }

@@ -256,10 +256,13 @@ pub async fn activity_keeps_the_newest_times(store: Arc<dyn Store>) {
     assert_eq!(store.agent_get(&Scope::All, agent.id).await.expect("agent").version, Version::FIRST);
 }
 
-/// The epoch stays as long as the store does.
+/// The epoch and the secret stay as long as the store does.
 pub async fn the_epoch_does_not_change_by_itself(store: Arc<dyn Store>) {
     let before = store.view_snapshot().await.expect("a snapshot").token;
+    let secret = store.secret().await.expect("a secret");
+    assert_ne!(secret, [0; 32]);
     put(&store, vec![Change::Generator(sample::generator("any"))]).await;
     assert_eq!(store.view_tail(&before).await.expect("a tail").token.epoch, before.epoch);
     assert_eq!(store.view_snapshot().await.expect("a snapshot").token.epoch, before.epoch);
+    assert_eq!(store.secret().await.expect("a secret"), secret);
 }

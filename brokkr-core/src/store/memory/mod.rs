@@ -22,6 +22,7 @@ use state::State;
 /// changes; everything else is kept until the end.
 pub struct MemoryStore {
     epoch: Epoch,
+    secret: [u8; 32],
     state: RwLock<State>,
     commits: watch::Sender<u64>,
 }
@@ -29,7 +30,10 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
-        Self { epoch: Epoch::generate(), state: RwLock::default(), commits: watch::Sender::new(0) }
+        let mut secret = [0; 32];
+        // Without randomness no key could be made either; what is signed with it is of this process alone.
+        let _ = getrandom::fill(&mut secret);
+        Self { epoch: Epoch::generate(), secret, state: RwLock::default(), commits: watch::Sender::new(0) }
     }
 
     // Nothing panics while it holds the lock, and if something did, `State` applies a commit only after all
@@ -94,6 +98,10 @@ impl Store for MemoryStore {
         let state = self.read();
         let entities = state.changes_since(token.xmax)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
         Ok(ViewTail { entities, token: state.token(self.epoch) })
+    }
+
+    async fn secret(&self) -> StoreResult<[u8; 32]> {
+        Ok(self.secret)
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {
