@@ -30,6 +30,17 @@ CREATE TABLE brokkr.secret (
 INSERT INTO brokkr.secret (secret) VALUES (
     uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
 
+-- The answers to requests that may be repeated, for a day.
+CREATE TABLE brokkr.idempotency (
+    actor text NOT NULL,
+    key text NOT NULL,
+    fingerprint brokkr.sha256 NOT NULL,
+    outcome jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (actor, key)
+);
+CREATE INDEX idempotency_at ON brokkr.idempotency (at);
+
 -- Telemetry: written in batches, part of no commit.
 CREATE TABLE brokkr.agent_activity (
     agent_id uuid PRIMARY KEY REFERENCES brokkr.agent,

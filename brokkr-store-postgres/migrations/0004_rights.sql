@@ -11,6 +11,7 @@ BEGIN
     EXECUTE format('GRANT INSERT, UPDATE ON brokkr.generator, brokkr.agent, brokkr.agent_session, brokkr.api_key,
         brokkr.stack, brokkr.target, brokkr.assignment, brokkr.stack_status, brokkr.agent_activity, brokkr.key_activity TO %I', role);
     EXECUTE format('GRANT INSERT, DELETE ON brokkr.agent_registration TO %I', role);
+    EXECUTE format('GRANT INSERT, UPDATE, DELETE ON brokkr.idempotency TO %I', role);
     -- What never changes.
     EXECUTE format('GRANT INSERT ON brokkr.content, brokkr.deployment_object, brokkr.agent_event, brokkr.audit,
         brokkr.change, brokkr.history TO %I', role);

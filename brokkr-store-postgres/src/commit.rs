@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use brokkr_core::model::{AuditRecord, Change, EntityKey, EntityKind, Version};
+use brokkr_core::model::{AuditRecord, Change, EntityKey, EntityKind, Version, limits};
 use brokkr_core::store::{Commit, Committed, FeedPosition, Precondition, StoreError, StoreResult, UniqueKey};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,6 +32,11 @@ const ORDER: [EntityKind; 10] = [
 ];
 
 statements! {
+    /// Waits for a twin that is under way; writes nothing if that took the key.
+    TAKE_KEY = "INSERT INTO brokkr.idempotency AS t (actor, key, fingerprint, outcome, at)
+        SELECT actor, key, fingerprint, outcome, at FROM jsonb_populate_record(NULL::brokkr.idempotency, $1)
+        ON CONFLICT (actor, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome, at = excluded.at
+        WHERE t.at <= excluded.at - make_interval(hours => $2)";
     INSERT_CONTENT = "INSERT INTO brokkr.content (digest, bytes) SELECT * FROM unnest($1::text[], $2::bytea[])
         ON CONFLICT (digest) DO NOTHING";
     /// The changes with their place, and the audit: the last statement of every commit.
@@ -143,6 +148,13 @@ impl<'a> Prepared<'a> {
 
     async fn write(&self, connection: &mut PgConnection) -> Result<Committed, Failure> {
         let mut transaction = connection.begin().await?;
+        if let Some(record) = &self.commit.idempotency {
+            let hours = i32::try_from(limits::IDEMPOTENCY_HOURS).unwrap_or(i32::MAX);
+            let taken = sqlx::query(TAKE_KEY).bind(Json(record)).bind(hours).execute(&mut *transaction).await?;
+            if taken.rows_affected() == 0 {
+                return Err(Failure::Refused(StoreError::NotUnique(UniqueKey::IdempotencyKey)));
+            }
+        }
         self.check_preconditions(&mut transaction).await?;
         if !self.commit.contents.is_empty() {
             let (digests, bytes): (Vec<String>, Vec<&[u8]>) =

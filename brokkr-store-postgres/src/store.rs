@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use brokkr_core::model::{AuditRecord, Epoch};
+use brokkr_core::model::{AuditRecord, Epoch, Timestamp};
 use brokkr_core::store::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail,
-    ViewToken,
+    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Scope, Store, StoreError, StoreResult,
+    ViewSnapshot, ViewTail, ViewToken,
 };
 use sqlx::PgPool;
+use sqlx::types::Json;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -20,6 +21,8 @@ use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, v
 
 statements! {
     CHECK = "SELECT 1";
+    IDEMPOTENCY = "SELECT to_jsonb(t) FROM brokkr.idempotency t
+        WHERE t.actor = $1 AND t.key = $2 AND t.at > $3::text::timestamptz";
     SECRET = "SELECT secret FROM brokkr.secret";
     MIGRATED = "SELECT coalesce(max(version), 0) FROM brokkr._migrations WHERE success";
     IS_MIGRATED = "SELECT to_regclass('brokkr._migrations') IS NOT NULL";
@@ -94,6 +97,17 @@ impl Store for PostgresStore {
 
     async fn record_activity(&self, activity: Activity) -> StoreResult<()> {
         telemetry::record(&self.pool, &activity).await
+    }
+
+    async fn idempotency_find(
+        &self,
+        actor: &str,
+        key: &str,
+        after: Timestamp,
+    ) -> StoreResult<Option<IdempotencyRecord>> {
+        let query = sqlx::query_scalar(IDEMPOTENCY).bind(actor).bind(key).bind(after.to_string());
+        let record: Option<Json<IdempotencyRecord>> = query.fetch_optional(&self.pool).await.map_err(meaning)?;
+        Ok(record.map(|Json(record)| record))
     }
 
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {

@@ -1,7 +1,9 @@
 //! The authenticated caller of an operation.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::Idempotency;
 use crate::model::{ActorRef, AgentId, GeneratorId, KeyKind, RequestId};
 
 /// Where a request came from.
@@ -28,6 +30,8 @@ impl Origin {
 pub struct Actor {
     pub(super) who: ActorRef,
     pub(super) origin: Origin,
+    /// Set when the request may be repeated.
+    pub(super) idempotency: Option<Arc<Idempotency>>,
 }
 
 impl Actor {

@@ -58,7 +58,7 @@ impl Broker {
     pub async fn agent_create(&self, actor: &Actor, new: NewAgent) -> BrokerResult<(Agent, NewPak)> {
         const NAME: &str = "agent.create";
         let scope = self.authorise(actor, Action::AgentManage, NAME, None)?;
-        self.decide(actor, NAME, None, || async {
+        self.decide_once(actor, NAME, None, || async {
             let now = self.now();
             validate_text(&new.cluster_name, limits::SHORT_TEXT_BYTES).map_err(|error| error.within("cluster_name"))?;
             let generator_ids = new.generator_ids.clone().unwrap_or_else(|| vec![GeneratorId::SYSTEM]);

@@ -37,7 +37,7 @@ impl Broker {
         }
         let who = self.key_owner(&key, origin)?;
         parts.activity.key_used(key.id, parts.clock.now());
-        Ok(Actor { who, origin: origin.clone() })
+        Ok(Actor { who, origin: origin.clone(), idempotency: None })
     }
 
     fn key_owner(&self, key: &ApiKey, origin: &Origin) -> BrokerResult<ActorRef> {
@@ -49,7 +49,7 @@ impl Broker {
                 None => Err(BrokerError::Unauthenticated),
                 Some(AgentStatus::Retired) => {
                     let who = ActorRef::Agent { id, key_id: Some(key_id) };
-                    let actor = Actor { who, origin: origin.clone() };
+                    let actor = Actor { who, origin: origin.clone(), idempotency: None };
                     self.failed(&actor, "authenticate", Some(EntityKey::Agent(id)), &BrokerError::AgentRetired);
                     Err(BrokerError::AgentRetired)
                 }
@@ -64,12 +64,12 @@ impl Broker {
 
     /// The broker's host acting on its own account, with an admin's rights.
     pub fn system_actor(&self) -> Actor {
-        Actor { who: ActorRef::System, origin: Origin::in_process() }
+        Actor { who: ActorRef::System, origin: Origin::in_process(), idempotency: None }
     }
 
     /// Records that somebody presented no valid key; under a flood many are counted in one record.
     pub fn record_unauthenticated(&self, origin: &Origin) {
-        let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone() };
+        let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone(), idempotency: None };
         self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated, self.parts.clock.now());
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::action::Action;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, Digest, EntityKey, Timestamp, limits};
-use crate::store::{Commit, Precondition, Scope, StoreError, UniqueKey};
+use crate::store::{Commit, IdempotencyRecord, Precondition, Scope, StoreError, UniqueKey};
 
 /// What an operation decided.
 pub(super) struct Decision<T> {
@@ -17,6 +17,8 @@ pub(super) struct Decision<T> {
     pub(super) changes: Vec<Change>,
     /// The bytes of deployment objects among the changes.
     pub(super) contents: BTreeMap<Digest, Bytes>,
+    /// How to answer when the request is repeated.
+    pub(super) idempotency: Option<IdempotencyRecord>,
     /// What else must still be so.
     pub(super) preconditions: Vec<Precondition>,
     /// What the audit names as the object.
@@ -32,6 +34,7 @@ impl<T> Decision<T> {
             outcome,
             changes: Vec::new(),
             contents: BTreeMap::new(),
+            idempotency: None,
             preconditions: Vec::new(),
             object: None,
             detail: None,
@@ -113,7 +116,7 @@ impl Broker {
         result
     }
 
-    async fn decide_unrecorded<T, F>(
+    pub(super) async fn decide_unrecorded<T, F>(
         &self,
         actor: &Actor,
         name: &'static str,
@@ -148,6 +151,7 @@ impl Broker {
                 preconditions: decision.preconditions,
                 changes: decision.changes,
                 contents: decision.contents,
+                idempotency: decision.idempotency,
                 audit: vec![audit],
             };
             match self.parts.store.commit(commit).await {

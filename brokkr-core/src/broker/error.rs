@@ -37,6 +37,9 @@ pub enum BrokerError {
     /// The entity is not of the version that the caller expects.
     #[error("the entity has changed")]
     PreconditionFailed,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyKeyReused,
     /// The operation lost every race against others.
     #[error("too many concurrent changes")]
     Contention,
@@ -76,6 +79,7 @@ impl BrokerError {
             Self::NotFound => "not-found",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
+            Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::AgentRetired => "agent-retired",
             Self::Invalid(invalid) => invalid.code.slug(),
             Self::AlreadyExists(_) => "already-exists",

@@ -32,7 +32,7 @@ impl Broker {
     ) -> BrokerResult<(GeneratorPrincipal, NewPak)> {
         const NAME: &str = "generator.create";
         self.authorise(actor, Action::GeneratorManage, NAME, None)?;
-        self.decide(actor, NAME, None, || async {
+        self.decide_once(actor, NAME, None, || async {
             let now = self.now();
             validate_text(&new.description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
             let generator = GeneratorPrincipal {

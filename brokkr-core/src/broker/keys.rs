@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::decide::Decision;
@@ -24,11 +25,13 @@ pub struct NewKey {
 }
 
 /// A key just made, with the secret that is shown this once.
+#[derive(Serialize, Deserialize)]
 pub struct NewPak {
     /// What is kept.
     pub key: ApiKey,
-    /// What is shown.
-    pub pak: SecretString,
+    /// What is shown; absent when the answer is one to a repeated request.
+    #[serde(skip)]
+    pub pak: Option<SecretString>,
 }
 
 impl fmt::Debug for NewPak {
@@ -81,7 +84,7 @@ pub(super) fn new_key(
         created_at: now,
         deleted_at: None,
     };
-    Ok(NewPak { key, pak: pak.into_secret() })
+    Ok(NewPak { key, pak: Some(pak.into_secret()) })
 }
 
 fn revoked(mut key: ApiKey, now: Timestamp) -> Change {
@@ -128,7 +131,7 @@ impl Broker {
     pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
         const NAME: &str = "key.create";
         let scope = self.authorise(actor, rules(owner.kind()).manage, NAME, None)?;
-        self.decide(actor, NAME, None, || async {
+        self.decide_once(actor, NAME, None, || async {
             self.check_owner(&scope, owner).await?;
             let now = self.now();
             let (expired, active): (Vec<_>, Vec<_>) = keys_of(self, &scope, owner)
@@ -182,7 +185,7 @@ impl Broker {
     pub async fn key_rotate(&self, actor: &Actor, owner: KeyOwner, overlap: Duration) -> BrokerResult<NewPak> {
         const NAME: &str = "key.rotate";
         let scope = self.authorise(actor, rules(owner.kind()).rotate, NAME, None)?;
-        self.decide(actor, NAME, None, || async {
+        self.decide_once(actor, NAME, None, || async {
             if overlap > Duration::from_secs(limits::ROTATION_OVERLAP_SECONDS) {
                 let message = format!("at most {} are allowed", limits::ROTATION_OVERLAP_SECONDS);
                 return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("overlap_seconds").into());
@@ -237,7 +240,7 @@ impl Broker {
                     None => {
                         let mut pak = new_key(KeyOwner::Admin, "initial", None, now)?;
                         pak.key.id = KeyId::INITIAL;
-                        Ok(Decision::commit(Some(pak.pak), vec![Change::Key(pak.key)]))
+                        Ok(Decision::commit(pak.pak, vec![Change::Key(pak.key)]))
                     }
                 }
             })

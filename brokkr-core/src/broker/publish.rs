@@ -1,6 +1,7 @@
 //! Publishing deployment objects, and reading them.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::action::Action;
@@ -43,7 +44,7 @@ pub enum Content {
 }
 
 /// What publishing led to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Published {
     /// The newest deployment object.
     pub object: DeploymentObject,
@@ -184,7 +185,7 @@ impl Broker {
     pub async fn publish(&self, actor: &Actor, id: StackId, content: Content) -> BrokerResult<Published> {
         const NAME: &str = "deployment-object.publish";
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
-        self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
+        self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
             let spec = StackSpec::of(&stack);
@@ -198,7 +199,7 @@ impl Broker {
     pub async fn rollback(&self, actor: &Actor, id: StackId, to: Revision) -> BrokerResult<Published> {
         const NAME: &str = "stack.rollback";
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
-        self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
+        self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
             let old =
                 self.parts.store.deployment_object_by_revision(&scope, id, to).await.map_err(|error| match error {

@@ -77,7 +77,7 @@ impl StackSpec {
 }
 
 /// The result of creating or updating a stack and its content in one commit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
     /// The stack as it is now.
     pub stack: Stack,
@@ -135,7 +135,7 @@ impl Broker {
     ) -> BrokerResult<Stack> {
         const NAME: &str = "stack.create";
         let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
-        self.decide(actor, NAME, None, || async {
+        self.decide_once(actor, NAME, None, || async {
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
             let stack = self.new_stack(owner, spec.clone())?;
             self.refuse_taken_name(owner, &stack.name).await?;
@@ -223,7 +223,7 @@ impl Broker {
     ) -> BrokerResult<Applied> {
         const NAME: &str = "stack.apply";
         let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
-        self.decide(actor, NAME, None, || async {
+        self.decide_once(actor, NAME, None, || async {
             let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
             let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {

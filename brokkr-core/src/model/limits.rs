@@ -60,6 +60,10 @@ pub const COMMIT_TRIES: usize = 5;
 pub const VIEW_MAX_AGE_SECONDS: u64 = 3;
 /// Denied attempts that wait to be recorded; above it they are only counted.
 pub const DENIALS_QUEUED: usize = 1_000;
+/// Hours for which a request that may be repeated is remembered.
+pub const IDEMPOTENCY_HOURS: u64 = 24;
+/// Bytes of an idempotency key.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Connections that one server holds; further ones wait in the system's queue until one ends.
 pub const CONNECTIONS: usize = 20_000;
 /// Seconds in which a client must have sent the whole head of a request, counted from when one may come.

@@ -34,6 +34,16 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// An earlier time; the beginning of representable time when it would lie before that.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        let difference = self.as_micros().saturating_sub(micros);
+        Self(jiff::Timestamp::from_microsecond(difference).unwrap_or(jiff::Timestamp::MIN))
+    }
+}
+
 impl From<jiff::Timestamp> for Timestamp {
     fn from(time: jiff::Timestamp) -> Self {
         Self::new(time)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, KeyId, RequestId, Timestamp, Version};
 
@@ -21,11 +22,29 @@ pub struct Commit {
     pub preconditions: Vec<Precondition>,
     /// The facts, in the order in which they appear in the feed. At most one per entity.
     pub changes: Vec<Change>,
+    /// How to answer when the request is repeated. Its key is taken with the commit; one that is taken is
+    /// [`NotUnique`](StoreError::NotUnique).
+    pub idempotency: Option<IdempotencyRecord>,
     /// The bytes of the deployment objects among the changes, by digest. Content that is stored already may be
     /// left out: each is kept once, however many objects have it.
     pub contents: BTreeMap<Digest, Bytes>,
     /// The audit records, at least one.
     pub audit: Vec<AuditRecord>,
+}
+
+/// The answer to a request that may be repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyRecord {
+    /// Whose key it is, in the form of [`ActorRef`]'s `Display`.
+    pub actor: String,
+    /// The key, as the caller chose it.
+    pub key: String,
+    /// SHA-256 of the request.
+    pub fingerprint: Digest,
+    /// The operation's outcome, without secrets.
+    pub outcome: serde_json::Value,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What must be so at the moment of a commit.

@@ -45,6 +45,8 @@ pub enum UniqueKey {
     KeyShortId,
     /// A revision within its stack.
     StackRevision(Revision),
+    /// An idempotency key of one caller, as long as it is remembered.
+    IdempotencyKey,
 }
 
 impl fmt::Display for UniqueKey {
@@ -54,6 +56,7 @@ impl fmt::Display for UniqueKey {
             Self::AgentName => f.write_str("agent name"),
             Self::StackName => f.write_str("stack name"),
             Self::KeyShortId => f.write_str("short id of a key"),
+            Self::IdempotencyKey => f.write_str("idempotency key"),
             Self::StackRevision(revision) => write!(f, "revision {revision}"),
         }
     }

@@ -16,7 +16,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use commit::{Activity, Commit, Committed, Precondition};
+pub use commit::{Activity, Commit, Committed, IdempotencyRecord, Precondition};
 pub use error::{StoreError, UniqueKey};
 pub use feed::{FeedEntry, FeedPage, FeedPosition};
 pub use memory::MemoryStore;
@@ -28,7 +28,7 @@ pub use read::{
 pub use scope::Scope;
 pub use view::{Generation, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
 
-use crate::model::AuditRecord;
+use crate::model::{AuditRecord, Timestamp};
 
 /// The result of a store's operations.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -49,7 +49,9 @@ pub type StoreResult<T> = Result<T, StoreError>;
 ///    and the write are one step: of two commits that carry the same version of the same entity exactly one succeeds.
 /// 3. **Preconditions** hold at the moment of the commit, not merely before it.
 /// 4. **Unique** among living entities ([`UniqueKey`]): generator names, agent names, stack names per generator
-///    (a stack that is being deleted still lives), short ids of keys (revoked ones included), revisions per stack.
+///    (a stack that is being deleted still lives), short ids of keys (revoked ones included), revisions per stack,
+///    idempotency keys per caller for [`IDEMPOTENCY_HOURS`](crate::model::limits::IDEMPOTENCY_HOURS). Of two commits
+///    with one such key at the same time the second waits for the first.
 ///    A violation is [`StoreError::NotUnique`].
 /// 5. **Immutable**: deployment objects, events and audit records are never changed, whatever is committed.
 /// 6. **Scope** is part of the query: a row outside of the scope is [`StoreError::NotFound`] or missing from the list,
@@ -92,6 +94,14 @@ pub trait Store:
 
     /// Keeps last-seen and last-used times. Telemetry, not state: no audit, no feed; older times are ignored.
     async fn record_activity(&self, activity: Activity) -> StoreResult<()>;
+
+    /// The answer that was recorded under a caller's key after this time.
+    async fn idempotency_find(
+        &self,
+        actor: &str,
+        key: &str,
+        after: Timestamp,
+    ) -> StoreResult<Option<IdempotencyRecord>>;
 
     /// The changes after a position, in public order, at most `limit`. [`StoreError::Expired`] when what
     /// follows the position is no longer kept.

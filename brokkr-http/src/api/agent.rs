@@ -101,8 +101,8 @@ fn active() -> AgentStatus {
 pub struct CreatedAgent {
     /// The agent.
     pub agent: Agent,
-    /// The key; shown this once.
-    pub pak: String,
+    /// The key itself, shown this once; absent in the answer to a repeated request.
+    pub pak: Option<String>,
 }
 
 impl From<AgentDetails> for Agent {

@@ -46,8 +46,8 @@ pub struct PatchGenerator {
 pub struct CreatedGenerator {
     /// The generator.
     pub generator: Generator,
-    /// The key; shown this once.
-    pub pak: String,
+    /// The key itself, shown this once; absent in the answer to a repeated request.
+    pub pak: Option<String>,
 }
 
 impl From<GeneratorPrincipal> for Generator {

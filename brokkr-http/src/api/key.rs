@@ -50,8 +50,8 @@ pub struct CreateAdminKey {
 pub struct CreatedKey {
     /// The key.
     pub key: Key,
-    /// The secret; shown this once.
-    pub pak: String,
+    /// The key itself, shown this once; absent in the answer to a repeated request.
+    pub pak: Option<String>,
 }
 
 /// How to rotate.

@@ -135,6 +135,9 @@ impl From<BrokerError> for ApiError {
             BrokerError::PreconditionFailed => {
                 new(StatusCode::PRECONDITION_FAILED, "The entity has changed; read it again")
             }
+            BrokerError::IdempotencyKeyReused => {
+                new(StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request")
+            }
             BrokerError::Contention => new(StatusCode::CONFLICT, "Too many changes at once; try again"),
             BrokerError::InUse(what) => new(StatusCode::CONFLICT, "It is still in use").detail(what),
             BrokerError::LimitReached(what) => new(StatusCode::UNPROCESSABLE_ENTITY, "A limit is reached").detail(what),

@@ -1,13 +1,14 @@
 //! What handlers take: authenticated, bounded, strictly read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody as _;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use brokkr_core::broker::Actor;
+use brokkr_core::broker::{Actor, Idempotency};
 use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
 use brokkr_core::manifest::parse_json;
 use brokkr_core::model::{Version, limits};
@@ -48,7 +49,10 @@ where
         if let Some(caller) = parts.extensions.get::<Caller>() {
             caller.is(&actor);
         }
-        Ok(Self(actor))
+        Ok(Self(match parts.extensions.get::<Arc<Idempotency>>() {
+            Some(idempotency) => actor.repeating(idempotency.clone()),
+            None => actor,
+        }))
     }
 }
 

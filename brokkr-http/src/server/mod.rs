@@ -42,6 +42,7 @@ pub fn router(broker: Broker) -> Router {
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(respond::repeatable))
         .layer(from_fn(respond::refuse_credentials_in_url))
         .layer(from_fn_with_state(state, respond::finish))
 }

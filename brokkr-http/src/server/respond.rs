@@ -4,16 +4,19 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use brokkr_core::broker::Actor;
-use brokkr_core::model::RequestId;
+use brokkr_core::broker::{Actor, Idempotency};
+use brokkr_core::model::{RequestId, limits};
+use http_body_util::BodyExt as _;
 
 use super::AppState;
 use super::error::{ApiError, Unrecorded};
 use crate::api::{PROBLEM_JSON, Problem};
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who sends a request, once that is known: told from the handler's side to the one that writes the answer.
@@ -64,4 +67,43 @@ pub(super) async fn refuse_credentials_in_url(request: Request, next: Next) -> R
         return ApiError::credential_in_url().into_response();
     }
     next.run(request).await
+}
+
+/// Notices an `Idempotency-Key` on what creates something, and what the request says while its body is read.
+pub(super) async fn repeatable(mut request: Request, next: Next) -> Response {
+    let mut keys = request.headers().get_all(IDEMPOTENCY_KEY).iter();
+    let (Some(key), more) = (keys.next(), keys.next()) else {
+        return next.run(request).await;
+    };
+    if !matches!(*request.method(), Method::POST | Method::PUT) {
+        return next.run(request).await;
+    }
+    let is_valid = |key: &&str| {
+        (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let Some(key) = key.to_str().ok().filter(is_valid).filter(|_| more.is_none()) else {
+        let message = "Idempotency-Key takes one key of 1 to 255 visible ASCII characters";
+        return ApiError::header_invalid(message).into_response();
+    };
+    let idempotency = Arc::new(Idempotency::new(key.to_owned()));
+    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), kind] {
+        idempotency.add(&(part.len() as u64).to_be_bytes());
+        idempotency.add(part);
+    }
+    request.extensions_mut().insert(idempotency.clone());
+    let reading = idempotency.clone();
+    let request = request.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            if let Some(data) = frame.data_ref() {
+                reading.add(data);
+            }
+            frame
+        }))
+    });
+    let mut response = next.run(request).await;
+    if idempotency.was_replayed() {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }

@@ -117,7 +117,7 @@ async fn start_agent(
     let new =
         NewAgent { name: name.to_owned(), cluster_name: name.to_owned(), labels: labels.into(), ..NewAgent::default() };
     let (_, pak) = broker.agent_create(admin, new).await?;
-    let client = Client::builder([url.to_owned()], pak.pak).build()?;
+    let client = Client::builder([url.to_owned()], pak.pak.ok_or("no key")?).build()?;
     let agent = Agent::new(Arc::new(HttpControlPlane::new(client)), cluster, AgentConfig::default());
     let stop = stop.clone();
     tasks.spawn(async move { agent.run(stop).await });

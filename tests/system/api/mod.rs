@@ -6,4 +6,5 @@ mod document;
 mod life;
 mod limits;
 mod polls;
+mod repeats;
 mod serving;

@@ -87,6 +87,7 @@ async fn a_broker_that_forgot_everything_removes_nothing() {
         request_id: actor.request_id(),
         at: brokkr_core::store::conformance::sample::time(0),
         preconditions: Vec::new(),
+        idempotency: None,
         changes,
         contents: Default::default(),
         audit: vec![brokkr_core::store::conformance::sample::audit("restore", 0)],

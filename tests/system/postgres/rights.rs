@@ -18,6 +18,7 @@ async fn filled() -> Database {
         request_id: brokkr_core::model::RequestId::generate(),
         at: sample::time(0),
         preconditions: Vec::new(),
+        idempotency: None,
         contents: [(object.digest, sample::content(object.id))].into(),
         changes: vec![
             Change::Generator(GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") }),

@@ -44,7 +44,7 @@ impl Fleet {
     pub(crate) async fn create(&self, name: &str) -> (AgentId, SecretString) {
         let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
         let (agent, pak) = self.broker.agent_create(&self.broker.system_actor(), new).await.unwrap();
-        (agent.id, pak.pak)
+        (agent.id, pak.pak.unwrap())
     }
 
     /// Starts an agent on a cluster; it runs until the token is cancelled.

@@ -14,9 +14,9 @@ use crate::model::{
 };
 use crate::store::{
     Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed,
-    DeploymentObjectReader, EventFilter, EventReader, FeedPage, FeedPosition, GeneratorReader, KeyReader, Listing,
-    MemoryStore, Page, Scope, StackFilter, StackReader, StackStatusReader, Store, StoreResult, TargetReader,
-    ViewSnapshot, ViewTail, ViewToken,
+    DeploymentObjectReader, EventFilter, EventReader, FeedPage, FeedPosition, GeneratorReader, IdempotencyRecord,
+    KeyReader, Listing, MemoryStore, Page, Scope, StackFilter, StackReader, StackStatusReader, Store, StoreResult,
+    TargetReader, ViewSnapshot, ViewTail, ViewToken,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,15 @@ impl Store for Broken {
 
     async fn record_activity(&self, activity: Activity) -> StoreResult<()> {
         self.inner.record_activity(activity).await
+    }
+
+    async fn idempotency_find(
+        &self,
+        actor: &str,
+        key: &str,
+        after: Timestamp,
+    ) -> StoreResult<Option<IdempotencyRecord>> {
+        self.inner.idempotency_find(actor, key, after).await
     }
 
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {

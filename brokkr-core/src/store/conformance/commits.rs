@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::fixture::{commit, is_conflict, is_not_found, put, put_if, system, whole_feed};
 use super::sample;
-use crate::model::{AuditOutcome, AuditRecord, Change, EntityKey, KeyOwner, Revision, Stack, Version};
+use crate::model::{
+    AuditOutcome, AuditRecord, Change, Digest, EntityKey, KeyOwner, Revision, Stack, StackId, Timestamp, Version,
+};
 use crate::store::{
-    Activity, AuditFilter, Commit, EventFilter, FeedPosition, Page, Precondition, Scope, Store, StoreError, UniqueKey,
+    Activity, AuditFilter, Commit, EventFilter, FeedPosition, IdempotencyRecord, Page, Precondition, Scope,
+    StackFilter, Store, StoreError, UniqueKey,
 };
 
 /// Every noun comes back as it was committed, times and bytes included.
@@ -265,4 +268,52 @@ pub async fn the_epoch_does_not_change_by_itself(store: Arc<dyn Store>) {
     assert_eq!(store.view_tail(&before).await.expect("a tail").token.epoch, before.epoch);
     assert_eq!(store.view_snapshot().await.expect("a snapshot").token.epoch, before.epoch);
     assert_eq!(store.secret().await.expect("a secret"), secret);
+}
+
+/// A key is taken with its commit, for its caller, and for a time.
+pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
+    system(&store).await;
+    let record = |actor: &str, at| IdempotencyRecord {
+        actor: actor.to_owned(),
+        key: "once".to_owned(),
+        fingerprint: Digest::of(b"request"),
+        outcome: serde_json::json!({"answer": 42}),
+        at,
+    };
+    let attempt = |name: &str, actor: &str, at: Timestamp| {
+        let change = Change::Stack(sample::stack(name));
+        let commit = Commit { idempotency: Some(record(actor, at)), at, ..commit(vec![change]) };
+        let store = store.clone();
+        async move { store.commit(commit).await }
+    };
+    let taken = |result| matches!(result, Err(StoreError::NotUnique(UniqueKey::IdempotencyKey)));
+    let (now, day) = (sample::time(0), 24 * 3600);
+    let attempts = (0..8).map(|n| tokio::spawn(attempt(&format!("twin{n}"), "admin:a", now)));
+    let mut committed = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        let result = attempt.await.expect("no panic");
+        committed += usize::from(result.is_ok());
+        assert!(result.is_ok() || taken(result), "the others find it taken");
+    }
+    assert_eq!(committed, 1, "of many twins one is carried out");
+    let stacks = store.stack_list(&Scope::All, &StackFilter::default(), &Page::default()).await.expect("stacks");
+    assert_eq!(stacks.items.len(), 1);
+    let before = sample::time(-1);
+    assert_eq!(store.idempotency_find("admin:a", "once", before).await.expect("found"), Some(record("admin:a", now)));
+    assert_eq!(store.idempotency_find("admin:a", "once", now).await.expect("found"), None, "too old");
+    assert_eq!(store.idempotency_find("admin:b", "once", before).await.expect("found"), None, "another's");
+    assert!(attempt("other", "admin:b", now).await.is_ok(), "another's key is another key");
+    assert!(taken(attempt("again", "admin:a", sample::time(day - 1)).await));
+    assert!(attempt("later", "admin:a", sample::time(day)).await.is_ok(), "it is forgotten after a day");
+    let refused = Commit {
+        idempotency: Some(IdempotencyRecord { key: "fresh".to_owned(), ..record("admin:a", now) }),
+        preconditions: vec![Precondition::Version(EntityKey::Stack(StackId::generate()), Version::FIRST)],
+        ..commit(vec![Change::Stack(sample::stack("no"))])
+    };
+    assert!(is_conflict(store.commit(refused).await));
+    assert_eq!(
+        store.idempotency_find("admin:a", "fresh", before).await.expect("found"),
+        None,
+        "nothing of a refused commit"
+    );
 }

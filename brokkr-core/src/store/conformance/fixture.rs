@@ -20,6 +20,7 @@ pub(super) fn commit(changes: Vec<Change>) -> Commit {
         request_id: RequestId::generate(),
         at: sample::time(0),
         preconditions: Vec::new(),
+        idempotency: None,
         changes,
         audit: vec![sample::audit("sample", 0)],
     }

@@ -64,6 +64,7 @@ macro_rules! __store_checks {
             revisions_are_unique
             what_is_immutable_stays
             malformed_commits_are_refused
+            an_idempotency_key_is_taken_once
             every_commit_is_audited
             attempts_are_recorded
             activity_keeps_the_newest_times

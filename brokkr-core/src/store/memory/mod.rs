@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, Scope, Store, StoreError, StoreResult, ViewEntity,
-    ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Scope, Store, StoreError, StoreResult,
+    ViewEntity, ViewSnapshot, ViewTail, ViewToken,
 };
-use crate::model::{AuditRecord, Epoch};
+use crate::model::{AuditRecord, Epoch, Timestamp};
 use state::State;
 
 /// A store that lives as long as its process.
@@ -80,6 +80,15 @@ impl Store for MemoryStore {
     async fn record_activity(&self, activity: Activity) -> StoreResult<()> {
         self.write().touch(activity);
         Ok(())
+    }
+
+    async fn idempotency_find(
+        &self,
+        actor: &str,
+        key: &str,
+        after: Timestamp,
+    ) -> StoreResult<Option<IdempotencyRecord>> {
+        Ok(self.read().idempotency(actor, key).filter(|record| record.at > after).cloned())
     }
 
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {

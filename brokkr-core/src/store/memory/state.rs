@@ -7,11 +7,11 @@ use bytes::Bytes;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
     DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, KeyId, Revision, Stack,
-    StackId, StackStatus, Target, Timestamp, Version,
+    StackId, StackStatus, Target, Timestamp, Version, limits,
 };
 use crate::store::{
-    Activity, Commit, FeedEntry, FeedPage, FeedPosition, Precondition, Scope, StoreError, StoreResult, UniqueKey,
-    ViewEntity, ViewToken,
+    Activity, Commit, FeedEntry, FeedPage, FeedPosition, IdempotencyRecord, Precondition, Scope, StoreError,
+    StoreResult, UniqueKey, ViewEntity, ViewToken,
 };
 
 /// Changes that the feed keeps.
@@ -35,8 +35,14 @@ pub(super) struct State {
     pub(super) audit: BTreeMap<(Timestamp, AuditId), AuditRecord>,
     pub(super) agents_seen: HashMap<AgentId, Timestamp>,
     pub(super) keys_used: HashMap<KeyId, Timestamp>,
+    idempotency: HashMap<String, HashMap<String, IdempotencyRecord>>,
     feed: VecDeque<FeedEntry>,
     commits: u64,
+}
+
+/// Idempotency keys from before are free again.
+fn forgotten(now: Timestamp) -> Timestamp {
+    now.minus(std::time::Duration::from_secs(limits::IDEMPOTENCY_HOURS * 3600))
 }
 
 impl State {
@@ -77,7 +83,16 @@ impl State {
                 return Err(StoreError::Malformed("the content of a deployment object is missing"));
             }
         }
+        if let Some(record) = &commit.idempotency
+            && self.idempotency(&record.actor, &record.key).is_some_and(|there| there.at > forgotten(commit.at))
+        {
+            return Err(StoreError::NotUnique(UniqueKey::IdempotencyKey));
+        }
         self.check_unique(commit)
+    }
+
+    pub(super) fn idempotency(&self, actor: &str, key: &str) -> Option<&IdempotencyRecord> {
+        self.idempotency.get(actor)?.get(key)
     }
 
     fn check_unique(&self, commit: &Commit) -> StoreResult<()> {
@@ -171,6 +186,11 @@ impl State {
             self.feed.pop_front();
         }
         self.contents.extend(commit.contents);
+        if let Some(record) = commit.idempotency {
+            let of_actor = self.idempotency.entry(record.actor.clone()).or_default();
+            of_actor.retain(|_, there| there.at > forgotten(commit.at));
+            of_actor.insert(record.key.clone(), record);
+        }
         self.add_audit(commit.audit);
         position
     }

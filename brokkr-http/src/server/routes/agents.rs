@@ -61,7 +61,11 @@ async fn create(
     };
     let (agent, pak) = state.broker.agent_create(&actor, new).await?;
     let (path, version) = (format!("/agents/{}", agent.id), agent.version);
-    Ok(created(path, Some(version), CreatedAgent { agent: agent.into(), pak: pak.pak.expose_secret().to_owned() }))
+    Ok(created(
+        path,
+        Some(version),
+        CreatedAgent { agent: agent.into(), pak: pak.pak.map(|pak| pak.expose_secret().to_owned()) },
+    ))
 }
 
 /// Reads an agent.

@@ -48,7 +48,7 @@ async fn create(
     let new = NewGenerator { name: body.name, description: body.description };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;
     let (path, version) = (format!("/generators/{}", generator.id), generator.version);
-    let body = CreatedGenerator { generator: generator.into(), pak: pak.pak.expose_secret().to_owned() };
+    let body = CreatedGenerator { generator: generator.into(), pak: pak.pak.map(|pak| pak.expose_secret().to_owned()) };
     Ok(created(path, Some(version), body))
 }
 

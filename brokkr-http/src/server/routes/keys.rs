@@ -53,7 +53,7 @@ fn answer(path: &str, pak: NewPak) -> Response {
 }
 
 fn shown(pak: NewPak) -> CreatedKey {
-    CreatedKey { key: pak.key.into(), pak: pak.pak.expose_secret().to_owned() }
+    CreatedKey { key: pak.key.into(), pak: pak.pak.map(|pak| pak.expose_secret().to_owned()) }
 }
 
 /// Lists admin keys.
