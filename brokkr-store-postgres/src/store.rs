@@ -1,7 +1,8 @@
 //! The store.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use brokkr_core::model::{AuditRecord, Epoch, Timestamp};
@@ -9,6 +10,7 @@ use brokkr_core::store::{
     Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Scope, Store, StoreError, StoreResult,
     ViewSnapshot, ViewTail, ViewToken,
 };
+use metrics::{Unit, describe_gauge, gauge};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use tokio::sync::{Notify, watch};
@@ -19,10 +21,17 @@ use crate::error::{ConnectError, meaning};
 use crate::query::statements;
 use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, view};
 
+/// How often it is looked at whether the data still lives where it did.
+const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
+
 statements! {
     CHECK = "SELECT 1";
     IDEMPOTENCY = "SELECT to_jsonb(t) FROM brokkr.idempotency t
         WHERE t.actor = $1 AND t.key = $2 AND t.at > $3::text::timestamptz";
+    /// How long the oldest change that is not public yet has been waiting.
+    FEED_LAG = "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(c.at)), 0)::float8 FROM brokkr.change c
+        WHERE c.epoch = (SELECT max(number) FROM brokkr.history)
+            AND c.transaction >= pg_snapshot_xmin(pg_current_snapshot())";
     SECRET = "SELECT secret FROM brokkr.secret";
     MIGRATED = "SELECT coalesce(max(version), 0) FROM brokkr._migrations WHERE success";
     IS_MIGRATED = "SELECT to_regclass('brokkr._migrations') IS NOT NULL";
@@ -34,6 +43,7 @@ pub struct PostgresStore {
     /// Moves with own commits at once, and with those of others when a notification comes.
     news: watch::Sender<u64>,
     committed: Arc<Notify>,
+    looked_at_history: Mutex<Instant>,
     _background: DropGuard,
 }
 
@@ -44,6 +54,12 @@ impl PostgresStore {
     ///
     /// [`ConnectError`]; each says what to do.
     pub async fn connect(config: PostgresConfig) -> Result<Self, ConnectError> {
+        describe_gauge!("brokkr_database_connections", "Connections of the pool");
+        describe_gauge!(
+            "brokkr_feed_lag_seconds",
+            Unit::Seconds,
+            "How long the oldest change that is not public yet has waited"
+        );
         let pool = connect::pool(&config)?;
         let found: i64 = if sqlx::query_scalar(IS_MIGRATED).fetch_one(&pool).await.map_err(ConnectError::Database)? {
             sqlx::query_scalar(MIGRATED).fetch_one(&pool).await.map_err(ConnectError::Database)?
@@ -63,7 +79,23 @@ impl PostgresStore {
             tokio::spawn(notify::send(pool.clone(), committed.clone(), stop.clone()));
             tokio::spawn(notify::listen(connect::options(&config)?, news.clone(), stop.clone()));
         }
-        Ok(Self { pool, news, committed, _background: stop.drop_guard() })
+        Ok(Self {
+            pool,
+            news,
+            committed,
+            looked_at_history: Mutex::new(Instant::now()),
+            _background: stop.drop_guard(),
+        })
+    }
+
+    /// Whether it is time to look where the data lives: a restore can happen under a running broker.
+    fn history_is_due(&self) -> bool {
+        let mut looked = self.looked_at_history.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let due = looked.elapsed() >= HISTORY_INTERVAL;
+        if due {
+            *looked = Instant::now();
+        }
+        due
     }
 
     /// Begins a new history: agents remove nothing until an admin has confirmed it. For when the data was set back in
@@ -120,7 +152,17 @@ impl Store for PostgresStore {
     }
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
-        view::tail(&self.pool, token).await
+        if self.history_is_due() {
+            history::ensure_current(&self.pool).await?;
+        }
+        let tail = view::tail(&self.pool, token).await?;
+        if tail.token.xmax < token.xmax {
+            // The same place, and yet transactions are numbered from an earlier one on: the files were set back.
+            let epoch = history::begin(&self.pool, "transaction numbers went back").await?;
+            tracing::warn!(%epoch, "the database was set back; a new history begins");
+            return Err(StoreError::Expired);
+        }
+        Ok(tail)
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {
@@ -130,6 +172,15 @@ impl Store for PostgresStore {
 
     fn subscribe(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
+    }
+
+    async fn observe(&self) {
+        gauge!("brokkr_database_connections", "state" => "open").set(f64::from(self.pool.size()));
+        gauge!("brokkr_database_connections", "state" => "idle").set(self.pool.num_idle() as f64);
+        // Without an answer the gauge keeps its value: that the database is away shows elsewhere.
+        if let Ok(lag) = sqlx::query_scalar::<_, f64>(FEED_LAG).fetch_one(&self.pool).await {
+            gauge!("brokkr_feed_lag_seconds").set(lag);
+        }
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -105,7 +105,7 @@ pub(crate) async fn tail(pool: &PgPool, since: &ViewToken) -> StoreResult<ViewTa
     let kept_after: Option<String> = first.try_get("kept_after").map_err(meaning)?;
     let kept_after: u64 = kept_after.and_then(|it| it.parse().ok()).unwrap_or(0);
     let oldest = since.in_progress.iter().copied().min().unwrap_or(since.xmax);
-    if token.epoch != since.epoch || token.xmax < since.xmax || oldest <= kept_after || rows.len() as i64 > TAIL {
+    if token.epoch != since.epoch || oldest <= kept_after || rows.len() as i64 > TAIL {
         return Err(StoreError::Expired);
     }
     let mut changes = Vec::with_capacity(rows.len());

@@ -30,6 +30,7 @@ pub(super) enum Action {
     ConfirmEpoch,
     EventRead,
     AuditRead,
+    FeedRead,
 }
 
 impl Action {
@@ -37,7 +38,7 @@ impl Action {
     pub(super) fn allowed(self, kind: KeyKind) -> bool {
         use KeyKind::{Admin, AdminReadOnly, Agent, Generator};
         match self {
-            Self::GeneratorRead | Self::GeneratorKeyRead | Self::StackRead | Self::PlacementRead => {
+            Self::GeneratorRead | Self::GeneratorKeyRead | Self::StackRead | Self::PlacementRead | Self::FeedRead => {
                 matches!(kind, Admin | AdminReadOnly | Generator)
             }
             Self::AgentRead | Self::DeploymentObjectRead | Self::EventRead => true,

@@ -85,6 +85,7 @@ impl BrokerBuilder {
                 return Err(refuse(&"another one has this name"));
             }
         }
+        super::observe::describe();
         let began = Instant::now();
         let stopping = CancellationToken::new();
         let parts = Arc::new(Parts {

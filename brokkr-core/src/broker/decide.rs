@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::action::Action;
-use super::{Actor, Broker, BrokerError, BrokerResult};
+use super::{Actor, Broker, BrokerError, BrokerResult, observe};
 use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, Digest, EntityKey, Timestamp, limits};
 use crate::store::{Commit, IdempotencyRecord, Precondition, Scope, StoreError, UniqueKey};
 
@@ -156,6 +156,7 @@ impl Broker {
             };
             match self.parts.store.commit(commit).await {
                 Ok(committed) => {
+                    observe::committed(name, "committed");
                     self.parts.view.caught_up(committed.position).await;
                     return Ok(decision.outcome);
                 }
@@ -163,8 +164,11 @@ impl Broker {
                 Err(
                     StoreError::Conflict(_)
                     | StoreError::NotUnique(UniqueKey::StackRevision(_) | UniqueKey::StackName | UniqueKey::KeyShortId),
-                ) => {}
-                Err(error) => return Err(error.into()),
+                ) => observe::committed(name, "lost"),
+                Err(error) => {
+                    observe::committed(name, "failed");
+                    return Err(error.into());
+                }
             }
         }
         Err(BrokerError::Contention)

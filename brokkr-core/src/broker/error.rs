@@ -37,6 +37,9 @@ pub enum BrokerError {
     /// The entity is not of the version that the caller expects.
     #[error("the entity has changed")]
     PreconditionFailed,
+    /// What follows this position of the feed is no longer kept.
+    #[error("the position is older than what is kept")]
+    PositionExpired,
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
@@ -79,6 +82,7 @@ impl BrokerError {
             Self::NotFound => "not-found",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
+            Self::PositionExpired => "position-expired",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::AgentRetired => "agent-retired",
             Self::Invalid(invalid) => invalid.code.slug(),
@@ -122,6 +126,7 @@ impl From<StoreError> for BrokerError {
             StoreError::NotFound => Self::NotFound,
             StoreError::NotUnique(key) => Self::AlreadyExists(key),
             StoreError::Conflict(_) => Self::Contention,
+            StoreError::Expired => Self::PositionExpired,
             StoreError::Unavailable(_) => Self::Unavailable(error),
             error => Self::Internal(Box::new(error)),
         }

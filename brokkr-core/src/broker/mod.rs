@@ -17,6 +17,7 @@ mod follower;
 mod generators;
 mod idempotency;
 mod keys;
+mod observe;
 mod pak;
 mod placement;
 mod poll;

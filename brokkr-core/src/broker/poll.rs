@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::action::Action;
 use super::decide::Decision;
-use super::{Actor, Broker, BrokerError, BrokerResult};
+use super::{Actor, Broker, BrokerError, BrokerResult, observe};
 use crate::model::{
     AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Version, limits,
 };
@@ -24,6 +24,12 @@ impl Broker {
     /// Costs no query while nothing is new. [`BrokerError::Stale`] when this replica cannot know: the agent
     /// keeps what it has.
     pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
+        let result = self.poll(actor, agent, request).await;
+        observe::polled(&result);
+        result
+    }
+
+    async fn poll(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
         const NAME: &str = "target-state.read";
         self.authorise(actor, Action::TargetStateRead, NAME, Some(EntityKey::Agent(agent)))?;
         if actor.agent_id().is_some_and(|own| own != agent) {

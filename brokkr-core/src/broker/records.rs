@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::{Actor, Broker, BrokerResult};
 use crate::model::{AgentEvent, AuditId, AuditRecord, EventId, Timestamp};
-use crate::store::{AuditFilter, EventFilter, Listing, Page};
+use crate::store::{AuditFilter, EventFilter, FeedPage, FeedPosition, Listing, Page};
 
 impl Broker {
     /// Events that the actor may see and that fit the filter, newest first. A stack or an agent in the filter must
@@ -22,6 +22,14 @@ impl Broker {
             self.parts.store.stack_get(&scope, stack).await?;
         }
         Ok(self.parts.store.event_list(&scope, filter, page).await?)
+    }
+
+    /// The changes after a position, in the order in which everybody sees them, none left out.
+    /// [`BrokerError::PositionExpired`](super::BrokerError::PositionExpired) when what follows is no longer kept: begin again
+    /// from what is there.
+    pub async fn change_list(&self, actor: &Actor, after: FeedPosition, limit: usize) -> BrokerResult<FeedPage> {
+        let scope = self.authorise(actor, Action::FeedRead, "change.read", None)?;
+        Ok(self.parts.store.feed(&scope, after, limit).await?)
     }
 
     /// Audit records that fit the filter, newest first.

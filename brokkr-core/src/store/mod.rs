@@ -52,7 +52,8 @@ pub type StoreResult<T> = Result<T, StoreError>;
 ///    (a stack that is being deleted still lives), short ids of keys (revoked ones included), revisions per stack,
 ///    idempotency keys per caller for [`IDEMPOTENCY_HOURS`](crate::model::limits::IDEMPOTENCY_HOURS). Of two commits
 ///    with one such key at the same time the second waits for the first.
-///    A violation is [`StoreError::NotUnique`].
+///    A violation is [`StoreError::NotUnique`]. Whether one commit may move such a value from one entity to another
+///    is the store's choice.
 /// 5. **Immutable**: deployment objects, events and audit records are never changed, whatever is committed.
 /// 6. **Scope** is part of the query: a row outside of the scope is [`StoreError::NotFound`] or missing from the list,
 ///    exactly as if it did not exist.
@@ -121,6 +122,9 @@ pub trait Store:
     /// A counter that moves when there may be something new: at once after a commit through this instance, soon
     /// after one elsewhere. A hint: it may move for nothing, and a reader must also look by itself from time to time.
     fn subscribe(&self) -> watch::Receiver<u64>;
+
+    /// Brings the gauges of the store's own up to date, through the `metrics` facade. Called when they are about to be read.
+    async fn observe(&self) {}
 
     /// Whether the store can serve right now.
     async fn check(&self) -> StoreResult<()>;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod auth;
+mod change;
 mod deployment_object;
 mod generator;
 mod key;
@@ -14,6 +15,7 @@ mod target;
 
 pub use agent::{Agent, AgentSessionInfo, CreateAgent, CreatedAgent, PatchAgent};
 pub use auth::WhoAmI;
+pub use change::{Change, ChangePage};
 pub use deployment_object::{DeploymentObject, PublishManifests, Rollback};
 pub use generator::{CreateGenerator, CreatedGenerator, Generator, PatchGenerator};
 pub use key::{CreateAdminKey, CreateKey, CreatedKey, Key, RotatePak};

@@ -135,6 +135,9 @@ impl From<BrokerError> for ApiError {
             BrokerError::PreconditionFailed => {
                 new(StatusCode::PRECONDITION_FAILED, "The entity has changed; read it again")
             }
+            BrokerError::PositionExpired => {
+                new(StatusCode::GONE, "What follows this position is no longer kept; begin again from what is there")
+            }
             BrokerError::IdempotencyKeyReused => {
                 new(StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request")
             }

@@ -3,6 +3,7 @@
 mod cursor;
 mod error;
 mod extract;
+mod metrics;
 mod openapi;
 mod origin;
 mod respond;
@@ -14,6 +15,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use brokkr_core::broker::Broker;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use metrics::metrics_router;
 pub use openapi::document;
 pub use serve::serve;
 

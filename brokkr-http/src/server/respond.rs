@@ -1,6 +1,7 @@
 //! What every answer has: an id, and if it is an error the form of a problem.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use brokkr_core::broker::{Actor, Idempotency};
 use brokkr_core::model::{RequestId, limits};
 use http_body_util::BodyExt as _;
+use metrics::{counter, histogram};
 
 use super::AppState;
 use super::error::{ApiError, Unrecorded};
@@ -37,7 +39,16 @@ pub(super) async fn finish(State(state): State<AppState>, mut request: Request, 
     request.extensions_mut().insert(caller.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let began = Instant::now();
     let mut response = next.run(request).await;
+    let path = route.as_ref().map_or("", |route| route.as_str()).to_owned();
+    let (verb, status) = (method.to_string(), response.status().as_u16().to_string());
+    // Long polls take as long as they are asked to: their time says nothing.
+    if !path.ends_with("/target-state") {
+        histogram!("brokkr_http_request_seconds", "method" => verb.clone(), "route" => path.clone())
+            .record(began.elapsed());
+    }
+    counter!("brokkr_http_requests_total", "method" => verb, "route" => path, "status" => status).increment(1);
     let refused = response.extensions_mut().remove::<Unrecorded>();
     if let (Some(Unrecorded(slug)), Some(actor), Some(route)) = (refused, caller.0.get(), route)
         && !method.is_safe()

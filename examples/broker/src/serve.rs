@@ -2,15 +2,20 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use brokkr_core::broker::Broker;
 use brokkr_core::model::Digest;
 use clap::Args;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
 use crate::database::{self, DatabaseArgs};
 use crate::{settings, shutdown};
+
+/// How often recorded durations are folded into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
@@ -26,6 +31,9 @@ pub(crate) struct ServeArgs {
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = settings::load(args.config.as_ref())?;
+    let metrics = PrometheusBuilder::new()
+        .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])?
+        .install_recorder()?;
     let store = database::store(&args.database, &settings).await?;
     let broker = Broker::builder(store).start().await?;
     let given = settings.admin_key_hash.as_deref().map(parse_hash).transpose()?;
@@ -41,7 +49,16 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         println!("stopping");
         stopping.shutdown().await;
     };
-    brokkr_http::server::serve(listener, brokkr_http::server::router(broker), stop).await?;
+    let upkeep = metrics.clone();
+    // Folds what was recorded; without it the recorder grows between two scrapes.
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let metrics = brokkr_http::server::metrics_router(broker.clone(), move || metrics.render());
+    brokkr_http::server::serve(listener, brokkr_http::server::router(broker).merge(metrics), stop).await?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod document;
+mod feed;
 mod life;
 mod limits;
 mod polls;

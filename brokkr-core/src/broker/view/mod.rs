@@ -84,10 +84,19 @@ impl FleetView {
         self.read().token().clone()
     }
 
+    /// How long ago the last successful read of the store began.
+    pub(super) fn age(&self) -> Duration {
+        self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner()).elapsed()
+    }
+
+    /// Agents and stacks.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        self.read().counts()
+    }
+
     /// Refuses when the view is older than what may be answered from.
     pub(super) fn check_fresh(&self) -> BrokerResult<()> {
-        let read_at = *self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if read_at.elapsed() > Duration::from_secs(limits::VIEW_MAX_AGE_SECONDS) {
+        if self.age() > Duration::from_secs(limits::VIEW_MAX_AGE_SECONDS) {
             return Err(BrokerError::Stale);
         }
         Ok(())

@@ -78,6 +78,10 @@ impl ViewState {
         &self.token
     }
 
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.agents.len(), self.stacks.len())
+    }
+
     pub(super) fn key(&self, short_id: &str) -> Option<&ApiKey> {
         self.keys.get(short_id)
     }

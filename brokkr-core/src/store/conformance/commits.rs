@@ -77,8 +77,8 @@ pub async fn a_refused_commit_changes_nothing(store: Arc<dyn Store>) {
         assert!(is_not_found(store.stack_get(&Scope::All, good.id).await));
         assert!(is_not_found(store.stack_get(&Scope::All, bad.id).await));
     }
-    assert_eq!(whole_feed(&store, &Scope::All, FeedPosition::START).await, before);
     assert_eq!(audit_of(&store).await, audit);
+    assert_eq!(whole_feed(&store, &Scope::All, FeedPosition::START).await, before);
 }
 
 /// A version is accepted only when it follows the stored one.

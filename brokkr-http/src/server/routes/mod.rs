@@ -3,6 +3,7 @@
 mod agent_protocol;
 mod agents;
 mod auth;
+mod changes;
 mod deployment_objects;
 mod generators;
 pub(super) mod health;
@@ -32,6 +33,7 @@ pub(super) fn v1() -> OpenApiRouter<AppState> {
         .merge(deployment_objects::routes())
         .merge(targets::routes())
         .merge(records::routes())
+        .merge(changes::routes())
         .merge(agent_protocol::routes())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dice::Dice;
 use super::world::World;
@@ -127,26 +128,32 @@ impl Follower {
     pub(super) async fn begin(store: &Arc<dyn Store>) -> Self {
         let token = store.view_snapshot().await.expect("a snapshot").token;
         let mut follower = Self { token, position: FeedPosition::START };
-        follower.read_feed(store).await;
+        follower.read_feed(store, 1).await;
         follower
     }
 
-    pub(super) async fn news(&mut self, store: &Arc<dyn Store>) -> News {
+    /// Reads what came: this many changes.
+    pub(super) async fn news(&mut self, store: &Arc<dyn Store>, changes: usize) -> News {
         let tail = store.view_tail(&self.token).await.expect("a tail");
         self.token = tail.token;
         let view = tail.entities.into_iter().map(|entity| (entity.key(), entity)).collect();
-        News { view, feed: self.read_feed(store).await }
+        News { view, feed: self.read_feed(store, changes).await }
     }
 
-    async fn read_feed(&mut self, store: &Arc<dyn Store>) -> Vec<Change> {
+    /// What runs elsewhere may hold the feed up for a moment.
+    async fn read_feed(&mut self, store: &Arc<dyn Store>, count: usize) -> Vec<Change> {
         let mut changes = Vec::new();
-        loop {
+        for _ in 0..10_000 {
             let page = store.feed(&Scope::All, self.position, 50).await.expect("a feed");
             if page.next == self.position {
-                return changes;
+                if changes.len() >= count {
+                    return changes;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
             self.position = page.next;
             changes.extend(page.entries.into_iter().map(|entry| entry.change));
         }
+        panic!("the feed does not come to {count} changes: {changes:?}");
     }
 }

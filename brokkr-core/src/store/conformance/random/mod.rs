@@ -42,7 +42,7 @@ impl Twins {
         let mut dice = Dice::new(seed);
         let mut world = World::new(seed);
         let [left, right] = &self.stores;
-        let mut accepted = 0;
+        let (mut accepted, mut changes) = (0, 0);
         for step in 0..commits {
             let proposal = proposal(&mut world, &mut dice);
             let outcomes = [left.commit(proposal.clone()).await, right.commit(proposal.clone()).await];
@@ -53,12 +53,13 @@ impl Twins {
             assert!(same, "seed {seed}, commit {step}: {outcomes:?} for {proposal:#?}");
             if outcomes[0].is_ok() {
                 accepted += 1;
+                changes += proposal.changes.len();
                 world.take(&proposal.changes);
             }
         }
         compare(left, right, &world, &mut dice, seed).await;
         let [one, other] = &mut self.followers;
-        assert_eq!(one.news(left).await, other.news(right).await, "seed {seed}: view or feed differ");
+        assert_eq!(one.news(left, changes).await, other.news(right, changes).await, "seed {seed}: view or feed differ");
         accepted
     }
 }

@@ -59,7 +59,11 @@ impl World {
     pub(super) fn propose(&mut self, dice: &mut Dice) -> (Vec<Change>, Vec<Precondition>) {
         let mut changes: BTreeMap<EntityKey, Change> = BTreeMap::new();
         for _ in 0..=dice.below(3) {
-            if let Some(change) = self.change(dice) {
+            let change = self.change(dice);
+            // Of what has a name one of a kind: moving a name within a commit is the store's choice.
+            let named = |it: &Change| matches!(it, Change::Generator(_) | Change::Agent(_) | Change::Stack(_));
+            let same_kind = |it: &Change| changes.keys().any(|key| key.kind() == it.key().kind());
+            if let Some(change) = change.filter(|it| !named(it) || !same_kind(it)) {
                 changes.entry(change.key()).or_insert(change);
             }
         }
