@@ -1,6 +1,7 @@
-//! The project's commands: `cargo xtask test | verify | up`.
+//! The project's commands: `cargo xtask test | verify | bench | up`.
 #![expect(clippy::print_stdout, reason = "commands print what they do")]
 
+mod bench;
 mod run;
 mod test;
 mod up;
@@ -22,6 +23,8 @@ enum Command {
     Test,
     /// What needs no servers: formatting, lints, documentation, dependencies. Changes nothing.
     Verify,
+    /// What it costs, beside bare equivalents in the same run.
+    Bench(bench::BenchArgs),
     /// A broker, real clusters and their agents, running until interrupted.
     Up(up::UpArgs),
 }
@@ -30,6 +33,7 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Test => test::run(),
         Command::Verify => verify::run(),
+        Command::Bench(args) => bench::run(&args),
         Command::Up(args) => up::run(&args),
     };
     match result {

@@ -1,7 +1,7 @@
 //! A real PostgreSQL server.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::clusters::wait_for;
@@ -14,52 +14,87 @@ pub struct Postgres {
     /// Its address, for a superuser.
     pub url: String,
     port: u16,
-    psql: PathBuf,
-    process: Process,
+    binaries: PathBuf,
+    folder: PathBuf,
+    settings: Vec<String>,
+    process: Option<Process>,
 }
 
 impl Postgres {
-    /// Starts a server with its data in a folder and waits until it takes connections.
+    /// Starts a server with its data in a folder and waits until it takes connections. Nothing waits for the disk.
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, &["fsync=off"])
+    }
+
+    /// The same with settings of one's own, and otherwise PostgreSQL's defaults.
+    pub fn start_with(folder: &Path, settings: &[&str]) -> Result<Self> {
         let binaries = binaries()?;
         std::fs::create_dir_all(folder)?;
-        let data = folder.join("data");
-        let as_user = user_prefix(folder)?;
-        let run = |program: &str, args: &[String]| -> (PathBuf, Vec<String>) {
-            let mut words = as_user.clone();
-            words.push(binaries.join(program).display().to_string());
-            words.extend_from_slice(args);
-            let first = PathBuf::from(words.remove(0));
-            (first, words)
-        };
-        let data_arg = data.display().to_string();
-        let (program, args) = run(
-            "initdb",
-            &["-D".into(), data_arg.clone(), "-U".into(), "postgres".into(), "--auth=trust".into(), "-N".into()],
-        );
-        let output = Command::new(program).args(args).current_dir("/").output()?;
-        if !output.status.success() {
-            return Err(Error::new(format!("initdb failed: {}", String::from_utf8_lossy(&output.stderr))));
-        }
         let port = free_port()?;
-        let settings = [
-            "-D".to_owned(),
-            data_arg,
-            "-p".to_owned(),
-            port.to_string(),
-            "-h".to_owned(),
-            "127.0.0.1".to_owned(),
-            "-k".to_owned(),
-            folder.display().to_string(),
-            "-c".to_owned(),
-            "fsync=off".to_owned(),
-        ];
-        let (program, args) = run("postgres", &settings);
-        let process = Process::start(&program, &args, &[], &folder.join("postgres.log"))?;
-        let url = format!("postgresql://postgres@127.0.0.1:{port}/postgres");
-        let server = Self { url, port, psql: binaries.join("psql"), process };
-        wait_for("PostgreSQL", Duration::from_secs(30), || server.query("select 1").is_ok())?;
+        let mut server = Self {
+            url: format!("postgresql://postgres@127.0.0.1:{port}/postgres"),
+            port,
+            binaries,
+            folder: folder.to_path_buf(),
+            settings: settings.iter().map(|it| (*it).to_owned()).collect(),
+            process: None,
+        };
+        let data = server.data().display().to_string();
+        let made = server.run("initdb", &["-D", &data, "-U", "postgres", "--auth=trust", "-N"])?;
+        if !made.status.success() {
+            return Err(Error::new(format!("initdb failed: {}", String::from_utf8_lossy(&made.stderr))));
+        }
+        server.start_again()?;
         Ok(server)
+    }
+
+    /// Starts the server on its data once more, at the same address, after it was ended or killed.
+    pub fn start_again(&mut self) -> Result<()> {
+        // Waits for the former one.
+        self.process = None;
+        let (data, folder) = (self.data().display().to_string(), self.folder.display().to_string());
+        let port = self.port.to_string();
+        let mut args = vec!["-D", &data, "-p", &port, "-h", "127.0.0.1", "-k", &folder];
+        for setting in &self.settings {
+            args.extend(["-c", setting]);
+        }
+        let (program, args) = self.command("postgres", &args)?;
+        self.process = Some(Process::start(&program, &args, &[], &self.folder.join("postgres.log"))?);
+        wait_for("PostgreSQL", Duration::from_secs(60), || self.query("select 1").is_ok())
+    }
+
+    /// Kills the server and all of its processes at once.
+    pub fn kill(&mut self) -> Result<()> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let parent = process.pid();
+        // Stopped first, so that it neither starts nor tidies up anything while its children are killed.
+        process.signal("STOP")?;
+        for child in children(parent) {
+            let _ = Command::new("kill").args(["-KILL", &child.to_string()]).status();
+        }
+        process.signal("KILL")?;
+        self.process = None;
+        Ok(())
+    }
+
+    /// The folder with its data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Runs one of PostgreSQL's programs as the user that the server runs as.
+    pub fn run(&self, program: &str, args: &[&str]) -> Result<Output> {
+        let (program, args) = self.command(program, args)?;
+        Ok(Command::new(program).args(args).current_dir("/").output()?)
+    }
+
+    /// What to call for that.
+    pub fn command(&self, program: &str, args: &[&str]) -> Result<(PathBuf, Vec<String>)> {
+        let mut words = user_prefix(&self.folder)?;
+        words.push(self.binaries.join(program).display().to_string());
+        words.extend(args.iter().map(|it| (*it).to_owned()));
+        let first = PathBuf::from(words.remove(0));
+        Ok((first, words))
     }
 
     /// The address of a database for a role; nobody has a password here.
@@ -79,17 +114,31 @@ impl Postgres {
 
     /// The same as another role.
     pub fn query_as(&self, role: &str, database: &str, sql: &str) -> Result<String> {
-        let output = Command::new(&self.psql).args([&self.url_of(role, database), "-XAtc", sql]).output()?;
+        let output =
+            Command::new(self.binaries.join("psql")).args([&self.url_of(role, database), "-XAtc", sql]).output()?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }
         Err(Error::new(String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// The process that was started.
-    pub fn process(&self) -> &Process {
-        &self.process
+    /// Its main process; absent after [`kill`](Self::kill).
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
     }
+}
+
+/// The children of a process.
+fn children(parent: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name in parentheses: state, then the parent.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        fields.get(1).and_then(|it| it.parse().ok()) == Some(parent)
+    };
+    pids.filter(is_child).collect()
 }
 
 /// The folder with the server's programs; installed if it is missing.

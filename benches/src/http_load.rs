@@ -1,0 +1,118 @@
+//! A load of equal requests over many connections, as cheap for the machine as it can be: the same for everything
+//! that is compared.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::Result;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Load {
+    /// Answers with the expected status.
+    pub(crate) per_second: f64,
+    /// Requests without such an answer.
+    pub(crate) failed: u64,
+    /// Milliseconds within which 99 of 100 were answered.
+    pub(crate) p99_ms: f64,
+}
+
+/// Sends requests over each connection one after the other, for a time. `request` makes the bytes for the n-th request of a
+/// connection.
+pub(crate) async fn load(
+    address: &str,
+    connections: usize,
+    during: Duration,
+    expected: u16,
+    request: impl Fn(usize, u64) -> Vec<u8> + Send + Sync + 'static,
+) -> Result<Load> {
+    let request = Arc::new(request);
+    let stop = Arc::new(AtomicBool::new(false));
+    let failed = Arc::new(AtomicU64::new(0));
+    let mut tasks = Vec::new();
+    for connection in 0..connections {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (request, stop, failed) = (request.clone(), stop.clone(), failed.clone());
+        tasks.push((stream, connection, request, stop, failed));
+    }
+    let began = Instant::now();
+    let running: Vec<_> = tasks
+        .into_iter()
+        .map(|(stream, connection, request, stop, failed)| {
+            tokio::spawn(async move { one(stream, connection, expected, &*request, &stop, &failed).await })
+        })
+        .collect();
+    tokio::time::sleep(during).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut times = Vec::new();
+    for task in running {
+        times.extend(task.await?);
+    }
+    let elapsed = began.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let p99 = times.get(times.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default();
+    Ok(Load {
+        per_second: times.len() as f64 / elapsed,
+        failed: failed.load(Ordering::Relaxed),
+        p99_ms: p99.as_secs_f64() * 1000.0,
+    })
+}
+
+async fn one(
+    mut stream: TcpStream,
+    connection: usize,
+    expected: u16,
+    request: &(impl Fn(usize, u64) -> Vec<u8> + Send + Sync),
+    stop: &AtomicBool,
+    failed: &AtomicU64,
+) -> Vec<Duration> {
+    let mut times = Vec::new();
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let answer = tokio::time::timeout(Duration::from_secs(10), async {
+            stream.write_all(&request(connection, number)).await?;
+            read_answer(&mut stream, &mut buffer).await
+        });
+        match answer.await {
+            Ok(Ok(status)) if status == expected => times.push(began.elapsed()),
+            Ok(Ok(_)) => drop(failed.fetch_add(1, Ordering::Relaxed)),
+            Ok(Err(_)) | Err(_) => {
+                failed.fetch_add(1, Ordering::Relaxed);
+                return times;
+            }
+        }
+        number += 1;
+    }
+    times
+}
+
+/// Reads one answer whole; its status.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<u16> {
+    buffer.clear();
+    let broken = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let head = loop {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+    };
+    let text = std::str::from_utf8(buffer.get(..head).ok_or_else(broken)?).map_err(|_| broken())?.to_ascii_lowercase();
+    let status: u16 = text.get(9..12).and_then(|it| it.parse().ok()).ok_or_else(broken)?;
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let whole = head + if status == 304 { 0 } else { length.unwrap_or(0) };
+    while buffer.len() < whole {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(status)
+}

@@ -1,0 +1,78 @@
+//! From publishing one ConfigMap to its existence in a real cluster.
+
+use std::time::{Duration, Instant};
+
+use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+use brokkr_core::cluster::{Cluster as _, ListOptions, WatchEvent, meta};
+use brokkr_testbed::{Clusters, Process, Tools};
+use futures::StreamExt as _;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::fixture::{Database, binary, text};
+use crate::{Result, figure};
+
+const TRIES: usize = 200;
+
+pub(crate) async fn run() -> Result<()> {
+    let database = Database::start().await?;
+    let folder = database.folder.path();
+    let tools = Tools::ensure().map_err(text)?;
+    let clusters = Clusters::start(&tools, 1, folder).map_err(text)?;
+    let cluster = clusters.all.first().ok_or("no cluster")?;
+    let broker = database.broker(10)?;
+    let admin = broker.admin()?;
+    let created = broker.call(admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
+    let variables = [
+        ("BROKKR__AGENT__BROKER_URL".to_owned(), format!("http://{}", broker.url)),
+        ("BROKKR__AGENT__PAK".to_owned(), created["pak"].as_str().unwrap_or_default().to_owned()),
+        ("KUBECONFIG".to_owned(), cluster.agent_kubeconfig.display().to_string()),
+    ];
+    let log = folder.join("agent.log");
+    let _agent = Process::start(&binary("brokkr-agent")?, &["start".to_owned()], &variables, &log).map_err(text)?;
+
+    let stack = broker.call(admin, Method::POST, "/stacks", Some(&json!({"name": "latency"}))).await?;
+    let stack = stack["id"].as_str().unwrap_or_default();
+    let agent = created["agent"]["id"].as_str().unwrap_or_default();
+    broker.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
+    let file = Some(cluster.admin_kubeconfig.clone());
+    let kube = KubeCluster::connect(&Kubeconfig { file, context: None }).await?;
+    let discovery = kube.discover().await?;
+    let kind = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?;
+    let list = kube.list(kind, Some("default"), &ListOptions::default()).await?;
+    let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.resource_version).await?;
+    // One client for all tries, as a user's service would have.
+    let client =
+        brokkr_http::client::Client::builder([format!("http://{}", broker.url)], admin.to_owned().into()).build()?;
+    let path = format!("/stacks/{stack}/deployment-objects");
+    let mut times = Vec::new();
+    for number in 0..TRIES + 10 {
+        // Idle in between, as it is when somebody waits for one thing.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let name = format!("latency-{number}");
+        let manifest =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}});
+        let began = Instant::now();
+        client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": [manifest]}))).await?;
+        let exists = async {
+            while let Some(event) = watch.next().await {
+                if let WatchEvent::Set(object) = event?
+                    && meta::name(&object) == Some(&name)
+                {
+                    return Ok::<_, crate::BoxedError>(());
+                }
+            }
+            Err("the watch ended".into())
+        };
+        tokio::time::timeout(Duration::from_secs(60), exists).await.map_err(|_| format!("{name} did not come"))??;
+        // The first ones make connections and plans.
+        if number >= 10 {
+            times.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
+    figure("publish_to_exists_p50_ms", at(0.5));
+    figure("publish_to_exists_p99_ms", at(0.99));
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Unchanged polls beside a bare handler that answers 304 with the same headers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::routing::get;
+use brokkr_testbed::{Process, free_port};
+use http::Method;
+use serde_json::json;
+
+use crate::fixture::{Broker, Database, binary, text};
+use crate::http_load::{Load, load};
+use crate::{Result, figure, seed};
+
+/// Agents that poll; connections share them.
+const AGENTS: usize = 100;
+const DURING: Duration = Duration::from_secs(5);
+const ROUNDS: usize = 3;
+
+/// A server with nothing behind it.
+pub(crate) async fn bare(listen: &str) -> Result<()> {
+    let handler = async || {
+        let value = HeaderValue::from_static;
+        let headers = [
+            (header::ETAG, value("\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"")),
+            (header::CACHE_CONTROL, value("private, no-cache")),
+            (HeaderName::from_static("brokkr-generation"), value("123456")),
+            (HeaderName::from_static("brokkr-epoch"), value("01a1fcd4-803a-75bf-9d5b-27edfd6611d6")),
+            (HeaderName::from_static("x-request-id"), value("01a1fcd4-803a-75bf-9d5b-27edfd6611d6")),
+        ];
+        (StatusCode::NOT_MODIFIED, headers)
+    };
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    Ok(axum::serve(listener, axum::Router::new().route("/api/v1/agents/{id}/target-state", get(handler))).await?)
+}
+
+pub(crate) async fn run() -> Result<()> {
+    let database = Database::start().await?;
+    let broker = database.broker(10)?;
+    let requests = Arc::new(requests(&broker).await?);
+    let bare_port = free_port().map_err(text)?;
+    let bare_address = format!("127.0.0.1:{bare_port}");
+    let arguments = ["bare".to_owned(), bare_address.clone()];
+    let log = database.folder.path().join("bare.log");
+    let _bare = Process::start(&binary("brokkr-benches")?, &arguments, &[], &log).map_err(text)?;
+    while tokio::net::TcpStream::connect(&bare_address).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut young = 0.0;
+    for connections in [64, 1000] {
+        let (mut ratios, mut worst, mut failed, mut rates) = (Vec::new(), 0.0_f64, 0, Vec::new());
+        for _ in 0..ROUNDS {
+            let bare = poll(&bare_address, connections, &requests).await?;
+            let ours = poll(&broker.url, connections, &requests).await?;
+            println!(
+                "{connections} connections: bare {:.0}/s, broker {:.0}/s (p99 {:.1} ms, {} failed)",
+                bare.per_second, ours.per_second, ours.p99_ms, ours.failed
+            );
+            ratios.push(ours.per_second / bare.per_second);
+            rates.push(ours.per_second);
+            worst = worst.max(ours.p99_ms);
+            failed += ours.failed;
+        }
+        figure(&format!("poll_304_vs_bare_axum_{connections}"), median(ratios));
+        figure(&format!("poll_304_failed_{connections}"), failed as f64);
+        if connections == 1000 {
+            figure("poll_304_p99_ms_1000", worst);
+        } else {
+            young = median(rates);
+        }
+    }
+    println!("filling in 100,000 revisions and 1,000,000 events");
+    seed::history(&database, 100_000, 1_000_000)?;
+    // The same process, so that nothing but the data is different; and the younger figure once more beside it.
+    let old = poll(&broker.url, 64, &requests).await?;
+    let again = poll(&broker.url, 64, &requests).await?;
+    let old = median(vec![old.per_second, again.per_second]);
+    let restarted = database.broker(10)?;
+    let fresh = poll(&restarted.url, 64, &requests).await?;
+    println!("64 connections: young {young:.0}/s, with history {old:.0}/s, restarted {:.0}/s", fresh.per_second);
+    figure("poll_history_ratio", old.max(fresh.per_second) / young);
+    Ok(())
+}
+
+async fn poll(address: &str, connections: usize, requests: &Arc<Vec<Vec<u8>>>) -> Result<Load> {
+    let requests = requests.clone();
+    load(address, connections, DURING, 304, move |connection, _| {
+        requests.get(connection % requests.len()).cloned().unwrap_or_default()
+    })
+    .await
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Agents with a few stacks each, and the bytes of a poll that knows what there is.
+async fn requests(broker: &Broker) -> Result<Vec<Vec<u8>>> {
+    let admin = broker.admin()?;
+    for number in 0..10 {
+        let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("c{number}")}});
+        let body = json!({"labels": {"for": "all"}, "targeting": {"match_labels": {}}, "manifests": [manifest]});
+        broker.call(admin, Method::PUT, &format!("/stacks/by-name/stack-{number}"), Some(&body)).await?;
+    }
+    let mut requests = Vec::new();
+    for number in 0..AGENTS {
+        let body = json!({"name": format!("agent-{number}")});
+        let created = broker.call(admin, Method::POST, "/agents", Some(&body)).await?;
+        let (id, pak) =
+            (created["agent"]["id"].as_str().unwrap_or_default(), created["pak"].as_str().unwrap_or_default());
+        let path = format!("/agents/{id}/target-state");
+        let state = broker.call(pak, Method::GET, &path, None).await?;
+        let (digest, epoch) =
+            (state["digest"].as_str().unwrap_or_default(), state["epoch"].as_str().unwrap_or_default());
+        requests.push(
+            format!(
+                "GET /api/v1{path}?wait=0&min_generation={}&epoch={epoch} HTTP/1.1\r\nhost: broker\r\nauthorization: Bearer {pak}\r\nif-none-match: \"{digest}\"\r\n\r\n",
+                state["generation"]
+            )
+            .into_bytes(),
+        );
+    }
+    Ok(requests)
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask bench`: what it costs.
+
+use brokkr_testbed::Result;
+use clap::{Args, ValueEnum};
+
+use crate::run::cargo;
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure.
+    #[arg(value_enum)]
+    what: Bench,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Bench {
+    /// Publishing beside pgbench.
+    Store,
+    /// Unchanged polls beside a bare handler.
+    Poll,
+    /// Starting a broker on a large database.
+    Start,
+    /// From publishing to the object in a cluster.
+    Latency,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    let packages = ["-p", "brokkr-broker", "-p", "brokkr-agent", "-p", "brokkr-benches"];
+    cargo("optimised binaries", &[&["build", "--release", "--locked"], &packages[..]].concat())?;
+    let name = match args.what {
+        Bench::Store => "store",
+        Bench::Poll => "poll",
+        Bench::Start => "start",
+        Bench::Latency => "latency",
+    };
+    cargo("bench", &["run", "--release", "--locked", "-p", "brokkr-benches", "--", name])
+}
