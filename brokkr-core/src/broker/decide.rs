@@ -74,10 +74,7 @@ impl Broker {
         name: &'static str,
         object: Option<EntityKey>,
     ) -> BrokerResult<Scope> {
-        if !action.allowed(actor.kind()) {
-            self.failed(actor, name, object, &BrokerError::Forbidden);
-            return Err(BrokerError::Forbidden);
-        }
+        self.permit(actor, action, name, object)?;
         Ok(match actor.who {
             ActorRef::System | ActorRef::Admin { .. } | ActorRef::AdminReadOnly { .. } | ActorRef::Anonymous => {
                 Scope::All
@@ -85,6 +82,21 @@ impl Broker {
             ActorRef::Generator { id, .. } => Scope::Generator(id),
             ActorRef::Agent { id, .. } => Scope::Agent { id, stacks: self.parts.view.stacks_of(id) },
         })
+    }
+
+    /// Whether the actor may do this at all. A denial is recorded.
+    pub(super) fn permit(
+        &self,
+        actor: &Actor,
+        action: Action,
+        name: &'static str,
+        object: Option<EntityKey>,
+    ) -> BrokerResult<()> {
+        if action.allowed(actor.kind()) {
+            return Ok(());
+        }
+        self.failed(actor, name, object, &BrokerError::Forbidden);
+        Err(BrokerError::Forbidden)
     }
 
     /// Records an attempt that changed nothing.

@@ -120,7 +120,7 @@ impl Broker {
 
     /// The history that this broker answers from.
     pub fn epoch(&self) -> Epoch {
-        self.parts.view.token().epoch
+        self.parts.view.epoch()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::action::Action;
@@ -31,7 +32,7 @@ impl Broker {
 
     async fn poll(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
         const NAME: &str = "target-state.read";
-        self.authorise(actor, Action::TargetStateRead, NAME, Some(EntityKey::Agent(agent)))?;
+        self.permit(actor, Action::TargetStateRead, NAME, Some(EntityKey::Agent(agent)))?;
         if actor.agent_id().is_some_and(|own| own != agent) {
             self.failed(actor, NAME, Some(EntityKey::Agent(agent)), &BrokerError::NotFound);
             return Err(BrokerError::NotFound);
@@ -39,49 +40,64 @@ impl Broker {
         if actor.kind() == KeyKind::Agent {
             self.parts.activity.agent_seen(agent, self.now());
         }
+        let view = &self.parts.view;
         // A generation of another history says nothing about this one.
         let same_history = request.epoch.is_none_or(|epoch| epoch == self.epoch());
         if let Some(generation) = request.min_generation.filter(|_| same_history) {
-            self.parts.view.at_least(generation, CATCH_UP).await?;
+            view.at_least(generation, CATCH_UP).await?;
         }
         let wait = request.wait.min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
-        let deadline = Instant::now() + wait;
+        let deadline = (!wait.is_zero()).then(|| Instant::now() + wait);
+        // Present while there is something to wait for.
+        let mut news: Option<watch::Receiver<u64>> = None;
         // Listing can lose races against other changes of the same stacks; it is bounded like every decision.
         let mut tries = 0;
         loop {
             self.check_still_valid(actor, agent)?;
-            let mut folds = self.parts.view.folds();
-            let mut poll = self.parts.view.poll(agent).ok_or(BrokerError::NotFound)?;
-            self.parts.view.check_fresh()?;
+            let poll = view.poll(agent).ok_or(BrokerError::NotFound)?;
+            view.check_fresh()?;
             if !poll.wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
                 tries += 1;
                 if tries > limits::COMMIT_TRIES {
                     return Err(BrokerError::Contention);
                 }
-                match self.record_listing(actor, agent, &poll.wanted.unlisted).await {
-                    Ok(()) | Err(BrokerError::Contention) => {}
-                    Err(error) => return Err(error),
-                }
-                // The view has it now, or is about to have what made it unnecessary.
-                let _ = tokio::time::timeout(CATCH_UP, folds.changed()).await;
+                self.list_unlisted(actor, agent).await?;
                 continue;
             }
             let state = &poll.wanted.state;
             if request.known != Some(state.digest) {
                 return Ok(Poll::Changed(Arc::new(TargetState { generation: poll.generation, ..state.clone() })));
             }
-            let unchanged = Poll::Unchanged { generation: poll.generation, epoch: self.epoch() };
+            let unchanged = Ok(Poll::Unchanged { generation: poll.generation, epoch: state.epoch });
+            let Some(deadline) = deadline.filter(|deadline| Instant::now() < *deadline) else {
+                return unchanged;
+            };
+            let Some(news) = &mut news else {
+                // Looked at once more, in case something came before this.
+                news = view.news_of(agent);
+                continue;
+            };
             tokio::select! {
-                () = self.parts.stopping.cancelled() => return Ok(unchanged),
-                _ = poll.changed.changed() => {}
-                () = tokio::time::sleep_until(deadline) => {
-                    // Not the generation from before the wait: the view has moved on meanwhile.
-                    self.parts.view.check_fresh()?;
-                    let generation = self.parts.view.token().generation();
-                    return Ok(Poll::Unchanged { generation, epoch: self.epoch() });
-                }
+                () = self.parts.stopping.cancelled() => return unchanged,
+                _ = news.changed() => {}
+                () = tokio::time::sleep_until(deadline) => {}
             }
         }
+    }
+
+    /// Records what is to be listed and is not yet, and waits until the view has it.
+    async fn list_unlisted(&self, actor: &Actor, agent: AgentId) -> BrokerResult<()> {
+        let mut folds = self.parts.view.folds();
+        let Some(poll) = self.parts.view.poll(agent).filter(|poll| !poll.wanted.unlisted.is_empty()) else {
+            return Ok(());
+        };
+        match self.record_listing(actor, agent, &poll.wanted.unlisted).await {
+            Ok(()) | Err(BrokerError::Contention) => {}
+            Err(error) => return Err(error),
+        }
+        // The view has it now, or is about to have what made it unnecessary.
+        let _ = tokio::time::timeout(CATCH_UP, folds.changed()).await;
+        Ok(())
     }
 
     /// A key that was revoked or an agent that was retired while its poll waited gets no answer.

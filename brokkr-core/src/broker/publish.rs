@@ -1,5 +1,7 @@
 //! Publishing deployment objects, and reading them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +17,7 @@ use crate::model::{
     Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
     limits, validate_text,
 };
-use crate::store::{Listing, Page, Precondition};
+use crate::store::{Listing, Page, Precondition, Scope};
 
 /// What a stack should consist of.
 #[derive(Debug, Clone)]
@@ -172,8 +174,15 @@ impl Broker {
         Published { object, created: true }
     }
 
+    /// A stack that takes new revisions, with the newest one, as the view has them; `None` when only the store can tell.
+    fn seen(&self, scope: &Scope, id: StackId) -> Option<(Stack, Option<DeploymentObject>)> {
+        let (stack, object) = self.parts.view.stack_with_object(id)?;
+        let takes = stack.is_active() && scope.sees_stack(id, stack.generator_id);
+        takes.then(|| ((*stack).clone(), object.map(|object| (*object).clone())))
+    }
+
     /// A stack that takes new revisions.
-    async fn publishable(&self, scope: &crate::store::Scope, id: StackId) -> BrokerResult<Stack> {
+    async fn publishable(&self, scope: &Scope, id: StackId) -> BrokerResult<Stack> {
         let stack = self.parts.store.stack_get(scope, id).await?;
         if stack.phase == StackPhase::Deleting {
             return Err(BrokerError::StackDeleting);
@@ -185,9 +194,20 @@ impl Broker {
     pub async fn publish(&self, actor: &Actor, id: StackId, content: Content) -> BrokerResult<Published> {
         const NAME: &str = "deployment-object.publish";
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
+        let tries = AtomicUsize::new(0);
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
-            let stack = self.publishable(&scope, id).await?;
-            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            // The view is nearly always right, and the commit finds out when it is not: then the store is asked.
+            let seen = match tries.fetch_add(1, Ordering::Relaxed) {
+                0 => self.seen(&scope, id),
+                _ => None,
+            };
+            let (stack, latest) = match seen {
+                Some(seen) => seen,
+                None => {
+                    let stack = self.publishable(&scope, id).await?;
+                    (stack, self.parts.store.deployment_object_latest(&scope, id).await?)
+                }
+            };
             let spec = StackSpec::of(&stack);
             let (published, bytes) = self.publication(actor, &stack, &spec, latest, &content).await?;
             Ok(published_decision(&stack, published, bytes))

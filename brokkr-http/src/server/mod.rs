@@ -11,7 +11,7 @@ mod routes;
 mod serve;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use brokkr_core::broker::Broker;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -44,7 +44,5 @@ pub fn router(broker: Broker) -> Router {
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn(respond::repeatable))
-        .layer(from_fn(respond::refuse_credentials_in_url))
         .layer(from_fn_with_state(state, respond::finish))
 }

@@ -31,7 +31,8 @@ impl Caller {
     }
 }
 
-/// Gives the request an id of ours, records what was refused before it became an operation, and writes problems.
+/// Around every request: gives it an id of ours, refuses what must not go on, notices what may be repeated, counts,
+/// records what was refused before it became an operation, and writes problems. One layer, since each costs polls their time.
 pub(super) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = RequestId::generate();
     let caller = Caller::default();
@@ -40,15 +41,12 @@ pub(super) async fn finish(State(state): State<AppState>, mut request: Request, 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let began = Instant::now();
-    let mut response = next.run(request).await;
-    let path = route.as_ref().map_or("", |route| route.as_str()).to_owned();
-    let (verb, status) = (method.to_string(), response.status().as_u16().to_string());
-    // Long polls take as long as they are asked to: their time says nothing.
-    if !path.ends_with("/target-state") {
-        histogram!("brokkr_http_request_seconds", "method" => verb.clone(), "route" => path.clone())
-            .record(began.elapsed());
-    }
-    counter!("brokkr_http_requests_total", "method" => verb, "route" => path, "status" => status).increment(1);
+    let mut response = match (refuse_credentials_in_url(&request), repeatable(&request)) {
+        (Err(error), _) | (_, Err(error)) => error.into_response(),
+        (Ok(()), Ok(None)) => next.run(request).await,
+        (Ok(()), Ok(Some(idempotency))) => repeat(idempotency, request, next).await,
+    };
+    count(&method, route.as_ref(), &response, began);
     let refused = response.extensions_mut().remove::<Unrecorded>();
     if let (Some(Unrecorded(slug)), Some(actor), Some(route)) = (refused, caller.0.get(), route)
         && !method.is_safe()
@@ -69,32 +67,50 @@ pub(super) async fn finish(State(state): State<AppState>, mut request: Request, 
     response
 }
 
-/// Refuses a key in the URL, where every log on the way would keep it.
-pub(super) async fn refuse_credentials_in_url(request: Request, next: Next) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    let is_key =
-        ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].iter().any(|it| query.contains(it));
-    if is_key {
-        return ApiError::credential_in_url().into_response();
+fn count(method: &Method, route: Option<&MatchedPath>, response: &Response, began: Instant) {
+    let route = route.map_or("", |route| route.as_str()).to_owned();
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        // Whatever else clients make up must not become a label.
+        _ => "other",
+    };
+    // Long polls take as long as they are asked to: their time says nothing.
+    if !route.ends_with("/target-state") {
+        histogram!("brokkr_http_request_seconds", "method" => method, "route" => route.clone()).record(began.elapsed());
     }
-    next.run(request).await
+    let status = response.status().as_str().to_owned();
+    counter!("brokkr_http_requests_total", "method" => method, "route" => route, "status" => status).increment(1);
 }
 
-/// Notices an `Idempotency-Key` on what creates something, and what the request says while its body is read.
-pub(super) async fn repeatable(mut request: Request, next: Next) -> Response {
+/// Refuses a key in the URL, where every log on the way would keep it.
+fn refuse_credentials_in_url(request: &Request) -> Result<(), ApiError> {
+    let query = request.uri().query().unwrap_or_default();
+    let is_key = |tag: &str| query.contains(tag);
+    // All of them begin alike: one look is enough as a rule.
+    let has_key = is_key("brokkr_")
+        && ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].into_iter().any(is_key);
+    if has_key { Err(ApiError::credential_in_url()) } else { Ok(()) }
+}
+
+/// An `Idempotency-Key` on what creates something.
+fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, ApiError> {
+    if !matches!(*request.method(), Method::POST | Method::PUT) {
+        return Ok(None);
+    }
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY).iter();
     let (Some(key), more) = (keys.next(), keys.next()) else {
-        return next.run(request).await;
+        return Ok(None);
     };
-    if !matches!(*request.method(), Method::POST | Method::PUT) {
-        return next.run(request).await;
-    }
     let is_valid = |key: &&str| {
         (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
     };
     let Some(key) = key.to_str().ok().filter(is_valid).filter(|_| more.is_none()) else {
         let message = "Idempotency-Key takes one key of 1 to 255 visible ASCII characters";
-        return ApiError::header_invalid(message).into_response();
+        return Err(ApiError::header_invalid(message));
     };
     let idempotency = Arc::new(Idempotency::new(key.to_owned()));
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -102,6 +118,11 @@ pub(super) async fn repeatable(mut request: Request, next: Next) -> Response {
         idempotency.add(&(part.len() as u64).to_be_bytes());
         idempotency.add(part);
     }
+    Ok(Some(idempotency))
+}
+
+/// Takes note of what the request says while its body is read, and marks an answer that was given before.
+async fn repeat(idempotency: Arc<Idempotency>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(idempotency.clone());
     let reading = idempotency.clone();
     let request = request.map(|body| {

@@ -14,7 +14,7 @@ pub(super) use state::PlacedPair;
 use state::ViewState;
 
 use super::{BrokerError, BrokerResult};
-use crate::model::{Agent, AgentId, ApiKey, GeneratorId, KeyId, Stack, StackId, limits};
+use crate::model::{Agent, AgentId, ApiKey, DeploymentObject, Epoch, GeneratorId, KeyId, Stack, StackId, limits};
 use crate::store::{FeedPosition, Generation, ViewEntity, ViewToken};
 use crate::targeting::TargetingPolicy;
 
@@ -35,8 +35,6 @@ pub(super) struct FleetView {
 pub(super) struct PollView {
     pub(super) wanted: Arc<Wanted>,
     pub(super) generation: Generation,
-    /// Moves when something of this agent's may have changed.
-    pub(super) changed: watch::Receiver<u64>,
 }
 
 impl FleetView {
@@ -117,8 +115,16 @@ impl FleetView {
         }
     }
 
+    /// The history that the view belongs to.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.read().token().epoch
+    }
+
     /// Waits until the view has at least this generation; `Stale` when it does not get there in time.
     pub(super) async fn at_least(&self, generation: Generation, within: Duration) -> BrokerResult<()> {
+        if self.read().token().generation() >= generation {
+            return Ok(());
+        }
         let mut folded = self.folded.subscribe();
         let reached = async {
             while self.read().token().generation() < generation {
@@ -150,6 +156,11 @@ impl FleetView {
         self.read().stack(id)
     }
 
+    /// A stack and its newest deployment object, as far as the view has them.
+    pub(super) fn stack_with_object(&self, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
+        self.read().stack_with_object(id)
+    }
+
     /// The stacks that are listed for an agent: what it may read.
     pub(super) fn stacks_of(&self, id: AgentId) -> Arc<BTreeSet<StackId>> {
         self.read().wanted(id).map(|wanted| wanted.stacks.clone()).unwrap_or_default()
@@ -157,12 +168,12 @@ impl FleetView {
 
     pub(super) fn poll(&self, id: AgentId) -> Option<PollView> {
         let state = self.read();
-        let entry = state.agent(id)?;
-        Some(PollView {
-            wanted: state.wanted(id)?,
-            generation: state.token().generation(),
-            changed: entry.changed.subscribe(),
-        })
+        Some(PollView { wanted: state.wanted(id)?, generation: state.token().generation() })
+    }
+
+    /// Moves when something of this agent's may have changed.
+    pub(super) fn news_of(&self, id: AgentId) -> Option<watch::Receiver<u64>> {
+        self.read().agent(id).map(|entry| entry.changed.subscribe())
     }
 
     /// What is known of one pair.

@@ -102,6 +102,10 @@ impl ViewState {
         self.stacks.get(&id).map(|entry| entry.stack.clone())
     }
 
+    pub(super) fn stack_with_object(&self, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
+        self.stacks.get(&id).map(|entry| (entry.stack.clone(), entry.object.clone()))
+    }
+
     pub(super) fn wanted(&self, id: AgentId) -> Option<Arc<Wanted>> {
         self.agents.get(&id).map(|entry| entry.wanted(self.token.epoch, &self.stacks))
     }
