@@ -136,7 +136,7 @@ impl FleetView {
         tokio::time::timeout(within, reached).await.map_err(|_| BrokerError::Stale)
     }
 
-    pub(super) fn key(&self, short_id: &str) -> Option<ApiKey> {
+    pub(super) fn key(&self, short_id: &str) -> Option<Arc<ApiKey>> {
         self.read().key(short_id).cloned()
     }
 

@@ -32,7 +32,7 @@ pub(in crate::broker) struct PlacedPair {
 pub(super) struct ViewState {
     policy: Arc<dyn TargetingPolicy>,
     token: ViewToken,
-    keys: HashMap<String, ApiKey>,
+    keys: HashMap<String, Arc<ApiKey>>,
     key_ids: HashSet<KeyId>,
     generators: HashSet<GeneratorId>,
     agents: HashMap<AgentId, AgentEntry>,
@@ -82,7 +82,7 @@ impl ViewState {
         (self.agents.len(), self.stacks.len())
     }
 
-    pub(super) fn key(&self, short_id: &str) -> Option<&ApiKey> {
+    pub(super) fn key(&self, short_id: &str) -> Option<&Arc<ApiKey>> {
         self.keys.get(short_id)
     }
 
@@ -155,7 +155,7 @@ impl ViewState {
     fn fold_key(&mut self, key: ApiKey) {
         if key.deleted_at.is_none() {
             self.key_ids.insert(key.id);
-            self.keys.insert(key.short_id.clone(), key);
+            self.keys.insert(key.short_id.clone(), Arc::new(key));
             return;
         }
         self.key_ids.remove(&key.id);
