@@ -1,7 +1,8 @@
-//! The project's commands: `cargo xtask test | verify | bench | up`.
+//! The project's commands: `cargo xtask test | verify | bench | faults | up`.
 #![expect(clippy::print_stdout, reason = "commands print what they do")]
 
 mod bench;
+mod faults;
 mod run;
 mod test;
 mod up;
@@ -23,6 +24,8 @@ enum Command {
     Test,
     /// What needs no servers: formatting, lints, documentation, dependencies. Changes nothing.
     Verify,
+    /// What it survives. Each fault ends with a line `name survived/tried`.
+    Faults(faults::FaultsArgs),
     /// What it costs, beside bare equivalents in the same run.
     Bench(bench::BenchArgs),
     /// A broker, real clusters and their agents, running until interrupted.
@@ -33,6 +36,7 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Test => test::run(),
         Command::Verify => verify::run(),
+        Command::Faults(args) => faults::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Up(args) => up::run(&args),
     };

@@ -75,13 +75,18 @@ impl Broker {
         object: Option<EntityKey>,
     ) -> BrokerResult<Scope> {
         self.permit(actor, action, name, object)?;
-        Ok(match actor.who {
+        Ok(self.scope(actor))
+    }
+
+    /// Whose rows the actor may see, as far as the view knows.
+    pub(super) fn scope(&self, actor: &Actor) -> Scope {
+        match actor.who {
             ActorRef::System | ActorRef::Admin { .. } | ActorRef::AdminReadOnly { .. } | ActorRef::Anonymous => {
                 Scope::All
             }
             ActorRef::Generator { id, .. } => Scope::Generator(id),
             ActorRef::Agent { id, .. } => Scope::Agent { id, stacks: self.parts.view.stacks_of(id) },
-        })
+        }
     }
 
     /// Whether the actor may do this at all. A denial is recorded.

@@ -30,6 +30,7 @@ pub(super) async fn follow(parts: Arc<Parts>) {
         tokio::select! {
             () = parts.stopping.cancelled() => return,
             hint = hints.changed() => if hint.is_err() { return },
+            () = parts.view.asked() => {}
             () = tokio::time::sleep(TICK) => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Publishing deployment objects, and reading them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use crate::model::{
     Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
     limits, validate_text,
 };
-use crate::store::{Listing, Page, Precondition, Scope};
+use crate::store::{Listing, Page, Precondition, Scope, StoreError};
 
 /// What a stack should consist of.
 #[derive(Debug, Clone)]
@@ -268,6 +269,13 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
+        let found = self.parts.store.deployment_object_content(&scope, id).await;
+        if !matches!(found, Err(StoreError::NotFound)) || actor.agent_id().is_none() {
+            return Ok(found?);
+        }
+        // It may have been listed by a replica that has read further than this one.
+        self.parts.view.refreshed(CATCH_UP).await?;
+        let scope = self.scope(actor);
         Ok(self.parts.store.deployment_object_content(&scope, id).await?)
     }
 
@@ -282,6 +290,9 @@ impl Broker {
         Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
     }
 }
+
+/// How long a replica may take to read what another one knows already.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Runs what takes its time on a thread of its own: megabytes of manifests must not keep others waiting.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Invalid> + Send + 'static) -> BrokerResult<T> {

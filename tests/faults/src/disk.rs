@@ -74,7 +74,10 @@ pub(crate) async fn run() -> Result<Outcome> {
     }
     acknowledged += 1;
     let there = database.count("SELECT count(*) FROM brokkr.deployment_object")?;
-    println!("{acknowledged} acknowledged, {there} there, goes on {:.1} s after there was space", freed.elapsed().as_secs_f64());
+    println!(
+        "{acknowledged} acknowledged, {there} there, goes on {:.1} s after there was space",
+        freed.elapsed().as_secs_f64()
+    );
     // One that was refused may have been committed all the same, and is then not published again.
     wrong += u64::from(there < acknowledged || there > acknowledged + 1);
     broker.shutdown().await;

@@ -18,9 +18,8 @@ pub(crate) async fn run() -> Result<Outcome> {
     let broker = database.broker().await?;
     let stop = Arc::new(AtomicBool::new(false));
     let retries = Arc::new(AtomicU64::new(0));
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write(broker.clone(), writer, stop.clone(), retries.clone())))
-        .collect();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|writer| tokio::spawn(write(broker.clone(), writer, stop.clone(), retries.clone()))).collect();
     for _ in 0..ROUNDS {
         tokio::time::sleep(Duration::from_millis(500 + fastrand::u64(0..700))).await;
         database.server.kill().map_err(text)?;
@@ -34,7 +33,8 @@ pub(crate) async fn run() -> Result<Outcome> {
         acknowledged.extend(names);
         refused += wrong;
     }
-    let there: BTreeSet<String> = database.query("SELECT name FROM brokkr.stack WHERE name LIKE 'w%'")?.lines().map(str::to_owned).collect();
+    let there: BTreeSet<String> =
+        database.query("SELECT name FROM brokkr.stack WHERE name LIKE 'w%'")?.lines().map(str::to_owned).collect();
     let lost = acknowledged.difference(&there).count() as u64;
     let unaudited = database.count(
         "SELECT count(*) FROM brokkr.change c WHERE NOT EXISTS (SELECT FROM brokkr.audit a WHERE a.request_id = c.request_id)",

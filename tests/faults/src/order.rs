@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use brokkr_core::model::{ActorRef, Change, EntityKey, GeneratorId, GeneratorPrincipal, RequestId, Stack, StackId, Version};
+use brokkr_core::model::{
+    ActorRef, Change, EntityKey, GeneratorId, GeneratorPrincipal, RequestId, Stack, StackId, Version,
+};
 use brokkr_core::store::conformance::sample;
 use brokkr_core::store::{Commit, FeedPosition, Scope, Store, StoreError};
 
@@ -42,12 +44,12 @@ pub(crate) async fn run() -> Result<Outcome> {
     let first = store.commit(commit(Change::Generator(system))).await?;
     let done = Arc::new(AtomicBool::new(false));
     let committed = Arc::new(AtomicU64::new(0));
-    let readers: Vec<_> =
-        (0..READERS).map(|_| tokio::spawn(read_feed(store.clone(), first.position, done.clone(), committed.clone()))).collect();
-    let view = tokio::spawn(read_view(store.clone(), done.clone(), committed.clone()));
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write(store.clone(), writer, committed.clone())))
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| tokio::spawn(read_feed(store.clone(), first.position, done.clone(), committed.clone())))
         .collect();
+    let view = tokio::spawn(read_view(store.clone(), done.clone(), committed.clone()));
+    let writers: Vec<_> =
+        (0..WRITERS).map(|writer| tokio::spawn(write(store.clone(), writer, committed.clone()))).collect();
     for writer in writers {
         writer.await??;
     }

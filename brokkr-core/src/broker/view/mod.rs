@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub(super) use agent_entry::{Pair, Wanted};
 pub(super) use state::PlacedPair;
@@ -27,6 +27,8 @@ pub(super) struct FleetView {
     state: RwLock<ViewState>,
     /// Moves with every fold.
     folded: watch::Sender<u64>,
+    /// Wakes the follower before its time.
+    asked: Notify,
     /// When the last successful read of the store *began*.
     read_at: RwLock<Instant>,
 }
@@ -40,7 +42,12 @@ pub(super) struct PollView {
 impl FleetView {
     /// An empty view; it answers nothing before the first [`reset`](Self::reset).
     pub(super) fn new(policy: Arc<dyn TargetingPolicy>, began: Instant) -> Self {
-        Self { state: RwLock::new(ViewState::new(policy)), folded: watch::Sender::new(0), read_at: RwLock::new(began) }
+        Self {
+            state: RwLock::new(ViewState::new(policy)),
+            folded: watch::Sender::new(0),
+            asked: Notify::new(),
+            read_at: RwLock::new(began),
+        }
     }
 
     // The state is only changed by `fold`, which does not panic on any input; a poisoned lock would mean a
@@ -90,6 +97,25 @@ impl FleetView {
     /// Agents and stacks.
     pub(super) fn counts(&self) -> (usize, usize) {
         self.read().counts()
+    }
+
+    /// Waits for a read of the store that begins from now on; `Stale` when it does not come in time.
+    pub(super) async fn refreshed(&self, within: Duration) -> BrokerResult<()> {
+        let (asked, mut folded) = (Instant::now(), self.folded.subscribe());
+        self.asked.notify_one();
+        let read = async {
+            while *self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner()) < asked {
+                if folded.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(within, read).await.map_err(|_| BrokerError::Stale)
+    }
+
+    /// Resolves when somebody waits for a read.
+    pub(super) async fn asked(&self) {
+        self.asked.notified().await;
     }
 
     /// Refuses when the view is older than what may be answered from.

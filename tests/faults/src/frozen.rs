@@ -1,0 +1,66 @@
+//! A replica stands still for half a minute and goes on: it answers nothing from what it knew before.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use serde_json::json;
+
+use crate::fixture::{Database, Replica, call, text};
+use crate::{Outcome, Result};
+
+const FROZEN: Duration = Duration::from_secs(30);
+/// Polls that wait in the frozen replica's queue, to be answered first of all.
+const QUEUED: usize = 20;
+
+pub(crate) async fn run() -> Result<Outcome> {
+    let database = Database::start("frozen").await?;
+    let replicas = [Replica::start(&database)?, Replica::start(&database)?, Replica::start(&database)?];
+    let [first, second, frozen] = &replicas;
+    let admin = first.admin.as_deref().ok_or("no admin key")?;
+    let created = first.call(admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
+    let (agent, pak) =
+        (created["agent"]["id"].as_str().unwrap_or_default(), created["pak"].as_str().unwrap_or_default());
+    let applied =
+        first.call(admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(1)]}))).await?;
+    let stack = applied["stack"]["id"].as_str().unwrap_or_default();
+    first.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
+    let path = format!("/agents/{agent}/target-state");
+    let began = Instant::now();
+    while frozen.call(pak, Method::GET, &path, None).await.is_err() {
+        if began.elapsed() > Duration::from_secs(10) {
+            return Err("the third replica does not know the agent".into());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    frozen.process.signal("STOP").map_err(text)?;
+    first.call(admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(2)]}))).await?;
+    let current = second.call(pak, Method::GET, &path, None).await?;
+    let expected = current["entries"][0]["revision"].clone();
+    let poll = |url: String, pak: String, path: String| async move { call(&url, &pak, Method::GET, &path, None).await };
+    let queued: Vec<_> =
+        (0..QUEUED).map(|_| tokio::spawn(poll(frozen.url.clone(), pak.to_owned(), path.clone()))).collect();
+    tokio::time::sleep(FROZEN).await;
+    frozen.process.signal("CONT").map_err(text)?;
+    let (mut tried, mut stale, mut refused) = (0, 0, 0);
+    let mut judge = |answer: Result<serde_json::Value>| {
+        tried += 1;
+        match answer {
+            Ok(state) if state["entries"][0]["revision"] == expected => {}
+            Ok(_) => stale += 1,
+            Err(_) => refused += 1,
+        }
+    };
+    for answer in queued {
+        judge(answer.await?);
+    }
+    let thawed = Instant::now();
+    while thawed.elapsed() < Duration::from_secs(3) {
+        judge(frozen.call(pak, Method::GET, &path, None).await);
+    }
+    println!("{tried} polls after the thaw: {stale} from before, {refused} refused or too late");
+    Ok(Outcome::of(tried, stale))
+}
+
+fn manifest(number: u32) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}, "data": {"n": number.to_string()}})
+}
