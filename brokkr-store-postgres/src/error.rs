@@ -13,9 +13,6 @@ pub enum ConnectError {
     /// The database cannot be reached, or refuses.
     #[error("the database cannot be used: {0}")]
     Database(#[source] sqlx::Error),
-    /// Where the data stands could not be found out.
-    #[error("the history of the database cannot be read: {0}")]
-    History(#[source] StoreError),
     /// There are no tables, or not all of them.
     #[error(
         "the database's schema is not that of this version (has {found}, needs {needed}); run the migration: brokkr-broker migrate"

@@ -58,7 +58,7 @@ pub(crate) async fn read(pool: &PgPool, scope: &Scope, after: FeedPosition, limi
                 at: at.0,
                 actor: actor.0,
                 request_id: RequestId::from_uuid(request_id),
-                change: change(row.try_get("kind").map_err(meaning)?, entity)?,
+                change: change(row.try_get("kind").map_err(meaning)?, entity).map_err(meaning)?,
             });
         }
     }

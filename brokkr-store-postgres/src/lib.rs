@@ -27,6 +27,7 @@ mod migrate;
 mod notify;
 mod query;
 mod read;
+mod reader;
 mod roles;
 mod store;
 mod tables;

@@ -1,8 +1,7 @@
 //! The store.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use brokkr_core::model::{AuditRecord, Epoch, Timestamp};
@@ -18,11 +17,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::PostgresConfig;
 use crate::error::{ConnectError, meaning};
+use crate::history::Unless;
 use crate::query::statements;
-use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, view};
-
-/// How often it is looked at whether the data still lives where it did.
-const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
+use crate::reader::Reader;
+use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry};
 
 statements! {
     CHECK = "SELECT 1";
@@ -43,7 +41,7 @@ pub struct PostgresStore {
     /// Moves with own commits at once, and with those of others when a notification comes.
     news: watch::Sender<u64>,
     committed: Arc<Notify>,
-    looked_at_history: Mutex<Instant>,
+    reader: Reader,
     _background: DropGuard,
 }
 
@@ -73,35 +71,23 @@ impl PostgresStore {
         if !config.allow_privileged_role {
             roles::check(&pool).await?;
         }
-        history::ensure_current(&pool).await.map_err(ConnectError::History)?;
+        let mut connection = pool.acquire().await.map_err(ConnectError::Database)?;
+        history::ensure_current(&mut connection).await.map_err(ConnectError::Database)?;
+        drop(connection);
         let (news, committed, stop) = (watch::Sender::new(0), Arc::new(Notify::new()), CancellationToken::new());
         if config.notify && !config.pooled {
             tokio::spawn(notify::send(pool.clone(), committed.clone(), stop.clone()));
             tokio::spawn(notify::listen(connect::options(&config)?, news.clone(), stop.clone()));
         }
-        Ok(Self {
-            pool,
-            news,
-            committed,
-            looked_at_history: Mutex::new(Instant::now()),
-            _background: stop.drop_guard(),
-        })
-    }
-
-    /// Whether it is time to look where the data lives: a restore can happen under a running broker.
-    fn history_is_due(&self) -> bool {
-        let mut looked = self.looked_at_history.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let due = looked.elapsed() >= HISTORY_INTERVAL;
-        if due {
-            *looked = Instant::now();
-        }
-        due
+        let reader = Reader::new(connect::options(&config)?, config.acquire_timeout);
+        Ok(Self { pool, reader, news, committed, _background: stop.drop_guard() })
     }
 
     /// Begins a new history: agents remove nothing until an admin has confirmed it. For when the data was set back in
     /// a way that cannot be noticed from within, such as a snapshot of the disk.
     pub async fn begin_history(&self, reason: &str) -> StoreResult<Epoch> {
-        history::begin(&self.pool, reason).await
+        let mut connection = self.pool.acquire().await.map_err(meaning)?;
+        history::begin(&mut connection, reason, Unless::Never).await.map_err(meaning)
     }
 }
 
@@ -147,22 +133,11 @@ impl Store for PostgresStore {
     }
 
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
-        history::ensure_current(&self.pool).await?;
-        view::snapshot(&self.pool).await
+        self.reader.snapshot().await
     }
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
-        if self.history_is_due() {
-            history::ensure_current(&self.pool).await?;
-        }
-        let tail = view::tail(&self.pool, token).await?;
-        if tail.token.xmax < token.xmax {
-            // The same place, and yet transactions are numbered from an earlier one on: the files were set back.
-            let epoch = history::begin(&self.pool, "transaction numbers went back").await?;
-            tracing::warn!(%epoch, "the database was set back; a new history begins");
-            return Err(StoreError::Expired);
-        }
-        Ok(tail)
+        self.reader.tail(token).await
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {

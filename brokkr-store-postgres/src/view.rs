@@ -6,13 +6,12 @@
 use brokkr_core::model::{
     Agent, ApiKey, Assignment, Change, DeploymentObject, Epoch, GeneratorPrincipal, Stack, Target,
 };
-use brokkr_core::store::{StoreError, StoreResult, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
+use brokkr_core::store::{ViewEntity, ViewSnapshot, ViewTail, ViewToken};
 use serde::de::DeserializeOwned;
 use sqlx::types::Json;
-use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
+use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::error::meaning;
 use crate::query::{statements, unwrapped};
 
 /// Changes that one read takes. A reader that is further behind reads everything anew.
@@ -40,30 +39,57 @@ statements! {
     ASSIGNMENTS = "SELECT to_jsonb(t) FROM brokkr.assignment t WHERE state <> 'gone'";
     /// What was committed by transactions that a snapshot had not seen, and the snapshot that this read has. One row without a
     /// change when there is nothing.
+    LANDMARK = "SELECT epoch, transaction::text, request_id FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1";
+    IS_THERE = "SELECT EXISTS (SELECT FROM brokkr.change WHERE epoch = $1 AND transaction = $2::text::xid8 AND request_id = $3)
+        OR (SELECT (epoch, transaction) >= ($1, $2::text::xid8) FROM brokkr.feed_start)";
     TAIL_SINCE = "SELECT pg_snapshot_xmax(s)::text AS xmax, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) x) AS in_progress,
             (SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1) AS epoch,
             (SELECT f.transaction::text FROM brokkr.feed_start f) AS kept_after,
-            c.kind, c.entity
+            ($4::int4 IS NULL
+                OR EXISTS (SELECT FROM brokkr.change l
+                    WHERE l.epoch = $4 AND l.transaction = $5::text::xid8 AND l.request_id = $6)
+                OR (SELECT (f.epoch, f.transaction) >= ($4, $5::text::xid8) FROM brokkr.feed_start f)) AS landmark_is_there,
+            c.kind, c.entity, c.epoch AS number, c.transaction::text AS transaction, c.request_id
         FROM pg_current_snapshot() s LEFT JOIN LATERAL (
-            (SELECT kind, entity, transaction, sequence FROM brokkr.change
+            (SELECT kind, entity, epoch, transaction, request_id FROM brokkr.change
              WHERE transaction >= $1::text::xid8
                 AND kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')
              ORDER BY transaction LIMIT $3)
             UNION ALL
-            (SELECT kind, entity, transaction, sequence FROM brokkr.change
+            (SELECT kind, entity, epoch, transaction, request_id FROM brokkr.change
              WHERE transaction = ANY ($2::text[]::xid8[]) AND transaction < $1::text::xid8
                 AND kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')
              LIMIT $3)
         ) c ON true";
 }
 
-/// Everything that is not gone, at one moment.
-pub(crate) async fn snapshot(pool: &PgPool) -> StoreResult<ViewSnapshot> {
-    let mut connection = pool.acquire().await.map_err(meaning)?;
-    read_snapshot(&mut connection).await.map_err(meaning)
+/// A change that was seen: when it is not there any more, the data was set back.
+#[derive(Debug, Clone)]
+pub(crate) struct Landmark {
+    epoch: i32,
+    transaction: String,
+    request_id: Uuid,
 }
 
-async fn read_snapshot(connection: &mut PgConnection) -> Result<ViewSnapshot, sqlx::Error> {
+impl Landmark {
+    pub(crate) async fn is_there(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query_scalar(IS_THERE).bind(self.epoch).bind(&self.transaction).bind(self.request_id);
+        query.fetch_one(connection).await
+    }
+}
+
+/// What a reading of the tail yields.
+pub(crate) enum Tail {
+    /// What was committed since, and the newest landmark in it.
+    Read(ViewTail, Option<Landmark>),
+    /// It is no longer kept, or too much, or of another history.
+    Expired,
+    /// What was seen before is not there any more.
+    SetBack,
+}
+
+/// Everything that is not gone, at one moment, and a landmark of it.
+pub(crate) async fn snapshot(connection: &mut PgConnection) -> Result<(ViewSnapshot, Option<Landmark>), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     sqlx::query(SNAPSHOT_BEGIN).execute(&mut *transaction).await?;
     sqlx::query(SNAPSHOT_PATIENCE).execute(&mut *transaction).await?;
@@ -79,8 +105,10 @@ async fn read_snapshot(connection: &mut PgConnection) -> Result<ViewSnapshot, sq
     );
     entities.extend(all::<Target>(&mut transaction, TARGETS).await?.into_iter().map(ViewEntity::Target));
     entities.extend(all::<Assignment>(&mut transaction, ASSIGNMENTS).await?.into_iter().map(ViewEntity::Assignment));
+    let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(ViewSnapshot { entities, token })
+    let landmark = landmark.map(|(epoch, transaction, request_id)| Landmark { epoch, transaction, request_id });
+    Ok((ViewSnapshot { entities, token }, landmark))
 }
 
 async fn all<T: DeserializeOwned + Send + Unpin + 'static>(
@@ -91,40 +119,53 @@ async fn all<T: DeserializeOwned + Send + Unpin + 'static>(
 }
 
 /// What was committed since a token.
-pub(crate) async fn tail(pool: &PgPool, since: &ViewToken) -> StoreResult<ViewTail> {
+pub(crate) async fn tail(
+    connection: &mut PgConnection,
+    since: &ViewToken,
+    landmark: Option<&Landmark>,
+) -> Result<Tail, sqlx::Error> {
     let in_progress: Vec<String> = since.in_progress.iter().map(u64::to_string).collect();
     let rows = sqlx::query(TAIL_SINCE)
         .bind(since.xmax.to_string())
         .bind(in_progress)
         .bind(TAIL)
-        .fetch_all(pool)
-        .await
-        .map_err(meaning)?;
-    let first = rows.first().ok_or_else(|| meaning(sqlx::Error::RowNotFound))?;
-    let token = token(first).map_err(meaning)?;
-    let kept_after: Option<String> = first.try_get("kept_after").map_err(meaning)?;
+        .bind(landmark.map(|it| it.epoch))
+        .bind(landmark.map(|it| it.transaction.clone()))
+        .bind(landmark.map(|it| it.request_id))
+        .fetch_all(connection)
+        .await?;
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let token = token(first)?;
+    if !first.try_get::<bool, _>("landmark_is_there")? {
+        return Ok(Tail::SetBack);
+    }
+    let kept_after: Option<String> = first.try_get("kept_after")?;
     let kept_after: u64 = kept_after.and_then(|it| it.parse().ok()).unwrap_or(0);
     let oldest = since.in_progress.iter().copied().min().unwrap_or(since.xmax);
     if token.epoch != since.epoch || oldest <= kept_after || rows.len() as i64 > TAIL {
-        return Err(StoreError::Expired);
+        return Ok(Tail::Expired);
     }
     let mut changes = Vec::with_capacity(rows.len());
+    let mut landmark = None;
     for row in &rows {
-        let kind: Option<String> = row.try_get("kind").map_err(meaning)?;
+        let kind: Option<String> = row.try_get("kind")?;
         if let Some(kind) = kind {
-            let entity: Json<serde_json::Value> = row.try_get("entity").map_err(meaning)?;
+            let entity: Json<serde_json::Value> = row.try_get("entity")?;
             changes.push(change(kind, entity.0)?);
+            let (epoch, transaction, request_id) =
+                (row.try_get("number")?, row.try_get("transaction")?, row.try_get("request_id")?);
+            landmark = Some(Landmark { epoch, transaction, request_id });
         }
     }
     // Two transactions on one entity may have been numbered in the other order than they were committed in.
     changes.sort_by_key(Change::version);
-    Ok(ViewTail { entities: changes.iter().filter_map(ViewEntity::of).collect(), token })
+    Ok(Tail::Read(ViewTail { entities: changes.iter().filter_map(ViewEntity::of).collect(), token }, landmark))
 }
 
 /// A change from its columns.
-pub(crate) fn change(kind: String, entity: serde_json::Value) -> StoreResult<Change> {
+pub(crate) fn change(kind: String, entity: serde_json::Value) -> Result<Change, sqlx::Error> {
     let tagged = serde_json::json!({"kind": kind, "entity": entity});
-    serde_json::from_value(tagged).map_err(|error| StoreError::Internal(Box::new(error)))
+    serde_json::from_value(tagged).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 fn token(row: &sqlx::postgres::PgRow) -> Result<ViewToken, sqlx::Error> {

@@ -84,7 +84,7 @@ pub(crate) async fn dump() -> Result<Outcome> {
     play(
         database,
         |database| {
-            let made = database.server.run("pg_dump", &["-Fc", "-f", "/dev/stdout", &url]).map_err(text)?;
+            let made = database.server.run("pg_dump", &["-Fc", &url]).map_err(text)?;
             std::fs::write(&path, made.stdout)?;
             Ok(())
         },

@@ -1,0 +1,97 @@
+//! The one connection that the view is read over.
+//!
+//! A token is good as long as the connection that it came over lives. A server that crashed may number transactions again
+//! that it had not written down, so that a token from before would take them for seen; a crash ends every connection,
+//! and with it every token. That costs a reading of everything after each loss, and nothing otherwise.
+
+use std::time::{Duration, Instant};
+
+use brokkr_core::store::{StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::Mutex;
+
+use crate::error::meaning;
+use crate::history::{self, Unless};
+use crate::view::{self, Landmark, Tail};
+
+/// How often it is looked at whether the data still lives where it did: a restore can happen under a running broker.
+const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Reads the view.
+pub(crate) struct Reader {
+    options: PgConnectOptions,
+    patience: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    connection: Option<PgConnection>,
+    /// The newest change that was seen, over whatever connection.
+    landmark: Option<Landmark>,
+    looked_at_history: Instant,
+}
+
+impl Reader {
+    pub(crate) fn new(options: PgConnectOptions, patience: Duration) -> Self {
+        let state = State { connection: None, landmark: None, looked_at_history: Instant::now() };
+        Self { options, patience, state: Mutex::new(state) }
+    }
+
+    pub(crate) async fn snapshot(&self) -> StoreResult<ViewSnapshot> {
+        let mut state = self.state.lock().await;
+        // Taken out: a reading that is dropped in the middle leaves a connection that is not used again.
+        let mut connection = match state.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        if let Some(landmark) = state.landmark.clone()
+            && !landmark.is_there(&mut connection).await.map_err(meaning)?
+        {
+            set_back(&mut connection, &mut state).await?;
+        }
+        history::ensure_current(&mut connection).await.map_err(meaning)?;
+        let (snapshot, landmark) = view::snapshot(&mut connection).await.map_err(meaning)?;
+        state.landmark = landmark.or(state.landmark.take());
+        state.connection = Some(connection);
+        Ok(snapshot)
+    }
+
+    pub(crate) async fn tail(&self, since: &ViewToken) -> StoreResult<ViewTail> {
+        let mut state = self.state.lock().await;
+        let mut connection = state.connection.take().ok_or(StoreError::Expired)?;
+        if state.looked_at_history.elapsed() >= HISTORY_INTERVAL {
+            state.looked_at_history = Instant::now();
+            history::ensure_current(&mut connection).await.map_err(meaning)?;
+        }
+        let tail = match view::tail(&mut connection, since, state.landmark.as_ref()).await.map_err(meaning)? {
+            Tail::Read(tail, landmark) => {
+                state.landmark = landmark.or(state.landmark.take());
+                Ok(tail)
+            }
+            Tail::Expired => Err(StoreError::Expired),
+            Tail::SetBack => {
+                set_back(&mut connection, &mut state).await?;
+                Err(StoreError::Expired)
+            }
+        };
+        state.connection = Some(connection);
+        tail
+    }
+
+    async fn connect(&self) -> StoreResult<PgConnection> {
+        let connecting = PgConnection::connect_with(&self.options);
+        let connected = tokio::time::timeout(self.patience, connecting).await;
+        connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(meaning)
+    }
+}
+
+/// What was seen is not there any more: whatever is there now is another history, and not one from before either.
+async fn set_back(connection: &mut PgConnection, state: &mut State) -> StoreResult<()> {
+    let epoch = history::begin(connection, "what was seen before is not there any more", Unless::JustBegun)
+        .await
+        .map_err(meaning)?;
+    tracing::warn!(%epoch, "the database was set back; agents remove nothing until an admin confirms the new history");
+    state.landmark = None;
+    Ok(())
+}
