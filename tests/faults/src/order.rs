@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use brokkr_core::model::{
-    ActorRef, Change, EntityKey, GeneratorId, GeneratorPrincipal, RequestId, Stack, StackId, Version,
-};
+use brokkr_core::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId, Stack, StackId, Version};
 use brokkr_core::store::conformance::sample;
-use brokkr_core::store::{Commit, FeedPosition, Scope, Store, StoreError};
+use brokkr_core::store::{Commit, FeedPosition, Scope, Store, StoreError, ViewEntity, ViewToken};
 
 use crate::fixture::Database;
 use crate::{Outcome, Result};
@@ -47,7 +45,9 @@ pub(crate) async fn run() -> Result<Outcome> {
     let readers: Vec<_> = (0..READERS)
         .map(|_| tokio::spawn(read_feed(store.clone(), first.position, done.clone(), committed.clone())))
         .collect();
-    let view = tokio::spawn(read_view(store.clone(), done.clone(), committed.clone()));
+    // Before anybody writes, so that everything comes by way of the tail.
+    let token = store.view_snapshot().await?.token;
+    let view = tokio::spawn(read_view(store.clone(), token, done.clone(), committed.clone()));
     let writers: Vec<_> =
         (0..WRITERS).map(|writer| tokio::spawn(write(store.clone(), writer, committed.clone()))).collect();
     for writer in writers {
@@ -122,16 +122,16 @@ async fn read_feed(
 
 async fn read_view(
     store: Arc<dyn Store>,
+    mut token: ViewToken,
     done: Arc<AtomicBool>,
     committed: Arc<AtomicU64>,
 ) -> std::result::Result<Seen, StoreError> {
-    let mut token = store.view_snapshot().await?.token;
     let (mut seen, mut idle) = (Seen::default(), 0);
     while !(done.load(Ordering::SeqCst) && (seen.rows >= committed.load(Ordering::SeqCst) || idle > 500)) {
         let tail = store.view_tail(&token).await?;
         idle = if tail.entities.is_empty() { idle + 1 } else { 0 };
         for entity in &tail.entities {
-            if let (EntityKey::Stack(_), brokkr_core::store::ViewEntity::Stack(stack)) = (entity.key(), entity) {
+            if let ViewEntity::Stack(stack) = entity {
                 seen.take(stack);
             }
         }

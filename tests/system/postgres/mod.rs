@@ -1,6 +1,7 @@
 //! The store on a real PostgreSQL server.
 
 mod conformance;
+mod quiet;
 mod random;
 mod rights;
 mod statements;

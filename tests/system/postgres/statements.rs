@@ -14,3 +14,85 @@ async fn every_statement_can_be_prepared() {
         assert!(!name.is_empty());
     }
 }
+
+/// The statements of requests, polls and followers: none may read a whole table that grows.
+const HOT: [&str; 24] = [
+    "agent::GET",
+    "agent::LIST",
+    "agent::SESSION",
+    "assignment::FIND",
+    "assignment::OF_STACK",
+    "deployment_object::BY_REVISION",
+    "deployment_object::CONTENT",
+    "deployment_object::GET",
+    "deployment_object::LATEST",
+    "deployment_object::LIST",
+    "event::KNOWN",
+    "event::LIST",
+    "feed::READ",
+    "generator::GET",
+    "key::GET",
+    "key::LIST",
+    "read::audit::LIST",
+    "stack::BY_NAME",
+    "stack::FIND",
+    "stack::GET",
+    "stack_status::FIND",
+    "stack_status::OF_STACK",
+    "target::FIND",
+    "view::TAIL_SINCE",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hot_statements_read_by_index() {
+    let database = Database::new();
+    fill(&database);
+    let statements = statements();
+    for hot in HOT {
+        let found: Vec<_> = statements.iter().filter(|(name, _)| name.ends_with(hot)).collect();
+        let [(name, sql)] = found[..] else { panic!("{hot} is not one statement") };
+        // The plan for any parameters: what a prepared statement comes to. Of the system's own tables all is small.
+        let parameters = (1..=20).take_while(|n| sql.contains(&format!("${n}"))).count();
+        let values = vec!["NULL"; parameters].join(", ");
+        let plan = database.query(&format!(
+            "SET plan_cache_mode = force_generic_plan; PREPARE p AS {sql}; EXPLAIN EXECUTE p({values})"
+        ));
+        let scans = plan.lines().filter(|line| line.contains("Seq Scan on"));
+        let large =
+            scans.filter(|line| !["history", "feed_start", "generator"].iter().any(|small| line.contains(small)));
+        assert_eq!(large.collect::<Vec<_>>(), Vec::<&str>::new(), "{name} reads a whole table:\n{plan}");
+    }
+}
+
+/// Enough rows for indexes to pay.
+fn fill(database: &Database) {
+    for statement in [
+        "INSERT INTO brokkr.generator SELECT gen_random_uuid(), 'g' || n, '', 1, now(), now() FROM generate_series(1, 20) n",
+        "INSERT INTO brokkr.agent SELECT gen_random_uuid(), 'a' || n, '', '{}', '{}', 'active', NULL, 1, now(), now()
+         FROM generate_series(1, 3000) n",
+        "INSERT INTO brokkr.agent_registration SELECT a.id, g.id FROM brokkr.agent a, (SELECT id FROM brokkr.generator LIMIT 3) g",
+        "INSERT INTO brokkr.agent_session SELECT id, 'uid', id, 1, '{}', '{}', '{}', 1, now(), now() FROM brokkr.agent",
+        "INSERT INTO brokkr.api_key (id, short_id, hash, name, owner, version, created_at)
+         SELECT gen_random_uuid(), 's' || row_number() OVER (), 'sha256:' || repeat('0', 64), 'k',
+            jsonb_build_object('kind', 'agent', 'id', id), 1, now() FROM brokkr.agent",
+        "INSERT INTO brokkr.stack SELECT gen_random_uuid(), g.id, 's' || n, '', '{}', '{}', NULL, '{}', 'active', 1, now(), now()
+         FROM (SELECT id FROM brokkr.generator LIMIT 3) g, generate_series(1, 1000) n",
+        "INSERT INTO brokkr.content SELECT 'sha256:' || encode(sha256(n::text::bytea), 'hex'), '' FROM generate_series(1, 3000) n",
+        "INSERT INTO brokkr.deployment_object SELECT gen_random_uuid(), s.id, s.generator_id, n, 'sha256:' || encode(sha256('1'), 'hex'),
+            0, 1, '', '{}', '{}', '{}', now() FROM brokkr.stack s, generate_series(1, 3) n",
+        "INSERT INTO brokkr.target SELECT s.id, a.id, s.generator_id, '{}', 1, now()
+         FROM brokkr.stack s, (SELECT id FROM brokkr.agent LIMIT 5) a",
+        "INSERT INTO brokkr.assignment SELECT stack_id, agent_id, generator_id, 'listed', 1, now(), now() FROM brokkr.target",
+        "INSERT INTO brokkr.stack_status SELECT stack_id, agent_id, generator_id, NULL, NULL, '[]', 'unknown', 0, NULL, '[]', NULL, 1, now()
+         FROM brokkr.target",
+        "INSERT INTO brokkr.agent_event SELECT gen_random_uuid(), agent_id, stack_id, generator_id, NULL, 1, 'apply', 'success', '', '',
+            '[]', '[]', now(), now(), now() - make_interval(secs => row_number() OVER ()) FROM brokkr.target",
+        "INSERT INTO brokkr.audit SELECT gen_random_uuid(), now() - make_interval(secs => n), '{}', 'system', 'a', NULL, NULL,
+            gen_random_uuid(), NULL, 'success', NULL, 1 FROM generate_series(1, 20000) n",
+        "INSERT INTO brokkr.change SELECT 1, n::text::xid8, 1, 'stack', NULL, now(), '{}', gen_random_uuid(), '{}'
+         FROM generate_series(1, 20000) n",
+        "ANALYZE",
+    ] {
+        database.query(statement);
+    }
+}
