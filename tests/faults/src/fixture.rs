@@ -77,6 +77,12 @@ pub(crate) struct Replica {
 impl Replica {
     pub(crate) fn start(database: &Database) -> Result<Self> {
         let port = free_port().map_err(text)?;
+        Self::start_at(database, &format!("http://127.0.0.1:{port}"))
+    }
+
+    /// At the address of one that was there before.
+    pub(crate) fn start_at(database: &Database, url: &str) -> Result<Self> {
+        let port = url.rsplit(':').next().unwrap_or_default().to_owned();
         let log = database.folder.path().join(format!("broker-{port}.log"));
         let args = ["serve".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
         let variables = [("DATABASE_URL".to_owned(), database.url())];

@@ -11,6 +11,7 @@ mod hopping;
 mod kills;
 mod order;
 mod restore;
+mod rolling;
 
 use clap::{Parser, Subcommand};
 
@@ -56,13 +57,15 @@ async fn one(name: &str) -> Result<Outcome> {
         "foreign-transaction" => hints::foreign_transaction().await,
         "replica-frozen" => frozen::run().await,
         "agents-hop" => hopping::run().await,
+        "replicas-restarted" => rolling::restarted().await,
+        "replica-killed" => rolling::killed().await,
         "restored-dump" => restore::dump().await,
         "restored-files" => restore::files().await,
         name => Err(format!("there is no fault {name}").into()),
     }
 }
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 11] = [
     "feed-order",
     "server-killed",
     "disk-full",
@@ -70,6 +73,8 @@ const ALL: [&str; 9] = [
     "foreign-transaction",
     "replica-frozen",
     "agents-hop",
+    "replicas-restarted",
+    "replica-killed",
     "restored-dump",
     "restored-files",
 ];
