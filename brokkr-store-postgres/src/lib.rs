@@ -32,6 +32,7 @@ mod roles;
 mod store;
 mod tables;
 mod telemetry;
+mod upkeep;
 mod view;
 
 /// Every statement with its name, for tests that look at all of them.
@@ -46,6 +47,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         store::STATEMENTS,
         tables::STATEMENTS,
         telemetry::STATEMENTS,
+        upkeep::STATEMENTS,
         view::STATEMENTS,
     ];
     others.iter().chain(read::STATEMENTS).flat_map(|it| it.iter().copied()).collect()

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use brokkr_core::model::{AuditRecord, Epoch, Timestamp};
+use brokkr_core::model::{AuditRecord, Epoch, InstanceId, Timestamp};
 use brokkr_core::store::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Scope, Store, StoreError, StoreResult,
-    ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Lease, Retention, Scope, Store, StoreError,
+    StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 use metrics::{Unit, describe_gauge, gauge};
 use sqlx::PgPool;
@@ -20,7 +21,7 @@ use crate::error::{ConnectError, meaning};
 use crate::history::Unless;
 use crate::query::statements;
 use crate::reader::Reader;
-use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry};
+use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, upkeep};
 
 statements! {
     CHECK = "SELECT 1";
@@ -138,6 +139,18 @@ impl Store for PostgresStore {
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
         self.reader.tail(token).await
+    }
+
+    async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>> {
+        upkeep::take(&self.pool, name, holder, valid_for).await
+    }
+
+    async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()> {
+        upkeep::release(&self.pool, name, holder).await
+    }
+
+    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
+        upkeep::purge(&self.pool, keep).await
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {

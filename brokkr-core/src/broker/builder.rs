@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Invalid;
 use crate::generate::{DynGenerator, Registered};
 use crate::model::{Change, GeneratorId, GeneratorPrincipal, Name, Version};
-use crate::store::{Scope, Store, StoreError};
+use crate::store::{Retention, Scope, Store, StoreError};
 use crate::targeting::{TargetingPolicy, default_policy};
 
 /// Why a broker did not start.
@@ -47,11 +47,18 @@ pub struct BrokerBuilder {
     clock: Arc<dyn Clock>,
     policy: Arc<dyn TargetingPolicy>,
     generators: Vec<Box<dyn DynGenerator>>,
+    retention: Retention,
 }
 
 impl BrokerBuilder {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, clock: Arc::new(SystemClock), policy: default_policy(), generators: Vec::new() }
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            policy: default_policy(),
+            generators: Vec::new(),
+            retention: Retention::default(),
+        }
     }
 
     /// Where the time comes from; the system's clock unless told otherwise.
@@ -63,6 +70,12 @@ impl BrokerBuilder {
     /// Who serves what; [`default_policy`] unless told otherwise.
     pub fn policy(mut self, policy: Arc<dyn TargetingPolicy>) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// How long events, audit and changes are kept; for ever unless told otherwise.
+    pub fn retention(mut self, keep: Retention) -> Self {
+        self.retention = keep;
         self
     }
 
@@ -106,6 +119,9 @@ impl BrokerBuilder {
         parts.tasks.spawn(follower::follow(parts.clone()));
         parts.tasks.spawn(follower::flush(parts.clone()));
         parts.tasks.spawn(follower::complete_removals(inner));
+        if !self.retention.is_for_ever() {
+            parts.tasks.spawn(follower::purge(parts.clone(), self.retention));
+        }
         broker.ensure_system_generator().await?;
         Ok(broker)
     }

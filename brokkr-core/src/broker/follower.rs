@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Broker, Parts};
-use crate::store::{Scope, StoreError, StoreResult, ViewEntity};
+use crate::model::InstanceId;
+use crate::store::{Retention, Scope, StoreError, StoreResult, ViewEntity};
 
 /// How often the view is brought up to date when no hint comes.
 const TICK: Duration = Duration::from_millis(500);
 /// How often attempts and activity are written.
 const FLUSH: Duration = Duration::from_millis(250);
+/// How often some of what is no longer kept is dropped.
+const PURGE_INTERVAL: Duration = Duration::from_secs(10);
+const PURGE_LEASE: &str = "purge";
 /// Stacks whose removal is completed in one round.
 const REMOVALS: usize = 100;
 
@@ -65,6 +69,31 @@ async fn with_missing_stacks(parts: &Parts, mut entities: Vec<ViewEntity>) -> St
         entities.extend(stacks.into_iter().map(ViewEntity::Stack));
     }
     Ok(entities)
+}
+
+/// Drops what is no longer kept, on one broker at a time, until the broker stops.
+pub(super) async fn purge(parts: Arc<Parts>, keep: Retention) {
+    let holder = InstanceId::generate();
+    loop {
+        tokio::select! {
+            () = parts.stopping.cancelled() => break,
+            () = tokio::time::sleep(PURGE_INTERVAL) => {}
+        }
+        match parts.store.lease_take(PURGE_LEASE, holder, 3 * PURGE_INTERVAL).await {
+            Ok(Some(_)) => {}
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::debug!(%error, "cannot take the lease to purge now");
+                continue;
+            }
+        }
+        match parts.store.purge(&keep).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "dropped what is no longer kept"),
+            Err(error) => tracing::warn!(%error, "cannot drop what is no longer kept"),
+        }
+    }
+    let _ = parts.store.lease_release(PURGE_LEASE, holder).await;
 }
 
 /// Writes attempts and activity in batches until the broker stops, and then once more.

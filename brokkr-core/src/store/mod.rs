@@ -5,6 +5,7 @@ mod commit;
 pub mod conformance;
 mod error;
 mod feed;
+mod lease;
 mod memory;
 mod page;
 mod read;
@@ -12,6 +13,7 @@ mod scope;
 mod view;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 pub use commit::{Activity, Commit, Committed, IdempotencyRecord, Precondition};
 pub use error::{StoreError, UniqueKey};
 pub use feed::{FeedEntry, FeedPage, FeedPosition};
+pub use lease::{Lease, Retention};
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use read::{
@@ -28,7 +31,7 @@ pub use read::{
 pub use scope::Scope;
 pub use view::{Generation, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
 
-use crate::model::{AuditRecord, Timestamp};
+use crate::model::{AuditRecord, InstanceId, Timestamp};
 
 /// The result of a store's operations.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -114,6 +117,16 @@ pub trait Store:
     /// What was committed since a token was issued. [`StoreError::Expired`] when that is no longer kept, or when
     /// history has forked since; the reader then takes a new snapshot.
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail>;
+
+    /// Takes a lease for a holder, or renews the holder's own; `None` while another one has it. Time is the store's.
+    async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>>;
+
+    /// Gives a lease back before its time; one that the holder does not have stays as it is.
+    async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()>;
+
+    /// Drops some of what is older than it is kept, and records that it did; how many rows. Zero when there is nothing
+    /// more to drop. A store may keep things for longer, and refuse less than it was made with.
+    async fn purge(&self, keep: &Retention) -> StoreResult<u64>;
 
     /// A secret that all brokers on the same data share, made when the data was. What one of them signs for itself, such as a
     /// cursor, each of them can check.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brokkr_core::broker::Broker;
 use brokkr_core::model::Digest;
+use brokkr_core::store::Retention;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::ExposeSecret as _;
@@ -35,7 +36,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])?
         .install_recorder()?;
     let store = database::store(&args.database, &settings).await?;
-    let broker = Broker::builder(store).start().await?;
+    let days = |days: Option<u32>| days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
+    let keep = Retention {
+        events: days(settings.event_days),
+        audit: days(settings.audit_days),
+        changes: days(settings.change_days),
+    };
+    let broker = Broker::builder(store).retention(keep).start().await?;
     let given = settings.admin_key_hash.as_deref().map(parse_hash).transpose()?;
     if let Some(pak) = broker.ensure_admin_key(given).await? {
         println!("admin key (shown this once): {}", pak.expose_secret());

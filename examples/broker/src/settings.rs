@@ -23,6 +23,12 @@ pub(crate) struct BrokerSettings {
     pub(crate) database_connections: Option<u32>,
     /// Whether a proxy that pools transactions stands before the database.
     pub(crate) database_pooled: Option<bool>,
+    /// Days for which agent events are kept; for ever unless told otherwise.
+    pub(crate) event_days: Option<u32>,
+    /// The same for audit records.
+    pub(crate) audit_days: Option<u32>,
+    /// The same for changes, as `GET /changes` has them.
+    pub(crate) change_days: Option<u32>,
     /// Whether a database role is accepted that could change history.
     pub(crate) allow_privileged_database_role: Option<bool>,
 }
@@ -42,6 +48,9 @@ pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::Con
         admin_key_hash: environment.admin_key_hash.or(file.broker.admin_key_hash),
         database_connections: environment.database_connections.or(file.broker.database_connections),
         database_pooled: environment.database_pooled.or(file.broker.database_pooled),
+        event_days: environment.event_days.or(file.broker.event_days),
+        audit_days: environment.audit_days.or(file.broker.audit_days),
+        change_days: environment.change_days.or(file.broker.change_days),
         allow_privileged_database_role: environment
             .allow_privileged_database_role
             .or(file.broker.allow_privileged_database_role),

@@ -3,5 +3,6 @@
 mod conformance;
 mod quiet;
 mod random;
+mod retention;
 mod rights;
 mod statements;

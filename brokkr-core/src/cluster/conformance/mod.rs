@@ -1,4 +1,4 @@
-//! The suite that proves a cluster: one check per duty of [`Cluster`](super::Cluster).
+//! The suite that proves a cluster: one check per duty of [`Cluster`].
 //!
 //! The checks use ConfigMaps, Namespaces and a custom resource definition under names of their own, so they can
 //! run beside each other on one API server. They may change in any release.

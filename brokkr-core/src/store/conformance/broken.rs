@@ -1,6 +1,7 @@
 //! Stores that are broken on purpose: the suite must notice each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,14 +10,14 @@ use tokio::sync::watch;
 use super::all;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
-    DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack, StackId,
-    StackStatus, Target, Timestamp,
+    DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Name, Revision, Stack,
+    StackId, StackStatus, Target, Timestamp,
 };
 use crate::store::{
     Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed,
     DeploymentObjectReader, EventFilter, EventReader, FeedPage, FeedPosition, GeneratorReader, IdempotencyRecord,
-    KeyReader, Listing, MemoryStore, Page, Scope, StackFilter, StackReader, StackStatusReader, Store, StoreResult,
-    TargetReader, ViewSnapshot, ViewTail, ViewToken,
+    KeyReader, Lease, Listing, MemoryStore, Page, Retention, Scope, StackFilter, StackReader, StackStatusReader, Store,
+    StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,18 @@ impl Store for Broken {
             tail.entities.remove(0);
         }
         Ok(tail)
+    }
+
+    async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>> {
+        self.inner.lease_take(name, holder, valid_for).await
+    }
+
+    async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()> {
+        self.inner.lease_release(name, holder).await
+    }
+
+    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
+        self.inner.purge(keep).await
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {

@@ -1,4 +1,4 @@
-//! The suite that proves a store: one check per duty of [`Store`](super::Store).
+//! The suite that proves a store: one check per duty of [`Store`].
 //!
 //! An implementor expands it in a test module:
 //!
@@ -24,6 +24,7 @@ mod lists;
 pub mod random;
 pub mod sample;
 mod scopes;
+mod upkeep;
 mod view;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use commits::*;
 pub use feed::*;
 pub use lists::*;
 pub use scopes::*;
+pub use upkeep::*;
 pub use view::*;
 
 use super::Store;
@@ -80,6 +82,8 @@ macro_rules! __store_checks {
             a_snapshot_has_what_matters
             the_tail_goes_on_from_the_snapshot
             the_view_misses_nothing_under_load
+            a_lease_has_one_holder
+            what_is_kept_for_long_enough_goes
             subscribers_are_told
             the_epoch_does_not_change_by_itself
         }

@@ -2,18 +2,21 @@
 
 mod read;
 mod state;
+mod upkeep;
 
 use std::fmt;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Scope, Store, StoreError, StoreResult,
-    ViewEntity, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Lease, Retention, Scope, Store, StoreError,
+    StoreResult, ViewEntity, ViewSnapshot, ViewTail, ViewToken,
 };
-use crate::model::{AuditRecord, Epoch, Timestamp};
+use crate::clock::{Clock as _, SystemClock};
+use crate::model::{AuditRecord, Epoch, InstanceId, Timestamp};
 use state::State;
 
 /// A store that lives as long as its process.
@@ -107,6 +110,19 @@ impl Store for MemoryStore {
         let state = self.read();
         let entities = state.changes_since(token.xmax)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
         Ok(ViewTail { entities, token: state.token(self.epoch) })
+    }
+
+    async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>> {
+        Ok(self.write().take_lease(name, holder, valid_for))
+    }
+
+    async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()> {
+        self.write().release_lease(name, holder);
+        Ok(())
+    }
+
+    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
+        Ok(self.write().purge(keep, SystemClock.now()))
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {

@@ -36,6 +36,7 @@ pub(super) struct State {
     pub(super) agents_seen: HashMap<AgentId, Timestamp>,
     pub(super) keys_used: HashMap<KeyId, Timestamp>,
     idempotency: HashMap<String, HashMap<String, IdempotencyRecord>>,
+    pub(super) leases: HashMap<String, super::upkeep::Held>,
     feed: VecDeque<FeedEntry>,
     commits: u64,
 }

@@ -1,0 +1,55 @@
+//! Leases on the database's clock, and the purge.
+
+use std::time::Duration;
+
+use brokkr_core::model::InstanceId;
+use brokkr_core::store::{Lease, Retention, StoreResult};
+use sqlx::PgPool;
+
+use crate::error::meaning;
+use crate::query::statements;
+
+/// Rows of each kind that one call drops: a transaction that holds nobody up.
+const BATCH: i32 = 5_000;
+
+statements! {
+    TAKE = "INSERT INTO brokkr.lease AS t (name, holder, fencing, until)
+        VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until,
+            fencing = t.fencing + CASE WHEN t.holder = excluded.holder AND t.until > clock_timestamp() THEN 0 ELSE 1 END
+        WHERE t.holder = excluded.holder OR t.until <= clock_timestamp()
+        RETURNING fencing";
+    RELEASE = "UPDATE brokkr.lease SET until = clock_timestamp() WHERE name = $1 AND holder = $2";
+    PURGE = "SELECT brokkr.purge($1, make_interval(secs => $2), $3)";
+    FORGET_KEYS = "DELETE FROM brokkr.idempotency WHERE (actor, key) IN (
+        SELECT actor, key FROM brokkr.idempotency WHERE at < clock_timestamp() - interval '2 days' ORDER BY at LIMIT $1)";
+}
+
+pub(crate) async fn take(
+    pool: &PgPool,
+    name: &str,
+    holder: InstanceId,
+    valid_for: Duration,
+) -> StoreResult<Option<Lease>> {
+    let query = sqlx::query_scalar(TAKE).bind(name).bind(holder.as_uuid()).bind(valid_for.as_secs_f64());
+    let fencing: Option<i64> = query.fetch_optional(pool).await.map_err(meaning)?;
+    Ok(fencing.map(|fencing| Lease { fencing: u64::try_from(fencing).unwrap_or(0), valid_for }))
+}
+
+pub(crate) async fn release(pool: &PgPool, name: &str, holder: InstanceId) -> StoreResult<()> {
+    sqlx::query(RELEASE).bind(name).bind(holder.as_uuid()).execute(pool).await.map_err(meaning)?;
+    Ok(())
+}
+
+/// Drops a batch of each kind. Idempotency keys that nobody would find any more go along.
+pub(crate) async fn purge(pool: &PgPool, keep: &Retention) -> StoreResult<u64> {
+    sqlx::query(FORGET_KEYS).bind(i64::from(BATCH)).execute(pool).await.map_err(meaning)?;
+    let mut gone = 0;
+    for (what, keep) in [("events", keep.events), ("audit", keep.audit), ("changes", keep.changes)] {
+        let Some(keep) = keep else { continue };
+        let query = sqlx::query_scalar(PURGE).bind(what).bind(keep.as_secs_f64()).bind(BATCH);
+        let rows: i64 = query.fetch_one(pool).await.map_err(meaning)?;
+        gone += u64::try_from(rows).unwrap_or(0);
+    }
+    Ok(gone)
+}
