@@ -1,10 +1,10 @@
 //! A database and brokers on it, as processes.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
+use brokkr_http::client::Client;
 use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
-use brokkr_testbed::{Postgres, Process, ScratchFolder, free_port};
+use brokkr_testbed::{BrokerProcess, Postgres, ScratchFolder, free_port};
 use serde_json::Value;
 
 use crate::Result;
@@ -20,13 +20,7 @@ impl Database {
         let folder = ScratchFolder::new("bench").map_err(text)?;
         let settings = ["max_connections=200", "shared_buffers=256MB", "max_wal_size=4GB"];
         let server = Postgres::start_with(&folder.path().join("postgres"), &settings).map_err(text)?;
-        for statement in [
-            "CREATE ROLE brokkr_owner LOGIN NOSUPERUSER",
-            "CREATE ROLE brokkr_broker LOGIN NOSUPERUSER",
-            "CREATE DATABASE brokkr OWNER brokkr_owner",
-        ] {
-            server.query(statement).map_err(text)?;
-        }
+        server.create_brokkr("brokkr").map_err(text)?;
         migrate(&server.url_of("brokkr_owner", "brokkr").into(), Some("brokkr_broker")).await?;
         Ok(Self { server, folder })
     }
@@ -47,7 +41,7 @@ impl Database {
     }
 
     pub(crate) fn broker(&self, connections: u32) -> Result<Broker> {
-        Broker::start(self.folder.path(), Some(&self.url()), connections)
+        Broker::start(self.folder.path(), &self.url(), connections)
     }
 }
 
@@ -65,38 +59,23 @@ pub(crate) fn binary(name: &str) -> Result<PathBuf> {
 
 /// A broker in a process of its own.
 pub(crate) struct Broker {
-    pub(crate) url: String,
-    /// Absent when it was shown by an earlier one on the same data.
-    pub(crate) admin: Option<String>,
-    pub(crate) started: Instant,
-    _process: Process,
+    /// Host and port.
+    pub(crate) address: String,
+    pub(crate) process: BrokerProcess,
 }
 
 impl Broker {
-    pub(crate) fn start(folder: &Path, database: Option<&str>, connections: u32) -> Result<Self> {
+    pub(crate) fn start(folder: &Path, database: &str, connections: u32) -> Result<Self> {
         let port = free_port().map_err(text)?;
         let log = folder.join(format!("broker-{port}.log"));
-        let mut args = vec!["serve".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
-        args.extend(["--database-connections".to_owned(), connections.to_string()]);
-        let variables: Vec<_> = database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
-        let started = Instant::now();
-        let process = Process::start(&binary("brokkr-broker")?, &args, &variables, &log).map_err(text)?;
-        loop {
-            let said = std::fs::read_to_string(&log)?;
-            if said.contains("listening on") {
-                let admin = said.lines().find_map(|line| line.strip_prefix("admin key (shown this once): "));
-                let admin = admin.map(str::to_owned);
-                return Ok(Self { url: format!("127.0.0.1:{port}"), admin, started, _process: process });
-            }
-            if started.elapsed() > Duration::from_secs(120) || !process.is_running() {
-                return Err(format!("the broker did not start: {said}").into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let arguments = ["--database-connections", &connections.to_string()];
+        let program = binary("brokkr-broker")?;
+        let process = BrokerProcess::start(&program, port, &arguments, Some(database), &log).map_err(text)?;
+        Ok(Self { address: format!("127.0.0.1:{port}"), process })
     }
 
     pub(crate) fn admin(&self) -> Result<&str> {
-        Ok(self.admin.as_deref().ok_or("the broker showed no admin key")?)
+        Ok(self.process.admin.as_deref().ok_or("the broker showed no admin key")?)
     }
 
     /// One request with JSON.
@@ -107,8 +86,7 @@ impl Broker {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value> {
-        let client =
-            brokkr_http::client::Client::builder([format!("http://{}", self.url)], key.to_owned().into()).build()?;
+        let client = Client::builder([self.process.url.clone()], key.to_owned().into()).build()?;
         Ok(client.send(method, path, body).await?)
     }
 }

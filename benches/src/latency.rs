@@ -24,7 +24,7 @@ pub(crate) async fn run() -> Result<()> {
     let admin = broker.admin()?;
     let created = broker.call(admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
     let variables = [
-        ("BROKKR__AGENT__BROKER_URL".to_owned(), format!("http://{}", broker.url)),
+        ("BROKKR__AGENT__BROKER_URL".to_owned(), broker.process.url.clone()),
         ("BROKKR__AGENT__PAK".to_owned(), created["pak"].as_str().unwrap_or_default().to_owned()),
         ("KUBECONFIG".to_owned(), cluster.agent_kubeconfig.display().to_string()),
     ];
@@ -42,8 +42,7 @@ pub(crate) async fn run() -> Result<()> {
     let list = kube.list(kind, Some("default"), &ListOptions::default()).await?;
     let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.resource_version).await?;
     // One client for all tries, as a user's service would have.
-    let client =
-        brokkr_http::client::Client::builder([format!("http://{}", broker.url)], admin.to_owned().into()).build()?;
+    let client = brokkr_http::client::Client::builder([broker.process.url.clone()], admin.to_owned().into()).build()?;
     let path = format!("/stacks/{stack}/deployment-objects");
     let mut times = Vec::new();
     for number in 0..TRIES + 10 {

@@ -50,7 +50,7 @@ pub(crate) async fn run() -> Result<()> {
     }
     let mut young = 0.0;
     for connections in [64, 1000] {
-        let measured = beside(&bare_address, &broker.url, connections, &requests).await?;
+        let measured = beside(&bare_address, &broker.address, connections, &requests).await?;
         figure(&format!("poll_304_vs_bare_axum_{connections}"), measured.ratio);
         figure(&format!("poll_304_failed_{connections}"), measured.failed as f64);
         if connections == 1000 {
@@ -61,11 +61,11 @@ pub(crate) async fn run() -> Result<()> {
     }
     println!("filling in 100,000 revisions and 1,000,000 events");
     seed::history(&database, 100_000, 1_000_000)?;
-    let old = beside(&bare_address, &broker.url, 64, &requests).await?;
+    let old = beside(&bare_address, &broker.address, 64, &requests).await?;
     println!("the same after a restart of the broker");
     let restarted = database.broker(10)?;
     let requests = Arc::new(known(&restarted, &agents).await?);
-    let fresh = beside(&bare_address, &restarted.url, 64, &requests).await?;
+    let fresh = beside(&bare_address, &restarted.address, 64, &requests).await?;
     // Each beside the bare handler at that time, so that what else the machine does is not taken for history.
     figure("poll_history_ratio", old.ratio.min(fresh.ratio) / young);
     Ok(())

@@ -180,7 +180,7 @@ async fn posts(broker: &crate::fixture::Broker, round: usize) -> Result<f64> {
         );
         (head + &body).into_bytes()
     };
-    let load = load(&broker.url, CONNECTIONS, DURING, 201, request).await?;
+    let load = load(&broker.address, CONNECTIONS, DURING, 201, request).await?;
     if load.failed > 0 {
         return Err(format!("{} requests failed", load.failed).into());
     }

@@ -31,6 +31,16 @@ const ORDER: [EntityKind; 10] = [
     EntityKind::Event,
 ];
 
+/// Inserts audit records, given as JSON in `$1`.
+macro_rules! insert_audit {
+    () => {
+        "INSERT INTO brokkr.audit (id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome,
+            detail, count)
+        SELECT id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome, detail, count
+        FROM jsonb_populate_recordset(NULL::brokkr.audit, $1)"
+    };
+}
+
 statements! {
     /// Waits for a twin that is under way; writes nothing if that took the key.
     TAKE_KEY = "INSERT INTO brokkr.idempotency AS t (actor, key, fingerprint, outcome, at)
@@ -40,20 +50,14 @@ statements! {
     INSERT_CONTENT = "INSERT INTO brokkr.content (digest, bytes) SELECT * FROM unnest($1::text[], $2::bytea[])
         ON CONFLICT (digest) DO NOTHING";
     /// The changes with their place, and the audit: the last statement of every commit.
-    INSERT_RECORDS = "WITH audit AS (
-            INSERT INTO brokkr.audit (id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome,
-                detail, count)
-            SELECT id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome, detail, count
-            FROM jsonb_populate_recordset(NULL::brokkr.audit, $1))
+    INSERT_RECORDS = concat!("WITH audit AS (",
+            insert_audit!(), ")
         INSERT INTO brokkr.change (epoch, sequence, kind, generator_id, at, actor, request_id, entity)
         SELECT (SELECT max(number) FROM brokkr.history), c.n, c.v ->> 'kind', (c.v ->> 'generator_id')::uuid,
             $3::timestamptz, $4, $5, c.v -> 'entity'
         FROM jsonb_array_elements($2) WITH ORDINALITY AS c (v, n)
-        RETURNING epoch, transaction::text";
-    INSERT_AUDIT = "INSERT INTO brokkr.audit (id, at, actor, actor_text, action, object_kind, object_id, request_id, source,
-            outcome, detail, count)
-        SELECT id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome, detail, count
-        FROM jsonb_populate_recordset(NULL::brokkr.audit, $1) ON CONFLICT DO NOTHING";
+        RETURNING epoch, transaction::text");
+    INSERT_AUDIT = concat!(insert_audit!(), " ON CONFLICT DO NOTHING");
 }
 
 fn table(kind: EntityKind) -> Table {

@@ -48,7 +48,22 @@ macro_rules! sees_pair {
     };
 }
 
-pub(crate) use {sees_pair, sees_stack, statements};
+/// The same for a row that belongs to a generator or to an agent itself.
+macro_rules! sees_own {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2 AND $3::uuid[] IS NOT NULL))"
+    };
+}
+
+/// An agent as JSON, from its row and its registrations.
+macro_rules! agent_row {
+    () => {
+        "to_jsonb(t) || jsonb_build_object('generator_ids',
+            ARRAY(SELECT generator_id FROM brokkr.agent_registration r WHERE r.agent_id = t.id))"
+    };
+}
+
+pub(crate) use {agent_row, sees_own, sees_pair, sees_stack, statements};
 
 /// A statement whose one column is a row as JSON.
 pub(crate) type JsonQuery<'q, T> = QueryScalar<'q, Postgres, Json<T>, PgArguments>;

@@ -12,24 +12,35 @@ use sqlx::types::Json;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::query::{statements, unwrapped};
+use crate::query::{agent_row, statements, unwrapped};
 
 /// Changes that one read takes. A reader that is further behind reads everything anew.
 const TAIL: i64 = 20_000;
+
+/// What a token is made of, of the snapshot `s`.
+macro_rules! token {
+    () => {
+        "pg_snapshot_xmax(s)::text AS xmax, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) x) AS in_progress,
+            (SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1) AS epoch"
+    };
+}
+
+/// The kinds that the view is made of, as the index `change_of_view` has them.
+macro_rules! of_view {
+    () => {
+        "kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')"
+    };
+}
 
 statements! {
     /// One transaction sees one snapshot, however many statements it needs.
     SNAPSHOT_BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
     /// All at once may take longer than a statement of a request.
     SNAPSHOT_PATIENCE = "SELECT set_config('statement_timeout', '60s', true)";
-    TOKEN = "SELECT pg_snapshot_xmax(s)::text AS xmax, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) x) AS in_progress,
-            (SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1) AS epoch
-        FROM pg_current_snapshot() s";
+    TOKEN = concat!("SELECT ", token!(), " FROM pg_current_snapshot() s");
     GENERATORS = "SELECT to_jsonb(t) FROM brokkr.generator t WHERE deleted_at IS NULL";
     KEYS = "SELECT to_jsonb(t) FROM brokkr.api_key t WHERE deleted_at IS NULL";
-    AGENTS = "SELECT to_jsonb(t) || jsonb_build_object('generator_ids',
-            ARRAY(SELECT generator_id FROM brokkr.agent_registration r WHERE r.agent_id = t.id))
-        FROM brokkr.agent t WHERE deleted_at IS NULL";
+    AGENTS = concat!("SELECT ", agent_row!(), " FROM brokkr.agent t WHERE deleted_at IS NULL");
     STACKS = "SELECT to_jsonb(t) FROM brokkr.stack t WHERE deleted_at IS NULL";
     /// Of each stack only the newest, whatever the number of revisions.
     OBJECTS = "SELECT to_jsonb(o) FROM brokkr.stack s, LATERAL (
@@ -37,13 +48,12 @@ statements! {
         WHERE s.deleted_at IS NULL";
     TARGETS = "SELECT to_jsonb(t) FROM brokkr.target t WHERE deleted_at IS NULL";
     ASSIGNMENTS = "SELECT to_jsonb(t) FROM brokkr.assignment t WHERE state <> 'gone'";
-    /// What was committed by transactions that a snapshot had not seen, and the snapshot that this read has. One row without a
-    /// change when there is nothing.
     LANDMARK = "SELECT epoch, transaction::text, request_id FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1";
     IS_THERE = "SELECT EXISTS (SELECT FROM brokkr.change WHERE epoch = $1 AND transaction = $2::text::xid8 AND request_id = $3)
         OR (SELECT (epoch, transaction) >= ($1, $2::text::xid8) FROM brokkr.feed_start)";
-    TAIL_SINCE = "SELECT pg_snapshot_xmax(s)::text AS xmax, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) x) AS in_progress,
-            (SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1) AS epoch,
+    /// What was committed by transactions that a snapshot had not seen, and the snapshot that this read has. One row without a
+    /// change when there is nothing.
+    TAIL_SINCE = concat!("SELECT ", token!(), ",
             (SELECT f.transaction::text FROM brokkr.feed_start f) AS kept_after,
             ($4::int4 IS NULL
                 OR EXISTS (SELECT FROM brokkr.change l
@@ -52,15 +62,11 @@ statements! {
             c.kind, c.entity, c.epoch AS number, c.transaction::text AS transaction, c.request_id
         FROM pg_current_snapshot() s LEFT JOIN LATERAL (
             (SELECT kind, entity, epoch, transaction, request_id FROM brokkr.change
-             WHERE transaction >= $1::text::xid8
-                AND kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')
-             ORDER BY transaction LIMIT $3)
+             WHERE transaction >= $1::text::xid8 AND ", of_view!(), " ORDER BY transaction LIMIT $3)
             UNION ALL
             (SELECT kind, entity, epoch, transaction, request_id FROM brokkr.change
-             WHERE transaction = ANY ($2::text[]::xid8[]) AND transaction < $1::text::xid8
-                AND kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')
-             LIMIT $3)
-        ) c ON true";
+             WHERE transaction = ANY ($2::text[]::xid8[]) AND transaction < $1::text::xid8 AND ", of_view!(), " LIMIT $3)
+        ) c ON true");
 }
 
 /// A change that was seen: when it is not there any more, the data was set back.

@@ -1,12 +1,12 @@
 //! `cargo xtask up`: brokers, real clusters and their agents.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use brokkr_testbed::{Clusters, Error, Postgres, Process, Result, ScratchFolder, TestCluster, Tools, free_port};
+use brokkr_testbed::{
+    BrokerProcess, Clusters, Error, Postgres, Process, Result, ScratchFolder, TestCluster, Tools, free_port,
+};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -37,12 +37,6 @@ enum StoreKind {
     Postgres,
 }
 
-/// One broker.
-struct Broker {
-    url: String,
-    process: Process,
-}
-
 /// One agent and what starts it again.
 struct Agent {
     id: String,
@@ -70,8 +64,9 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
     let (mut brokers, mut admin_pak) = (Vec::new(), None);
     for number in 0..args.brokers {
         println!("==> broker {}", number + 1);
-        let (broker, shown) = start_broker(folder, number, url, admin_pak.is_none())?;
-        admin_pak = admin_pak.or(shown);
+        let log = folder.join(format!("broker-{number}.log"));
+        let broker = BrokerProcess::start(&binary("brokkr-broker"), free_port()?, &[], url, &log)?;
+        admin_pak = admin_pak.or_else(|| broker.admin.clone());
         brokers.push(broker);
     }
     let admin_pak = admin_pak.ok_or_else(|| Error::new("no broker showed an admin key"))?;
@@ -105,13 +100,7 @@ fn binary(name: &str) -> PathBuf {
 fn start_database(folder: &Path) -> Result<(Postgres, String)> {
     println!("==> PostgreSQL");
     let server = Postgres::start(&folder.join("postgres"))?;
-    for statement in [
-        "CREATE ROLE brokkr_owner LOGIN NOSUPERUSER",
-        "CREATE ROLE brokkr_broker LOGIN NOSUPERUSER",
-        "CREATE DATABASE brokkr OWNER brokkr_owner",
-    ] {
-        server.query(statement)?;
-    }
+    server.create_brokkr("brokkr")?;
     let migrated = Command::new(binary("brokkr-broker"))
         .arg("migrate")
         .env("DATABASE_URL", server.url_of("brokkr_owner", "brokkr"))
@@ -121,30 +110,6 @@ fn start_database(folder: &Path) -> Result<(Postgres, String)> {
     }
     let url = server.url_of("brokkr_broker", "brokkr");
     Ok((server, url))
-}
-
-/// Starts a broker and waits until it listens, and until it has shown the admin key where it is the first.
-fn start_broker(folder: &Path, number: u8, database: Option<&str>, first: bool) -> Result<(Broker, Option<String>)> {
-    let log = folder.join(format!("broker-{number}.log"));
-    let listen = format!("127.0.0.1:{}", free_port()?);
-    let args = ["serve".to_owned(), "--listen".to_owned(), listen];
-    let environment: Vec<_> = database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
-    let process = Process::start(&binary("brokkr-broker"), &args, &environment, &log)?;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let mut text = String::new();
-        std::fs::File::open(&log)?.read_to_string(&mut text)?;
-        let after =
-            |mark: &str| text.lines().find_map(|line| line.split_once(mark)).map(|(_, rest)| rest.trim().to_owned());
-        let (key, url) = (after("admin key (shown this once):"), after("listening on"));
-        if let Some(url) = url.filter(|_| key.is_some() || !first) {
-            return Ok((Broker { url, process }, key));
-        }
-        if Instant::now() > deadline || !process.is_running() {
-            return Err(Error::new(format!("the broker did not start:\n{text}")));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn start_agent(cluster: &TestCluster, folder: &Path, urls: &str, admin_pak: &str) -> Result<Agent> {
@@ -187,7 +152,7 @@ fn start_agent(cluster: &TestCluster, folder: &Path, urls: &str, admin_pak: &str
 }
 
 fn describe(
-    brokers: &[Broker],
+    brokers: &[BrokerProcess],
     database: Option<&str>,
     admin_pak: &str,
     clusters: &Clusters,
@@ -214,7 +179,7 @@ fn describe(
 }
 
 fn print(
-    brokers: &[Broker],
+    brokers: &[BrokerProcess],
     database: Option<&str>,
     admin_pak: &str,
     clusters: &Clusters,

@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::decide::Decision;
 use super::{Actor, Broker, BrokerError, BrokerResult};
-use crate::model::{Digest, EntityKey, Timestamp, limits};
+use crate::model::{Digest, EntityKey};
 use crate::store::IdempotencyRecord;
 
 /// The caller's name for one attempt to do something, and what that was.
 ///
 /// See the IETF draft "The Idempotency-Key HTTP Header Field". The name belongs to the caller's key: others may use the same
-/// one. It is remembered for [`limits::IDEMPOTENCY_HOURS`].
+/// one. It is remembered for [`IDEMPOTENCY_HOURS`](crate::model::limits::IDEMPOTENCY_HOURS).
 #[derive(Debug)]
 pub struct Idempotency {
     key: String,
@@ -118,7 +118,8 @@ impl Broker {
         fingerprint: Digest,
     ) -> BrokerResult<Option<T>> {
         let who = actor.reference().to_string();
-        let found = self.parts.store.idempotency_find(&who, &idempotency.key, self.forgotten()).await?;
+        let found =
+            self.parts.store.idempotency_find(&who, &idempotency.key, IdempotencyRecord::forgotten(self.now())).await?;
         let Some(record) = found else {
             return Ok(None);
         };
@@ -128,10 +129,5 @@ impl Broker {
         let outcome = serde_json::from_value(record.outcome).map_err(|error| BrokerError::Internal(Box::new(error)))?;
         idempotency.replayed.store(true, Ordering::Relaxed);
         Ok(Some(outcome))
-    }
-
-    /// What is older is forgotten.
-    fn forgotten(&self) -> Timestamp {
-        self.now().minus(std::time::Duration::from_secs(limits::IDEMPOTENCY_HOURS * 3600))
     }
 }

@@ -9,15 +9,13 @@ use tokio::time::Instant;
 
 use super::action::Action;
 use super::decide::Decision;
+use super::view::CATCH_UP;
 use super::{Actor, Broker, BrokerError, BrokerResult, observe};
 use crate::model::{
     AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Version, limits,
 };
 use crate::protocol::{Poll, PollRequest, TargetState};
 use crate::store::{Precondition, Scope};
-
-/// How long a replica that is behind what an agent has seen may take to catch up.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 impl Broker {
     /// What an agent should hold now; with `wait`, as soon as that differs from what it knows.

@@ -1,7 +1,6 @@
 //! Publishing deployment objects, and reading them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use serde_json::Value;
 use super::action::Action;
 use super::decide::Decision;
 use super::stacks::StackSpec;
+use super::view::CATCH_UP;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::{Invalid, InvalidCode, excerpt};
 use crate::generate::{GenerateContext, GenerateError};
@@ -290,9 +290,6 @@ impl Broker {
         Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
     }
 }
-
-/// How long a replica may take to read what another one knows already.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Runs what takes its time on a thread of its own: megabytes of manifests must not keep others waiting.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Invalid> + Send + 'static) -> BrokerResult<T> {

@@ -1,11 +1,14 @@
 //! One decision, ready to be recorded.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, KeyId, RequestId, Timestamp, Version};
+use crate::model::{
+    ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, KeyId, RequestId, Timestamp, Version, limits,
+};
 
 use super::{FeedPosition, StoreError};
 
@@ -45,6 +48,13 @@ pub struct IdempotencyRecord {
     pub outcome: serde_json::Value,
     /// When.
     pub at: Timestamp,
+}
+
+impl IdempotencyRecord {
+    /// What was recorded at this time or before is forgotten now: its key is free again.
+    pub fn forgotten(now: Timestamp) -> Timestamp {
+        now.minus(Duration::from_secs(limits::IDEMPOTENCY_HOURS * 3600))
+    }
 }
 
 /// What must be so at the moment of a commit.

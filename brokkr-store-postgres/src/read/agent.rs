@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{found, one_more, requirements, scoped, statements, unwrapped};
+use crate::query::{agent_row, found, one_more, requirements, scoped, statements, unwrapped};
 
 macro_rules! sees {
     () => {
@@ -17,16 +17,9 @@ macro_rules! sees {
     };
 }
 
-macro_rules! row {
-    () => {
-        "to_jsonb(t) || jsonb_build_object('generator_ids',
-            ARRAY(SELECT generator_id FROM brokkr.agent_registration r WHERE r.agent_id = t.id))"
-    };
-}
-
 statements! {
-    GET = concat!("SELECT ", row!(), " FROM brokkr.agent t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees!());
-    LIST = concat!("SELECT ", row!(), " FROM brokkr.agent t WHERE t.id > $4 AND t.deleted_at IS NULL AND ", sees!(),
+    GET = concat!("SELECT ", agent_row!(), " FROM brokkr.agent t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees!());
+    LIST = concat!("SELECT ", agent_row!(), " FROM brokkr.agent t WHERE t.id > $4 AND t.deleted_at IS NULL AND ", sees!(),
         " AND ($5::jsonb = '[]' OR brokkr.labels_fit(t.labels, $5)) ORDER BY t.id LIMIT $6");
     SESSION = concat!("SELECT to_jsonb(s) FROM brokkr.agent_session s JOIN brokkr.agent t ON t.id = s.agent_id
         WHERE s.agent_id = $4 AND t.deleted_at IS NULL AND ", sees!());

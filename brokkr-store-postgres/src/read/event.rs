@@ -7,13 +7,7 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{one_more, scoped, statements, unwrapped};
-
-macro_rules! sees {
-    () => {
-        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2 AND $3::uuid[] IS NOT NULL))"
-    };
-}
+use crate::query::{one_more, scoped, sees_own, statements, unwrapped};
 
 statements! {
     LIST = concat!("SELECT to_jsonb(t) FROM brokkr.agent_event t
@@ -22,7 +16,7 @@ statements! {
             AND t.recorded_at >= coalesce($7::text::timestamptz, '-infinity')
             AND t.recorded_at < coalesce($8::text::timestamptz, 'infinity')
             AND (t.recorded_at, t.id) < (coalesce($9::text::timestamptz, 'infinity'), $10::uuid)
-            AND ", sees!(), " ORDER BY t.recorded_at DESC, t.id DESC LIMIT $11");
+            AND ", sees_own!(), " ORDER BY t.recorded_at DESC, t.id DESC LIMIT $11");
     KNOWN = "SELECT to_jsonb(t.id) FROM brokkr.agent_event t
         WHERE ($1::int4 <> 2 OR ($2::uuid = $4 AND $3::uuid[] IS NOT NULL)) AND t.agent_id = $4 AND t.id = ANY ($5::uuid[])";
 }

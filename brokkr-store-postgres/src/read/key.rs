@@ -8,20 +8,14 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{found, one_more, scoped, statements, unwrapped};
-
-macro_rules! sees {
-    () => {
-        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2 AND $3::uuid[] IS NOT NULL))"
-    };
-}
+use crate::query::{found, one_more, scoped, sees_own, statements, unwrapped};
 
 statements! {
-    GET = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees!());
+    GET = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees_own!());
     LIST = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t
-        WHERE t.owner::jsonb = ANY ($4::jsonb[]) AND t.id > $5 AND t.deleted_at IS NULL AND ", sees!(), " ORDER BY t.id LIMIT $6");
+        WHERE t.owner::jsonb = ANY ($4::jsonb[]) AND t.id > $5 AND t.deleted_at IS NULL AND ", sees_own!(), " ORDER BY t.id LIMIT $6");
     LAST_USED = concat!("SELECT to_jsonb(a.used_at) FROM brokkr.key_activity a JOIN brokkr.api_key t ON t.id = a.key_id
-        WHERE a.key_id = $4 AND ", sees!());
+        WHERE a.key_id = $4 AND ", sees_own!());
 }
 
 #[async_trait]

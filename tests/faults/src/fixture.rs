@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use brokkr_core::broker::Broker;
 use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
-use brokkr_testbed::{Postgres, Process, ScratchFolder, free_port};
+use brokkr_testbed::{BrokerProcess, Postgres, ScratchFolder, free_port};
 use http::Method;
 use serde_json::Value;
 
@@ -26,13 +25,7 @@ impl Database {
 
     pub(crate) async fn start_at(folder: ScratchFolder, place: &Path, settings: &[&str]) -> Result<Self> {
         let server = Postgres::start_with(place, settings).map_err(text)?;
-        for statement in [
-            "CREATE ROLE brokkr_owner LOGIN NOSUPERUSER",
-            "CREATE ROLE brokkr_broker LOGIN NOSUPERUSER",
-            "CREATE DATABASE brokkr OWNER brokkr_owner",
-        ] {
-            server.query(statement).map_err(text)?;
-        }
+        server.create_brokkr("brokkr").map_err(text)?;
         migrate(&server.url_of("brokkr_owner", "brokkr").into(), Some("brokkr_broker")).await?;
         Ok(Self { server, folder })
     }
@@ -67,44 +60,15 @@ pub(crate) fn text(error: brokkr_testbed::Error) -> crate::BoxedError {
     error.to_string().into()
 }
 
-/// A broker in a process of its own.
-pub(crate) struct Replica {
-    pub(crate) url: String,
-    pub(crate) admin: Option<String>,
-    pub(crate) process: Process,
+/// Starts a broker on a database, in a process of its own.
+pub(crate) fn replica(database: &Database) -> Result<BrokerProcess> {
+    replica_at(database, free_port().map_err(text)?)
 }
 
-impl Replica {
-    pub(crate) fn start(database: &Database) -> Result<Self> {
-        let port = free_port().map_err(text)?;
-        Self::start_at(database, &format!("http://127.0.0.1:{port}"))
-    }
-
-    /// At the address of one that was there before.
-    pub(crate) fn start_at(database: &Database, url: &str) -> Result<Self> {
-        let port = url.rsplit(':').next().unwrap_or_default().to_owned();
-        let log = database.folder.path().join(format!("broker-{port}.log"));
-        let args = ["serve".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
-        let variables = [("DATABASE_URL".to_owned(), database.url())];
-        let process = Process::start(&binary("brokkr-broker")?, &args, &variables, &log).map_err(text)?;
-        let began = Instant::now();
-        loop {
-            let said = std::fs::read_to_string(&log)?;
-            if said.contains("listening on") {
-                let admin = said.lines().find_map(|line| line.strip_prefix("admin key (shown this once): "));
-                let admin = admin.map(str::to_owned);
-                return Ok(Self { url: format!("http://127.0.0.1:{port}"), admin, process });
-            }
-            if began.elapsed() > Duration::from_secs(30) || !process.is_running() {
-                return Err(format!("the broker did not start: {said}").into());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    pub(crate) async fn call(&self, key: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        call(&self.url, key, method, path, body).await
-    }
+/// The same on a port where one was before.
+pub(crate) fn replica_at(database: &Database, port: u16) -> Result<BrokerProcess> {
+    let log = database.folder.path().join(format!("broker-{port}.log"));
+    BrokerProcess::start(&binary("brokkr-broker")?, port, &[], Some(&database.url()), &log).map_err(text)
 }
 
 pub(crate) async fn call(url: &str, key: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {

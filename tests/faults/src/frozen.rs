@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde_json::json;
 
-use crate::fixture::{Database, Replica, call, text};
+use crate::fixture::{Database, call, replica, text};
 use crate::{Outcome, Result};
 
 const FROZEN: Duration = Duration::from_secs(30);
@@ -14,27 +14,27 @@ const QUEUED: usize = 20;
 
 pub(crate) async fn run() -> Result<Outcome> {
     let database = Database::start("frozen").await?;
-    let replicas = [Replica::start(&database)?, Replica::start(&database)?, Replica::start(&database)?];
+    let replicas = [replica(&database)?, replica(&database)?, replica(&database)?];
     let [first, second, frozen] = &replicas;
     let admin = first.admin.as_deref().ok_or("no admin key")?;
-    let created = first.call(admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
+    let created = call(&first.url, admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
     let (agent, pak) =
         (created["agent"]["id"].as_str().unwrap_or_default(), created["pak"].as_str().unwrap_or_default());
     let applied =
-        first.call(admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(1)]}))).await?;
+        call(&first.url, admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(1)]}))).await?;
     let stack = applied["stack"]["id"].as_str().unwrap_or_default();
-    first.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
+    call(&first.url, admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
     let path = format!("/agents/{agent}/target-state");
     let began = Instant::now();
-    while frozen.call(pak, Method::GET, &path, None).await.is_err() {
+    while call(&frozen.url, pak, Method::GET, &path, None).await.is_err() {
         if began.elapsed() > Duration::from_secs(10) {
             return Err("the third replica does not know the agent".into());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     frozen.process.signal("STOP").map_err(text)?;
-    first.call(admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(2)]}))).await?;
-    let current = second.call(pak, Method::GET, &path, None).await?;
+    call(&first.url, admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(2)]}))).await?;
+    let current = call(&second.url, pak, Method::GET, &path, None).await?;
     let expected = current["entries"][0]["revision"].clone();
     let poll = |url: String, pak: String, path: String| async move { call(&url, &pak, Method::GET, &path, None).await };
     let queued: Vec<_> =
@@ -55,7 +55,7 @@ pub(crate) async fn run() -> Result<Outcome> {
     }
     let thawed = Instant::now();
     while thawed.elapsed() < Duration::from_secs(3) {
-        judge(frozen.call(pak, Method::GET, &path, None).await);
+        judge(call(&frozen.url, pak, Method::GET, &path, None).await);
     }
     println!("{tried} polls after the thaw: {stale} from before, {refused} refused or too late");
     Ok(Outcome::of(tried, stale))

@@ -10,7 +10,7 @@ use brokkr_http::client::{Client, HttpControlPlane};
 use http::Method;
 use serde_json::json;
 
-use crate::fixture::{Database, Replica, call};
+use crate::fixture::{Database, call, replica};
 use crate::{Outcome, Result};
 
 const AGENTS: usize = 6;
@@ -26,7 +26,7 @@ struct Tally {
 
 pub(crate) async fn run() -> Result<Outcome> {
     let database = Database::start("hopping").await?;
-    let replicas = [Replica::start(&database)?, Replica::start(&database)?, Replica::start(&database)?];
+    let replicas = [replica(&database)?, replica(&database)?, replica(&database)?];
     let urls: Vec<String> = replicas.iter().map(|replica| replica.url.clone()).collect();
     let admin = replicas[0].admin.clone().ok_or("no admin key")?;
     let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));

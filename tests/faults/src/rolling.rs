@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use brokkr_testbed::BrokerProcess;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Database, Replica, text};
+use crate::fixture::{Database, replica, replica_at, text};
 use crate::{Outcome, Result};
 
 const CLIENTS: usize = 12;
@@ -23,7 +24,7 @@ struct Tally {
 
 struct Scene {
     database: Database,
-    replicas: Vec<Option<Replica>>,
+    replicas: Vec<Option<BrokerProcess>>,
     urls: Vec<String>,
     admin: String,
     stop: Arc<AtomicBool>,
@@ -33,8 +34,7 @@ struct Scene {
 impl Scene {
     async fn new(name: &str) -> Result<Self> {
         let database = Database::start(name).await?;
-        let replicas =
-            vec![Some(Replica::start(&database)?), Some(Replica::start(&database)?), Some(Replica::start(&database)?)];
+        let replicas = vec![Some(replica(&database)?), Some(replica(&database)?), Some(replica(&database)?)];
         let urls = replicas.iter().flatten().map(|replica| replica.url.clone()).collect();
         let admin = replicas.iter().flatten().find_map(|replica| replica.admin.clone()).ok_or("no admin key")?;
         Ok(Self { database, replicas, urls, admin, stop: Arc::default(), tally: Arc::default() })
@@ -123,6 +123,10 @@ async fn client_of(
     Ok(acknowledged)
 }
 
+fn port_of(replica: &BrokerProcess) -> Result<u16> {
+    Ok(replica.url.rsplit(':').next().unwrap_or_default().parse()?)
+}
+
 /// Each replica is told to end, ends, and is started again at its address.
 pub(crate) async fn restarted() -> Result<Outcome> {
     let mut scene = Scene::new("rolling").await?;
@@ -139,9 +143,9 @@ pub(crate) async fn restarted() -> Result<Outcome> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         println!("ended after {:.1} s", began.elapsed().as_secs_f64());
-        let url = replica.url.clone();
+        let port = port_of(&replica)?;
         drop(replica);
-        scene.replicas[place] = Some(Replica::start_at(&scene.database, &url)?);
+        scene.replicas[place] = Some(replica_at(&scene.database, port)?);
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     let (requests, wrong) = scene.finish(clients).await?;
@@ -156,10 +160,10 @@ pub(crate) async fn killed() -> Result<Outcome> {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let place = round % scene.replicas.len();
         let Some(replica) = scene.replicas[place].take() else { continue };
-        let url = replica.url.clone();
+        let port = port_of(&replica)?;
         replica.process.signal("KILL").map_err(text)?;
         drop(replica);
-        scene.replicas[place] = Some(Replica::start_at(&scene.database, &url)?);
+        scene.replicas[place] = Some(replica_at(&scene.database, port)?);
     }
     let (requests, wrong) = scene.finish(clients).await?;
     Ok(Outcome::of(requests, wrong))

@@ -19,9 +19,7 @@ fn shared() -> &'static Shared {
         let start = || {
             let folder = ScratchFolder::new("postgres")?;
             let server = Postgres::start(folder.path())?;
-            server.query("CREATE ROLE brokkr_owner LOGIN NOSUPERUSER")?;
-            server.query("CREATE ROLE brokkr_broker LOGIN NOSUPERUSER")?;
-            server.query("CREATE DATABASE template_brokkr OWNER brokkr_owner")?;
+            server.create_brokkr("template_brokkr")?;
             let shared = Shared { server, _folder: folder };
             let url = shared.server.url_of("brokkr_owner", "template_brokkr");
             // A runtime of its own: tests come and go with theirs.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
-use brokkr_testbed::{Clusters, Process, ScratchFolder, TestCluster, Tools, free_port};
+use brokkr_testbed::{BrokerProcess, Clusters, Process, ScratchFolder, TestCluster, Tools, free_port};
 use serde_json::Value;
 
 struct Shared {
@@ -66,21 +66,8 @@ impl Broker {
     pub(crate) async fn start(port: Option<u16>) -> Self {
         let port = port.unwrap_or_else(|| free_port().unwrap());
         let log = log("broker");
-        let args = ["serve".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
-        let process = Process::start(&binary("brokkr-broker"), &args, &[], &log).unwrap();
-        let mut admin = String::new();
-        super::eventually("the broker is up", || {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let key =
-                text.lines().find_map(|line| line.strip_prefix("admin key (shown this once): ").map(str::to_owned));
-            let ready = key.filter(|_| text.contains("listening on"));
-            if let Some(key) = &ready {
-                admin.clone_from(key);
-            }
-            async move { if ready.is_some() { Ok(()) } else { Err(text) } }
-        })
-        .await;
-        Self { url: format!("http://127.0.0.1:{port}"), admin, process: Some(process) }
+        let broker = BrokerProcess::start(&binary("brokkr-broker"), port, &[], None, &log).unwrap();
+        Self { url: broker.url, admin: broker.admin.unwrap(), process: Some(broker.process) }
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -3,6 +3,7 @@
 //! Everything that is started ends with this process, however that ends: see [`Process`].
 #![expect(clippy::print_stderr, reason = "says which steps it takes, some of them long")]
 
+mod broker;
 mod cluster;
 mod clusters;
 mod packages;
@@ -14,6 +15,7 @@ mod tools;
 
 use std::fmt;
 
+pub use broker::BrokerProcess;
 pub use cluster::TestCluster;
 pub use clusters::Clusters;
 pub use packages::ensure_command;

@@ -97,6 +97,14 @@ impl Postgres {
         Ok((first, words))
     }
 
+    /// Makes the roles `brokkr_owner` and `brokkr_broker`, and a database of the former.
+    pub fn create_brokkr(&self, database: &str) -> Result<()> {
+        self.query("CREATE ROLE brokkr_owner LOGIN NOSUPERUSER")?;
+        self.query("CREATE ROLE brokkr_broker LOGIN NOSUPERUSER")?;
+        self.query(&format!("CREATE DATABASE {database} OWNER brokkr_owner"))?;
+        Ok(())
+    }
+
     /// The address of a database for a role; nobody has a password here.
     pub fn url_of(&self, role: &str, database: &str) -> String {
         format!("postgresql://{role}@127.0.0.1:{}/{database}", self.port)

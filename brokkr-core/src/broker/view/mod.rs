@@ -18,6 +18,8 @@ use crate::model::{Agent, AgentId, ApiKey, DeploymentObject, Epoch, GeneratorId,
 use crate::store::{FeedPosition, Generation, ViewEntity, ViewToken};
 use crate::targeting::TargetingPolicy;
 
+/// How long a replica may take to read what another one knows already.
+pub(super) const CATCH_UP: Duration = Duration::from_secs(2);
 /// How long a caller waits for the view to contain its own commit before it is answered anyway: the commit
 /// itself is durable.
 const OWN_COMMIT_WAIT: Duration = Duration::from_secs(1);
@@ -66,16 +68,16 @@ impl FleetView {
         state.clear(&entities);
         state.fold(entities, token);
         drop(state);
-        self.folded_until(began);
+        self.folded_from(began);
     }
 
     /// Folds what was read from the store by a read that began at `began`.
     pub(super) fn fold(&self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
         self.write().fold(entities, token);
-        self.folded_until(began);
+        self.folded_from(began);
     }
 
-    fn folded_until(&self, began: Instant) {
+    fn folded_from(&self, began: Instant) {
         *self.read_at.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = began;
         self.folded.send_modify(|count| *count += 1);
     }
@@ -91,7 +93,11 @@ impl FleetView {
 
     /// How long ago the last successful read of the store began.
     pub(super) fn age(&self) -> Duration {
-        self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner()).elapsed()
+        self.read_at().elapsed()
+    }
+
+    fn read_at(&self) -> Instant {
+        *self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Agents and stacks.
@@ -101,16 +107,22 @@ impl FleetView {
 
     /// Waits for a read of the store that begins from now on; `Stale` when it does not come in time.
     pub(super) async fn refreshed(&self, within: Duration) -> BrokerResult<()> {
-        let (asked, mut folded) = (Instant::now(), self.folded.subscribe());
+        let asked = Instant::now();
         self.asked.notify_one();
-        let read = async {
-            while *self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner()) < asked {
+        self.folded_until(within, || self.read_at() >= asked).await
+    }
+
+    /// Waits until enough was folded; `Stale` when that takes too long.
+    async fn folded_until(&self, within: Duration, enough: impl Fn() -> bool) -> BrokerResult<()> {
+        let mut folded = self.folded.subscribe();
+        let wait = async {
+            while !enough() {
                 if folded.changed().await.is_err() {
                     return;
                 }
             }
         };
-        tokio::time::timeout(within, read).await.map_err(|_| BrokerError::Stale)
+        tokio::time::timeout(within, wait).await.map_err(|_| BrokerError::Stale)
     }
 
     /// Resolves when somebody waits for a read.
@@ -128,15 +140,8 @@ impl FleetView {
 
     /// Waits until a commit is part of the view, within a bound.
     pub(super) async fn caught_up(&self, position: FeedPosition) {
-        let mut folded = self.folded.subscribe();
-        let contains = async {
-            while !self.read().token().contains(position.transaction) {
-                if folded.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        if tokio::time::timeout(OWN_COMMIT_WAIT, contains).await.is_err() {
+        let contains = || self.read().token().contains(position.transaction);
+        if self.folded_until(OWN_COMMIT_WAIT, contains).await.is_err() {
             tracing::warn!("the view did not take a commit in within a second");
         }
     }
@@ -148,18 +153,9 @@ impl FleetView {
 
     /// Waits until the view has at least this generation; `Stale` when it does not get there in time.
     pub(super) async fn at_least(&self, generation: Generation, within: Duration) -> BrokerResult<()> {
-        if self.read().token().generation() >= generation {
-            return Ok(());
-        }
-        let mut folded = self.folded.subscribe();
-        let reached = async {
-            while self.read().token().generation() < generation {
-                if folded.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(within, reached).await.map_err(|_| BrokerError::Stale)
+        let reached = || self.read().token().generation() >= generation;
+        // As a rule it has: then there is no timer to make.
+        if reached() { Ok(()) } else { self.folded_until(within, reached).await }
     }
 
     pub(super) fn key(&self, short_id: &str) -> Option<Arc<ApiKey>> {

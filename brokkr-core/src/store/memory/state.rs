@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
     DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, KeyId, Revision, Stack,
-    StackId, StackStatus, Target, Timestamp, Version, limits,
+    StackId, StackStatus, Target, Timestamp, Version,
 };
 use crate::store::{
     Activity, Commit, FeedEntry, FeedPage, FeedPosition, IdempotencyRecord, Precondition, Scope, StoreError,
@@ -39,11 +39,6 @@ pub(super) struct State {
     pub(super) leases: HashMap<String, super::upkeep::Held>,
     feed: VecDeque<FeedEntry>,
     commits: u64,
-}
-
-/// Idempotency keys from before are free again.
-fn forgotten(now: Timestamp) -> Timestamp {
-    now.minus(std::time::Duration::from_secs(limits::IDEMPOTENCY_HOURS * 3600))
 }
 
 impl State {
@@ -85,7 +80,9 @@ impl State {
             }
         }
         if let Some(record) = &commit.idempotency
-            && self.idempotency(&record.actor, &record.key).is_some_and(|there| there.at > forgotten(commit.at))
+            && self
+                .idempotency(&record.actor, &record.key)
+                .is_some_and(|there| there.at > IdempotencyRecord::forgotten(commit.at))
         {
             return Err(StoreError::NotUnique(UniqueKey::IdempotencyKey));
         }
@@ -189,7 +186,7 @@ impl State {
         self.contents.extend(commit.contents);
         if let Some(record) = commit.idempotency {
             let of_actor = self.idempotency.entry(record.actor.clone()).or_default();
-            of_actor.retain(|_, there| there.at > forgotten(commit.at));
+            of_actor.retain(|_, there| there.at > IdempotencyRecord::forgotten(commit.at));
             of_actor.insert(record.key.clone(), record);
         }
         self.add_audit(commit.audit);

@@ -1,0 +1,47 @@
+//! A broker as a process.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::{Error, Process, Result};
+
+/// How long a broker may take to listen, reading a large database included.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A broker in a process of its own, which ends when this is dropped.
+#[derive(Debug)]
+pub struct BrokerProcess {
+    /// Its address: `http://…`.
+    pub url: String,
+    /// The admin key, if it showed one: the first broker on new data does.
+    pub admin: Option<String>,
+    /// The process.
+    pub process: Process,
+    /// When it was started.
+    pub started: Instant,
+}
+
+impl BrokerProcess {
+    /// Starts `brokkr-broker serve` on a port, with more arguments, on a database or in memory, and waits until it listens.
+    pub fn start(program: &Path, port: u16, arguments: &[&str], database: Option<&str>, log: &Path) -> Result<Self> {
+        let listen = format!("127.0.0.1:{port}");
+        let words = ["serve", "--listen", &listen].into_iter().chain(arguments.iter().copied());
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        let variables: Vec<_> = database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
+        let started = Instant::now();
+        let process = Process::start(program, &words, &variables, log)?;
+        loop {
+            let said = std::fs::read_to_string(log)?;
+            // The key is shown before it listens.
+            if said.contains("listening on") {
+                let admin = said.lines().find_map(|line| line.strip_prefix("admin key (shown this once): "));
+                let admin = admin.map(str::to_owned);
+                return Ok(Self { url: format!("http://{listen}"), admin, process, started });
+            }
+            if started.elapsed() > PATIENCE || !process.is_running() {
+                return Err(Error::new(format!("the broker did not start:\n{said}")));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
