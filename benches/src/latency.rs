@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::fixture::{Database, binary, text};
-use crate::{Result, figure};
+use crate::{Result, figure, percentile};
 
 const TRIES: usize = 200;
 
@@ -69,9 +69,7 @@ pub(crate) async fn run() -> Result<()> {
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
     }
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
-    figure("publish_to_exists_p50_ms", at(0.5));
-    figure("publish_to_exists_p99_ms", at(0.99));
+    figure("publish_to_exists_p50_ms", percentile(&mut times, 0.5));
+    figure("publish_to_exists_p99_ms", percentile(&mut times, 0.99));
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod fixture;
 mod http_load;
 mod latency;
+mod long_poll;
 mod poll;
 mod seed;
 mod start;
@@ -29,7 +30,7 @@ enum Bench {
     Poll,
     /// From starting a broker on a large database to its first answer.
     Start,
-    /// From publishing to the object in a real cluster.
+    /// From publishing to the answer of a long poll, and to the object in a real cluster.
     Latency,
     /// A bare handler that answers 304, for comparison.
     #[command(hide = true)]
@@ -48,6 +49,12 @@ fn figure(name: &str, value: f64) {
     println!("{name} {value:.2}");
 }
 
+/// The value below which this share of the others lie.
+fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get((values.len() as f64 * share) as usize).copied().unwrap_or_default()
+}
+
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     brokkr_http::client::install_crypto_provider();
@@ -55,7 +62,10 @@ async fn main() -> std::process::ExitCode {
         Bench::Store => store::run().await,
         Bench::Poll => poll::run().await,
         Bench::Start => start::run().await,
-        Bench::Latency => latency::run().await,
+        Bench::Latency => match long_poll::run().await {
+            Ok(()) => latency::run().await,
+            failed => failed,
+        },
         Bench::Bare { listen } => poll::bare(&listen).await,
     };
     match result {

@@ -20,7 +20,7 @@ enum Bench {
     Poll,
     /// Starting a broker on a large database.
     Start,
-    /// From publishing to the object in a cluster.
+    /// From publishing to the answer of a long poll, and to the object in a cluster.
     Latency,
 }
 

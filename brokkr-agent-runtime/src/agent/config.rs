@@ -12,6 +12,8 @@ pub struct AgentConfig {
     pub interval: Duration,
     /// How long the broker may keep a poll open.
     pub poll_wait: Duration,
+    /// After how long of waiting for the same thing a stack counts as stalled.
+    pub stalled_after: Duration,
     /// The first pause after a failure; doubled with each further one.
     pub retry_first: Duration,
     /// The longest pause after failures.
@@ -24,6 +26,7 @@ impl Default for AgentConfig {
             namespace: "brokkr-system".to_owned(),
             interval: Duration::from_secs(10),
             poll_wait: Duration::from_secs(30),
+            stalled_after: Duration::from_secs(120),
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
         }

@@ -28,6 +28,11 @@ pub(super) struct StackState {
     observed: Option<Revision>,
     applied: Option<Revision>,
     conditions: Vec<Condition>,
+    health: Health,
+    /// How often in a row it was looked at while it was on its way.
+    looks: u32,
+    /// What is waited for, and since when.
+    waiting: Option<(String, Vec<ObjectRef>, Instant)>,
     /// The last event, without what differs from try to try.
     last_event: Option<Signature>,
     /// The last status that was told.
@@ -60,6 +65,9 @@ impl StackState {
             observed: None,
             applied: None,
             conditions: Vec::new(),
+            health: Health::Unknown,
+            looks: 0,
+            waiting: None,
             last_event: None,
             told: None,
             tell_anew: false,
@@ -70,6 +78,8 @@ impl StackState {
     pub(super) fn wanted_anew(&mut self) {
         self.due = Instant::now();
         self.failures = 0;
+        self.looks = 0;
+        self.waiting = None;
     }
 
     /// What was told may not have arrived: the next outcome is told whatever it is.
@@ -90,26 +100,30 @@ impl StackState {
         let now = SystemClock.now();
         let action = if outcome.removal { EventAction::Remove } else { EventAction::Apply };
         self.observed = outcome.revision;
+        self.health = outcome.health;
+        let accepted = outcome.applied.then(|| self.accepted(outcome)).flatten();
         let event = match &outcome.progress {
             Progress::Done => {
+                let on_its_way = outcome.health == Health::Progressing;
+                self.looks = if on_its_way { self.looks + 1 } else { 0 };
+                let soon = pause(self.looks, LOOK_AGAIN, config.interval);
+                self.due = Instant::now() + if on_its_way { soon } else { config.interval };
+                self.waiting = None;
                 let after_failure = std::mem::take(&mut self.failures) > 0;
-                let anew = std::mem::take(&mut self.tell_anew);
-                let first = anew || self.applied != outcome.revision || outcome.removal;
-                self.applied = outcome.revision;
-                self.due = Instant::now() + config.interval;
-                let (reason, objects) = if !outcome.corrected.is_empty() {
-                    ("DriftCorrected", outcome.corrected.clone())
-                } else if outcome.removal {
-                    ("Removed", Vec::new())
-                } else {
-                    ("Applied", Vec::new())
+                let worth = after_failure || outcome.removal || outcome.writes > 0;
+                let done = || {
+                    let reason = if outcome.removal { "Removed" } else { "Applied" };
+                    (EventOutcome::Success, reason.to_owned(), String::new(), Vec::new())
                 };
-                let worth = first || after_failure || outcome.writes > 0;
-                worth.then(|| (EventOutcome::Success, reason.to_owned(), String::new(), objects))
+                accepted.or_else(|| worth.then(done))
             }
-            Progress::Waiting { .. } => {
+            Progress::Waiting { reason, objects, .. } => {
                 self.due = Instant::now() + LOOK_AGAIN;
-                None
+                let is_same = |it: &(String, Vec<ObjectRef>, Instant)| it.0 == *reason && it.1 == *objects;
+                if !self.waiting.as_ref().is_some_and(is_same) {
+                    self.waiting = Some((reason.clone(), objects.clone(), Instant::now()));
+                }
+                accepted
             }
             Progress::Failed { reason, message, objects } => {
                 self.failures += 1;
@@ -145,29 +159,84 @@ impl StackState {
                 finished_at: now,
             })
         });
-        self.set_conditions(outcome, now);
+        let stalled = self.stalled(outcome, config);
+        self.set_conditions(outcome, stalled, now);
         News { event, status: self.news() }
     }
 
-    fn set_conditions(&mut self, outcome: &StackOutcome, now: Timestamp) {
-        use ConditionStatus::{False, True};
-        let (applied, progressing) = match &outcome.progress {
-            Progress::Done if outcome.removal => ((False, "Removed", String::new()), (False, "Removed", String::new())),
-            Progress::Done => ((True, "Applied", String::new()), (False, "Applied", String::new())),
-            Progress::Waiting { reason, message, .. } => {
-                ((False, reason.as_str(), message.clone()), (True, reason.as_str(), message.clone()))
+    /// What is to be said when the API server has accepted everything: that it has, or what was put right.
+    fn accepted(&mut self, outcome: &StackOutcome) -> Option<(EventOutcome, String, String, Vec<ObjectRef>)> {
+        let anew = std::mem::take(&mut self.tell_anew);
+        let first = anew || self.applied != outcome.revision;
+        self.applied = outcome.revision;
+        let (reason, objects) = if outcome.corrected.is_empty() {
+            ("Applied", Vec::new())
+        } else {
+            ("DriftCorrected", outcome.corrected.clone())
+        };
+        let worth = first || !outcome.corrected.is_empty();
+        worth.then(|| (EventOutcome::Success, reason.to_owned(), String::new(), objects))
+    }
+
+    /// Why nothing moves any more; `None` while it does.
+    fn stalled(&self, outcome: &StackOutcome, config: &AgentConfig) -> Option<String> {
+        match &outcome.progress {
+            Progress::Failed { reason, message, .. } if reason == "Stalled" => Some(message.clone()),
+            Progress::Waiting { message, .. } => {
+                let since = self.waiting.as_ref().map(|(_, _, since)| *since)?;
+                (since.elapsed() >= config.stalled_after).then(|| message.clone())
             }
-            Progress::Failed { reason, message, .. } => {
-                ((False, reason.as_str(), message.clone()), (False, reason.as_str(), String::new()))
+            _ => None,
+        }
+    }
+
+    fn set_conditions(&mut self, outcome: &StackOutcome, stalled: Option<String>, now: Timestamp) {
+        use ConditionStatus::{False, True, Unknown};
+        let nothing = String::new;
+        let worst = || outcome.unhealthy.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let applied = match &outcome.progress {
+            _ if outcome.applied => (True, "Applied", nothing()),
+            Progress::Done => (False, "Removed", nothing()),
+            Progress::Waiting { reason, message, .. } | Progress::Failed { reason, message, .. } => {
+                (False, reason.as_str(), message.clone())
             }
+        };
+        let progressing = match &outcome.progress {
+            Progress::Waiting { reason, message, .. } => (True, reason.as_str(), message.clone()),
+            Progress::Failed { reason, .. } => (False, reason.as_str(), nothing()),
+            Progress::Done if outcome.health == Health::Progressing => (True, "NotReady", worst()),
+            Progress::Done => (False, applied.1, nothing()),
+        };
+        let available = match outcome.health {
+            Health::Healthy => (True, "Healthy", nothing()),
+            Health::Suspended => (True, "Suspended", worst()),
+            Health::Progressing => (False, "Progressing", worst()),
+            Health::Degraded => (False, "Degraded", worst()),
+            Health::Unknown => (Unknown, "NotLookedAt", nothing()),
+        };
+        let degraded = match outcome.health {
+            Health::Degraded => (True, "Degraded", worst()),
+            _ => (False, "NotDegraded", nothing()),
         };
         let drifted = if !outcome.drifted.is_empty() {
             let objects: Vec<String> = outcome.drifted.iter().take(5).map(ObjectRef::to_string).collect();
-            (True, "ChangedByOthers", objects.join(", "))
+            let reason = if outcome.contested.is_empty() { "ChangedByOthers" } else { "Contested" };
+            (True, reason, objects.join(", "))
         } else {
-            (False, "NoDrift", String::new())
+            (False, "NoDrift", nothing())
         };
-        let all = [("Applied", applied), ("Progressing", progressing), ("Drifted", drifted)];
+        let stalled = match stalled {
+            Some(message) => (True, "NothingMoves", message),
+            None => (False, "NotStalled", nothing()),
+        };
+        let all = [
+            ("Applied", applied),
+            ("Available", available),
+            ("Progressing", progressing),
+            ("Degraded", degraded),
+            ("Drifted", drifted),
+            ("Stalled", stalled),
+        ];
         let conditions = all.into_iter().map(|(kind, (status, reason, message))| {
             let before = self.conditions.iter().find(|it| it.kind == kind && it.status == status);
             Condition {
@@ -190,7 +259,7 @@ impl StackState {
         let told_attempts = self.told.as_ref().map_or(0, |told| told.attempts);
         let attempts = if attempts_matter { status.attempts } else { told_attempts };
         let status = StatusReport { attempts, ..status };
-        if self.told.as_ref() == Some(&status) {
+        if self.told.as_ref().is_some_and(|told| is_same(told, &status)) {
             return None;
         }
         self.told = Some(status.clone());
@@ -204,8 +273,23 @@ impl StackState {
             observed_revision: self.observed,
             applied_revision: self.applied,
             conditions: self.conditions.clone(),
-            health: Health::Unknown,
+            health: self.health,
             attempts: u64::from(self.failures),
         }
     }
+}
+
+/// Whether two statuses say the same. How many replicas are ready just now is a sample and no transition: the texts of
+/// conditions that count objects do not matter as long as nothing else changes.
+fn is_same(told: &StatusReport, status: &StatusReport) -> bool {
+    let without_counts = |status: &StatusReport| {
+        let mut status = status.clone();
+        for condition in &mut status.conditions {
+            if matches!(condition.kind.as_str(), "Available" | "Progressing" | "Degraded") {
+                condition.message.clear();
+            }
+        }
+        status
+    };
+    without_counts(told) == without_counts(status)
 }

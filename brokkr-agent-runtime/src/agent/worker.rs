@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::cluster::Cluster;
-use brokkr_core::model::{AgentId, StackId, Timestamp};
+use brokkr_core::model::{AgentId, Health, StackId, Timestamp};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, EntryAction, TargetEntry, TargetState};
 use brokkr_core::reconcile::{Applier, Desired, DesiredStack, Goal, HeldStack, Progress, StackOutcome};
 use tokio::sync::watch;
@@ -227,6 +227,7 @@ impl Worker {
             stack_id: entry.stack_id,
             name: entry.stack_name.clone(),
             policies: entry.policies.clone(),
+            depends_on: entry.depends_on.clone(),
             goal: goal(entry),
         };
         let at_hand = |entry: &TargetEntry| entry.action == EntryAction::Remove || self.contents.get(entry).is_some();
@@ -241,10 +242,14 @@ fn not_done(entry: &TargetEntry, reason: &str, message: String) -> StackOutcome 
         stack_id: entry.stack_id,
         revision: entry.revision,
         removal: entry.action == EntryAction::Remove,
+        applied: false,
         progress: Progress::Failed { reason: reason.to_owned(), message, objects: Vec::new() },
+        health: Health::Unknown,
+        unhealthy: Vec::new(),
         retained: Vec::new(),
         corrected: Vec::new(),
         drifted: Vec::new(),
+        contested: Vec::new(),
         writes: 0,
     }
 }

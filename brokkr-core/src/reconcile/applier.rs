@@ -32,6 +32,8 @@ pub struct DesiredStack {
     pub name: String,
     /// How to treat its objects.
     pub policies: Policies,
+    /// Stacks that must be applied, and ready where their policy waits for that, before this one is.
+    pub depends_on: Vec<StackId>,
     /// What should become of it.
     pub goal: Goal,
 }

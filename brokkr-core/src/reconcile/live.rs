@@ -1,10 +1,11 @@
 //! What is there, as far as it matters: metadata and ownership of one object.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::health::{self, ObjectHealth};
 use super::ownership::{AGENT_LABEL, KEEP_ANNOTATION, MANAGER_PREFIX, STACK_LABEL};
-use crate::cluster::{FieldSet, meta};
+use crate::cluster::{ApiKind, FieldSet, meta};
 use crate::model::{AgentId, StackId};
 
 /// An object in the cluster.
@@ -25,12 +26,19 @@ pub(super) struct Live {
     /// The fields that our manager applied and still owns.
     pub(super) fields: FieldHashes,
     pub(super) keep: bool,
+    /// Whether somebody sets the number of its replicas through the `scale` subresource.
+    pub(super) scaled: bool,
+    /// Whether it is a Job that has ended.
+    pub(super) finished: bool,
+    /// How it fares; healthy where nothing but its existence matters.
+    pub(super) health: ObjectHealth,
 }
 
 impl Live {
     /// `None` for something that is not an object of a server.
-    pub(super) fn of(object: &Value, manager: &str) -> Option<Self> {
+    pub(super) fn of(kind: &ApiKind, object: &Value, manager: &str) -> Option<Self> {
         let is_other = |name: &str| name.starts_with(MANAGER_PREFIX) && name != manager;
+        let (group, kind) = (kind.group.as_str(), kind.kind.as_str());
         Some(Self {
             uid: meta::uid(object)?.to_owned(),
             resource_version: meta::resource_version(object)?.to_owned(),
@@ -42,6 +50,9 @@ impl Live {
             others_in_fields: meta::managers(object).any(is_other),
             fields: FieldHashes::of(&meta::applied_fields(object, manager)),
             keep: meta::annotation(object, KEEP_ANNOTATION) == Some("true"),
+            scaled: meta::managed_fields(object).any(sets_replicas_by_scaling),
+            finished: (group, kind) == ("batch", "Job") && health::has_finished(object),
+            health: health::of(group, kind, object),
         })
     }
 
@@ -50,6 +61,14 @@ impl Live {
     pub(super) fn made_for(&self, agent: AgentId) -> Option<StackId> {
         self.stack.filter(|_| self.agent == Some(agent) && self.ours_in_fields)
     }
+}
+
+/// The field that autoscalers own by way of the `scale` subresource.
+pub(super) const REPLICAS: &str = ".spec.replicas";
+
+fn sets_replicas_by_scaling(entry: &Map<String, Value>) -> bool {
+    let fields = || FieldSet::from_fields_v1(entry.get("fieldsV1").unwrap_or(&Value::Null));
+    entry.get("subresource").and_then(Value::as_str) == Some("scale") && fields().contains(REPLICAS)
 }
 
 /// A set of fields in little space: the first 32 bits of the SHA-256 of each path, in order.
@@ -69,6 +88,12 @@ impl FieldHashes {
 
     pub(super) fn contains(&self, path: &str) -> bool {
         self.0.binary_search(&hash(path)).is_ok()
+    }
+
+    /// The same without one field.
+    pub(super) fn without(&self, path: &str) -> Self {
+        let gone = hash(path);
+        Self(self.0.iter().copied().filter(|it| *it != gone).collect())
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {

@@ -6,21 +6,34 @@
 
 mod applier;
 mod apply;
+mod autoscale;
+mod changes;
 mod claims;
+mod depend;
+mod establish;
+mod fights;
+pub mod health;
 mod inventory;
+mod job;
 mod live;
 mod observe;
 mod order;
 mod outcome;
 mod ownership;
-mod plan;
+pub mod plan;
 mod prepare;
 mod prune;
+mod readiness;
 mod reconciler;
+mod replace;
+mod step;
 mod strays;
 mod vacancy;
+mod write;
 
 pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};
-pub use outcome::{Progress, StackOutcome};
+pub use depend::DEPENDS_ON_ANNOTATION;
+pub use outcome::{Progress, StackOutcome, Unhealthy};
 pub use ownership::{AGENT_LABEL, INVENTORY_LABEL, KEEP_ANNOTATION, PART_OF_LABEL, STACK_LABEL, field_manager};
+pub use plan::Plan;
 pub use reconciler::{Reconciler, ReconcilerConfig};

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::Mutex;
 
+use super::health::has_health;
 use super::live::Live;
 use super::ownership::AGENT_LABEL;
 use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, ListOptions, meta};
@@ -41,7 +42,7 @@ impl<'a> Observer<'a> {
     /// One object, read afresh.
     pub(super) async fn read(&self, kind: &ApiKind, object: &ObjectRef) -> ClusterResult<Option<Live>> {
         let at = kind.at(object.namespace.as_deref(), &object.name);
-        Ok(self.cluster.get(&at).await?.and_then(|body| Live::of(&body, self.manager)))
+        Ok(self.cluster.get(&at).await?.and_then(|body| Live::of(kind, &body, self.manager)))
     }
 
     /// The objects that exist among the given ones, by kind. An error is an error for all of that kind: what could not be seen is
@@ -91,7 +92,7 @@ impl<'a> Observer<'a> {
         }
         let options = ListOptions {
             selector: format!("{AGENT_LABEL}={}", self.agent),
-            metadata_only: true,
+            metadata_only: !has_health(&kind.group, &kind.kind),
             ..ListOptions::default()
         };
         let list = match self.cluster.list(kind, None, &options).await {
@@ -103,7 +104,7 @@ impl<'a> Observer<'a> {
                         namespace: meta::namespace(body).map(str::to_owned),
                         name: meta::name(body)?.to_owned(),
                     };
-                    Some((object, Live::of(body, self.manager)?))
+                    Some((object, Live::of(kind, body, self.manager)?))
                 };
                 Some(Arc::new(list.items.iter().filter_map(entry).collect()))
             }

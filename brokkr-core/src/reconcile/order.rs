@@ -50,11 +50,11 @@ pub(super) fn removal_phase(object: &ObjectRef) -> u8 {
 }
 
 /// Groups that every API server brings along. A custom resource's group has a domain that is not Kubernetes' own.
-fn is_built_in(group: &str) -> bool {
-    !group.contains('.') || group.ends_with(".k8s.io") && BUILT_IN.contains(&group)
+pub(super) fn is_built_in(group: &str) -> bool {
+    !group.contains('.') || BUILT_IN.contains(&group)
 }
 
-const BUILT_IN: [&str; 13] = [
+const BUILT_IN: [&str; 18] = [
     "admissionregistration.k8s.io",
     "apiextensions.k8s.io",
     "apiregistration.k8s.io",
@@ -64,8 +64,13 @@ const BUILT_IN: [&str; 13] = [
     "coordination.k8s.io",
     "discovery.k8s.io",
     "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
     "networking.k8s.io",
+    "node.k8s.io",
     "rbac.authorization.k8s.io",
+    "resource.k8s.io",
     "scheduling.k8s.io",
     "storage.k8s.io",
+    "storagemigration.k8s.io",
 ];

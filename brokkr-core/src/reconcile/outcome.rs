@@ -1,7 +1,10 @@
 //! What came of working on a stack.
 
+use std::fmt;
+
+use super::health::ObjectHealth;
 use crate::cluster::ClusterError;
-use crate::model::{ObjectRef, Revision, StackId, limits};
+use crate::model::{Health, ObjectRef, Revision, StackId, limits};
 
 /// How far a stack got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,16 +40,45 @@ pub struct StackOutcome {
     pub revision: Option<Revision>,
     /// Whether the goal was to remove it.
     pub removal: bool,
+    /// Whether the API server has accepted every object of the revision. How they fare since, and whether what the revision
+    /// no longer has is gone, does not count.
+    pub applied: bool,
     /// How far it got.
     pub progress: Progress,
+    /// How the objects fare; unknown for removals.
+    pub health: Health,
+    /// Objects that do not fare well, the worst first.
+    pub unhealthy: Vec<Unhealthy>,
     /// Objects that stay although they should go, because something of others is in them.
     pub retained: Vec<ObjectRef>,
     /// Objects that others had changed or deleted and that are right again.
     pub corrected: Vec<ObjectRef>,
     /// Objects that others changed or deleted and that stay so, because the policy is to report it only.
     pub drifted: Vec<ObjectRef>,
+    /// Those among the drifted that somebody changes again and again: they are left alone for a while.
+    pub contested: Vec<ObjectRef>,
     /// Objects written or deleted.
     pub writes: usize,
+}
+
+/// An object that does not fare well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unhealthy {
+    /// Which.
+    pub object: ObjectRef,
+    /// How it fares.
+    pub health: ObjectHealth,
+}
+
+impl fmt::Display for Unhealthy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.object, self.health.reason)?;
+        // What controllers say of a Secret may quote it.
+        if !self.health.message.is_empty() && self.object.kind != "Secret" {
+            write!(f, " ({})", self.health.message)?;
+        }
+        Ok(())
+    }
 }
 
 /// What kept one object from being as it should.

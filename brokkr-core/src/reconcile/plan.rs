@@ -1,145 +1,312 @@
-//! What to do about each desired object, decided from inventory and cluster.
+//! The plan as a value: what would be done now, object by object, and why. It is the dry run.
+//!
+//! It is made by the code that acts, up to the point where it would write; what a write would change is asked of the server by a
+//! dry run.
 
-use super::inventory::{Entry, EntryState};
-use super::live::Live;
-use super::order::is_foundation;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Mutex;
+
+use futures::FutureExt as _;
+use serde::Serialize;
+
+use super::apply::{Applying, Work};
+use super::autoscale::autoscaled;
+use super::changes::{Change, changes};
+use super::fights::Fights;
+use super::inventory::{Entry, Inventory};
+use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::outcome::ObjectProblem;
-use super::ownership::MANAGER_PREFIX;
 use super::prepare::Prepared;
-use crate::model::{Adopt, AgentId, Drift, Policies, StackId};
+use super::prune::Removal;
+use super::reconciler::claims;
+use super::step::{Step, Target};
+use super::write::WriteError;
+use super::{ApplierError, Desired, DesiredStack, Goal, Reconciler};
+use crate::cluster::ClusterError;
+use crate::model::{ObjectRef, Revision, StackId};
 
-/// What to do about one desired object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+/// What would be done now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// One entry per stack.
+    pub stacks: Vec<StackPlan>,
+}
+
+/// What would be done about one stack.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StackPlan {
+    /// The stack.
+    pub stack_id: StackId,
+    /// Its name.
+    pub name: String,
+    /// The revision that would be applied; absent for removals and for what is left as it is.
+    pub revision: Option<Revision>,
+    /// What would be done about its objects, those that are as they should be included.
+    pub objects: Vec<PlannedObject>,
+}
+
+/// What would be done about one object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlannedObject {
+    /// Which.
+    pub object: ObjectRef,
+    /// What.
+    pub action: PlannedAction,
+    /// Why, in one word; empty where the action says it.
+    pub reason: String,
+    /// Why, in words.
+    pub message: String,
+    /// What a write would change, where there is something already.
+    pub changes: Vec<Change>,
+}
+
+/// What would be done about an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PlannedAction {
+    /// It is not there.
+    Create,
+    /// It is ours, and the manifest is another one now.
+    Update,
     /// It is as it should be.
     Unchanged,
-    /// It is not there.
-    Create {
-        /// Whether it was, and somebody deleted it.
-        drifted: bool,
-    },
-    /// It is ours and should be different.
-    Update { uid: String },
-    /// It is ours, and somebody else changed it.
-    Correct { uid: String },
-    /// Somebody else changed or deleted it, and the policy is to say so only.
-    ReportDrift,
-    /// It becomes this stack's: it was another stack's of this agent that no longer wants it, or nobody's and is adopted.
-    Take { uid: String, only_if_equal: bool },
-    /// It was there before us; we only use it.
-    Use { uid: String },
-    /// It cannot be as it should.
-    Problem(ObjectProblem),
+    /// Somebody else changed or deleted it: it is put right, or reported, as the policy says.
+    Drift,
+    /// Somebody else owns it, or fields of it.
+    Conflict,
+    /// Another stack of this agent has it.
+    HeldByStack,
+    /// It goes.
+    Prune,
+    /// It stays, and our ownership of it ends.
+    Release,
+    /// It should go, and stays because something of others is in it.
+    Retained,
+    /// It cannot be done now.
+    Blocked,
 }
 
-/// The circumstances of a decision.
-pub(super) struct Circumstances<'a> {
-    pub(super) agent: AgentId,
-    pub(super) stack: StackId,
-    pub(super) policies: &'a Policies,
-    /// Where the agent keeps its records.
-    pub(super) own_namespace: &'a str,
-    /// The stack of this agent that holds the object now.
-    pub(super) holder: Option<StackId>,
-    /// The stack of this agent whose the object should be.
-    pub(super) owner: Option<StackId>,
-}
-
-pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
-    let object = &prepared.object;
-    let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
-    if is_reserved(prepared, at.own_namespace) {
-        return problem("Reserved", "its name is one that the agent keeps its own records under".to_owned());
-    }
-    let Some(live) = live else {
-        if at.owner.is_some_and(|owner| owner != at.stack) {
-            return shared(prepared, at, None);
-        }
-        let drifted = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
-        if drifted && at.policies.drift == Drift::Report && !is_new_content(prepared, entry) {
-            return Step::ReportDrift;
-        }
-        return Step::Create { drifted };
-    };
-    if at.owner.is_some_and(|owner| owner != at.stack) {
-        return shared(prepared, at, Some(live));
-    }
-    if live.deleting {
-        let held_by = if live.finalizers.is_empty() {
-            String::new()
-        } else {
-            format!(", held by {}", live.finalizers.join(", "))
+impl Reconciler {
+    /// What [`reconcile`](super::Applier::reconcile) would do now for all stacks. Writes nothing.
+    pub async fn plan(&self, desired: &Desired) -> Result<Plan, ApplierError> {
+        let (inventories, discovery, prepared) = self.look(desired).await?;
+        let claims = Mutex::new(claims(desired, &prepared, &inventories));
+        let observer = Observer::new(&*self.cluster, self.agent, &self.manager);
+        let scaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
+        let fights = Mutex::new(Fights::default());
+        let work = Work {
+            cluster: &*self.cluster,
+            agent: self.agent,
+            manager: &self.manager,
+            keeper: &self.keeper,
+            observer: &observer,
+            claims: &claims,
+            fights: &fights,
+            discovery: &discovery,
+            autoscaled: &scaled,
         };
-        return Step::Problem(ObjectProblem::waiting(
-            object.clone(),
-            "Terminating",
-            format!("it is being deleted{held_by}"),
-        ));
+        let mut plan = Plan::default();
+        for stack in &desired.stacks {
+            let nothing = Inventory::new(stack.stack_id);
+            let inventory = inventories.get(&stack.stack_id).unwrap_or(&nothing);
+            let mut objects = Vec::new();
+            let mut wanted = BTreeSet::new();
+            if let Some(set) = prepared.get(&stack.stack_id) {
+                wanted = set.objects();
+                let (steps, failed) = work.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
+                objects.extend(failed.into_iter().map(PlannedObject::blocked));
+                let previews = steps.into_iter().map(|(prepared, step)| {
+                    let entry = inventory.entries.get(&prepared.object);
+                    work.preview(stack, prepared, entry, step).boxed()
+                });
+                objects.extend(concurrently(previews.collect(), CONCURRENCY).await);
+                let unserved = "the cluster does not serve this kind in this version";
+                let unserved = set.unserved.iter().map(|it| (it, "KindNotServed", unserved));
+                let refused = set.refused.iter().map(|(it, why)| (it, "Refused", why.as_str()));
+                objects.extend(unserved.chain(refused).map(|(object, reason, why)| {
+                    PlannedObject::blocked(ObjectProblem::failed(object.clone(), reason, why))
+                }));
+            }
+            if !matches!(stack.goal, Goal::Keep) {
+                objects.extend(work.preview_removals(stack, desired, inventory, &wanted).await);
+            }
+            objects.sort_by(|a, b| a.object.cmp(&b.object));
+            let revision = match &stack.goal {
+                Goal::Apply { revision, .. } => Some(*revision),
+                Goal::Remove | Goal::Keep => None,
+            };
+            plan.stacks.push(StackPlan { stack_id: stack.stack_id, name: stack.name.clone(), revision, objects });
+        }
+        Ok(plan)
     }
-    let made_for = live.made_for(at.agent);
-    let uid = live.uid.clone();
-    match entry {
-        // Ours, by UID.
-        Some(entry) if entry.is_ours() && entry.uid.as_ref() == Some(&live.uid) => {
-            if is_new_content(prepared, Some(entry)) || made_for != Some(at.stack) {
-                Step::Update { uid }
-            } else if live.fields == entry.fields {
-                Step::Unchanged
-            } else if at.policies.drift == Drift::Report {
-                Step::ReportDrift
+}
+
+impl Work<'_> {
+    async fn preview(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        step: Step,
+    ) -> PlannedObject {
+        let planned = |action| PlannedObject::new(prepared.object.clone(), action);
+        let because = |action, reason: &str, message: &str| planned(action).because(reason, message);
+        let (action, target) = match &step {
+            Step::Unchanged { .. } | Step::Yield { .. } => return planned(PlannedAction::Unchanged),
+            Step::Finished => {
+                return because(PlannedAction::Unchanged, "Finished", "the Job has ended and was cleaned up");
+            }
+            Step::Use { .. } => {
+                return because(PlannedAction::Unchanged, "Used", "it was there before, and is only used");
+            }
+            Step::ReportDrift => return because(PlannedAction::Drift, "Reported", "the policy is to report it only"),
+            Step::Problem(problem) => return PlannedObject::blocked(problem.clone()),
+            Step::Create { drifted } => {
+                let action = if *drifted { PlannedAction::Drift } else { PlannedAction::Create };
+                let (reason, message) = if *drifted { ("Deleted", "somebody deleted it") } else { ("", "") };
+                return match self.write(stack, prepared, entry, None, true).await {
+                    // Its Namespace or its kind comes with the same revision: that cannot be tried.
+                    Ok(_) | Err(WriteError::Api(ClusterError::NotFound(_))) => because(action, reason, message),
+                    Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
+                };
+            }
+            Step::Update(target) => (PlannedAction::Update, target),
+            Step::Correct(target) => (PlannedAction::Drift, target),
+            Step::Take { target, .. } => (PlannedAction::Update, target),
+        };
+        match self.what_would_change(stack, prepared, entry, target).await {
+            Ok(changes) => PlannedObject { changes, ..planned(action) },
+            Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
+        }
+    }
+
+    async fn what_would_change(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: &Target,
+    ) -> Result<Vec<Change>, WriteError> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let live = self.cluster.get(&at).await.map_err(WriteError::Api)?.unwrap_or_default();
+        let applied = self.write(stack, prepared, entry, Some(target), true).await?;
+        Ok(changes(&prepared.object, &live, &applied.object))
+    }
+
+    async fn preview_removals(
+        &self,
+        stack: &DesiredStack,
+        desired: &Desired,
+        inventory: &Inventory,
+        wanted: &BTreeSet<ObjectRef>,
+    ) -> Vec<PlannedObject> {
+        let departed = inventory.uids();
+        let mut planned = Vec::new();
+        for (object, entry) in inventory.entries.iter().filter(|(object, _)| !wanted.contains(*object)) {
+            let blocked =
+                |reason, message: &str| PlannedObject::blocked(ObjectProblem::waiting(object.clone(), reason, message));
+            let action = |action| PlannedObject::new(object.clone(), action);
+            let owner = self.claims().owner(object).filter(|owner| *owner != stack.stack_id);
+            let one = if let Some(owner) = owner {
+                let message = format!("stack {owner} takes it over");
+                action(PlannedAction::Release).because("HandedOver", &message)
+            } else if !desired.may_remove {
+                blocked(
+                    "EpochUnconfirmed",
+                    "history may have forked: nothing is removed until an admin confirms the epoch",
+                )
+            } else if !desired.complete {
+                blocked("ContentPending", "the content of another stack, which may want it, is not at hand")
             } else {
-                Step::Correct { uid }
-            }
+                let deletion = stack.policies.deletion;
+                match self.decide_removal(deletion, object, entry, stack.stack_id, &departed).await {
+                    Ok(Removal::Forget) => continue,
+                    Ok(Removal::UnderWay | Removal::Delete(..)) => action(PlannedAction::Prune),
+                    Ok(Removal::LetGo(..)) => action(PlannedAction::Release),
+                    Ok(Removal::Retain) => {
+                        action(PlannedAction::Retained).because("NotEmpty", "something of others may be in it")
+                    }
+                    Ok(Removal::Problem(problem)) => PlannedObject::blocked(problem),
+                    Err(error) => PlannedObject::blocked(ObjectProblem::api(object.clone(), &error)),
+                }
+            };
+            planned.push(one);
         }
-        // Created by a run that did not live to record it.
-        Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => Step::Update { uid },
-        _ if at.holder.is_some_and(|holder| holder != at.stack) && made_for == at.holder => {
-            Step::Take { uid, only_if_equal: false }
-        }
-        // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
-        _ if made_for == Some(at.stack) => Step::Take { uid, only_if_equal: false },
-        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
-        _ if is_foundation(object) => Step::Use { uid },
-        _ => match at.policies.adopt {
-            Adopt::Always => Step::Take { uid, only_if_equal: false },
-            Adopt::IfEqual => Step::Take { uid, only_if_equal: true },
-            Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
-                problem("Replaced", "somebody deleted it and made another one of the same name".to_owned())
-            }
-            Adopt::Never => {
-                problem("NotOwned", "it exists and was not made by this agent; see the policy adopt".to_owned())
-            }
-        },
+        planned
     }
 }
 
-/// What this stack makes of an object that is another stack's.
-fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> Step {
-    let owner = at.owner.map(|owner| owner.to_string()).unwrap_or_default();
-    match live {
-        Some(live) if is_foundation(&prepared.object) => Step::Use { uid: live.uid.clone() },
-        None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
-            prepared.object.clone(),
-            "HeldByStack",
-            format!("stack {owner} is about to create it"),
-        )),
-        _ => Step::Problem(ObjectProblem::failed(
-            prepared.object.clone(),
-            "HeldByStack",
-            format!("stack {owner} of this agent holds it; this one takes over when that one drops it"),
-        )),
+impl PlannedObject {
+    fn new(object: ObjectRef, action: PlannedAction) -> Self {
+        Self { object, action, reason: String::new(), message: String::new(), changes: Vec::new() }
+    }
+
+    fn because(self, reason: &str, message: &str) -> Self {
+        Self { reason: reason.to_owned(), message: message.to_owned(), ..self }
+    }
+
+    fn blocked(problem: ObjectProblem) -> Self {
+        let action = match problem.reason {
+            "HeldByStack" => PlannedAction::HeldByStack,
+            "Conflict" | "HeldByAnotherAgent" | "NotOwned" | "Replaced" => PlannedAction::Conflict,
+            _ => PlannedAction::Blocked,
+        };
+        Self::new(problem.object, action).because(problem.reason, &problem.message)
     }
 }
 
-fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
-    entry.is_none_or(|entry| entry.manifest.as_ref() != Some(&prepared.hash))
+impl Plan {
+    /// How many objects something would be done about.
+    pub fn changes(&self) -> usize {
+        let idle = |it: &&PlannedObject| it.action != PlannedAction::Unchanged;
+        self.stacks.iter().map(|stack| stack.objects.iter().filter(idle).count()).sum()
+    }
 }
 
-/// Whether an object has the form of the agent's own records: no stack may be mistaken for them.
-fn is_reserved(prepared: &Prepared, own_namespace: &str) -> bool {
-    let object = &prepared.object;
-    object.group.is_empty()
-        && matches!(object.kind.as_str(), "Secret" | "ConfigMap")
-        && object.namespace.as_deref() == Some(own_namespace)
-        && object.name.starts_with(MANAGER_PREFIX)
+impl fmt::Display for PlannedAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Unchanged => "unchanged",
+            Self::Drift => "drift",
+            Self::Conflict => "conflict",
+            Self::HeldByStack => "held by stack",
+            Self::Prune => "prune",
+            Self::Release => "release",
+            Self::Retained => "retained",
+            Self::Blocked => "blocked",
+        })
+    }
+}
+
+/// For people: what is not as it should be, and a count of the rest.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for stack in &self.stacks {
+            let revision = stack.revision.map(|it| format!(" revision {it}")).unwrap_or_default();
+            writeln!(f, "stack {} ({}){revision}", stack.name, stack.stack_id)?;
+            let (unchanged, others): (Vec<_>, Vec<_>) =
+                stack.objects.iter().partition(|it| it.action == PlannedAction::Unchanged);
+            for planned in others {
+                write!(f, "  {:<13} {}", planned.action.to_string(), planned.object)?;
+                if !planned.reason.is_empty() {
+                    write!(f, "  {}", planned.reason)?;
+                }
+                if !planned.message.is_empty() {
+                    write!(f, ": {}", planned.message)?;
+                }
+                writeln!(f)?;
+                for change in &planned.changes {
+                    writeln!(f, "      {change}")?;
+                }
+            }
+            if !unchanged.is_empty() {
+                writeln!(f, "  {} unchanged", unchanged.len())?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,11 +1,12 @@
 //! From a manifest to what is sent: kind and namespace resolved, our labels on it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::depend::{self, DEPENDS_ON_ANNOTATION};
 use super::inventory::ManifestHash;
 use super::ownership::{AGENT_LABEL, APPLYSET_ID_LABEL, INVENTORY_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::cluster::{ApiKind, Discovery};
@@ -19,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) kind: ApiKind,
     pub(super) body: Value,
     pub(super) hash: ManifestHash,
+    /// Objects that must be there and healthy before.
+    pub(super) depends_on: Vec<ObjectRef>,
 }
 
 /// A stack's manifests, resolved as far as possible.
@@ -27,6 +30,16 @@ pub(super) struct PreparedSet {
     pub(super) ready: Vec<Prepared>,
     /// Objects of kinds that are not served, as well as they can be named.
     pub(super) unserved: Vec<ObjectRef>,
+    /// Objects that cannot be as they are written, with the reason.
+    pub(super) refused: Vec<(ObjectRef, String)>,
+}
+
+impl PreparedSet {
+    /// Everything that is wanted, whether it can be applied now or not: none of it may be pruned.
+    pub(super) fn objects(&self) -> BTreeSet<ObjectRef> {
+        let ready = self.ready.iter().map(|it| &it.object);
+        ready.chain(&self.unserved).chain(self.refused.iter().map(|(object, _)| object)).cloned().collect()
+    }
 }
 
 /// Where the stack's objects belong.
@@ -45,7 +58,10 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
         match discovery.exact(manifest.group(), manifest.version(), manifest.kind()) {
             Some(kind) => {
                 let namespace = resolve(manifest, kind.namespaced, belonging.default_namespace);
-                prepared.ready.push(with_labels(manifest, kind, namespace, belonging));
+                match depends_on(manifest) {
+                    Ok(before) => prepared.ready.push(with_labels(manifest, kind, namespace, belonging, before)),
+                    Err(problem) => prepared.refused.push((manifest.object_ref(namespace), problem)),
+                }
             }
             None => {
                 // A definition in the same set knows; otherwise nearly every kind that is not served is namespaced.
@@ -76,7 +92,19 @@ fn scopes_of_own_crds(set: &ManifestSet) -> HashMap<(&str, &str), bool> {
     .collect()
 }
 
-fn with_labels(manifest: &Manifest, kind: &ApiKind, namespace: Option<&str>, belonging: Belonging<'_>) -> Prepared {
+fn depends_on(manifest: &Manifest) -> Result<Vec<ObjectRef>, String> {
+    let annotations = manifest.body().get("metadata").and_then(|it| it.get("annotations"));
+    let text = annotations.and_then(|it| it.get(DEPENDS_ON_ANNOTATION)).and_then(Value::as_str);
+    text.map_or_else(|| Ok(Vec::new()), depend::parse)
+}
+
+fn with_labels(
+    manifest: &Manifest,
+    kind: &ApiKind,
+    namespace: Option<&str>,
+    belonging: Belonging<'_>,
+    depends_on: Vec<ObjectRef>,
+) -> Prepared {
     let mut body = manifest.body().clone();
     if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
         match namespace {
@@ -96,8 +124,18 @@ fn with_labels(manifest: &Manifest, kind: &ApiKind, namespace: Option<&str>, bel
     if manifest.group().is_empty() && manifest.kind() == "Secret" {
         fold_string_data(&mut body);
     }
+    if manifest.group() == "rbac.authorization.k8s.io" && body.get("aggregationRule").is_some_and(|it| !it.is_null()) {
+        // A controller fills them in, and would be fought.
+        body.remove("rules");
+    }
     let body = Value::Object(body);
-    Prepared { object: manifest.object_ref(namespace), kind: kind.clone(), hash: ManifestHash::of(&body), body }
+    Prepared {
+        object: manifest.object_ref(namespace),
+        kind: kind.clone(),
+        hash: ManifestHash::of(&body),
+        body,
+        depends_on,
+    }
 }
 
 /// Writes a Secret's `stringData` as the `data` that the server would make of it. The field itself is never stored, so

@@ -18,7 +18,7 @@ use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch,
 use crate::model::{Deletion, ObjectRef, StackId};
 
 /// How long a pass waits for deletions before it reports that it waits.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What came of pruning a stack.
@@ -39,6 +39,22 @@ enum Fate {
     Problem(ObjectProblem),
     /// Something of others is in it.
     Retained,
+}
+
+/// What is to be done about an object that should go.
+pub(super) enum Removal<'a> {
+    /// It is not there, or not ours.
+    Forget,
+    /// It is being deleted, and nothing holds it.
+    UnderWay,
+    /// It cannot go yet.
+    Problem(ObjectProblem),
+    /// Something of others is in it.
+    Retain,
+    /// It stays, and our ownership ends.
+    LetGo(&'a ApiKind, Live),
+    /// It is to be deleted.
+    Delete(&'a ApiKind, Live),
 }
 
 /// What is to go.
@@ -176,38 +192,14 @@ impl Work<'_> {
         stack: StackId,
         departed: &BTreeSet<String>,
     ) -> ClusterResult<Fate> {
-        let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
-            if self.discovery.certainly_lacks(&object.group, &object.kind) {
-                return Ok(Fate::Forget);
-            }
-            let message = "the API that serves it does not answer";
-            return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+        let (kind, live) = match self.decide_removal(deletion, object, entry, stack, departed).await? {
+            Removal::Forget => return Ok(Fate::Forget),
+            Removal::UnderWay => return Ok(Fate::Ordered),
+            Removal::Problem(problem) => return Ok(Fate::Problem(problem)),
+            Removal::Retain => return Ok(Fate::Retained),
+            Removal::LetGo(kind, live) => return self.let_go(kind, object, &live).await,
+            Removal::Delete(kind, live) => (kind, live),
         };
-        let live = match self.observer.read(kind, object).await {
-            Ok(Some(live)) => live,
-            Ok(None) => return Ok(Fate::Forget),
-            // Not the object: its kind is not served, although discovery said so a moment ago.
-            Err(ClusterError::NotFound(message)) => {
-                return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
-            }
-            Err(error) => return Err(error),
-        };
-        if !self.is_ours(entry, &live, stack) {
-            return Ok(Fate::Forget);
-        }
-        if live.deleting {
-            if live.finalizers.is_empty() || is_foundation(object) {
-                return Ok(Fate::Ordered);
-            }
-            let message = format!("it is held by the finalizers {}", live.finalizers.join(", "));
-            return Ok(Fate::Problem(ObjectProblem::waiting(object.clone(), "Finalizers", message)));
-        }
-        if live.keep || deletion == Deletion::Orphan {
-            return self.let_go(kind, object, &live).await;
-        }
-        if is_foundation(object) && !self.is_vacant(object, departed).await? {
-            return Ok(Fate::Retained);
-        }
         let at = kind.at(object.namespace.as_deref(), &object.name);
         let options = DeleteOptions {
             uid: &live.uid,
@@ -220,6 +212,50 @@ impl Work<'_> {
             Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
             Err(error) => Err(error),
         }
+    }
+
+    /// What is to be done about an object that should go. Reads only.
+    pub(super) async fn decide_removal(
+        &self,
+        deletion: Deletion,
+        object: &ObjectRef,
+        entry: &Entry,
+        stack: StackId,
+        departed: &BTreeSet<String>,
+    ) -> ClusterResult<Removal<'_>> {
+        let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
+            if self.discovery.certainly_lacks(&object.group, &object.kind) {
+                return Ok(Removal::Forget);
+            }
+            let message = "the API that serves it does not answer";
+            return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+        };
+        let live = match self.observer.read(kind, object).await {
+            Ok(Some(live)) => live,
+            Ok(None) => return Ok(Removal::Forget),
+            // Not the object: its kind is not served, although discovery said so a moment ago.
+            Err(ClusterError::NotFound(message)) => {
+                return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+            }
+            Err(error) => return Err(error),
+        };
+        if !self.is_ours(entry, &live, stack) {
+            return Ok(Removal::Forget);
+        }
+        if live.deleting {
+            if live.finalizers.is_empty() || is_foundation(object) {
+                return Ok(Removal::UnderWay);
+            }
+            let message = format!("it is held by the finalizers {}", live.finalizers.join(", "));
+            return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "Finalizers", message)));
+        }
+        if live.keep || deletion == Deletion::Orphan {
+            return Ok(Removal::LetGo(kind, live));
+        }
+        if is_foundation(object) && !self.is_vacant(object, departed).await? {
+            return Ok(Removal::Retain);
+        }
+        Ok(Removal::Delete(kind, live))
     }
 
     /// Whether the object in the cluster is the one that we made: by UID, and by owning fields in it. An intent without UID

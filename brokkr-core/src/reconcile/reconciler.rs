@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures::FutureExt as _;
 
-use super::apply::{Applying, Work};
+use super::apply::Work;
+use super::autoscale::autoscaled;
 use super::claims::{Claims, Want};
+use super::fights::Fights;
 use super::inventory::{Inventory, Keeper};
+use super::job::Job;
 use super::observe::{Observer, concurrently};
 use super::order::is_foundation;
-use super::outcome::{ObjectProblem, progress};
 use super::ownership::field_manager;
-use super::prepare::{Belonging, Prepared, PreparedSet, prepare};
-use super::prune::Pruning;
+use super::prepare::{Belonging, PreparedSet, prepare};
+use super::readiness::Waits;
 use super::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack, StackOutcome};
 use crate::cluster::{Cluster, ClusterError, Discovery};
 use crate::manifest::ManifestSet;
@@ -40,10 +42,10 @@ pub struct ReconcilerConfig {
 /// Makes a cluster hold what is desired. See [`Applier`] for the contract.
 #[derive(Debug)]
 pub struct Reconciler {
-    cluster: Arc<dyn Cluster>,
-    agent: AgentId,
-    manager: String,
-    keeper: Keeper,
+    pub(super) cluster: Arc<dyn Cluster>,
+    pub(super) agent: AgentId,
+    pub(super) manager: String,
+    pub(super) keeper: Keeper,
     memory: tokio::sync::Mutex<Memory>,
 }
 
@@ -57,6 +59,8 @@ struct Memory {
     /// UIDs of what was deleted, per stack, while its removal goes on.
     departed: HashMap<StackId, BTreeSet<String>>,
     retained_at: Option<Instant>,
+    waits: Waits,
+    fights: Fights,
 }
 
 #[derive(Debug)]
@@ -65,19 +69,6 @@ struct Cached {
     discovery: Arc<Discovery>,
     namespace: String,
     set: Arc<PreparedSet>,
-}
-
-/// One stack on its way through a pass.
-struct Job<'a> {
-    stack: &'a DesiredStack,
-    inventory: Inventory,
-    departed: BTreeSet<String>,
-    prepared: Option<Arc<PreparedSet>>,
-    wanted: BTreeSet<ObjectRef>,
-    applying: Applying,
-    pruning: Pruning,
-    /// Set when the inventory could not be kept: what is in memory is not to be trusted any more.
-    broken: Option<ClusterError>,
 }
 
 impl Reconciler {
@@ -128,10 +119,7 @@ impl Reconciler {
         {
             return Some(cached.set.clone());
         }
-        let applyset = self.keeper.applyset(stack.stack_id);
-        let belonging =
-            Belonging { agent: self.agent, stack: stack.stack_id, applyset: &applyset, default_namespace: namespace };
-        let set = Arc::new(prepare(manifests, belonging, discovery));
+        let set = self.prepare(stack, discovery)?;
         let cached = Cached {
             manifests: manifests.clone(),
             discovery: discovery.clone(),
@@ -142,91 +130,27 @@ impl Reconciler {
         Some(set)
     }
 
-    /// What each stack wants, for deciding whose an object is.
-    fn claims(
+    fn prepare(&self, stack: &DesiredStack, discovery: &Discovery) -> Option<Arc<PreparedSet>> {
+        let Goal::Apply { manifests, .. } = &stack.goal else {
+            return None;
+        };
+        let applyset = self.keeper.applyset(stack.stack_id);
+        let default_namespace = &stack.policies.default_namespace;
+        let belonging = Belonging { agent: self.agent, stack: stack.stack_id, applyset: &applyset, default_namespace };
+        Some(Arc::new(prepare(manifests, belonging, discovery)))
+    }
+
+    /// What is there and what is wanted, read afresh, for a plan.
+    pub(super) async fn look(
         &self,
-        memory: &mut Memory,
         desired: &Desired,
-        discovery: &Arc<Discovery>,
-        inventories: &BTreeMap<StackId, Inventory>,
-    ) -> Claims {
-        let want = |stack: &DesiredStack| match &stack.goal {
-            Goal::Apply { .. } => {
-                let set = self.prepared(memory, stack, discovery).unwrap_or_default();
-                Want::Objects(objects_of(&set))
-            }
-            Goal::Remove => Want::Nothing,
-            Goal::Keep => Want::WhatIsHeld,
-        };
-        let mut want = want;
-        let wants = desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect();
-        Claims::new(wants, inventories)
-    }
-
-    async fn apply_one(&self, work: &Work<'_>, job: &mut Job<'_>) {
-        let Some(set) = job.prepared.clone() else {
-            return;
-        };
-        if let Err(error) = work.apply(job.stack, &set.ready, &mut job.inventory, &mut job.applying).await {
-            job.broken = Some(error);
-        }
-    }
-
-    /// The second round for stacks that bring the definitions of their own kinds.
-    async fn apply_newly_served(&self, work: &Work<'_>, job: &mut Job<'_>, before: &PreparedSet) {
-        let Some(set) = job.prepared.clone() else {
-            return;
-        };
-        let served: Vec<Prepared> =
-            set.ready.iter().filter(|it| !before.ready.iter().any(|old| old.object == it.object)).cloned().collect();
-        if !served.is_empty()
-            && let Err(error) = work.apply(job.stack, &served, &mut job.inventory, &mut job.applying).await
-        {
-            job.broken = Some(error);
-        }
-    }
-
-    async fn prune_one(&self, work: &Work<'_>, job: &mut Job<'_>, may_remove: bool, complete: bool) {
-        let is_removal = matches!(job.stack.goal, Goal::Remove);
-        // What replaces something must stand before that goes. What another stack holds stands already.
-        let stands = job.applying.problems.iter().all(|it| it.reason == "HeldByStack")
-            && job.prepared.as_deref().is_none_or(|set| set.unserved.is_empty());
-        if job.broken.is_some() || (!is_removal && !stands) {
-            return;
-        }
-        if is_removal && job.inventory.entries.is_empty() {
-            // Nothing is held, or what is held was forgotten.
-            match work.strays(job.stack.stack_id).await {
-                Ok(strays) => job.pruning.problems.extend(strays),
-                Err(error) => {
-                    job.pruning.problems.push(ObjectProblem::failed(parent(), error.reason(), error.to_string()))
-                }
-            }
-            return;
-        }
-        let doomed = job.inventory.entries.keys().any(|object| !job.wanted.contains(object));
-        if !doomed {
-            return;
-        }
-        if !complete {
-            let objects = job.inventory.entries.keys().filter(|object| !job.wanted.contains(*object));
-            let message = "the content of another stack, which may want it, is not at hand";
-            let held = objects.map(|object| ObjectProblem::waiting(object.clone(), "ContentPending", message));
-            job.pruning.problems.extend(held);
-            return;
-        }
-        if !may_remove {
-            let objects = job.inventory.entries.keys().filter(|object| !job.wanted.contains(*object));
-            let message = "history may have forked: nothing is removed until an admin confirms the epoch";
-            let held = objects.map(|object| ObjectProblem::waiting(object.clone(), "EpochUnconfirmed", message));
-            job.pruning.problems.extend(held);
-            return;
-        }
-        let deletion = job.stack.policies.deletion;
-        match work.prune(deletion, &job.wanted, false, &mut job.inventory, &mut job.departed).await {
-            Ok(pruning) => job.pruning = pruning,
-            Err(error) => job.broken = Some(error),
-        }
+    ) -> Result<(BTreeMap<StackId, Inventory>, Discovery, Prepared), ApplierError> {
+        let inventories = self.keeper.load(&*self.cluster).await?;
+        let discovery = self.cluster.discover().await.map_err(ApplierError::Discovery)?;
+        let prepared =
+            desired.stacks.iter().filter_map(|stack| Some((stack.stack_id, self.prepare(stack, &discovery)?)));
+        let prepared = prepared.collect();
+        Ok((inventories, discovery, prepared))
     }
 
     /// Deletes what was retained and has become empty, of stacks that have no entry any more.
@@ -255,13 +179,17 @@ impl Reconciler {
     }
 }
 
-fn objects_of(set: &PreparedSet) -> BTreeSet<ObjectRef> {
-    set.ready.iter().map(|it| it.object.clone()).chain(set.unserved.iter().cloned()).collect()
-}
+/// The prepared manifests of each stack that is to be applied.
+pub(super) type Prepared = BTreeMap<StackId, Arc<PreparedSet>>;
 
-/// What problems with the record itself are about.
-fn parent() -> ObjectRef {
-    ObjectRef { group: String::new(), kind: "Secret".to_owned(), namespace: None, name: "inventory".to_owned() }
+/// What each stack wants, for deciding whose an object is.
+pub(super) fn claims(desired: &Desired, prepared: &Prepared, inventories: &BTreeMap<StackId, Inventory>) -> Claims {
+    let want = |stack: &DesiredStack| match &stack.goal {
+        Goal::Apply { .. } => Want::Objects(prepared.get(&stack.stack_id).map(|set| set.objects()).unwrap_or_default()),
+        Goal::Remove => Want::Nothing,
+        Goal::Keep => Want::WhatIsHeld,
+    };
+    Claims::new(desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect(), inventories)
 }
 
 #[async_trait]
@@ -295,8 +223,16 @@ impl Applier for Reconciler {
         if lacks(memory, &discovery) {
             discovery = self.discovery(memory, true).await?;
         }
-        let claims = Mutex::new(self.claims(memory, desired, &discovery, &inventories));
+        let prepared: Prepared = desired
+            .stacks
+            .iter()
+            .filter_map(|stack| Some((stack.stack_id, self.prepared(memory, stack, &discovery)?)))
+            .collect();
+        let claims = Mutex::new(claims(desired, &prepared, &inventories));
         let observer = Observer::new(&*self.cluster, self.agent, &self.manager);
+        let fights = std::mem::take(&mut memory.fights);
+        let fights = Mutex::new(fights);
+        let autoscaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
         let work = |discovery| Work {
             cluster: &*self.cluster,
             agent: self.agent,
@@ -304,29 +240,28 @@ impl Applier for Reconciler {
             keeper: &self.keeper,
             observer: &observer,
             claims: &claims,
+            fights: &fights,
             discovery,
+            autoscaled: &autoscaled,
         };
 
+        let goal_of = |id| desired.stacks.iter().find(|it| it.stack_id == id).map(|it| it.goal.clone());
         let mut jobs: Vec<Job<'_>> = due
             .iter()
             .map(|stack| {
-                let prepared = self.prepared(memory, stack, &discovery);
-                Job {
-                    stack,
-                    inventory: inventories.remove(&stack.stack_id).unwrap_or_else(|| Inventory::new(stack.stack_id)),
-                    departed: memory.departed.remove(&stack.stack_id).unwrap_or_default(),
-                    wanted: prepared.as_deref().map(objects_of).unwrap_or_default(),
-                    prepared,
-                    applying: Applying::default(),
-                    pruning: Pruning::default(),
-                    broken: None,
-                }
+                let inventory = inventories.remove(&stack.stack_id);
+                let inventory = inventory.unwrap_or_else(|| Inventory::new(stack.stack_id));
+                let departed = memory.departed.remove(&stack.stack_id).unwrap_or_default();
+                let prepared = prepared.get(&stack.stack_id).cloned();
+                let mut job = Job::new(stack, inventory, departed, prepared);
+                job.held_back = memory.waits.held_back(&job, goal_of);
+                job
             })
             .collect();
 
         // Everything is applied before anything is pruned, so that what changes hands never goes away.
         let first = work(&discovery);
-        concurrently(jobs.iter_mut().map(|job| self.apply_one(&first, job).boxed()).collect(), STACKS).await;
+        concurrently(jobs.iter_mut().map(|job| job.apply(&first).boxed()).collect(), STACKS).await;
         let mut latest = discovery.clone();
         if jobs.iter().any(|job| job.applying.defined) {
             let defining = jobs.iter().filter(|job| job.applying.defined).filter_map(|job| job.prepared.as_deref());
@@ -337,10 +272,13 @@ impl Applier for Reconciler {
                 let Some(before) = job.prepared.take() else {
                     continue;
                 };
-                job.prepared = self.prepared(memory, job.stack, &latest);
-                job.wanted = job.prepared.as_deref().map(objects_of).unwrap_or_default();
-                self.apply_newly_served(&second, job, &before).await;
+                job.prepare_anew(self.prepared(memory, job.stack, &latest));
+                job.apply_newly_served(&second, &before).await;
             }
+        }
+        for job in &mut jobs {
+            first.settle_claims(&mut job.applying.health).await;
+            memory.waits.judge(job, Instant::now());
         }
         // Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
         let loses_foundation = |inventory: &Inventory, wanted: &BTreeSet<ObjectRef>| {
@@ -356,7 +294,7 @@ impl Applier for Reconciler {
         let last = work(&fresh);
         let may_remove = desired.may_remove;
         concurrently(
-            jobs.iter_mut().map(|job| self.prune_one(&last, job, may_remove, desired.complete).boxed()).collect(),
+            jobs.iter_mut().map(|job| job.prune(&last, may_remove, desired.complete).boxed()).collect(),
             STACKS,
         )
         .await;
@@ -378,42 +316,13 @@ impl Applier for Reconciler {
         inventories.retain(|_, inventory| !inventory.entries.is_empty());
         let there: BTreeSet<StackId> = desired.stacks.iter().map(|stack| stack.stack_id).collect();
         memory.prepared.retain(|stack, _| there.contains(stack));
+        memory.waits.keep_only(|stack| there.contains(&stack));
+        memory.fights = fights.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        memory.fights.forget_old(Instant::now());
         memory.departed.retain(|stack, _| inventories.contains_key(stack));
         if trusted {
             memory.inventories = Some(inventories);
         }
         Ok(outcomes)
-    }
-}
-
-impl Job<'_> {
-    fn finish(self) -> (Inventory, BTreeSet<String>, StackOutcome) {
-        let mut problems = self.applying.problems;
-        let unserved = self.prepared.as_deref().map(|set| set.unserved.as_slice()).unwrap_or_default();
-        let message = "the cluster does not serve this kind in this version";
-        problems.extend(unserved.iter().map(|object| ObjectProblem::failed(object.clone(), "KindNotServed", message)));
-        problems.extend(self.pruning.problems);
-        if let Some(error) = self.broken {
-            problems.push(ObjectProblem::failed(parent(), "InventoryNotKept", error.to_string()));
-        }
-        let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
-        // In an order that does not depend on which request came back first.
-        let (mut corrected, mut drifted) = (self.applying.corrected, self.applying.drifted);
-        corrected.sort();
-        drifted.sort();
-        let outcome = StackOutcome {
-            stack_id: self.stack.stack_id,
-            revision: match &self.stack.goal {
-                Goal::Apply { revision, .. } => Some(*revision),
-                Goal::Remove | Goal::Keep => None,
-            },
-            removal: matches!(self.stack.goal, Goal::Remove),
-            progress: progress(problems, total),
-            retained: self.pruning.retained,
-            corrected,
-            drifted,
-            writes: self.applying.writes + self.pruning.writes,
-        };
-        (self.inventory, self.departed, outcome)
     }
 }

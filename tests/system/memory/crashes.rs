@@ -20,7 +20,8 @@ fn desired(stack: StackId, documents: Option<Vec<Value>>) -> Desired {
             manifests: Arc::new(ManifestSet::from_documents(documents).unwrap()),
         },
     };
-    let stack = DesiredStack { stack_id: stack, name: "web".to_owned(), policies: Policies::default(), goal };
+    let (name, policies, depends_on) = ("web".to_owned(), Policies::default(), Vec::new());
+    let stack = DesiredStack { stack_id: stack, name, policies, depends_on, goal };
     Desired { stacks: vec![stack], complete: true, may_remove: true }
 }
 

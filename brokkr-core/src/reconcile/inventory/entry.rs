@@ -45,13 +45,15 @@ pub(in crate::reconcile) struct Entry {
     pub(in crate::reconcile) manifest: Option<ManifestHash>,
     /// The fields that our manager owned after that.
     pub(in crate::reconcile) fields: FieldHashes,
+    /// Whether it is a Job that has ended: when it is cleaned up nothing is missing.
+    pub(in crate::reconcile) finished: bool,
     /// The Secret that keeps this entry.
     pub(super) shard: usize,
 }
 
 impl Entry {
     pub(in crate::reconcile) fn new(state: EntryState) -> Self {
-        Self { state, uid: None, manifest: None, fields: FieldHashes::default(), shard: usize::MAX }
+        Self { state, uid: None, manifest: None, fields: FieldHashes::default(), finished: false, shard: usize::MAX }
     }
 
     /// Whether the object exists because of us.
@@ -79,6 +81,8 @@ pub(super) struct Kept {
     manifest: Option<ManifestHash>,
     #[serde(default, rename = "f", skip_serializing_if = "String::is_empty")]
     fields: String,
+    #[serde(default, rename = "e", skip_serializing_if = "std::ops::Not::not")]
+    finished: bool,
 }
 
 impl Kept {
@@ -92,12 +96,14 @@ impl Kept {
             uid: entry.uid.clone(),
             manifest: entry.manifest.clone(),
             fields: STANDARD_NO_PAD.encode(entry.fields.to_bytes()),
+            finished: entry.finished,
         }
     }
 
     pub(super) fn into_entry(self, shard: usize) -> Option<(ObjectRef, Entry)> {
         let fields = FieldHashes::from_bytes(&STANDARD_NO_PAD.decode(&self.fields).ok()?);
         let object = ObjectRef { group: self.group, kind: self.kind, namespace: self.namespace, name: self.name };
-        Some((object, Entry { state: self.state, uid: self.uid, manifest: self.manifest, fields, shard }))
+        let finished = self.finished;
+        Some((object, Entry { state: self.state, uid: self.uid, manifest: self.manifest, fields, finished, shard }))
     }
 }

@@ -1,0 +1,89 @@
+//! From publishing through one broker to the answer of a long poll that is open on the same one, and on another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brokkr_core::model::AgentId;
+use brokkr_core::protocol::{ControlPlane as _, Poll, PollRequest, TargetState};
+use brokkr_http::client::{Client, HttpControlPlane};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::fixture::{Broker, Database};
+use crate::{Result, figure, percentile};
+
+const TRIES: usize = 200;
+/// The first ones make connections and plans.
+const WARM_UP: usize = 10;
+
+pub(crate) async fn run() -> Result<()> {
+    let database = Database::start().await?;
+    let brokers = [database.broker(10)?, database.broker(10)?, database.broker(10)?];
+    let admin = brokers[0].admin()?;
+    let created = brokers[0].call(admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
+    let agent: AgentId = created["agent"]["id"].as_str().unwrap_or_default().parse()?;
+    let pak = created["pak"].as_str().unwrap_or_default();
+    let stack = brokers[0].call(admin, Method::POST, "/stacks", Some(&json!({"name": "latency"}))).await?;
+    let stack = stack["id"].as_str().unwrap_or_default();
+    brokers[0].call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
+    let path = format!("/stacks/{stack}/deployment-objects");
+    for (name, polled) in
+        [("long_poll_same_broker_p99_ms", &brokers[0]), ("long_poll_other_broker_p99_ms", &brokers[1])]
+    {
+        let mut times = tries(&brokers[0], polled, admin, pak, agent, &path).await?;
+        figure(name, percentile(&mut times, 0.99));
+    }
+    Ok(())
+}
+
+async fn tries(
+    publishing: &Broker,
+    polled: &Broker,
+    admin: &str,
+    pak: &str,
+    agent: AgentId,
+    path: &str,
+) -> Result<Vec<f64>> {
+    let plane = HttpControlPlane::new(Client::builder([polled.process.url.clone()], pak.to_owned().into()).build()?);
+    let client = Client::builder([publishing.process.url.clone()], admin.to_owned().into()).build()?;
+    let mut known = None;
+    // What was there before is not what is waited for.
+    while let Some(state) = poll(&plane, agent, known, Duration::from_secs(1)).await? {
+        known = Some(state.digest);
+    }
+    let mut times = Vec::new();
+    for number in 0..TRIES + WARM_UP {
+        let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "it"}, "data": {"n": number.to_string()}});
+        let body = json!({"manifests": [manifest]});
+        let publish = async {
+            // Idle in between, and the poll open.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let began = Instant::now();
+            client.send::<Value>(Method::POST, path, Some(&body)).await?;
+            Ok::<_, crate::BoxedError>(began)
+        };
+        let answered = async {
+            let state = poll(&plane, agent, known, Duration::from_secs(30)).await?;
+            Ok::<_, crate::BoxedError>((state.ok_or("the poll ended without news")?, Instant::now()))
+        };
+        let (began, (state, ended)) = tokio::try_join!(publish, answered)?;
+        known = Some(state.digest);
+        if number >= WARM_UP {
+            times.push(ended.saturating_duration_since(began).as_secs_f64() * 1000.0);
+        }
+    }
+    Ok(times)
+}
+
+async fn poll(
+    plane: &HttpControlPlane,
+    agent: AgentId,
+    known: Option<brokkr_core::model::Digest>,
+    wait: Duration,
+) -> Result<Option<Arc<TargetState>>> {
+    let request = PollRequest { known, wait, ..PollRequest::default() };
+    match plane.target_state(agent, request).await? {
+        Poll::Changed(state) => Ok(Some(state)),
+        Poll::Unchanged { .. } => Ok(None),
+    }
+}

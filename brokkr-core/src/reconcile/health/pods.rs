@@ -1,0 +1,43 @@
+//! Pods.
+
+use serde_json::Value;
+
+use super::ObjectHealth;
+use super::status::Status;
+
+/// Why a container waits that will not get over it by itself.
+const HOPELESS: [&str; 6] = [
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+];
+
+pub(super) fn pod(status: &Status<'_>) -> ObjectHealth {
+    match status.text("/status/phase") {
+        "Succeeded" => return ObjectHealth::healthy(),
+        "Failed" => {
+            let reason = Some(status.text("/status/reason")).filter(|it| !it.is_empty()).unwrap_or("PodFailed");
+            return ObjectHealth::degraded(reason, status.text("/status/message"));
+        }
+        _ => {}
+    }
+    if status.holds("Ready").is_some() {
+        return ObjectHealth::healthy();
+    }
+    let containers =
+        status.list("/status/initContainerStatuses").iter().chain(status.list("/status/containerStatuses"));
+    for container in containers {
+        let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let reason = text("/state/waiting/reason");
+        if HOPELESS.contains(&reason) {
+            return ObjectHealth::degraded(reason, format!("container {}: {reason}", text("/name")));
+        }
+    }
+    if let Some(unscheduled) = status.fails("PodScheduled") {
+        return ObjectHealth::progressing(unscheduled.reason_or("NotScheduled"), unscheduled.message());
+    }
+    ObjectHealth::progressing("NotReady", "it is not ready")
+}

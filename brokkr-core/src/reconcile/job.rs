@@ -1,0 +1,216 @@
+//! One stack on its way through a pass.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::apply::{Applying, Work};
+use super::health::{ObjectHealth, worst};
+use super::inventory::Inventory;
+use super::outcome::{ObjectProblem, Unhealthy, progress};
+use super::prepare::{Prepared, PreparedSet};
+use super::prune::Pruning;
+use super::readiness::Readiness;
+use super::{DesiredStack, Goal, Progress, StackOutcome};
+use crate::cluster::ClusterError;
+use crate::model::{Health, ObjectRef, limits};
+
+/// One stack on its way through a pass.
+pub(super) struct Job<'a> {
+    pub(super) stack: &'a DesiredStack,
+    pub(super) inventory: Inventory,
+    pub(super) departed: BTreeSet<String>,
+    pub(super) prepared: Option<Arc<PreparedSet>>,
+    pub(super) wanted: BTreeSet<ObjectRef>,
+    pub(super) applying: Applying,
+    pub(super) pruning: Pruning,
+    /// Why nothing of it is applied yet: another stack comes first.
+    pub(super) held_back: Option<String>,
+    /// How far the wait for readiness is, where the policy asks for one.
+    pub(super) readiness: Readiness,
+    /// Set when the inventory could not be kept: what is in memory is not to be trusted any more.
+    pub(super) broken: Option<ClusterError>,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(
+        stack: &'a DesiredStack,
+        inventory: Inventory,
+        departed: BTreeSet<String>,
+        prepared: Option<Arc<PreparedSet>>,
+    ) -> Self {
+        Self {
+            stack,
+            inventory,
+            departed,
+            wanted: prepared.as_deref().map(PreparedSet::objects).unwrap_or_default(),
+            prepared,
+            applying: Applying::default(),
+            pruning: Pruning::default(),
+            held_back: None,
+            readiness: Readiness::NotAsked,
+            broken: None,
+        }
+    }
+
+    /// Takes over what the manifests have become since discovery is newer.
+    pub(super) fn prepare_anew(&mut self, prepared: Option<Arc<PreparedSet>>) {
+        self.wanted = prepared.as_deref().map(PreparedSet::objects).unwrap_or_default();
+        self.prepared = prepared;
+    }
+
+    pub(super) async fn apply(&mut self, work: &Work<'_>) {
+        if let Some(set) = self.prepared.clone().filter(|_| self.held_back.is_none()) {
+            self.apply_some(work, &set.ready).await;
+        }
+    }
+
+    /// The second round for stacks that bring the definitions of their own kinds.
+    pub(super) async fn apply_newly_served(&mut self, work: &Work<'_>, before: &PreparedSet) {
+        let Some(set) = self.prepared.clone().filter(|_| self.held_back.is_none()) else {
+            return;
+        };
+        let is_new = |it: &&Prepared| !before.ready.iter().any(|old| old.object == it.object);
+        let served: Vec<Prepared> = set.ready.iter().filter(is_new).cloned().collect();
+        if !served.is_empty() {
+            self.apply_some(work, &served).await;
+        }
+    }
+
+    async fn apply_some(&mut self, work: &Work<'_>, objects: &[Prepared]) {
+        let applied = work.apply(self.stack, objects, &self.wanted, &mut self.inventory, &mut self.applying).await;
+        if let Err(error) = applied {
+            self.broken = Some(error);
+        }
+    }
+
+    /// Whether the API server has accepted every object.
+    pub(super) fn is_applied(&self) -> bool {
+        matches!(self.stack.goal, Goal::Apply { .. })
+            && self.broken.is_none()
+            && self.held_back.is_none()
+            && self.applying.problems.is_empty()
+            && self.prepared.as_deref().is_some_and(|set| set.unserved.is_empty() && set.refused.is_empty())
+    }
+
+    pub(super) async fn prune(&mut self, work: &Work<'_>, may_remove: bool, complete: bool) {
+        let is_removal = matches!(self.stack.goal, Goal::Remove);
+        // What replaces something must stand before that goes. What another stack holds stands already.
+        let stands = self.applying.problems.iter().all(|it| it.reason == "HeldByStack")
+            && self.prepared.as_deref().is_none_or(|set| set.unserved.is_empty() && set.refused.is_empty())
+            && self.held_back.is_none()
+            && self.readiness.allows_prune();
+        if self.broken.is_some() || (!is_removal && !stands) {
+            return;
+        }
+        if is_removal && self.inventory.entries.is_empty() {
+            // Nothing is held, or what is held was forgotten.
+            match work.strays(self.stack.stack_id).await {
+                Ok(strays) => self.pruning.problems.extend(strays),
+                Err(error) => {
+                    self.pruning.problems.push(ObjectProblem::failed(record(), error.reason(), error.to_string()))
+                }
+            }
+            return;
+        }
+        let doomed: Vec<&ObjectRef> =
+            self.inventory.entries.keys().filter(|object| !self.wanted.contains(*object)).collect();
+        let obstacle = if !complete {
+            Some(("ContentPending", "the content of another stack, which may want it, is not at hand"))
+        } else if !may_remove {
+            Some(("EpochUnconfirmed", "history may have forked: nothing is removed until an admin confirms the epoch"))
+        } else {
+            None
+        };
+        if doomed.is_empty() {
+            return;
+        }
+        if let Some((reason, message)) = obstacle {
+            let held = doomed.into_iter().map(|object| ObjectProblem::waiting(object.clone(), reason, message));
+            self.pruning.problems.extend(held);
+            return;
+        }
+        let deletion = self.stack.policies.deletion;
+        match work.prune(deletion, &self.wanted, false, &mut self.inventory, &mut self.departed).await {
+            Ok(pruning) => self.pruning = pruning,
+            Err(error) => self.broken = Some(error),
+        }
+    }
+
+    /// How the wanted objects fare; what is not there is missing.
+    fn health(&self) -> (Health, Vec<Unhealthy>) {
+        if !matches!(self.stack.goal, Goal::Apply { .. }) {
+            return (Health::Unknown, Vec::new());
+        }
+        let stays_missing = |object: &ObjectRef| self.applying.drifted.contains(object);
+        let of = |object: &ObjectRef| match self.applying.health.get(object) {
+            Some(health) => health.clone(),
+            None => ObjectHealth::missing(stays_missing(object)),
+        };
+        let mut unhealthy: Vec<Unhealthy> = self
+            .wanted
+            .iter()
+            .map(|object| Unhealthy { object: object.clone(), health: of(object) })
+            .filter(|it| it.health.health != Health::Healthy)
+            .collect();
+        let health = worst(unhealthy.iter().map(|it| it.health.health));
+        // The worst first, and of those a bounded number.
+        unhealthy.sort_by_key(|it| it.health.health != health);
+        unhealthy.truncate(limits::EVENT_OBJECTS);
+        (health, unhealthy)
+    }
+
+    pub(super) fn finish(self) -> (Inventory, BTreeSet<String>, StackOutcome) {
+        let applied = self.is_applied();
+        let (health, unhealthy) = self.health();
+        let mut problems = self.applying.problems;
+        if let Some(set) = self.prepared.as_deref() {
+            let message = "the cluster does not serve this kind in this version";
+            let unserved = set.unserved.iter();
+            problems.extend(unserved.map(|it| ObjectProblem::failed(it.clone(), "KindNotServed", message)));
+            let refused = set.refused.iter();
+            problems.extend(refused.map(|(it, why)| ObjectProblem::failed(it.clone(), "Refused", why.clone())));
+        }
+        problems.extend(self.pruning.problems);
+        if let Some(error) = self.broken {
+            problems.push(ObjectProblem::failed(record(), "InventoryNotKept", error.to_string()));
+        }
+        let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
+        let progress = match (self.held_back, progress(problems, total)) {
+            (Some(message), _) => {
+                Progress::Waiting { reason: "DependsOnStack".to_owned(), message, objects: Vec::new() }
+            }
+            (None, Progress::Done) => self.readiness.progress(&unhealthy),
+            (None, progress) => progress,
+        };
+        // In an order that does not depend on which request came back first.
+        let (mut corrected, mut drifted) = (self.applying.corrected, self.applying.drifted);
+        let mut contested = self.applying.contested;
+        for objects in [&mut corrected, &mut drifted, &mut contested] {
+            objects.sort();
+            objects.dedup();
+        }
+        let outcome = StackOutcome {
+            stack_id: self.stack.stack_id,
+            revision: match &self.stack.goal {
+                Goal::Apply { revision, .. } => Some(*revision),
+                Goal::Remove | Goal::Keep => None,
+            },
+            removal: matches!(self.stack.goal, Goal::Remove),
+            applied,
+            progress,
+            health,
+            unhealthy,
+            retained: self.pruning.retained,
+            corrected,
+            drifted,
+            contested,
+            writes: self.applying.writes + self.pruning.writes,
+        };
+        (self.inventory, self.departed, outcome)
+    }
+}
+
+/// What problems with the record itself are about.
+fn record() -> ObjectRef {
+    ObjectRef { group: String::new(), kind: "Secret".to_owned(), namespace: None, name: "inventory".to_owned() }
+}

@@ -1,0 +1,180 @@
+//! What to do about each desired object, decided from inventory and cluster.
+
+use super::inventory::{Entry, EntryState};
+use super::live::{FieldHashes, Live, REPLICAS};
+use super::order::is_foundation;
+use super::outcome::ObjectProblem;
+use super::ownership::MANAGER_PREFIX;
+use super::prepare::Prepared;
+use crate::model::{Adopt, AgentId, Drift, Policies, StackId};
+
+/// The object that a write is meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) uid: String,
+    /// Whether the number of its replicas is set through the `scale` subresource, and left to whoever does so.
+    pub(super) scaled: bool,
+}
+
+/// What to do about one desired object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is as it should be.
+    Unchanged {
+        /// Whether it is a Job that has ended.
+        finished: bool,
+    },
+    /// An autoscaler has taken over the number of its replicas; all else is as it should be.
+    Yield { fields: FieldHashes },
+    /// A Job that has ended and was cleaned up.
+    Finished,
+    /// It is not there.
+    Create {
+        /// Whether it was, and somebody deleted it.
+        drifted: bool,
+    },
+    /// It is ours and should be different.
+    Update(Target),
+    /// It is ours, and somebody else changed it.
+    Correct(Target),
+    /// Somebody else changed or deleted it, and the policy is to say so only.
+    ReportDrift,
+    /// It becomes this stack's: it was another stack's of this agent that no longer wants it, or nobody's and is adopted.
+    Take { target: Target, only_if_equal: bool },
+    /// It was there before us; we only use it.
+    Use { uid: String },
+    /// It cannot be as it should.
+    Problem(ObjectProblem),
+}
+
+impl Step {
+    /// Whether something is written to the object.
+    pub(super) fn writes(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Update(_) | Self::Correct(_) | Self::Take { .. })
+    }
+}
+
+/// The circumstances of a decision.
+pub(super) struct Circumstances<'a> {
+    pub(super) agent: AgentId,
+    pub(super) stack: StackId,
+    pub(super) policies: &'a Policies,
+    /// Where the agent keeps its records.
+    pub(super) own_namespace: &'a str,
+    /// The stack of this agent that holds the object now.
+    pub(super) holder: Option<StackId>,
+    /// The stack of this agent whose the object should be.
+    pub(super) owner: Option<StackId>,
+}
+
+pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
+    let object = &prepared.object;
+    let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
+    if is_reserved(prepared, at.own_namespace) {
+        return problem("Reserved", "its name is one that the agent keeps its own records under".to_owned());
+    }
+    let Some(live) = live else {
+        if at.owner.is_some_and(|owner| owner != at.stack) {
+            return shared(prepared, at, None);
+        }
+        let drifted = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
+        if drifted && !is_new_content(prepared, entry) && is_done(prepared, entry) {
+            return Step::Finished;
+        }
+        if drifted && at.policies.drift == Drift::Report && !is_new_content(prepared, entry) {
+            return Step::ReportDrift;
+        }
+        return Step::Create { drifted };
+    };
+    if at.owner.is_some_and(|owner| owner != at.stack) {
+        return shared(prepared, at, Some(live));
+    }
+    if live.deleting {
+        let held_by = if live.finalizers.is_empty() {
+            String::new()
+        } else {
+            format!(", held by {}", live.finalizers.join(", "))
+        };
+        return Step::Problem(ObjectProblem::waiting(
+            object.clone(),
+            "Terminating",
+            format!("it is being deleted{held_by}"),
+        ));
+    }
+    let made_for = live.made_for(at.agent);
+    let target = || Target { uid: live.uid.clone(), scaled: live.scaled };
+    let take = |only_if_equal| Step::Take { target: target(), only_if_equal };
+    match entry {
+        // Ours, by UID.
+        Some(entry) if entry.is_ours() && entry.uid.as_ref() == Some(&live.uid) => {
+            if is_new_content(prepared, Some(entry)) || made_for != Some(at.stack) {
+                Step::Update(target())
+            } else if live.fields == entry.fields {
+                Step::Unchanged { finished: live.finished }
+            } else if live.scaled && live.fields == entry.fields.without(REPLICAS) {
+                Step::Yield { fields: live.fields.clone() }
+            } else if at.policies.drift == Drift::Report {
+                Step::ReportDrift
+            } else {
+                Step::Correct(target())
+            }
+        }
+        // Created by a run that did not live to record it.
+        Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => {
+            Step::Update(target())
+        }
+        _ if at.holder.is_some_and(|holder| holder != at.stack) && made_for == at.holder => take(false),
+        // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
+        _ if made_for == Some(at.stack) => take(false),
+        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
+        _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
+        _ => match at.policies.adopt {
+            Adopt::Always => take(false),
+            Adopt::IfEqual => take(true),
+            Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
+                problem("Replaced", "somebody deleted it and made another one of the same name".to_owned())
+            }
+            Adopt::Never => {
+                problem("NotOwned", "it exists and was not made by this agent; see the policy adopt".to_owned())
+            }
+        },
+    }
+}
+
+/// What this stack makes of an object that is another stack's.
+fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> Step {
+    let owner = at.owner.map(|owner| owner.to_string()).unwrap_or_default();
+    match live {
+        Some(live) if is_foundation(&prepared.object) => Step::Use { uid: live.uid.clone() },
+        None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
+            prepared.object.clone(),
+            "HeldByStack",
+            format!("stack {owner} is about to create it"),
+        )),
+        _ => Step::Problem(ObjectProblem::failed(
+            prepared.object.clone(),
+            "HeldByStack",
+            format!("stack {owner} of this agent holds it; this one takes over when that one drops it"),
+        )),
+    }
+}
+
+fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
+    entry.is_none_or(|entry| entry.manifest.as_ref() != Some(&prepared.hash))
+}
+
+/// Whether a Job that is gone has done what it was for. One that may be cleaned up at once may never have been seen ended.
+fn is_done(prepared: &Prepared, entry: Option<&Entry>) -> bool {
+    let is_job = prepared.object.group == "batch" && prepared.object.kind == "Job";
+    let cleans_up = prepared.body.pointer("/spec/ttlSecondsAfterFinished").is_some_and(|it| !it.is_null());
+    is_job && (cleans_up || entry.is_some_and(|entry| entry.finished))
+}
+
+/// Whether an object has the form of the agent's own records: no stack may be mistaken for them.
+fn is_reserved(prepared: &Prepared, own_namespace: &str) -> bool {
+    let object = &prepared.object;
+    object.group.is_empty()
+        && matches!(object.kind.as_str(), "Secret" | "ConfigMap")
+        && object.namespace.as_deref() == Some(own_namespace)
+        && object.name.starts_with(MANAGER_PREFIX)
+}

@@ -1,0 +1,201 @@
+//! Writing one object: conflicts, adoption, immutable fields, and giving back what was taken by mistake.
+
+use serde_json::{Value, json};
+
+use super::apply::Work;
+use super::inventory::Entry;
+use super::outcome::ObjectProblem;
+use super::ownership::MANAGER_PREFIX;
+use super::prepare::Prepared;
+use super::step::{Step, Target};
+use super::{AGENT_LABEL, DesiredStack, PART_OF_LABEL, STACK_LABEL};
+use crate::cluster::{Applied, ApplyOptions, ClusterError, FieldConflict, meta};
+use crate::model::Conflicts;
+
+/// What came of one step.
+pub(super) enum Executed {
+    Nothing,
+    Written(Value),
+    /// It is not ours, and the inventory forgets it.
+    GivenUp(ObjectProblem),
+    Problem(ObjectProblem),
+}
+
+pub(super) enum WriteError {
+    Api(ClusterError),
+    Conflicts(Vec<FieldConflict>),
+}
+
+impl Work<'_> {
+    pub(super) async fn execute(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        step: &Step,
+    ) -> Executed {
+        let (target, only_if_equal) = match step {
+            Step::Create { .. } => (None, false),
+            Step::Update(target) | Step::Correct(target) => (Some(target), false),
+            Step::Take { target, only_if_equal } => (Some(target), *only_if_equal),
+            _ => return Executed::Nothing,
+        };
+        if only_if_equal {
+            match self.would_change(stack, prepared, target).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    return Executed::GivenUp(ObjectProblem::failed(
+                        prepared.object.clone(),
+                        "NotOwned",
+                        "it exists, was not made by this agent, and differs; see the policy adopt",
+                    ));
+                }
+                Err(error) => return Executed::Problem(self.problem(prepared, error)),
+            }
+        }
+        if let (Step::Update(target), Some(entry)) = (step, entry)
+            && let Err(error) = self.leave_replicas_to_autoscaler(prepared, target, entry).await
+        {
+            return Executed::Problem(self.problem(prepared, WriteError::Api(error)));
+        }
+        match self.write(stack, prepared, entry, target, false).await {
+            // Others have written it, so it is theirs; what nobody but our manager ever wrote another run of ours made.
+            Ok(applied) if target.is_none() && !applied.created && self.is_others(&applied.object) => {
+                self.give_up(prepared, &applied.object).await
+            }
+            Ok(applied) => Executed::Written(applied.object),
+            Err(WriteError::Api(ClusterError::Invalid(message)))
+                if matches!(step, Step::Update(_) | Step::Correct(_)) =>
+            {
+                self.replace(stack, prepared, entry, target, message).await
+            }
+            Err(error) => Executed::Problem(self.problem(prepared, error)),
+        }
+    }
+
+    /// Applies an object. A conflict is answered with force only where everything in conflict is drift, or where the
+    /// policy says so, and never against another agent.
+    pub(super) async fn write(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: Option<&Target>,
+        dry_run: bool,
+    ) -> Result<Applied, WriteError> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let mut for_target = None;
+        let body = match target {
+            None => &prepared.body,
+            Some(target) => {
+                let body = for_target.insert(prepared.body.clone());
+                body["metadata"]["uid"] = json!(target.uid);
+                if target.scaled
+                    && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
+                {
+                    spec.remove("replicas");
+                }
+                body
+            }
+        };
+        let options = ApplyOptions { manager: self.manager, force: false, dry_run };
+        let conflicts = match self.cluster.apply(&at, body, &options).await {
+            Err(ClusterError::Conflict(conflicts)) => conflicts,
+            result => return result.map_err(WriteError::Api),
+        };
+        let is_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager;
+        let is_drift = |it: &FieldConflict| entry.is_some_and(|entry| entry.fields.contains(&it.field));
+        let may_force = stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift);
+        if !may_force || conflicts.iter().any(is_agent) {
+            return Err(WriteError::Conflicts(conflicts));
+        }
+        let options = ApplyOptions { force: true, ..options };
+        self.cluster.apply(&at, body, &options).await.map_err(WriteError::Api)
+    }
+
+    pub(super) fn problem(&self, prepared: &Prepared, error: WriteError) -> ObjectProblem {
+        let object = prepared.object.clone();
+        match error {
+            WriteError::Api(error @ (ClusterError::Precondition(_) | ClusterError::Terminating(_))) => {
+                ObjectProblem::waiting(object, error.reason(), error.to_string())
+            }
+            WriteError::Api(error) => ObjectProblem::api(object, &error),
+            WriteError::Conflicts(conflicts) => {
+                let agents = conflicts.iter().any(|it| it.manager.starts_with(MANAGER_PREFIX));
+                let reason = if agents { "HeldByAnotherAgent" } else { "Conflict" };
+                let fields: Vec<String> =
+                    conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
+                ObjectProblem::failed(object, reason, format!("{}; see the policy conflicts", fields.join(", ")))
+            }
+        }
+    }
+
+    fn is_others(&self, object: &Value) -> bool {
+        meta::managers(object).any(|manager| manager != self.manager)
+    }
+
+    /// A create hit an object that came to exist since we looked: our fields are given up again.
+    async fn give_up(&self, prepared: &Prepared, object: &Value) -> Executed {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let nothing = skeleton(prepared, meta::uid(object));
+        let options = ApplyOptions { manager: self.manager, force: false, dry_run: false };
+        match self.cluster.apply(&at, &nothing, &options).await {
+            Ok(_) | Err(ClusterError::NotFound(_)) => Executed::GivenUp(ObjectProblem::failed(
+                prepared.object.clone(),
+                "NotOwned",
+                "somebody else made it at the same moment",
+            )),
+            // The intent stays, so that the next pass looks again.
+            Err(error) => Executed::Problem(ObjectProblem::api(prepared.object.clone(), &error)),
+        }
+    }
+
+    /// Whether applying would change anything but ownership and our labels.
+    async fn would_change(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        target: Option<&Target>,
+    ) -> Result<bool, WriteError> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let Some(live) = self.cluster.get(&at).await.map_err(WriteError::Api)? else {
+            return Ok(true);
+        };
+        let applied = match self.write(stack, prepared, None, target, true).await {
+            Err(WriteError::Conflicts(_)) => return Ok(true),
+            result => result?,
+        };
+        Ok(without_ownership(live) != without_ownership(applied.object))
+    }
+}
+
+/// An object's identity and nothing else: what is applied to own none of its fields.
+pub(super) fn skeleton(prepared: &Prepared, uid: Option<&str>) -> Value {
+    let mut body = json!({
+        "apiVersion": prepared.kind.api_version(),
+        "kind": prepared.kind.kind,
+        "metadata": {"name": prepared.object.name, "uid": uid},
+    });
+    if let Some(namespace) = &prepared.object.namespace {
+        body["metadata"]["namespace"] = json!(namespace);
+    }
+    body
+}
+
+/// An object without what adopting it changes in any case.
+fn without_ownership(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "resourceVersion", "generation"] {
+            metadata.remove(field);
+        }
+        if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+            for own in [AGENT_LABEL, STACK_LABEL, PART_OF_LABEL] {
+                labels.remove(own);
+            }
+            if labels.is_empty() {
+                metadata.remove("labels");
+            }
+        }
+    }
+    object
+}
