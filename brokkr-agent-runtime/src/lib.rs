@@ -5,6 +5,7 @@
 
 mod agent;
 mod kube_cluster;
+pub mod rbac;
 
-pub use agent::{Agent, AgentConfig, AgentError};
+pub use agent::{Agent, AgentConfig, AgentError, PlanError, Probe, plan};
 pub use kube_cluster::{ConnectError, KubeCluster, Kubeconfig};

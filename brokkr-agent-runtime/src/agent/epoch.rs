@@ -54,6 +54,11 @@ impl TrustedEpoch {
         Ok(true)
     }
 
+    /// The same without writing anything down.
+    pub(super) async fn would_trust(&self, state: &TargetState, holds_anything: bool) -> ClusterResult<bool> {
+        Ok(!holds_anything || state.epoch_confirmed || self.read().await? == Some(state.epoch))
+    }
+
     async fn read(&self) -> ClusterResult<Option<Epoch>> {
         let object = self.cluster.get(&self.kind.at(Some(&self.namespace), &self.name)).await?;
         let text = object.as_ref().and_then(|it| it.pointer("/data/epoch")).and_then(Value::as_str);

@@ -7,11 +7,16 @@ mod backoff;
 mod config;
 mod contents;
 mod epoch;
+mod lease;
 mod outbox;
 mod poller;
+mod preview;
+mod probe;
 mod reporter;
+mod spool;
 mod start;
 mod status;
+mod target;
 mod worker;
 
 use std::fmt;
@@ -21,9 +26,18 @@ use brokkr_core::cluster::Cluster;
 use brokkr_core::model::AgentId;
 use brokkr_core::protocol::ControlPlane;
 use brokkr_core::reconcile::{Applier, Reconciler, ReconcilerConfig};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use lease::Candidate;
+use outbox::Outbox;
+use spool::Spool;
+use start::Started;
+use worker::{Tools, Worker};
+
 pub use config::AgentConfig;
+pub use preview::{PlanError, plan};
+pub use probe::Probe;
 
 /// Why an agent stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +46,14 @@ pub enum AgentError {
     /// A task ended that never should: a defect.
     #[error("the agent's {0} ended unexpectedly")]
     Ended(&'static str),
+    /// The folder for events cannot be used.
+    #[error("the spool {folder} cannot be used: {source}")]
+    Spool {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 type MakeApplier = dyn Fn(AgentId) -> Arc<dyn Applier> + Send + Sync;
@@ -42,48 +64,105 @@ pub struct Agent {
     cluster: Arc<dyn Cluster>,
     applier: Option<Box<MakeApplier>>,
     config: AgentConfig,
+    probe: Probe,
 }
 
 impl Agent {
     /// An agent that keeps this cluster as this broker wants it.
     pub fn new(control_plane: Arc<dyn ControlPlane>, cluster: Arc<dyn Cluster>, config: AgentConfig) -> Self {
-        Self { control_plane, cluster, applier: None, config }
+        Self { control_plane, cluster, applier: None, config, probe: Probe::default() }
     }
 
-    /// Brings another way of making the target state true than the reconciler on the cluster.
+    /// Brings another way of making the target state true than the reconciler on the cluster. What it writes is not held back
+    /// when the lead is lost; the calls to it are cancelled.
     #[must_use]
     pub fn with_applier(mut self, make: impl Fn(AgentId) -> Arc<dyn Applier> + Send + Sync + 'static) -> Self {
         self.applier = Some(Box::new(make));
         self
     }
 
+    /// How the agent fares while it runs.
+    pub fn probe(&self) -> Probe {
+        self.probe.clone()
+    }
+
     /// Runs until `stop` is cancelled; what is in flight then is finished, and what was to be reported is tried once more.
+    ///
+    /// With a Lease, only one of several processes works; the others stand by.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
+        let spool = self.config.spool.as_deref().map(|folder| {
+            Spool::open(folder).map_err(|source| AgentError::Spool { folder: folder.display().to_string(), source })
+        });
+        let outbox = Arc::new(Outbox::new(spool.transpose()?));
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(self.config.start_spread.mul_f64(fastrand::f64())) => {}
+        }
         let Some(started) = start::start(&*self.control_plane, &*self.cluster, &self.config, &stop).await else {
             return Ok(());
         };
         let agent = started.identity.agent_id;
+        self.probe.introduced();
+        tracing::info!(%agent, name = %started.identity.name, cluster = %started.cluster_uid, "serving");
+        let Some(duration) = self.config.lease else {
+            self.probe.leads(true);
+            return self.work(&started, self.cluster.clone(), outbox, stop).await;
+        };
+        let mut candidate = Candidate::new(self.cluster.clone(), self.config.namespace.clone(), agent, duration);
+        while let Some(mut term) = candidate.stand(&stop).await {
+            self.probe.leads(true);
+            let cluster = term.cluster.clone();
+            let ended = tokio::select! {
+                ended = self.work(&started, cluster, outbox.clone(), stop.clone()) => Some(ended),
+                // What is in flight is cancelled with the work.
+                () = candidate.keep(&mut term) => None,
+            };
+            self.probe.leads(false);
+            if let Some(ended) = ended {
+                candidate.release(term).await;
+                return ended;
+            }
+        }
+        Ok(())
+    }
+
+    /// Works until stopped. Dropping it ends everything at once.
+    async fn work(
+        &self,
+        started: &Started,
+        cluster: Arc<dyn Cluster>,
+        outbox: Arc<Outbox>,
+        stop: CancellationToken,
+    ) -> Result<(), AgentError> {
+        let agent = started.identity.agent_id;
         let applier = match &self.applier {
             Some(make) => make(agent),
             None => {
-                let config = ReconcilerConfig { agent, namespace: self.config.namespace.clone() };
-                Arc::new(Reconciler::new(self.cluster.clone(), config))
+                let (namespace, limits) = (self.config.namespace.clone(), self.config.limits.clone());
+                Arc::new(Reconciler::new(cluster.clone(), ReconcilerConfig { agent, namespace, limits }))
             }
         };
-        tracing::info!(%agent, name = %started.identity.name, cluster = %started.cluster_uid, "serving");
-        let outbox = Arc::new(outbox::Outbox::new());
+        outbox.begin_term();
         let (latest, targets) = tokio::sync::watch::channel(None);
-        let poller = poller::run(self.control_plane.clone(), agent, self.config.clone(), latest, stop.clone());
-        let reporter =
-            reporter::run(self.control_plane.clone(), agent, started.cluster_uid, outbox.clone(), stop.clone());
-        let worker =
-            worker::Worker::new(self.control_plane, self.cluster, applier, agent, self.config, outbox, targets);
-        let (poller, reporter) = (tokio::spawn(poller), tokio::spawn(reporter));
-        let worker = tokio::spawn(worker.run(stop.clone()));
-        let ended = |name| move |_| AgentError::Ended(name);
-        worker.await.map_err(ended("worker"))?;
-        poller.await.map_err(ended("poller"))?;
-        reporter.await.map_err(ended("reporter"))?;
+        let (plane, config) = (self.control_plane.clone(), self.config.clone());
+        // The last word is had when the worker is done.
+        let told = CancellationToken::new();
+        let poller = poller::run(plane.clone(), agent, config.clone(), self.probe.clone(), latest, stop.clone());
+        let reporter = reporter::run(plane.clone(), agent, started.cluster_uid.clone(), outbox.clone(), told.clone());
+        let probe = self.probe.clone();
+        let tools = Tools { control_plane: plane, cluster, applier, agent, config, outbox, probe };
+        let worker = Worker::new(tools, targets).run(stop);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(poller);
+        let worker = async move {
+            worker.await;
+            told.cancel();
+        };
+        tasks.spawn(worker);
+        tasks.spawn(reporter);
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|_| AgentError::Ended("work"))?;
+        }
         Ok(())
     }
 }

@@ -9,8 +9,10 @@ use brokkr_core::protocol::{EventReport, StatusReport};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::spool::Spool;
+
 /// Events kept while the broker is away. Beyond, the oldest go: the newest status says more than they do.
-const EVENTS: usize = 5_000;
+pub(super) const EVENTS: usize = 5_000;
 /// Events, and likewise statuses, in one report.
 const BATCH: usize = limits::REPORT_ENTRIES / 2;
 /// Bytes of events, and likewise of statuses, in one report; what is held needs room beside them.
@@ -27,11 +29,17 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
+    /// Keeps events over a restart; absent when there is no place for that.
+    spool: Option<Spool>,
     /// Wakes the reporter.
     pub(super) ready: Notify,
+    /// Wakes the worker: the broker has accepted this process, or refused it.
+    pub(super) heard: Notify,
+    /// Whether the broker has accepted a report of this process in its present term.
+    admitted: AtomicBool,
     /// Set when something was dropped that the broker should know.
     dropped: AtomicBool,
-    /// Set when another process speaks for the agent: this one must not write any more.
+    /// Set when another process speaks for the agent, or it is another cluster's: this one must not write any more.
     superseded: AtomicBool,
 }
 
@@ -44,10 +52,15 @@ pub(super) struct Batch {
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    /// An outbox that begins with what an earlier process could not tell.
+    pub(super) fn new(spool: Option<Spool>) -> Self {
+        let events = spool.as_ref().map(Spool::load).unwrap_or_default();
         Self {
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting { events: events.into(), ..Waiting::default() }),
+            spool,
             ready: Notify::new(),
+            heard: Notify::new(),
+            admitted: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
             superseded: AtomicBool::new(false),
         }
@@ -58,13 +71,17 @@ impl Outbox {
     }
 
     pub(super) fn event(&self, event: EventReport) {
+        if let Some(spool) = &self.spool {
+            spool.keep(&event);
+        }
         let mut waiting = self.waiting();
         waiting.events.push_back(event);
-        if waiting.events.len() > EVENTS {
-            waiting.events.pop_front();
+        let surplus = if waiting.events.len() > EVENTS { waiting.events.pop_front() } else { None };
+        drop(waiting);
+        if let Some(surplus) = surplus {
+            self.forget(&[surplus]);
             self.drop_something();
         }
-        drop(waiting);
         self.ready.notify_one();
     }
 
@@ -101,8 +118,47 @@ impl Outbox {
         self.dropped.swap(false, Ordering::SeqCst)
     }
 
+    /// Events that the broker has, or will never take.
+    pub(super) fn forget(&self, events: &[EventReport]) {
+        if let Some(spool) = &self.spool {
+            events.iter().for_each(|event| spool.forget(event.id));
+        }
+    }
+
+    /// Puts events back that were taken and not told.
+    pub(super) fn put_back(&self, events: Vec<EventReport>) {
+        let mut waiting = self.waiting();
+        for event in events.into_iter().rev() {
+            waiting.events.push_front(event);
+        }
+        waiting.events.truncate(EVENTS);
+    }
+
+    /// How many events wait.
+    pub(super) fn waiting_events(&self) -> usize {
+        self.waiting().events.len()
+    }
+
+    /// A new term begins: the broker has not accepted it yet.
+    pub(super) fn begin_term(&self) {
+        self.admitted.store(false, Ordering::SeqCst);
+        self.superseded.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn admit(&self) {
+        if !self.admitted.swap(true, Ordering::SeqCst) {
+            self.heard.notify_one();
+        }
+    }
+
+    /// Whether the broker has accepted that this process speaks for the agent.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::SeqCst)
+    }
+
     pub(super) fn supersede(&self) {
         self.superseded.store(true, Ordering::SeqCst);
+        self.heard.notify_one();
     }
 
     pub(super) fn is_superseded(&self) -> bool {

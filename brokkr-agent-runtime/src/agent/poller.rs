@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::AgentConfig;
 use super::backoff::pause;
+use super::probe::Probe;
 
 /// Polls until stopped. Only a complete, untouched and current target state is passed on.
 pub(super) async fn run(
     control_plane: Arc<dyn ControlPlane>,
     agent: AgentId,
     config: AgentConfig,
+    probe: Probe,
     latest: watch::Sender<Option<Arc<TargetState>>>,
     stop: CancellationToken,
 ) {
@@ -36,6 +38,7 @@ pub(super) async fn run(
         let (error, asked) = match answer.and_then(|poll| seen.check(agent, poll)) {
             Ok(state) => {
                 failures = 0;
+                probe.polled(if state.is_some() { "changed" } else { "unchanged" });
                 if let Some(state) = state {
                     tracing::debug!(generation = state.generation.get(), entries = state.count, "new target state");
                     latest.send_replace(Some(state));
@@ -48,6 +51,7 @@ pub(super) async fn run(
             Err(error) => (error, None),
         };
         failures += 1;
+        probe.polled("failed");
         tracing::warn!(%error, failures, "no usable answer from the broker; everything stays as it is");
         let wait = pause(failures, Duration::from_millis(500), config.retry_max)
             .max(asked.unwrap_or_default().min(config.retry_max));

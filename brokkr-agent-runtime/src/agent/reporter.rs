@@ -42,9 +42,13 @@ pub(super) async fn run(
             status,
             capabilities: (sequence == 1).then(|| CAPABILITIES.map(str::to_owned).to_vec()),
         };
-        if !send(&*control_plane, agent, &report, &outbox, &stop).await {
+        let told = send(&*control_plane, agent, &report, &outbox, &stop).await;
+        metrics::gauge!("brokkr_agent_events_waiting").set(outbox.waiting_events() as f64);
+        if !told {
+            outbox.put_back(report.events);
             return;
         }
+        outbox.forget(&report.events);
     }
 }
 
@@ -67,6 +71,7 @@ async fn send(
                 for rejected in &answer.rejected {
                     tracing::warn!(event = %rejected.id, problem = rejected.problem, "the broker rejects an event");
                 }
+                outbox.admit();
                 return true;
             }
             Err(ControlPlaneError::Superseded(problem)) => {

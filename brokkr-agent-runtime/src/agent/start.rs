@@ -25,12 +25,13 @@ pub(super) async fn start(
     stop: &CancellationToken,
 ) -> Option<Started> {
     let identity = persist(stop, config, "asking the broker who we are", || control_plane.identify()).await?;
-    let cluster_uid = persist(stop, config, "asking which cluster this is", || cluster_uid(cluster)).await?;
     let manager = field_manager(identity.agent_id);
     persist(stop, config, "looking for the agent's namespace", || {
         ensure_namespace(cluster, &config.namespace, &manager)
     })
     .await?;
+    let cluster_uid =
+        persist(stop, config, "asking which cluster this is", || cluster_uid(cluster, &config.namespace)).await?;
     Some(Started { identity, cluster_uid })
 }
 
@@ -76,10 +77,18 @@ fn namespaces() -> ApiKind {
     }
 }
 
-/// The cluster's identity: the UID of the Namespace that every cluster has from its first start.
-async fn cluster_uid(cluster: &dyn Cluster) -> Result<String, ClusterError> {
+/// The cluster's identity: the UID of the Namespace that every cluster has from its first start. Who may not read that is told by
+/// something that its own namespace has from its first moment.
+async fn cluster_uid(cluster: &dyn Cluster, own: &str) -> Result<String, ClusterError> {
     let kind = namespaces();
-    let object = cluster.get(&kind.at(None, "kube-system")).await?;
+    let object = match cluster.get(&kind.at(None, "kube-system")).await {
+        Err(ClusterError::Forbidden(_)) => {
+            let kind =
+                ApiKind { kind: "ConfigMap".to_owned(), plural: "configmaps".to_owned(), namespaced: true, ..kind };
+            cluster.get(&kind.at(Some(own), "kube-root-ca.crt")).await?
+        }
+        object => object?,
+    };
     let uid = object.as_ref().and_then(meta::uid).map(str::to_owned);
     uid.ok_or_else(|| ClusterError::NotFound("the Namespace kube-system".to_owned()))
 }

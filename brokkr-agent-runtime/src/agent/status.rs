@@ -17,6 +17,20 @@ use super::backoff::pause;
 /// What is repeated while something takes its time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// The pause between a pass and the next one when others change something meanwhile.
+const STIRRED: Duration = Duration::from_millis(500);
+
+/// Whether a pass works on a stack, and what is to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Rests,
+    Runs,
+    /// Others changed something meanwhile.
+    RunsAndAgain,
+    /// Something else is wanted meanwhile.
+    RunsAndAnew,
+}
+
 /// One stack as the worker sees it.
 #[derive(Debug)]
 pub(super) struct StackState {
@@ -33,6 +47,9 @@ pub(super) struct StackState {
     looks: u32,
     /// What is waited for, and since when.
     waiting: Option<(String, Vec<ObjectRef>, Instant)>,
+    work: Work,
+    /// When a pass worked on it last.
+    ended: Instant,
     /// The last event, without what differs from try to try.
     last_event: Option<Signature>,
     /// The last status that was told.
@@ -68,6 +85,8 @@ impl StackState {
             health: Health::Unknown,
             looks: 0,
             waiting: None,
+            work: Work::Rests,
+            ended: Instant::now(),
             last_event: None,
             told: None,
             tell_anew: false,
@@ -76,10 +95,43 @@ impl StackState {
 
     /// Something else is wanted now: whatever failed before says nothing about it.
     pub(super) fn wanted_anew(&mut self) {
+        if self.is_worked_on() {
+            self.work = Work::RunsAndAnew;
+        }
         self.due = Instant::now();
         self.failures = 0;
         self.looks = 0;
         self.waiting = None;
+    }
+
+    /// Others seem to have changed something of it: it is looked at soon, unless it is being retried anyway.
+    pub(super) fn stirred(&mut self) {
+        if self.work == Work::Runs {
+            self.work = Work::RunsAndAgain;
+        } else if self.failures == 0 {
+            self.due = self.due.min(self.ended + STIRRED);
+        }
+    }
+
+    /// A pass begins to work on it; unless its outcome says otherwise it is due again then.
+    pub(super) fn begins(&mut self, due: Instant) {
+        self.work = Work::Runs;
+        self.due = due;
+    }
+
+    /// No pass works on it any more.
+    pub(super) fn ends(&mut self) {
+        self.ended = Instant::now();
+        match std::mem::replace(&mut self.work, Work::Rests) {
+            Work::RunsAndAnew => self.due = self.ended,
+            Work::RunsAndAgain if self.failures == 0 => self.due = self.due.min(self.ended + STIRRED),
+            _ => {}
+        }
+    }
+
+    /// Whether a pass works on it.
+    pub(super) fn is_worked_on(&self) -> bool {
+        self.work != Work::Rests
     }
 
     /// What was told may not have arrived: the next outcome is told whatever it is.

@@ -1,15 +1,19 @@
 //! Making the cluster so.
+//!
+//! Stacks that are due at the same time share a pass, and with it the lists that it makes. Passes run beside each other,
+//! each on stacks of its own: one that takes its time holds up nobody else's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::cluster::Cluster;
-use brokkr_core::model::{AgentId, Health, StackId, Timestamp};
-use brokkr_core::protocol::{ControlPlane, ControlPlaneError, EntryAction, TargetEntry, TargetState};
-use brokkr_core::reconcile::{Applier, Desired, DesiredStack, Goal, HeldStack, Progress, StackOutcome};
+use brokkr_core::model::{AgentId, StackId, Timestamp};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, TargetEntry, TargetState};
+use brokkr_core::reconcile::{Applier, ApplierError, HeldStack, StackOutcome};
 use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,22 +22,33 @@ use super::backoff::pause;
 use super::contents::Contents;
 use super::epoch::TrustedEpoch;
 use super::outbox::Outbox;
+use super::probe::Probe;
 use super::status::StackState;
+use super::target::{desired, not_done};
 
-/// Objects that unconfirmed removals may take in one pass, whatever is held.
-const BUDGET_FLOOR: usize = 100;
 /// How far apart stacks may be due and still be worked on together.
 const TOGETHER: Duration = Duration::from_millis(200);
 /// How often every status is told, changed or not.
 const FULL_STATUS: Duration = Duration::from_secs(3600);
+/// How often what belongs to no stack any more is looked at.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+type Passed = (Timestamp, Result<Vec<StackOutcome>, ApplierError>);
+
+/// What a worker works with.
+pub(super) struct Tools {
+    pub(super) control_plane: Arc<dyn ControlPlane>,
+    pub(super) cluster: Arc<dyn Cluster>,
+    pub(super) applier: Arc<dyn Applier>,
+    pub(super) agent: AgentId,
+    pub(super) config: AgentConfig,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) probe: Probe,
+}
 
 /// Makes the cluster what the newest target state says.
 pub(super) struct Worker {
-    control_plane: Arc<dyn ControlPlane>,
-    applier: Arc<dyn Applier>,
-    agent: AgentId,
-    config: AgentConfig,
-    outbox: Arc<Outbox>,
+    tools: Tools,
     targets: watch::Receiver<Option<Arc<TargetState>>>,
     epoch: TrustedEpoch,
     contents: Contents,
@@ -43,25 +58,17 @@ pub(super) struct Worker {
     /// What was held without an entry when that was looked at last; absent when everything is to be told.
     told_strangers: Option<BTreeSet<StackId>>,
     failures: u32,
+    passes: JoinSet<Passed>,
+    /// The stacks of each pass that runs.
+    working: HashMap<Id, BTreeSet<StackId>>,
+    upkeep: Instant,
 }
 
 impl Worker {
-    pub(super) fn new(
-        control_plane: Arc<dyn ControlPlane>,
-        cluster: Arc<dyn Cluster>,
-        applier: Arc<dyn Applier>,
-        agent: AgentId,
-        config: AgentConfig,
-        outbox: Arc<Outbox>,
-        targets: watch::Receiver<Option<Arc<TargetState>>>,
-    ) -> Self {
-        let epoch = TrustedEpoch::new(cluster, config.namespace.clone(), agent);
+    pub(super) fn new(tools: Tools, targets: watch::Receiver<Option<Arc<TargetState>>>) -> Self {
+        let epoch = TrustedEpoch::new(tools.cluster.clone(), tools.config.namespace.clone(), tools.agent);
         Self {
-            control_plane,
-            applier,
-            agent,
-            config,
-            outbox,
+            tools,
             targets,
             epoch,
             contents: Contents::default(),
@@ -69,61 +76,82 @@ impl Worker {
             current: None,
             told_strangers: None,
             failures: 0,
+            passes: JoinSet::new(),
+            working: HashMap::new(),
+            upkeep: Instant::now(),
         }
     }
 
-    /// Works until stopped; a pass that is under way then is finished.
+    /// Works until stopped; passes that are under way then are finished.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut next = Instant::now();
         let mut full_status = Instant::now() + FULL_STATUS;
+        let outbox = self.tools.outbox.clone();
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
-                changed = self.targets.changed() => if changed.is_err() { return },
+                () = stop.cancelled() => break,
+                changed = self.targets.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep_until(next) => {}
+                () = outbox.heard.notified() => {}
+                Some(passed) = self.passes.join_next_with_id() => self.settle(passed),
+                stirred = self.tools.applier.changed() => {
+                    self.worked_on(&stirred).for_each(StackState::stirred);
+                }
             }
-            if self.outbox.is_superseded() {
+            if outbox.is_superseded() {
+                self.passes.shutdown().await;
                 stop.cancelled().await;
                 return;
             }
-            next = match self.pass().await {
-                Ok(next) => {
-                    self.failures = 0;
-                    next
-                }
-                Err(error) => {
-                    self.failures += 1;
-                    tracing::warn!(agent = %self.agent, %error, failures = self.failures, "pass failed; nothing was removed");
-                    Instant::now() + pause(self.failures, self.config.retry_first, self.config.retry_max)
-                }
+            next = match self.start_pass().await {
+                Ok(next) => next,
+                Err(error) => self.failed(&*error),
             };
             if Instant::now() >= full_status {
                 full_status = Instant::now() + FULL_STATUS;
-                self.stacks.values().for_each(|stack| self.outbox.status(stack.status()));
+                self.stacks.values().for_each(|stack| outbox.status(stack.status()));
             }
+        }
+        while let Some(passed) = self.passes.join_next_with_id().await {
+            self.settle(passed);
         }
     }
 
-    /// One pass; tells when the next one is due.
-    async fn pass(&mut self) -> Result<Instant, Box<dyn std::error::Error + Send + Sync>> {
-        let idle = Instant::now() + self.config.interval;
+    /// When to try again after something failed that concerns all stacks.
+    fn failed(&mut self, error: &(dyn std::error::Error + Send + Sync)) -> Instant {
+        self.failures += 1;
+        self.tools.probe.passed(false);
+        tracing::warn!(agent = %self.tools.agent, %error, failures = self.failures, "pass failed; nothing was removed");
+        Instant::now() + pause(self.failures, self.tools.config.retry_first, self.tools.config.retry_max)
+    }
+
+    /// Starts working on what is due; tells when to look again.
+    async fn start_pass(&mut self) -> Result<Instant, Box<dyn std::error::Error + Send + Sync>> {
+        let idle = Instant::now() + self.tools.config.interval.min(UPKEEP);
         let Some(state) = self.targets.borrow_and_update().clone() else {
             return Ok(idle);
         };
         self.notice_changes(&state);
-        if self.outbox.take_dropped() {
+        if self.tools.outbox.take_dropped() {
             self.stacks.values_mut().for_each(StackState::untold);
+            self.told_strangers = None;
         }
-        let held = self.applier.held().await?;
-        let may_remove = self.epoch.trusts(&state, !held.is_empty()).await?;
-        self.tell_held(&state, &held);
-
-        // Stacks that are due at nearly the same time share a pass, and with it the lists that it makes.
         let now = Instant::now() + TOGETHER;
-        let due: BTreeSet<StackId> = self.stacks.iter().filter(|(_, it)| it.due <= now).map(|(id, _)| *id).collect();
+        let is_due = |(_, stack): &(&StackId, &StackState)| stack.due <= now && !stack.is_worked_on();
+        let due: BTreeSet<StackId> = self.stacks.iter().filter(is_due).map(|(id, _)| *id).collect();
+        if due.is_empty() && now < self.upkeep {
+            return Ok(self.next().min(idle));
+        }
+        let held = self.tools.applier.held().await?;
+        self.tell_held(&state, &held);
+        if !self.tools.outbox.is_admitted() {
+            // Before the broker has accepted that this process speaks for the agent, in this cluster, nothing is written.
+            return Ok(idle);
+        }
+        let may_remove = self.epoch.trusts(&state, !held.is_empty()).await?;
         let started_at = SystemClock.now();
         let entries = state.entries.iter().filter(|it| due.contains(&it.stack_id));
-        let failed = self.contents.fetch(&*self.control_plane, entries).await;
+        let failed = self.contents.fetch(&*self.tools.control_plane, entries).await;
         let mut away = false;
         for (entry, error) in &failed {
             tracing::warn!(stack = %entry.stack_name, %error, "cannot get the content; what is there stays");
@@ -132,24 +160,63 @@ impl Worker {
                 error => self.tell(&state, &not_done(entry, "ContentUnavailable", error.to_string()), started_at),
             }
         }
-        let (desired, over_budget) = self.desired(&state, &held, may_remove);
+        let (desired, over_budget) = desired(&state, &self.contents, &held, may_remove);
         for entry in over_budget.into_iter().filter(|it| due.contains(&it.stack_id)) {
             let message = "removals that nobody confirmed would take more than half of what is held";
             self.tell(&state, &not_done(entry, "RemovalBudget", message.to_owned()), started_at);
         }
-        for outcome in self.applier.reconcile(&desired, &due).await? {
-            self.tell(&state, &outcome, started_at);
-        }
         // What could not be worked on for want of content is looked at again.
-        let again = if away { self.config.retry_first } else { self.config.interval };
-        for id in due {
-            if let Some(stack) = self.stacks.get_mut(&id)
-                && stack.due <= now
-            {
-                stack.due = now + again;
+        let again = if away { self.tools.config.retry_first } else { self.tools.config.interval };
+        for id in &due {
+            if let Some(stack) = self.stacks.get_mut(id) {
+                stack.begins(now + again);
             }
         }
-        Ok(self.stacks.values().map(|it| it.due).min().unwrap_or(idle).min(idle))
+        let (applier, stacks) = (self.tools.applier.clone(), due.clone());
+        let pass = self.passes.spawn(async move { (started_at, applier.reconcile(&desired, &stacks).await) });
+        self.working.insert(pass.id(), due);
+        self.upkeep = Instant::now() + UPKEEP;
+        Ok(self.next().min(idle))
+    }
+
+    /// When the next stack is due that nobody works on.
+    fn next(&self) -> Instant {
+        let free = self.stacks.values().filter(|stack| !stack.is_worked_on()).map(|stack| stack.due);
+        free.chain([self.upkeep]).min().unwrap_or(self.upkeep)
+    }
+
+    fn worked_on(&mut self, due: &BTreeSet<StackId>) -> impl Iterator<Item = &mut StackState> {
+        self.stacks.iter_mut().filter(|(id, _)| due.contains(id)).map(|(_, stack)| stack)
+    }
+
+    /// Takes over what came of a pass.
+    fn settle(&mut self, passed: Result<(Id, Passed), JoinError>) {
+        let (id, result) = match passed {
+            Ok((id, passed)) => (id, Ok(passed)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let due = self.working.remove(&id).unwrap_or_default();
+        let state = self.current.clone();
+        let error: Box<dyn std::error::Error + Send + Sync> = match result {
+            Ok((started_at, Ok(outcomes))) => {
+                self.failures = 0;
+                self.tools.probe.passed(true);
+                for outcome in &outcomes {
+                    if let Some(state) = &state {
+                        self.tell(state, outcome, started_at);
+                    }
+                }
+                self.worked_on(&due).for_each(StackState::ends);
+                return;
+            }
+            Ok((_, Err(error))) => error.into(),
+            Err(error) => error.into(),
+        };
+        let again = self.failed(&*error);
+        for stack in self.worked_on(&due) {
+            stack.due = again;
+            stack.ends();
+        }
     }
 
     /// Remembers what came of a stack, and reports what is worth telling of it.
@@ -159,12 +226,13 @@ impl Worker {
         };
         tracing::debug!(?outcome, "worked on a stack");
         let entry = state.entries.iter().find(|it| it.stack_id == outcome.stack_id);
-        let news = stack.take(outcome, entry.and_then(|it| it.object_id), started_at, &self.config);
+        self.tools.probe.worked(outcome);
+        let news = stack.take(outcome, entry.and_then(|it| it.object_id), started_at, &self.tools.config);
         if let Some(event) = news.event {
-            self.outbox.event(event);
+            self.tools.outbox.event(event);
         }
         if let Some(status) = news.status {
-            self.outbox.status(status);
+            self.tools.outbox.status(status);
         }
     }
 
@@ -196,60 +264,8 @@ impl Worker {
         let strangers: BTreeSet<StackId> = ids.difference(&listed).copied().collect();
         let first = self.told_strangers.is_none();
         if first || (!strangers.is_empty() && self.told_strangers.as_ref() != Some(&strangers)) {
-            self.outbox.held(ids.into_iter().collect());
+            self.tools.outbox.held(ids.into_iter().collect());
         }
         self.told_strangers = Some(strangers);
-    }
-
-    /// The whole target state in the applier's words, and the removals that are held back by the budget.
-    fn desired<'s>(
-        &self,
-        state: &'s TargetState,
-        held: &[HeldStack],
-        may_remove: bool,
-    ) -> (Desired, Vec<&'s TargetEntry>) {
-        let objects = |id: StackId| held.iter().find(|it| it.stack_id == id).map_or(0, |it| it.objects);
-        let is_unconfirmed = |it: &&TargetEntry| it.action == EntryAction::Remove && !it.confirmed;
-        let unconfirmed: usize = state.entries.iter().filter(is_unconfirmed).map(|it| objects(it.stack_id)).sum();
-        let total: usize = held.iter().map(|it| it.objects).sum();
-        let within_budget = unconfirmed <= BUDGET_FLOOR.max(total / 2);
-        let over_budget =
-            if within_budget { Vec::new() } else { state.entries.iter().filter(is_unconfirmed).collect() };
-        let goal = |entry: &TargetEntry| match entry.action {
-            EntryAction::Remove if entry.confirmed || within_budget => Goal::Remove,
-            EntryAction::Remove => Goal::Keep,
-            EntryAction::Apply => match (self.contents.get(entry), entry.revision) {
-                (Some(manifests), Some(revision)) => Goal::Apply { revision, manifests },
-                _ => Goal::Keep,
-            },
-        };
-        let stack = |entry: &TargetEntry| DesiredStack {
-            stack_id: entry.stack_id,
-            name: entry.stack_name.clone(),
-            policies: entry.policies.clone(),
-            depends_on: entry.depends_on.clone(),
-            goal: goal(entry),
-        };
-        let at_hand = |entry: &TargetEntry| entry.action == EntryAction::Remove || self.contents.get(entry).is_some();
-        let complete = state.entries.iter().all(at_hand);
-        (Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }, over_budget)
-    }
-}
-
-/// The outcome of an entry that the applier was not asked to work on.
-fn not_done(entry: &TargetEntry, reason: &str, message: String) -> StackOutcome {
-    StackOutcome {
-        stack_id: entry.stack_id,
-        revision: entry.revision,
-        removal: entry.action == EntryAction::Remove,
-        applied: false,
-        progress: Progress::Failed { reason: reason.to_owned(), message, objects: Vec::new() },
-        health: Health::Unknown,
-        unhealthy: Vec::new(),
-        retained: Vec::new(),
-        corrected: Vec::new(),
-        drifted: Vec::new(),
-        contested: Vec::new(),
-        writes: 0,
     }
 }

@@ -3,7 +3,7 @@
 use crate::model::ObjectRef;
 
 /// A kind as a server serves it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiKind {
     /// API group; empty for the core group.
     pub group: String,

@@ -47,6 +47,9 @@ pub enum ClusterError {
         /// How long it asked to wait.
         retry_after: Option<Duration>,
     },
+    /// This process may not write now: it does not lead among the replicas of its agent.
+    #[error("this process does not lead")]
+    NotLeading,
     /// Anything else that the server said.
     #[error("{status} {message}")]
     Other {
@@ -75,6 +78,7 @@ impl ClusterError {
             Self::TooLarge(_) => "TooLarge",
             Self::Expired(_) => "Expired",
             Self::Unavailable { .. } => "ApiUnavailable",
+            Self::NotLeading => "NotLeading",
             Self::Other { .. } => "ApiError",
         }
     }

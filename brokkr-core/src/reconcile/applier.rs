@@ -104,8 +104,16 @@ pub trait Applier: Debug + Send + Sync + 'static {
     /// The stacks of which something is held.
     async fn held(&self) -> Result<Vec<HeldStack>, ApplierError>;
 
+    /// Resolves when something that is held seems to have been changed by others: the stacks to be looked at. Only a
+    /// hint; what it misses the next comparison finds. Cancellation safe. Without anything that watches it never resolves.
+    async fn changed(&self) -> BTreeSet<StackId> {
+        std::future::pending().await
+    }
+
     /// Works on the stacks in `due`, given everything that is desired. Returns one outcome for each of them that
     /// has an entry. Other stacks are touched only where an object changes hands.
+    ///
+    /// Several calls may run at the same time; a stack that another call works on already is left out.
     async fn reconcile(&self, desired: &Desired, due: &BTreeSet<StackId>) -> Result<Vec<StackOutcome>, ApplierError>;
 }
 

@@ -1,6 +1,7 @@
 //! Applying one stack: intents first, then foundations, then the rest.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -13,14 +14,18 @@ use super::fights::Fights;
 use super::health::{self, ObjectHealth};
 use super::inventory::{Entry, EntryState, Inventory, Keeper};
 use super::live::{FieldHashes, Live};
+use super::local_limits::LocalLimits;
 use super::observe::{CONCURRENCY, Observer, concurrently};
-use super::order::{apply_rank, is_crd, is_foundation};
+use super::order::{apply_rank, is_crd, is_foundation, is_namespace};
 use super::outcome::ObjectProblem;
 use super::prepare::Prepared;
 use super::step::{Circumstances, Step, step};
 use super::write::{Executed, WriteError};
 use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, Discovery, meta};
 use crate::model::{AgentId, ObjectRef, Validate};
+
+/// Writes that the API may leave unanswered before the rest of a stack waits for the next pass.
+const PATIENCE: usize = 4;
 
 /// What working on a stack needs.
 pub(super) struct Work<'a> {
@@ -29,6 +34,7 @@ pub(super) struct Work<'a> {
     pub(super) manager: &'a str,
     pub(super) keeper: &'a Keeper,
     pub(super) observer: &'a Observer<'a>,
+    pub(super) limits: &'a LocalLimits,
     pub(super) claims: &'a Mutex<Claims>,
     pub(super) fights: &'a Mutex<Fights>,
     pub(super) discovery: &'a Discovery,
@@ -111,7 +117,13 @@ impl Work<'_> {
     ) -> (Vec<(&'p Prepared, Step)>, Vec<ObjectProblem>) {
         let wanted: BTreeMap<ObjectRef, ApiKind> =
             objects.iter().map(|it| (it.object.clone(), it.kind.clone())).collect();
-        let (live, failed) = self.observer.observe(wanted).await;
+        let (live, mut failed) = self.observer.observe(wanted).await;
+        let confined = self.limits.namespaces.is_some();
+        // Who works in some namespaces only is rarely allowed to read a Namespace itself.
+        let unseen = |object: &ObjectRef, error: &ClusterError| {
+            confined && is_namespace(object) && matches!(error, ClusterError::Forbidden(_))
+        };
+        failed.retain(|object, error| !unseen(object, error));
         let problems = failed.iter().map(|(object, error)| ObjectProblem::api(object.clone(), error)).collect();
         result.health.extend(live.iter().map(|(object, live)| (object.clone(), live.health.clone())));
         let seen = objects.iter().filter(|it| !failed.contains_key(&it.object));
@@ -126,6 +138,9 @@ impl Work<'_> {
         inventory: &Inventory,
         live: &HashMap<ObjectRef, Live>,
     ) -> Step {
+        if self.limits.namespaces.is_some() && is_namespace(&prepared.object) {
+            return Step::Use { uid: live.get(&prepared.object).map(|it| it.uid.clone()).unwrap_or_default() };
+        }
         let claims = self.claims();
         let circumstances = Circumstances {
             agent: self.agent,
@@ -254,10 +269,20 @@ impl Work<'_> {
         result: &mut Applying,
     ) {
         let entries = &inventory.entries;
+        let unavailable = AtomicUsize::new(0);
         let executions = steps.into_iter().map(|(prepared, step)| {
-            let entry = entries.get(&prepared.object);
+            let (entry, unavailable) = (entries.get(&prepared.object), &unavailable);
             async move {
+                // An API that hangs would hold the stack up for as long as all its objects take one after another.
+                if step.writes() && unavailable.load(Ordering::Relaxed) >= PATIENCE {
+                    let message = "not tried: the API did not answer for others before it";
+                    let problem = ObjectProblem::failed(prepared.object.clone(), "ApiUnavailable", message);
+                    return (prepared, step, Executed::Problem(problem));
+                }
                 let outcome = self.execute(stack, prepared, entry, &step).await;
+                if matches!(&outcome, Executed::Problem(problem) if problem.reason == "ApiUnavailable") {
+                    unavailable.fetch_add(1, Ordering::Relaxed);
+                }
                 (prepared, step, outcome)
             }
             .boxed()

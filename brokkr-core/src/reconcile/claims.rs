@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::inventory::{Entry, EntryState, Inventory};
+use super::inventory::{EntryState, Inventory};
 use crate::model::{ObjectRef, StackId};
 
 /// What one stack wants.
@@ -24,43 +24,52 @@ pub(super) struct Claims {
     holders: HashMap<ObjectRef, StackId>,
     /// Stacks that were about to create an object, and may have.
     intending: HashMap<ObjectRef, StackId>,
+    /// What is known of each stack, to forget it again.
+    known: HashMap<StackId, Vec<ObjectRef>>,
     /// Objects whose holder only waits for them to become empty.
     retained: HashSet<ObjectRef>,
 }
 
 impl Claims {
-    pub(super) fn new(wants: BTreeMap<StackId, Want>, inventories: &BTreeMap<StackId, Inventory>) -> Self {
-        let mut claimants: HashMap<ObjectRef, BTreeSet<StackId>> = HashMap::new();
+    /// Takes over what the stacks want now.
+    pub(super) fn set_wants(&mut self, wants: BTreeMap<StackId, Want>) {
+        self.claimants.clear();
         for (stack, want) in &wants {
             if let Want::Objects(objects) = want {
                 for object in objects {
-                    claimants.entry(object.clone()).or_default().insert(*stack);
+                    self.claimants.entry(object.clone()).or_default().insert(*stack);
                 }
             }
         }
-        let mut claims = Self { wants, claimants, ..Self::default() };
-        for inventory in inventories.values() {
-            claims.set_held(inventory);
-        }
-        claims
+        self.wants = wants;
     }
 
     /// Takes over what an inventory holds now.
     pub(super) fn set_held(&mut self, inventory: &Inventory) {
-        self.holders.retain(|_, holder| *holder != inventory.stack);
-        self.intending.retain(|_, holder| *holder != inventory.stack);
-        let holds = |entry: &Entry| matches!(entry.state, EntryState::Held | EntryState::Retained);
+        let stack = inventory.stack;
+        for object in self.known.remove(&stack).unwrap_or_default() {
+            if self.holders.get(&object) == Some(&stack) {
+                self.holders.remove(&object);
+                self.retained.remove(&object);
+            }
+            if self.intending.get(&object) == Some(&stack) {
+                self.intending.remove(&object);
+            }
+        }
         for (object, entry) in &inventory.entries {
-            if holds(entry) {
-                self.holders.insert(object.clone(), inventory.stack);
-                if entry.state == EntryState::Retained {
-                    self.retained.insert(object.clone());
-                } else {
+            match entry.state {
+                EntryState::Used => continue,
+                EntryState::Intent => drop(self.intending.insert(object.clone(), stack)),
+                EntryState::Held => {
+                    self.holders.insert(object.clone(), stack);
                     self.retained.remove(object);
                 }
-            } else if entry.state == EntryState::Intent {
-                self.intending.insert(object.clone(), inventory.stack);
+                EntryState::Retained => {
+                    self.holders.insert(object.clone(), stack);
+                    self.retained.insert(object.clone());
+                }
             }
+            self.known.entry(stack).or_default().push(object.clone());
         }
     }
 

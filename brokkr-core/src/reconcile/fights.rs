@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::model::ObjectRef;
 
 /// Corrections in a row that are nothing unusual.
-const TOLERATED: u32 = 5;
+const TOLERATED: u32 = 10;
 /// The first pause; doubled with every further round.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);

@@ -167,8 +167,7 @@ impl<'a> Job<'a> {
             let message = "the cluster does not serve this kind in this version";
             let unserved = set.unserved.iter();
             problems.extend(unserved.map(|it| ObjectProblem::failed(it.clone(), "KindNotServed", message)));
-            let refused = set.refused.iter();
-            problems.extend(refused.map(|(it, why)| ObjectProblem::failed(it.clone(), "Refused", why.clone())));
+            problems.extend(set.refused.iter().cloned());
         }
         problems.extend(self.pruning.problems);
         if let Some(error) = self.broken {

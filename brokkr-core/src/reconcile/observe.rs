@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::health::has_health;
 use super::live::Live;
+use super::local_limits::LocalLimits;
 use super::ownership::AGENT_LABEL;
 use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, ListOptions, meta};
 use crate::model::{AgentId, ObjectRef};
@@ -31,12 +32,13 @@ pub(super) struct Observer<'a> {
     cluster: &'a dyn Cluster,
     agent: AgentId,
     manager: &'a str,
+    limits: &'a LocalLimits,
     lists: Mutex<HashMap<ApiKind, Option<Listed>>>,
 }
 
 impl<'a> Observer<'a> {
-    pub(super) fn new(cluster: &'a dyn Cluster, agent: AgentId, manager: &'a str) -> Self {
-        Self { cluster, agent, manager, lists: Mutex::new(HashMap::new()) }
+    pub(super) fn new(cluster: &'a dyn Cluster, agent: AgentId, manager: &'a str, limits: &'a LocalLimits) -> Self {
+        Self { cluster, agent, manager, limits, lists: Mutex::new(HashMap::new()) }
     }
 
     /// One object, read afresh.
@@ -95,22 +97,28 @@ impl<'a> Observer<'a> {
             metadata_only: !has_health(&kind.group, &kind.kind),
             ..ListOptions::default()
         };
-        let list = match self.cluster.list(kind, None, &options).await {
-            Ok(list) => {
-                let entry = |body| {
-                    let object = ObjectRef {
-                        group: kind.group.clone(),
-                        kind: kind.kind.clone(),
-                        namespace: meta::namespace(body).map(str::to_owned),
-                        name: meta::name(body)?.to_owned(),
-                    };
-                    Some((object, Live::of(kind, body, self.manager)?))
-                };
-                Some(Arc::new(list.items.iter().filter_map(entry).collect()))
+        let mut found = Some(HashMap::new());
+        for place in self.limits.places(kind.namespaced) {
+            match self.cluster.list(kind, place, &options).await {
+                Ok(list) => {
+                    let entries = list.items.iter().filter_map(|body| {
+                        let object = ObjectRef {
+                            group: kind.group.clone(),
+                            kind: kind.kind.clone(),
+                            namespace: meta::namespace(body).map(str::to_owned),
+                            name: meta::name(body)?.to_owned(),
+                        };
+                        Some((object, Live::of(kind, body, self.manager)?))
+                    });
+                    if let Some(found) = &mut found {
+                        found.extend(entries);
+                    }
+                }
+                Err(ClusterError::Forbidden(_)) => found = None,
+                Err(error) => return Err(error),
             }
-            Err(ClusterError::Forbidden(_)) => None,
-            Err(error) => return Err(error),
-        };
+        }
+        let list = found.map(Arc::new);
         lists.insert(kind.clone(), list.clone());
         Ok(list)
     }

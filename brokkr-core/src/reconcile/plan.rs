@@ -13,13 +13,14 @@ use serde::Serialize;
 use super::apply::{Applying, Work};
 use super::autoscale::autoscaled;
 use super::changes::{Change, changes};
+use super::claims::Claims;
 use super::fights::Fights;
 use super::inventory::{Entry, Inventory};
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::outcome::ObjectProblem;
 use super::prepare::Prepared;
 use super::prune::Removal;
-use super::reconciler::claims;
+use super::reconciler::wants;
 use super::step::{Step, Target};
 use super::write::WriteError;
 use super::{ApplierError, Desired, DesiredStack, Goal, Reconciler};
@@ -92,8 +93,11 @@ impl Reconciler {
     /// What [`reconcile`](super::Applier::reconcile) would do now for all stacks. Writes nothing.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan, ApplierError> {
         let (inventories, discovery, prepared) = self.look(desired).await?;
-        let claims = Mutex::new(claims(desired, &prepared, &inventories));
-        let observer = Observer::new(&*self.cluster, self.agent, &self.manager);
+        let mut claims = Claims::default();
+        claims.set_wants(wants(desired, &prepared));
+        inventories.values().for_each(|inventory| claims.set_held(inventory));
+        let claims = Mutex::new(claims);
+        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits);
         let scaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
         let fights = Mutex::new(Fights::default());
         let work = Work {
@@ -102,6 +106,7 @@ impl Reconciler {
             manager: &self.manager,
             keeper: &self.keeper,
             observer: &observer,
+            limits: &self.limits,
             claims: &claims,
             fights: &fights,
             discovery: &discovery,
@@ -123,11 +128,9 @@ impl Reconciler {
                 });
                 objects.extend(concurrently(previews.collect(), CONCURRENCY).await);
                 let unserved = "the cluster does not serve this kind in this version";
-                let unserved = set.unserved.iter().map(|it| (it, "KindNotServed", unserved));
-                let refused = set.refused.iter().map(|(it, why)| (it, "Refused", why.as_str()));
-                objects.extend(unserved.chain(refused).map(|(object, reason, why)| {
-                    PlannedObject::blocked(ObjectProblem::failed(object.clone(), reason, why))
-                }));
+                let unserved =
+                    set.unserved.iter().map(|it| ObjectProblem::failed(it.clone(), "KindNotServed", unserved));
+                objects.extend(unserved.chain(set.refused.iter().cloned()).map(PlannedObject::blocked));
             }
             if !matches!(stack.goal, Goal::Keep) {
                 objects.extend(work.preview_removals(stack, desired, inventory, &wanted).await);

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::depend::{self, DEPENDS_ON_ANNOTATION};
 use super::inventory::ManifestHash;
+use super::local_limits::LocalLimits;
+use super::outcome::ObjectProblem;
 use super::ownership::{AGENT_LABEL, APPLYSET_ID_LABEL, INVENTORY_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::cluster::{ApiKind, Discovery};
 use crate::manifest::{Manifest, ManifestSet};
@@ -30,15 +32,15 @@ pub(super) struct PreparedSet {
     pub(super) ready: Vec<Prepared>,
     /// Objects of kinds that are not served, as well as they can be named.
     pub(super) unserved: Vec<ObjectRef>,
-    /// Objects that cannot be as they are written, with the reason.
-    pub(super) refused: Vec<(ObjectRef, String)>,
+    /// Objects that cannot be as they are written, or may not be touched.
+    pub(super) refused: Vec<ObjectProblem>,
 }
 
 impl PreparedSet {
     /// Everything that is wanted, whether it can be applied now or not: none of it may be pruned.
     pub(super) fn objects(&self) -> BTreeSet<ObjectRef> {
         let ready = self.ready.iter().map(|it| &it.object);
-        ready.chain(&self.unserved).chain(self.refused.iter().map(|(object, _)| object)).cloned().collect()
+        ready.chain(&self.unserved).chain(self.refused.iter().map(|it| &it.object)).cloned().collect()
     }
 }
 
@@ -49,6 +51,7 @@ pub(super) struct Belonging<'a> {
     pub(super) stack: StackId,
     pub(super) applyset: &'a str,
     pub(super) default_namespace: &'a str,
+    pub(super) limits: &'a LocalLimits,
 }
 
 pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &Discovery) -> PreparedSet {
@@ -58,9 +61,14 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
         match discovery.exact(manifest.group(), manifest.version(), manifest.kind()) {
             Some(kind) => {
                 let namespace = resolve(manifest, kind.namespaced, belonging.default_namespace);
+                let object = manifest.object_ref(namespace);
+                if let Some(problem) = belonging.limits.refuse(&object) {
+                    prepared.refused.push(ObjectProblem::failed(object, "NotAllowed", problem));
+                    continue;
+                }
                 match depends_on(manifest) {
                     Ok(before) => prepared.ready.push(with_labels(manifest, kind, namespace, belonging, before)),
-                    Err(problem) => prepared.refused.push((manifest.object_ref(namespace), problem)),
+                    Err(problem) => prepared.refused.push(ObjectProblem::failed(object, "Refused", problem)),
                 }
             }
             None => {

@@ -223,6 +223,9 @@ impl Work<'_> {
         stack: StackId,
         departed: &BTreeSet<String>,
     ) -> ClusterResult<Removal<'_>> {
+        if let Some(problem) = self.limits.refuse(object) {
+            return Ok(Removal::Problem(ObjectProblem::failed(object.clone(), "NotAllowed", problem)));
+        }
         let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
             if self.discovery.certainly_lacks(&object.group, &object.kind) {
                 return Ok(Removal::Forget);

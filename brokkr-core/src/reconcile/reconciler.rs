@@ -1,7 +1,7 @@
-//! The reconciler: one pass over what is due, given everything that is desired.
+//! The reconciler: passes over what is due, given everything that is desired.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -13,13 +13,16 @@ use super::claims::{Claims, Want};
 use super::fights::Fights;
 use super::inventory::{Inventory, Keeper};
 use super::job::Job;
+use super::local_limits::LocalLimits;
 use super::observe::{Observer, concurrently};
 use super::order::is_foundation;
 use super::ownership::field_manager;
 use super::prepare::{Belonging, PreparedSet, prepare};
 use super::readiness::Waits;
+use super::slots::Slots;
+use super::watches::Watches;
 use super::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack, StackOutcome};
-use crate::cluster::{Cluster, ClusterError, Discovery};
+use crate::cluster::{Cluster, Discovery};
 use crate::manifest::ManifestSet;
 use crate::model::{AgentId, Deletion, ObjectRef, StackId};
 
@@ -30,13 +33,15 @@ const RETAINED_INTERVAL: Duration = Duration::from_secs(5);
 /// Stacks at the same time.
 const STACKS: usize = 8;
 
-/// Whose objects a reconciler manages, and where it keeps its inventories.
+/// Whose objects a reconciler manages, where it keeps its inventories, and what it may touch.
 #[derive(Debug, Clone)]
 pub struct ReconcilerConfig {
     /// The agent.
     pub agent: AgentId,
     /// The namespace of its inventories; it must exist.
     pub namespace: String,
+    /// What it may touch.
+    pub limits: LocalLimits,
 }
 
 /// Makes a cluster hold what is desired. See [`Applier`] for the contract.
@@ -46,21 +51,23 @@ pub struct Reconciler {
     pub(super) agent: AgentId,
     pub(super) manager: String,
     pub(super) keeper: Keeper,
+    pub(super) limits: LocalLimits,
+    slots: Slots,
+    claims: Mutex<Claims>,
+    fights: Mutex<Fights>,
+    watches: Watches,
     memory: tokio::sync::Mutex<Memory>,
 }
 
 /// What is known from earlier passes. All of it can be read again.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Absent before the first read, and after anything that may have made it wrong.
-    inventories: Option<BTreeMap<StackId, Inventory>>,
     discovery: Option<(Arc<Discovery>, Instant)>,
     prepared: HashMap<StackId, Cached>,
     /// UIDs of what was deleted, per stack, while its removal goes on.
     departed: HashMap<StackId, BTreeSet<String>>,
     retained_at: Option<Instant>,
     waits: Waits,
-    fights: Fights,
 }
 
 #[derive(Debug)]
@@ -79,8 +86,24 @@ impl Reconciler {
             agent: config.agent,
             manager: field_manager(config.agent),
             keeper: Keeper::new(config.agent, config.namespace),
+            limits: config.limits,
+            slots: Slots::default(),
+            claims: Mutex::default(),
+            fights: Mutex::default(),
+            watches: Watches::new(),
             memory: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Reads the inventories that are not known, or not any more.
+    async fn read_inventories(&self) -> Result<(), ApplierError> {
+        if !self.slots.must_read() {
+            return Ok(());
+        }
+        let read = self.keeper.load(&*self.cluster).await?;
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        self.slots.fill(read, |inventory| claims.set_held(inventory));
+        Ok(())
     }
 
     async fn discovery(&self, memory: &mut Memory, afresh: bool) -> Result<Arc<Discovery>, ApplierError> {
@@ -136,7 +159,13 @@ impl Reconciler {
         };
         let applyset = self.keeper.applyset(stack.stack_id);
         let default_namespace = &stack.policies.default_namespace;
-        let belonging = Belonging { agent: self.agent, stack: stack.stack_id, applyset: &applyset, default_namespace };
+        let belonging = Belonging {
+            agent: self.agent,
+            stack: stack.stack_id,
+            applyset: &applyset,
+            default_namespace,
+            limits: &self.limits,
+        };
         Some(Arc::new(prepare(manifests, belonging, discovery)))
     }
 
@@ -154,28 +183,40 @@ impl Reconciler {
     }
 
     /// Deletes what was retained and has become empty, of stacks that have no entry any more.
-    async fn prune_retained(
-        &self,
-        work: &Work<'_>,
-        memory: &mut Memory,
-        desired: &Desired,
-        inventories: &mut BTreeMap<StackId, Inventory>,
-    ) -> Result<(), ClusterError> {
-        if !desired.may_remove
-            || !desired.complete
-            || memory.retained_at.is_some_and(|at| at.elapsed() < RETAINED_INTERVAL)
+    async fn prune_retained(&self, work: &Work<'_>, desired: &Desired) {
         {
-            return Ok(());
+            let mut memory = self.memory.lock().await;
+            if !desired.may_remove
+                || !desired.complete
+                || memory.retained_at.is_some_and(|at| at.elapsed() < RETAINED_INTERVAL)
+            {
+                return;
+            }
+            memory.retained_at = Some(Instant::now());
         }
-        memory.retained_at = Some(Instant::now());
         let known: BTreeSet<StackId> = desired.stacks.iter().map(|stack| stack.stack_id).collect();
-        for inventory in inventories.values_mut() {
-            if inventory.is_retained_only() && !inventory.entries.is_empty() && !known.contains(&inventory.stack) {
-                let departed = memory.departed.entry(inventory.stack).or_default();
-                work.prune(Deletion::Delete, &BTreeSet::new(), true, inventory, departed).await?;
+        let mut taken = self.slots.take_retained(&known);
+        while let Some((stack, mut inventory)) = taken.inventories.pop_first() {
+            let mut departed = self.memory.lock().await.departed.remove(&stack).unwrap_or_default();
+            let pruned = work.prune(Deletion::Delete, &BTreeSet::new(), true, &mut inventory, &mut departed).await;
+            if pruned.is_ok() {
+                if !inventory.entries.is_empty() {
+                    self.memory.lock().await.departed.insert(stack, departed);
+                }
+                taken.put_back(inventory);
             }
         }
-        Ok(())
+    }
+
+    /// Watches the kinds of everything that is held.
+    fn watch_what_is_held(&self, discovery: &Discovery) {
+        let kinds = self.slots.kinds();
+        let served = kinds.iter().filter_map(|(group, kind)| discovery.preferred(group, kind)).filter(|it| it.listable);
+        let places = served.flat_map(|kind| {
+            let places = self.limits.places(kind.namespaced).into_iter();
+            places.map(|place| (kind.clone(), place.map(str::to_owned)))
+        });
+        self.watches.want(places.collect(), self.slots.is_anything_out(), &self.slots);
     }
 }
 
@@ -183,55 +224,49 @@ impl Reconciler {
 pub(super) type Prepared = BTreeMap<StackId, Arc<PreparedSet>>;
 
 /// What each stack wants, for deciding whose an object is.
-pub(super) fn claims(desired: &Desired, prepared: &Prepared, inventories: &BTreeMap<StackId, Inventory>) -> Claims {
+pub(super) fn wants(desired: &Desired, prepared: &Prepared) -> BTreeMap<StackId, Want> {
     let want = |stack: &DesiredStack| match &stack.goal {
         Goal::Apply { .. } => Want::Objects(prepared.get(&stack.stack_id).map(|set| set.objects()).unwrap_or_default()),
         Goal::Remove => Want::Nothing,
         Goal::Keep => Want::WhatIsHeld,
     };
-    Claims::new(desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect(), inventories)
+    desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect()
 }
 
 #[async_trait]
 impl Applier for Reconciler {
     async fn held(&self) -> Result<Vec<HeldStack>, ApplierError> {
-        let mut memory = self.memory.lock().await;
-        if memory.inventories.is_none() {
-            memory.inventories = Some(self.keeper.load(&*self.cluster).await?);
-        }
-        let held = |inventory: &Inventory| HeldStack { stack_id: inventory.stack, objects: inventory.held_count() };
-        Ok(memory.inventories.iter().flat_map(BTreeMap::values).map(held).filter(|it| it.objects > 0).collect())
+        self.read_inventories().await?;
+        let held = |(stack_id, objects)| HeldStack { stack_id, objects };
+        Ok(self.slots.held().into_iter().map(held).collect())
+    }
+
+    async fn changed(&self) -> BTreeSet<StackId> {
+        self.watches.next(&self.cluster, self.agent, &self.manager, &self.slots).await
     }
 
     async fn reconcile(&self, desired: &Desired, due: &BTreeSet<StackId>) -> Result<Vec<StackOutcome>, ApplierError> {
-        let mut memory = self.memory.lock().await;
-        let memory = &mut *memory;
-        // Taken out: if this future is dropped in the middle, the next pass reads what is true from the cluster.
-        let mut inventories = match memory.inventories.take() {
-            Some(inventories) => inventories,
-            None => self.keeper.load(&*self.cluster).await?,
-        };
-        let mut discovery = self.discovery(memory, false).await?;
         let due: Vec<&DesiredStack> = desired
             .stacks
             .iter()
             .filter(|stack| due.contains(&stack.stack_id) && !matches!(stack.goal, Goal::Keep))
             .collect();
+        let mut memory = self.memory.lock().await;
+        self.read_inventories().await?;
+        let mut discovery = self.discovery(&mut memory, false).await?;
         let lacks = |memory: &mut Memory, discovery: &Arc<Discovery>| {
             due.iter().any(|stack| self.prepared(memory, stack, discovery).is_some_and(|set| !set.unserved.is_empty()))
         };
-        if lacks(memory, &discovery) {
-            discovery = self.discovery(memory, true).await?;
+        if lacks(&mut memory, &discovery) {
+            discovery = self.discovery(&mut memory, true).await?;
         }
         let prepared: Prepared = desired
             .stacks
             .iter()
-            .filter_map(|stack| Some((stack.stack_id, self.prepared(memory, stack, &discovery)?)))
+            .filter_map(|stack| Some((stack.stack_id, self.prepared(&mut memory, stack, &discovery)?)))
             .collect();
-        let claims = Mutex::new(claims(desired, &prepared, &inventories));
-        let observer = Observer::new(&*self.cluster, self.agent, &self.manager);
-        let fights = std::mem::take(&mut memory.fights);
-        let fights = Mutex::new(fights);
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).set_wants(wants(desired, &prepared));
+        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits);
         let autoscaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
         let work = |discovery| Work {
             cluster: &*self.cluster,
@@ -239,25 +274,23 @@ impl Applier for Reconciler {
             manager: &self.manager,
             keeper: &self.keeper,
             observer: &observer,
-            claims: &claims,
-            fights: &fights,
+            limits: &self.limits,
+            claims: &self.claims,
+            fights: &self.fights,
             discovery,
             autoscaled: &autoscaled,
         };
-
         let goal_of = |id| desired.stacks.iter().find(|it| it.stack_id == id).map(|it| it.goal.clone());
-        let mut jobs: Vec<Job<'_>> = due
-            .iter()
-            .map(|stack| {
-                let inventory = inventories.remove(&stack.stack_id);
-                let inventory = inventory.unwrap_or_else(|| Inventory::new(stack.stack_id));
-                let departed = memory.departed.remove(&stack.stack_id).unwrap_or_default();
-                let prepared = prepared.get(&stack.stack_id).cloned();
-                let mut job = Job::new(stack, inventory, departed, prepared);
-                job.held_back = memory.waits.held_back(&job, goal_of);
-                job
-            })
-            .collect();
+        let mut taken = self.slots.take(due.iter().map(|stack| stack.stack_id));
+        let mut jobs: Vec<Job<'_>> = Vec::new();
+        for stack in due {
+            let Some(inventory) = taken.inventories.remove(&stack.stack_id) else { continue };
+            let departed = memory.departed.remove(&stack.stack_id).unwrap_or_default();
+            let mut job = Job::new(stack, inventory, departed, prepared.get(&stack.stack_id).cloned());
+            job.held_back = memory.waits.held_back(&job, goal_of);
+            jobs.push(job);
+        }
+        drop(memory);
 
         // Everything is applied before anything is pruned, so that what changes hands never goes away.
         let first = work(&discovery);
@@ -266,30 +299,35 @@ impl Applier for Reconciler {
         if jobs.iter().any(|job| job.applying.defined) {
             let defining = jobs.iter().filter(|job| job.applying.defined).filter_map(|job| job.prepared.as_deref());
             concurrently(defining.map(|set| first.established(&set.ready).boxed()).collect(), STACKS).await;
-            latest = self.discovery(memory, true).await?;
-            let second = work(&latest);
+            let mut memory = self.memory.lock().await;
+            latest = self.discovery(&mut memory, true).await?;
+            let before: Vec<_> = jobs.iter_mut().map(|job| job.prepared.take()).collect();
             for job in &mut jobs {
-                let Some(before) = job.prepared.take() else {
-                    continue;
-                };
-                job.prepare_anew(self.prepared(memory, job.stack, &latest));
-                job.apply_newly_served(&second, &before).await;
+                let prepared = self.prepared(&mut memory, job.stack, &latest);
+                job.prepare_anew(prepared);
             }
+            drop(memory);
+            let second = work(&latest);
+            let rounds = jobs.iter_mut().zip(&before).filter_map(|(job, before)| {
+                let before = before.as_deref()?;
+                Some(async { job.apply_newly_served(&second, before).await }.boxed())
+            });
+            concurrently(rounds.collect(), STACKS).await;
         }
         for job in &mut jobs {
             first.settle_claims(&mut job.applying.health).await;
-            memory.waits.judge(job, Instant::now());
         }
         // Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
         let loses_foundation = |inventory: &Inventory, wanted: &BTreeSet<ObjectRef>| {
             inventory.entries.keys().any(|object| is_foundation(object) && !wanted.contains(object))
         };
-        let nothing = BTreeSet::new();
         let mut fresh = latest.clone();
-        if jobs.iter().any(|job| loses_foundation(&job.inventory, &job.wanted))
-            || inventories.values().any(|it| it.is_retained_only() && loses_foundation(it, &nothing))
         {
-            fresh = self.discovery(memory, true).await?;
+            let mut memory = self.memory.lock().await;
+            jobs.iter_mut().for_each(|job| memory.waits.judge(job, Instant::now()));
+            if jobs.iter().any(|job| loses_foundation(&job.inventory, &job.wanted)) || self.slots.has_retained() {
+                fresh = self.discovery(&mut memory, true).await?;
+            }
         }
         let last = work(&fresh);
         let may_remove = desired.may_remove;
@@ -298,31 +336,30 @@ impl Applier for Reconciler {
             STACKS,
         )
         .await;
-        let retained = self.prune_retained(&last, memory, desired, &mut inventories).await;
+        self.prune_retained(&last, desired).await;
 
         let mut outcomes = Vec::new();
-        let mut trusted = retained.is_ok();
+        let mut memory = self.memory.lock().await;
         for job in jobs {
-            trusted &= job.broken.is_none();
+            let is_trusted = job.broken.is_none();
             let (inventory, departed, outcome) = job.finish();
-            if !inventory.entries.is_empty() {
-                if outcome.removal && outcome.progress != super::Progress::Done || inventory.is_retained_only() {
-                    memory.departed.insert(inventory.stack, departed);
-                }
-                inventories.insert(inventory.stack, inventory);
+            if !inventory.entries.is_empty()
+                && (outcome.removal && outcome.progress != super::Progress::Done || inventory.is_retained_only())
+            {
+                memory.departed.insert(inventory.stack, departed);
+            }
+            if is_trusted {
+                taken.put_back(inventory);
             }
             outcomes.push(outcome);
         }
-        inventories.retain(|_, inventory| !inventory.entries.is_empty());
         let there: BTreeSet<StackId> = desired.stacks.iter().map(|stack| stack.stack_id).collect();
         memory.prepared.retain(|stack, _| there.contains(stack));
         memory.waits.keep_only(|stack| there.contains(&stack));
-        memory.fights = fights.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        memory.fights.forget_old(Instant::now());
-        memory.departed.retain(|stack, _| inventories.contains_key(stack));
-        if trusted {
-            memory.inventories = Some(inventories);
-        }
+        let held: BTreeSet<StackId> = self.slots.held_or_retained();
+        memory.departed.retain(|stack, _| held.contains(stack));
+        self.fights.lock().unwrap_or_else(PoisonError::into_inner).forget_old(Instant::now());
+        self.watch_what_is_held(&fresh);
         Ok(outcomes)
     }
 }

@@ -22,8 +22,11 @@ impl Work<'_> {
         let options = ListOptions { selector, metadata_only: true, ..ListOptions::default() };
         let options = &options;
         let kinds = one_version_each(self.discovery.kinds.iter());
+        let places = kinds
+            .into_iter()
+            .flat_map(|kind| self.limits.places(kind.namespaced).into_iter().map(move |place| (kind, place)));
         let lists =
-            kinds.into_iter().map(|kind| async move { (kind, self.cluster.list(kind, None, options).await) }.boxed());
+            places.map(|(kind, place)| async move { (kind, self.cluster.list(kind, place, options).await) }.boxed());
         let mut strays = Vec::new();
         for (kind, list) in concurrently(lists.collect(), CONCURRENCY).await {
             let list = match list {

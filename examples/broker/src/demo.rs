@@ -118,7 +118,10 @@ async fn start_agent(
         NewAgent { name: name.to_owned(), cluster_name: name.to_owned(), labels: labels.into(), ..NewAgent::default() };
     let (_, pak) = broker.agent_create(admin, new).await?;
     let client = Client::builder([url.to_owned()], pak.pak.ok_or("no key")?).build()?;
-    let agent = Agent::new(Arc::new(HttpControlPlane::new(client)), cluster, AgentConfig::default());
+    let mut config = AgentConfig::default();
+    // There is one of each, and it ends with the demonstration.
+    config.lease = None;
+    let agent = Agent::new(Arc::new(HttpControlPlane::new(client)), cluster, config);
     let stop = stop.clone();
     tasks.spawn(async move { agent.run(stop).await });
     Ok(())

@@ -38,6 +38,7 @@ impl Scene {
         let cluster = MemoryCluster::new();
         let mut config = AgentConfig::default();
         config.interval = Duration::from_secs(1);
+        config.lease = None;
         config.retry_max = Duration::from_secs(1);
         let plane = Arc::new(InProcess::new(broker.clone(), pak.pak.ok_or("no key")?));
         let running = Agent::new(plane, Arc::new(cluster.clone()), config);

@@ -109,6 +109,7 @@ pub(crate) fn start_on(
 ) -> CancellationToken {
     let mut config = AgentConfig::default();
     config.interval = Duration::from_secs(1);
+    config.lease = None;
     config.retry_first = Duration::from_millis(100);
     config.retry_max = Duration::from_secs(1);
     let agent = Agent::new(Arc::new(InProcess::new(broker.clone(), pak.clone())), cluster, config);

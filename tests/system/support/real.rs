@@ -166,6 +166,7 @@ impl AgentProcess {
             ("BROKKR__AGENT__BROKER_URL", self.broker_url.clone()),
             ("BROKKR__AGENT__PAK", self.pak.clone()),
             ("BROKKR__AGENT__INTERVAL_SECONDS", "2".to_owned()),
+            ("BROKKR__AGENT__LISTEN", "127.0.0.1:0".to_owned()),
             ("KUBECONFIG", self.kubeconfig.display().to_string()),
         ];
         let variables = variables.map(|(key, value)| (key.to_owned(), value));

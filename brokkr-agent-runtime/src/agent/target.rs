@@ -1,0 +1,61 @@
+//! A target state in the applier's words.
+
+use brokkr_core::model::{Health, StackId};
+use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
+use brokkr_core::reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, StackOutcome};
+
+use super::contents::Contents;
+
+/// Objects that unconfirmed removals may take in one pass, whatever is held.
+const BUDGET_FLOOR: usize = 100;
+
+/// The whole target state in the applier's words, and the removals that are held back by the budget.
+pub(super) fn desired<'s>(
+    state: &'s TargetState,
+    contents: &Contents,
+    held: &[HeldStack],
+    may_remove: bool,
+) -> (Desired, Vec<&'s TargetEntry>) {
+    let objects = |id: StackId| held.iter().find(|it| it.stack_id == id).map_or(0, |it| it.objects);
+    let is_unconfirmed = |it: &&TargetEntry| it.action == EntryAction::Remove && !it.confirmed;
+    let unconfirmed: usize = state.entries.iter().filter(is_unconfirmed).map(|it| objects(it.stack_id)).sum();
+    let total: usize = held.iter().map(|it| it.objects).sum();
+    let within_budget = unconfirmed <= BUDGET_FLOOR.max(total / 2);
+    let over_budget = if within_budget { Vec::new() } else { state.entries.iter().filter(is_unconfirmed).collect() };
+    let goal = |entry: &TargetEntry| match entry.action {
+        EntryAction::Remove if entry.confirmed || within_budget => Goal::Remove,
+        EntryAction::Remove => Goal::Keep,
+        EntryAction::Apply => match (contents.get(entry), entry.revision) {
+            (Some(manifests), Some(revision)) => Goal::Apply { revision, manifests },
+            _ => Goal::Keep,
+        },
+    };
+    let stack = |entry: &TargetEntry| DesiredStack {
+        stack_id: entry.stack_id,
+        name: entry.stack_name.clone(),
+        policies: entry.policies.clone(),
+        depends_on: entry.depends_on.clone(),
+        goal: goal(entry),
+    };
+    let at_hand = |entry: &TargetEntry| entry.action == EntryAction::Remove || contents.get(entry).is_some();
+    let complete = state.entries.iter().all(at_hand);
+    (Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }, over_budget)
+}
+
+/// The outcome of an entry that the applier was not asked to work on.
+pub(super) fn not_done(entry: &TargetEntry, reason: &str, message: String) -> StackOutcome {
+    StackOutcome {
+        stack_id: entry.stack_id,
+        revision: entry.revision,
+        removal: entry.action == EntryAction::Remove,
+        applied: false,
+        progress: Progress::Failed { reason: reason.to_owned(), message, objects: Vec::new() },
+        health: Health::Unknown,
+        unhealthy: Vec::new(),
+        retained: Vec::new(),
+        corrected: Vec::new(),
+        drifted: Vec::new(),
+        contested: Vec::new(),
+        writes: 0,
+    }
+}

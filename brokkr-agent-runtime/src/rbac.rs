@@ -1,0 +1,264 @@
+//! The rights that an agent needs for a set of manifests, and no more.
+//!
+//! Without a cluster at hand the plural names of kinds follow the rule that Kubernetes' own kinds follow; the names of custom resources
+//! are taken from their definitions where the set has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use brokkr_core::manifest::{Manifest, ManifestSet};
+use serde_json::{Value, json};
+
+/// For whom the rights are, and where.
+#[derive(Debug, Clone)]
+pub struct RbacOptions {
+    /// The namespace of the agent and its records.
+    pub namespace: String,
+    /// Where namespaced objects without a namespace go: the stack's policy `default_namespace`.
+    pub default_namespace: String,
+    /// A user; absent for a service account `brokkr-agent` in the agent's namespace.
+    pub user: Option<String>,
+    /// The only namespaces that the agent works in; absent for the whole cluster.
+    pub namespaces: Option<BTreeSet<String>>,
+}
+
+const NAME: &str = "brokkr-agent";
+const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Built-in kinds without a namespace.
+const CLUSTER_WIDE: [&str; 22] = [
+    "APIService",
+    "CSIDriver",
+    "CSINode",
+    "CertificateSigningRequest",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ClusterTrustBundle",
+    "CustomResourceDefinition",
+    "DeviceClass",
+    "FlowSchema",
+    "IngressClass",
+    "MutatingAdmissionPolicy",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PriorityClass",
+    "PriorityLevelConfiguration",
+    "RuntimeClass",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingWebhookConfiguration",
+];
+
+/// Rules by where they hold: a namespace, or `None` for the cluster.
+#[derive(Default)]
+struct Rules(BTreeMap<Option<String>, BTreeMap<Grant, BTreeSet<String>>>);
+
+/// What a right is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant {
+    group: String,
+    resource: String,
+    name: Option<String>,
+}
+
+impl Rules {
+    fn grant(&mut self, place: Option<&str>, group: &str, resource: &str, name: Option<&str>, verbs: &[&str]) {
+        let name = name.map(str::to_owned);
+        let grant = Grant { group: group.to_owned(), resource: resource.to_owned(), name };
+        let place = self.0.entry(place.map(str::to_owned)).or_default();
+        place.entry(grant).or_default().extend(verbs.iter().map(|verb| (*verb).to_owned()));
+    }
+}
+
+/// The objects that give an agent the rights it needs to apply these manifests, watch them, and remove them again.
+pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
+    let mut rules = Rules::default();
+    own_rights(&mut rules, options);
+    let defined = defined_kinds(set);
+    let mut granted: Vec<(Option<String>, Value)> = Vec::new();
+    for manifest in set.objects() {
+        let (resource, namespaced) = resource(manifest, &defined);
+        let namespace = namespaced.then(|| manifest.namespace().unwrap_or(&options.default_namespace));
+        // A Role cannot be made before its namespace is; so without confinement everything holds in the whole cluster.
+        let place = namespace.filter(|_| options.namespaces.is_some());
+        if options.namespaces.is_some() && namespace.is_none() {
+            continue;
+        }
+        rules.grant(place, manifest.group(), &resource, None, &ALL);
+        if manifest.is_namespace() {
+            // It is deleted only when nothing of others is left in it, of whatever kind.
+            rules.grant(None, "*", "*", None, &["list"]);
+        }
+        if manifest.group().is_empty() && manifest.kind() == "PersistentVolumeClaim" && place.is_none() {
+            rules.grant(None, "storage.k8s.io", "storageclasses", None, &["get"]);
+        }
+        if manifest.group() == RBAC {
+            granted.extend(handed_on(manifest).into_iter().map(|rule| (place.map(str::to_owned), rule)));
+            if let Some((resource, name)) = bound(manifest, set) {
+                rules.grant(place, RBAC, resource, Some(&name), &["bind"]);
+            }
+        }
+    }
+    if options.namespaces.is_none() {
+        // A definition goes only when nothing of its kind is left.
+        for (group, plural, _) in defined.values() {
+            rules.grant(None, group, plural, None, &["list"]);
+        }
+    }
+    documents(rules, granted, options)
+}
+
+/// What every agent needs: its records, its Lease, and to know which cluster this is.
+fn own_rights(rules: &mut Rules, options: &RbacOptions) {
+    let own = Some(options.namespace.as_str());
+    rules.grant(own, "", "secrets", None, &["get", "list", "create", "patch", "delete"]);
+    rules.grant(own, "", "configmaps", None, &["get", "create", "patch"]);
+    rules.grant(own, "coordination.k8s.io", "leases", None, &["get", "create", "patch"]);
+    if options.namespaces.is_none() {
+        for name in ["kube-system", &options.namespace] {
+            rules.grant(None, "", "namespaces", Some(name), &["get"]);
+        }
+    }
+}
+
+/// Kinds that the set defines itself: group, plural and whether they are namespaced, by group and kind.
+type Defined = BTreeMap<(String, String), (String, String, bool)>;
+
+fn defined_kinds(set: &ManifestSet) -> Defined {
+    let text = |spec: &Value, pointer: &str| spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let specs = set.objects().iter().filter(|it| it.is_crd()).filter_map(|it| it.body().get("spec"));
+    let of = |spec: &Value| {
+        let (group, kind) = (text(spec, "/group")?, text(spec, "/names/kind")?);
+        let namespaced = text(spec, "/scope")? == "Namespaced";
+        Some(((group.clone(), kind), (group, text(spec, "/names/plural")?, namespaced)))
+    };
+    specs.filter_map(of).collect()
+}
+
+/// The name of a kind in paths, and whether its objects live in namespaces.
+fn resource(manifest: &Manifest, defined: &Defined) -> (String, bool) {
+    if let Some((_, plural, namespaced)) = defined.get(&(manifest.group().to_owned(), manifest.kind().to_owned())) {
+        return (plural.clone(), *namespaced);
+    }
+    let namespaced = !CLUSTER_WIDE.contains(&manifest.kind());
+    (plural(manifest.kind()), namespaced)
+}
+
+/// How Kubernetes names its kinds in paths.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    if kind == "endpoints" {
+        return kind;
+    }
+    let stem = kind.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
+    match stem {
+        Some(stem) => format!("{stem}ies"),
+        None if ["s", "x", "z", "ch", "sh"].iter().any(|end| kind.ends_with(end)) => format!("{kind}es"),
+        None => format!("{kind}s"),
+    }
+}
+
+/// The rules that a role of the set hands on: only who has them may
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
+fn handed_on(manifest: &Manifest) -> Vec<Value> {
+    let is_role = matches!(manifest.kind(), "Role" | "ClusterRole");
+    let rules = manifest.body().get("rules").filter(|_| is_role).and_then(Value::as_array);
+    rules.cloned().unwrap_or_default()
+}
+
+/// The role that a binding refers to, if the set does not have it.
+fn bound(manifest: &Manifest, set: &ManifestSet) -> Option<(&'static str, String)> {
+    let reference = manifest.body().get("roleRef")?;
+    let text = |field: &str| reference.get(field).and_then(Value::as_str);
+    let (kind, name) = (text("kind")?, text("name")?);
+    let is_in_set = set.objects().iter().any(|it| it.group() == RBAC && it.kind() == kind && it.name() == name);
+    let resource = if kind == "ClusterRole" { "clusterroles" } else { "roles" };
+    (!is_in_set).then(|| (resource, name.to_owned()))
+}
+
+fn documents(rules: Rules, mut granted: Vec<(Option<String>, Value)>, options: &RbacOptions) -> Vec<Value> {
+    let subject = match &options.user {
+        Some(user) => json!({"kind": "User", "apiGroup": RBAC, "name": user}),
+        None => json!({"kind": "ServiceAccount", "name": NAME, "namespace": options.namespace}),
+    };
+    let mut documents = vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace}})];
+    if options.user.is_none() {
+        let metadata = json!({"name": NAME, "namespace": options.namespace});
+        documents.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}));
+    }
+    let mut places: BTreeMap<Option<String>, Vec<Value>> = BTreeMap::new();
+    for (place, grants) in rules.0 {
+        let rule = |(grant, verbs): (Grant, BTreeSet<String>)| {
+            let verbs: Vec<String> = verbs.into_iter().collect();
+            let mut rule = json!({"apiGroups": [grant.group], "resources": [grant.resource], "verbs": verbs});
+            if let Some(name) = grant.name {
+                rule["resourceNames"] = json!([name]);
+            }
+            rule
+        };
+        places.insert(place, grants.into_iter().map(rule).collect());
+    }
+    for (place, rule) in granted.drain(..) {
+        let rules = places.entry(place).or_default();
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    for (place, rules) in places {
+        let (role, binding) =
+            if place.is_some() { ("Role", "RoleBinding") } else { ("ClusterRole", "ClusterRoleBinding") };
+        let mut metadata = json!({"name": NAME});
+        if let Some(place) = &place {
+            metadata["namespace"] = json!(place);
+        }
+        let api = format!("{RBAC}/v1");
+        documents.push(json!({"apiVersion": api, "kind": role, "metadata": metadata, "rules": rules}));
+        documents.push(json!({
+            "apiVersion": api,
+            "kind": binding,
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": role, "name": NAME},
+            "subjects": [subject],
+        }));
+    }
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_are_those_of_kubernetes() {
+        for (kind, expected) in [
+            ("Pod", "pods"),
+            ("Ingress", "ingresses"),
+            ("NetworkPolicy", "networkpolicies"),
+            ("StorageClass", "storageclasses"),
+            ("Endpoints", "endpoints"),
+            ("Gateway", "gateways"),
+            ("HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+        ] {
+            assert_eq!(plural(kind), expected);
+        }
+    }
+
+    #[test]
+    fn confined_agents_get_no_rights_in_the_cluster() {
+        let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n";
+        let set = ManifestSet::parse_yaml(text).expect("manifests");
+        let options = RbacOptions {
+            namespace: "own".to_owned(),
+            default_namespace: "team".to_owned(),
+            user: None,
+            namespaces: Some(["team".to_owned()].into()),
+        };
+        let documents = rbac(&set, &options);
+        assert!(documents.iter().all(|it| it["kind"] != "ClusterRole"), "{documents:?}");
+        let role = documents.iter().find(|it| it["kind"] == "Role" && it["metadata"]["namespace"] == "team");
+        let expected = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]}]);
+        assert_eq!(role.expect("a role")["rules"], expected);
+    }
+}

@@ -1,0 +1,51 @@
+//! `/healthz`, `/readyz` and `/metrics`.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use brokkr_agent_runtime::Probe;
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How often what was recorded is folded; without it the recorder grows between two scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Records metrics from now on.
+pub(crate) fn install_metrics() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new().install_recorder()
+}
+
+/// Answers until stopped. An agent that cannot be asked still does its work, so an address that is taken is only told.
+pub(crate) async fn serve(listen: String, probe: Probe, metrics: PrometheusHandle, stop: CancellationToken) {
+    let listener = match TcpListener::bind(&listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(
+                %listen, %error,
+                "probes and metrics are not answered; give another address with --listen or BROKKR__AGENT__LISTEN"
+            );
+            return;
+        }
+    };
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let ready = move || async move {
+        if probe.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    };
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(move || async move { metrics.render() }));
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "probes and metrics are not answered any more");
+    }
+}
