@@ -4,6 +4,7 @@
 //! numbers are this machine's.
 #![expect(clippy::print_stdout, reason = "prints figures")]
 
+mod apply;
 mod fixture;
 mod http_load;
 mod latency;
@@ -32,6 +33,8 @@ enum Bench {
     Start,
     /// From publishing to the answer of a long poll, and to the object in a real cluster.
     Latency,
+    /// The reconciler beside the API server's limit and kubectl; drift; memory.
+    Apply,
     /// A bare handler that answers 304, for comparison.
     #[command(hide = true)]
     Bare {
@@ -66,6 +69,7 @@ async fn main() -> std::process::ExitCode {
             Ok(()) => latency::run().await,
             failed => failed,
         },
+        Bench::Apply => apply::run().await,
         Bench::Bare { listen } => poll::bare(&listen).await,
     };
     match result {

@@ -22,6 +22,8 @@ enum Bench {
     Start,
     /// From publishing to the answer of a long poll, and to the object in a cluster.
     Latency,
+    /// The reconciler beside the API server's limit and kubectl; drift; memory.
+    Apply,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -32,6 +34,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Poll => "poll",
         Bench::Start => "start",
         Bench::Latency => "latency",
+        Bench::Apply => "apply",
     };
     cargo("bench", &["run", "--release", "--locked", "-p", "brokkr-benches", "--", name])
 }

@@ -66,13 +66,17 @@ pub fn managers(object: &Value) -> impl Iterator<Item = &str> {
     managed_fields(object).filter_map(|entry| entry.get("manager")?.as_str())
 }
 
-/// The fields that a manager owns by applying them; empty when it owns none.
-pub fn applied_fields(object: &Value, manager: &str) -> FieldSet {
+/// The `fieldsV1` tree of what a manager owns by applying it.
+pub fn applied_tree<'a>(object: &'a Value, manager: &str) -> Option<&'a Value> {
     let ours = |entry: &&Map<String, Value>| {
         entry.get("manager").and_then(Value::as_str) == Some(manager)
             && entry.get("operation").and_then(Value::as_str) == Some("Apply")
             && entry.get("subresource").and_then(Value::as_str).unwrap_or_default().is_empty()
     };
-    let fields = managed_fields(object).find(ours).and_then(|entry| entry.get("fieldsV1"));
-    fields.map(FieldSet::from_fields_v1).unwrap_or_default()
+    managed_fields(object).find(ours).and_then(|entry| entry.get("fieldsV1"))
+}
+
+/// The fields that a manager owns by applying them; empty when it owns none.
+pub fn applied_fields(object: &Value, manager: &str) -> FieldSet {
+    applied_tree(object, manager).map(FieldSet::from_fields_v1).unwrap_or_default()
 }

@@ -22,6 +22,12 @@ pub const LABELS: usize = 64;
 pub const ANNOTATION_BYTES: usize = 256 * 1024;
 /// Requirements of one label selector, and values of one requirement.
 pub const SELECTOR_TERMS: usize = 64;
+/// Rules of one stack for fields that are left to others, and pointers of one rule.
+pub const IGNORE_RULES: usize = 32;
+/// Bytes of one JSON pointer.
+pub const POINTER_BYTES: usize = 512;
+/// Bytes of all pointers of one stack's rules together: each poll's answer carries them.
+pub const IGNORE_BYTES: usize = 16 * 1024;
 /// Bytes of a description.
 pub const DESCRIPTION_BYTES: usize = 4096;
 /// Bytes of the message of a revision, an event or a condition.

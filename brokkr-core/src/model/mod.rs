@@ -15,6 +15,7 @@ mod digest;
 mod event;
 mod generator;
 mod id;
+mod ignore_rule;
 mod key;
 mod labels;
 pub mod limits;
@@ -41,6 +42,7 @@ pub use generator::GeneratorPrincipal;
 pub use id::{
     AgentId, AuditId, DeploymentObjectId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId, StackId,
 };
+pub use ignore_rule::IgnoreRule;
 pub use key::{ApiKey, KeyKind, KeyOwner};
 pub use labels::{Annotations, Labels, validate_label_key, validate_label_value};
 pub use name::Name;

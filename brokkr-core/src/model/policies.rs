@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ignore_rule::IgnoreRule;
+use super::limits;
 use super::name::is_dns_label;
 use crate::error::{Invalid, InvalidCode, excerpt};
 
@@ -102,6 +104,8 @@ pub struct Policies {
     pub wait: Option<Wait>,
     /// Whether an object may be replaced when an immutable field changes.
     pub replace_immutable: bool,
+    /// Fields that are left to others once an object is there.
+    pub ignore: Vec<IgnoreRule>,
 }
 
 impl Default for Policies {
@@ -115,6 +119,7 @@ impl Default for Policies {
             default_namespace: "default".to_owned(),
             wait: None,
             replace_immutable: false,
+            ignore: Vec::new(),
         }
     }
 }
@@ -135,6 +140,18 @@ impl Policies {
             return Err(Invalid::new(InvalidCode::PolicyInvalid, "must be between 1 and 86400")
                 .within("timeout_seconds")
                 .within("wait"));
+        }
+        if self.ignore.len() > limits::IGNORE_RULES {
+            let problem = format!("must be at most {} rules", limits::IGNORE_RULES);
+            return Err(Invalid::new(InvalidCode::PolicyInvalid, problem).within("ignore"));
+        }
+        let bytes: usize = self.ignore.iter().flat_map(|rule| &rule.pointers).map(String::len).sum();
+        if bytes > limits::IGNORE_BYTES {
+            let problem = format!("has pointers of more than {} bytes together", limits::IGNORE_BYTES);
+            return Err(Invalid::new(InvalidCode::PolicyInvalid, problem).within("ignore"));
+        }
+        for (number, rule) in self.ignore.iter().enumerate() {
+            rule.validate().map_err(|invalid| invalid.within(&number.to_string()).within("ignore"))?;
         }
         Ok(())
     }

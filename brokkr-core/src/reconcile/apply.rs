@@ -303,7 +303,7 @@ impl Work<'_> {
                         entry.state = EntryState::Held;
                         entry.uid = meta::uid(&object).map(str::to_owned);
                         entry.manifest = Some(prepared.hash.clone());
-                        entry.fields = FieldHashes::of(&meta::applied_fields(&object, self.manager));
+                        entry.fields = FieldHashes::of(&prepared.ignored.applied_fields(&object, self.manager));
                         entry.finished = false;
                     }
                 }

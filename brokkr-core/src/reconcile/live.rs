@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::health::{self, ObjectHealth};
+use super::ignore::Ignored;
 use super::ownership::{AGENT_LABEL, KEEP_ANNOTATION, MANAGER_PREFIX, STACK_LABEL};
 use crate::cluster::{ApiKind, FieldSet, meta};
 use crate::model::{AgentId, StackId};
@@ -36,7 +37,7 @@ pub(super) struct Live {
 
 impl Live {
     /// `None` for something that is not an object of a server.
-    pub(super) fn of(kind: &ApiKind, object: &Value, manager: &str) -> Option<Self> {
+    pub(super) fn of(kind: &ApiKind, object: &Value, manager: &str, ignored: Option<&Ignored>) -> Option<Self> {
         let is_other = |name: &str| name.starts_with(MANAGER_PREFIX) && name != manager;
         let (group, kind) = (kind.group.as_str(), kind.kind.as_str());
         Some(Self {
@@ -48,7 +49,10 @@ impl Live {
             stack: meta::label(object, STACK_LABEL).and_then(|id| id.parse().ok()),
             ours_in_fields: meta::managers(object).any(|name| name == manager),
             others_in_fields: meta::managers(object).any(is_other),
-            fields: FieldHashes::of(&meta::applied_fields(object, manager)),
+            fields: FieldHashes::of(&match ignored {
+                Some(ignored) => ignored.applied_fields(object, manager),
+                None => meta::applied_fields(object, manager),
+            }),
             keep: meta::annotation(object, KEEP_ANNOTATION) == Some("true"),
             scaled: meta::managed_fields(object).any(sets_replicas_by_scaling),
             finished: (group, kind) == ("batch", "Job") && health::has_finished(object),

@@ -13,6 +13,7 @@ mod depend;
 mod establish;
 mod fights;
 pub mod health;
+mod ignore;
 mod inventory;
 mod job;
 mod live;

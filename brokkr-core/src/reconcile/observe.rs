@@ -1,6 +1,6 @@
 //! Looking at what is there, with as few requests as possible.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -9,16 +9,18 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::Mutex;
 
 use super::health::has_health;
+use super::ignore::Ignored;
 use super::live::Live;
 use super::local_limits::LocalLimits;
 use super::ownership::AGENT_LABEL;
+use super::prepare::Prepared;
 use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, ListOptions, meta};
 use crate::model::{AgentId, ObjectRef};
 
 /// Up to this many objects of a kind are read one by one; beyond, those with our label are listed.
 const READ_ONE_BY_ONE: usize = 16;
 /// Requests at the same time.
-pub(super) const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 32;
 
 /// Runs futures a few at a time; the results come in any order.
 pub(super) async fn concurrently<T: Send>(futures: Vec<BoxFuture<'_, T>>, limit: usize) -> Vec<T> {
@@ -33,18 +35,31 @@ pub(super) struct Observer<'a> {
     agent: AgentId,
     manager: &'a str,
     limits: &'a LocalLimits,
+    /// What is left to others, of the objects that have such fields.
+    ignored: HashMap<ObjectRef, Arc<Ignored>>,
     lists: Mutex<HashMap<ApiKind, Option<Listed>>>,
 }
 
 impl<'a> Observer<'a> {
     pub(super) fn new(cluster: &'a dyn Cluster, agent: AgentId, manager: &'a str, limits: &'a LocalLimits) -> Self {
-        Self { cluster, agent, manager, limits, lists: Mutex::new(HashMap::new()) }
+        Self { cluster, agent, manager, limits, ignored: HashMap::new(), lists: Mutex::new(HashMap::new()) }
+    }
+
+    /// Leaves fields of these objects to others.
+    pub(super) fn ignoring<'p>(mut self, prepared: impl Iterator<Item = &'p Prepared>) -> Self {
+        let ignoring = prepared.filter(|it| !it.ignored.is_empty());
+        self.ignored.extend(ignoring.map(|it| (it.object.clone(), it.ignored.clone())));
+        self
+    }
+
+    fn ignored(&self, object: &ObjectRef) -> Option<&Ignored> {
+        self.ignored.get(object).map(|it| &**it)
     }
 
     /// One object, read afresh.
     pub(super) async fn read(&self, kind: &ApiKind, object: &ObjectRef) -> ClusterResult<Option<Live>> {
         let at = kind.at(object.namespace.as_deref(), &object.name);
-        Ok(self.cluster.get(&at).await?.and_then(|body| Live::of(kind, &body, self.manager)))
+        Ok(self.cluster.get(&at).await?.and_then(|body| Live::of(kind, &body, self.manager, self.ignored(object))))
     }
 
     /// The objects that exist among the given ones, by kind. An error is an error for all of that kind: what could not be seen is
@@ -70,8 +85,10 @@ impl<'a> Observer<'a> {
     async fn observe_kind(&self, kind: &ApiKind, objects: &[ObjectRef]) -> ClusterResult<Vec<(ObjectRef, Live)>> {
         let listed = if objects.len() > READ_ONE_BY_ONE { self.list(kind).await? } else { None };
         let known = |object: &ObjectRef| listed.as_ref().and_then(|list| list.get(object)).cloned();
+        let missing: Vec<&ObjectRef> = objects.iter().filter(|object| known(object).is_none()).collect();
         // What the list does not have may be there without our label: only reading it tells.
-        let looks = objects.iter().map(|object| {
+        let absent = if missing.len() > READ_ONE_BY_ONE { self.absent(kind, &missing).await } else { HashSet::new() };
+        let looks = objects.iter().filter(|object| !absent.contains(*object)).map(|object| {
             let known = known(object);
             async move {
                 let live = match known {
@@ -84,6 +101,28 @@ impl<'a> Observer<'a> {
         });
         let found: ClusterResult<Vec<_>> = concurrently(looks.collect(), CONCURRENCY).await.into_iter().collect();
         Ok(found?.into_iter().flatten().collect())
+    }
+
+    /// Those among objects that certainly do not exist, as far as a few bounded lists tell.
+    async fn absent(&self, kind: &ApiKind, objects: &[&ObjectRef]) -> HashSet<ObjectRef> {
+        let mut by_namespace: BTreeMap<Option<&str>, Vec<&ObjectRef>> = BTreeMap::new();
+        for object in objects {
+            by_namespace.entry(object.namespace.as_deref()).or_default().push(object);
+        }
+        by_namespace.retain(|_, objects| objects.len() > READ_ONE_BY_ONE);
+        let lists = by_namespace.into_iter().map(|(namespace, objects)| {
+            async move {
+                // Reading some of others' costs less than asking for each of ours; reading all of theirs may not.
+                let limit = u32::try_from(objects.len()).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(100);
+                let options = ListOptions { metadata_only: true, limit: Some(limit), ..ListOptions::default() };
+                let list = self.cluster.list(kind, namespace, &options).await.ok().filter(|list| !list.cut)?;
+                let there: HashSet<&str> = list.items.iter().filter_map(meta::name).collect();
+                let is_absent = |object: &&&ObjectRef| !there.contains(object.name.as_str());
+                Some(objects.iter().filter(is_absent).map(|object| (**object).clone()).collect::<Vec<_>>())
+            }
+            .boxed()
+        });
+        concurrently(lists.collect(), CONCURRENCY).await.into_iter().flatten().flatten().collect()
     }
 
     /// The objects of a kind that carry our label; `None` when listing everywhere is not allowed.
@@ -108,7 +147,8 @@ impl<'a> Observer<'a> {
                             namespace: meta::namespace(body).map(str::to_owned),
                             name: meta::name(body)?.to_owned(),
                         };
-                        Some((object, Live::of(kind, body, self.manager)?))
+                        let ignored = self.ignored(&object);
+                        Some((object, Live::of(kind, body, self.manager, ignored)?))
                     });
                     if let Some(found) = &mut found {
                         found.extend(entries);

@@ -97,7 +97,8 @@ impl Reconciler {
         claims.set_wants(wants(desired, &prepared));
         inventories.values().for_each(|inventory| claims.set_held(inventory));
         let claims = Mutex::new(claims);
-        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits);
+        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits)
+            .ignoring(prepared.values().flat_map(|set| &set.ready));
         let scaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
         let fights = Mutex::new(Fights::default());
         let work = Work {

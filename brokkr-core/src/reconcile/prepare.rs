@@ -1,19 +1,21 @@
 //! From a manifest to what is sent: kind and namespace resolved, our labels on it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::depend::{self, DEPENDS_ON_ANNOTATION};
+use super::ignore::Ignored;
 use super::inventory::ManifestHash;
 use super::local_limits::LocalLimits;
 use super::outcome::ObjectProblem;
 use super::ownership::{AGENT_LABEL, APPLYSET_ID_LABEL, INVENTORY_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::cluster::{ApiKind, Discovery};
 use crate::manifest::{Manifest, ManifestSet};
-use crate::model::{AgentId, ObjectRef, StackId};
+use crate::model::{AgentId, IgnoreRule, ObjectRef, StackId};
 
 /// A manifest ready to be applied.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) hash: ManifestHash,
     /// Objects that must be there and healthy before.
     pub(super) depends_on: Vec<ObjectRef>,
+    /// Fields that are left to others once it is there.
+    pub(super) ignored: Arc<Ignored>,
 }
 
 /// A stack's manifests, resolved as far as possible.
@@ -52,6 +56,7 @@ pub(super) struct Belonging<'a> {
     pub(super) applyset: &'a str,
     pub(super) default_namespace: &'a str,
     pub(super) limits: &'a LocalLimits,
+    pub(super) ignore: &'a [IgnoreRule],
 }
 
 pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &Discovery) -> PreparedSet {
@@ -137,8 +142,10 @@ fn with_labels(
         body.remove("rules");
     }
     let body = Value::Object(body);
+    let object = manifest.object_ref(namespace);
     Prepared {
-        object: manifest.object_ref(namespace),
+        ignored: Arc::new(Ignored::of(belonging.ignore, &object, &body)),
+        object,
         kind: kind.clone(),
         hash: ManifestHash::of(&body),
         body,

@@ -24,7 +24,7 @@ use super::watches::Watches;
 use super::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack, StackOutcome};
 use crate::cluster::{Cluster, Discovery};
 use crate::manifest::ManifestSet;
-use crate::model::{AgentId, Deletion, ObjectRef, StackId};
+use crate::model::{AgentId, Deletion, IgnoreRule, ObjectRef, StackId};
 
 /// How old discovery may be when nothing suggests that it has changed.
 const DISCOVERY_AGE: Duration = Duration::from_secs(300);
@@ -75,6 +75,7 @@ struct Cached {
     manifests: Arc<ManifestSet>,
     discovery: Arc<Discovery>,
     namespace: String,
+    ignore: Vec<IgnoreRule>,
     set: Arc<PreparedSet>,
 }
 
@@ -139,6 +140,7 @@ impl Reconciler {
             && Arc::ptr_eq(&cached.manifests, manifests)
             && Arc::ptr_eq(&cached.discovery, discovery)
             && cached.namespace == *namespace
+            && cached.ignore == stack.policies.ignore
         {
             return Some(cached.set.clone());
         }
@@ -147,6 +149,7 @@ impl Reconciler {
             manifests: manifests.clone(),
             discovery: discovery.clone(),
             namespace: namespace.clone(),
+            ignore: stack.policies.ignore.clone(),
             set: set.clone(),
         };
         memory.prepared.insert(stack.stack_id, cached);
@@ -165,6 +168,7 @@ impl Reconciler {
             applyset: &applyset,
             default_namespace,
             limits: &self.limits,
+            ignore: &stack.policies.ignore,
         };
         Some(Arc::new(prepare(manifests, belonging, discovery)))
     }
@@ -266,7 +270,8 @@ impl Applier for Reconciler {
             .filter_map(|stack| Some((stack.stack_id, self.prepared(&mut memory, stack, &discovery)?)))
             .collect();
         self.claims.lock().unwrap_or_else(PoisonError::into_inner).set_wants(wants(desired, &prepared));
-        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits);
+        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits)
+            .ignoring(prepared.values().flat_map(|set| &set.ready));
         let autoscaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
         let work = |discovery| Work {
             cluster: &*self.cluster,

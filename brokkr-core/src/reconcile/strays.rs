@@ -36,8 +36,8 @@ impl Work<'_> {
                 Err(error) => return Err(error),
             };
             for body in &list.items {
-                let made =
-                    Live::of(kind, body, self.manager).is_some_and(|live| live.made_for(self.agent) == Some(stack));
+                let made = Live::of(kind, body, self.manager, None)
+                    .is_some_and(|live| live.made_for(self.agent) == Some(stack));
                 let (true, Some(name)) = (made, meta::name(body)) else {
                     continue;
                 };

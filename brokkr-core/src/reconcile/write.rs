@@ -95,6 +95,10 @@ impl Work<'_> {
                 {
                     spec.remove("replicas");
                 }
+                if !prepared.ignored.is_empty() {
+                    let live = self.cluster.get(&at).await.map_err(WriteError::Api)?;
+                    live.iter().for_each(|live| prepared.ignored.leave(body, live));
+                }
                 body
             }
         };

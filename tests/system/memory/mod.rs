@@ -3,3 +3,4 @@
 mod crashes;
 mod ownership;
 mod removal;
+mod steady;

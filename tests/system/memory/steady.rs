@@ -1,0 +1,201 @@
+//! An agent that sees, is not held up, and keeps to its limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brokkr_agent_runtime::{Agent, AgentConfig};
+use brokkr_core::cluster::{
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions,
+    MemoryCluster, ObjectList, Patch, WatchEvent,
+};
+use brokkr_core::model::{AgentId, IgnoreRule, StackId};
+use brokkr_core::protocol::InProcess;
+use brokkr_core::reconcile::LocalLimits;
+use futures::stream::BoxStream;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Fleet, config_map, eventually, stays};
+
+/// A cluster that does not answer when objects of some names are applied.
+#[derive(Debug)]
+struct Hanging(MemoryCluster);
+
+#[async_trait]
+impl Cluster for Hanging {
+    async fn discover(&self) -> ClusterResult<Discovery> {
+        self.0.discover().await
+    }
+
+    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+        self.0.get(at).await
+    }
+
+    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
+        self.0.list(kind, namespace, options).await
+    }
+
+    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+        if at.name.starts_with("hangs") {
+            std::future::pending::<()>().await;
+        }
+        self.0.apply(at, body, options).await
+    }
+
+    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+        self.0.patch(at, patch, manager).await
+    }
+
+    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+        self.0.delete(at, options).await
+    }
+
+    async fn watch(
+        &self,
+        kind: &ApiKind,
+        namespace: Option<&str>,
+        options: &ListOptions,
+        resource_version: &str,
+    ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
+        self.0.watch(kind, namespace, options, resource_version).await
+    }
+}
+
+/// An agent that compares everything so seldom that what it finds it must have seen.
+fn start(
+    fleet: &Fleet,
+    pak: &SecretString,
+    cluster: Arc<dyn Cluster>,
+    limits: LocalLimits,
+) -> tokio_util::sync::DropGuard {
+    let mut config = AgentConfig::default();
+    config.interval = Duration::from_secs(3600);
+    config.lease = None;
+    config.limits = limits;
+    let agent = Agent::new(Arc::new(InProcess::new(fleet.broker.clone(), pak.clone())), cluster, config);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move { agent.run(token).await });
+    stop.drop_guard()
+}
+
+async fn stack(fleet: &Fleet, agent: AgentId, name: &str, documents: Vec<Value>) -> StackId {
+    let stack = fleet.stack(name).await;
+    fleet.publish(stack, documents).await;
+    fleet.target(stack, agent).await;
+    stack
+}
+
+fn value(cluster: &MemoryCluster, name: &str) -> Option<Value> {
+    let is_it = |it: &Value| it["metadata"]["name"] == name && it["kind"] == "ConfigMap";
+    cluster.objects().into_iter().find(is_it).map(|it| it["data"]["k"].clone())
+}
+
+async fn write(cluster: &MemoryCluster, name: &str, written: &str) {
+    let discovery = cluster.discover().await.unwrap();
+    let maps = discovery.preferred("", "ConfigMap").unwrap();
+    let patch = Patch::Merge(json!({"data": {"k": written}}));
+    cluster.patch(&maps.at(Some("default"), name), &patch, "human").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_change_is_seen_at_once() {
+    let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
+    let (agent, pak) = fleet.create("edge").await;
+    let _running = start(&fleet, &pak, Arc::new(cluster.clone()), LocalLimits::default());
+    let stack = stack(&fleet, agent, "web", vec![config_map("default", "a", "1")]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    for round in 0..3 {
+        write(&cluster, "a", &format!("changed {round}")).await;
+        eventually("it is put right", || async {
+            (value(&cluster, "a") == Some(json!("1"))).then_some(()).ok_or("changed")
+        })
+        .await;
+    }
+    let discovery = cluster.discover().await.unwrap();
+    let at = discovery.preferred("", "ConfigMap").unwrap().at(Some("default"), "a");
+    let uid = cluster.get(&at).await.unwrap().unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    let options =
+        DeleteOptions { uid: &uid, resource_version: None, propagation: brokkr_core::cluster::Propagation::Background };
+    cluster.delete(&at, &options).await.unwrap();
+    eventually("it is back", || async { value(&cluster, "a").map(drop).ok_or("gone") }).await;
+}
+
+#[tokio::test]
+async fn a_stack_that_hangs_holds_nobody_up() {
+    let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
+    let (agent, pak) = fleet.create("edge").await;
+    let _running = start(&fleet, &pak, Arc::new(Hanging(cluster.clone())), LocalLimits::default());
+    let quick = stack(&fleet, agent, "quick", vec![config_map("default", "a", "1")]).await;
+    eventually("applied", || fleet.applied(quick)).await;
+    stack(&fleet, agent, "slow", vec![config_map("default", "hangs", "1")]).await;
+    // Its record is there as soon as it is worked on.
+    let is_begun =
+        |it: &Value| it["type"] == "brokkr.io/inventory" && it["metadata"]["labels"]["brokkr.io/stack"] != json!(quick);
+    eventually("the other one is worked on", || async {
+        cluster.objects().iter().any(is_begun).then_some(()).ok_or("not begun")
+    })
+    .await;
+    for revision in 2..5 {
+        fleet.publish(quick, vec![config_map("default", "a", &revision.to_string())]).await;
+        eventually("applied beside it", || fleet.applied(quick)).await;
+        assert_eq!(value(&cluster, "a"), Some(json!(revision.to_string())));
+    }
+}
+
+#[tokio::test]
+async fn the_broker_cannot_widen_what_the_agent_may_touch() {
+    let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
+    let (agent, pak) = fleet.create("edge").await;
+    let limits = LocalLimits {
+        kinds: Some(["ConfigMap".parse().unwrap()].into()),
+        namespaces: Some(["default".to_owned()].into()),
+    };
+    let _running = start(&fleet, &pak, Arc::new(cluster.clone()), limits);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}});
+    let elsewhere = config_map("kube-system", "elsewhere", "1");
+    let stack = stack(&fleet, agent, "web", vec![config_map("default", "a", "1"), secret, role, elsewhere]).await;
+    eventually("it is told", || async {
+        let status = fleet.broker.stack_status(&fleet.broker.system_actor(), stack).await.unwrap();
+        let error = status.agents.first().and_then(|it| it.status.as_ref()?.last_error.clone());
+        let error = error.ok_or("no error yet")?;
+        if error.reason == "NotAllowed" && error.objects.len() == 3 { Ok(()) } else { Err("another error") }
+    })
+    .await;
+    assert!(value(&cluster, "a").is_some(), "what is allowed is applied");
+    stays(Duration::from_millis(300), "nothing else", || async {
+        let names = ["s", "r", "elsewhere"];
+        let there = cluster.objects().into_iter().any(|it| names.iter().any(|name| it["metadata"]["name"] == *name));
+        if there { Err("it was touched") } else { Ok(()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_left_to_others_stays_as_they_made_it() {
+    let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
+    let (agent, pak) = fleet.create("edge").await;
+    let _running = start(&fleet, &pak, Arc::new(cluster.clone()), LocalLimits::default());
+    let system = fleet.broker.system_actor();
+    let mut spec = brokkr_core::broker::StackSpec::named("web");
+    spec.policies.ignore = vec![IgnoreRule { pointers: vec!["/data/k".to_owned()], ..IgnoreRule::default() }];
+    let stack = fleet.broker.stack_create(&system, None, spec).await.unwrap().id;
+    fleet.publish(stack, vec![config_map("default", "a", "first")]).await;
+    fleet.target(stack, agent).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    assert_eq!(value(&cluster, "a"), Some(json!("first")), "it is set at the beginning");
+    write(&cluster, "a", "theirs").await;
+    let mut second = config_map("default", "a", "second");
+    second["data"]["other"] = json!("2");
+    fleet.publish(stack, vec![second]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    let writes = cluster.writes();
+    stays(Duration::from_millis(1500), "theirs", || async {
+        if value(&cluster, "a") == Some(json!("theirs")) { Ok(()) } else { Err("it was overwritten") }
+    })
+    .await;
+    assert_eq!(cluster.writes(), writes, "and nothing is written any more");
+}
