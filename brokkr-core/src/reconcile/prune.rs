@@ -227,10 +227,14 @@ impl Work<'_> {
             return Ok(Removal::Problem(ObjectProblem::failed(object.clone(), "NotAllowed", problem)));
         }
         let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
-            if self.discovery.certainly_lacks(&object.group, &object.kind) {
+            let message = if !self.discovery.certainly_lacks(&object.group, &object.kind) {
+                "the API that serves it does not answer"
+            } else if self.is_still_defined(&object.group, &object.kind).await? {
+                // Its objects may be there, out of sight.
+                "its kind is defined, and not served now"
+            } else {
                 return Ok(Removal::Forget);
-            }
-            let message = "the API that serves it does not answer";
+            };
             return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
         };
         let live = match self.observer.read(kind, object).await {

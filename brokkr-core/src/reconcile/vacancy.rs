@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::apply::Work;
 use super::observe::{CONCURRENCY, concurrently};
-use super::order::is_namespace;
+use super::order::{is_built_in, is_namespace};
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, meta};
 use crate::model::ObjectRef;
 
@@ -45,6 +45,28 @@ impl Work<'_> {
         let owners: HashMap<&str, Vec<&str>> =
             there.iter().filter_map(|(_, it)| Some((meta::uid(it)?, meta::owners(it).collect()))).collect();
         Ok(there.iter().all(|(kind, object)| is_furniture(kind, object) || descends(kind, object, &owners, departed)))
+    }
+
+    /// Whether a kind that is not served has a definition nevertheless. Who may not read definitions goes by what is served.
+    pub(super) async fn is_still_defined(&self, group: &str, kind: &str) -> ClusterResult<bool> {
+        let definitions = self.discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition");
+        let Some(definitions) = definitions.filter(|_| !is_built_in(group)) else { return Ok(false) };
+        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
+        let list = match self.cluster.list(definitions, None, &options).await {
+            Ok(list) => list,
+            Err(ClusterError::Forbidden(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        // A definition's name is `<plural>.<group>`.
+        let of_group = |name: &&str| name.split_once('.').is_some_and(|(_, its)| its == group);
+        for name in list.items.iter().filter_map(meta::name).filter(of_group) {
+            let definition = self.cluster.get(&definitions.at(None, name)).await?;
+            let defined = definition.as_ref().and_then(|it| it.pointer("/spec/names/kind")).and_then(Value::as_str);
+            if defined == Some(kind) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn is_crd_unused(&self, crd: &ObjectRef) -> ClusterResult<bool> {
