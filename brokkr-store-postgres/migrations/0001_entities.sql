@@ -81,6 +81,7 @@ CREATE TABLE brokkr.stack (
     annotations brokkr.map NOT NULL,
     targeting jsonb,
     policies brokkr.map NOT NULL,
+    depends_on uuid[] NOT NULL,
     phase text NOT NULL CHECK (phase IN ('active', 'deleting')),
     version brokkr.version NOT NULL,
     created_at timestamptz NOT NULL,

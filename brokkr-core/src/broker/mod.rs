@@ -12,6 +12,7 @@ mod attempts;
 mod authenticate;
 mod builder;
 mod decide;
+mod dependencies;
 mod error;
 mod follower;
 mod generators;

@@ -38,6 +38,9 @@ pub struct StackSpec {
     /// How agents treat its objects.
     #[serde(default)]
     pub policies: Policies,
+    /// Stacks that an agent applies before this one.
+    #[serde(default)]
+    pub depends_on: Vec<StackId>,
 }
 
 impl StackSpec {
@@ -54,6 +57,7 @@ impl StackSpec {
             annotations: stack.annotations.clone().into(),
             targeting: stack.targeting.clone(),
             policies: stack.policies.clone(),
+            depends_on: stack.depends_on.clone(),
         }
     }
 
@@ -72,6 +76,7 @@ impl StackSpec {
         stack.description = self.description;
         stack.targeting = self.targeting;
         stack.policies = self.policies;
+        stack.depends_on = self.depends_on;
         Ok(())
     }
 }
@@ -116,6 +121,7 @@ impl Broker {
             annotations: Annotations::default(),
             targeting: None,
             policies: Policies::default(),
+            depends_on: Vec::new(),
             phase: StackPhase::Active,
             version: Version::FIRST,
             created_at: now,
@@ -138,6 +144,7 @@ impl Broker {
         self.decide_once(actor, NAME, None, || async {
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
             let stack = self.new_stack(owner, spec.clone())?;
+            self.check_dependencies(&scope, &stack, &[]).await?;
             self.refuse_taken_name(owner, &stack.name).await?;
             Ok(Decision::commit(stack.clone(), vec![Change::Stack(stack)]).provided(precondition))
         })
@@ -186,7 +193,10 @@ impl Broker {
             expect_version(expected, before.version)?;
             Ok(match self.edited(&before, &edit)? {
                 None => Decision::nothing(before),
-                Some(after) => Decision::commit(after.clone(), vec![Change::Stack(after)]),
+                Some(after) => {
+                    self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                    Decision::commit(after.clone(), vec![Change::Stack(after)])
+                }
             })
         })
         .await
@@ -229,7 +239,10 @@ impl Broker {
             let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
                 Ok(before) => match self.edited(&before, &edit)? {
                     None => (before, false, false),
-                    Some(after) => (after, true, false),
+                    Some(after) => {
+                        self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                        (after, true, false)
+                    }
                 },
                 Err(StoreError::NotFound) => {
                     let spec = edit(StackSpec::named(name.as_str()))?;
@@ -237,7 +250,9 @@ impl Broker {
                         let message = "the name stands in the path and cannot be another one here";
                         return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("name").into());
                     }
-                    (self.new_stack(owner, spec)?, true, true)
+                    let stack = self.new_stack(owner, spec)?;
+                    self.check_dependencies(&scope, &stack, &[]).await?;
+                    (stack, true, true)
                 }
                 Err(error) => return Err(error.into()),
             };

@@ -28,6 +28,8 @@ pub const IGNORE_RULES: usize = 32;
 pub const POINTER_BYTES: usize = 512;
 /// Bytes of all pointers of one stack's rules together: each poll's answer carries them.
 pub const IGNORE_BYTES: usize = 16 * 1024;
+/// Stacks that one stack may depend on.
+pub const DEPENDENCIES: usize = 32;
 /// Bytes of a description.
 pub const DESCRIPTION_BYTES: usize = 4096;
 /// Bytes of the message of a revision, an event or a condition.

@@ -37,6 +37,9 @@ pub struct Stack {
     pub targeting: Option<TargetingRule>,
     /// How agents treat its objects.
     pub policies: Policies,
+    /// Stacks that an agent applies, and waits for where their policy says so, before this one.
+    #[serde(default)]
+    pub depends_on: Vec<StackId>,
     /// Where it is in its life.
     pub phase: StackPhase,
     /// Grows with every change.

@@ -28,6 +28,8 @@ pub struct Stack {
     pub targeting: Option<TargetingRule>,
     /// How agents treat its objects.
     pub policies: Policies,
+    /// Stacks that an agent applies, and waits for where their policy says so, before this one.
+    pub depends_on: Vec<StackId>,
     /// Where it is in its life.
     pub phase: StackPhase,
     /// Grows with every change of the stack's own representation, not with publishing; also the ETag.
@@ -59,6 +61,9 @@ pub struct CreateStack {
     /// How agents treat its objects.
     #[serde(default)]
     pub policies: Policies,
+    /// Stacks that an agent applies before this one.
+    #[serde(default)]
+    pub depends_on: Vec<StackId>,
     /// The owner; only admins may name another than themselves. Absent: the caller, for admins the system generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
@@ -78,6 +83,8 @@ pub struct PatchStack {
     /// How agents treat its objects.
     #[schema(value_type = Option<Object>)]
     pub policies: Option<Value>,
+    /// All stacks that an agent applies before this one.
+    pub depends_on: Option<Vec<StackId>>,
 }
 
 /// Which generator to run with what.
@@ -110,6 +117,9 @@ pub struct ApplyStack {
     /// How agents treat its objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,
+    /// All stacks that an agent applies before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depends_on: Option<Vec<StackId>>,
     /// The owner, as in the creation of a stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
@@ -147,6 +157,7 @@ impl From<brokkr_core::model::Stack> for Stack {
             annotations: it.annotations.into(),
             targeting: it.targeting,
             policies: it.policies,
+            depends_on: it.depends_on,
             phase: it.phase,
             version: it.version,
             created_at: it.created_at,

@@ -68,14 +68,14 @@ async fn hot_statements_read_by_index() {
 fn fill(database: &Database) {
     for statement in [
         "INSERT INTO brokkr.generator SELECT gen_random_uuid(), 'g' || n, '', 1, now(), now() FROM generate_series(1, 20) n",
-        "INSERT INTO brokkr.agent SELECT gen_random_uuid(), 'a' || n, '', '{}', '{}', 'active', NULL, 1, now(), now()
+        "INSERT INTO brokkr.agent SELECT gen_random_uuid(), 'a' || n, '', '{}', '{}', '{}', 'active', NULL, 1, now(), now()
          FROM generate_series(1, 3000) n",
         "INSERT INTO brokkr.agent_registration SELECT a.id, g.id FROM brokkr.agent a, (SELECT id FROM brokkr.generator LIMIT 3) g",
         "INSERT INTO brokkr.agent_session SELECT id, 'uid', id, 1, '{}', '{}', '{}', 1, now(), now() FROM brokkr.agent",
         "INSERT INTO brokkr.api_key (id, short_id, hash, name, owner, version, created_at)
          SELECT gen_random_uuid(), 's' || row_number() OVER (), 'sha256:' || repeat('0', 64), 'k',
             jsonb_build_object('kind', 'agent', 'id', id), 1, now() FROM brokkr.agent",
-        "INSERT INTO brokkr.stack SELECT gen_random_uuid(), g.id, 's' || n, '', '{}', '{}', NULL, '{}', 'active', 1, now(), now()
+        "INSERT INTO brokkr.stack SELECT gen_random_uuid(), g.id, 's' || n, '', '{}', '{}', NULL, '{}', '{}', 'active', 1, now(), now()
          FROM (SELECT id FROM brokkr.generator LIMIT 3) g, generate_series(1, 1000) n",
         "INSERT INTO brokkr.content SELECT 'sha256:' || encode(sha256(n::text::bytea), 'hex'), '' FROM generate_series(1, 3000) n",
         "INSERT INTO brokkr.deployment_object SELECT gen_random_uuid(), s.id, s.generator_id, n, 'sha256:' || encode(sha256('1'), 'hex'),

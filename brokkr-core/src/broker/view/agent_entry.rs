@@ -99,7 +99,7 @@ impl AgentEntry {
                 digest: object.map(|it| it.digest),
                 size: object.map(|it| it.size),
                 policies: stack.policies.clone(),
-                depends_on: Vec::new(),
+                depends_on: object.map(|_| stack.depends_on.clone()).unwrap_or_default(),
                 confirmed,
             });
         }

@@ -59,6 +59,7 @@ pub fn stack(called: &str) -> Stack {
         annotations: Annotations::default(),
         targeting: None,
         policies: Policies::default(),
+        depends_on: Vec::new(),
         phase: StackPhase::Active,
         version: Version::FIRST,
         created_at: time(0),

@@ -67,6 +67,7 @@ async fn create(
         annotations: body.annotations,
         targeting: body.targeting,
         policies: body.policies,
+        depends_on: body.depends_on,
     };
     let stack = state.broker.stack_create(&actor, body.generator_id, spec).await?;
     Ok(created(format!("/stacks/{}", stack.id), Some(stack.version), Stack::from(stack)))
