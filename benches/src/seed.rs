@@ -40,7 +40,7 @@ pub(crate) fn fleet(database: &Database, agents: u32, stacks: u32, per_stack: u3
             "INSERT INTO brokkr.stack (id, generator_id, name, description, labels, annotations, targeting, policies, phase,
                 version, created_at, updated_at)
              SELECT md5('stack' || n)::uuid, {system}, 'stack-' || n, '', '{{}}', '{{}}', '{{}}',
-                p.policies, 'active', 1, now(), now()
+                p.policies, '{{}}', 'active', 1, now(), now()
              FROM generate_series(0, {stacks} - 1) n, (SELECT policies FROM brokkr.stack LIMIT 1) p"
         ),
         format!(

@@ -68,7 +68,7 @@ async fn hot_statements_read_by_index() {
 fn fill(database: &Database) {
     for statement in [
         "INSERT INTO brokkr.generator SELECT gen_random_uuid(), 'g' || n, '', 1, now(), now() FROM generate_series(1, 20) n",
-        "INSERT INTO brokkr.agent SELECT gen_random_uuid(), 'a' || n, '', '{}', '{}', '{}', 'active', NULL, 1, now(), now()
+        "INSERT INTO brokkr.agent SELECT gen_random_uuid(), 'a' || n, '', '{}', '{}', 'active', NULL, 1, now(), now()
          FROM generate_series(1, 3000) n",
         "INSERT INTO brokkr.agent_registration SELECT a.id, g.id FROM brokkr.agent a, (SELECT id FROM brokkr.generator LIMIT 3) g",
         "INSERT INTO brokkr.agent_session SELECT id, 'uid', id, 1, '{}', '{}', '{}', 1, now(), now() FROM brokkr.agent",
