@@ -37,7 +37,7 @@ pub(crate) fn fleet(database: &Database, agents: u32, stacks: u32, per_stack: u3
              SELECT md5('agent' || n)::uuid, {system} FROM generate_series(0, {agents} - 1) n"
         ),
         format!(
-            "INSERT INTO brokkr.stack (id, generator_id, name, description, labels, annotations, targeting, policies, phase,
+            "INSERT INTO brokkr.stack (id, generator_id, name, description, labels, annotations, targeting, policies, depends_on, phase,
                 version, created_at, updated_at)
              SELECT md5('stack' || n)::uuid, {system}, 'stack-' || n, '', '{{}}', '{{}}', '{{}}',
                 p.policies, '{{}}', 'active', 1, now(), now()
