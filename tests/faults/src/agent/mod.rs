@@ -1,0 +1,64 @@
+//! Faults of the agent and of its cluster, on real API servers.
+//!
+//! The agent is the program as it ships, with an agent's rights; what interferes stands in proxies around it, in the cluster, and in
+//! signals. After each fault it is left alone, and must make everything as it should be, having touched nothing else.
+
+mod gate;
+mod key;
+mod kills;
+mod manifests;
+mod oracle;
+mod proxy;
+mod replica;
+mod rest;
+mod rounds;
+mod scene;
+mod servers;
+mod world;
+
+use std::time::Duration;
+
+pub(crate) use world::World;
+
+use crate::{Outcome, Result};
+
+/// The names of all of them, in the order in which they are tried.
+pub(crate) const ALL: [&str; 12] = [
+    "killed-fetched",
+    "killed-validated",
+    "killed-intent",
+    "killed-applying",
+    "killed-before-report",
+    "killed-before-prune",
+    "killed-pruning",
+    "apiserver-killed",
+    "apiserver-frozen",
+    "apiserver-429",
+    "apiserver-503",
+    "etcd-killed",
+];
+
+/// No fault takes longer, unless something hangs.
+const LONGEST: Duration = Duration::from_secs(600);
+
+pub(crate) async fn one(world: &mut World, name: &str) -> Result<Outcome> {
+    tokio::time::timeout(LONGEST, run(world, name)).await.unwrap_or_else(|_| Err("it took too long".into()))
+}
+
+async fn run(world: &mut World, name: &str) -> Result<Outcome> {
+    match name {
+        "killed-fetched" => kills::fetched(world).await,
+        "killed-validated" => kills::validated(world).await,
+        "killed-intent" => kills::intent(world).await,
+        "killed-applying" => kills::applying(world).await,
+        "killed-before-report" => kills::before_report(world).await,
+        "killed-before-prune" => kills::before_prune(world).await,
+        "killed-pruning" => kills::pruning(world).await,
+        "apiserver-killed" => servers::killed(world).await,
+        "apiserver-frozen" => servers::frozen(world).await,
+        "apiserver-429" => servers::refusing(world, 429).await,
+        "apiserver-503" => servers::refusing(world, 503).await,
+        "etcd-killed" => servers::etcd_killed(world).await,
+        name => Err(format!("there is no fault {name}").into()),
+    }
+}
