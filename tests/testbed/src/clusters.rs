@@ -14,6 +14,8 @@ pub struct Clusters {
     pub all: Vec<TestCluster>,
     /// A kubeconfig with one context per cluster, named like it, for an administrator.
     pub kubeconfig: PathBuf,
+    /// Where etcd listens.
+    pub etcd_url: String,
     etcd: Option<Process>,
     etcd_args: Vec<String>,
     etcd_program: PathBuf,
@@ -39,7 +41,9 @@ impl Clusters {
         let kubeconfig = folder.join("kubeconfig");
         let entries: Vec<_> = all.iter().map(|it| (it.name.as_str(), it.url.as_str())).collect();
         write_kubeconfig(&kubeconfig, &entries, "admin-token")?;
-        Ok(Self { all, kubeconfig, etcd: Some(etcd), etcd_args, etcd_program, folder: folder.to_owned() })
+        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
+        let folder = folder.to_owned();
+        Ok(Self { all, kubeconfig, etcd_url, etcd: Some(etcd), etcd_args, etcd_program, folder })
     }
 
     /// Kills the etcd of all clusters, as a crash would.

@@ -3,6 +3,8 @@
 //! The agent is the program as it ships, with an agent's rights; what interferes stands in proxies around it, in the cluster, and in
 //! signals. After each fault it is left alone, and must make everything as it should be, having touched nothing else.
 
+mod admission;
+mod definitions;
 mod gate;
 mod key;
 mod kills;
@@ -14,6 +16,7 @@ mod rest;
 mod rounds;
 mod scene;
 mod servers;
+mod webhooks;
 mod world;
 
 use std::time::Duration;
@@ -23,7 +26,7 @@ pub(crate) use world::World;
 use crate::{Outcome, Result};
 
 /// The names of all of them, in the order in which they are tried.
-pub(crate) const ALL: [&str; 12] = [
+pub(crate) const ALL: [&str; 19] = [
     "killed-fetched",
     "killed-validated",
     "killed-intent",
@@ -36,6 +39,13 @@ pub(crate) const ALL: [&str; 12] = [
     "apiserver-429",
     "apiserver-503",
     "etcd-killed",
+    "webhook-denies",
+    "webhook-times-out",
+    "webhook-no-dry-run",
+    "crd-late",
+    "crd-with-object",
+    "aggregated-api-down",
+    "operator-removed",
 ];
 
 /// No fault takes longer, unless something hangs.
@@ -59,6 +69,13 @@ async fn run(world: &mut World, name: &str) -> Result<Outcome> {
         "apiserver-429" => servers::refusing(world, 429).await,
         "apiserver-503" => servers::refusing(world, 503).await,
         "etcd-killed" => servers::etcd_killed(world).await,
+        "webhook-denies" => webhooks::denies(world).await,
+        "webhook-times-out" => webhooks::times_out(world).await,
+        "webhook-no-dry-run" => webhooks::no_dry_run(world).await,
+        "crd-late" => definitions::late(world).await,
+        "crd-with-object" => definitions::together(world).await,
+        "aggregated-api-down" => definitions::down(world).await,
+        "operator-removed" => definitions::operator_removed(world).await,
         name => Err(format!("there is no fault {name}").into()),
     }
 }

@@ -62,9 +62,10 @@ impl Scene {
             }
         }
         for (key, manifest) in wanted {
+            let content = content_of(manifest);
             match there.get(&key) {
                 None => defects.push(format!("{key} is missing, or not labelled as the agent's")),
-                Some(object) if !holds(object, manifest) => defects.push(format!("{key} differs: {object}")),
+                Some(object) if !holds(object, &content) => defects.push(format!("{key} differs: {object}")),
                 Some(object) if object["metadata"].get("deletionTimestamp").is_some() => {
                     defects.push(format!("{key} is being deleted"));
                 }
@@ -84,6 +85,16 @@ impl Scene {
     pub(super) fn led(&self, writes: Vec<Write>) -> Vec<Write> {
         writes.into_iter().filter(|write| !is_own_record(&write.key, &self.agent)).collect()
     }
+}
+
+/// A manifest without what objects in a list do not repeat.
+fn content_of(manifest: &Value) -> Value {
+    let mut content = manifest.clone();
+    if let Some(content) = content.as_object_mut() {
+        content.remove("apiVersion");
+        content.remove("kind");
+    }
+    content
 }
 
 /// Whether it is the agent's namespace, its record or its Lease: what a process may write before it knows whether it may serve.

@@ -167,6 +167,13 @@ impl Scene {
         Ok(late.then(|| format!("another stack was not served within {} s", within.as_secs())).into_iter().collect())
     }
 
+    /// The failures that were recorded of a stack.
+    pub(crate) async fn failures(&self, stack: &str) -> Result<Vec<Value>> {
+        let path = format!("/stacks/{}/events?outcome=failure", self.id(stack));
+        let mut events = self.broker.send(Method::GET, &path, None).await?;
+        Ok(events["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+
     /// Whether a stack's deletion has come to its end.
     pub(crate) async fn is_gone(&self, id: &str) -> Result<bool> {
         Ok(self.broker.ask(Method::GET, &format!("/stacks/{id}"), "", None).await?.0 == 404)
