@@ -39,6 +39,11 @@ impl AgentProcess {
         self
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// Its key.
     pub fn pak(&self) -> &str {
         &self.pak

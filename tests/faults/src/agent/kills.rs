@@ -190,7 +190,7 @@ pub(crate) async fn before_prune(world: &mut World) -> Result<Outcome> {
         scene.publish("a", old.clone()).await?;
         scene.settle().await?;
         scene.replica.api_server.hook(at(1, |call| is_deletion(call) && call.answered.is_none()));
-        let kept = usize::try_from(round % 3)?;
+        let kept = usize::try_from(round % 3)? + 1;
         scene.publish("a", old.iter().take(kept).cloned().collect()).await?;
         kill(&mut scene).await?;
         if made(&scene, &old).await? != 6 + round {

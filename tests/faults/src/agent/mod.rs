@@ -5,12 +5,15 @@
 
 mod admission;
 mod definitions;
+mod ends;
 mod gate;
 mod key;
 mod kills;
+mod leases;
 mod manifests;
 mod oracle;
 mod proxy;
+mod refusals;
 mod replica;
 mod rest;
 mod rounds;
@@ -26,7 +29,7 @@ pub(crate) use world::World;
 use crate::{Outcome, Result};
 
 /// The names of all of them, in the order in which they are tried.
-pub(crate) const ALL: [&str; 19] = [
+pub(crate) const ALL: [&str; 28] = [
     "killed-fetched",
     "killed-validated",
     "killed-intent",
@@ -44,8 +47,17 @@ pub(crate) const ALL: [&str; 19] = [
     "webhook-no-dry-run",
     "crd-late",
     "crd-with-object",
+    "immutable-field",
+    "foreign-manager",
+    "quota-exceeded",
+    "namespace-terminating",
+    "stuck-finalizer",
+    "object-too-large",
     "aggregated-api-down",
     "operator-removed",
+    "lease-frozen",
+    "lease-second-replica",
+    "key-used-twice",
 ];
 
 /// No fault takes longer, unless something hangs.
@@ -76,6 +88,15 @@ async fn run(world: &mut World, name: &str) -> Result<Outcome> {
         "crd-with-object" => definitions::together(world).await,
         "aggregated-api-down" => definitions::down(world).await,
         "operator-removed" => definitions::operator_removed(world).await,
+        "immutable-field" => refusals::immutable(world).await,
+        "foreign-manager" => refusals::foreign_manager(world).await,
+        "quota-exceeded" => refusals::quota(world).await,
+        "namespace-terminating" => ends::terminating(world).await,
+        "stuck-finalizer" => ends::finalizer(world).await,
+        "object-too-large" => refusals::too_large(world).await,
+        "lease-frozen" => leases::frozen(world).await,
+        "lease-second-replica" => leases::second_replica(world).await,
+        "key-used-twice" => leases::key_used_twice(world).await,
         name => Err(format!("there is no fault {name}").into()),
     }
 }

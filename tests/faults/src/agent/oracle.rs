@@ -17,7 +17,7 @@ impl Scene {
     /// Writes on objects that were never targeted at the agent and are no records of its own.
     pub(super) fn strayed(&self, writes: &[Write]) -> Vec<String> {
         let stray = |write: &&Write| !self.ever.contains(&write.key) && !self.is_record(&write.key);
-        writes.iter().filter(stray).map(|write| format!("a write on something else: {write:?}")).collect()
+        writes.iter().filter(stray).map(|write| format!("a write on something else: {write}")).collect()
     }
 
     /// Whether it is the agent's namespace, its record, its Lease, or an inventory of a stack that was targeted at it.

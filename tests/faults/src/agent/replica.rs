@@ -1,5 +1,6 @@
 //! One process of an agent, with something to interfere between it and everything that it talks to.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -82,4 +83,10 @@ pub(crate) struct Write {
     pub(crate) at: String,
     pub(crate) verb: String,
     pub(crate) key: Key,
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.at, self.verb, self.key)
+    }
 }
