@@ -64,21 +64,24 @@ pub(crate) async fn down(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "aggregated-api-down").await?;
     let service = Key::new("apiregistration.k8s.io", "apiservices", "", &format!("v1.{AGGREGATED}"));
     let kube = scene.kube.clone();
-    let tried = down_and_up(&mut scene, &service).await;
-    // Whatever happened: as long as it is down, discovery is not whole for anybody.
-    kube.delete(&service).await?;
-    let rounds = tried?;
+    let mut rounds = Rounds::default();
+    for round in 1..=2 {
+        let tried = down_and_up(&mut scene, &service, round).await;
+        // Whatever happened: as long as it is down, discovery is not whole for anybody.
+        kube.delete(&service).await?;
+        rounds.add(format!("round {round}"), tried?);
+    }
     let outcome = scene.end(rounds).await?;
     kube.delete(&Key::of(&definition(AGGREGATED, "Thing"))).await?;
     Ok(outcome)
 }
 
-async fn down_and_up(scene: &mut Scene, service: &Key) -> Result<Rounds> {
-    let mut rounds = Rounds::default();
+async fn down_and_up(scene: &mut Scene, service: &Key, round: u64) -> Result<Vec<String>> {
     scene.kube.apply(&definition(AGGREGATED, "Thing")).await?;
     let thing = |scene: &Scene, name: &str, value: &str| custom(AGGREGATED, "Thing", &scene.namespace, name, value);
     let map = |scene: &Scene, value: u64| config_map(&scene.namespace, "beside", value);
-    scene.publish("a", vec![thing(scene, "kept", "1"), thing(scene, "dropped", "1"), map(scene, 0)]).await?;
+    let (before, after) = (format!("{round}-before"), format!("{round}-after"));
+    scene.publish("a", vec![thing(scene, "kept", &before), thing(scene, "dropped", "1"), map(scene, 0)]).await?;
     scene.publish("b", vec![thing(scene, "removed", "1")]).await?;
     scene.settle().await?;
     let mut wrong = Vec::new();
@@ -97,7 +100,7 @@ async fn down_and_up(scene: &mut Scene, service: &Key) -> Result<Rounds> {
     wrong.extend(scene.others_go_on(SOON).await?);
     // What is ordered meanwhile waits, and is not forgotten: one object is dropped, one stack deleted, one object changed.
     let (changing, leaving) = (scene.id("a"), scene.id("b"));
-    scene.publish("a", vec![thing(scene, "kept", "2"), map(scene, 1)]).await?;
+    scene.publish("a", vec![thing(scene, "kept", &after), map(scene, 1)]).await?;
     scene.delete("b").await?;
     let beside = map(scene, 1);
     let arrived = eventually(Duration::from_secs(20), || async {
@@ -113,8 +116,7 @@ async fn down_and_up(scene: &mut Scene, service: &Key) -> Result<Rounds> {
     // Without the registration the definition brings its own again.
     scene.kube.delete(service).await?;
     wrong.extend(scene.judge().await?);
-    rounds.add("down and up", wrong);
-    Ok(rounds)
+    Ok(wrong)
 }
 
 /// Custom resources, the definition, the webhook about them and their operator go together.

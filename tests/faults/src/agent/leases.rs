@@ -1,11 +1,13 @@
 //! Several processes with one agent's key: in one cluster, where one of them leads, and in two, where the second is refused.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Method;
 
 use super::key::Key;
-use super::manifests::{config_map, config_maps, holds};
+use super::manifests::{config_map, config_maps, holds, namespace};
 use super::oracle::is_own_record;
 use super::proxy::{Call, Verdict, eventually};
 use super::replica::{Replica, Write};
@@ -144,20 +146,22 @@ pub(crate) async fn key_used_twice(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "key-used-twice").await?;
     let mut rounds = Rounds::default();
     let elsewhere = world.kube(1)?;
+    // With the namespace there, nothing but the agent itself stands between its stacks and this cluster.
+    elsewhere.apply(&namespace(&scene.namespace)).await?;
     for round in 1..=2 {
         scene.publish("a", config_maps(&scene.namespace, "c", 0..OBJECTS, round)).await?;
         scene.settle().await?;
         let mut wrong = Vec::new();
         let mut copy = second(world, &scene, 1, "key-used-twice").await?;
-        let (asked, mut talks) = (std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)), 0);
+        let (asked, mut talks) = (Arc::new(AtomicU64::new(0)), 0);
         let count = asked.clone();
         copy.broker.hook(move |call| {
             talks += u64::from(call.answered.is_some());
-            count.store(talks, std::sync::atomic::Ordering::SeqCst);
+            count.store(talks, Ordering::SeqCst);
             Verdict::Pass
         });
         copy.process.start()?;
-        let has_talked = eventually(REACHED, || async { Ok(asked.load(std::sync::atomic::Ordering::SeqCst) > 0) });
+        let has_talked = eventually(REACHED, || async { Ok(asked.load(Ordering::SeqCst) > 0) });
         if !has_talked.await? {
             return Err("the second process did not reach the broker".into());
         }
@@ -173,9 +177,12 @@ pub(crate) async fn key_used_twice(world: &mut World) -> Result<Outcome> {
         let said = std::fs::read_to_string(copy.process.said_in()).unwrap_or_default();
         must(&mut wrong, said.contains("ERROR"), "the second process does not say that it is refused");
         copy.stop();
-        let left = elsewhere.get(&Key::namespace(&scene.namespace)).await?;
-        must(&mut wrong, left.is_none(), "something of the agent's is in the other cluster");
+        let selector = format!("brokkr.io/agent%3D{}", scene.agent);
+        let left = elsewhere.list("", "configmaps", &selector).await?;
+        let left = left.iter().filter(|it| it["metadata"]["namespace"] == scene.namespace.as_str()).count();
+        must(&mut wrong, left == 0, format!("{left} objects in the other cluster"));
         rounds.add(format!("round {round}"), wrong);
     }
+    elsewhere.delete(&Key::namespace(&scene.namespace)).await?;
     scene.end(rounds).await
 }

@@ -140,11 +140,12 @@ pub(crate) async fn quota(world: &mut World) -> Result<Outcome> {
     };
     for round in 1..=3 {
         let (limit, wanted) = (round * 4 - 2, round * 4);
+        let in_force = json!({"count/secrets": limit.to_string()});
         scene.kube.apply(&quota(&scene.namespace, limit)).await?;
         let key = Key::new("", "resourcequotas", &scene.namespace, "quota");
         let counted = eventually(Duration::from_secs(30), || async {
             let object = scene.kube.get(&key).await?.unwrap_or_default();
-            Ok(object["status"]["hard"]["count/secrets"] == limit.to_string() && !object["status"]["used"].is_null())
+            Ok(object["status"]["hard"] == in_force && !object["status"]["used"].is_null())
         });
         if !counted.await? {
             return Err("the quota is not in force".into());
