@@ -1,6 +1,6 @@
 //! `cargo xtask faults`: what it survives.
 
-use brokkr_testbed::Result;
+use brokkr_testbed::{Result, Tools};
 use clap::{Args, ValueEnum};
 
 use crate::run::{cargo, cargo_with};
@@ -19,19 +19,33 @@ pub(crate) struct FaultsArgs {
 enum What {
     /// Of the database, and of brokers on it.
     Postgres,
+    /// Of the agent and of its cluster, on real API servers.
+    Agent,
 }
 
 pub(crate) fn run(args: &FaultsArgs) -> Result<()> {
-    let What::Postgres = args.what;
+    if matches!(args.what, What::Agent) {
+        println!("==> programs of Kubernetes");
+        Tools::ensure()?;
+    }
     cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent", "-p", "brokkr-faults"])?;
-    let mut words = vec!["run", "--locked", "-p", "brokkr-faults", "--", "postgres"];
-    if let Some(only) = &args.only {
-        words.extend(["--only", only]);
-    } else {
-        let histories =
-            ["test", "--locked", "-p", "brokkr-tests", "--test", "system", "--", "--nocapture", "postgres::random"];
-        cargo_with("random histories", &histories, &[("BROKKR_HISTORIES", "2000")])?;
-        println!("random-histories 2000/2000");
+    let name = match args.what {
+        What::Postgres => "postgres",
+        What::Agent => "agent",
+    };
+    let mut words = vec!["run", "--locked", "-p", "brokkr-faults", "--", name];
+    match (&args.only, args.what) {
+        (Some(only), _) => words.extend(["--only", only]),
+        (None, What::Postgres) => random_histories()?,
+        (None, What::Agent) => {}
     }
     cargo("faults", &words)
+}
+
+fn random_histories() -> Result<()> {
+    let histories =
+        ["test", "--locked", "-p", "brokkr-tests", "--test", "system", "--", "--nocapture", "postgres::random"];
+    cargo_with("random histories", &histories, &[("BROKKR_HISTORIES", "2000")])?;
+    println!("random-histories 2000/2000");
+    Ok(())
 }

@@ -55,6 +55,10 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         StatusCode::UNPROCESSABLE_ENTITY if said.details.causes.iter().any(|cause| cause.field == "metadata.uid") => {
             ClusterError::Precondition(message)
         }
+        // A webhook with side effects was in the way of a dry run. That says nothing about the object.
+        StatusCode::BAD_REQUEST if message.ends_with("does not support dry run") => {
+            ClusterError::Other { status: status.as_u16(), message }
+        }
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => ClusterError::Invalid(message),
         StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable { message, retry_after },
         StatusCode::INTERNAL_SERVER_ERROR if said.reason != "InternalError" && message.contains("too large") => {
@@ -88,6 +92,16 @@ mod tests {
         let body = br#"{"kind":"Status","status":"Failure","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\" using apps/v1: .spec.replicas","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","message":"conflict with \"kubectl-edit\" using apps/v1","field":".spec.replicas"}]},"code":409}"#;
         let expected = FieldConflict { field: ".spec.replicas".to_owned(), manager: "kubectl-edit".to_owned() };
         assert_eq!(from_answer(StatusCode::CONFLICT, None, body), ClusterError::Conflict(vec![expected]));
+    }
+
+    #[test]
+    fn what_cannot_be_tried_is_not_refused() {
+        let say =
+            |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"BadRequest","code":400}}"#);
+        let of = |message: &str| from_answer(StatusCode::BAD_REQUEST, None, say(message).as_bytes());
+        let untried = of(r#"admission webhook \"a.example\" does not support dry run"#);
+        assert!(matches!(untried, ClusterError::Other { status: 400, .. }), "{untried:?}");
+        assert!(matches!(of("strict decoding error: unknown field"), ClusterError::Invalid(_)));
     }
 
     #[test]

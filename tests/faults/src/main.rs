@@ -3,15 +3,8 @@
 //! Each fault ends with a line `name survived/tried`; the exit status says whether all was survived.
 #![expect(clippy::print_stdout, reason = "prints what was survived")]
 
-mod disk;
-mod fixture;
-mod frozen;
-mod hints;
-mod hopping;
-mod kills;
-mod order;
-mod restore;
-mod rolling;
+mod agent;
+mod postgres;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +19,12 @@ struct Cli {
 enum What {
     /// Faults of the database, and of brokers on it.
     Postgres {
+        /// Only the fault with this name.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Faults of the agent and of its cluster, on real API servers.
+    Agent {
         /// Only the fault with this name.
         #[arg(long)]
         only: Option<String>,
@@ -48,54 +47,59 @@ impl Outcome {
     }
 }
 
-async fn one(name: &str) -> Result<Outcome> {
-    match name {
-        "feed-order" => order::run().await,
-        "server-killed" => kills::run().await,
-        "disk-full" => disk::run().await,
-        "listener-killed" => hints::listener_killed().await,
-        "foreign-transaction" => hints::foreign_transaction().await,
-        "replica-frozen" => frozen::run().await,
-        "agents-hop" => hopping::run().await,
-        "replicas-restarted" => rolling::restarted().await,
-        "replica-killed" => rolling::killed().await,
-        "restored-dump" => restore::dump().await,
-        "restored-files" => restore::files().await,
-        name => Err(format!("there is no fault {name}").into()),
+/// The names among these that are to be tried; an error if there are none.
+fn chosen(all: &[&'static str], only: Option<&str>) -> Result<Vec<&'static str>> {
+    let names: Vec<_> = all.iter().copied().filter(|name| only.is_none_or(|only| only == *name)).collect();
+    if names.is_empty() {
+        return Err(format!("there is no fault {}; there are {}", only.unwrap_or_default(), all.join(", ")).into());
+    }
+    Ok(names)
+}
+
+/// Prints how a fault ended; whether something was lost, or nothing tried.
+fn tell(name: &str, outcome: Result<Outcome>) -> bool {
+    match outcome {
+        Ok(Outcome { survived, tried }) => {
+            println!("{name} {survived}/{tried}");
+            survived < tried || tried == 0
+        }
+        Err(error) => {
+            println!("{name} could not be tried: {error}");
+            true
+        }
     }
 }
 
-const ALL: [&str; 11] = [
-    "feed-order",
-    "server-killed",
-    "disk-full",
-    "listener-killed",
-    "foreign-transaction",
-    "replica-frozen",
-    "agents-hop",
-    "replicas-restarted",
-    "replica-killed",
-    "restored-dump",
-    "restored-files",
-];
+async fn run(what: What) -> Result<bool> {
+    let mut lost = false;
+    match what {
+        What::Postgres { only } => {
+            for name in chosen(&postgres::ALL, only.as_deref())? {
+                println!("==> {name}");
+                lost |= tell(name, postgres::one(name).await);
+            }
+        }
+        What::Agent { only } => {
+            let names = chosen(&agent::ALL, only.as_deref())?;
+            let mut world = agent::World::start().await?;
+            for name in names {
+                println!("==> {name}");
+                lost |= tell(name, agent::one(&mut world, name).await);
+            }
+        }
+    }
+    Ok(lost)
+}
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     brokkr_http::client::install_crypto_provider();
-    let What::Postgres { only } = Cli::parse().what;
-    let mut lost = false;
-    for name in ALL.into_iter().filter(|name| only.as_ref().is_none_or(|only| only == name)) {
-        println!("==> {name}");
-        match one(name).await {
-            Ok(Outcome { survived, tried }) => {
-                lost |= survived < tried || tried == 0;
-                println!("{name} {survived}/{tried}");
-            }
-            Err(error) => {
-                lost = true;
-                println!("{name} could not be tried: {error}");
-            }
+    match run(Cli::parse().what).await {
+        Ok(false) => std::process::ExitCode::SUCCESS,
+        Ok(true) => std::process::ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error}");
+            std::process::ExitCode::FAILURE
         }
     }
-    if lost { std::process::ExitCode::FAILURE } else { std::process::ExitCode::SUCCESS }
 }

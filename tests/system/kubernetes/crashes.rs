@@ -34,7 +34,7 @@ async fn an_agent_killed_in_the_middle_of_300_objects_goes_on() {
         let revision = broker.publish(&stack, &many("test-killed", 300, &format!("{round}")));
         tokio::time::sleep(Duration::from_millis(millis)).await;
         agent.kill();
-        agent.start();
+        agent.start().unwrap();
         eventually("applied after the crash", || async { broker.applied(&stack, revision) }).await;
         assert_eq!(count(cluster, "test-killed"), 300);
     }
@@ -44,7 +44,7 @@ async fn an_agent_killed_in_the_middle_of_300_objects_goes_on() {
     let revision = broker.publish(&stack, &many("test-killed", 3, "last"));
     tokio::time::sleep(Duration::from_millis(150)).await;
     agent.kill();
-    agent.start();
+    agent.start().unwrap();
     eventually("applied", || async { broker.applied(&stack, revision) }).await;
     eventually("no leftover", || async {
         let there = count(cluster, "test-killed");

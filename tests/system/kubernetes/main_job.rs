@@ -150,7 +150,7 @@ async fn a_stack_reaches_real_clusters_and_leaves_them() {
     eventually("the third cluster is clean", || async { clean(2) }).await;
     assert_eq!(broker.get(&format!("/stacks/{stack}"))["phase"], "deleting");
     assert!(clean(1).is_err());
-    agents[1].start();
+    agents[1].start().unwrap();
     eventually("the second cluster is clean too", || async { clean(1) }).await;
     eventually("and the stack is gone", || async {
         let (status, body) = broker.curl("GET", &format!("/stacks/{stack}"), &[], None);

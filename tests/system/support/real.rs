@@ -1,9 +1,11 @@
 //! Real API servers, and brokers and agents as processes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
-use brokkr_testbed::{BrokerProcess, Clusters, Process, ScratchFolder, TestCluster, Tools, free_port};
+use brokkr_testbed::{
+    AgentProcess, BrokerProcess, Clusters, Process, ScratchFolder, TestCluster, Tools, free_port, program,
+};
 use serde_json::Value;
 
 struct Shared {
@@ -34,19 +36,6 @@ pub(crate) fn clusters() -> &'static [TestCluster] {
     &shared().clusters.all
 }
 
-fn binary(name: &str) -> PathBuf {
-    // The test's own binary is target/<profile>/deps/system-…; the programs are beside `deps`.
-    let own = std::env::current_exe().unwrap();
-    let folder = own.parent().and_then(Path::parent).unwrap();
-    let path = folder.join(name);
-    assert!(
-        path.is_file(),
-        "{} is missing: cargo build -p brokkr-broker -p brokkr-agent (cargo xtask test does)",
-        path.display()
-    );
-    path
-}
-
 fn log(name: &str) -> PathBuf {
     static COUNT: Mutex<u32> = Mutex::new(0);
     let mut count = COUNT.lock().unwrap();
@@ -66,7 +55,7 @@ impl Broker {
     pub(crate) async fn start(port: Option<u16>) -> Self {
         let port = port.unwrap_or_else(|| free_port().unwrap());
         let log = log("broker");
-        let broker = BrokerProcess::start(&binary("brokkr-broker"), port, &[], None, &log).unwrap();
+        let broker = BrokerProcess::start(&program("brokkr-broker").unwrap(), port, &[], None, &log).unwrap();
         Self { url: broker.url, admin: broker.admin.unwrap(), process: Some(broker.process) }
     }
 
@@ -137,52 +126,11 @@ impl Broker {
     }
 }
 
-/// An agent in a process of its own, with an agent's rights only.
-pub(crate) struct AgentProcess {
-    pub(crate) id: String,
-    pak: String,
-    broker_url: String,
-    kubeconfig: PathBuf,
-    pub(crate) process: Option<Process>,
-}
-
-/// Creates an agent for a cluster and starts it.
+/// Creates an agent for a cluster and starts it, with an agent's rights only.
 pub(crate) fn agent_of(broker: &Broker, name: &str, cluster: &TestCluster) -> AgentProcess {
     let created = broker.send("POST", "/agents", &serde_json::json!({"name": name, "cluster_name": cluster.name}));
-    let mut agent = AgentProcess {
-        id: created["agent"]["id"].as_str().unwrap().to_owned(),
-        pak: created["pak"].as_str().unwrap().to_owned(),
-        broker_url: broker.url.clone(),
-        kubeconfig: cluster.agent_kubeconfig.clone(),
-        process: None,
-    };
-    agent.start();
+    let (id, pak) = (created["agent"]["id"].as_str().unwrap(), created["pak"].as_str().unwrap());
+    let mut agent = AgentProcess::new(id, pak, &broker.url, &cluster.agent_kubeconfig, &log("agent"));
+    agent.start().unwrap();
     agent
-}
-
-impl AgentProcess {
-    pub(crate) fn start(&mut self) {
-        let variables = [
-            ("BROKKR__AGENT__BROKER_URL", self.broker_url.clone()),
-            ("BROKKR__AGENT__PAK", self.pak.clone()),
-            ("BROKKR__AGENT__INTERVAL_SECONDS", "2".to_owned()),
-            ("BROKKR__AGENT__LISTEN", "127.0.0.1:0".to_owned()),
-            ("KUBECONFIG", self.kubeconfig.display().to_string()),
-        ];
-        let variables = variables.map(|(key, value)| (key.to_owned(), value));
-        let log = log("agent");
-        self.process = Some(Process::start(&binary("brokkr-agent"), &["start".to_owned()], &variables, &log).unwrap());
-    }
-
-    /// Kills it, as a crash would.
-    pub(crate) fn kill(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.kill();
-        }
-    }
-
-    /// What this agent's field manager is called.
-    pub(crate) fn manager(&self) -> String {
-        format!("brokkr-{}", self.id)
-    }
 }

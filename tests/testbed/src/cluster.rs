@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::clusters::{wait_for, write_kubeconfig};
 use crate::{Error, Process, Result, Tools, free_port};
 
-/// What the user `brokkr-agent` may do: read everything, write what the examples and tests consist of, and no more.
+/// Users with an agent's rights beside `brokkr-agent`, so that the audit log tells several agents apart.
+const AGENTS: u32 = 99;
+/// What agents' users may do: read everything, write what the examples and tests consist of, and no more.
 const AGENT_RIGHTS: &str = include_str!("agent-rights.yaml");
 /// Every request, without bodies: enough to tell who wrote what.
 const AUDIT_POLICY: &str = r#"{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[{"level":"Metadata"}]}"#;
@@ -21,6 +23,8 @@ pub struct TestCluster {
     pub name: String,
     /// Where its API server listens.
     pub url: String,
+    /// An administrator's token.
+    pub admin_token: String,
     /// A kubeconfig for an administrator.
     pub admin_kubeconfig: PathBuf,
     /// A kubeconfig for the user `brokkr-agent`, with an agent's rights only.
@@ -41,7 +45,7 @@ impl TestCluster {
         std::fs::create_dir_all(&folder)?;
         let file = |name: &str| folder.join(name);
         let text = |path: PathBuf| path.display().to_string();
-        std::fs::write(file("tokens.csv"), "admin-token,admin,1,\"system:masters\"\nagent-token,brokkr-agent,2\n")?;
+        std::fs::write(file("tokens.csv"), tokens())?;
         std::fs::write(file("audit-policy.json"), AUDIT_POLICY)?;
         let port = free_port()?;
         let args = vec![
@@ -56,6 +60,8 @@ impl TestCluster {
             format!("--token-auth-file={}", text(file("tokens.csv"))),
             format!("--audit-policy-file={}", text(file("audit-policy.json"))),
             format!("--audit-log-path={}", text(file("audit.log"))),
+            // Megabytes; a log that is rotated in the middle of a run is not read to its end.
+            "--audit-log-maxsize=100000".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
@@ -69,6 +75,7 @@ impl TestCluster {
         Ok(Self {
             name: name.to_owned(),
             url,
+            admin_token: "admin-token".to_owned(),
             admin_kubeconfig: file("admin.kubeconfig"),
             agent_kubeconfig: file("agent.kubeconfig"),
             audit_log: file("audit.log"),
@@ -102,7 +109,8 @@ impl TestCluster {
         })
     }
 
-    fn wait_ready(&self) -> Result<()> {
+    /// Waits until the API server answers, within a bound.
+    pub fn wait_ready(&self) -> Result<()> {
         wait_for(
             &format!("the API server of {} (see {})", self.name, self.folder.display()),
             Duration::from_secs(90),
@@ -148,14 +156,24 @@ impl TestCluster {
 
     /// The requests in the audit log that a user made and that change something, without dry runs.
     pub fn writes_by(&self, user: &str) -> Result<Vec<Value>> {
-        let log = std::fs::read_to_string(&self.audit_log)?;
-        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let is_write = |event: &Value| {
-            event["user"]["username"] == user
-                && matches!(event["verb"].as_str(), Some("create" | "update" | "patch" | "delete" | "deletecollection"))
-                && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun=All")
-        };
-        Ok(events.filter(is_write).collect())
+        crate::writes_by(&self.audit_log, 0, user)
+    }
+
+    /// The user of this number with an agent's rights (1 to 99), and its token.
+    pub fn agent_user(number: u32) -> (String, String) {
+        (format!("brokkr-agent-{number}"), format!("agent-token-{number}"))
+    }
+
+    /// Writes a kubeconfig for a user with an agent's rights that reaches the API server by another address.
+    pub fn kubeconfig_by(&self, address: &str, number: u32) -> Result<PathBuf> {
+        let file = self.folder.join(format!("agent-{number}.kubeconfig"));
+        write_kubeconfig(&file, &[(&self.name, address)], &Self::agent_user(number).1)?;
+        Ok(file)
+    }
+
+    /// Sends a signal to the API server by its name: `STOP` freezes it, `CONT` lets it go on.
+    pub fn signal_api_server(&self, name: &str) -> Result<()> {
+        self.api_server.as_ref().map_or(Ok(()), |process| process.signal(name))
     }
 
     /// Kills the API server, as a crash would.
@@ -171,4 +189,14 @@ impl TestCluster {
         self.api_server = Some(Process::start(&self.program, &self.args, &[], &log)?);
         self.wait_ready()
     }
+}
+
+/// Who may come in: an administrator, and users with an agent's rights.
+fn tokens() -> String {
+    let mut tokens = "admin-token,admin,1,\"system:masters\"\nagent-token,brokkr-agent,2\n".to_owned();
+    for number in 1..=AGENTS {
+        let (user, token) = TestCluster::agent_user(number);
+        tokens.push_str(&format!("{token},{user},{user},\"brokkr-agents\"\n"));
+    }
+    tokens
 }

@@ -14,7 +14,12 @@ pub struct Clusters {
     pub all: Vec<TestCluster>,
     /// A kubeconfig with one context per cluster, named like it, for an administrator.
     pub kubeconfig: PathBuf,
-    _etcd: Process,
+    /// Where etcd listens.
+    pub etcd_url: String,
+    etcd: Option<Process>,
+    etcd_args: Vec<String>,
+    etcd_program: PathBuf,
+    folder: PathBuf,
 }
 
 impl Clusters {
@@ -23,7 +28,9 @@ impl Clusters {
         std::fs::create_dir_all(folder)?;
         make_keys(folder)?;
         let etcd_port = free_port()?;
-        let etcd = start_etcd(tools, folder, etcd_port)?;
+        let etcd_args = etcd_args(folder, etcd_port)?;
+        let etcd_program = tools.path("etcd");
+        let etcd = Process::start(&etcd_program, &etcd_args, &[], &folder.join("etcd.log"))?;
         let mut all = Vec::new();
         for n in 1..=count {
             all.push(TestCluster::start(tools, &format!("cluster-{n}"), folder, etcd_port)?);
@@ -34,7 +41,23 @@ impl Clusters {
         let kubeconfig = folder.join("kubeconfig");
         let entries: Vec<_> = all.iter().map(|it| (it.name.as_str(), it.url.as_str())).collect();
         write_kubeconfig(&kubeconfig, &entries, "admin-token")?;
-        Ok(Self { all, kubeconfig, _etcd: etcd })
+        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
+        let folder = folder.to_owned();
+        Ok(Self { all, kubeconfig, etcd_url, etcd: Some(etcd), etcd_args, etcd_program, folder })
+    }
+
+    /// Kills the etcd of all clusters, as a crash would.
+    pub fn kill_etcd(&mut self) {
+        if let Some(process) = self.etcd.take() {
+            process.kill();
+        }
+    }
+
+    /// Starts etcd again after it was killed, on what it had written, and waits until all API servers answer.
+    pub fn restart_etcd(&mut self) -> Result<()> {
+        let log = self.folder.join("etcd-again.log");
+        self.etcd = Some(Process::start(&self.etcd_program, &self.etcd_args, &[], &log)?);
+        self.all.iter().try_for_each(TestCluster::wait_ready)
     }
 }
 
@@ -49,7 +72,7 @@ fn make_keys(folder: &Path) -> Result<()> {
     run(&["rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub"])
 }
 
-fn start_etcd(tools: &Tools, folder: &Path, port: u16) -> Result<Process> {
+fn etcd_args(folder: &Path, port: u16) -> Result<Vec<String>> {
     let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()?));
     let data = folder.join("etcd").display().to_string();
     let args = [
@@ -63,7 +86,7 @@ fn start_etcd(tools: &Tools, folder: &Path, port: u16) -> Result<Process> {
     let mut args: Vec<String> = args.iter().flat_map(|(key, value)| [(*key).to_owned(), (*value).to_owned()]).collect();
     // The data is thrown away; waiting for the disk would only measure the disk.
     args.push("--unsafe-no-fsync".to_owned());
-    Process::start(&tools.path("etcd"), &args, &[], &folder.join("etcd.log"))
+    Ok(args)
 }
 
 /// Writes a kubeconfig with one context per cluster, named like it.

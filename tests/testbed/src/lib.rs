@@ -3,6 +3,8 @@
 //! Everything that is started ends with this process, however that ends: see [`Process`].
 #![expect(clippy::print_stderr, reason = "says which steps it takes, some of them long")]
 
+mod agent;
+mod audit;
 mod broker;
 mod cluster;
 mod clusters;
@@ -10,11 +12,14 @@ mod packages;
 mod ports;
 mod postgres;
 mod process;
+mod programs;
 mod scratch;
 mod tools;
 
 use std::fmt;
 
+pub use agent::AgentProcess;
+pub use audit::writes_by;
 pub use broker::BrokerProcess;
 pub use cluster::TestCluster;
 pub use clusters::Clusters;
@@ -22,6 +27,7 @@ pub use packages::ensure_command;
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use programs::program;
 pub use scratch::ScratchFolder;
 pub use tools::Tools;
 

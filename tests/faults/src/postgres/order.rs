@@ -8,7 +8,7 @@ use brokkr_core::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, Requ
 use brokkr_core::store::conformance::sample;
 use brokkr_core::store::{Commit, FeedPosition, Scope, Store, StoreError, ViewEntity, ViewToken};
 
-use crate::fixture::Database;
+use super::fixture::Database;
 use crate::{Outcome, Result};
 
 const WRITERS: usize = 16;

@@ -10,7 +10,7 @@ use brokkr_http::client::{Client, HttpControlPlane};
 use http::Method;
 use serde_json::json;
 
-use crate::fixture::{Database, call, replica};
+use super::fixture::{Database, call, replica};
 use crate::{Outcome, Result};
 
 const AGENTS: usize = 6;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde_json::json;
 
-use crate::fixture::{Database, call, replica, text};
+use super::fixture::{Database, call, replica, text};
 use crate::{Outcome, Result};
 
 const FROZEN: Duration = Duration::from_secs(30);

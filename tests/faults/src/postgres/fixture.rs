@@ -1,11 +1,11 @@
 //! A database that waits for the disk, and brokers on it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use brokkr_core::broker::Broker;
 use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
-use brokkr_testbed::{BrokerProcess, Postgres, ScratchFolder, free_port};
+use brokkr_testbed::{BrokerProcess, Postgres, ScratchFolder, free_port, program};
 use http::Method;
 use serde_json::Value;
 
@@ -68,16 +68,10 @@ pub(crate) fn replica(database: &Database) -> Result<BrokerProcess> {
 /// The same on a port where one was before.
 pub(crate) fn replica_at(database: &Database, port: u16) -> Result<BrokerProcess> {
     let log = database.folder.path().join(format!("broker-{port}.log"));
-    BrokerProcess::start(&binary("brokkr-broker")?, port, &[], Some(&database.url()), &log).map_err(text)
+    BrokerProcess::start(&program("brokkr-broker").map_err(text)?, port, &[], Some(&database.url()), &log).map_err(text)
 }
 
 pub(crate) async fn call(url: &str, key: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
     let client = brokkr_http::client::Client::builder([url.to_owned()], key.to_owned().into()).build()?;
     Ok(client.send(method, path, body).await?)
-}
-
-fn binary(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let path = own.parent().map(|folder| folder.join(name)).unwrap_or_default();
-    if path.is_file() { Ok(path) } else { Err(format!("{} is missing; run cargo xtask faults", path.display()).into()) }
 }

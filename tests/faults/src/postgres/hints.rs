@@ -7,7 +7,7 @@ use brokkr_core::model::AgentId;
 use brokkr_core::protocol::{Poll, PollRequest};
 use secrecy::ExposeSecret as _;
 
-use crate::fixture::Database;
+use super::fixture::Database;
 use crate::{Outcome, Result};
 
 /// Within this a write must be seen by way of another broker.
@@ -90,7 +90,7 @@ pub(crate) async fn foreign_transaction() -> Result<Outcome> {
     let (program, args) = database
         .server
         .command("psql", &[&url, "-XAtc", "BEGIN; INSERT INTO public.theirs VALUES (1); SELECT pg_sleep(60); COMMIT"])
-        .map_err(crate::fixture::text)?;
+        .map_err(super::fixture::text)?;
     // psql runs one string as one transaction; the number is taken by the insert.
     let mut foreign = tokio::process::Command::new(program)
         .args(args)

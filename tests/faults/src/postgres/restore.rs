@@ -12,7 +12,7 @@ use brokkr_core::protocol::InProcess;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Database, text};
+use super::fixture::{Database, text};
 use crate::{Outcome, Result};
 
 /// How long is watched after the restore that nothing goes.

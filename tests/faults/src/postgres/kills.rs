@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brokkr_core::broker::{Broker, BrokerError, Idempotency, StackSpec};
 
-use crate::fixture::{Database, text};
+use super::fixture::{Database, text};
 use crate::{Outcome, Result};
 
 const ROUNDS: u64 = 20;

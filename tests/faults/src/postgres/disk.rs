@@ -8,7 +8,7 @@ use brokkr_core::broker::{BrokerError, Content, StackSpec};
 use brokkr_testbed::ScratchFolder;
 use serde_json::json;
 
-use crate::fixture::{Database, text};
+use super::fixture::{Database, text};
 use crate::{Outcome, Result};
 
 /// A small file system in memory; gone when this is dropped.

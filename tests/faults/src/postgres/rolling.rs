@@ -9,7 +9,7 @@ use brokkr_testbed::BrokerProcess;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Database, replica, replica_at, text};
+use super::fixture::{Database, replica, replica_at, text};
 use crate::{Outcome, Result};
 
 const CLIENTS: usize = 12;

@@ -1,0 +1,76 @@
+//! Which object: by what the API server calls it.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// One object. All kinds that the faults are about are served in version v1.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) group: String,
+    pub(crate) plural: String,
+    /// Empty for what is in no namespace.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Key {
+    pub(crate) fn new(group: &str, plural: &str, namespace: &str, name: &str) -> Self {
+        let own = |text: &str| text.to_owned();
+        Self { group: own(group), plural: own(plural), namespace: own(namespace), name: own(name) }
+    }
+
+    pub(crate) fn config_map(namespace: &str, name: &str) -> Self {
+        Self::new("", "configmaps", namespace, name)
+    }
+
+    pub(crate) fn namespace(name: &str) -> Self {
+        Self::new("", "namespaces", "", name)
+    }
+
+    /// The object that a manifest describes, or that an API server answered with.
+    pub(crate) fn of(manifest: &Value) -> Self {
+        let text = |pointer| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let namespace = text("/metadata/namespace");
+        Self::new(group, &plural(text("/kind")), namespace, text("/metadata/name"))
+    }
+
+    /// The object that a request was about, as the audit log tells it.
+    pub(crate) fn audited(event: &Value) -> Self {
+        let text = |field: &str| event["objectRef"][field].as_str().unwrap_or_default();
+        // A Namespace counts as being in itself.
+        let namespace = if text("resource") == "namespaces" { "" } else { text("namespace") };
+        Self::new(text("apiGroup"), text("resource"), namespace, text("name"))
+    }
+
+    /// Where a group is served.
+    pub(crate) fn root(group: &str) -> String {
+        if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        let Self { group, plural, namespace, name } = self;
+        let root = Self::root(group);
+        if namespace.is_empty() {
+            format!("{root}/{plural}/{name}")
+        } else {
+            format!("{root}/namespaces/{namespace}/{plural}/{name}")
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.plural, self.namespace, self.name)
+    }
+}
+
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if kind.ends_with('s') => format!("{kind}es"),
+        None => format!("{kind}s"),
+    }
+}

@@ -1,0 +1,203 @@
+//! What the API server refuses: the agent says so, goes on with everything else, and succeeds once the reason is gone.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::key::Key;
+use super::manifests::{config_map, config_maps, holds};
+use super::proxy::eventually;
+use super::rounds::Rounds;
+use super::scene::{Scene, must};
+use super::world::World;
+use crate::{Outcome, Result};
+
+const SOON: Duration = Duration::from_secs(5);
+
+async fn uid(scene: &Scene, key: &Key) -> Result<String> {
+    let object = scene.kube.get(key).await?.unwrap_or_default();
+    Ok(object["metadata"]["uid"].as_str().unwrap_or_default().to_owned())
+}
+
+fn sealed(scene: &Scene, value: u64) -> Value {
+    let mut map = config_map(&scene.namespace, "sealed", value);
+    map["immutable"] = json!(true);
+    map
+}
+
+fn claim(scene: &Scene, class: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": scene.namespace},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}},
+    })
+}
+
+/// An immutable field: told; replaced where the policy says so; never a claim on storage.
+pub(crate) async fn immutable(world: &mut World) -> Result<Outcome> {
+    let mut scene = Scene::new(world, "immutable-field").await?;
+    let mut rounds = Rounds::default();
+    scene.publish("a", vec![sealed(&scene, 1)]).await?;
+    scene.publish("data", vec![claim(&scene, "one")]).await?;
+    scene.settle().await?;
+    let key = Key::of(&sealed(&scene, 1));
+    let first = uid(&scene, &key).await?;
+    let mut wrong = Vec::new();
+    scene.publish("a", vec![sealed(&scene, 2)]).await?;
+    must(&mut wrong, scene.reports(&scene.id("a"), &["Immutable", "sealed"]).await?, "it is not told");
+    wrong.extend(scene.others_go_on(SOON).await?);
+    must(&mut wrong, uid(&scene, &key).await? == first, "it was replaced although nobody said so");
+    rounds.add("told", wrong);
+
+    let replace = Some(json!({"replace_immutable": true}));
+    scene.publish_with("a", vec![sealed(&scene, 2)], replace.clone()).await?;
+    let mut wrong = scene.judge().await?;
+    must(&mut wrong, uid(&scene, &key).await? != first, "it is not a new one");
+    rounds.add("replaced", wrong);
+
+    let at = Key::of(&claim(&scene, "one"));
+    let first = uid(&scene, &at).await?;
+    let mut wrong = Vec::new();
+    scene.publish_with("data", vec![claim(&scene, "two")], replace).await?;
+    must(&mut wrong, scene.reports(&scene.id("data"), &["NotReplaceable", "data"]).await?, "it is not told");
+    wrong.extend(scene.others_go_on(SOON).await?);
+    scene.publish("data", vec![claim(&scene, "one")]).await?;
+    wrong.extend(scene.judge().await?);
+    must(&mut wrong, uid(&scene, &at).await? == first, "a claim on storage was replaced");
+    rounds.add("claim", wrong);
+    scene.end(rounds).await
+}
+
+/// Somebody else owns a field that a revision begins to set.
+pub(crate) async fn foreign_manager(world: &mut World) -> Result<Outcome> {
+    let mut scene = Scene::new(world, "foreign-manager").await?;
+    let mut rounds = Rounds::default();
+    for (round, by_apply) in [(1, true), (2, false), (3, true)] {
+        let names = [format!("theirs{round}"), format!("ours{round}")];
+        let stack = format!("s{round}");
+        let contents = |value: u64| names.each_ref().map(|name| config_map(&scene.namespace, name, value)).to_vec();
+        let (before, mut after) = (contents(1), contents(2));
+        let key = Key::config_map(&scene.namespace, &names[0]);
+        scene.publish(&stack, before).await?;
+        scene.settle().await?;
+        let mut claimed = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": names[0], "namespace": scene.namespace},
+            "data": {"field": "theirs"},
+        });
+        if by_apply {
+            scene.kube.apply(&claimed).await?;
+        } else {
+            scene.kube.merge(&key, &json!({"data": {"field": "theirs"}})).await?;
+        }
+        after[0]["data"]["field"] = json!("ours");
+        let other = after[1].clone();
+        scene.publish(&stack, after).await?;
+        let mut wrong = Vec::new();
+        must(&mut wrong, scene.reports(&scene.id(&stack), &["Conflict", &names[0]]).await?, "it is not told");
+        let changed = eventually(SOON, || async {
+            Ok(scene.kube.get(&Key::of(&other)).await?.is_some_and(|it| holds(&it, &other)))
+        });
+        must(&mut wrong, changed.await?, "what is not in conflict is not changed");
+        wrong.extend(scene.others_go_on(SOON).await?);
+        let object = scene.kube.get(&key).await?.unwrap_or_default();
+        must(&mut wrong, object["data"] == json!({"k": "1", "field": "theirs"}), format!("overwritten: {object}"));
+        // They let go of it.
+        if by_apply {
+            claimed["data"] = json!({});
+            scene.kube.apply(&claimed).await?;
+        } else {
+            scene.kube.merge(&key, &json!({"data": {"field": null}})).await?;
+        }
+        wrong.extend(scene.judge().await?);
+        rounds.add(format!("round {round}"), wrong);
+    }
+    scene.end(rounds).await
+}
+
+/// A quota is exceeded, and later raised by a person.
+pub(crate) async fn quota(world: &mut World) -> Result<Outcome> {
+    let mut scene = Scene::new(world, "quota-exceeded").await?;
+    let mut rounds = Rounds::default();
+    let quota = |namespace: &str, count: u64| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "quota", "namespace": namespace},
+            "spec": {"hard": {"count/secrets": count.to_string()}},
+        })
+    };
+    let secrets = |namespace: &str, count: u64| -> Vec<Value> {
+        let secret = |mut map: Value| {
+            map["kind"] = json!("Secret");
+            map["data"]["k"] = json!("c2VjcmV0");
+            map
+        };
+        config_maps(namespace, "c", 0..count, 1).into_iter().map(secret).collect()
+    };
+    for round in 1..=3 {
+        let (limit, wanted) = (round * 4 - 2, round * 4);
+        let in_force = json!({"count/secrets": limit.to_string()});
+        scene.kube.apply(&quota(&scene.namespace, limit)).await?;
+        let key = Key::new("", "resourcequotas", &scene.namespace, "quota");
+        let counted = eventually(Duration::from_secs(30), || async {
+            let object = scene.kube.get(&key).await?.unwrap_or_default();
+            Ok(object["status"]["hard"] == in_force && !object["status"]["used"].is_null())
+        });
+        if !counted.await? {
+            return Err("the quota is not in force".into());
+        }
+        let mut wrong = Vec::new();
+        scene.publish("a", secrets(&scene.namespace, wanted)).await?;
+        must(&mut wrong, scene.reports(&scene.id("a"), &["Refused", "Secret"]).await?, "it is not told");
+        wrong.extend(scene.others_go_on(SOON).await?);
+        let there = scene.kube.list("", "secrets", &format!("brokkr.io/stack%3D{}", scene.id("a"))).await?;
+        let there = there.iter().filter(|it| it["metadata"]["namespace"] == scene.namespace.as_str()).count() as u64;
+        must(&mut wrong, there == limit, format!("{there} are there, and {limit} were allowed"));
+        scene.kube.apply(&quota(&scene.namespace, wanted)).await?;
+        wrong.extend(scene.judge().await?);
+        rounds.add(format!("round {round}"), wrong);
+    }
+    scene.end(rounds).await
+}
+
+/// An object that the broker takes and that is larger, with what the API server writes down about its fields, than etcd takes.
+pub(crate) async fn too_large(world: &mut World) -> Result<Outcome> {
+    let mut scene = Scene::new(world, "object-too-large").await?;
+    let mut rounds = Rounds::default();
+    for round in 1..=2 {
+        let mut large = config_map(&scene.namespace, "large", round);
+        let (padding, small) = ("x".repeat(60), config_map(&scene.namespace, "small", round));
+        for number in 0..14_000 {
+            large["data"][format!("{padding}{number:05}")] = json!("");
+        }
+        let before = scene.kube.get(&Key::of(&large)).await?.map(|it| it["data"].clone());
+        if scene.kube.0.ask(Method::PATCH, &dry_path(&large), "application/apply-patch+yaml", Some(&large)).await?.0
+            > 299
+        {
+            return Err("the API server refuses it for another reason".into());
+        }
+        let mut wrong = Vec::new();
+        scene.publish("a", vec![large.clone(), small.clone()]).await?;
+        must(&mut wrong, scene.reports(&scene.id("a"), &["TooLarge", "large"]).await?, "it is not told");
+        let arrived = eventually(SOON, || async {
+            Ok(scene.kube.get(&Key::of(&small)).await?.is_some_and(|it| holds(&it, &small)))
+        });
+        must(&mut wrong, arrived.await?, "the small one is not there");
+        wrong.extend(scene.others_go_on(SOON).await?);
+        let after = scene.kube.get(&Key::of(&large)).await?.map(|it| it["data"].clone());
+        must(&mut wrong, before == after, "the large one is there, or half of it");
+        // A revision that is small enough.
+        scene.publish("a", vec![config_map(&scene.namespace, "large", round), small]).await?;
+        wrong.extend(scene.judge().await?);
+        rounds.add(format!("round {round}"), wrong);
+    }
+    scene.end(rounds).await
+}
+
+fn dry_path(manifest: &Value) -> String {
+    format!("{}?fieldManager=human&force=true&dryRun=All", Key::of(manifest).path())
+}

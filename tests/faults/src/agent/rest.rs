@@ -1,0 +1,94 @@
+//! Requests to a broker or to an API server, as somebody else than an agent makes them.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::key::Key;
+use crate::Result;
+
+/// An address and a token for it.
+#[derive(Clone)]
+pub(crate) struct Rest {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) token: String,
+}
+
+impl Rest {
+    /// The status and the answer; no answer is an error.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.header("content-type", kind).body(body.to_string());
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.bytes().await?;
+        Ok((status, serde_json::from_slice(&text).unwrap_or_default()))
+    }
+
+    /// The answer; anything but success is an error.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        self.must(method, path, "application/json", body).await
+    }
+
+    async fn must(&self, method: Method, path: &str, kind: &str, body: Option<&Value>) -> Result<Value> {
+        let (status, answer) = self.ask(method.clone(), path, kind, body).await?;
+        if (200..300).contains(&status) {
+            Ok(answer)
+        } else {
+            Err(format!("{method} {path}: {status} {answer}").into())
+        }
+    }
+}
+
+/// The administrator of a cluster.
+#[derive(Clone)]
+pub(crate) struct Kube(pub(crate) Rest);
+
+impl Kube {
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<Value>> {
+        match self.0.ask(Method::GET, &key.path(), "", None).await? {
+            (200, object) => Ok(Some(object)),
+            (404, _) => Ok(None),
+            (status, answer) => Err(format!("GET {key}: {status} {answer}").into()),
+        }
+    }
+
+    /// What is there of a kind, everywhere; nothing where the kind is not served.
+    pub(crate) async fn list(&self, group: &str, plural: &str, selector: &str) -> Result<Vec<Value>> {
+        let path = format!("{}/{plural}?labelSelector={selector}", Key::root(group));
+        match self.0.ask(Method::GET, &path, "", None).await? {
+            (200, mut list) => Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()),
+            (404, _) => Ok(Vec::new()),
+            (status, answer) => Err(format!("GET {path}: {status} {answer}").into()),
+        }
+    }
+
+    /// Applies in the name of a person, whoever owns the fields now.
+    pub(crate) async fn apply(&self, manifest: &Value) -> Result<Value> {
+        let path = format!("{}?fieldManager=human&force=true", Key::of(manifest).path());
+        self.0.must(Method::PATCH, &path, "application/apply-patch+yaml", Some(manifest)).await
+    }
+
+    /// Changes an object in the name of a person.
+    pub(crate) async fn merge(&self, key: &Key, patch: &Value) -> Result<Value> {
+        let path = format!("{}?fieldManager=kubectl-edit", key.path());
+        self.0.must(Method::PATCH, &path, "application/merge-patch+json", Some(patch)).await
+    }
+
+    /// Deletes an object if it is there.
+    pub(crate) async fn delete(&self, key: &Key) -> Result<()> {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+        match self.0.ask(Method::DELETE, &key.path(), "application/json", Some(&options)).await? {
+            (200 | 202 | 404, _) => Ok(()),
+            (status, answer) => Err(format!("DELETE {key}: {status} {answer}").into()),
+        }
+    }
+}

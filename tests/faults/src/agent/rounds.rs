@@ -1,0 +1,39 @@
+//! Counting what was survived.
+
+use std::fmt::Display;
+
+use crate::Outcome;
+
+/// What is printed of one round at the most.
+const SHOWN: usize = 8;
+
+#[derive(Default)]
+pub(crate) struct Rounds {
+    tried: u64,
+    lost: u64,
+}
+
+impl Rounds {
+    /// One more round, and what went wrong in it.
+    pub(crate) fn add(&mut self, what: impl Display, wrong: Vec<String>) {
+        self.tried += 1;
+        self.lost += u64::from(!wrong.is_empty());
+        tell(what, &wrong);
+    }
+
+    /// The end; what is wrong then counts for the last round.
+    pub(crate) fn end(self, wrong: Vec<String>) -> Outcome {
+        tell("at the end", &wrong);
+        let lost = if wrong.is_empty() { self.lost } else { self.lost.max(1) };
+        Outcome::of(self.tried, lost)
+    }
+}
+
+fn tell(what: impl Display, wrong: &[String]) {
+    for defect in wrong.iter().take(SHOWN) {
+        println!("{what}: {defect}");
+    }
+    if wrong.len() > SHOWN {
+        println!("{what}: and {} more", wrong.len() - SHOWN);
+    }
+}

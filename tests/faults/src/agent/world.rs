@@ -1,0 +1,73 @@
+//! What all faults share: clusters and a broker. Each fault has agents, users, names and namespaces of its own.
+
+use std::path::PathBuf;
+
+use brokkr_testbed::{BrokerProcess, Clusters, ScratchFolder, TestCluster, Tools, free_port, program};
+
+use super::rest::{Kube, Rest};
+use crate::Result;
+
+/// Two clusters and a broker in memory.
+pub(crate) struct World {
+    pub(crate) clusters: Clusters,
+    /// For everything: takes any certificate, changes nothing of what it forwards.
+    pub(crate) http: reqwest::Client,
+    broker: BrokerProcess,
+    folder: ScratchFolder,
+    users: u32,
+}
+
+impl World {
+    pub(crate) async fn start() -> Result<Self> {
+        let tools = Tools::ensure()?;
+        let folder = ScratchFolder::new("faults-agent")?;
+        println!("==> two clusters and a broker (logs and files in {})", folder.path().display());
+        let clusters = Clusters::start(&tools, 2, &folder.path().join("clusters"))?;
+        let log = folder.path().join("broker.log");
+        let broker = BrokerProcess::start(&program("brokkr-broker")?, free_port()?, &[], None, &log)?;
+        let http = reqwest::Client::builder()
+            .tls_danger_accept_invalid_certs(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_gzip()
+            .no_proxy()
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self { clusters, http, broker, folder, users: 0 })
+    }
+
+    /// The administrator of the broker.
+    pub(crate) fn broker(&self) -> Result<Rest> {
+        let token = self.broker.admin.clone().ok_or("no admin key")?;
+        Ok(Rest { http: self.http.clone(), base: format!("{}/api/v1", self.broker.url), token })
+    }
+
+    pub(crate) fn broker_url(&self) -> &str {
+        &self.broker.url
+    }
+
+    pub(crate) fn cluster(&self, number: usize) -> Result<&TestCluster> {
+        self.clusters.all.get(number).ok_or_else(|| "there is no such cluster".into())
+    }
+
+    /// The administrator of a cluster.
+    pub(crate) fn kube(&self, number: usize) -> Result<Kube> {
+        let cluster = self.cluster(number)?;
+        let (http, base, token) = (self.http.clone(), cluster.url.clone(), cluster.admin_token.clone());
+        Ok(Kube(Rest { http, base, token }))
+    }
+
+    /// A number that no user of the clusters has taken yet.
+    pub(crate) fn next_user(&mut self) -> u32 {
+        self.users += 1;
+        self.users
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The first cluster, for what is done to its API server.
+    pub(crate) fn first(&mut self) -> Result<&mut TestCluster> {
+        self.clusters.all.first_mut().ok_or_else(|| "there is no cluster".into())
+    }
+}

@@ -1,0 +1,45 @@
+//! Faults of the database, and of brokers on it.
+
+mod disk;
+mod fixture;
+mod frozen;
+mod hints;
+mod hopping;
+mod kills;
+mod order;
+mod restore;
+mod rolling;
+
+use crate::{Outcome, Result};
+
+/// The names of all of them, in the order in which they are tried.
+pub(crate) const ALL: [&str; 11] = [
+    "feed-order",
+    "server-killed",
+    "disk-full",
+    "listener-killed",
+    "foreign-transaction",
+    "replica-frozen",
+    "agents-hop",
+    "replicas-restarted",
+    "replica-killed",
+    "restored-dump",
+    "restored-files",
+];
+
+pub(crate) async fn one(name: &str) -> Result<Outcome> {
+    match name {
+        "feed-order" => order::run().await,
+        "server-killed" => kills::run().await,
+        "disk-full" => disk::run().await,
+        "listener-killed" => hints::listener_killed().await,
+        "foreign-transaction" => hints::foreign_transaction().await,
+        "replica-frozen" => frozen::run().await,
+        "agents-hop" => hopping::run().await,
+        "replicas-restarted" => rolling::restarted().await,
+        "replica-killed" => rolling::killed().await,
+        "restored-dump" => restore::dump().await,
+        "restored-files" => restore::files().await,
+        name => Err(format!("there is no fault {name}").into()),
+    }
+}
