@@ -6,6 +6,8 @@
 mod broker;
 mod cluster;
 mod clusters;
+mod kwok;
+mod nodes;
 mod packages;
 mod ports;
 mod postgres;
@@ -18,6 +20,8 @@ use std::fmt;
 pub use broker::BrokerProcess;
 pub use cluster::TestCluster;
 pub use clusters::Clusters;
+pub use kwok::Kwok;
+pub use nodes::Nodes;
 pub use packages::ensure_command;
 pub use ports::free_port;
 pub use postgres::Postgres;
