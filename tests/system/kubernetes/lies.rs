@@ -112,7 +112,7 @@ impl Scene {
         })
         .await;
         // Time for a pass over what may have been believed.
-        stays(Duration::from_millis(1_500), &format!("{lie}: nothing is written"), || async {
+        stays(Duration::from_millis(1_200), &format!("{lie}: nothing is written"), || async {
             mark.none(&[&self.agent.id, &self.namespace])
         })
         .await;
@@ -330,4 +330,33 @@ async fn orders_that_nobody_gave_are_not_carried_out() {
     ];
     Scene::new("lies-orders").await.survives(&cases).await;
     assert_eq!(clusters()[2].get("configmap", "default", "test-lies-other").unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_does_not_wait_is_not_flooded() {
+    let scene = Scene::new("lies-hasty").await;
+    let mark = AuditMark::now(&clusters()[2]);
+    // A proxy may lose what the agent knows, or how long it would wait.
+    for (what, lie) in [
+        ("the whole list, again and again", polls(|told| told_as(&told.now))),
+        (
+            "nothing new, at once",
+            polls(|told| {
+                let headers = [
+                    ("brokkr-generation", told.now.generation.get().to_string()),
+                    ("brokkr-epoch", told.now.epoch.to_string()),
+                ];
+                (StatusCode::NOT_MODIFIED, headers).into_response()
+            }),
+        ),
+    ] {
+        scene.liar.say(lie);
+        stays(Duration::from_secs(3), what, || async {
+            let told = scene.liar.told();
+            if told <= 8 { Ok(()) } else { Err(told) }
+        })
+        .await;
+        assert!(scene.liar.told() >= 2, "{what}: it goes on asking");
+    }
+    mark.none(&[&scene.agent.id, &scene.namespace]).unwrap();
 }
