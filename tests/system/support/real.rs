@@ -149,7 +149,9 @@ impl Broker {
         self.curl("DELETE", &format!("/stacks/{stack}"), &[], None);
         eventually("the stack is gone", || async {
             let (status, body) = self.curl("GET", &format!("/stacks/{stack}"), &[], None);
-            if status == 404 { Ok(()) } else { Err((body, self.status(stack))) }
+            // It may be gone by now.
+            let seen = || (body, self.curl("GET", &format!("/stacks/{stack}/status"), &[], None));
+            if status == 404 { Ok(()) } else { Err(seen()) }
         })
         .await;
     }
