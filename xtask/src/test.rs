@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything.
 
-use brokkr_testbed::{Result, Tools, ensure_command};
+use brokkr_testbed::{Kwok, Result, Tools, ensure_command};
 
 use crate::run::cargo;
 use crate::verify;
@@ -10,6 +10,7 @@ pub(crate) fn run() -> Result<()> {
     ensure_command("openssl", "openssl")?;
     println!("==> programs of Kubernetes");
     Tools::ensure()?;
+    Kwok::ensure()?;
     verify::run()?;
     // The binaries are what the whole-system tests start.
     cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent"])?;

@@ -7,11 +7,15 @@ use brokkr_core::model::{AgentId, Epoch};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Poll, PollRequest, TargetState};
 use brokkr_core::store::Generation;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::AgentConfig;
 use super::backoff::pause;
 use super::probe::Probe;
+
+/// An answer without news that comes sooner than this was not waited for.
+const BRISK: Duration = Duration::from_secs(1);
 
 /// Polls until stopped. Only a complete, untouched and current target state is passed on.
 pub(super) async fn run(
@@ -31,6 +35,7 @@ pub(super) async fn run(
             min_generation: seen.generation(),
             wait: config.poll_wait,
         };
+        let (known, asked_at) = (request.known, Instant::now());
         let answer = tokio::select! {
             () = stop.cancelled() => return,
             answer = control_plane.target_state(agent, request) => answer,
@@ -39,9 +44,18 @@ pub(super) async fn run(
             Ok(state) => {
                 failures = 0;
                 probe.polled(if state.is_some() { "changed" } else { "unchanged" });
-                if let Some(state) = state {
-                    tracing::debug!(generation = state.generation.get(), entries = state.count, "new target state");
-                    latest.send_replace(Some(state));
+                match state.filter(|state| known != Some(state.digest)) {
+                    Some(state) => {
+                        tracing::debug!(generation = state.generation.get(), entries = state.count, "new target state");
+                        latest.send_replace(Some(state));
+                    }
+                    // Something between us and the broker does not wait, or hides what we know from it: asking again at once
+                    // would never end.
+                    None if asked_at.elapsed() < BRISK => tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(pause(1, BRISK, BRISK)) => {}
+                    },
+                    None => {}
                 }
                 continue;
             }

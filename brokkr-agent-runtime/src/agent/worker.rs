@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::AgentConfig;
 use super::backoff::pause;
 use super::contents::Contents;
-use super::epoch::TrustedEpoch;
+use super::epoch::{Trust, TrustedEpoch};
 use super::outbox::Outbox;
 use super::probe::Probe;
 use super::status::StackState;
@@ -148,7 +148,10 @@ impl Worker {
             // Before the broker has accepted that this process speaks for the agent, in this cluster, nothing is written.
             return Ok(idle);
         }
-        let may_remove = self.epoch.trusts(&state, !held.is_empty()).await?;
+        let trust = self.epoch.trust(&state, !held.is_empty()).await?;
+        if trust == Trust::None {
+            return Err("the broker tells a history that was left for another one".into());
+        }
         let started_at = SystemClock.now();
         let entries = state.entries.iter().filter(|it| due.contains(&it.stack_id));
         let failed = self.contents.fetch(&*self.tools.control_plane, entries).await;
@@ -160,7 +163,7 @@ impl Worker {
                 error => self.tell(&state, &not_done(entry, "ContentUnavailable", error.to_string()), started_at),
             }
         }
-        let (desired, over_budget) = desired(&state, &self.contents, &held, may_remove);
+        let (desired, over_budget) = desired(&state, &self.contents, &held, trust == Trust::Full);
         for entry in over_budget.into_iter().filter(|it| due.contains(&it.stack_id)) {
             let message = "removals that nobody confirmed would take more than half of what is held";
             self.tell(&state, &not_done(entry, "RemovalBudget", message.to_owned()), started_at);

@@ -125,7 +125,7 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         }
         _ if at.holder.is_some_and(|holder| holder != at.stack) && made_for == at.holder => take(false),
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
-        _ if made_for == Some(at.stack) => take(false),
+        _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(false),
         _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
         _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
         _ => match at.policies.adopt {
@@ -139,6 +139,13 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
             }
         },
     }
+}
+
+/// Whether the inventory knows an object of this name, and it was another one: then nothing was lost, and all that this one
+/// carries was copied. Where we replace objects ourselves, the new one may not have been recorded yet.
+fn is_another(entry: Option<&Entry>, live: &Live, policies: &Policies) -> bool {
+    let known = entry.filter(|entry| entry.is_ours()).and_then(|entry| entry.uid.as_ref());
+    known.is_some_and(|uid| *uid != live.uid) && !policies.replace_immutable
 }
 
 /// What this stack makes of an object that is another stack's.

@@ -1,13 +1,19 @@
 //! What the tests have in common.
 
 mod api;
+mod audit;
 mod database;
 mod eventually;
 mod fleet;
+mod inventory;
+mod liar;
 mod real;
 
 pub(crate) use api::{Api, Reply};
+pub(crate) use audit::{AuditMark, succeeded};
 pub(crate) use database::Database;
 pub(crate) use eventually::{eventually, stays};
 pub(crate) use fleet::{Fleet, Scene, config_map, namespace};
-pub(crate) use real::{Broker, agent_of, clusters};
+pub(crate) use inventory::{inventory, inventory_name};
+pub(crate) use liar::{Liar, Lie, Told, json};
+pub(crate) use real::{Broker, agent_of, agent_through, cluster_with_nodes, clusters};

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
 use brokkr_testbed::{
-    AgentProcess, BrokerProcess, Clusters, Process, ScratchFolder, TestCluster, Tools, free_port, program,
+    AgentProcess, BrokerProcess, Clusters, Kwok, Nodes, Process, ScratchFolder, TestCluster, Tools, free_port, program,
 };
 use serde_json::Value;
+
+use super::eventually;
 
 struct Shared {
     folder: ScratchFolder,
@@ -34,6 +36,19 @@ fn shared() -> &'static Shared {
 /// The clusters; started at the first call, ended with the test process.
 pub(crate) fn clusters() -> &'static [TestCluster] {
     &shared().clusters.all
+}
+
+/// The one of them on which pods run; a scheduler and a node are added to it at the first call.
+pub(crate) fn cluster_with_nodes() -> &'static TestCluster {
+    static NODES: OnceLock<Result<Nodes, String>> = OnceLock::new();
+    let cluster = &clusters()[2];
+    let nodes = NODES.get_or_init(|| {
+        let start =
+            || Nodes::start(&Tools::ensure()?, &Kwok::ensure()?, cluster, &shared().folder.path().join("nodes"));
+        start().map_err(|error| error.to_string())
+    });
+    assert!(nodes.is_ok(), "the node did not start: {nodes:?}");
+    cluster
 }
 
 fn log(name: &str) -> PathBuf {
@@ -109,7 +124,44 @@ impl Broker {
 
     /// Creates a stack; its id.
     pub(crate) fn stack(&self, name: &str) -> String {
-        self.send("POST", "/stacks", &serde_json::json!({"name": name}))["id"].as_str().unwrap().to_owned()
+        self.stack_with(name, serde_json::json!({}))
+    }
+
+    /// Creates a stack with policies; its id.
+    pub(crate) fn stack_with(&self, name: &str, policies: Value) -> String {
+        let body = serde_json::json!({"name": name, "policies": policies});
+        self.send("POST", "/stacks", &body)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Deletes a stack and waits until all agents have confirmed it.
+    pub(crate) async fn delete_stack(&self, stack: &str) {
+        self.curl("DELETE", &format!("/stacks/{stack}"), &[], None);
+        eventually("the stack is gone", || async {
+            let (status, body) = self.curl("GET", &format!("/stacks/{stack}"), &[], None);
+            // It may be gone by now.
+            let seen = || (body, self.curl("GET", &format!("/stacks/{stack}/status"), &[], None));
+            if status == 404 { Ok(()) } else { Err(seen()) }
+        })
+        .await;
+    }
+
+    /// What a stack's first agent says of it.
+    pub(crate) fn status(&self, stack: &str) -> Value {
+        self.get(&format!("/stacks/{stack}/status"))["agents"][0].clone()
+    }
+
+    /// Fails unless the first agent's last attempt failed for this reason.
+    pub(crate) fn fails_with(&self, stack: &str, reason: &str) -> Result<(), Value> {
+        let status = self.status(stack);
+        if status["last_error"]["reason"] == reason { Ok(()) } else { Err(status) }
+    }
+
+    /// Fails unless the first agent tells this condition with this status.
+    pub(crate) fn condition(&self, stack: &str, kind: &str, expected: &str) -> Result<(), Value> {
+        let status = self.status(stack);
+        let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_so = conditions.iter().any(|it| it["type"] == kind && it["status"] == expected);
+        if is_so { Ok(()) } else { Err(status) }
     }
 
     pub(crate) fn target(&self, stack: &str, agent: &AgentProcess) {
@@ -128,9 +180,14 @@ impl Broker {
 
 /// Creates an agent for a cluster and starts it, with an agent's rights only.
 pub(crate) fn agent_of(broker: &Broker, name: &str, cluster: &TestCluster) -> AgentProcess {
+    agent_through(broker, &broker.url, name, cluster)
+}
+
+/// The same with an agent that reaches the broker at another address.
+pub(crate) fn agent_through(broker: &Broker, url: &str, name: &str, cluster: &TestCluster) -> AgentProcess {
     let created = broker.send("POST", "/agents", &serde_json::json!({"name": name, "cluster_name": cluster.name}));
     let (id, pak) = (created["agent"]["id"].as_str().unwrap(), created["pak"].as_str().unwrap());
-    let mut agent = AgentProcess::new(id, pak, &broker.url, &cluster.agent_kubeconfig, &log("agent"));
+    let mut agent = AgentProcess::new(id, pak, url, &cluster.agent_kubeconfig, &log("agent"));
     agent.start().unwrap();
     agent
 }

@@ -120,11 +120,17 @@ impl TestCluster {
 
     /// Runs kubectl as the administrator.
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.kubectl_with(&[], args)
+    }
+
+    /// The same with environment variables, which turn on what kubectl hides otherwise.
+    pub fn kubectl_with(&self, environment: &[(&str, &str)], args: &[&str]) -> Result<String> {
         let output = Command::new(&self.kubectl)
             .arg("--kubeconfig")
             .arg(&self.admin_kubeconfig)
             .args(args)
             .env("HOME", &self.folder)
+            .envs(environment.iter().copied())
             .output()?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -134,11 +140,17 @@ impl TestCluster {
 
     /// Applies a document as the administrator, in the way of a person: client-side.
     pub fn apply(&self, document: &Value) -> Result<String> {
+        self.kubectl_on(document, &["apply"])
+    }
+
+    /// Runs a command of kubectl on a document, as the administrator.
+    pub fn kubectl_on(&self, document: &Value, command: &[&str]) -> Result<String> {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let file = self.folder.join(format!("apply-{number}.json"));
+        let file = self.folder.join(format!("document-{number}.json"));
         std::fs::write(&file, document.to_string())?;
-        self.kubectl(&["apply", "-f", &file.display().to_string()])
+        let file = file.display().to_string();
+        self.kubectl(&[command, &["-f", &file]].concat())
     }
 
     /// One object as JSON; `None` when it does not exist.
@@ -156,7 +168,17 @@ impl TestCluster {
 
     /// The requests in the audit log that a user made and that change something, without dry runs.
     pub fn writes_by(&self, user: &str) -> Result<Vec<Value>> {
-        crate::writes_by(&self.audit_log, 0, user)
+        self.writes_since(0, user)
+    }
+
+    /// How long the audit log is now.
+    pub fn audit_length(&self) -> Result<u64> {
+        Ok(std::fs::metadata(&self.audit_log)?.len())
+    }
+
+    /// The same from a place in the audit log on.
+    pub fn writes_since(&self, place: u64, user: &str) -> Result<Vec<Value>> {
+        crate::writes_by(&self.audit_log, place, user)
     }
 
     /// The user of this number with an agent's rights (1 to 99), and its token.

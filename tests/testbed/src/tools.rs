@@ -11,8 +11,10 @@ use crate::{Error, Result, say};
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
 /// The name of the folder with the binaries; changes with the versions in `go.mod`.
 const VERSION: &str = "kubernetes-1.36.3-etcd-3.7.3";
+/// An older Go fetches the toolchain that a module names.
+pub(crate) const GO_ENVIRONMENT: [(&str, &str); 2] = [("GOTOOLCHAIN", "auto"), ("GOFLAGS", "-mod=mod -buildvcs=false")];
 
-/// Paths of kube-apiserver, kube-controller-manager, etcd and kubectl.
+/// Paths of kube-apiserver, kube-controller-manager, kube-scheduler, etcd and kubectl.
 #[derive(Debug, Clone)]
 pub struct Tools {
     folder: PathBuf,
@@ -32,8 +34,9 @@ impl Tools {
             ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
             ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
             ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+            ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
         ] {
-            build(name, package, &folder)?;
+            build(name, package, Path::new(MODULE), &folder)?;
         }
         Ok(Self { folder })
     }
@@ -44,7 +47,8 @@ impl Tools {
     }
 }
 
-fn cache() -> Result<PathBuf> {
+/// Where what is built is kept.
+pub(crate) fn cache() -> Result<PathBuf> {
     let base = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) => PathBuf::from(cache),
         (None, Some(home)) => Path::new(&home).join(".cache"),
@@ -53,7 +57,8 @@ fn cache() -> Result<PathBuf> {
     Ok(base.join("brokkr-testbed"))
 }
 
-fn build(name: &str, package: &str, folder: &Path) -> Result<()> {
+/// Builds a program of a Go module, unless it is there already.
+pub(crate) fn build(name: &str, package: &str, module: &Path, folder: &Path) -> Result<()> {
     let binary = folder.join(name);
     if binary.is_file() {
         return Ok(());
@@ -71,10 +76,8 @@ fn build(name: &str, package: &str, folder: &Path) -> Result<()> {
         .args(["build", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3", "-o"])
         .arg(&unfinished)
         .arg(package)
-        .current_dir(MODULE)
-        // An older Go fetches the toolchain that the module names.
-        .env("GOTOOLCHAIN", "auto")
-        .env("GOFLAGS", "-mod=mod -buildvcs=false")
+        .current_dir(module)
+        .envs(GO_ENVIRONMENT)
         .stdin(Stdio::null())
         .output()?;
     if !output.status.success() {

@@ -1,0 +1,352 @@
+//! Whose a field or an object is, where the API server and its controllers have a say in it.
+
+use std::time::Duration;
+
+use brokkr_testbed::TestCluster;
+use serde_json::{Value, json};
+
+use crate::support::{AuditMark, Broker, agent_of, clusters, eventually, stays};
+
+fn publish(broker: &Broker, stack: &str, manifests: &[Value]) -> u64 {
+    let body = json!({"manifests": manifests});
+    let published = broker.send("POST", &format!("/stacks/{stack}/deployment-objects"), &body);
+    published["revision"].as_u64().unwrap()
+}
+
+fn map(namespace: &str, name: &str, value: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": {"k": value}})
+}
+
+fn deployment(namespace: &str, name: &str, replicas: Option<u32>) -> Value {
+    let container = json!({"name": "c", "image": "registry.example/c", "ports": [{"containerPort": 8080}]});
+    let mut object = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
+        },
+    });
+    if let Some(replicas) = replicas {
+        object["spec"]["replicas"] = json!(replicas);
+    }
+    object
+}
+
+fn data(cluster: &TestCluster, namespace: &str, name: &str) -> Option<Value> {
+    cluster.get("configmap", namespace, name).unwrap().map(|it| it["data"]["k"].clone())
+}
+
+fn uid(cluster: &TestCluster, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+    cluster.get(kind, namespace, name).unwrap().map(|it| it["metadata"]["uid"].clone())
+}
+
+async fn applied(broker: &Broker, stack: &str, revision: u64) {
+    eventually(&format!("revision {revision} is applied"), || async { broker.applied(stack, revision) }).await;
+}
+
+async fn fails_with(broker: &Broker, stack: &str, reason: &str) {
+    eventually(reason, || async { broker.fails_with(stack, reason) }).await;
+}
+
+/// What the API server stores differently from what was sent, or fills in: none of it is drift.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_makes_of_a_manifest_is_not_corrected() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let agent = agent_of(&broker, "defaults", cluster);
+    let namespace = "test-defaults";
+    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
+    // A controller fills in the rules of this one from all that have the label.
+    let source = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": "test-defaults-source", "labels": {"brokkr.test/aggregate": "defaults"}},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
+    });
+    cluster.apply(&source).unwrap();
+    let set = |label: &str| {
+        let metadata = |name: &str| json!({"name": name, "namespace": namespace, "labels": {"revision": label}});
+        let mut deployment = deployment(namespace, "ports", Some(0));
+        deployment["metadata"] = metadata("ports");
+        [
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata("texts"), "stringData": {"a": "x", "b": "y"}, "data": {"b": "eg==", "c": "eg=="}}),
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata("ports"), "spec": {"selector": {"app": "ports"}, "ports": [{"port": 80}]}}),
+            deployment,
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+                "metadata": {"name": "test-defaults", "labels": {"revision": label}},
+                "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"brokkr.test/aggregate": "defaults"}}]},
+                "rules": [],
+            }),
+        ]
+    };
+    let stack = broker.stack("defaults");
+    broker.target(&stack, &agent);
+    publish(&broker, &stack, &set("1"));
+    applied(&broker, &stack, 1).await;
+    let rules = || cluster.get("clusterrole", "", "test-defaults").unwrap().unwrap()["rules"].clone();
+    eventually("its controller has filled it in", || async {
+        if rules() == source["rules"] { Ok(()) } else { Err(rules()) }
+    })
+    .await;
+    let secret = cluster.get("secret", namespace, "texts").unwrap().unwrap();
+    assert_eq!(secret["data"], json!({"a": "eA==", "b": "eQ==", "c": "eg=="}), "texts win over data");
+    let service = cluster.get("service", namespace, "ports").unwrap().unwrap();
+    assert_eq!(service["spec"]["ports"][0]["protocol"], "TCP");
+    let mark = AuditMark::now(cluster);
+    stays(Duration::from_secs(6), "three comparisons find nothing", || async {
+        mark.none(&[namespace, &agent.id]).map_err(|it| json!(it))?;
+        broker.condition(&stack, "Drifted", "False")
+    })
+    .await;
+    let again = cluster.get("secret", namespace, "texts").unwrap().unwrap();
+    assert_eq!(again["metadata"]["resourceVersion"], secret["metadata"]["resourceVersion"]);
+
+    // A revision that writes all of them again leaves what the controller filled in.
+    publish(&broker, &stack, &set("2"));
+    applied(&broker, &stack, 2).await;
+    assert_eq!(rules(), source["rules"]);
+    // What somebody else changes in a text is drift nevertheless.
+    cluster.kubectl(&["patch", "secret", "texts", "-n", namespace, "-p", r#"{"data":{"a":"Y2hhbmdlZA=="}}"#]).unwrap();
+    eventually("put right", || async {
+        let now = cluster.get("secret", namespace, "texts").unwrap().unwrap();
+        if now["data"]["a"] == "eA==" { Ok(()) } else { Err(now) }
+    })
+    .await;
+    broker.delete_stack(&stack).await;
+    assert_eq!(cluster.get("clusterrole", "", "test-defaults").unwrap(), None);
+    assert!(cluster.get("clusterrole", "", "test-defaults-source").unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_autoscaler_takes_the_replicas_over_as_they_are() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let agent = agent_of(&broker, "replicas", cluster);
+    let namespace = "test-replicas";
+    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
+    let autoscaler = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "scaled", "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "scaled"},
+            "minReplicas": 2, "maxReplicas": 9,
+        },
+    });
+    let (scaled, plain) = (broker.stack("scaled"), broker.stack("plain"));
+    for stack in [&scaled, &plain] {
+        broker.target(stack, &agent);
+    }
+    publish(&broker, &scaled, &[deployment(namespace, "scaled", Some(5)), autoscaler.clone()]);
+    publish(&broker, &plain, &[deployment(namespace, "plain", Some(5))]);
+    applied(&broker, &scaled, 1).await;
+    applied(&broker, &plain, 1).await;
+    let replicas =
+        |name: &str| cluster.get("deployment", namespace, name).unwrap().unwrap()["spec"]["replicas"].clone();
+    assert_eq!((replicas("scaled"), replicas("plain")), (json!(5), json!(5)));
+    publish(&broker, &scaled, &[deployment(namespace, "scaled", None), autoscaler]);
+    publish(&broker, &plain, &[deployment(namespace, "plain", None)]);
+    // Never, not even for a moment: pods would end.
+    stays(Duration::from_secs(4), "the number is not reset", || async {
+        let now = replicas("scaled");
+        if now == 5 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    applied(&broker, &scaled, 2).await;
+    applied(&broker, &plain, 2).await;
+    let generation = cluster.get("deployment", namespace, "scaled").unwrap().unwrap()["metadata"]["generation"].clone();
+    assert_eq!(generation, 1, "what is asked for has never changed");
+    assert_eq!(replicas("plain"), 1, "without an autoscaler the default comes back, as server-side apply has it");
+    // Somebody scales, as an autoscaler does.
+    cluster.kubectl(&["scale", "deployment", "scaled", "-n", namespace, "--replicas=7"]).unwrap();
+    stays(Duration::from_secs(4), "and keeps the number", || async {
+        let now = replicas("scaled");
+        if now == 7 { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_exists_is_adopted_where_the_policy_says_so() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let agent = agent_of(&broker, "adopt", cluster);
+    let namespace = "test-adopt";
+    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
+    for name in ["equal", "different", "taken"] {
+        cluster.kubectl_on(&map(namespace, name, "theirs"), &["create"]).unwrap();
+    }
+    let before = ["equal", "different", "taken"].map(|name| uid(cluster, "configmap", namespace, name));
+    let if_equal = broker.stack_with("if-equal", json!({"adopt": "if-equal"}));
+    let always = broker.stack_with("always", json!({"adopt": "always", "conflicts": "force"}));
+    for stack in [&if_equal, &always] {
+        broker.target(stack, &agent);
+    }
+    publish(&broker, &if_equal, &[map(namespace, "equal", "theirs"), map(namespace, "different", "ours")]);
+    publish(&broker, &always, &[map(namespace, "taken", "ours")]);
+    fails_with(&broker, &if_equal, "NotOwned").await;
+    applied(&broker, &always, 1).await;
+    let managed =
+        |name: &str| cluster.get("configmap", namespace, name).unwrap().unwrap().to_string().contains(&agent.manager());
+    eventually("the equal one is adopted", || async { if managed("equal") { Ok(()) } else { Err(()) } }).await;
+    assert!(!managed("different"), "what differs is not touched");
+    assert_eq!(["equal", "different", "taken"].map(|name| uid(cluster, "configmap", namespace, name)), before);
+    assert_eq!(data(cluster, namespace, "different"), Some(json!("theirs")));
+    assert_eq!(data(cluster, namespace, "taken"), Some(json!("ours")));
+    // What was adopted is ours, and goes; what was not stays.
+    broker.delete_stack(&if_equal).await;
+    broker.delete_stack(&always).await;
+    assert_eq!(
+        ["equal", "different", "taken"].map(|name| data(cluster, namespace, name)),
+        [None, Some(json!("theirs")), None]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_cleaned_up_is_done() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let agent = agent_of(&broker, "done", cluster);
+    let namespace = "test-done";
+    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
+    // Complete without a single pod: there is no node here.
+    let job = |label: &str| {
+        let template = json!({"metadata": {"labels": {"app": label}}, "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "registry.example/c"}]}});
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once", "namespace": namespace},
+            "spec": {"completions": 0, "ttlSecondsAfterFinished": 1, "template": template},
+        })
+    };
+    let stack = broker.stack("done");
+    broker.target(&stack, &agent);
+    let mark = AuditMark::now(cluster);
+    publish(&broker, &stack, &[job("a"), map(namespace, "beside", "1")]);
+    applied(&broker, &stack, 1).await;
+    eventually("the cluster cleans it up", || async {
+        cluster.get("job", namespace, "once").unwrap().map_or(Ok(()), Err)
+    })
+    .await;
+    stays(Duration::from_secs(6), "it is not made again", || async {
+        cluster.get("job", namespace, "once").unwrap().map_or(Ok(()), Err)
+    })
+    .await;
+    assert_eq!(mark.writes(&[&format!("/namespaces/{namespace}/jobs/once")]).len(), 1);
+    let status = broker.status(&stack);
+    assert_eq!((&status["health"], &status["applied_revision"]), (&json!("healthy"), &json!(1)), "{status}");
+    // Other work is another matter.
+    publish(&broker, &stack, &[job("b"), map(namespace, "beside", "1")]);
+    applied(&broker, &stack, 2).await;
+    assert_eq!(mark.writes(&[&format!("/namespaces/{namespace}/jobs/once")]).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_depends_on_something_waits_until_that_works() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let agent = agent_of(&broker, "depends", cluster);
+    let namespace = "test-depends";
+    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
+    let after = |mut object: Value, reference: &str| {
+        object["metadata"]["annotations"] = json!({"config.kubernetes.io/depends-on": reference});
+        object
+    };
+    let chain =
+        |name: &str, next: &str| after(map(namespace, name, "1"), &format!("/namespaces/{namespace}/ConfigMap/{next}"));
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "base", "namespace": namespace},
+        "spec": {"containers": [{"name": "c", "image": "registry.example/c"}]},
+    });
+    let stack = broker.stack("depends");
+    broker.target(&stack, &agent);
+    // By name and kind alone the order would be the opposite.
+    let last = map(namespace, "d", "1");
+    let waits = after(map(namespace, "waits", "1"), &format!("/namespaces/{namespace}/Pod/base"));
+    publish(&broker, &stack, &[chain("a", "b"), chain("b", "c"), chain("c", "d"), last, waits, pod]);
+    let version = |name: &str| {
+        let object = cluster.get("configmap", namespace, name).unwrap()?;
+        object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().ok()
+    };
+    eventually("the chain is made", || async { version("a").map(drop).ok_or(broker.status(&stack)) }).await;
+    let made = ["d", "c", "b", "a"].map(version);
+    assert!(made.is_sorted(), "{made:?}");
+    // There is no node here: the pod does not run, and what needs it is not made.
+    eventually("it is told what waits", || async {
+        let status = broker.status(&stack);
+        let applied = &status["conditions"].as_array().unwrap()[0];
+        if applied["reason"] == "DependencyPending" { Ok(()) } else { Err(status) }
+    })
+    .await;
+    stays(Duration::from_secs(3), "it waits", || async { version("waits").map_or(Ok(()), Err) }).await;
+    let running = r#"{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#;
+    cluster.kubectl(&["patch", "pod", "base", "-n", namespace, "--subresource=status", "-p", running]).unwrap();
+    applied(&broker, &stack, 1).await;
+    assert!(version("waits").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_changed_is_replaced_only_where_the_policy_says_so() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let agent = agent_of(&broker, "immutable", cluster);
+    let namespace = "test-immutable";
+    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
+    let fixed = |name: &str, value: &str| {
+        let mut object = map(namespace, name, value);
+        object["immutable"] = json!(true);
+        object
+    };
+    let kept = broker.stack("kept");
+    let replaced = broker.stack_with("replaced", json!({"replace_immutable": true}));
+    for (stack, name) in [(&kept, "kept"), (&replaced, "replaced")] {
+        broker.target(stack, &agent);
+        publish(&broker, stack, &[fixed(name, "1")]);
+        applied(&broker, stack, 1).await;
+    }
+    let before = ["kept", "replaced"].map(|name| uid(cluster, "configmap", namespace, name));
+    publish(&broker, &kept, &[fixed("kept", "2")]);
+    publish(&broker, &replaced, &[fixed("replaced", "2")]);
+    applied(&broker, &replaced, 2).await;
+    fails_with(&broker, &kept, "Immutable").await;
+    let after = ["kept", "replaced"].map(|name| uid(cluster, "configmap", namespace, name));
+    assert_eq!(after[0], before[0]);
+    assert!(after[1].is_some() && after[1] != before[1]);
+    assert_eq!(["kept", "replaced"].map(|name| data(cluster, namespace, name)), [Some(json!("1")), Some(json!("2"))]);
+    // Not what holds something of others: a foreign finalizer.
+    let patch = r#"{"metadata":{"finalizers":["brokkr.test/hold"]}}"#;
+    cluster.kubectl(&["patch", "configmap", "replaced", "-n", namespace, "-p", patch]).unwrap();
+    publish(&broker, &replaced, &[fixed("replaced", "3")]);
+    fails_with(&broker, &replaced, "NotReplaceable").await;
+    assert_eq!(uid(cluster, "configmap", namespace, "replaced"), after[1]);
+    // Back to what it is: there is nothing to change any more.
+    publish(&broker, &replaced, &[fixed("replaced", "2")]);
+    applied(&broker, &replaced, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_is_only_told_where_the_policy_says_so() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let agent = agent_of(&broker, "report", cluster);
+    let namespace = "test-report";
+    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
+    let stack = broker.stack_with("report", json!({"drift": "report"}));
+    broker.target(&stack, &agent);
+    let set = |value: &str| [map(namespace, "changed", value), map(namespace, "deleted", value)];
+    publish(&broker, &stack, &set("1"));
+    applied(&broker, &stack, 1).await;
+    broker.condition(&stack, "Drifted", "False").unwrap();
+    cluster.kubectl(&["patch", "configmap", "changed", "-n", namespace, "-p", r#"{"data":{"k":"by hand"}}"#]).unwrap();
+    cluster.kubectl(&["delete", "configmap", "deleted", "-n", namespace]).unwrap();
+    let mark = AuditMark::now(cluster);
+    eventually("it is told", || async { broker.condition(&stack, "Drifted", "True") }).await;
+    stays(Duration::from_secs(4), "and nothing is done about it", || async { mark.none(&[namespace]) }).await;
+    let told = broker.status(&stack);
+    let drifted = told["conditions"].as_array().unwrap().iter().find(|it| it["type"] == "Drifted").unwrap();
+    let message = drifted["message"].as_str().unwrap();
+    assert!(message.contains("changed") && message.contains("deleted"), "{message}");
+    assert_eq!(["changed", "deleted"].map(|name| data(cluster, namespace, name)), [Some(json!("by hand")), None]);
+    // A new revision says anew what is wanted.
+    publish(&broker, &stack, &set("2"));
+    applied(&broker, &stack, 2).await;
+    assert_eq!(["changed", "deleted"].map(|name| data(cluster, namespace, name)), [Some(json!("2")), Some(json!("2"))]);
+    eventually("no drift", || async { broker.condition(&stack, "Drifted", "False") }).await;
+}
