@@ -11,17 +11,18 @@ use serde_json::{Value, json};
 /// For whom the rights are, and where.
 #[derive(Debug, Clone)]
 pub struct RbacOptions {
+    /// What the roles, their bindings and the service account are called: two agents in one cluster need two names.
+    pub name: String,
     /// The namespace of the agent and its records.
     pub namespace: String,
     /// Where namespaced objects without a namespace go: the stack's policy `default_namespace`.
     pub default_namespace: String,
-    /// A user; absent for a service account `brokkr-agent` in the agent's namespace.
+    /// A user; absent for a service account in the agent's namespace.
     pub user: Option<String>,
     /// The only namespaces that the agent works in; absent for the whole cluster.
     pub namespaces: Option<BTreeSet<String>>,
 }
 
-const NAME: &str = "brokkr-agent";
 const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -181,11 +182,11 @@ fn bound(manifest: &Manifest, set: &ManifestSet) -> Option<(&'static str, String
 fn documents(rules: Rules, mut granted: Vec<(Option<String>, Value)>, options: &RbacOptions) -> Vec<Value> {
     let subject = match &options.user {
         Some(user) => json!({"kind": "User", "apiGroup": RBAC, "name": user}),
-        None => json!({"kind": "ServiceAccount", "name": NAME, "namespace": options.namespace}),
+        None => json!({"kind": "ServiceAccount", "name": options.name, "namespace": options.namespace}),
     };
     let mut documents = vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace}})];
     if options.user.is_none() {
-        let metadata = json!({"name": NAME, "namespace": options.namespace});
+        let metadata = json!({"name": options.name, "namespace": options.namespace});
         documents.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}));
     }
     let mut places: BTreeMap<Option<String>, Vec<Value>> = BTreeMap::new();
@@ -209,7 +210,7 @@ fn documents(rules: Rules, mut granted: Vec<(Option<String>, Value)>, options: &
     for (place, rules) in places {
         let (role, binding) =
             if place.is_some() { ("Role", "RoleBinding") } else { ("ClusterRole", "ClusterRoleBinding") };
-        let mut metadata = json!({"name": NAME});
+        let mut metadata = json!({"name": options.name});
         if let Some(place) = &place {
             metadata["namespace"] = json!(place);
         }
@@ -219,7 +220,7 @@ fn documents(rules: Rules, mut granted: Vec<(Option<String>, Value)>, options: &
             "apiVersion": api,
             "kind": binding,
             "metadata": metadata,
-            "roleRef": {"apiGroup": RBAC, "kind": role, "name": NAME},
+            "roleRef": {"apiGroup": RBAC, "kind": role, "name": options.name},
             "subjects": [subject],
         }));
     }
@@ -250,6 +251,7 @@ mod tests {
         let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n";
         let set = ManifestSet::parse_yaml(text).expect("manifests");
         let options = RbacOptions {
+            name: "edge".to_owned(),
             namespace: "own".to_owned(),
             default_namespace: "team".to_owned(),
             user: None,

@@ -12,6 +12,9 @@ pub(crate) struct RbacArgs {
     /// Manifests as they are published; several times for several files, - for standard input.
     #[arg(long = "for", required = true, value_name = "FILE")]
     files: Vec<String>,
+    /// What the roles, their bindings and the service account are called; two agents in one cluster need two names.
+    #[arg(long, default_value = "brokkr-agent")]
+    name: String,
     /// Namespace of the agent and its records.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = "brokkr-system")]
     namespace: String,
@@ -21,7 +24,7 @@ pub(crate) struct RbacArgs {
     /// The only namespaces that the agent works in, separated by commas: then no rights in the whole cluster are needed.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
-    /// A user that gets the rights, instead of a service account brokkr-agent.
+    /// A user that gets the rights, instead of a service account.
     #[arg(long)]
     user: Option<String>,
 }
@@ -38,6 +41,7 @@ pub(crate) fn run(args: RbacArgs) -> Result<(), Box<dyn Error>> {
     }
     let set = ManifestSet::parse_yaml(&text)?;
     let options = RbacOptions {
+        name: args.name,
         namespace: args.namespace,
         default_namespace: args.default_namespace,
         user: args.user,

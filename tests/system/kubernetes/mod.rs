@@ -6,6 +6,7 @@ mod conformance;
 mod crashes;
 mod decoys;
 mod health;
+mod least;
 mod lies;
 mod main_job;
 mod neighbours;

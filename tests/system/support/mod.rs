@@ -16,4 +16,4 @@ pub(crate) use eventually::{eventually, stays};
 pub(crate) use fleet::{Fleet, Scene, config_map, namespace};
 pub(crate) use inventory::{inventory, inventory_name};
 pub(crate) use liar::{Liar, Lie, Told, json};
-pub(crate) use real::{Broker, agent_of, agent_through, cluster_with_nodes, clusters};
+pub(crate) use real::{Broker, agent_of, agent_through, cluster_with_nodes, clusters, log};

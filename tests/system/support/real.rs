@@ -51,7 +51,7 @@ pub(crate) fn cluster_with_nodes() -> &'static TestCluster {
     cluster
 }
 
-fn log(name: &str) -> PathBuf {
+pub(crate) fn log(name: &str) -> PathBuf {
     static COUNT: Mutex<u32> = Mutex::new(0);
     let mut count = COUNT.lock().unwrap();
     *count += 1;

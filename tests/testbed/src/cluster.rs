@@ -11,6 +11,8 @@ use crate::{Error, Process, Result, Tools, free_port};
 
 /// Users with an agent's rights beside `brokkr-agent`, so that the audit log tells several agents apart.
 const AGENTS: u32 = 99;
+/// Users without any rights.
+const STRANGERS: u32 = 9;
 /// What agents' users may do: read everything, write what the examples and tests consist of, and no more.
 const AGENT_RIGHTS: &str = include_str!("agent-rights.yaml");
 /// Every request, without bodies: enough to tell who wrote what.
@@ -193,6 +195,13 @@ impl TestCluster {
         Ok(file)
     }
 
+    /// Writes a kubeconfig for the user `stranger-<number>` (1 to 9), who has no rights at all.
+    pub fn kubeconfig_of_stranger(&self, number: u32) -> Result<PathBuf> {
+        let file = self.folder.join(format!("stranger-{number}.kubeconfig"));
+        write_kubeconfig(&file, &[(&self.name, &self.url)], &format!("stranger-token-{number}"))?;
+        Ok(file)
+    }
+
     /// Sends a signal to the API server by its name: `STOP` freezes it, `CONT` lets it go on.
     pub fn signal_api_server(&self, name: &str) -> Result<()> {
         self.api_server.as_ref().map_or(Ok(()), |process| process.signal(name))
@@ -219,6 +228,9 @@ fn tokens() -> String {
     for number in 1..=AGENTS {
         let (user, token) = TestCluster::agent_user(number);
         tokens.push_str(&format!("{token},{user},{user},\"brokkr-agents\"\n"));
+    }
+    for number in 1..=STRANGERS {
+        tokens.push_str(&format!("stranger-token-{number},stranger-{number},stranger-{number}\n"));
     }
     tokens
 }
