@@ -14,6 +14,8 @@ use super::AgentConfig;
 use super::backoff::pause;
 use super::probe::Probe;
 
+/// How many histories are remembered.
+const HISTORIES: usize = 32;
 /// An answer without news that comes sooner than this was not waited for.
 const BRISK: Duration = Duration::from_secs(1);
 
@@ -31,7 +33,7 @@ pub(super) async fn run(
     loop {
         let request = PollRequest {
             known: latest.borrow().as_ref().map(|state| state.digest),
-            epoch: seen.0.map(|(epoch, _)| epoch),
+            epoch: seen.0.last().map(|(epoch, _)| *epoch),
             min_generation: seen.generation(),
             wait: config.poll_wait,
         };
@@ -76,13 +78,14 @@ pub(super) async fn run(
     }
 }
 
-/// The newest point in history that was seen.
+/// The newest point of each history that was seen, the current one last: a detour through another history is no way
+/// back in time.
 #[derive(Default)]
-struct Seen(Option<(Epoch, Generation)>);
+struct Seen(Vec<(Epoch, Generation)>);
 
 impl Seen {
     fn generation(&self) -> Option<Generation> {
-        self.0.map(|(_, generation)| generation)
+        self.0.last().map(|(_, generation)| *generation)
     }
 
     /// Refuses what goes back in time, and what is not what it says.
@@ -91,9 +94,8 @@ impl Seen {
             Poll::Unchanged { epoch, generation } => (*epoch, *generation),
             Poll::Changed(state) => (state.epoch, state.generation),
         };
-        if let Some((before, highest)) = self.0
-            && before == epoch
-            && generation < highest
+        if let Some((_, highest)) = self.0.iter().find(|(before, _)| *before == epoch)
+            && generation < *highest
         {
             return Err(ControlPlaneError::Malformed(format!(
                 "generation {} is older than {}, which was seen before",
@@ -110,7 +112,11 @@ impl Seen {
                 Some(state)
             }
         };
-        self.0 = Some((epoch, generation));
+        self.0.retain(|(before, _)| *before != epoch);
+        self.0.push((epoch, generation));
+        if self.0.len() > HISTORIES {
+            self.0.remove(0);
+        }
         Ok(state)
     }
 }
@@ -137,5 +143,10 @@ mod tests {
         assert!(seen.check(agent, changed(touched)).is_err());
         assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok(), "what was refused was not seen");
         assert!(seen.check(agent, changed(state(agent, Epoch::generate(), 1))).is_ok(), "another history");
+        assert!(seen.check(agent, changed(state(agent, epoch, 4))).is_err(), "no detour leads back in time");
+        for _ in 0..2 * HISTORIES {
+            assert!(seen.check(agent, changed(state(agent, Epoch::generate(), 1))).is_ok());
+        }
+        assert_eq!(seen.0.len(), HISTORIES);
     }
 }

@@ -5,6 +5,7 @@
 //! agent goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
@@ -270,11 +271,24 @@ async fn the_past_is_not_gone_back_to() {
     .await;
     scene.publish();
     scene.goes_on().await;
-    let cases: [Case; 4] = [
+    let cases: [Case; 5] = [
         (
             "an older list",
             polls(|told| {
                 let same = |it: &&TargetState| it.epoch == told.now.epoch;
+                told_as(told.before.iter().find(same).unwrap())
+            }),
+            Not,
+        ),
+        (
+            "an older list, after a detour through another history",
+            polls(|told| {
+                static COUNT: AtomicUsize = AtomicUsize::new(0);
+                let (state, epoch) = (&told.now, Epoch::generate());
+                if COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+                    return told_as(&TargetState::new(state.agent_id, epoch, false, state.generation, Vec::new()));
+                }
+                let same = |it: &&TargetState| it.epoch == state.epoch;
                 told_as(told.before.iter().find(same).unwrap())
             }),
             Not,
