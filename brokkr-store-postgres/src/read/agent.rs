@@ -30,7 +30,7 @@ statements! {
 #[async_trait]
 impl AgentReader for PostgresStore {
     async fn agent_get(&self, scope: &Scope, id: AgentId) -> StoreResult<Agent> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn agent_list(
@@ -41,17 +41,17 @@ impl AgentReader for PostgresStore {
     ) -> StoreResult<Listing<Agent, AgentId>> {
         let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
         let query = scoped(LIST, scope).bind(after).bind(requirements(&filter.labels)).bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &Agent| it.id))
     }
 
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>> {
-        let row = scoped(SESSION, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?;
+        let row = scoped(SESSION, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?;
         Ok(row.map(|Json(session)| session))
     }
 
     async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>> {
         let ids: Vec<Uuid> = ids.iter().map(AgentId::as_uuid).collect();
-        Ok(unwrapped(scoped(LAST_SEEN, scope).bind(ids).fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(scoped(LAST_SEEN, scope).bind(ids).fetch_all(&self.database).await.map_err(meaning)?))
     }
 }

@@ -31,11 +31,11 @@ impl StackStatusReader for PostgresStore {
     ) -> StoreResult<Vec<StackStatus>> {
         let stacks: Vec<Uuid> = stacks.iter().map(StackId::as_uuid).collect();
         let query = scoped(FIND, scope).bind(agent.as_uuid()).bind(stacks);
-        Ok(unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?))
     }
 
     async fn stack_status_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackStatus>> {
         let query = scoped(OF_STACK, scope).bind(stack.as_uuid());
-        Ok(unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?))
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn clusters() -> &'static [TestCluster] {
     &shared().clusters.all
 }
 
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     // The test's own binary is target/<profile>/deps/system-…; the programs are beside `deps`.
     let own = std::env::current_exe().unwrap();
     let folder = own.parent().and_then(Path::parent).unwrap();

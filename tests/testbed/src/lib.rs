@@ -4,9 +4,11 @@
 #![expect(clippy::print_stderr, reason = "says which steps it takes, some of them long")]
 
 mod broker;
+mod certificates;
 mod cluster;
 mod clusters;
 mod packages;
+mod pgbouncer;
 mod ports;
 mod postgres;
 mod process;
@@ -16,9 +18,11 @@ mod tools;
 use std::fmt;
 
 pub use broker::BrokerProcess;
+pub use certificates::Certificates;
 pub use cluster::TestCluster;
 pub use clusters::Clusters;
 pub use packages::ensure_command;
+pub use pgbouncer::PgBouncer;
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use process::Process;
