@@ -16,7 +16,8 @@ async fn every_statement_can_be_prepared() {
 }
 
 /// The statements of requests, polls and followers: none may read a whole table that grows.
-const HOT: [&str; 24] = [
+const HOT: [&str; 26] = [
+    "agent::CAPABILITIES",
     "agent::GET",
     "agent::LIST",
     "agent::SESSION",
@@ -39,6 +40,7 @@ const HOT: [&str; 24] = [
     "stack::GET",
     "stack_status::FIND",
     "stack_status::OF_STACK",
+    "stack_status::PROGRESS",
     "target::FIND",
     "view::TAIL_SINCE",
 ];
