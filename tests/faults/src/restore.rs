@@ -147,8 +147,19 @@ async fn play(
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    scene.stack("second", &["b1"]).await?;
+    let second = scene.stack("second", &["b1"]).await?;
     scene.holds(&["a1", "a2", "b1"]).await?;
+    // All replicas have seen it: each has something to miss.
+    let began = Instant::now();
+    for other in &others {
+        let system = other.system_actor();
+        while !other.stack_status(&system, second).await.is_ok_and(|status| status.summary.agents > 0) {
+            if began.elapsed() > Duration::from_secs(20) {
+                return Err("a replica does not follow".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
     let epoch = scene.broker.epoch();
     restore(&mut database)?;
     let began = Instant::now();
