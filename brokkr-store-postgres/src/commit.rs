@@ -7,11 +7,12 @@ use brokkr_core::store::{Commit, Committed, FeedPosition, Precondition, StoreErr
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::database::Database;
 use crate::error::{is_retryable, meaning};
 use crate::query::statements;
+use crate::session::{Link, Session, Work};
 use crate::tables::{self, Table};
 
 /// Tries of a transaction that lost against another one by no fault of its own.
@@ -42,6 +43,11 @@ macro_rules! insert_audit {
 }
 
 statements! {
+    /// One commit at a time gives up or takes a name. Before a transaction writes anything it has no number yet, so one
+    /// that waits here gets a higher one than the commit that it waits for, and comes behind it in the feed. Names share
+    /// a bounded number of locks.
+    LOCK_NAMES = "SELECT pg_advisory_xact_lock(1651666539, n.lock)
+        FROM (SELECT DISTINCT hashtext(t.name) & 1023 AS lock FROM unnest($1::text[]) t (name) ORDER BY 1) n";
     /// Waits for a twin that is under way; writes nothing if that took the key.
     TAKE_KEY = "INSERT INTO brokkr.idempotency AS t (actor, key, fingerprint, outcome, at)
         SELECT actor, key, fingerprint, outcome, at FROM jsonb_populate_record(NULL::brokkr.idempotency, $1)
@@ -87,14 +93,14 @@ struct Prepared<'a> {
 }
 
 /// Commits one decision. After [`StoreError::Unavailable`] it may have been committed all the same.
-pub(crate) async fn commit(pool: &PgPool, commit: &Commit) -> StoreResult<Committed> {
+pub(crate) async fn commit(database: &Database, commit: &Commit) -> StoreResult<Committed> {
     commit.validate()?;
     let prepared = Prepared::of(commit)?;
     let mut tries = 0;
     loop {
         tries += 1;
-        let mut connection = pool.acquire().await.map_err(meaning)?;
-        match prepared.write(&mut connection).await {
+        let mut session = database.session().await.map_err(meaning)?;
+        match prepared.write(&mut session).await {
             Err(Failure::Database(error)) if is_retryable(&error) && tries < TRIES => {}
             Err(Failure::Database(error)) => return Err(prepared.name(meaning(error))),
             Err(Failure::Refused(error)) => return Err(error),
@@ -104,9 +110,9 @@ pub(crate) async fn commit(pool: &PgPool, commit: &Commit) -> StoreResult<Commit
 }
 
 /// Records attempts that changed nothing. Repeating it changes nothing.
-pub(crate) async fn record_attempts(pool: &PgPool, records: &[AuditRecord]) -> StoreResult<()> {
+pub(crate) async fn record_attempts(database: &Database, records: &[AuditRecord]) -> StoreResult<()> {
     let records = records.iter().map(audit_row).collect::<StoreResult<Vec<_>>>()?;
-    sqlx::query(INSERT_AUDIT).bind(Json(records)).execute(pool).await.map_err(meaning)?;
+    sqlx::query(INSERT_AUDIT).bind(Json(records)).execute(database).await.map_err(meaning)?;
     Ok(())
 }
 
@@ -150,23 +156,24 @@ impl<'a> Prepared<'a> {
         Ok(prepared)
     }
 
-    async fn write(&self, connection: &mut PgConnection) -> Result<Committed, Failure> {
-        let mut transaction = connection.begin().await?;
+    async fn write<C: Link>(&self, session: &mut Session<C>) -> Result<Committed, Failure> {
+        let mut work = session.begin().await?;
+        self.lock_names(&mut work).await?;
         if let Some(record) = &self.commit.idempotency {
             let hours = i32::try_from(limits::IDEMPOTENCY_HOURS).unwrap_or(i32::MAX);
-            let taken = sqlx::query(TAKE_KEY).bind(Json(record)).bind(hours).execute(&mut *transaction).await?;
+            let taken = sqlx::query(TAKE_KEY).bind(Json(record)).bind(hours).execute(&mut work).await?;
             if taken.rows_affected() == 0 {
                 return Err(Failure::Refused(StoreError::NotUnique(UniqueKey::IdempotencyKey)));
             }
         }
-        self.check_preconditions(&mut transaction).await?;
+        self.check_preconditions(&mut work).await?;
         if !self.commit.contents.is_empty() {
             let (digests, bytes): (Vec<String>, Vec<&[u8]>) =
                 self.commit.contents.iter().map(|(digest, bytes)| (digest.to_string(), &bytes[..])).unzip();
-            sqlx::query(INSERT_CONTENT).bind(digests).bind(bytes).execute(&mut *transaction).await?;
+            sqlx::query(INSERT_CONTENT).bind(digests).bind(bytes).execute(&mut work).await?;
         }
         for kind in ORDER {
-            self.write_kind(&mut transaction, kind).await?;
+            self.write_kind(&mut work, kind).await?;
         }
         let places: Vec<(i32, String)> = sqlx::query_as(INSERT_RECORDS)
             .bind(Json(&self.audit))
@@ -174,17 +181,25 @@ impl<'a> Prepared<'a> {
             .bind(self.commit.at.to_string())
             .bind(Json(self.commit.actor))
             .bind(self.commit.request_id.as_uuid())
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut work)
             .await?;
-        transaction.commit().await?;
+        work.commit().await?;
         let (epoch, number) = places.first().ok_or(sqlx::Error::RowNotFound)?;
         let number: u64 = number.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let epoch = u64::try_from(*epoch).unwrap_or(0);
         Ok(Committed { position: FeedPosition { epoch, transaction: number, sequence: places.len() as u64 } })
     }
 
+    async fn lock_names(&self, work: &mut Work<'_>) -> Result<(), Failure> {
+        let names: Vec<String> = self.commit.changes.iter().filter_map(name_at_stake).collect();
+        if !names.is_empty() {
+            sqlx::query(LOCK_NAMES).bind(names).execute(work).await?;
+        }
+        Ok(())
+    }
+
     /// Writes the entities of a kind: changed ones first, so that a name that one gives up is free for another.
-    async fn write_kind(&self, connection: &mut PgConnection, kind: EntityKind) -> Result<(), Failure> {
+    async fn write_kind(&self, work: &mut Work<'_>, kind: EntityKind) -> Result<(), Failure> {
         let table = table(kind);
         let changed = self.changed.get(&kind).map(|rows| (table.update, rows));
         let new = self.new.get(&kind).map(|rows| (Some(table.insert), rows));
@@ -192,13 +207,13 @@ impl<'a> Prepared<'a> {
             let Some(statement) = statement else {
                 return Err(self.lost(kind));
             };
-            let written = sqlx::query(statement).bind(Json(rows)).execute(&mut *connection).await?.rows_affected();
+            let written = sqlx::query(statement).bind(Json(rows)).execute(&mut *work).await?.rows_affected();
             if written != rows.len() as u64 {
                 return Err(self.lost(kind));
             }
             if kind == EntityKind::Agent {
                 for statement in [tables::UNREGISTER, tables::REGISTER] {
-                    sqlx::query(statement).bind(Json(rows)).execute(&mut *connection).await?;
+                    sqlx::query(statement).bind(Json(rows)).execute(&mut *work).await?;
                 }
             }
         }
@@ -207,7 +222,7 @@ impl<'a> Prepared<'a> {
 
     /// Locks what must stay as it is until the commit, kind by kind and in the order of ids, so that two commits do not wait
     /// for each other.
-    async fn check_preconditions(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+    async fn check_preconditions(&self, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut by_kind: BTreeMap<EntityKind, BTreeSet<(Uuid, Uuid, i64)>> = BTreeMap::new();
         for Precondition::Version(key, version) in &self.commit.preconditions {
             let (one, other) = ids(key);
@@ -223,7 +238,7 @@ impl<'a> Prepared<'a> {
             } else {
                 query.bind(versions)
             };
-            if query.fetch_all(&mut *connection).await?.len() != wanted.len() {
+            if query.fetch_all(&mut *work).await?.len() != wanted.len() {
                 return Err(self.lost(kind));
             }
         }
@@ -251,6 +266,17 @@ impl<'a> Prepared<'a> {
             (error, _) => error,
         }
     }
+}
+
+/// A name that a change takes or gives up, among those that it must be unique with. Names do not change.
+fn name_at_stake(change: &Change) -> Option<String> {
+    let (name, is_gone) = match change {
+        Change::Generator(it) => (format!("generator {}", it.name), it.deleted_at.is_some()),
+        Change::Agent(it) => (format!("agent {}", it.name), it.deleted_at.is_some()),
+        Change::Stack(it) => (format!("stack {} {}", it.generator_id, it.name), it.deleted_at.is_some()),
+        _ => return None,
+    };
+    (is_gone || change.version() == Version::FIRST).then_some(name)
 }
 
 fn is_pair(kind: EntityKind) -> bool {

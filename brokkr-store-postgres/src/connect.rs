@@ -15,8 +15,8 @@ pub(crate) fn options(config: &PostgresConfig) -> Result<PgConnectOptions, Conne
     let options = PgConnectOptions::from_str(config.url.expose_secret()).map_err(ConnectError::Address)?;
     let options = options.application_name("brokkr-broker");
     if config.pooled {
-        // Nothing that belongs to a session: the next transaction may run in another one.
-        return Ok(options.statement_cache_capacity(0));
+        // Nothing that belongs to a session, and no setting that a proxy does not know.
+        return Ok(options.extra_float_digits(None));
     }
     Ok(options.options([
         ("statement_timeout", milliseconds(config.statement_timeout)),

@@ -13,6 +13,11 @@ pub enum ConnectError {
     /// The database cannot be reached, or refuses.
     #[error("the database cannot be used: {0}")]
     Database(#[source] sqlx::Error),
+    /// The server's certificate is not trusted, is another host's, or there is none.
+    #[error(
+        "no TLS with the database as sslmode demands it: {0}; sslrootcert must name a file with the certificate of the authority that signed the server's, and with sslmode=verify-full the address must have a name that is in it"
+    )]
+    Tls(#[source] sqlx::Error),
     /// There are no tables, or not all of them.
     #[error(
         "the database's schema is not that of this version (has {found}, needs {needed}); run the migration: brokkr-broker migrate"
@@ -35,6 +40,22 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// By what can be done about it.
+    pub(crate) fn of(error: sqlx::Error) -> Self {
+        if is_tls(&error) { Self::Tls(error) } else { Self::Database(error) }
+    }
+}
+
+/// A handshake that fails over a certificate is reported as data that make no sense.
+fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
 /// Why the schema could not be brought up to date. What was done stays done; running it again goes on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -45,9 +66,32 @@ pub enum MigrateError {
     /// The database cannot be reached, or refuses.
     #[error("the database cannot be used: {0}")]
     Database(#[source] sqlx::Error),
+    /// There is no TLS as the address demands it.
+    #[error("{0}")]
+    Tls(#[source] ConnectError),
     /// A step failed.
     #[error("the migration failed: {0}")]
     Step(#[source] sqlx::migrate::MigrateError),
+    /// Others held locks for longer than brokers may be kept waiting. Nothing of the step that wanted them was done.
+    #[error("a lock could not be had in {tries} tries: {holders}; end that, or run the migration again later")]
+    Locked {
+        /// How often it was tried.
+        tries: u32,
+        /// Who held which locks all the while.
+        holders: String,
+    },
+}
+
+impl MigrateError {
+    /// By what can be done about it.
+    pub(crate) fn of(error: sqlx::Error) -> Self {
+        if is_tls(&error) { Self::Tls(ConnectError::Tls(error)) } else { Self::Database(error) }
+    }
+}
+
+/// Whether a lock was not to be had in time, or only by a deadlock.
+pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "40P01"))
 }
 
 /// The class of an error, by SQLSTATE (PostgreSQL's documentation, appendix A).

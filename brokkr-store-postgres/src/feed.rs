@@ -3,10 +3,11 @@
 use brokkr_core::model::{ActorRef, RequestId};
 use brokkr_core::store::{FeedEntry, FeedPage, FeedPosition, Scope, StoreError, StoreResult};
 use serde_json::Value;
+use sqlx::Row as _;
 use sqlx::types::Json;
-use sqlx::{PgPool, Row as _};
 use uuid::Uuid;
 
+use crate::database::Database;
 use crate::error::meaning;
 use crate::query::statements;
 use crate::view::change;
@@ -25,13 +26,18 @@ statements! {
 }
 
 /// The changes after a position.
-pub(crate) async fn read(pool: &PgPool, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
+pub(crate) async fn read(
+    database: &Database,
+    scope: &Scope,
+    after: FeedPosition,
+    limit: usize,
+) -> StoreResult<FeedPage> {
     let (kind, id): (i32, Option<Uuid>) = match scope {
         Scope::All => (0, None),
         Scope::Generator(id) => (1, Some(id.as_uuid())),
         Scope::Agent { .. } => return Ok(FeedPage { entries: Vec::new(), next: after }),
     };
-    let start = sqlx::query(START).fetch_one(pool).await.map_err(meaning)?;
+    let start = sqlx::query(START).fetch_one(database).await.map_err(meaning)?;
     if after != FeedPosition::START && after < position(&start).map_err(meaning)? {
         return Err(StoreError::Expired);
     }
@@ -42,7 +48,7 @@ pub(crate) async fn read(pool: &PgPool, scope: &Scope, after: FeedPosition, limi
         .bind(after.transaction.to_string())
         .bind(i32::try_from(after.sequence).unwrap_or(i32::MAX))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(pool)
+        .fetch_all(database)
         .await
         .map_err(meaning)?;
     let mut page = FeedPage { entries: Vec::new(), next: after };

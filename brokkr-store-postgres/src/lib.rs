@@ -20,6 +20,7 @@
 mod commit;
 mod config;
 mod connect;
+mod database;
 mod error;
 mod feed;
 mod history;
@@ -29,6 +30,8 @@ mod query;
 mod read;
 mod reader;
 mod roles;
+mod run;
+mod session;
 mod store;
 mod tables;
 mod telemetry;
@@ -42,8 +45,10 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         commit::STATEMENTS,
         feed::STATEMENTS,
         history::STATEMENTS,
+        migrate::STATEMENTS,
         notify::STATEMENTS,
         roles::STATEMENTS,
+        run::STATEMENTS,
         store::STATEMENTS,
         tables::STATEMENTS,
         telemetry::STATEMENTS,
@@ -56,5 +61,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
 pub use config::PostgresConfig;
 pub use error::{ConnectError, MigrateError};
 pub use migrate::migrate;
+#[doc(hidden)]
+pub use migrate::migrate_steps;
 pub use roles::roles_sql;
 pub use store::PostgresStore;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::database::Database;
 use crate::query::statements;
 
 const CHANNEL: &str = "brokkr_change";
@@ -20,13 +20,13 @@ statements! {
 }
 
 /// Sends notifications for this broker's commits, coalesced, until stopped.
-pub(crate) async fn send(pool: PgPool, committed: std::sync::Arc<Notify>, stop: CancellationToken) {
+pub(crate) async fn send(database: Database, committed: std::sync::Arc<Notify>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = committed.notified() => {}
         }
-        if let Err(error) = sqlx::query(NOTIFY).execute(&pool).await {
+        if let Err(error) = sqlx::query(NOTIFY).execute(&database).await {
             tracing::debug!(%error, "cannot notify other brokers; they look by themselves");
         }
         tokio::select! {

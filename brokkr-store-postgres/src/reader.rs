@@ -1,8 +1,9 @@
 //! The one connection that the view is read over.
 //!
-//! A token is good as long as the connection that it came over lives. A server that crashed may number transactions again
-//! that it had not written down, so that a token from before would take them for seen; a crash ends every connection,
-//! and with it every token. That costs a reading of everything after each loss, and nothing otherwise.
+//! A token is good as long as the connection that it came over lives, and within one run of the server. A server that crashed
+//! may number transactions again that it had not written down, so that a token from before would take them for seen. A
+//! crash ends every connection, and with it every token; behind a proxy it does not, so that the run is looked at as well.
+//! That costs a reading of everything after each loss, and nothing otherwise.
 
 use std::time::{Duration, Instant};
 
@@ -10,32 +11,48 @@ use brokkr_core::store::{StoreError, StoreResult, ViewSnapshot, ViewTail, ViewTo
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::error::meaning;
 use crate::history::{self, Unless};
+use crate::run;
+use crate::session::Session;
 use crate::view::{self, Landmark, Tail};
 
 /// How often it is looked at whether the data still lives where it did: a restore can happen under a running broker.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
+type Connection = Session<Box<PgConnection>>;
+
 /// Reads the view.
 pub(crate) struct Reader {
     options: PgConnectOptions,
+    pooled: bool,
     patience: Duration,
     state: Mutex<State>,
 }
 
 struct State {
-    connection: Option<PgConnection>,
+    connection: Option<Connection>,
+    /// The run of the server in which tokens were issued.
+    run: Uuid,
     /// The newest change that was seen, over whatever connection.
     landmark: Option<Landmark>,
+    /// All histories that were there at the last snapshot.
+    histories: Vec<Uuid>,
     looked_at_history: Instant,
 }
 
 impl Reader {
-    pub(crate) fn new(options: PgConnectOptions, patience: Duration) -> Self {
-        let state = State { connection: None, landmark: None, looked_at_history: Instant::now() };
-        Self { options, patience, state: Mutex::new(state) }
+    pub(crate) fn new(options: PgConnectOptions, pooled: bool, patience: Duration) -> Self {
+        let state = State {
+            connection: None,
+            run: Uuid::nil(),
+            landmark: None,
+            histories: Vec::new(),
+            looked_at_history: Instant::now(),
+        };
+        Self { options, pooled, patience, state: Mutex::new(state) }
     }
 
     pub(crate) async fn snapshot(&self) -> StoreResult<ViewSnapshot> {
@@ -51,8 +68,11 @@ impl Reader {
             set_back(&mut connection, &mut state).await?;
         }
         history::ensure_current(&mut connection).await.map_err(meaning)?;
+        let histories = history::all(&mut connection).await.map_err(meaning)?;
+        let run = run::current(&mut connection).await.map_err(meaning)?;
         let (snapshot, landmark) = view::snapshot(&mut connection).await.map_err(meaning)?;
         state.landmark = landmark.or(state.landmark.take());
+        (state.histories, state.run) = (histories, run);
         state.connection = Some(connection);
         Ok(snapshot)
     }
@@ -64,33 +84,39 @@ impl Reader {
             state.looked_at_history = Instant::now();
             history::ensure_current(&mut connection).await.map_err(meaning)?;
         }
-        let tail = match view::tail(&mut connection, since, state.landmark.as_ref()).await.map_err(meaning)? {
-            Tail::Read(tail, landmark) => {
-                state.landmark = landmark.or(state.landmark.take());
-                Ok(tail)
-            }
-            Tail::Expired => Err(StoreError::Expired),
-            Tail::SetBack => {
-                set_back(&mut connection, &mut state).await?;
-                Err(StoreError::Expired)
-            }
-        };
+        let tail =
+            match view::tail(&mut connection, since, state.run, state.landmark.as_ref()).await.map_err(meaning)? {
+                Tail::Read(tail, landmark) => {
+                    state.landmark = landmark.or(state.landmark.take());
+                    Ok(tail)
+                }
+                Tail::Expired => Err(StoreError::Expired),
+                Tail::SetBack => {
+                    set_back(&mut connection, &mut state).await?;
+                    Err(StoreError::Expired)
+                }
+            };
         state.connection = Some(connection);
         tail
     }
 
-    async fn connect(&self) -> StoreResult<PgConnection> {
+    async fn connect(&self) -> StoreResult<Connection> {
         let connecting = PgConnection::connect_with(&self.options);
         let connected = tokio::time::timeout(self.patience, connecting).await;
-        connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(meaning)
+        let connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(meaning)?;
+        Ok(Session::new(Box::new(connection), self.pooled))
     }
 }
 
 /// What was seen is not there any more: whatever is there now is another history, and not one from before either.
-async fn set_back(connection: &mut PgConnection, state: &mut State) -> StoreResult<()> {
-    let epoch = history::begin(connection, "what was seen before is not there any more", Unless::JustBegun)
-        .await
-        .map_err(meaning)?;
+async fn set_back(connection: &mut Connection, state: &mut State) -> StoreResult<()> {
+    let epoch = history::begin(
+        connection,
+        "what was seen before is not there any more",
+        Unless::AmongOthersThan(&state.histories),
+    )
+    .await
+    .map_err(meaning)?;
     tracing::warn!(%epoch, "the database was set back; agents remove nothing until an admin confirms the new history");
     state.landmark = None;
     Ok(())

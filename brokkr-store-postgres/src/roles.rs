@@ -1,7 +1,8 @@
 //! The two roles: the owner of the tables, and the broker, which cannot change history.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
+use crate::database::Database;
 use crate::error::ConnectError;
 use crate::query::statements;
 
@@ -20,9 +21,9 @@ pub(crate) async fn grant(connection: &mut PgConnection, role: &str) -> Result<(
 }
 
 /// Refuses a role that could change history.
-pub(crate) async fn check(pool: &PgPool) -> Result<(), ConnectError> {
+pub(crate) async fn check(database: &Database) -> Result<(), ConnectError> {
     let row: Option<(String, bool, bool, bool)> =
-        sqlx::query_as(PRIVILEGES).fetch_optional(pool).await.map_err(ConnectError::Database)?;
+        sqlx::query_as(PRIVILEGES).fetch_optional(database).await.map_err(ConnectError::of)?;
     let Some((role, is_super, bypasses, owns)) = row else {
         return Ok(());
     };

@@ -11,12 +11,12 @@ use brokkr_core::store::{
     StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 use metrics::{Unit, describe_gauge, gauge};
-use sqlx::PgPool;
 use sqlx::types::Json;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::PostgresConfig;
+use crate::database::Database;
 use crate::error::{ConnectError, meaning};
 use crate::history::Unless;
 use crate::query::statements;
@@ -38,7 +38,7 @@ statements! {
 
 /// A store in a PostgreSQL database, shared with any number of other brokers.
 pub struct PostgresStore {
-    pub(crate) pool: PgPool,
+    pub(crate) database: Database,
     /// Moves with own commits at once, and with those of others when a notification comes.
     news: watch::Sender<u64>,
     committed: Arc<Notify>,
@@ -59,9 +59,9 @@ impl PostgresStore {
             Unit::Seconds,
             "How long the oldest change that is not public yet has waited"
         );
-        let pool = connect::pool(&config)?;
-        let found: i64 = if sqlx::query_scalar(IS_MIGRATED).fetch_one(&pool).await.map_err(ConnectError::Database)? {
-            sqlx::query_scalar(MIGRATED).fetch_one(&pool).await.map_err(ConnectError::Database)?
+        let database = Database::new(connect::pool(&config)?, config.pooled);
+        let found: i64 = if sqlx::query_scalar(IS_MIGRATED).fetch_one(&database).await.map_err(ConnectError::of)? {
+            sqlx::query_scalar(MIGRATED).fetch_one(&database).await.map_err(ConnectError::of)?
         } else {
             0
         };
@@ -70,33 +70,33 @@ impl PostgresStore {
             return Err(ConnectError::Schema { found, needed });
         }
         if !config.allow_privileged_role {
-            roles::check(&pool).await?;
+            roles::check(&database).await?;
         }
-        let mut connection = pool.acquire().await.map_err(ConnectError::Database)?;
-        history::ensure_current(&mut connection).await.map_err(ConnectError::Database)?;
-        drop(connection);
+        let mut session = database.session().await.map_err(ConnectError::of)?;
+        history::ensure_current(&mut session).await.map_err(ConnectError::of)?;
+        drop(session);
         let (news, committed, stop) = (watch::Sender::new(0), Arc::new(Notify::new()), CancellationToken::new());
         if config.notify && !config.pooled {
-            tokio::spawn(notify::send(pool.clone(), committed.clone(), stop.clone()));
+            tokio::spawn(notify::send(database.clone(), committed.clone(), stop.clone()));
             tokio::spawn(notify::listen(connect::options(&config)?, news.clone(), stop.clone()));
         }
-        let reader = Reader::new(connect::options(&config)?, config.acquire_timeout);
-        Ok(Self { pool, reader, news, committed, _background: stop.drop_guard() })
+        let reader = Reader::new(connect::options(&config)?, config.pooled, config.acquire_timeout);
+        Ok(Self { database, reader, news, committed, _background: stop.drop_guard() })
     }
 
     /// Begins a new history: agents remove nothing until an admin has confirmed it. For when the data was set back in
     /// a way that cannot be noticed from within, such as a snapshot of the disk.
     pub async fn begin_history(&self, reason: &str) -> StoreResult<Epoch> {
-        let mut connection = self.pool.acquire().await.map_err(meaning)?;
-        history::begin(&mut connection, reason, Unless::Never).await.map_err(meaning)
+        let mut session = self.database.session().await.map_err(meaning)?;
+        history::begin(&mut session, reason, Unless::Never).await.map_err(meaning)
     }
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
-            .field("connections", &self.pool.size())
-            .field("idle", &self.pool.num_idle())
+            .field("connections", &self.database.pool.size())
+            .field("idle", &self.database.pool.num_idle())
             .finish_non_exhaustive()
     }
 }
@@ -104,18 +104,18 @@ impl fmt::Debug for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit(&self, commit: Commit) -> StoreResult<Committed> {
-        let committed = commit::commit(&self.pool, &commit).await?;
+        let committed = commit::commit(&self.database, &commit).await?;
         self.news.send_modify(|count| *count += 1);
         self.committed.notify_one();
         Ok(committed)
     }
 
     async fn record_attempts(&self, records: Vec<AuditRecord>) -> StoreResult<()> {
-        commit::record_attempts(&self.pool, &records).await
+        commit::record_attempts(&self.database, &records).await
     }
 
     async fn record_activity(&self, activity: Activity) -> StoreResult<()> {
-        telemetry::record(&self.pool, &activity).await
+        telemetry::record(&self.database, &activity).await
     }
 
     async fn idempotency_find(
@@ -125,12 +125,12 @@ impl Store for PostgresStore {
         after: Timestamp,
     ) -> StoreResult<Option<IdempotencyRecord>> {
         let query = sqlx::query_scalar(IDEMPOTENCY).bind(actor).bind(key).bind(after.to_string());
-        let record: Option<Json<IdempotencyRecord>> = query.fetch_optional(&self.pool).await.map_err(meaning)?;
+        let record: Option<Json<IdempotencyRecord>> = query.fetch_optional(&self.database).await.map_err(meaning)?;
         Ok(record.map(|Json(record)| record))
     }
 
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
-        feed::read(&self.pool, scope, after, limit).await
+        feed::read(&self.database, scope, after, limit).await
     }
 
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
@@ -142,19 +142,19 @@ impl Store for PostgresStore {
     }
 
     async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>> {
-        upkeep::take(&self.pool, name, holder, valid_for).await
+        upkeep::take(&self.database, name, holder, valid_for).await
     }
 
     async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()> {
-        upkeep::release(&self.pool, name, holder).await
+        upkeep::release(&self.database, name, holder).await
     }
 
     async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
-        upkeep::purge(&self.pool, keep).await
+        upkeep::purge(&self.database, keep).await
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {
-        let secret: Vec<u8> = sqlx::query_scalar(SECRET).fetch_one(&self.pool).await.map_err(meaning)?;
+        let secret: Vec<u8> = sqlx::query_scalar(SECRET).fetch_one(&self.database).await.map_err(meaning)?;
         secret.try_into().map_err(|_| StoreError::Internal("the secret has another length".into()))
     }
 
@@ -163,16 +163,16 @@ impl Store for PostgresStore {
     }
 
     async fn observe(&self) {
-        gauge!("brokkr_database_connections", "state" => "open").set(f64::from(self.pool.size()));
-        gauge!("brokkr_database_connections", "state" => "idle").set(self.pool.num_idle() as f64);
+        gauge!("brokkr_database_connections", "state" => "open").set(f64::from(self.database.pool.size()));
+        gauge!("brokkr_database_connections", "state" => "idle").set(self.database.pool.num_idle() as f64);
         // Without an answer the gauge keeps its value: that the database is away shows elsewhere.
-        if let Ok(lag) = sqlx::query_scalar::<_, f64>(FEED_LAG).fetch_one(&self.pool).await {
+        if let Ok(lag) = sqlx::query_scalar::<_, f64>(FEED_LAG).fetch_one(&self.database).await {
             gauge!("brokkr_feed_lag_seconds").set(lag);
         }
     }
 
     async fn check(&self) -> StoreResult<()> {
-        sqlx::query(CHECK).execute(&self.pool).await.map_err(meaning)?;
+        sqlx::query(CHECK).execute(&self.database).await.map_err(meaning)?;
         Ok(())
     }
 }

@@ -2,9 +2,9 @@
 
 use brokkr_core::model::Timestamp;
 use brokkr_core::store::{Activity, StoreResult};
-use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::database::Database;
 use crate::error::meaning;
 use crate::query::statements;
 
@@ -20,14 +20,14 @@ statements! {
 }
 
 /// Keeps newer times; older ones, and those of what is unknown, are ignored.
-pub(crate) async fn record(pool: &PgPool, activity: &Activity) -> StoreResult<()> {
+pub(crate) async fn record(database: &Database, activity: &Activity) -> StoreResult<()> {
     let agents = activity.agents.iter().map(|(id, at)| (id.as_uuid(), at));
     let keys = activity.keys.iter().map(|(id, at)| (id.as_uuid(), at));
-    write(pool, AGENTS_SEEN, agents.collect()).await?;
-    write(pool, KEYS_USED, keys.collect()).await
+    write(database, AGENTS_SEEN, agents.collect()).await?;
+    write(database, KEYS_USED, keys.collect()).await
 }
 
-async fn write(pool: &PgPool, sql: &'static str, times: Vec<(Uuid, &Timestamp)>) -> StoreResult<()> {
+async fn write(database: &Database, sql: &'static str, times: Vec<(Uuid, &Timestamp)>) -> StoreResult<()> {
     // Of one id only the newest: a statement cannot write a row twice.
     let mut newest = std::collections::BTreeMap::new();
     for (id, at) in times {
@@ -37,6 +37,6 @@ async fn write(pool: &PgPool, sql: &'static str, times: Vec<(Uuid, &Timestamp)>)
         return Ok(());
     }
     let (ids, times): (Vec<Uuid>, Vec<String>) = newest.into_iter().map(|(id, at)| (id, at.to_string())).unzip();
-    sqlx::query(sql).bind(ids).bind(times).execute(pool).await.map_err(meaning)?;
+    sqlx::query(sql).bind(ids).bind(times).execute(database).await.map_err(meaning)?;
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use brokkr_core::model::InstanceId;
 use brokkr_core::store::{Lease, Retention, StoreResult};
-use sqlx::PgPool;
 
+use crate::database::Database;
 use crate::error::meaning;
 use crate::query::statements;
 
@@ -26,29 +26,29 @@ statements! {
 }
 
 pub(crate) async fn take(
-    pool: &PgPool,
+    database: &Database,
     name: &str,
     holder: InstanceId,
     valid_for: Duration,
 ) -> StoreResult<Option<Lease>> {
     let query = sqlx::query_scalar(TAKE).bind(name).bind(holder.as_uuid()).bind(valid_for.as_secs_f64());
-    let fencing: Option<i64> = query.fetch_optional(pool).await.map_err(meaning)?;
+    let fencing: Option<i64> = query.fetch_optional(database).await.map_err(meaning)?;
     Ok(fencing.map(|fencing| Lease { fencing: u64::try_from(fencing).unwrap_or(0), valid_for }))
 }
 
-pub(crate) async fn release(pool: &PgPool, name: &str, holder: InstanceId) -> StoreResult<()> {
-    sqlx::query(RELEASE).bind(name).bind(holder.as_uuid()).execute(pool).await.map_err(meaning)?;
+pub(crate) async fn release(database: &Database, name: &str, holder: InstanceId) -> StoreResult<()> {
+    sqlx::query(RELEASE).bind(name).bind(holder.as_uuid()).execute(database).await.map_err(meaning)?;
     Ok(())
 }
 
 /// Drops a batch of each kind. Idempotency keys that nobody would find any more go along.
-pub(crate) async fn purge(pool: &PgPool, keep: &Retention) -> StoreResult<u64> {
-    sqlx::query(FORGET_KEYS).bind(i64::from(BATCH)).execute(pool).await.map_err(meaning)?;
+pub(crate) async fn purge(database: &Database, keep: &Retention) -> StoreResult<u64> {
+    sqlx::query(FORGET_KEYS).bind(i64::from(BATCH)).execute(database).await.map_err(meaning)?;
     let mut gone = 0;
     for (what, keep) in [("events", keep.events), ("audit", keep.audit), ("changes", keep.changes)] {
         let Some(keep) = keep else { continue };
         let query = sqlx::query_scalar(PURGE).bind(what).bind(keep.as_secs_f64()).bind(BATCH);
-        let rows: i64 = query.fetch_one(pool).await.map_err(meaning)?;
+        let rows: i64 = query.fetch_one(database).await.map_err(meaning)?;
         gone += u64::try_from(rows).unwrap_or(0);
     }
     Ok(gone)

@@ -8,11 +8,12 @@ use brokkr_core::model::{
 };
 use brokkr_core::store::{ViewEntity, ViewSnapshot, ViewTail, ViewToken};
 use serde::de::DeserializeOwned;
+use sqlx::Row as _;
 use sqlx::types::Json;
-use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::query::{agent_row, statements, unwrapped};
+use crate::session::{Link, Session, Work};
 
 /// Changes that one read takes. A reader that is further behind reads everything anew.
 const TAIL: i64 = 20_000;
@@ -59,6 +60,7 @@ statements! {
                 OR EXISTS (SELECT FROM brokkr.change l
                     WHERE l.epoch = $4 AND l.transaction = $5::text::xid8 AND l.request_id = $6)
                 OR (SELECT (f.epoch, f.transaction) >= ($4, $5::text::xid8) FROM brokkr.feed_start f)) AS landmark_is_there,
+            coalesce((SELECT r.run = $7 FROM brokkr.run r), false) AS is_same_run,
             c.kind, c.entity, c.epoch AS number, c.transaction::text AS transaction, c.request_id
         FROM pg_current_snapshot() s LEFT JOIN LATERAL (
             (SELECT kind, entity, epoch, transaction, request_id FROM brokkr.change
@@ -78,9 +80,9 @@ pub(crate) struct Landmark {
 }
 
 impl Landmark {
-    pub(crate) async fn is_there(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    pub(crate) async fn is_there<C: Link>(&self, session: &mut Session<C>) -> Result<bool, sqlx::Error> {
         let query = sqlx::query_scalar(IS_THERE).bind(self.epoch).bind(&self.transaction).bind(self.request_id);
-        query.fetch_one(connection).await
+        query.fetch_one(session).await
     }
 }
 
@@ -88,46 +90,46 @@ impl Landmark {
 pub(crate) enum Tail {
     /// What was committed since, and the newest landmark in it.
     Read(ViewTail, Option<Landmark>),
-    /// It is no longer kept, or too much, or of another history.
+    /// It is no longer kept, or too much, or of another history or another run of the server.
     Expired,
     /// What was seen before is not there any more.
     SetBack,
 }
 
 /// Everything that is not gone, at one moment, and a landmark of it.
-pub(crate) async fn snapshot(connection: &mut PgConnection) -> Result<(ViewSnapshot, Option<Landmark>), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query(SNAPSHOT_BEGIN).execute(&mut *transaction).await?;
-    sqlx::query(SNAPSHOT_PATIENCE).execute(&mut *transaction).await?;
-    let token = token(&sqlx::query(TOKEN).fetch_one(&mut *transaction).await?)?;
+pub(crate) async fn snapshot<C: Link>(
+    session: &mut Session<C>,
+) -> Result<(ViewSnapshot, Option<Landmark>), sqlx::Error> {
+    let mut work = session.begin().await?;
+    sqlx::query(SNAPSHOT_BEGIN).execute(&mut work).await?;
+    sqlx::query(SNAPSHOT_PATIENCE).execute(&mut work).await?;
+    let token = token(&sqlx::query(TOKEN).fetch_one(&mut work).await?)?;
     let mut entities = Vec::new();
-    entities
-        .extend(all::<GeneratorPrincipal>(&mut transaction, GENERATORS).await?.into_iter().map(ViewEntity::Generator));
-    entities.extend(all::<ApiKey>(&mut transaction, KEYS).await?.into_iter().map(ViewEntity::Key));
-    entities.extend(all::<Agent>(&mut transaction, AGENTS).await?.into_iter().map(ViewEntity::Agent));
-    entities.extend(all::<Stack>(&mut transaction, STACKS).await?.into_iter().map(ViewEntity::Stack));
-    entities.extend(
-        all::<DeploymentObject>(&mut transaction, OBJECTS).await?.into_iter().map(ViewEntity::DeploymentObject),
-    );
-    entities.extend(all::<Target>(&mut transaction, TARGETS).await?.into_iter().map(ViewEntity::Target));
-    entities.extend(all::<Assignment>(&mut transaction, ASSIGNMENTS).await?.into_iter().map(ViewEntity::Assignment));
-    let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut *transaction).await?;
-    transaction.commit().await?;
+    entities.extend(all::<GeneratorPrincipal>(&mut work, GENERATORS).await?.into_iter().map(ViewEntity::Generator));
+    entities.extend(all::<ApiKey>(&mut work, KEYS).await?.into_iter().map(ViewEntity::Key));
+    entities.extend(all::<Agent>(&mut work, AGENTS).await?.into_iter().map(ViewEntity::Agent));
+    entities.extend(all::<Stack>(&mut work, STACKS).await?.into_iter().map(ViewEntity::Stack));
+    entities.extend(all::<DeploymentObject>(&mut work, OBJECTS).await?.into_iter().map(ViewEntity::DeploymentObject));
+    entities.extend(all::<Target>(&mut work, TARGETS).await?.into_iter().map(ViewEntity::Target));
+    entities.extend(all::<Assignment>(&mut work, ASSIGNMENTS).await?.into_iter().map(ViewEntity::Assignment));
+    let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut work).await?;
+    work.commit().await?;
     let landmark = landmark.map(|(epoch, transaction, request_id)| Landmark { epoch, transaction, request_id });
     Ok((ViewSnapshot { entities, token }, landmark))
 }
 
 async fn all<T: DeserializeOwned + Send + Unpin + 'static>(
-    connection: &mut PgConnection,
+    work: &mut Work<'_>,
     sql: &'static str,
 ) -> Result<Vec<T>, sqlx::Error> {
-    Ok(unwrapped(sqlx::query_scalar::<_, Json<T>>(sql).fetch_all(connection).await?))
+    Ok(unwrapped(sqlx::query_scalar::<_, Json<T>>(sql).fetch_all(work).await?))
 }
 
 /// What was committed since a token.
-pub(crate) async fn tail(
-    connection: &mut PgConnection,
+pub(crate) async fn tail<C: Link>(
+    session: &mut Session<C>,
     since: &ViewToken,
+    run: Uuid,
     landmark: Option<&Landmark>,
 ) -> Result<Tail, sqlx::Error> {
     let in_progress: Vec<String> = since.in_progress.iter().map(u64::to_string).collect();
@@ -138,7 +140,8 @@ pub(crate) async fn tail(
         .bind(landmark.map(|it| it.epoch))
         .bind(landmark.map(|it| it.transaction.clone()))
         .bind(landmark.map(|it| it.request_id))
-        .fetch_all(connection)
+        .bind(run)
+        .fetch_all(session)
         .await?;
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let token = token(first)?;
@@ -148,7 +151,8 @@ pub(crate) async fn tail(
     let kept_after: Option<String> = first.try_get("kept_after")?;
     let kept_after: u64 = kept_after.and_then(|it| it.parse().ok()).unwrap_or(0);
     let oldest = since.in_progress.iter().copied().min().unwrap_or(since.xmax);
-    if token.epoch != since.epoch || oldest <= kept_after || rows.len() as i64 > TAIL {
+    let is_same_run: bool = first.try_get("is_same_run")?;
+    if !is_same_run || token.epoch != since.epoch || oldest <= kept_after || rows.len() as i64 > TAIL {
         return Ok(Tail::Expired);
     }
     let mut changes = Vec::with_capacity(rows.len());

@@ -49,7 +49,9 @@ pub struct AgentDetails {
     pub agent: Agent,
     /// When it polled or reported last.
     pub last_seen_at: Option<Timestamp>,
-    /// What it said of itself.
+    /// What it can do beyond the base protocol.
+    pub capabilities: BTreeSet<String>,
+    /// What else it said of itself; not in lists.
     pub session: Option<AgentSession>,
 }
 
@@ -108,7 +110,8 @@ impl Broker {
         let agent = as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?);
         let session = self.parts.store.agent_session(&scope, id).await?;
         let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
-        Ok(AgentDetails { agent, last_seen_at, session })
+        let capabilities = session.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default();
+        Ok(AgentDetails { agent, last_seen_at, capabilities, session })
     }
 
     /// All agents that the actor may see and that fit the filter.
@@ -122,8 +125,11 @@ impl Broker {
         let agents = self.parts.store.agent_list(&scope, filter, page).await?;
         let ids: Vec<AgentId> = agents.items.iter().map(|agent| agent.id).collect();
         let seen = self.last_seen(&scope, &ids).await?;
+        let said = self.parts.store.agent_capabilities(&scope, &ids).await?;
+        let mut said: BTreeMap<_, _> = said.into_iter().collect();
         Ok(agents.map(|agent| AgentDetails {
             last_seen_at: seen.get(&agent.id).copied(),
+            capabilities: said.remove(&agent.id).unwrap_or_default(),
             agent: as_seen_by(&scope, agent),
             session: None,
         }))

@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 use super::action::Action;
 use super::view::Pair;
 use super::{Actor, Broker, BrokerResult};
-use crate::model::{AgentId, AgentStatus, EntityKey, Name, Revision, StackId, StackStatus};
+use crate::model::{AgentId, AgentStatus, EntityKey, Name, Revision, StackId, StackProgress, StackStatus, limits};
 use crate::protocol::EntryAction;
+use crate::store::{Listing, Page};
 
 /// The status of a stack.
 #[derive(Debug, Clone)]
 pub struct StackOverview {
     /// The newest revision, if anything was published.
     pub latest_revision: Option<Revision>,
-    /// The agents, counted.
+    /// All agents, counted.
     pub summary: Summary,
-    /// One entry for each agent that serves the stack or is still to remove it, by agent.
+    /// A page of the agents that serve the stack or are still to remove it, by agent.
     pub agents: Vec<AgentStackStatus>,
+    /// The agent to go on from; absent on the last page.
+    pub next: Option<AgentId>,
 }
 
 /// Agents of a stack, counted. Each counts in exactly one of the last four.
@@ -50,30 +53,49 @@ pub struct AgentStackStatus {
 }
 
 impl Broker {
-    /// The status of a stack on all its agents.
+    /// The status of a stack: all its agents counted, and the first [`limits::PAGE_MAX`] of them one by one.
     pub async fn stack_status(&self, actor: &Actor, stack: StackId) -> BrokerResult<StackOverview> {
+        self.stack_status_page(actor, stack, &Page::first(limits::PAGE_MAX)).await
+    }
+
+    /// The same with another page of agents.
+    pub async fn stack_status_page(
+        &self,
+        actor: &Actor,
+        stack: StackId,
+        page: &Page<AgentId>,
+    ) -> BrokerResult<StackOverview> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(stack)))?;
         self.parts.store.stack_get(&scope, stack).await?;
         self.parts.view.check_fresh()?;
         let latest = self.parts.store.deployment_object_latest(&scope, stack).await?.map(|it| it.revision);
-        let statuses = self.parts.store.stack_status_of_stack(&scope, stack).await?;
-        let mut statuses: BTreeMap<AgentId, StackStatus> = statuses.into_iter().map(|it| (it.agent_id, it)).collect();
-        let mut agents = Vec::new();
+        let progress = self.parts.store.stack_progress(&scope, stack).await?;
+        let progress: BTreeMap<AgentId, StackProgress> = progress.into_iter().map(|it| (it.agent_id, it)).collect();
+        let mut all: Vec<AgentStackStatus> = Vec::new();
         for (agent, pair) in self.parts.view.pairs_of_stack(stack) {
             let Some(action) = action_of(pair, agent.status, latest) else {
                 continue;
             };
-            agents.push(AgentStackStatus {
+            all.push(AgentStackStatus {
                 agent_id: agent.id,
                 agent_name: agent.name.clone(),
                 action,
                 desired_revision: latest.filter(|_| action == EntryAction::Apply),
-                status: statuses.remove(&agent.id),
+                status: None,
             });
         }
-        agents.sort_by_key(|it| it.agent_id);
-        let summary = agents.iter().fold(Summary::default(), count);
-        Ok(StackOverview { latest_revision: latest, summary, agents })
+        all.sort_by_key(|it| it.agent_id);
+        let count = |summary, agent: &AgentStackStatus| count(summary, agent, progress.get(&agent.agent_id));
+        let summary = all.iter().fold(Summary::default(), count);
+        let rest = all.into_iter().filter(|it| page.after.is_none_or(|after| it.agent_id > after));
+        let mut listing = Listing::collect(rest, page.limit, |it| it.agent_id);
+        let ids: Vec<AgentId> = listing.items.iter().map(|it| it.agent_id).collect();
+        let statuses = self.parts.store.stack_status_of_stack(&scope, stack, &ids).await?;
+        let mut statuses: BTreeMap<AgentId, StackStatus> = statuses.into_iter().map(|it| (it.agent_id, it)).collect();
+        for agent in &mut listing.items {
+            agent.status = statuses.remove(&agent.agent_id);
+        }
+        Ok(StackOverview { latest_revision: latest, summary, agents: listing.items, next: listing.next })
     }
 }
 
@@ -85,14 +107,13 @@ fn action_of(pair: Pair, agent: AgentStatus, latest: Option<Revision>) -> Option
     pair.is_open().then_some(EntryAction::Remove)
 }
 
-fn count(mut summary: Summary, agent: &AgentStackStatus) -> Summary {
+fn count(mut summary: Summary, agent: &AgentStackStatus, progress: Option<&StackProgress>) -> Summary {
     summary.agents += 1;
-    let status = agent.status.as_ref();
     if agent.action == EntryAction::Remove {
         summary.removing += 1;
-    } else if status.is_some_and(|it| it.last_error.is_some()) {
+    } else if progress.is_some_and(|it| it.has_failed) {
         summary.failed += 1;
-    } else if status.is_some_and(|it| it.applied_revision == agent.desired_revision) {
+    } else if progress.is_some_and(|it| it.applied_revision == agent.desired_revision) {
         summary.applied += 1;
     } else {
         summary.pending += 1;

@@ -39,6 +39,8 @@ fn options() -> Options {
             max_documents: 2 * limits::OBJECTS,
             max_total_scalar_bytes: limits::YAML_SCALAR_BYTES,
             flow_nesting_limit: limits::DEPTH + 2,
+            // What aliases expand to is bounded above; that many name one anchor is nothing bad.
+            enforce_alias_anchor_ratio: false,
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Merge,

@@ -49,7 +49,7 @@ pub use name::Name;
 pub(crate) use name::{is_dns_label, is_dns_subdomain};
 pub use policies::{Adopt, Conflicts, Deletion, Drift, Policies, Validate, Wait};
 pub use stack::{Stack, StackPhase};
-pub use stack_status::{LastError, OutcomeKey, StackStatus};
+pub use stack_status::{LastError, OutcomeKey, StackProgress, StackStatus};
 pub use target::Target;
 pub use targeting_rule::{Exclusion, LabelSelector, Operator, Requirement, SharedKeys, TargetingRule};
 pub use text::validate_text;

@@ -38,6 +38,17 @@ pub struct StackStatus {
     pub updated_at: Timestamp,
 }
 
+/// As much of a status as it takes to count agents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackProgress {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The newest revision of which the API server accepted every object.
+    pub applied_revision: Option<Revision>,
+    /// Whether the last attempt failed.
+    pub has_failed: bool,
+}
+
 /// What makes two outcomes the same: all but their time and their text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeKey {

@@ -61,8 +61,10 @@ pub type StoreResult<T> = Result<T, StoreError>;
 /// 6. **Scope** is part of the query: a row outside of the scope is [`StoreError::NotFound`] or missing from the list,
 ///    exactly as if it did not exist.
 /// 7. **Feed**: every change of every commit exactly once, in an order in which a change never precedes what
-///    its commit could see; a reader that goes on from the last position it has seen misses nothing, however
-///    long transactions take.
+///    its commit could see, nor who takes a unique name the one that gave it up; a reader that goes on from the last
+///    position it has seen misses nothing, however long transactions take. Of two commits that overlap in time and
+///    see nothing of each other either may come first, also where one waited for what the other only relied on (a
+///    precondition).
 /// 8. **View**: `view_snapshot` and then `view_tail` from its token, again and again, yield every committed
 ///    change exactly once. Changes of one entity come in the order of their versions. A long transaction of somebody else delays
 ///    nothing but itself.

@@ -1,6 +1,6 @@
 //! Agents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::broker::AgentDetails;
 use brokkr_core::model::{AgentId, AgentStatus, Epoch, GeneratorId, InstanceId, StackId, Timestamp, Version};
@@ -106,7 +106,7 @@ pub struct CreatedAgent {
 }
 
 impl From<AgentDetails> for Agent {
-    fn from(AgentDetails { agent, last_seen_at, session }: AgentDetails) -> Self {
+    fn from(AgentDetails { agent, last_seen_at, capabilities, session }: AgentDetails) -> Self {
         Self {
             id: agent.id,
             name: agent.name.into(),
@@ -117,7 +117,7 @@ impl From<AgentDetails> for Agent {
             generator_ids: agent.generator_ids.into_iter().collect(),
             confirmed_epoch: agent.confirmed_epoch,
             last_seen_at,
-            capabilities: session.iter().flat_map(|it| it.capabilities.iter().cloned()).collect(),
+            capabilities: capabilities.into_iter().collect(),
             session: session.map(|it| AgentSessionInfo {
                 cluster_uid: it.cluster_uid,
                 instance_id: it.instance_id,
@@ -133,6 +133,6 @@ impl From<AgentDetails> for Agent {
 
 impl From<brokkr_core::model::Agent> for Agent {
     fn from(agent: brokkr_core::model::Agent) -> Self {
-        AgentDetails { agent, last_seen_at: None, session: None }.into()
+        AgentDetails { agent, last_seen_at: None, capabilities: BTreeSet::new(), session: None }.into()
     }
 }

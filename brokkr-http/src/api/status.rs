@@ -11,10 +11,12 @@ use utoipa::ToSchema;
 pub struct StackStatus {
     /// The newest revision; null before anything was published.
     pub latest_revision: Option<Revision>,
-    /// The agents, counted.
+    /// All agents, counted.
     pub summary: Summary,
-    /// One entry per agent that serves the stack or is still to remove it.
+    /// A page of the agents that serve the stack or are still to remove it.
     pub agents: Vec<AgentStackStatus>,
+    /// What to pass as `cursor` for the next page of agents; null on the last one.
+    pub next: Option<String>,
 }
 
 /// Agents, counted; each in exactly one of the last four.
@@ -61,8 +63,10 @@ pub struct AgentStackStatus {
     pub updated_at: Option<Timestamp>,
 }
 
-impl From<StackOverview> for StackStatus {
-    fn from(it: StackOverview) -> Self {
+impl StackStatus {
+    /// As it is sent, with the cursor of the page behind it.
+    #[cfg(feature = "server")]
+    pub(crate) fn of(it: StackOverview, next: Option<String>) -> Self {
         let summary = it.summary;
         Self {
             latest_revision: it.latest_revision,
@@ -74,6 +78,7 @@ impl From<StackOverview> for StackStatus {
                 removing: summary.removing,
             },
             agents: it.agents.into_iter().map(AgentStackStatus::from).collect(),
+            next,
         }
     }
 }

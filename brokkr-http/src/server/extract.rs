@@ -152,7 +152,18 @@ impl Params {
         list: &str,
         actor: &Actor,
     ) -> Result<Page<K>, ApiError> {
-        let limit = self.take::<usize>("limit")?.unwrap_or(limits::PAGE_DEFAULT);
+        self.page_of(limits::PAGE_DEFAULT, cursors, list, actor)
+    }
+
+    /// The same for a list whose pages have another length unless told.
+    pub(crate) fn page_of<K: DeserializeOwned>(
+        &mut self,
+        default: usize,
+        cursors: &CursorKey,
+        list: &str,
+        actor: &Actor,
+    ) -> Result<Page<K>, ApiError> {
+        let limit = self.take::<usize>("limit")?.unwrap_or(default);
         if !(1..=limits::PAGE_MAX).contains(&limit) {
             let message = format!("limit must be between 1 and {}", limits::PAGE_MAX);
             return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());

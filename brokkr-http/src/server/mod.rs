@@ -17,7 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use metrics::metrics_router;
 pub use openapi::document;
-pub use serve::serve;
+pub use serve::{serve, serve_at_most};
 
 use cursor::CursorKey;
 use error::ApiError;

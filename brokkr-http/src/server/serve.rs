@@ -42,7 +42,21 @@ pub async fn serve(
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    serve_at_most(limits::CONNECTIONS, listener, router, stop).await
+}
+
+/// The same with another bound of connections, such as for a process that may have fewer files open.
+///
+/// # Errors
+///
+/// As [`serve`].
+pub async fn serve_at_most(
+    connections: usize,
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     let (serving, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(stop);

@@ -1,5 +1,7 @@
 //! Reading agents.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use brokkr_core::model::{Agent, AgentId, AgentSession, Timestamp};
 use brokkr_core::store::{AgentFilter, AgentReader, Listing, Page, Scope, StoreResult};
@@ -23,6 +25,8 @@ statements! {
         " AND ($5::jsonb = '[]' OR brokkr.labels_fit(t.labels, $5)) ORDER BY t.id LIMIT $6");
     SESSION = concat!("SELECT to_jsonb(s) FROM brokkr.agent_session s JOIN brokkr.agent t ON t.id = s.agent_id
         WHERE s.agent_id = $4 AND t.deleted_at IS NULL AND ", sees!());
+    CAPABILITIES = concat!("SELECT jsonb_build_array(s.agent_id, s.capabilities) FROM brokkr.agent_session s
+        JOIN brokkr.agent t ON t.id = s.agent_id WHERE s.agent_id = ANY ($4::uuid[]) AND t.deleted_at IS NULL AND ", sees!());
     LAST_SEEN = concat!("SELECT jsonb_build_array(a.agent_id, a.seen_at) FROM brokkr.agent_activity a
         JOIN brokkr.agent t ON t.id = a.agent_id WHERE a.agent_id = ANY ($4::uuid[]) AND t.deleted_at IS NULL AND ", sees!());
 }
@@ -30,7 +34,7 @@ statements! {
 #[async_trait]
 impl AgentReader for PostgresStore {
     async fn agent_get(&self, scope: &Scope, id: AgentId) -> StoreResult<Agent> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn agent_list(
@@ -41,17 +45,26 @@ impl AgentReader for PostgresStore {
     ) -> StoreResult<Listing<Agent, AgentId>> {
         let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
         let query = scoped(LIST, scope).bind(after).bind(requirements(&filter.labels)).bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &Agent| it.id))
     }
 
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>> {
-        let row = scoped(SESSION, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?;
+        let row = scoped(SESSION, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?;
         Ok(row.map(|Json(session)| session))
+    }
+
+    async fn agent_capabilities(
+        &self,
+        scope: &Scope,
+        ids: &[AgentId],
+    ) -> StoreResult<Vec<(AgentId, BTreeSet<String>)>> {
+        let ids: Vec<Uuid> = ids.iter().map(AgentId::as_uuid).collect();
+        Ok(unwrapped(scoped(CAPABILITIES, scope).bind(ids).fetch_all(&self.database).await.map_err(meaning)?))
     }
 
     async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>> {
         let ids: Vec<Uuid> = ids.iter().map(AgentId::as_uuid).collect();
-        Ok(unwrapped(scoped(LAST_SEEN, scope).bind(ids).fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(scoped(LAST_SEEN, scope).bind(ids).fetch_all(&self.database).await.map_err(meaning)?))
     }
 }

@@ -26,11 +26,11 @@ impl AssignmentReader for PostgresStore {
     async fn assignment_find(&self, scope: &Scope, agent: AgentId, stacks: &[StackId]) -> StoreResult<Vec<Assignment>> {
         let stacks: Vec<Uuid> = stacks.iter().map(StackId::as_uuid).collect();
         let query = scoped(FIND, scope).bind(agent.as_uuid()).bind(stacks);
-        Ok(unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?))
     }
 
     async fn assignment_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<Assignment>> {
         let query = scoped(OF_STACK, scope).bind(stack.as_uuid());
-        Ok(unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?))
     }
 }

@@ -44,7 +44,7 @@ impl AuditReader for PostgresStore {
             .bind(page.after.map(|(at, _)| at.to_string()))
             .bind(page.after.map_or(Uuid::max(), |(_, id)| id.as_uuid()))
             .bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &AuditRecord| (it.at, it.id)))
     }
 }

@@ -38,7 +38,7 @@ fn number(revision: Revision) -> i64 {
 #[async_trait]
 impl DeploymentObjectReader for PostgresStore {
     async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn deployment_object_content(
@@ -48,13 +48,14 @@ impl DeploymentObjectReader for PostgresStore {
     ) -> StoreResult<(DeploymentObject, Bytes)> {
         let object = self.deployment_object_get(scope, id).await?;
         let query = sqlx::query_scalar(CONTENT).bind(object.digest.to_string());
-        let bytes: Vec<u8> = query.fetch_one(&self.pool).await.map_err(meaning)?;
+        let bytes: Vec<u8> = query.fetch_one(&self.database).await.map_err(meaning)?;
         Ok((object, bytes.into()))
     }
 
     async fn deployment_object_latest(&self, scope: &Scope, stack: StackId) -> StoreResult<Option<DeploymentObject>> {
         let query = scoped::<Option<DeploymentObject>>(LATEST, scope).bind(stack.as_uuid());
-        let row: Option<Json<Option<DeploymentObject>>> = query.fetch_optional(&self.pool).await.map_err(meaning)?;
+        let row: Option<Json<Option<DeploymentObject>>> =
+            query.fetch_optional(&self.database).await.map_err(meaning)?;
         found(row)
     }
 
@@ -65,7 +66,7 @@ impl DeploymentObjectReader for PostgresStore {
         revision: Revision,
     ) -> StoreResult<DeploymentObject> {
         let query = scoped(BY_REVISION, scope).bind(stack.as_uuid()).bind(number(revision));
-        found(query.fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(query.fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn deployment_object_list(
@@ -78,7 +79,7 @@ impl DeploymentObjectReader for PostgresStore {
             .bind(stack.as_uuid())
             .bind(page.after.map_or(i64::MAX, number))
             .bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         if rows.is_empty() && self.deployment_object_latest(scope, stack).await.is_err() {
             return Err(StoreError::NotFound);
         }

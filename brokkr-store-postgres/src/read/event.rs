@@ -42,13 +42,13 @@ impl EventReader for PostgresStore {
             .bind(page.after.map(|(at, _)| at.to_string()))
             .bind(page.after.map_or(Uuid::max(), |(_, id)| id.as_uuid()))
             .bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &AgentEvent| (it.recorded_at, it.id)))
     }
 
     async fn event_known(&self, scope: &Scope, agent: AgentId, ids: &[EventId]) -> StoreResult<Vec<EventId>> {
         let ids: Vec<Uuid> = ids.iter().map(EventId::as_uuid).collect();
         let query = scoped(KNOWN, scope).bind(agent.as_uuid()).bind(ids);
-        Ok(unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?))
     }
 }

@@ -24,7 +24,7 @@ statements! {
 #[async_trait]
 impl GeneratorReader for PostgresStore {
     async fn generator_get(&self, scope: &Scope, id: GeneratorId) -> StoreResult<GeneratorPrincipal> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn generator_list(
@@ -33,7 +33,7 @@ impl GeneratorReader for PostgresStore {
         page: &Page<GeneratorId>,
     ) -> StoreResult<Listing<GeneratorPrincipal, GeneratorId>> {
         let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
-        let rows = scoped(LIST, scope).bind(after).bind(one_more(page.limit)).fetch_all(&self.pool).await;
+        let rows = scoped(LIST, scope).bind(after).bind(one_more(page.limit)).fetch_all(&self.database).await;
         Ok(Listing::collect(unwrapped(rows.map_err(meaning)?).into_iter(), page.limit, |it: &GeneratorPrincipal| it.id))
     }
 }

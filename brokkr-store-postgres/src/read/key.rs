@@ -21,7 +21,7 @@ statements! {
 #[async_trait]
 impl KeyReader for PostgresStore {
     async fn key_get(&self, scope: &Scope, id: KeyId) -> StoreResult<ApiKey> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn key_list(
@@ -33,12 +33,12 @@ impl KeyReader for PostgresStore {
         let owners: Vec<Json<KeyOwner>> = owners.iter().copied().map(Json).collect();
         let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
         let query = scoped(LIST, scope).bind(owners).bind(after).bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &ApiKey| it.id))
     }
 
     async fn key_last_used(&self, scope: &Scope, id: KeyId) -> StoreResult<Option<Timestamp>> {
-        let row = scoped(LAST_USED, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?;
+        let row = scoped(LAST_USED, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?;
         Ok(row.map(|Json(at)| at))
     }
 }

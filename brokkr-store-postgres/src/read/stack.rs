@@ -28,12 +28,12 @@ statements! {
 #[async_trait]
 impl StackReader for PostgresStore {
     async fn stack_get(&self, scope: &Scope, id: StackId) -> StoreResult<Stack> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn stack_by_name(&self, scope: &Scope, generator: GeneratorId, name: &Name) -> StoreResult<Stack> {
         let query = scoped(BY_NAME, scope).bind(generator.as_uuid()).bind(name.as_str().to_owned());
-        found(query.fetch_optional(&self.pool).await.map_err(meaning)?)
+        found(query.fetch_optional(&self.database).await.map_err(meaning)?)
     }
 
     async fn stack_list(
@@ -48,12 +48,12 @@ impl StackReader for PostgresStore {
             .bind(filter.name.as_ref().map(|name| name.as_str().to_owned()))
             .bind(requirements(&filter.labels))
             .bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &Stack| it.id))
     }
 
     async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>> {
         let ids: Vec<Uuid> = ids.iter().map(StackId::as_uuid).collect();
-        Ok(unwrapped(scoped(FIND, scope).bind(ids).fetch_all(&self.pool).await.map_err(meaning)?))
+        Ok(unwrapped(scoped(FIND, scope).bind(ids).fetch_all(&self.database).await.map_err(meaning)?))
     }
 }

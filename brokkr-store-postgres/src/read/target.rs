@@ -26,7 +26,7 @@ statements! {
 impl TargetReader for PostgresStore {
     async fn target_find(&self, scope: &Scope, stack: StackId, agent: AgentId) -> StoreResult<Option<Target>> {
         let query = scoped(FIND, scope).bind(stack.as_uuid()).bind(agent.as_uuid());
-        Ok(query.fetch_optional(&self.pool).await.map_err(meaning)?.map(|Json(target)| target))
+        Ok(query.fetch_optional(&self.database).await.map_err(meaning)?.map(|Json(target)| target))
     }
 
     async fn target_list(
@@ -37,7 +37,7 @@ impl TargetReader for PostgresStore {
     ) -> StoreResult<Listing<Target, AgentId>> {
         let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
         let query = scoped(LIST, scope).bind(stack.as_uuid()).bind(after).bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.pool).await.map_err(meaning)?);
+        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &Target| it.agent_id))
     }
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use brokkr_core::model::limits;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Reply};
+use crate::support::{Api, Reply, eventually};
 
 async fn at_the_border<F: Future<Output = Reply>>(what: &str, limit: usize, send: impl Fn(usize) -> F) {
     for n in [limit - 1, limit] {
@@ -146,4 +146,112 @@ async fn reports() {
     })
     .await;
     at_the_border("conditions", limits::CONDITIONS, |n| report(json!({"status": [status(n)]}))).await;
+}
+
+#[tokio::test]
+async fn yaml() {
+    let api = Api::new().await;
+    let stack = api.stack("web").await;
+    // The document, its five scalars, `metadata` with two, `x`, and the list itself.
+    let nodes = |n: usize| {
+        let head = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: n{n}}}\nx: ");
+        format!("{head}[{}]", vec!["1"; n - 11].join(","))
+    };
+    at_the_border("nodes", limits::YAML_NODES, |n| {
+        let (api, stack) = (&api, &stack);
+        async move { api.publish(stack, &nodes(n)).await }
+    })
+    .await;
+    assert_eq!(api.publish(&stack, &nodes(limits::YAML_NODES + 1)).await.slug(), "yaml-budget-exceeded");
+    // No object is too large by itself, and what is sent is a fraction of what it expands to.
+    const WORD: usize = 64 * 1024;
+    let scalars = |n: usize| {
+        let (mut text, mut left, mut count) = (String::new(), n, 0);
+        while left > 0 {
+            let name = format!("n{n}-{count}");
+            left -= "apiVersionv1kindConfigMapmetadatanamexpad".len() + name.len();
+            // The rest is left so large that one more document has room for its own.
+            let copies = (left.saturating_sub(2 * WORD) / WORD).min(14);
+            left -= copies * WORD;
+            let rest = if copies < 14 { left } else { 0 };
+            let pads = [rest / 2, rest - rest / 2].map(|bytes| "z".repeat(bytes));
+            left -= rest;
+            let aliases = vec!["*w"; copies.saturating_sub(1)].join(",");
+            let first = if copies > 0 { format!("&w {},", "x".repeat(WORD)) } else { String::new() };
+            text += &format!(
+                "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\nx: [{first}{aliases}]\npad: [\"{}\",\"{}\"]\n",
+                pads[0], pads[1]
+            );
+            count += 1;
+        }
+        text
+    };
+    at_the_border("scalars", limits::YAML_SCALAR_BYTES, |n| {
+        let (api, stack) = (&api, &stack);
+        async move { api.publish(stack, &scalars(n)).await }
+    })
+    .await;
+    let over = api.publish(&stack, &scalars(limits::YAML_SCALAR_BYTES + 1)).await;
+    assert_eq!(over.slug(), "yaml-budget-exceeded");
+}
+
+#[tokio::test]
+async fn warnings() {
+    let api = Api::new().await;
+    let stack = api.stack("web").await;
+    for (n, kept, last) in
+        [(99, 99, None), (100, 100, None), (101, 101, Some("and 1 more")), (150, 101, Some("and 50 more"))]
+    {
+        let object = |k: usize| {
+            format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: n{n}-{k}}}\nstatus: {{ready: true}}\n")
+        };
+        let published = api.publish(&stack, &(0..n).map(object).collect::<String>()).await.json();
+        let warnings = published["warnings"].as_array().unwrap();
+        assert_eq!(warnings.len(), kept, "{n}");
+        let dropped = warnings.iter().filter(|it| it.as_str().unwrap().contains("dropped status")).count();
+        assert_eq!(dropped, n.min(limits::WARNINGS));
+        assert_eq!(warnings.last().and_then(Value::as_str).filter(|it| it.starts_with("and ")), last);
+    }
+}
+
+/// Denied attempts with a page of the audit after another.
+async fn denied(api: &Api) -> Vec<Value> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("/audit?outcome=denied&limit=500{cursor}")).await.json();
+        found.extend(page["items"].as_array().unwrap().clone());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
+        }
+    }
+}
+
+// Time is the runtime's own: nothing is written before everybody waits.
+#[tokio::test(start_paused = true)]
+async fn denials_that_wait_to_be_recorded() {
+    for n in
+        [limits::DENIALS_QUEUED - 1, limits::DENIALS_QUEUED, limits::DENIALS_QUEUED + 1, limits::DENIALS_QUEUED + 5]
+    {
+        let api = Api::new().await;
+        for k in 0..n {
+            let path = format!("/stacks/01a1fcd4-803a-75bf-9d5b-{k:012x}");
+            assert_eq!(api.send("DELETE", &path, json!({})).await.status, 404);
+        }
+        let one_by_one = n.min(limits::DENIALS_QUEUED);
+        eventually("all are recorded", || async {
+            let found = denied(&api).await;
+            let sum = |items: &[&Value]| items.iter().map(|it| it["count"].as_u64().unwrap()).sum::<u64>() as usize;
+            let (single, counted): (Vec<&Value>, Vec<&Value>) =
+                found.iter().partition(|it| it["object_id"].is_string());
+            let seen = (single.len(), sum(&single), counted.len(), sum(&counted));
+            let rest = n - one_by_one;
+            if seen == (one_by_one, one_by_one, rest.min(1), rest) {
+                Ok(())
+            } else {
+                Err((seen, found.first().cloned()))
+            }
+        })
+        .await;
+    }
 }

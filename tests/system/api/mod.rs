@@ -6,6 +6,7 @@ mod document;
 mod feed;
 mod life;
 mod limits;
+mod pages;
 mod polls;
 mod repeats;
 mod serving;

@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::broker::Broker;
+use brokkr_core::broker::{Broker, NewAgent, Origin};
+use brokkr_core::model::limits;
+use brokkr_core::protocol::{Poll, PollRequest};
 use brokkr_core::store::MemoryStore;
+use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -18,12 +21,16 @@ struct Served {
 }
 
 async fn served() -> Served {
-    let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
+    serve(Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap(), limits::CONNECTIONS).await
+}
+
+async fn serve(broker: Broker, connections: usize) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    let server = tokio::spawn(brokkr_http::server::serve(listener, brokkr_http::server::router(broker), stopped));
+    let router = brokkr_http::server::router(broker);
+    let server = tokio::spawn(brokkr_http::server::serve_at_most(connections, listener, router, stopped));
     Served { address, stop, server }
 }
 
@@ -68,4 +75,108 @@ async fn silent_connections_do_not_hold_up_the_end() {
     assert_eq!(&first, b"HTTP/1.1 200");
     served.stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(5), served.server).await.expect("ends at once").unwrap().unwrap();
+}
+
+/// Asks once over a connection that stays open; whether it was answered within a moment.
+async fn is_served(connection: &mut TcpStream, within: Duration) -> bool {
+    let mut answer = [0; 1024];
+    let read = connection.read(&mut answer);
+    matches!(tokio::time::timeout(within, read).await, Ok(Ok(count)) if answer[..count].starts_with(b"HTTP/1.1 200"))
+}
+
+#[tokio::test]
+async fn connections_above_the_bound_wait_until_one_ends() {
+    const BOUND: usize = 5;
+    let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
+    let served = serve(broker, BOUND).await;
+    let mut open = Vec::new();
+    for _ in 0..=BOUND {
+        let mut connection = TcpStream::connect(served.address).await.unwrap();
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        open.push(connection);
+    }
+    let mut above = open.pop().unwrap();
+    for connection in &mut open {
+        assert!(is_served(connection, Duration::from_secs(10)).await);
+    }
+    assert!(!is_served(&mut above, Duration::from_millis(300)).await, "one more than the bound");
+    open.pop();
+    assert!(is_served(&mut above, Duration::from_secs(10)).await, "once another one has ended");
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+/// The head of a request (RFC 7541): GET and http from the static table, the rest as literals with names of that table.
+fn head(path: &str, key: &str, etag: &str) -> Vec<u8> {
+    let mut bytes = vec![0x82, 0x86];
+    for (name, value) in [(&[0x01][..], "x"), (&[0x04], path), (&[0x0f, 0x08], key), (&[0x0f, 0x1a], etag)] {
+        bytes.extend(name);
+        bytes.push(u8::try_from(value.len()).ok().filter(|length| *length < 127).unwrap());
+        bytes.extend(value.as_bytes());
+    }
+    bytes
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+
+#[tokio::test]
+async fn streams_above_the_bound_are_refused_and_the_others_served() {
+    let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
+    let new = NewAgent { name: "edge".to_owned(), ..NewAgent::default() };
+    let (agent, pak) = broker.agent_create(&broker.system_actor(), new).await.unwrap();
+    let pak = pak.pak.unwrap();
+    let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
+    let Poll::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap() else {
+        panic!("the first poll knows nothing")
+    };
+    let served = serve(broker.clone(), limits::CONNECTIONS).await;
+    // Each asks for something new, which does not come.
+    let path = format!("/api/v1/agents/{}/target-state?wait=60", agent.id);
+    let head = head(&path, &format!("Bearer {}", pak.expose_secret()), &format!("\"{}\"", state.digest));
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend(frame(SETTINGS, 0, 0, &[]));
+    let streams = limits::STREAMS_PER_CONNECTION;
+    // One more than the bound. END_STREAM and END_HEADERS.
+    for n in 0..=streams {
+        sent.extend(frame(HEADERS, 0x5, 2 * n + 1, &head));
+    }
+    let mut connection = TcpStream::connect(served.address).await.unwrap();
+    connection.write_all(&sent).await.unwrap();
+    let (mut refused, mut answered, mut told) = (Vec::new(), 0, None);
+    let reading = async {
+        while answered < streams {
+            let mut start = [0; 9];
+            connection.read_exact(&mut start).await.unwrap();
+            let length = u32::from_be_bytes([0, start[0], start[1], start[2]]) as usize;
+            let stream = u32::from_be_bytes([start[5], start[6], start[7], start[8]]);
+            let mut payload = vec![0; length];
+            connection.read_exact(&mut payload).await.unwrap();
+            match start[3] {
+                SETTINGS if start[4] == 0 => {
+                    // Setting 3 is the number of streams.
+                    told = payload.chunks(6).find(|it| it[..2] == [0, 3]).map(|it| it[2..].to_vec());
+                }
+                RST_STREAM => {
+                    refused.push((stream, payload));
+                    // Whoever waits is answered when the broker ends.
+                    broker.shutdown().await;
+                }
+                HEADERS => answered += 1,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("all streams up to the bound are answered");
+    assert_eq!(told, Some(streams.to_be_bytes().to_vec()));
+    // REFUSED_STREAM: it was not begun, and may be tried again.
+    assert_eq!(refused, [(2 * streams + 1, vec![0, 0, 0, 7])]);
 }

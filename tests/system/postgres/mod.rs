@@ -1,8 +1,12 @@
 //! The store on a real PostgreSQL server.
 
 mod conformance;
+mod feed_order;
+mod migrations;
+mod proxy;
 mod quiet;
 mod random;
 mod retention;
 mod rights;
 mod statements;
+mod tls;

@@ -48,7 +48,7 @@ async fn unchanged_polls_touch_no_table_but_those_of_tail_and_telemetry() {
         let more = count - before.get(&table).copied().unwrap_or(0);
         let may = match table.as_str() {
             // The tail, twice a second, with where history stands.
-            "change" | "history" | "feed_start" => 40 * seconds,
+            "change" | "history" | "feed_start" | "run" => 40 * seconds,
             // The flusher, four times a second, whatever the number of polls; it joins what it writes to.
             "agent_activity" | "key_activity" | "agent" | "api_key" => 20 * seconds,
             // What was before: connections write their statistics down some seconds late.

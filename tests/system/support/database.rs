@@ -1,15 +1,17 @@
 //! One PostgreSQL server for all tests, and a database of its own for each.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
-use brokkr_testbed::{Postgres, ScratchFolder};
+use brokkr_testbed::{PgBouncer, Postgres, ScratchFolder};
 
 struct Shared {
+    proxy: OnceLock<PgBouncer>,
     server: Postgres,
     // Dropped after the server.
-    _folder: ScratchFolder,
+    folder: ScratchFolder,
 }
 
 fn shared() -> &'static Shared {
@@ -20,7 +22,7 @@ fn shared() -> &'static Shared {
             let folder = ScratchFolder::new("postgres")?;
             let server = Postgres::start(folder.path())?;
             server.create_brokkr("template_brokkr")?;
-            let shared = Shared { server, _folder: folder };
+            let shared = Shared { proxy: OnceLock::new(), server, folder };
             let url = shared.server.url_of("brokkr_owner", "template_brokkr");
             // A runtime of its own: tests come and go with theirs.
             let done = std::thread::spawn(move || {
@@ -68,6 +70,28 @@ impl Database {
     /// The address for one of the roles `postgres`, `brokkr_owner` and `brokkr_broker`.
     pub(crate) fn url(&self, role: &str) -> String {
         shared().server.url_of(role, &self.name)
+    }
+
+    /// The whole schema as SQL, rights included.
+    pub(crate) fn schema(&self) -> String {
+        let dumped = shared().server.run("pg_dump", &["--schema-only", &self.url("postgres")]).unwrap();
+        assert!(dumped.status.success(), "{dumped:?}");
+        let text = String::from_utf8(dumped.stdout).unwrap();
+        // These lines have a new secret each time.
+        let lines = text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// A file beside the server's for what a process says.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        shared().folder.path().join(format!("{}-{name}.log", self.name))
+    }
+
+    /// The address by way of a proxy that pools transactions.
+    pub(crate) fn proxied(&self) -> String {
+        let shared = shared();
+        let start = || PgBouncer::start(&shared.folder.path().join("proxy"), shared.server.port()).unwrap();
+        shared.proxy.get_or_init(start).url_of(&self.name)
     }
 
     /// A store with the broker's role.

@@ -97,6 +97,11 @@ impl Postgres {
         Ok((first, words))
     }
 
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Makes the roles `brokkr_owner` and `brokkr_broker`, and a database of the former.
     pub fn create_brokkr(&self, database: &str) -> Result<()> {
         self.query("CREATE ROLE brokkr_owner LOGIN NOSUPERUSER")?;
@@ -171,7 +176,7 @@ fn newest_version() -> Option<PathBuf> {
 }
 
 /// PostgreSQL refuses to run as root: then it runs as the user that its package made.
-fn user_prefix(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn user_prefix(folder: &Path) -> Result<Vec<String>> {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
     if !is_root {
         return Ok(Vec::new());

@@ -1,5 +1,6 @@
 //! Stores that are broken on purpose: the suite must notice each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::all;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
     DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Name, Revision, Stack,
-    StackId, StackStatus, Target, Timestamp,
+    StackId, StackProgress, StackStatus, Target, Timestamp,
 };
 use crate::store::{
     Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed,
@@ -190,6 +191,7 @@ delegate!(AgentReader {
     agent_get(id: AgentId) -> Agent;
     agent_list(filter: &AgentFilter, page: &Page<AgentId>) -> Listing<Agent, AgentId>;
     agent_session(id: AgentId) -> Option<AgentSession>;
+    agent_capabilities(ids: &[AgentId]) -> Vec<(AgentId, BTreeSet<String>)>;
     agent_last_seen(ids: &[AgentId]) -> Vec<(AgentId, Timestamp)>;
 });
 delegate!(TargetReader {
@@ -202,7 +204,8 @@ delegate!(AssignmentReader {
 });
 delegate!(StackStatusReader {
     stack_status_find(agent: AgentId, stacks: &[StackId]) -> Vec<StackStatus>;
-    stack_status_of_stack(stack: StackId) -> Vec<StackStatus>;
+    stack_status_of_stack(stack: StackId, agents: &[AgentId]) -> Vec<StackStatus>;
+    stack_progress(stack: StackId) -> Vec<StackProgress>;
 });
 delegate!(EventReader {
     event_list(filter: &EventFilter, page: &Page<(Timestamp, EventId)>) -> Listing<AgentEvent, (Timestamp, EventId)>;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::fixture::{commit, is_conflict, is_not_found, put, put_if, system, whole_feed};
 use super::sample;
 use crate::model::{
-    AuditOutcome, AuditRecord, Change, Digest, EntityKey, KeyOwner, Revision, Stack, StackId, Timestamp, Version,
+    AuditOutcome, AuditRecord, Change, Digest, EntityKey, KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp,
+    Version,
 };
 use crate::store::{
     Activity, AuditFilter, Commit, EventFilter, FeedPosition, IdempotencyRecord, Page, Precondition, Scope,
@@ -40,6 +41,8 @@ pub async fn a_commit_is_visible_afterwards(store: Arc<dyn Store>) {
     assert_eq!(store.stack_get(all, stack.id).await.expect("stack"), stack);
     assert_eq!(store.stack_by_name(all, stack.generator_id, &stack.name).await.expect("stack"), stack);
     assert_eq!(store.agent_get(all, agent.id).await.expect("agent"), agent);
+    let capabilities = store.agent_capabilities(all, &[agent.id]).await.expect("capabilities");
+    assert_eq!(capabilities, [(agent.id, session.capabilities.clone())]);
     assert_eq!(store.agent_session(all, agent.id).await.expect("session"), Some(session));
     assert_eq!(store.key_get(all, key.id).await.expect("key"), key);
     assert_eq!(store.deployment_object_get(all, object.id).await.expect("object"), object);
@@ -56,7 +59,14 @@ pub async fn a_commit_is_visible_afterwards(store: Arc<dyn Store>) {
     assert_eq!(store.assignment_find(all, agent.id, &[stack.id]).await.expect("assignment"), [assignment.clone()]);
     assert_eq!(store.assignment_of_stack(all, stack.id).await.expect("assignments"), [assignment]);
     assert_eq!(store.stack_status_find(all, agent.id, &[stack.id]).await.expect("status"), [status.clone()]);
-    assert_eq!(store.stack_status_of_stack(all, stack.id).await.expect("statuses"), [status]);
+    assert_eq!(store.stack_status_of_stack(all, stack.id, &[agent.id]).await.expect("statuses"), [status.clone()]);
+    assert_eq!(store.stack_status_of_stack(all, stack.id, &[]).await.expect("statuses"), []);
+    let progress = StackProgress {
+        agent_id: agent.id,
+        applied_revision: status.applied_revision,
+        has_failed: status.last_error.is_some(),
+    };
+    assert_eq!(store.stack_progress(all, stack.id).await.expect("progress"), [progress]);
     let events = store.event_list(all, &EventFilter::default(), &Page::default()).await.expect("events");
     assert_eq!(events.items, [event.clone()]);
     assert_eq!(store.event_known(all, agent.id, &[event.id]).await.expect("known"), [event.id]);

@@ -66,8 +66,11 @@ pub async fn generators_see_their_own(store: Arc<dyn Store>) {
     assert_eq!(store.target_find(scope, foreign.id, stranger.id).await.expect("find"), None);
     assert!(store.target_list(scope, foreign.id, &Page::default()).await.expect("list").items.is_empty());
     assert!(store.assignment_of_stack(scope, foreign.id).await.expect("list").is_empty());
-    assert!(store.stack_status_of_stack(scope, foreign.id).await.expect("list").is_empty());
-    assert_eq!(store.stack_status_of_stack(scope, own.id).await.expect("list").len(), 1);
+    let agents = [serving.id, stranger.id];
+    assert!(store.stack_status_of_stack(scope, foreign.id, &agents).await.expect("list").is_empty());
+    assert_eq!(store.stack_status_of_stack(scope, own.id, &agents).await.expect("list").len(), 1);
+    assert!(store.stack_progress(scope, foreign.id).await.expect("list").is_empty());
+    assert_eq!(store.stack_progress(scope, own.id).await.expect("list").len(), 1);
     let events = store.event_list(scope, &EventFilter::default(), &Page::default()).await.expect("list").items;
     assert!(events.len() == 1 && events.iter().all(|event| event.stack_id == own.id));
     assert!(store.audit_list(scope, &AuditFilter::default(), &Page::default()).await.expect("list").items.is_empty());
@@ -101,7 +104,9 @@ pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
     assert!(is_not_found(store.deployment_object_content(scope, hidden_object.id).await));
     assert!(is_not_found(store.stack_get(scope, hidden.id).await));
     assert!(store.generator_list(scope, &Page::default()).await.expect("list").items.is_empty());
-    assert!(store.stack_status_of_stack(scope, listed.id).await.expect("list").is_empty(), "another agent's status");
+    let found = store.stack_status_of_stack(scope, listed.id, &[me.id, other.id]).await.expect("list");
+    assert!(found.is_empty(), "another agent's status");
+    assert!(store.stack_progress(scope, listed.id).await.expect("list").is_empty(), "another agent's status");
     let events = store.event_list(scope, &EventFilter::default(), &Page::default()).await.expect("list").items;
     assert!(events.len() == 1 && events.iter().all(|event| event.agent_id == me.id));
 }

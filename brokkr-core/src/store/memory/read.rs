@@ -1,5 +1,6 @@
 //! Reading from the in-memory store.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use super::state::State;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
     DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack, StackId,
-    StackStatus, Target, Timestamp,
+    StackProgress, StackStatus, Target, Timestamp,
 };
 use crate::store::{
     AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
@@ -143,6 +144,16 @@ impl AgentReader for MemoryStore {
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>> {
         let state = self.read();
         Ok(state.agent(scope, id).ok().and_then(|_| state.sessions.get(&id)).cloned())
+    }
+
+    async fn agent_capabilities(
+        &self,
+        scope: &Scope,
+        ids: &[AgentId],
+    ) -> StoreResult<Vec<(AgentId, BTreeSet<String>)>> {
+        let state = self.read();
+        let said = ids.iter().filter(|id| state.agent(scope, **id).is_ok());
+        Ok(said.filter_map(|id| Some((*id, state.sessions.get(id)?.capabilities.clone()))).collect())
     }
 
     async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>> {
@@ -302,10 +313,27 @@ impl StackStatusReader for MemoryStore {
         Ok(found.filter(|it| scope.sees_pair(it.stack_id, it.generator_id, agent)).cloned().collect())
     }
 
-    async fn stack_status_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackStatus>> {
+    async fn stack_status_of_stack(
+        &self,
+        scope: &Scope,
+        stack: StackId,
+        agents: &[AgentId],
+    ) -> StoreResult<Vec<StackStatus>> {
+        let state = self.read();
+        let found = agents.iter().filter_map(|agent| state.statuses.get(&(stack, *agent)));
+        Ok(found.filter(|it| scope.sees_pair(stack, it.generator_id, it.agent_id)).cloned().collect())
+    }
+
+    async fn stack_progress(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackProgress>> {
         let state = self.read();
         let rows = of_stack(&state.statuses, stack, None);
-        Ok(rows.filter(|it| scope.sees_pair(stack, it.generator_id, it.agent_id)).cloned().collect())
+        let rows = rows.filter(|it| scope.sees_pair(stack, it.generator_id, it.agent_id));
+        let progress = |it: &StackStatus| StackProgress {
+            agent_id: it.agent_id,
+            applied_revision: it.applied_revision,
+            has_failed: it.last_error.is_some(),
+        };
+        Ok(rows.map(progress).collect())
     }
 }
 

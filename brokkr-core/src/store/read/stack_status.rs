@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::model::{AgentId, StackId, StackStatus};
+use crate::model::{AgentId, StackId, StackProgress, StackStatus};
 use crate::store::{Scope, StoreResult};
 
 /// Reads stack statuses.
@@ -16,6 +16,14 @@ pub trait StackStatusReader {
         stacks: &[StackId],
     ) -> StoreResult<Vec<StackStatus>>;
 
-    /// Those of a stack, by agent. Their number is bounded by that of the agents.
-    async fn stack_status_of_stack(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackStatus>>;
+    /// Those of a stack on the given agents, in any order.
+    async fn stack_status_of_stack(
+        &self,
+        scope: &Scope,
+        stack: StackId,
+        agents: &[AgentId],
+    ) -> StoreResult<Vec<StackStatus>>;
+
+    /// How far all agents of a stack are that said something of it, in any order. Their number is bounded by that of the agents.
+    async fn stack_progress(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackProgress>>;
 }

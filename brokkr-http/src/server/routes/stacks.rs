@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::broker::{Applied, Content, Removal, StackSpec};
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::model::{GeneratorId, StackId};
+use brokkr_core::model::{AgentId, GeneratorId, StackId, limits};
 use brokkr_core::store::StackFilter;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -201,13 +201,20 @@ async fn generate(
     Ok(super::deployment_objects::published(published))
 }
 
-/// Tells what is where.
-#[utoipa::path(get, path = "/stacks/{id}/status", operation_id = "getStackStatus", tag = "stacks", params(("id" = inline(StackId), Path)),
+/// Tells what is where: all agents counted, and a page of them one by one.
+#[utoipa::path(get, path = "/stacks/{id}/status", operation_id = "getStackStatus", tag = "stacks",
+    params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Agents at the most; 500 by default"), ("cursor" = Option<String>, Query)),
     responses(Reading, (status = 200, description = "The status", body = StackStatus)))]
 async fn status(
     State(state): State<AppState>,
     Auth(actor): Auth,
     ApiPath(id): ApiPath<StackId>,
+    mut params: Params,
 ) -> Result<Json<StackStatus>, ApiError> {
-    Ok(Json(state.broker.stack_status(&actor, id).await?.into()))
+    let name = format!("status of {id}");
+    let page = params.page_of::<AgentId>(limits::PAGE_MAX, &state.cursors, &name, &actor)?;
+    params.done()?;
+    let found = state.broker.stack_status_page(&actor, id, &page).await?;
+    let next = found.next.and_then(|agent| state.cursors.issue(&name, &actor, &agent));
+    Ok(Json(StackStatus::of(found, next)))
 }

@@ -134,6 +134,8 @@ async fn play(
     restore: impl FnOnce(&mut Database) -> Result<()>,
 ) -> Result<Outcome> {
     let scene = Scene::new(&database).await?;
+    // Replicas that nobody asks anything: they notice by themselves as well.
+    let others = [database.broker().await?, database.broker().await?];
     let first = scene.stack("first", &["a1"]).await?;
     scene.holds(&["a1"]).await?;
     back_up(&mut database)?;
@@ -146,19 +148,30 @@ async fn play(
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    scene.stack("second", &["b1"]).await?;
+    let second = scene.stack("second", &["b1"]).await?;
     scene.holds(&["a1", "a2", "b1"]).await?;
+    // All replicas have seen it: each has something to miss.
+    let began = Instant::now();
+    for other in &others {
+        let system = other.system_actor();
+        while !other.stack_status(&system, second).await.is_ok_and(|status| status.summary.agents > 0) {
+            if began.elapsed() > Duration::from_secs(20) {
+                return Err("a replica does not follow".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
     let epoch = scene.broker.epoch();
     restore(&mut database)?;
     let began = Instant::now();
-    while scene.broker.epoch() == epoch {
+    while others.iter().any(|it| it.epoch() == epoch || it.epoch() != scene.broker.epoch()) {
         if began.elapsed() > Duration::from_secs(20) {
-            println!("the broker does not notice that the database was set back");
+            println!("not all brokers notice that the database was set back");
             return Ok(Outcome::of(1, 1));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    println!("noticed after {:.1} s", began.elapsed().as_secs_f64());
+    println!("noticed by all after {:.1} s", began.elapsed().as_secs_f64());
     let watched = Instant::now();
     let mut removed = 0;
     while watched.elapsed() < WATCHED && removed == 0 {
@@ -186,7 +199,12 @@ async fn play(
     println!("after it was confirmed the cluster holds {left:?}");
     // The second stack is not known to this history: it is shown, and left alone.
     let right = left == ["a1", "b1", "c1"];
+    // That of the backup, and one that all of them joined.
+    let histories = database.count("SELECT count(*) FROM brokkr.history")?;
+    println!("{histories} histories, the first included");
     scene.stop.cancel();
-    scene.broker.shutdown().await;
-    Ok(Outcome::of(1, u64::from(removed + unconfirmed > 0 || !right)))
+    for broker in others.iter().chain([&scene.broker]) {
+        broker.shutdown().await;
+    }
+    Ok(Outcome::of(1, u64::from(removed + unconfirmed > 0 || !right || histories != 2)))
 }

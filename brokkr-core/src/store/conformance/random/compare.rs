@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use super::world::World;
-use crate::model::{Change, EntityKey, GeneratorId};
+use crate::model::{Change, EntityKey, GeneratorId, StackProgress};
 use crate::store::{
     AgentFilter, EventFilter, FeedPosition, Page, Scope, StackFilter, Store, StoreError, StoreResult, ViewEntity,
     ViewToken,
@@ -49,6 +49,11 @@ fn told<T: Debug>(result: StoreResult<T>) -> String {
     }
 }
 
+fn by_agent(mut progress: Vec<StackProgress>) -> Vec<StackProgress> {
+    progress.sort_by_key(|it| it.agent_id);
+    progress
+}
+
 /// Everything that can be asked about an entity.
 async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<String> {
     match change {
@@ -60,7 +65,10 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
         Change::Agent(it) => {
             vec![told(store.agent_get(scope, it.id).await), told(store.agent_session(scope, it.id).await)]
         }
-        Change::AgentSession(it) => vec![told(store.agent_session(scope, it.agent_id).await)],
+        Change::AgentSession(it) => vec![
+            told(store.agent_session(scope, it.agent_id).await),
+            told(store.agent_capabilities(scope, &[it.agent_id]).await),
+        ],
         Change::Stack(it) => vec![
             told(store.stack_get(scope, it.id).await),
             told(store.stack_by_name(scope, it.generator_id, &it.name).await),
@@ -69,7 +77,7 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
             told(store.deployment_object_list(scope, it.id, &Page::first(2)).await),
             told(store.target_list(scope, it.id, &Page::first(2)).await),
             told(store.assignment_of_stack(scope, it.id).await),
-            told(store.stack_status_of_stack(scope, it.id).await),
+            told(store.stack_progress(scope, it.id).await.map(by_agent)),
         ],
         Change::DeploymentObject(it) => vec![
             told(store.deployment_object_content(scope, it.id).await),
@@ -77,7 +85,10 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
         ],
         Change::Target(it) => vec![told(store.target_find(scope, it.stack_id, it.agent_id).await)],
         Change::Assignment(it) => vec![told(store.assignment_find(scope, it.agent_id, &[it.stack_id]).await)],
-        Change::StackStatus(it) => vec![told(store.stack_status_find(scope, it.agent_id, &[it.stack_id]).await)],
+        Change::StackStatus(it) => vec![
+            told(store.stack_status_find(scope, it.agent_id, &[it.stack_id]).await),
+            told(store.stack_status_of_stack(scope, it.stack_id, &[it.agent_id]).await),
+        ],
         Change::Event(it) => {
             let filter = EventFilter { agent: Some(it.agent_id), stack: Some(it.stack_id), ..EventFilter::default() };
             vec![

@@ -1,0 +1,26 @@
+-- Which run of the server this is. Unlogged: a crash empties it, and with it ends what readers knew of transactions that were
+-- under way.
+CREATE UNLOGGED TABLE brokkr.run (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    run uuid NOT NULL
+);
+
+-- The rights once more, with the new table's.
+CREATE OR REPLACE FUNCTION brokkr.grant_to(role text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA brokkr TO %I', role);
+    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA brokkr FROM %I', role);
+    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA brokkr TO %I', role);
+    -- What changes.
+    EXECUTE format('GRANT INSERT, UPDATE ON brokkr.generator, brokkr.agent, brokkr.agent_session, brokkr.api_key, brokkr.stack,
+        brokkr.target, brokkr.assignment, brokkr.stack_status, brokkr.agent_activity, brokkr.key_activity, brokkr.lease TO %I', role);
+    EXECUTE format('GRANT INSERT, DELETE ON brokkr.agent_registration TO %I', role);
+    EXECUTE format('GRANT INSERT, UPDATE, DELETE ON brokkr.idempotency TO %I', role);
+    -- What never changes.
+    EXECUTE format('GRANT INSERT ON brokkr.content, brokkr.deployment_object, brokkr.agent_event, brokkr.audit,
+        brokkr.change, brokkr.history, brokkr.run TO %I', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION brokkr.place(), brokkr.purge(text, interval, integer) TO %I', role);
+END
+$$;

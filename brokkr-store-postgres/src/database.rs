@@ -1,0 +1,76 @@
+//! The pool, as statements that need no transaction use it.
+
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _, iter, once};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Either, Execute, Executor, PgPool, Postgres, SqlStr};
+
+use crate::session::Session;
+
+/// The pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pub(crate) pool: PgPool,
+    /// Whether a proxy that pools transactions stands in between.
+    pooled: bool,
+}
+
+impl Database {
+    pub(crate) fn new(pool: PgPool, pooled: bool) -> Self {
+        Self { pool, pooled }
+    }
+
+    /// One connection, for statements that belong together.
+    pub(crate) async fn session(&self) -> Result<Session<PoolConnection<Postgres>>, sqlx::Error> {
+        Ok(Session::new(self.pool.acquire().await?, self.pooled))
+    }
+}
+
+impl<'p> Executor<'p> for &'p Database {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if !self.pooled {
+            return self.pool.fetch_many(query);
+        }
+        let steps = async move {
+            let steps = self.session().await?.whole(query).await?;
+            Ok::<_, sqlx::Error>(iter(steps.into_iter().map(Ok)))
+        };
+        once(steps).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if !self.pooled {
+            return self.pool.fetch_optional(query);
+        }
+        Box::pin(async move { self.session().await?.fetch_optional(query).await })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        self.pool.prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        self.pool.describe(sql)
+    }
+}

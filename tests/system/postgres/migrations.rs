@@ -1,0 +1,170 @@
+//! Migrations: killed at any step they go on from there, and brokers serve meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use brokkr_core::broker::{Broker, StackSpec};
+use brokkr_store_postgres::{MigrateError, migrate, migrate_steps};
+use brokkr_testbed::{Process, program};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+use crate::support::{Database, eventually};
+
+/// The newest step; a new one has to be added here.
+const STEPS: i64 = 6;
+
+/// Someone who holds a lock until this is dropped.
+async fn hold(database: &Database, statement: &str) -> PgConnection {
+    let mut connection = PgConnection::connect(&database.url("postgres")).await.unwrap();
+    for sql in ["BEGIN", statement] {
+        connection.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+    }
+    connection
+}
+
+fn start(database: &Database) -> Process {
+    let variables = [("DATABASE_URL".to_owned(), database.url("brokkr_owner"))];
+    Process::start(&program("brokkr-broker").unwrap(), &["migrate".to_owned()], &variables, &database.log("migrate"))
+        .unwrap()
+}
+
+/// The backend that migrates and waits for a lock.
+async fn waiting(database: &Database) -> i32 {
+    let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'brokkr-migrate' AND wait_event_type = 'Lock' AND state = 'active'";
+    let found = std::cell::Cell::new(0);
+    eventually("it waits for the lock", || async {
+        found.set(database.query(sql).parse().map_err(|_| database.query("SELECT query FROM pg_stat_activity"))?);
+        Ok::<(), String>(())
+    })
+    .await;
+    found.get()
+}
+
+fn newest(database: &Database) -> String {
+    database.query("SELECT coalesce(max(version), 0) FROM brokkr._migrations")
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Killed {
+    Process,
+    Backend,
+}
+
+/// Interrupts the step after `done` in its middle: each makes a function, for which the catalogue must be written to. After
+/// the last one come the rights, which are written to another.
+async fn interrupted(done: i64, killed: Killed) -> Database {
+    let database = Database::empty();
+    migrate_steps(&database.url("brokkr_owner").into(), done, &[]).await.unwrap();
+    let catalogue = if done == STEPS { "pg_class" } else { "pg_proc" };
+    let holder = hold(&database, &format!("LOCK TABLE pg_catalog.{catalogue} IN EXCLUSIVE MODE")).await;
+    let process = start(&database);
+    let backend = waiting(&database).await;
+    match killed {
+        Killed::Process => process.kill(),
+        Killed::Backend => {
+            database.query(&format!("SELECT pg_terminate_backend({backend})"));
+            eventually("it ends", || async { if process.is_running() { Err("it runs") } else { Ok(()) } }).await;
+            let said = std::fs::read_to_string(database.log("migrate")).unwrap();
+            assert!(said.contains("error: "), "{said}");
+        }
+    }
+    drop(holder);
+    assert_eq!(newest(&database), done.to_string(), "nothing of the next step is left");
+    database
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_step_a_migration_goes_on_from_there() {
+    let fresh = Database::empty();
+    migrate(&fresh.url("brokkr_owner").into(), Some("brokkr_broker")).await.unwrap();
+    assert_eq!(newest(&fresh), STEPS.to_string());
+    let wanted = fresh.schema();
+    assert!(wanted.contains("CREATE TABLE brokkr.stack (") && wanted.contains("TO brokkr_broker"));
+    for done in 0..=STEPS {
+        for killed in [Killed::Process, Killed::Backend] {
+            let database = interrupted(done, killed).await;
+            migrate(&database.url("brokkr_owner").into(), Some("brokkr_broker")).await.unwrap();
+            assert_eq!(database.schema(), wanted, "{done} steps, then {killed:?} killed");
+            database.store().await;
+        }
+    }
+}
+
+/// Somebody who writes and reads all the time; ends with the longest time that an operation took.
+fn busy(broker: Broker, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<(u32, Duration)> {
+    tokio::spawn(async move {
+        let (mut count, mut longest) = (0, Duration::ZERO);
+        while !stop.load(Ordering::SeqCst) {
+            let began = Instant::now();
+            let actor = broker.system_actor();
+            let stack = broker.stack_create(&actor, None, StackSpec::named(format!("s{count}"))).await.unwrap();
+            assert_eq!(broker.stack_get(&actor, stack.id).await.unwrap(), stack);
+            longest = longest.max(began.elapsed());
+            count += 1;
+        }
+        (count, longest)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_is_not_to_be_had_ends_a_migration_and_holds_up_nobody() {
+    let database = Database::new();
+    let broker = Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let busy = busy(broker.clone(), stop.clone());
+    let mut holder = hold(&database, "SELECT count(*) FROM brokkr.stack").await;
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut holder).await.unwrap();
+    let step = [(1_000_000, "ALTER TABLE brokkr.stack ADD COLUMN later integer")];
+    let url = database.url("brokkr_owner").into();
+
+    let began = Instant::now();
+    let refused = migrate_steps(&url, STEPS, &step).await.unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(matches!(refused, MigrateError::Locked { .. }), "{refused}");
+    let said = refused.to_string();
+    assert!(said.contains(&format!("session {pid} of postgres holds AccessShareLock on stack")), "{said}");
+    assert_eq!(newest(&database), STEPS.to_string());
+
+    // It is had once the other one ends, and brokers that know nothing of the column go on with it.
+    let ended = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        holder.execute("COMMIT").await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(migrate_steps(&url, STEPS, &step), ended);
+    migrated.unwrap();
+    assert_eq!(newest(&database), "1000000");
+    let before = database.query("SELECT count(*) FROM brokkr.stack");
+    eventually("brokers go on", || async {
+        if database.query("SELECT count(*) FROM brokkr.stack") == before { Err("nothing new") } else { Ok(()) }
+    })
+    .await;
+    stop.store(true, Ordering::SeqCst);
+    let (count, longest) = busy.await.unwrap();
+    // One try may hold up who comes meanwhile, all of them together may not.
+    assert!(count > 100 && longest < Duration::from_millis(2500), "{count} writes, the longest {longest:?}");
+    broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_at_the_same_time_and_under_a_broker_that_serves_change_nothing() {
+    let database = Database::new();
+    let broker = Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
+    let wanted = database.schema();
+    let stop = Arc::new(AtomicBool::new(false));
+    let busy = busy(broker.clone(), stop.clone());
+    for _ in 0..5 {
+        let url = database.url("brokkr_owner").into();
+        let again = || migrate(&url, Some("brokkr_broker"));
+        let (one, two, three) = tokio::join!(again(), again(), again());
+        for done in [one, two, three] {
+            done.unwrap();
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    let (count, longest) = busy.await.unwrap();
+    assert!(count > 10 && longest < Duration::from_millis(2500), "{count} writes, the longest {longest:?}");
+    assert_eq!(database.schema(), wanted);
+    broker.shutdown().await;
+}
