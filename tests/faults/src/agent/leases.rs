@@ -17,6 +17,8 @@ use super::world::World;
 use crate::{Outcome, Result};
 
 const OBJECTS: u64 = 40;
+/// The write at whose arrival the leader is frozen, by turns.
+const FREEZE_AT: [u64; 3] = [24, 1, 9];
 const FROZEN: Duration = Duration::from_secs(30);
 const REACHED: Duration = Duration::from_secs(40);
 /// How long a process that must not write is watched.
@@ -63,13 +65,13 @@ pub(crate) async fn frozen(world: &mut World) -> Result<Outcome> {
     scene.settle().await?;
     let mut standby = second(world, &scene, 0, "lease-frozen").await?;
     standby.start()?;
-    for round in 1..=2 {
-        let mut seen = 0;
-        scene.replica.gate.open();
+    for round in 1..=3 {
+        // While it sends its first requests, and later.
+        let (mut seen, point) = (0, FREEZE_AT[usize::try_from(round % 3)?]);
         let frozen = scene.replica.process.pid().ok_or("the leader does not run")?;
         scene.replica.api_server.hook(move |call: &Call| {
-            seen += u64::from(call.succeeded() && call.writes_member() && call.method == Method::PATCH);
-            if seen == 5 {
+            seen += u64::from(call.answered.is_none() && call.writes_member() && call.method == Method::PATCH);
+            if seen == point {
                 seen += 1;
                 // In the middle of everything: further requests are on their way to the proxy.
                 let _ = std::process::Command::new("kill").args(["-STOP", &frozen.to_string()]).status();
