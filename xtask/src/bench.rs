@@ -3,7 +3,7 @@
 use brokkr_testbed::Result;
 use clap::{Args, ValueEnum};
 
-use crate::run::cargo;
+use crate::run::{built, cargo, program};
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
@@ -36,5 +36,5 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Latency => "latency",
         Bench::Apply => "apply",
     };
-    cargo("bench", &["run", "--release", "--locked", "-p", "brokkr-benches", "--", name])
+    program("bench", &built("release", "brokkr-benches"), &[name])
 }

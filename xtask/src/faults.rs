@@ -3,7 +3,7 @@
 use brokkr_testbed::{Result, Tools};
 use clap::{Args, ValueEnum};
 
-use crate::run::{cargo, cargo_with};
+use crate::run::{cargo, cargo_with, debug, program};
 
 #[derive(Args)]
 pub(crate) struct FaultsArgs {
@@ -33,18 +33,17 @@ pub(crate) fn run(args: &FaultsArgs) -> Result<()> {
         What::Postgres => "postgres",
         What::Agent => "agent",
     };
-    let mut words = vec!["run", "--locked", "-p", "brokkr-faults", "--", name];
+    let mut words = vec![name];
     match (&args.only, args.what) {
         (Some(only), _) => words.extend(["--only", only]),
         (None, What::Postgres) => random_histories()?,
         (None, What::Agent) => {}
     }
-    cargo("faults", &words)
+    program("faults", &debug("brokkr-faults"), &words)
 }
 
 fn random_histories() -> Result<()> {
-    let histories =
-        ["test", "--locked", "-p", "brokkr-tests", "--test", "system", "--", "--nocapture", "postgres::random"];
+    let histories = ["test", "--locked", "--workspace", "--test", "system", "--", "--nocapture", "postgres::random"];
     cargo_with("random histories", &histories, &[("BROKKR_HISTORIES", "2000")])?;
     println!("random-histories 2000/2000");
     Ok(())

@@ -11,6 +11,29 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
+/// A program that was built before, without optimisation.
+pub(crate) fn debug(name: &str) -> PathBuf {
+    built("debug", name)
+}
+
+/// A program that was built before.
+pub(crate) fn built(profile: &str, name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join(profile).join(name)
+}
+
+/// Runs a program that was built before as one step. `cargo run` would build it anew, with the features that it alone needs.
+pub(crate) fn program(step: &str, program: &Path, args: &[&str]) -> Result<()> {
+    println!("==> {step}: {} {}", program.display(), args.join(" "));
+    let began = Instant::now();
+    let status = Command::new(program).args(args).current_dir(root()).status()?;
+    if !status.success() {
+        return Err(Error::new(format!("{step} failed; to repeat it alone: {} {}", program.display(), args.join(" "))));
+    }
+    println!("==> {step}: {} s", began.elapsed().as_secs());
+    Ok(())
+}
+
 /// Runs cargo as one step; says what it does and how long it took.
 pub(crate) fn cargo(step: &str, args: &[&str]) -> Result<()> {
     cargo_with(step, args, &[])

@@ -2,7 +2,7 @@
 
 use brokkr_testbed::{Kwok, Result, Tools, ensure_command};
 
-use crate::run::cargo;
+use crate::run::{cargo, debug, program};
 use crate::verify;
 
 pub(crate) fn run() -> Result<()> {
@@ -13,7 +13,7 @@ pub(crate) fn run() -> Result<()> {
     Kwok::ensure()?;
     verify::run()?;
     // The binaries are what the whole-system tests start.
-    cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent"])?;
+    cargo("binaries", &["build", "--workspace", "--bins", "--locked"])?;
     cargo("tests", &["test", "--workspace", "--locked"])?;
-    cargo("demo", &["run", "--locked", "-p", "brokkr-broker", "--", "demo", "--once"])
+    program("demo", &debug("brokkr-broker"), &["demo", "--once"])
 }

@@ -10,7 +10,7 @@ use brokkr_testbed::{
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::run::{cargo, root};
+use crate::run::{cargo, debug};
 
 #[derive(Args)]
 pub(crate) struct UpArgs {
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
     for number in 0..args.brokers {
         println!("==> broker {}", number + 1);
         let log = folder.join(format!("broker-{number}.log"));
-        let broker = BrokerProcess::start(&binary("brokkr-broker"), free_port()?, &[], url, &log)?;
+        let broker = BrokerProcess::start(&debug("brokkr-broker"), free_port()?, &[], url, &log)?;
         admin_pak = admin_pak.or_else(|| broker.admin.clone());
         brokers.push(broker);
     }
@@ -91,17 +91,12 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
     }
 }
 
-fn binary(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("debug").join(name)
-}
-
 /// A server with the two roles and the schema; the address is the broker's.
 fn start_database(folder: &Path) -> Result<(Postgres, String)> {
     println!("==> PostgreSQL");
     let server = Postgres::start(&folder.join("postgres"))?;
     server.create_brokkr("brokkr")?;
-    let migrated = Command::new(binary("brokkr-broker"))
+    let migrated = Command::new(debug("brokkr-broker"))
         .arg("migrate")
         .env("DATABASE_URL", server.url_of("brokkr_owner", "brokkr"))
         .output()?;
@@ -113,7 +108,7 @@ fn start_database(folder: &Path) -> Result<(Postgres, String)> {
 }
 
 fn start_agent(cluster: &TestCluster, folder: &Path, urls: &str, admin_pak: &str) -> Result<Agent> {
-    let output = Command::new(binary("brokkr-broker"))
+    let output = Command::new(debug("brokkr-broker"))
         .args([
             "create",
             "agent",
@@ -144,7 +139,7 @@ fn start_agent(cluster: &TestCluster, folder: &Path, urls: &str, admin_pak: &str
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
-    let program = binary("brokkr-agent");
+    let program = debug("brokkr-agent");
     let command = vec![program.display().to_string(), "start".to_owned()];
     let variables: Vec<(String, String)> = environment.clone().into_iter().collect();
     let log = folder.join(format!("agent-{}.log", cluster.name));

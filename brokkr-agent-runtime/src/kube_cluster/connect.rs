@@ -47,6 +47,7 @@ impl KubeCluster {
         config.default_retry = false;
         // Without the feature for proxies a variable of the environment would make the client fail.
         config.proxy_url = None;
-        Ok(Self::new(kube::Client::try_from(config)?))
+        let client = kube::Client::try_from(config.clone())?;
+        Ok(Self { client, config: Some(Box::new(config)) })
     }
 }

@@ -3,15 +3,17 @@
 mod connect;
 mod discover;
 mod errors;
+mod permit;
 mod request;
 mod watch;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use brokkr_core::cluster::{
     Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, ObjectList,
-    Patch, Propagation, WatchEvent, meta,
+    Patch, Permit, Propagation, WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
@@ -24,6 +26,8 @@ use request::{Call, path, query};
 #[derive(Clone)]
 pub struct KubeCluster {
     client: kube::Client,
+    /// How it was connected to; absent behind a client that came ready.
+    config: Option<Box<kube::Config>>,
 }
 
 impl KubeCluster {
@@ -32,7 +36,7 @@ impl KubeCluster {
     /// The client's own retries should be off ([`kube::Config::default_retry`]): the agent has its own, with the
     /// target state in view.
     pub fn new(client: kube::Client) -> Self {
-        Self { client }
+        Self { client, config: None }
     }
 }
 
@@ -49,6 +53,17 @@ const CHUNK: u32 = 500;
 
 #[async_trait]
 impl Cluster for KubeCluster {
+    fn permitted(&self, permit: Permit) -> Option<Arc<dyn Cluster>> {
+        let config = self.config.clone()?;
+        match permit::client(&config, permit) {
+            Ok(client) => Some(Arc::new(Self { client, config: Some(config) })),
+            Err(error) => {
+                tracing::warn!(%error, "requests are held back before they are queued, not when they are sent");
+                None
+            }
+        }
+    }
+
     async fn discover(&self) -> ClusterResult<Discovery> {
         discover::discover(self).await
     }

@@ -11,6 +11,7 @@ pub mod meta;
 mod options;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -25,6 +26,9 @@ pub use options::{Applied, ApplyOptions, DeleteOptions, ListOptions, ObjectList,
 
 /// The result of a cluster's operations.
 pub type ClusterResult<T> = Result<T, ClusterError>;
+
+/// Says whether requests may be sent now.
+pub type Permit = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A Kubernetes API.
 ///
@@ -51,6 +55,14 @@ pub type ClusterResult<T> = Result<T, ClusterError>;
 /// happened. The macro `cluster_conformance!` (feature `conformance`) expands to one test per duty.
 #[async_trait]
 pub trait Cluster: Debug + Send + Sync + 'static {
+    /// The same API with requests that are sent only while the permit says so, asked for as late as possible: a process may be
+    /// stopped between a check and what it was for, and go on much later. `None` where nothing lies between a call and its
+    /// effect; whoever needs the permit then asks before each call.
+    fn permitted(&self, permit: Permit) -> Option<Arc<dyn Cluster>> {
+        let _ = permit;
+        None
+    }
+
     /// The kinds that are served.
     async fn discover(&self) -> ClusterResult<Discovery>;
 

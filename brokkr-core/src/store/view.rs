@@ -57,6 +57,10 @@ impl ViewToken {
 }
 
 /// An entity that matters for answering agents, as of some version.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "entities are read one by one and kept apart; a box each would save nothing"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ViewEntity {
     /// A generator.

@@ -28,8 +28,12 @@ impl Lead {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
 
+    fn holds(&self) -> bool {
+        Instant::now() < self.end()
+    }
+
     fn check(&self) -> ClusterResult<()> {
-        if Instant::now() < self.end() { Ok(()) } else { Err(ClusterError::NotLeading) }
+        if self.holds() { Ok(()) } else { Err(ClusterError::NotLeading) }
     }
 }
 
@@ -37,8 +41,16 @@ impl Lead {
 /// and go on at any moment.
 #[derive(Debug)]
 pub(super) struct LedCluster {
-    pub(super) cluster: Arc<dyn Cluster>,
-    pub(super) lead: Arc<Lead>,
+    cluster: Arc<dyn Cluster>,
+    lead: Arc<Lead>,
+}
+
+impl LedCluster {
+    pub(super) fn new(cluster: Arc<dyn Cluster>, lead: Arc<Lead>) -> Self {
+        let asked = lead.clone();
+        let permitted = cluster.permitted(Arc::new(move || asked.holds()));
+        Self { cluster: permitted.unwrap_or(cluster), lead }
+    }
 }
 
 #[async_trait]

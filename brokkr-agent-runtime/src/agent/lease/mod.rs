@@ -61,7 +61,7 @@ impl Candidate {
             let wait = match self.try_to_take().await {
                 Ok(Some(record)) => {
                     let lead = Arc::new(Lead::until(asked + self.good_for()));
-                    let cluster = Arc::new(LedCluster { cluster: self.cluster.clone(), lead: lead.clone() });
+                    let cluster = Arc::new(LedCluster::new(self.cluster.clone(), lead.clone()));
                     tracing::info!(holder = %record.holder, "leading");
                     return Some(Term { record, lead, cluster });
                 }
