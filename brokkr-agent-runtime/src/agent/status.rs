@@ -18,7 +18,7 @@ use super::backoff::pause;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The pause between a pass and the next one when others change something meanwhile.
-const STIRRED: Duration = Duration::from_millis(500);
+const STIRRED: Duration = Duration::from_millis(100);
 
 /// Whether a pass works on a stack, and what is to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use brokkr_core::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, ObjectList,
-    Patch, Permit, Propagation, WatchEvent, meta,
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, Listed,
+    ObjectList, Patch, Permit, Propagation, WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
@@ -48,8 +48,8 @@ impl fmt::Debug for KubeCluster {
 
 const JSON: &str = "application/json";
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-/// Objects per request of a list.
-const CHUNK: u32 = 500;
+/// Objects per request of a list: so many are in memory at once.
+const CHUNK: u32 = 250;
 
 #[async_trait]
 impl Cluster for KubeCluster {
@@ -78,10 +78,20 @@ impl Cluster for KubeCluster {
 
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         let mut items = Vec::new();
-        let mut next = String::new();
+        let listed = self.list_each(kind, namespace, options, &mut |item| items.push(item)).await?;
+        Ok(ObjectList { items, resource_version: listed.resource_version, cut: listed.cut })
+    }
+
+    async fn list_each(
+        &self,
+        kind: &ApiKind,
+        namespace: Option<&str>,
+        options: &ListOptions,
+        each: &mut (dyn FnMut(Value) + Send),
+    ) -> ClusterResult<Listed> {
+        let (mut next, mut count) = (String::new(), 0_u32);
         loop {
-            let wanted =
-                options.limit.map(|limit| limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX)));
+            let wanted = options.limit.map(|limit| limit.saturating_sub(count));
             let chunk = wanted.unwrap_or(CHUNK).min(CHUNK).to_string();
             let mut parameters = vec![("limit", chunk.as_str())];
             if !options.selector.is_empty() {
@@ -94,14 +104,14 @@ impl Cluster for KubeCluster {
             call.accept = if options.metadata_only { METADATA_LIST } else { JSON };
             let mut list = self.call(call).await?.json()?;
             if let Some(Value::Array(chunk)) = list.get_mut("items").map(Value::take) {
-                items.extend(chunk);
+                count = count.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
+                chunk.into_iter().for_each(&mut *each);
             }
             let text = |field| list["metadata"][field].as_str().unwrap_or_default().to_owned();
             let resource_version = text("resourceVersion");
             next = text("continue");
-            let full = options.limit.is_some_and(|limit| items.len() >= limit as usize);
-            if next.is_empty() || full {
-                return Ok(ObjectList { items, resource_version, cut: !next.is_empty() });
+            if next.is_empty() || options.limit.is_some_and(|limit| count >= limit) {
+                return Ok(Listed { resource_version, cut: !next.is_empty() });
             }
         }
     }

@@ -22,7 +22,9 @@ pub use discovery::Discovery;
 pub use error::{ClusterError, FieldConflict};
 pub use field_set::FieldSet;
 pub use memory::{Fault, MemoryCluster, Request, Verb};
-pub use options::{Applied, ApplyOptions, DeleteOptions, ListOptions, ObjectList, Patch, Propagation, WatchEvent};
+pub use options::{
+    Applied, ApplyOptions, DeleteOptions, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent,
+};
 
 /// The result of a cluster's operations.
 pub type ClusterResult<T> = Result<T, ClusterError>;
@@ -71,6 +73,20 @@ pub trait Cluster: Debug + Send + Sync + 'static {
 
     /// The objects of a kind, in one namespace or everywhere.
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList>;
+
+    /// The same list, each object handed over as it comes, so that not all of them are in memory at once. An error may come
+    /// after some of them.
+    async fn list_each(
+        &self,
+        kind: &ApiKind,
+        namespace: Option<&str>,
+        options: &ListOptions,
+        each: &mut (dyn FnMut(Value) + Send),
+    ) -> ClusterResult<Listed> {
+        let ObjectList { items, resource_version, cut } = self.list(kind, namespace, options).await?;
+        items.into_iter().for_each(each);
+        Ok(Listed { resource_version, cut })
+    }
 
     /// Applies an object on the server.
     async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied>;

@@ -24,6 +24,15 @@ pub struct ObjectList {
     pub cut: bool,
 }
 
+/// What there is to say of a list when its objects were handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// From where to watch.
+    pub resource_version: String,
+    /// Whether there may be more than `limit` allowed; a server that filters does not always know.
+    pub cut: bool,
+}
+
 /// How to apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApplyOptions<'a> {

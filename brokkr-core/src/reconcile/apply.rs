@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use futures::FutureExt as _;
@@ -115,7 +115,7 @@ impl Work<'_> {
         inventory: &Inventory,
         result: &mut Applying,
     ) -> (Vec<(&'p Prepared, Step)>, Vec<ObjectProblem>) {
-        let wanted: BTreeMap<ObjectRef, ApiKind> =
+        let wanted: BTreeMap<ObjectRef, Arc<ApiKind>> =
             objects.iter().map(|it| (it.object.clone(), it.kind.clone())).collect();
         let (live, mut failed) = self.observer.observe(wanted).await;
         let confined = self.limits.namespaces.is_some();

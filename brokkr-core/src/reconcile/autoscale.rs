@@ -28,7 +28,7 @@ impl Work<'_> {
         target: &Target,
         entry: &Entry,
     ) -> ClusterResult<()> {
-        let names_replicas = prepared.body.pointer("/spec/replicas").is_some();
+        let names_replicas = prepared.body().pointer("/spec/replicas").is_some();
         if names_replicas || target.scaled || !entry.fields.contains(REPLICAS) {
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl Work<'_> {
 pub(super) fn autoscaled(objects: &[Prepared]) -> BTreeSet<ObjectRef> {
     let autoscalers =
         objects.iter().filter(|it| it.object.group == "autoscaling" && it.object.kind == "HorizontalPodAutoscaler");
-    autoscalers.filter_map(|it| scaled_by(&it.body, it.object.namespace.as_deref())).collect()
+    autoscalers.filter_map(|it| scaled_by(&it.body(), it.object.namespace.as_deref())).collect()
 }
 
 fn scaled_by(autoscaler: &Value, namespace: Option<&str>) -> Option<ObjectRef> {

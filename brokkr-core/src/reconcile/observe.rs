@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::health::has_health;
@@ -66,9 +67,9 @@ impl<'a> Observer<'a> {
     /// not absent.
     pub(super) async fn observe(
         &self,
-        objects: BTreeMap<ObjectRef, ApiKind>,
+        objects: BTreeMap<ObjectRef, Arc<ApiKind>>,
     ) -> (HashMap<ObjectRef, Live>, HashMap<ObjectRef, ClusterError>) {
-        let mut by_kind: HashMap<ApiKind, Vec<ObjectRef>> = HashMap::new();
+        let mut by_kind: HashMap<Arc<ApiKind>, Vec<ObjectRef>> = HashMap::new();
         for (object, kind) in objects {
             by_kind.entry(kind).or_default().push(object);
         }
@@ -115,8 +116,10 @@ impl<'a> Observer<'a> {
                 // Reading some of others' costs less than asking for each of ours; reading all of theirs may not.
                 let limit = u32::try_from(objects.len()).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(100);
                 let options = ListOptions { metadata_only: true, limit: Some(limit), ..ListOptions::default() };
-                let list = self.cluster.list(kind, namespace, &options).await.ok().filter(|list| !list.cut)?;
-                let there: HashSet<&str> = list.items.iter().filter_map(meta::name).collect();
+                let mut there: HashSet<String> = HashSet::new();
+                let mut note = |body: Value| there.extend(meta::name(&body).map(str::to_owned));
+                let listed = self.cluster.list_each(kind, namespace, &options, &mut note).await.ok();
+                listed.filter(|listed| !listed.cut)?;
                 let is_absent = |object: &&&ObjectRef| !there.contains(object.name.as_str());
                 Some(objects.iter().filter(is_absent).map(|object| (**object).clone()).collect::<Vec<_>>())
             }
@@ -138,22 +141,20 @@ impl<'a> Observer<'a> {
         };
         let mut found = Some(HashMap::new());
         for place in self.limits.places(kind.namespaced) {
-            match self.cluster.list(kind, place, &options).await {
-                Ok(list) => {
-                    let entries = list.items.iter().filter_map(|body| {
-                        let object = ObjectRef {
-                            group: kind.group.clone(),
-                            kind: kind.kind.clone(),
-                            namespace: meta::namespace(body).map(str::to_owned),
-                            name: meta::name(body)?.to_owned(),
-                        };
-                        let ignored = self.ignored(&object);
-                        Some((object, Live::of(kind, body, self.manager, ignored)?))
-                    });
-                    if let Some(found) = &mut found {
-                        found.extend(entries);
-                    }
+            let mut here = Vec::new();
+            let mut note = |body: Value| {
+                let object = ObjectRef {
+                    group: kind.group.clone(),
+                    kind: kind.kind.clone(),
+                    namespace: meta::namespace(&body).map(str::to_owned),
+                    name: meta::name(&body).unwrap_or_default().to_owned(),
+                };
+                if let Some(live) = Live::of(kind, &body, self.manager, self.ignored(&object)) {
+                    here.push((object, live));
                 }
+            };
+            match self.cluster.list_each(kind, place, &options, &mut note).await {
+                Ok(_) => found.iter_mut().for_each(|found: &mut HashMap<_, _>| found.extend(here.drain(..))),
                 Err(ClusterError::Forbidden(_)) => found = None,
                 Err(error) => return Err(error),
             }

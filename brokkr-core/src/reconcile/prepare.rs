@@ -21,13 +21,22 @@ use crate::model::{AgentId, IgnoreRule, ObjectRef, StackId};
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
     pub(super) object: ObjectRef,
-    pub(super) kind: ApiKind,
-    pub(super) body: Value,
+    pub(super) kind: Arc<ApiKind>,
+    /// As compact JSON: what is held for long is rarely written, and a tree takes several times the memory.
+    text: Box<str>,
     pub(super) hash: ManifestHash,
     /// Objects that must be there and healthy before.
     pub(super) depends_on: Vec<ObjectRef>,
     /// Fields that are left to others once it is there.
     pub(super) ignored: Arc<Ignored>,
+}
+
+impl Prepared {
+    /// What is sent.
+    pub(super) fn body(&self) -> Value {
+        // Written by ourselves from a tree, so it can be read.
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
 }
 
 /// A stack's manifests, resolved as far as possible.
@@ -61,9 +70,15 @@ pub(super) struct Belonging<'a> {
 
 pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &Discovery) -> PreparedSet {
     let scopes = scopes_of_own_crds(set);
+    let mut kinds: HashMap<(&str, &str, &str), Option<Arc<ApiKind>>> = HashMap::new();
     let mut prepared = PreparedSet::default();
     for manifest in set.objects() {
-        match discovery.exact(manifest.group(), manifest.version(), manifest.kind()) {
+        let wanted = (manifest.group(), manifest.version(), manifest.kind());
+        let served = kinds.entry(wanted).or_insert_with(|| {
+            let (group, version, kind) = wanted;
+            discovery.exact(group, version, kind).cloned().map(Arc::new)
+        });
+        match served {
             Some(kind) => {
                 let namespace = resolve(manifest, kind.namespaced, belonging.default_namespace);
                 let object = manifest.object_ref(namespace);
@@ -113,7 +128,7 @@ fn depends_on(manifest: &Manifest) -> Result<Vec<ObjectRef>, String> {
 
 fn with_labels(
     manifest: &Manifest,
-    kind: &ApiKind,
+    kind: &Arc<ApiKind>,
     namespace: Option<&str>,
     belonging: Belonging<'_>,
     depends_on: Vec<ObjectRef>,
@@ -148,7 +163,7 @@ fn with_labels(
         object,
         kind: kind.clone(),
         hash: ManifestHash::of(&body),
-        body,
+        text: body.to_string().into(),
         depends_on,
     }
 }

@@ -75,7 +75,7 @@ impl Work<'_> {
     /// Tries whether the server would create the object: under another name, as its own is taken.
     pub(super) async fn would_be_created(&self, prepared: &Prepared) -> Result<(), ClusterError> {
         let name = probe_name(&prepared.object.name);
-        let mut body = prepared.body.clone();
+        let mut body = prepared.body();
         body["metadata"]["name"] = json!(name);
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &name);
         let options = ApplyOptions { manager: self.manager, force: false, dry_run: true };

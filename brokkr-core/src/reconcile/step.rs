@@ -173,8 +173,8 @@ fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
 /// Whether a Job that is gone has done what it was for. One that may be cleaned up at once may never have been seen ended.
 fn is_done(prepared: &Prepared, entry: Option<&Entry>) -> bool {
     let is_job = prepared.object.group == "batch" && prepared.object.kind == "Job";
-    let cleans_up = prepared.body.pointer("/spec/ttlSecondsAfterFinished").is_some_and(|it| !it.is_null());
-    is_job && (cleans_up || entry.is_some_and(|entry| entry.finished))
+    let cleans_up = || prepared.body().pointer("/spec/ttlSecondsAfterFinished").is_some_and(|it| !it.is_null());
+    is_job && (cleans_up() || entry.is_some_and(|entry| entry.finished))
 }
 
 /// Whether an object has the form of the agent's own records: no stack may be mistaken for them.

@@ -84,26 +84,21 @@ impl Work<'_> {
         dry_run: bool,
     ) -> Result<Applied, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
-        let mut for_target = None;
-        let body = match target {
-            None => &prepared.body,
-            Some(target) => {
-                let body = for_target.insert(prepared.body.clone());
-                body["metadata"]["uid"] = json!(target.uid);
-                if target.scaled
-                    && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
-                {
-                    spec.remove("replicas");
-                }
-                if !prepared.ignored.is_empty() {
-                    let live = self.cluster.get(&at).await.map_err(WriteError::Api)?;
-                    live.iter().for_each(|live| prepared.ignored.leave(body, live));
-                }
-                body
+        let mut body = prepared.body();
+        if let Some(target) = target {
+            body["metadata"]["uid"] = json!(target.uid);
+            if target.scaled
+                && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
+            {
+                spec.remove("replicas");
             }
-        };
+            if !prepared.ignored.is_empty() {
+                let live = self.cluster.get(&at).await.map_err(WriteError::Api)?;
+                live.iter().for_each(|live| prepared.ignored.leave(&mut body, live));
+            }
+        }
         let options = ApplyOptions { manager: self.manager, force: false, dry_run };
-        let conflicts = match self.cluster.apply(&at, body, &options).await {
+        let conflicts = match self.cluster.apply(&at, &body, &options).await {
             Err(ClusterError::Conflict(conflicts)) => conflicts,
             result => return result.map_err(WriteError::Api),
         };
@@ -114,7 +109,7 @@ impl Work<'_> {
             return Err(WriteError::Conflicts(conflicts));
         }
         let options = ApplyOptions { force: true, ..options };
-        self.cluster.apply(&at, body, &options).await.map_err(WriteError::Api)
+        self.cluster.apply(&at, &body, &options).await.map_err(WriteError::Api)
     }
 
     pub(super) fn problem(&self, prepared: &Prepared, error: WriteError) -> ObjectProblem {

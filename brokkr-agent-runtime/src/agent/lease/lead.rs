@@ -6,7 +6,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use brokkr_core::cluster::{
     Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
-    ListOptions, ObjectList, Patch, WatchEvent,
+    ListOptions, Listed, ObjectList, Patch, WatchEvent,
 };
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -65,6 +65,16 @@ impl Cluster for LedCluster {
 
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         self.cluster.list(kind, namespace, options).await
+    }
+
+    async fn list_each(
+        &self,
+        kind: &ApiKind,
+        namespace: Option<&str>,
+        options: &ListOptions,
+        each: &mut (dyn FnMut(Value) + Send),
+    ) -> ClusterResult<Listed> {
+        self.cluster.list_each(kind, namespace, options, each).await
     }
 
     async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::entry::Kept;
 use super::{Entry, Inventory};
@@ -33,8 +34,8 @@ pub(super) struct Shard {
 struct KeptShard {
     uid: String,
     resource_version: String,
-    /// Entries and annotations, as they were written.
-    content: Value,
+    /// Of entries and annotations, as they were written.
+    digest: [u8; 32],
 }
 
 /// Keeps the inventories of one agent.
@@ -115,11 +116,11 @@ impl Keeper {
                 None
             } else {
                 let body = self.body(inventory, number, &content);
-                let content = json!([content, body["metadata"]["annotations"]]);
-                if kept.as_ref().is_some_and(|kept| kept.content == content) {
+                let digest = digest(&content, &body["metadata"]["annotations"]);
+                if kept.as_ref().is_some_and(|kept| kept.digest == digest) {
                     continue;
                 }
-                Some(self.write_shard(cluster, body, kept.as_ref(), content).await?)
+                Some(self.write_shard(cluster, body, kept.as_ref(), digest).await?)
             };
             if let Some(shard) = inventory.shards.get_mut(number) {
                 shard.kept = now;
@@ -169,7 +170,7 @@ impl Keeper {
         cluster: &dyn Cluster,
         mut body: Value,
         kept: Option<&KeptShard>,
-        content: Value,
+        digest: [u8; 32],
     ) -> ClusterResult<KeptShard> {
         if let Some(kept) = kept {
             body["metadata"]["uid"] = json!(kept.uid);
@@ -180,7 +181,7 @@ impl Keeper {
         let options = ApplyOptions { manager: &self.manager, force: true, dry_run: false };
         let applied = cluster.apply(&at, &body, &options).await?;
         let text = |read: fn(&Value) -> Option<&str>| read(&applied.object).unwrap_or_default().to_owned();
-        Ok(KeptShard { uid: text(meta::uid), resource_version: text(meta::resource_version), content })
+        Ok(KeptShard { uid: text(meta::uid), resource_version: text(meta::resource_version), digest })
     }
 
     async fn delete_shard(
@@ -201,6 +202,11 @@ impl Keeper {
             result => result,
         }
     }
+}
+
+/// What a Secret keeps, in little space.
+fn digest(content: &Value, annotations: &Value) -> [u8; 32] {
+    Sha256::new().chain_update(content.to_string()).chain_update(annotations.to_string()).finalize().into()
 }
 
 fn group_kind(object: &ObjectRef) -> String {
@@ -237,7 +243,7 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
     shard.kept = Some(KeptShard {
         uid: meta::uid(secret)?.to_owned(),
         resource_version: meta::resource_version(secret)?.to_owned(),
-        content: json!([content, annotations]),
+        digest: digest(&content, &annotations),
     });
     Some(())
 }
