@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use brokkr_core::cluster::Permit;
 use http::Uri;
@@ -17,6 +18,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::ConfigExt as _;
 use tokio::net::TcpStream;
 use tower::{BoxError, Service, ServiceBuilder};
+
+/// How long connections that nobody needs are kept: each has buffers of its own.
+const IDLE: Duration = Duration::from_secs(15);
 
 /// A client for the same server whose connections are its own.
 pub(super) fn client(config: &kube::Config, permit: Permit) -> kube::Result<kube::Client> {
@@ -29,7 +33,7 @@ pub(super) fn client(config: &kube::Config, permit: Permit) -> kube::Result<kube
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(Client::builder(TokioExecutor::new()).build(connector));
+        .service(Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector));
     Ok(kube::Client::new(service, config.default_namespace.clone()))
 }
 

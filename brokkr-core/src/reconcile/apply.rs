@@ -11,9 +11,9 @@ use super::applier::DesiredStack;
 use super::claims::Claims;
 use super::depend;
 use super::fights::Fights;
-use super::health::{self, ObjectHealth};
+use super::health::ObjectHealth;
 use super::inventory::{Entry, EntryState, Inventory, Keeper};
-use super::live::{FieldHashes, Live};
+use super::live::Live;
 use super::local_limits::LocalLimits;
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::order::{apply_rank, is_crd, is_foundation, is_namespace};
@@ -21,7 +21,7 @@ use super::outcome::ObjectProblem;
 use super::prepare::Prepared;
 use super::step::{Circumstances, Step, step};
 use super::write::{Executed, WriteError};
-use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, Discovery, meta};
+use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, Discovery};
 use crate::model::{AgentId, ObjectRef, Validate};
 
 /// Writes that the API may leave unanswered before the rest of a stack waits for the next pass.
@@ -290,20 +290,19 @@ impl Work<'_> {
         for (prepared, step, outcome) in concurrently(executions.collect(), CONCURRENCY).await {
             match outcome {
                 Executed::Nothing => {}
-                Executed::Written(object) => {
+                Executed::Written(written) => {
                     result.writes += 1;
                     if matches!(step, Step::Correct(_) | Step::Create { drifted: true }) {
                         self.fights().corrected(&prepared.object, Instant::now());
                         result.corrected.push(prepared.object.clone());
                     }
                     result.defined |= is_crd(&prepared.object);
-                    let health = health::of(&prepared.kind.group, &prepared.kind.kind, &object);
-                    result.health.insert(prepared.object.clone(), health);
+                    result.health.insert(prepared.object.clone(), written.health);
                     if let Some(entry) = inventory.entries.get_mut(&prepared.object) {
                         entry.state = EntryState::Held;
-                        entry.uid = meta::uid(&object).map(str::to_owned);
+                        entry.uid = written.uid;
                         entry.manifest = Some(prepared.hash.clone());
-                        entry.fields = FieldHashes::of(&prepared.ignored.applied_fields(&object, self.manager));
+                        entry.fields = written.fields;
                         entry.finished = false;
                     }
                 }

@@ -67,7 +67,7 @@ impl Work<'_> {
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.write(stack, prepared, None, None, false).await {
-            Ok(applied) => Executed::Written(applied.object),
+            Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
     }

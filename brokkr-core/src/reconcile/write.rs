@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::apply::Work;
+use super::health::{self, ObjectHealth};
 use super::inventory::Entry;
+use super::live::FieldHashes;
 use super::outcome::ObjectProblem;
 use super::ownership::MANAGER_PREFIX;
 use super::prepare::Prepared;
@@ -15,10 +17,18 @@ use crate::model::Conflicts;
 /// What came of one step.
 pub(super) enum Executed {
     Nothing,
-    Written(Value),
+    Written(Written),
     /// It is not ours, and the inventory forgets it.
     GivenUp(ObjectProblem),
     Problem(ObjectProblem),
+}
+
+/// What matters of an object that was written. The object itself is let go: a stack may have thousands.
+pub(super) struct Written {
+    pub(super) uid: Option<String>,
+    /// The fields that our manager owns now, without those that are left to others.
+    pub(super) fields: FieldHashes,
+    pub(super) health: ObjectHealth,
 }
 
 pub(super) enum WriteError {
@@ -63,7 +73,7 @@ impl Work<'_> {
             Ok(applied) if target.is_none() && !applied.created && self.is_others(&applied.object) => {
                 self.give_up(prepared, &applied.object).await
             }
-            Ok(applied) => Executed::Written(applied.object),
+            Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
             Err(WriteError::Api(ClusterError::Invalid(message)))
                 if matches!(step, Step::Update(_) | Step::Correct(_)) =>
             {
@@ -126,6 +136,14 @@ impl Work<'_> {
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
                 ObjectProblem::failed(object, reason, format!("{}; see the policy conflicts", fields.join(", ")))
             }
+        }
+    }
+
+    pub(super) fn written(&self, prepared: &Prepared, object: &Value) -> Written {
+        Written {
+            uid: meta::uid(object).map(str::to_owned),
+            fields: FieldHashes::of(&prepared.ignored.applied_fields(object, self.manager)),
+            health: health::of(&prepared.kind.group, &prepared.kind.kind, object),
         }
     }
 
