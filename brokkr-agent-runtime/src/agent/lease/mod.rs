@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(400);
+    const SHORT: Duration = Duration::from_secs(2);
 
     fn candidate(cluster: &MemoryCluster, agent: AgentId) -> Candidate {
         let mut candidate = Candidate::new(Arc::new(cluster.clone()), "default".to_owned(), agent, SHORT);
@@ -201,7 +201,7 @@ mod tests {
         tokio::select! {
             () = first.keep(&mut term) => panic!("it is lost"),
             won = second.stand(&stop) => panic!("two lead: {won:?}"),
-            () = tokio::time::sleep(SHORT * 3) => {}
+            () = tokio::time::sleep(SHORT * 2) => {}
         }
         // No longer renewed: the first one stops by its own clock before the second begins.
         let next = second.stand(&stop).await.expect("the first is silent");
