@@ -319,8 +319,25 @@ impl Applier for Reconciler {
             });
             concurrently(rounds.collect(), STACKS).await;
         }
-        for job in &mut jobs {
-            first.settle_claims(&mut job.applying.health).await;
+        // Those that come after others follow as soon as these stand, in the same pass where that is at once.
+        loop {
+            for job in &mut jobs {
+                first.settle_claims(&mut job.applying.health).await;
+            }
+            let mut memory = self.memory.lock().await;
+            jobs.iter_mut().for_each(|job| memory.waits.judge(job, Instant::now()));
+            let mut freed = Vec::new();
+            for job in jobs.iter_mut().filter(|job| job.held_back.is_some()) {
+                job.held_back = memory.waits.held_back(job, goal_of);
+                if job.held_back.is_none() {
+                    freed.push(job);
+                }
+            }
+            drop(memory);
+            if freed.is_empty() {
+                break;
+            }
+            concurrently(freed.into_iter().map(|job| job.apply(&first).boxed()).collect(), STACKS).await;
         }
         // Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
         let loses_foundation = |inventory: &Inventory, wanted: &BTreeSet<ObjectRef>| {
@@ -329,7 +346,6 @@ impl Applier for Reconciler {
         let mut fresh = latest.clone();
         {
             let mut memory = self.memory.lock().await;
-            jobs.iter_mut().for_each(|job| memory.waits.judge(job, Instant::now()));
             if jobs.iter().any(|job| loses_foundation(&job.inventory, &job.wanted)) || self.slots.has_retained() {
                 fresh = self.discovery(&mut memory, true).await?;
             }
