@@ -61,8 +61,8 @@ async fn pgbench(database: &Database) -> Result<f64> {
     database.query("CREATE SEQUENCE IF NOT EXISTS brokkr.bench_revision START 1000000")?;
     database.query("GRANT USAGE ON SEQUENCE brokkr.bench_revision TO brokkr_broker")?;
     database.query(&format!(
-        "INSERT INTO brokkr.stack (id, generator_id, name, description, labels, annotations, policies, phase, version, created_at, updated_at)
-         SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'bench-' || n, '', '{{}}', '{{}}', '{{}}', 'deleting', 1, now(), now()
+        "INSERT INTO brokkr.stack (id, generator_id, name, description, labels, annotations, policies, depends_on, phase, version, created_at, updated_at)
+         SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'bench-' || n, '', '{{}}', '{{}}', '{{}}', '{{}}', 'deleting', 1, now(), now()
          FROM generate_series(0, {CLIENTS} - 1) n
          WHERE NOT EXISTS (SELECT FROM brokkr.stack WHERE name = 'bench-0')"
     ))?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Result;
 
@@ -18,7 +19,10 @@ pub struct ScratchFolder {
 impl ScratchFolder {
     /// A new folder among the system's temporary ones.
     pub fn new(purpose: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("brokkr-{purpose}-{}", std::process::id()));
+        // One goes some seconds after it is let go: the next one of the same purpose is another.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("brokkr-{purpose}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         let sweeper = Command::new("sh")
             .args(["-c", SWEEPER, "sweeper"])
