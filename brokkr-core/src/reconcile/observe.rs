@@ -86,7 +86,8 @@ impl<'a> Observer<'a> {
     async fn observe_kind(&self, kind: &ApiKind, objects: &[ObjectRef]) -> ClusterResult<Vec<(ObjectRef, Live)>> {
         let listed = if objects.len() > READ_ONE_BY_ONE { self.list(kind).await? } else { None };
         let known = |object: &ObjectRef| listed.as_ref().and_then(|list| list.get(object)).cloned();
-        let missing: Vec<&ObjectRef> = objects.iter().filter(|object| known(object).is_none()).collect();
+        let is_known = |object: &ObjectRef| listed.as_ref().is_some_and(|list| list.contains_key(object));
+        let missing: Vec<&ObjectRef> = objects.iter().filter(|object| !is_known(object)).collect();
         // What the list does not have may be there without our label: only reading it tells.
         let absent = if missing.len() > READ_ONE_BY_ONE { self.absent(kind, &missing).await } else { HashSet::new() };
         let looks = objects.iter().filter(|object| !absent.contains(*object)).map(|object| {

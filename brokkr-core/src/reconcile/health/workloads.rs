@@ -3,6 +3,19 @@
 use super::ObjectHealth;
 use super::status::Status;
 
+/// What keeps as many replicas as are wanted from being there and ready.
+fn not_all_ready(status: &Status<'_>, wanted: i64) -> Option<ObjectHealth> {
+    let there = status.count("/status/replicas");
+    if there < wanted {
+        return Some(too_few("Scaling", "exist", there, wanted));
+    }
+    if there > wanted {
+        return Some(ObjectHealth::progressing("Scaling", format!("{} replicas are about to end", there - wanted)));
+    }
+    let ready = status.count("/status/readyReplicas");
+    (ready < wanted).then(|| too_few("NotReady", "are ready", ready, wanted))
+}
+
 /// Says how many there are of how many, in the same words for every kind.
 fn too_few(reason: &str, what: &str, there: i64, wanted: i64) -> ObjectHealth {
     ObjectHealth::progressing(reason, format!("{there} of {wanted} replicas {what}"))
@@ -53,16 +66,8 @@ pub(super) fn stateful_set(status: &Status<'_>) -> ObjectHealth {
         return ObjectHealth::progressing("NotObserved", "its controller has not seen it yet");
     }
     let wanted = status.number("/spec/replicas").unwrap_or(1);
-    let there = status.count("/status/replicas");
-    if there < wanted {
-        return too_few("Scaling", "exist", there, wanted);
-    }
-    if there > wanted {
-        return ObjectHealth::progressing("Scaling", format!("{} replicas are about to end", there - wanted));
-    }
-    let ready = status.count("/status/readyReplicas");
-    if ready < wanted {
-        return too_few("NotReady", "are ready", ready, wanted);
+    if let Some(short) = not_all_ready(status, wanted) {
+        return short;
     }
     // Pods are updated when somebody deletes them: nothing to wait for.
     if status.text("/spec/updateStrategy/type") == "OnDelete" {
@@ -111,16 +116,8 @@ pub(super) fn replica_set(status: &Status<'_>) -> ObjectHealth {
     if wanted > 0 && !status.is_there() {
         return ObjectHealth::progressing("NotObserved", "its controller has not seen it yet");
     }
-    let there = status.count("/status/replicas");
-    if there < wanted {
-        return too_few("Scaling", "exist", there, wanted);
-    }
-    if there > wanted {
-        return ObjectHealth::progressing("Scaling", format!("{} replicas are about to end", there - wanted));
-    }
-    let ready = status.count("/status/readyReplicas");
-    if ready < wanted {
-        return too_few("NotReady", "are ready", ready, wanted);
+    if let Some(short) = not_all_ready(status, wanted) {
+        return short;
     }
     let available = status.count("/status/availableReplicas");
     if available < wanted {
