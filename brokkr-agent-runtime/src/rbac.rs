@@ -129,11 +129,11 @@ type Defined = BTreeMap<(String, String), (String, String, bool)>;
 
 fn defined_kinds(set: &ManifestSet) -> Defined {
     let text = |spec: &Value, pointer: &str| spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let specs = set.objects().iter().filter(|it| it.is_crd()).filter_map(|it| it.body().get("spec"));
-    let of = |spec: &Value| {
-        let (group, kind) = (text(spec, "/group")?, text(spec, "/names/kind")?);
-        let namespaced = text(spec, "/scope")? == "Namespaced";
-        Some(((group.clone(), kind), (group, text(spec, "/names/plural")?, namespaced)))
+    let specs = set.objects().iter().filter(|it| it.is_crd()).filter_map(|it| it.body().remove("spec"));
+    let of = |spec: Value| {
+        let (group, kind) = (text(&spec, "/group")?, text(&spec, "/names/kind")?);
+        let namespaced = text(&spec, "/scope")? == "Namespaced";
+        Some(((group.clone(), kind), (group, text(&spec, "/names/plural")?, namespaced)))
     };
     specs.filter_map(of).collect()
 }
@@ -165,13 +165,15 @@ fn plural(kind: &str) -> String {
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
 fn handed_on(manifest: &Manifest) -> Vec<Value> {
     let is_role = matches!(manifest.kind(), "Role" | "ClusterRole");
-    let rules = manifest.body().get("rules").filter(|_| is_role).and_then(Value::as_array);
-    rules.cloned().unwrap_or_default()
+    match manifest.body().remove("rules") {
+        Some(Value::Array(rules)) if is_role => rules,
+        _ => Vec::new(),
+    }
 }
 
 /// The role that a binding refers to, if the set does not have it.
 fn bound(manifest: &Manifest, set: &ManifestSet) -> Option<(&'static str, String)> {
-    let reference = manifest.body().get("roleRef")?;
+    let reference = manifest.body().remove("roleRef")?;
     let text = |field: &str| reference.get(field).and_then(Value::as_str);
     let (kind, name) = (text("kind")?, text("name")?);
     let is_in_set = set.objects().iter().any(|it| it.group() == RBAC && it.kind() == kind && it.name() == name);

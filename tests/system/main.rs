@@ -1,9 +1,10 @@
-//! The whole system, in three circles: the API without sockets, agents on clusters in memory, and agents as processes on real
-//! API servers.
+//! The whole system, in circles: the API without sockets, agents on clusters in memory, the reconciler on both sorts of clusters, agents as
+//! processes on real API servers, and the durable store.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api;
 mod kubernetes;
 mod memory;
 mod postgres;
+mod reconciler;
 mod support;

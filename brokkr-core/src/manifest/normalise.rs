@@ -100,14 +100,15 @@ pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Ma
     if !dropped.is_empty() {
         warnings.push(format!("{kind} {name}: dropped {}", dropped.join(", ")));
     }
-    let size = serde_json::to_vec(&body).map(|bytes| bytes.len()).unwrap_or(usize::MAX);
+    let text = Value::Object(body).to_string().into_boxed_str();
+    let size = text.len();
     if size > limits::OBJECT_BYTES {
         return Err(Invalid::new(
             InvalidCode::ObjectTooLarge,
             format!("{kind} {name} has {size} bytes as compact JSON, at most {} are allowed", limits::OBJECT_BYTES),
         ));
     }
-    Ok(Manifest { group, version, kind, namespace, name, body })
+    Ok(Manifest { group, version, kind, namespace, name, text })
 }
 
 fn text(map: &Map<String, Value>, key: &str, at: &str) -> Result<String, Invalid> {

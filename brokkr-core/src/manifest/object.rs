@@ -12,7 +12,8 @@ pub struct Manifest {
     pub(super) kind: String,
     pub(super) namespace: Option<String>,
     pub(super) name: String,
-    pub(super) body: Map<String, Value>,
+    /// The whole object as compact JSON: a tree takes several times the memory, and is rarely looked at.
+    pub(super) text: Box<str>,
 }
 
 impl Manifest {
@@ -41,9 +42,10 @@ impl Manifest {
         &self.name
     }
 
-    /// The whole object, with `apiVersion`, `kind` and `metadata`.
-    pub fn body(&self) -> &Map<String, Value> {
-        &self.body
+    /// The whole object, with `apiVersion`, `kind` and `metadata`. It is read from its text by each call.
+    pub fn body(&self) -> Map<String, Value> {
+        // Written by ourselves from a tree, so it can be read.
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 
     /// The object's identity, given the namespace that it goes to.

@@ -184,7 +184,7 @@ mod tests {
         })])
         .expect("fine");
         let expected = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
-        assert_eq!(Value::Object(set.objects()[0].body().clone()), expected);
+        assert_eq!(Value::Object(set.objects()[0].body()), expected);
         assert_eq!(set.warnings(), ["ConfigMap a: dropped metadata.creationTimestamp, metadata.uid, status"]);
     }
 
@@ -225,6 +225,6 @@ mod tests {
         object["spec"] = json!({"n": [1, -2, 0.5, 1e3, true, null]});
         let (set, stored) = ManifestSet::encode(vec![object.clone()]).expect("fine");
         assert_eq!(ManifestSet::parse_yaml(&stored).expect("stored"), set);
-        assert_eq!(Value::Object(set.objects()[0].body().clone()), object);
+        assert_eq!(Value::Object(set.objects()[0].body()), object);
     }
 }

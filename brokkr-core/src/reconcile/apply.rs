@@ -1,6 +1,6 @@
 //! Applying one stack: intents first, then foundations, then the rest.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -18,10 +18,10 @@ use super::local_limits::LocalLimits;
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::order::{apply_rank, is_crd, is_foundation, is_namespace};
 use super::outcome::ObjectProblem;
-use super::prepare::Prepared;
+use super::prepare::{Objects, Prepared};
 use super::step::{Circumstances, Step, step};
 use super::write::{Executed, WriteError};
-use crate::cluster::{ApiKind, Cluster, ClusterError, ClusterResult, Discovery};
+use crate::cluster::{Cluster, ClusterError, ClusterResult, Discovery};
 use crate::model::{AgentId, ObjectRef, Validate};
 
 /// Writes that the API may leave unanswered before the rest of a stack waits for the next pass.
@@ -53,7 +53,7 @@ pub(super) struct Applying {
     /// What others change again and again, and is left to them for a while.
     pub(super) contested: Vec<ObjectRef>,
     /// How the objects fare that are there.
-    pub(super) health: HashMap<ObjectRef, ObjectHealth>,
+    pub(super) health: HashMap<Arc<ObjectRef>, ObjectHealth>,
     pub(super) writes: usize,
     /// Whether a custom resource definition was written, so that discovery is out of date.
     pub(super) defined: bool,
@@ -81,7 +81,7 @@ impl Work<'_> {
         &self,
         stack: &DesiredStack,
         objects: &[Prepared],
-        wanted: &BTreeSet<ObjectRef>,
+        wanted: &Objects,
         inventory: &mut Inventory,
         result: &mut Applying,
     ) -> ClusterResult<()> {
@@ -115,9 +115,7 @@ impl Work<'_> {
         inventory: &Inventory,
         result: &mut Applying,
     ) -> (Vec<(&'p Prepared, Step)>, Vec<ObjectProblem>) {
-        let wanted: BTreeMap<ObjectRef, Arc<ApiKind>> =
-            objects.iter().map(|it| (it.object.clone(), it.kind.clone())).collect();
-        let (live, mut failed) = self.observer.observe(wanted).await;
+        let (live, mut failed) = self.observer.observe(objects).await;
         let confined = self.limits.namespaces.is_some();
         // Who works in some namespaces only is rarely allowed to read a Namespace itself.
         let unseen = |object: &ObjectRef, error: &ClusterError| {
@@ -136,7 +134,7 @@ impl Work<'_> {
         stack: &DesiredStack,
         prepared: &Prepared,
         inventory: &Inventory,
-        live: &HashMap<ObjectRef, Live>,
+        live: &HashMap<Arc<ObjectRef>, Arc<Live>>,
     ) -> Step {
         if self.limits.namespaces.is_some() && is_namespace(&prepared.object) {
             return Step::Use { uid: live.get(&prepared.object).map(|it| it.uid.clone()).unwrap_or_default() };
@@ -150,7 +148,12 @@ impl Work<'_> {
             holder: claims.maker(&prepared.object),
             owner: claims.owner(&prepared.object),
         };
-        step(prepared, inventory.entries.get(&prepared.object), live.get(&prepared.object), &circumstances)
+        step(
+            prepared,
+            inventory.entries.get(&prepared.object),
+            live.get(&prepared.object).map(|it| &**it),
+            &circumstances,
+        )
     }
 
     /// Leaves alone for a while what somebody else changes again and again.
@@ -159,7 +162,7 @@ impl Work<'_> {
         for (prepared, step) in steps {
             let corrects = matches!(step, Step::Correct(_) | Step::Create { drifted: true });
             if corrects && !fights.may_correct(&prepared.object, Instant::now()) {
-                result.contested.push(prepared.object.clone());
+                result.contested.push((*prepared.object).clone());
                 *step = Step::ReportDrift;
             }
         }
@@ -193,7 +196,7 @@ impl Work<'_> {
                     entry.uid = Some(uid.clone());
                 }
                 Step::Finished => drop(result.health.insert(object.clone(), ObjectHealth::healthy())),
-                Step::ReportDrift => result.drifted.push(object.clone()),
+                Step::ReportDrift => result.drifted.push((**object).clone()),
                 Step::Problem(problem) => result.problems.push(problem.clone()),
                 Step::Unchanged { .. } | Step::Yield { .. } | Step::Update(_) | Step::Correct(_) => {}
             }
@@ -243,7 +246,7 @@ impl Work<'_> {
             }
             .boxed()
         });
-        let mut refused: Vec<ObjectProblem> = concurrently(tries.collect(), CONCURRENCY)
+        let mut refused: Vec<ObjectProblem> = concurrently(tries, CONCURRENCY)
             .await
             .into_iter()
             .filter_map(|(prepared, tried)| match tried {
@@ -287,14 +290,14 @@ impl Work<'_> {
             }
             .boxed()
         });
-        for (prepared, step, outcome) in concurrently(executions.collect(), CONCURRENCY).await {
+        for (prepared, step, outcome) in concurrently(executions, CONCURRENCY).await {
             match outcome {
                 Executed::Nothing => {}
                 Executed::Written(written) => {
                     result.writes += 1;
                     if matches!(step, Step::Correct(_) | Step::Create { drifted: true }) {
                         self.fights().corrected(&prepared.object, Instant::now());
-                        result.corrected.push(prepared.object.clone());
+                        result.corrected.push((*prepared.object).clone());
                     }
                     result.defined |= is_crd(&prepared.object);
                     result.health.insert(prepared.object.clone(), written.health);

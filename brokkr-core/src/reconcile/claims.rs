@@ -1,53 +1,97 @@
 //! Which stacks of this agent want which objects.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::inventory::{EntryState, Inventory};
+use super::prepare::Objects;
 use crate::model::{ObjectRef, StackId};
 
 /// What one stack wants.
 #[derive(Debug, Clone)]
 pub(super) enum Want {
     /// These objects and no others.
-    Objects(BTreeSet<ObjectRef>),
+    Objects(Arc<Objects>),
     /// Whatever it holds.
     WhatIsHeld,
     /// Nothing.
     Nothing,
 }
 
+impl Want {
+    /// Whether it is the same as far as it can be told at once.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Objects(mine), Self::Objects(others)) => Arc::ptr_eq(mine, others),
+            (Self::WhatIsHeld, Self::WhatIsHeld) | (Self::Nothing, Self::Nothing) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Which stacks of this agent want which objects, and which hold them.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     wants: BTreeMap<StackId, Want>,
-    claimants: HashMap<ObjectRef, BTreeSet<StackId>>,
-    holders: HashMap<ObjectRef, StackId>,
+    claimants: HashMap<Arc<ObjectRef>, Vec<StackId>>,
+    holders: HashMap<Arc<ObjectRef>, StackId>,
     /// Stacks that were about to create an object, and may have.
-    intending: HashMap<ObjectRef, StackId>,
+    intending: HashMap<Arc<ObjectRef>, StackId>,
     /// What is known of each stack, to forget it again.
-    known: HashMap<StackId, Vec<ObjectRef>>,
+    known: HashMap<StackId, Vec<(Arc<ObjectRef>, EntryState)>>,
     /// Objects whose holder only waits for them to become empty.
-    retained: HashSet<ObjectRef>,
+    retained: HashSet<Arc<ObjectRef>>,
 }
 
 impl Claims {
-    /// Takes over what the stacks want now.
+    /// Takes over what the stacks want now. What has not changed costs nothing: a pass is often about one stack of many.
     pub(super) fn set_wants(&mut self, wants: BTreeMap<StackId, Want>) {
-        self.claimants.clear();
+        let before = std::mem::take(&mut self.wants);
+        for (stack, want) in &before {
+            if let Want::Objects(objects) = want
+                && !wants.get(stack).is_some_and(|it| it.is_same(want))
+            {
+                objects.iter().for_each(|object| self.unclaim(*stack, object));
+            }
+        }
         for (stack, want) in &wants {
-            if let Want::Objects(objects) = want {
-                for object in objects {
-                    self.claimants.entry(object.clone()).or_default().insert(*stack);
-                }
+            if let Want::Objects(objects) = want
+                && !before.get(stack).is_some_and(|it| it.is_same(want))
+            {
+                objects.iter().for_each(|object| self.claim(*stack, object));
             }
         }
         self.wants = wants;
     }
 
+    fn claim(&mut self, stack: StackId, object: &Arc<ObjectRef>) {
+        let claimants = self.claimants.entry(object.clone()).or_insert_with(|| Vec::with_capacity(1));
+        if let Err(place) = claimants.binary_search(&stack) {
+            claimants.insert(place, stack);
+        }
+    }
+
+    fn unclaim(&mut self, stack: StackId, object: &Arc<ObjectRef>) {
+        if let Entry::Occupied(mut claimants) = self.claimants.entry(object.clone()) {
+            claimants.get_mut().retain(|it| *it != stack);
+            if claimants.get().is_empty() {
+                claimants.remove();
+            }
+        }
+    }
+
     /// Takes over what an inventory holds now.
     pub(super) fn set_held(&mut self, inventory: &Inventory) {
         let stack = inventory.stack;
-        for object in self.known.remove(&stack).unwrap_or_default() {
+        let before = self.known.remove(&stack).unwrap_or_default();
+        if before.iter().map(|(object, state)| (object, *state)).eq(states(inventory)) {
+            if !before.is_empty() {
+                self.known.insert(stack, before);
+            }
+            return;
+        }
+        for (object, _) in before {
             if self.holders.get(&object) == Some(&stack) {
                 self.holders.remove(&object);
                 self.retained.remove(&object);
@@ -56,9 +100,9 @@ impl Claims {
                 self.intending.remove(&object);
             }
         }
-        for (object, entry) in &inventory.entries {
-            match entry.state {
-                EntryState::Used => continue,
+        for (object, state) in states(inventory) {
+            match state {
+                EntryState::Used => {}
                 EntryState::Intent => drop(self.intending.insert(object.clone(), stack)),
                 EntryState::Held => {
                     self.holders.insert(object.clone(), stack);
@@ -69,7 +113,10 @@ impl Claims {
                     self.retained.insert(object.clone());
                 }
             }
-            self.known.entry(stack).or_default().push(object.clone());
+        }
+        if !inventory.entries.is_empty() {
+            let known = states(inventory).map(|(object, state)| (object.clone(), state));
+            self.known.insert(stack, known.collect());
         }
     }
 
@@ -99,4 +146,8 @@ impl Claims {
     pub(super) fn holder(&self, object: &ObjectRef) -> Option<StackId> {
         self.holders.get(object).copied()
     }
+}
+
+fn states(inventory: &Inventory) -> impl Iterator<Item = (&Arc<ObjectRef>, EntryState)> {
+    inventory.entries.iter().map(|(object, entry)| (object, entry.state))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::apply::Applying;
 use super::outcome::ObjectProblem;
-use super::prepare::Prepared;
+use super::prepare::{Objects, Prepared};
 use super::step::Step;
 use crate::model::{Health, ObjectRef};
 
@@ -52,10 +52,10 @@ pub(super) fn due<'p>(steps: Vec<Planned<'p>>, done: &Applying) -> (Vec<Planned<
 }
 
 /// Why what is left waits: for something that takes its time, for something that is not in the stack, or for itself.
-pub(super) fn explain(left: &[Planned<'_>], wanted: &BTreeSet<ObjectRef>, done: &Applying) -> Vec<ObjectProblem> {
+pub(super) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -> Vec<ObjectProblem> {
     let explain = |(prepared, _): &Planned<'_>| {
         let object = prepared.object.clone();
-        if let Some(stranger) = prepared.depends_on.iter().find(|it| !wanted.contains(it)) {
+        if let Some(stranger) = prepared.depends_on.iter().find(|it| !wanted.contains(*it)) {
             let message = format!("it depends on {stranger}, which is not in this stack");
             return ObjectProblem::failed(object, "DependencyUnknown", message);
         }
@@ -63,7 +63,7 @@ pub(super) fn explain(left: &[Planned<'_>], wanted: &BTreeSet<ObjectRef>, done: 
             return ObjectProblem::failed(object, "DependencyCycle", "what it depends on depends on it");
         }
         let awaited =
-            prepared.depends_on.iter().find(|it| done.health.get(it).is_none_or(|it| it.health != Health::Healthy));
+            prepared.depends_on.iter().find(|it| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy));
         let (name, why) = match awaited {
             Some(awaited) => {
                 (awaited.to_string(), done.health.get(awaited).map(|it| it.reason.clone()).unwrap_or_default())
@@ -84,7 +84,7 @@ fn reaches(from: &Prepared, goal: &ObjectRef, left: &[Planned<'_>]) -> bool {
             return true;
         }
         if seen.insert(object)
-            && let Some((next, _)) = left.iter().find(|(it, _)| it.object == *object)
+            && let Some((next, _)) = left.iter().find(|(it, _)| *it.object == *object)
         {
             open.extend(&next.depends_on);
         }

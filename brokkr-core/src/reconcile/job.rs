@@ -7,7 +7,7 @@ use super::apply::{Applying, Work};
 use super::health::{ObjectHealth, worst};
 use super::inventory::Inventory;
 use super::outcome::{ObjectProblem, Unhealthy, progress};
-use super::prepare::{Prepared, PreparedSet};
+use super::prepare::{Objects, Prepared, PreparedSet};
 use super::prune::Pruning;
 use super::readiness::Readiness;
 use super::{DesiredStack, Goal, Progress, StackOutcome};
@@ -20,7 +20,7 @@ pub(super) struct Job<'a> {
     pub(super) inventory: Inventory,
     pub(super) departed: BTreeSet<String>,
     pub(super) prepared: Option<Arc<PreparedSet>>,
-    pub(super) wanted: BTreeSet<ObjectRef>,
+    pub(super) wanted: Arc<Objects>,
     pub(super) applying: Applying,
     pub(super) pruning: Pruning,
     /// Why nothing of it is applied yet: another stack comes first.
@@ -42,7 +42,7 @@ impl<'a> Job<'a> {
             stack,
             inventory,
             departed,
-            wanted: prepared.as_deref().map(PreparedSet::objects).unwrap_or_default(),
+            wanted: prepared.as_ref().map(|it| it.objects.clone()).unwrap_or_default(),
             prepared,
             applying: Applying::default(),
             pruning: Pruning::default(),
@@ -54,7 +54,7 @@ impl<'a> Job<'a> {
 
     /// Takes over what the manifests have become since discovery is newer.
     pub(super) fn prepare_anew(&mut self, prepared: Option<Arc<PreparedSet>>) {
-        self.wanted = prepared.as_deref().map(PreparedSet::objects).unwrap_or_default();
+        self.wanted = prepared.as_ref().map(|it| it.objects.clone()).unwrap_or_default();
         self.prepared = prepared;
     }
 
@@ -112,7 +112,7 @@ impl<'a> Job<'a> {
             }
             return;
         }
-        let doomed: Vec<&ObjectRef> =
+        let doomed: Vec<&Arc<ObjectRef>> =
             self.inventory.entries.keys().filter(|object| !self.wanted.contains(*object)).collect();
         let obstacle = if !complete {
             Some(("ContentPending", "the content of another stack, which may want it, is not at hand"))
@@ -141,16 +141,17 @@ impl<'a> Job<'a> {
         if !matches!(self.stack.goal, Goal::Apply { .. }) {
             return (Health::Unknown, Vec::new());
         }
-        let stays_missing = |object: &ObjectRef| self.applying.drifted.contains(object);
-        let of = |object: &ObjectRef| match self.applying.health.get(object) {
+        let stays_missing = |object: &Arc<ObjectRef>| self.applying.drifted.contains(object);
+        let of = |object: &Arc<ObjectRef>| match self.applying.health.get(object) {
             Some(health) => health.clone(),
             None => ObjectHealth::missing(stays_missing(object)),
         };
         let mut unhealthy: Vec<Unhealthy> = self
             .wanted
             .iter()
-            .map(|object| Unhealthy { object: object.clone(), health: of(object) })
-            .filter(|it| it.health.health != Health::Healthy)
+            .map(|object| (object, of(object)))
+            .filter(|(_, health)| health.health != Health::Healthy)
+            .map(|(object, health)| Unhealthy { object: (**object).clone(), health })
             .collect();
         let health = worst(unhealthy.iter().map(|it| it.health.health));
         // The worst first, and of those a bounded number.

@@ -104,6 +104,11 @@ impl FieldHashes {
         self.0.iter().flat_map(|hash| hash.to_be_bytes()).collect()
     }
 
+    /// How many bytes [`to_bytes`](Self::to_bytes) gives.
+    pub(super) fn byte_len(&self) -> usize {
+        self.0.len() * 4
+    }
+
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         let (chunks, _) = bytes.as_chunks::<4>();
         Self(chunks.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect())

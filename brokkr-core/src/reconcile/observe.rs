@@ -23,12 +23,17 @@ const READ_ONE_BY_ONE: usize = 16;
 /// Requests at the same time.
 pub(super) const CONCURRENCY: usize = 32;
 
-/// Runs futures a few at a time; the results come in any order.
-pub(super) async fn concurrently<T: Send>(futures: Vec<BoxFuture<'_, T>>, limit: usize) -> Vec<T> {
-    stream::iter(futures).buffer_unordered(limit).collect().await
+/// Runs futures a few at a time, each made when its turn comes; the results come in any order.
+pub(super) fn concurrently<'f, T: Send + 'f>(
+    futures: impl Iterator<Item = BoxFuture<'f, T>> + Send + 'f,
+    limit: usize,
+) -> BoxFuture<'f, Vec<T>> {
+    stream::iter(futures).buffer_unordered(limit).collect().boxed()
 }
 
-type Listed = Arc<HashMap<ObjectRef, Live>>;
+type Listed = Arc<HashMap<ObjectRef, Arc<Live>>>;
+/// What was seen of objects: those that exist, and those that could not be looked at.
+pub(super) type Seen = (HashMap<Arc<ObjectRef>, Arc<Live>>, HashMap<Arc<ObjectRef>, ClusterError>);
 
 /// Looks at objects during one pass. A list is made at most once per pass and kind.
 pub(super) struct Observer<'a> {
@@ -37,7 +42,7 @@ pub(super) struct Observer<'a> {
     manager: &'a str,
     limits: &'a LocalLimits,
     /// What is left to others, of the objects that have such fields.
-    ignored: HashMap<ObjectRef, Arc<Ignored>>,
+    ignored: HashMap<Arc<ObjectRef>, Arc<Ignored>>,
     lists: Mutex<HashMap<ApiKind, Option<Listed>>>,
 }
 
@@ -65,49 +70,54 @@ impl<'a> Observer<'a> {
 
     /// The objects that exist among the given ones, by kind. An error is an error for all of that kind: what could not be seen is
     /// not absent.
-    pub(super) async fn observe(
-        &self,
-        objects: BTreeMap<ObjectRef, Arc<ApiKind>>,
-    ) -> (HashMap<ObjectRef, Live>, HashMap<ObjectRef, ClusterError>) {
-        let mut by_kind: HashMap<Arc<ApiKind>, Vec<ObjectRef>> = HashMap::new();
-        for (object, kind) in objects {
-            by_kind.entry(kind).or_default().push(object);
+    pub(super) async fn observe(&self, prepared: &[Prepared]) -> Seen {
+        let mut by_kind: HashMap<&ApiKind, Vec<&Arc<ObjectRef>>> = HashMap::new();
+        for it in prepared {
+            by_kind.entry(&it.kind).or_default().push(&it.object);
         }
         let (mut found, mut failed) = (HashMap::new(), HashMap::new());
         for (kind, objects) in by_kind {
-            match self.observe_kind(&kind, &objects).await {
+            match self.observe_kind(kind, &objects).await {
                 Ok(live) => found.extend(live),
-                Err(error) => failed.extend(objects.into_iter().map(|object| (object, error.clone()))),
+                Err(error) => failed.extend(objects.into_iter().map(|object| (object.clone(), error.clone()))),
             }
         }
         (found, failed)
     }
 
-    async fn observe_kind(&self, kind: &ApiKind, objects: &[ObjectRef]) -> ClusterResult<Vec<(ObjectRef, Live)>> {
+    async fn observe_kind(
+        &self,
+        kind: &ApiKind,
+        objects: &[&Arc<ObjectRef>],
+    ) -> ClusterResult<Vec<(Arc<ObjectRef>, Arc<Live>)>> {
         let listed = if objects.len() > READ_ONE_BY_ONE { self.list(kind).await? } else { None };
         let known = |object: &ObjectRef| listed.as_ref().and_then(|list| list.get(object)).cloned();
-        let is_known = |object: &ObjectRef| listed.as_ref().is_some_and(|list| list.contains_key(object));
-        let missing: Vec<&ObjectRef> = objects.iter().filter(|object| !is_known(object)).collect();
+        let mut found = Vec::new();
+        let mut missing = Vec::new();
+        for object in objects {
+            match known(object) {
+                Some(live) => found.push(((*object).clone(), live)),
+                None => missing.push(*object),
+            }
+        }
         // What the list does not have may be there without our label: only reading it tells.
         let absent = if missing.len() > READ_ONE_BY_ONE { self.absent(kind, &missing).await } else { HashSet::new() };
-        let looks = objects.iter().filter(|object| !absent.contains(*object)).map(|object| {
-            let known = known(object);
+        let looks = missing.into_iter().filter(|object| !absent.contains(*object)).map(|object| {
             async move {
-                let live = match known {
-                    Some(live) => Some(live),
-                    None => self.read(kind, object).await?,
-                };
-                Ok::<_, ClusterError>(live.map(|live| (object.clone(), live)))
+                let live = self.read(kind, object).await?;
+                Ok::<_, ClusterError>(live.map(|live| (object.clone(), Arc::new(live))))
             }
             .boxed()
         });
-        let found: ClusterResult<Vec<_>> = concurrently(looks.collect(), CONCURRENCY).await.into_iter().collect();
-        Ok(found?.into_iter().flatten().collect())
+        for looked in concurrently(looks, CONCURRENCY).await {
+            found.extend(looked?);
+        }
+        Ok(found)
     }
 
     /// Those among objects that certainly do not exist, as far as a few bounded lists tell.
-    async fn absent(&self, kind: &ApiKind, objects: &[&ObjectRef]) -> HashSet<ObjectRef> {
-        let mut by_namespace: BTreeMap<Option<&str>, Vec<&ObjectRef>> = BTreeMap::new();
+    async fn absent(&self, kind: &ApiKind, objects: &[&Arc<ObjectRef>]) -> HashSet<Arc<ObjectRef>> {
+        let mut by_namespace: BTreeMap<Option<&str>, Vec<&Arc<ObjectRef>>> = BTreeMap::new();
         for object in objects {
             by_namespace.entry(object.namespace.as_deref()).or_default().push(object);
         }
@@ -121,12 +131,12 @@ impl<'a> Observer<'a> {
                 let mut note = |body: Value| there.extend(meta::name(&body).map(str::to_owned));
                 let listed = self.cluster.list_each(kind, namespace, &options, &mut note).await.ok();
                 listed.filter(|listed| !listed.cut)?;
-                let is_absent = |object: &&&ObjectRef| !there.contains(object.name.as_str());
+                let is_absent = |object: &&&Arc<ObjectRef>| !there.contains(object.name.as_str());
                 Some(objects.iter().filter(is_absent).map(|object| (**object).clone()).collect::<Vec<_>>())
             }
             .boxed()
         });
-        concurrently(lists.collect(), CONCURRENCY).await.into_iter().flatten().flatten().collect()
+        concurrently(lists, CONCURRENCY).await.into_iter().flatten().flatten().collect()
     }
 
     /// The objects of a kind that carry our label; `None` when listing everywhere is not allowed.
@@ -151,7 +161,7 @@ impl<'a> Observer<'a> {
                     name: meta::name(&body).unwrap_or_default().to_owned(),
                 };
                 if let Some(live) = Live::of(kind, &body, self.manager, self.ignored(&object)) {
-                    here.push((object, live));
+                    here.push((object, Arc::new(live)));
                 }
             };
             match self.cluster.list_each(kind, place, &options, &mut note).await {

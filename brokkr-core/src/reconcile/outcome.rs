@@ -1,6 +1,7 @@
 //! What came of working on a stack.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::health::ObjectHealth;
 use crate::cluster::ClusterError;
@@ -84,7 +85,7 @@ impl fmt::Display for Unhealthy {
 /// What kept one object from being as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ObjectProblem {
-    pub(super) object: ObjectRef,
+    pub(super) object: Arc<ObjectRef>,
     pub(super) reason: &'static str,
     pub(super) message: String,
     /// Whether it only takes time.
@@ -92,16 +93,17 @@ pub(super) struct ObjectProblem {
 }
 
 impl ObjectProblem {
-    pub(super) fn failed(object: ObjectRef, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { object, reason, message: message.into(), waiting: false }
+    pub(super) fn failed(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { object: object.into(), reason, message: message.into(), waiting: false }
     }
 
-    pub(super) fn waiting(object: ObjectRef, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { object, reason, message: message.into(), waiting: true }
+    pub(super) fn waiting(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { object: object.into(), reason, message: message.into(), waiting: true }
     }
 
     /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
-    pub(super) fn api(object: ObjectRef, error: &ClusterError) -> Self {
+    pub(super) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
+        let object = object.into();
         let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
         Self::failed(object, error.reason(), message)
     }
@@ -126,7 +128,7 @@ pub(super) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progre
     let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
     let mut message = format!("{} of {total} objects: {}{tail}", problems.len(), listed.join("; "));
     shorten(&mut message, limits::MESSAGE_BYTES);
-    let objects = problems.into_iter().map(|it| it.object).take(limits::EVENT_OBJECTS).collect();
+    let objects = problems.into_iter().map(|it| Arc::unwrap_or_clone(it.object)).take(limits::EVENT_OBJECTS).collect();
     if waiting { Progress::Waiting { reason, message, objects } } else { Progress::Failed { reason, message, objects } }
 }
 

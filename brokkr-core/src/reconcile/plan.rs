@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use super::fights::Fights;
 use super::inventory::{Entry, Inventory};
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::outcome::ObjectProblem;
-use super::prepare::Prepared;
+use super::prepare::{Objects, Prepared};
 use super::prune::Removal;
 use super::reconciler::wants;
 use super::step::{Step, Target};
@@ -118,16 +118,16 @@ impl Reconciler {
             let nothing = Inventory::new(stack.stack_id);
             let inventory = inventories.get(&stack.stack_id).unwrap_or(&nothing);
             let mut objects = Vec::new();
-            let mut wanted = BTreeSet::new();
+            let mut wanted = Arc::default();
             if let Some(set) = prepared.get(&stack.stack_id) {
-                wanted = set.objects();
+                wanted = set.objects.clone();
                 let (steps, failed) = work.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
                 objects.extend(failed.into_iter().map(PlannedObject::blocked));
                 let previews = steps.into_iter().map(|(prepared, step)| {
                     let entry = inventory.entries.get(&prepared.object);
                     work.preview(stack, prepared, entry, step).boxed()
                 });
-                objects.extend(concurrently(previews.collect(), CONCURRENCY).await);
+                objects.extend(concurrently(previews, CONCURRENCY).await);
                 let unserved = "the cluster does not serve this kind in this version";
                 let unserved =
                     set.unserved.iter().map(|it| ObjectProblem::failed(it.clone(), "KindNotServed", unserved));
@@ -155,7 +155,7 @@ impl Work<'_> {
         entry: Option<&Entry>,
         step: Step,
     ) -> PlannedObject {
-        let planned = |action| PlannedObject::new(prepared.object.clone(), action);
+        let planned = |action| PlannedObject::new(&prepared.object, action);
         let because = |action, reason: &str, message: &str| planned(action).because(reason, message);
         let (action, target) = match &step {
             Step::Unchanged { .. } | Step::Yield { .. } => return planned(PlannedAction::Unchanged),
@@ -204,14 +204,14 @@ impl Work<'_> {
         stack: &DesiredStack,
         desired: &Desired,
         inventory: &Inventory,
-        wanted: &BTreeSet<ObjectRef>,
+        wanted: &Objects,
     ) -> Vec<PlannedObject> {
         let departed = inventory.uids();
         let mut planned = Vec::new();
         for (object, entry) in inventory.entries.iter().filter(|(object, _)| !wanted.contains(*object)) {
             let blocked =
                 |reason, message: &str| PlannedObject::blocked(ObjectProblem::waiting(object.clone(), reason, message));
-            let action = |action| PlannedObject::new(object.clone(), action);
+            let action = |action| PlannedObject::new(object, action);
             let owner = self.claims().owner(object).filter(|owner| *owner != stack.stack_id);
             let one = if let Some(owner) = owner {
                 let message = format!("stack {owner} takes it over");
@@ -243,8 +243,8 @@ impl Work<'_> {
 }
 
 impl PlannedObject {
-    fn new(object: ObjectRef, action: PlannedAction) -> Self {
-        Self { object, action, reason: String::new(), message: String::new(), changes: Vec::new() }
+    fn new(object: &ObjectRef, action: PlannedAction) -> Self {
+        Self { object: object.clone(), action, reason: String::new(), message: String::new(), changes: Vec::new() }
     }
 
     fn because(self, reason: &str, message: &str) -> Self {
@@ -257,7 +257,7 @@ impl PlannedObject {
             "Conflict" | "HeldByAnotherAgent" | "NotOwned" | "Replaced" => PlannedAction::Conflict,
             _ => PlannedAction::Blocked,
         };
-        Self::new(problem.object, action).because(problem.reason, &problem.message)
+        Self::new(&problem.object, action).because(problem.reason, &problem.message)
     }
 }
 

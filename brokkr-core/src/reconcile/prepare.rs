@@ -20,7 +20,7 @@ use crate::model::{AgentId, IgnoreRule, ObjectRef, StackId};
 /// A manifest ready to be applied.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
-    pub(super) object: ObjectRef,
+    pub(super) object: Arc<ObjectRef>,
     pub(super) kind: Arc<ApiKind>,
     /// As compact JSON: what is held for long is rarely written, and a tree takes several times the memory.
     text: Box<str>,
@@ -44,18 +44,15 @@ impl Prepared {
 pub(super) struct PreparedSet {
     pub(super) ready: Vec<Prepared>,
     /// Objects of kinds that are not served, as well as they can be named.
-    pub(super) unserved: Vec<ObjectRef>,
+    pub(super) unserved: Vec<Arc<ObjectRef>>,
     /// Objects that cannot be as they are written, or may not be touched.
     pub(super) refused: Vec<ObjectProblem>,
+    /// Everything that is wanted, whether it can be applied now or not: none of it may be pruned.
+    pub(super) objects: Arc<Objects>,
 }
 
-impl PreparedSet {
-    /// Everything that is wanted, whether it can be applied now or not: none of it may be pruned.
-    pub(super) fn objects(&self) -> BTreeSet<ObjectRef> {
-        let ready = self.ready.iter().map(|it| &it.object);
-        ready.chain(&self.unserved).chain(self.refused.iter().map(|it| &it.object)).cloned().collect()
-    }
-}
+/// Objects by what identifies them. The names are shared: each is known in many places at the same time.
+pub(super) type Objects = BTreeSet<Arc<ObjectRef>>;
 
 /// Where the stack's objects belong.
 #[derive(Debug, Clone, Copy)]
@@ -81,26 +78,30 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
         match served {
             Some(kind) => {
                 let namespace = resolve(manifest, kind.namespaced, belonging.default_namespace);
-                let object = manifest.object_ref(namespace);
+                let object = Arc::new(manifest.object_ref(namespace));
                 if let Some(problem) = belonging.limits.refuse(&object) {
                     prepared.refused.push(ObjectProblem::failed(object, "NotAllowed", problem));
                     continue;
                 }
-                match depends_on(manifest) {
-                    Ok(before) => prepared.ready.push(with_labels(manifest, kind, namespace, belonging, before)),
+                let body = manifest.body();
+                match depends_on(&body) {
+                    Ok(before) => prepared.ready.push(with_labels(body, kind, object, belonging, before)),
                     Err(problem) => prepared.refused.push(ObjectProblem::failed(object, "Refused", problem)),
                 }
             }
             None => {
                 // A definition in the same set knows; otherwise nearly every kind that is not served is namespaced.
-                let own = scopes.get(&(manifest.group(), manifest.kind())).copied();
+                let own = scopes.get(&(manifest.group().to_owned(), manifest.kind().to_owned())).copied();
                 let known = discovery.preferred(manifest.group(), manifest.kind()).map(|kind| kind.namespaced);
                 let namespaced = known.or(own).unwrap_or(true);
                 let namespace = resolve(manifest, namespaced, belonging.default_namespace);
-                prepared.unserved.push(manifest.object_ref(namespace));
+                prepared.unserved.push(Arc::new(manifest.object_ref(namespace)));
             }
         }
     }
+    let ready = prepared.ready.iter().map(|it| &it.object);
+    let all = ready.chain(&prepared.unserved).chain(prepared.refused.iter().map(|it| &it.object));
+    prepared.objects = Arc::new(all.cloned().collect());
     prepared
 }
 
@@ -109,33 +110,30 @@ fn resolve<'a>(manifest: &'a Manifest, namespaced: bool, default: &'a str) -> Op
 }
 
 /// Whether the kinds that the set itself defines are namespaced.
-fn scopes_of_own_crds(set: &ManifestSet) -> HashMap<(&str, &str), bool> {
-    let crds = set.objects().iter().filter(|it| it.is_crd()).filter_map(|it| it.body().get("spec"));
+fn scopes_of_own_crds(set: &ManifestSet) -> HashMap<(String, String), bool> {
+    let crds = set.objects().iter().filter(|it| it.is_crd()).filter_map(|it| it.body().remove("spec"));
     let text = |spec: &Value, pointer: &str| spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     crds.filter_map(|spec| {
-        let group = spec.get("group")?.as_str()?;
-        let kind = spec.get("names")?.get("kind")?.as_str()?;
-        Some(((group, kind), text(spec, "/scope")? == "Namespaced"))
+        Some(((text(&spec, "/group")?, text(&spec, "/names/kind")?), text(&spec, "/scope")? == "Namespaced"))
     })
     .collect()
 }
 
-fn depends_on(manifest: &Manifest) -> Result<Vec<ObjectRef>, String> {
-    let annotations = manifest.body().get("metadata").and_then(|it| it.get("annotations"));
+fn depends_on(body: &Map<String, Value>) -> Result<Vec<ObjectRef>, String> {
+    let annotations = body.get("metadata").and_then(|it| it.get("annotations"));
     let text = annotations.and_then(|it| it.get(DEPENDS_ON_ANNOTATION)).and_then(Value::as_str);
     text.map_or_else(|| Ok(Vec::new()), depend::parse)
 }
 
 fn with_labels(
-    manifest: &Manifest,
+    mut body: Map<String, Value>,
     kind: &Arc<ApiKind>,
-    namespace: Option<&str>,
+    object: Arc<ObjectRef>,
     belonging: Belonging<'_>,
     depends_on: Vec<ObjectRef>,
 ) -> Prepared {
-    let mut body = manifest.body().clone();
     if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
-        match namespace {
+        match &object.namespace {
             Some(namespace) => drop(metadata.insert("namespace".to_owned(), json!(namespace))),
             None => drop(metadata.remove("namespace")),
         }
@@ -149,15 +147,14 @@ fn with_labels(
             labels.insert(PART_OF_LABEL.to_owned(), json!(belonging.applyset));
         }
     }
-    if manifest.group().is_empty() && manifest.kind() == "Secret" {
+    if object.group.is_empty() && object.kind == "Secret" {
         fold_string_data(&mut body);
     }
-    if manifest.group() == "rbac.authorization.k8s.io" && body.get("aggregationRule").is_some_and(|it| !it.is_null()) {
+    if object.group == "rbac.authorization.k8s.io" && body.get("aggregationRule").is_some_and(|it| !it.is_null()) {
         // A controller fills them in, and would be fought.
         body.remove("rules");
     }
     let body = Value::Object(body);
-    let object = manifest.object_ref(namespace);
     Prepared {
         ignored: Arc::new(Ignored::of(belonging.ignore, &object, &body)),
         object,

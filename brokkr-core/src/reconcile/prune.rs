@@ -1,6 +1,7 @@
 //! Removing what is no longer wanted: in phases, each waiting until the former is gone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -14,6 +15,7 @@ use super::observe::{CONCURRENCY, concurrently};
 use super::order::{is_foundation, removal_phase};
 use super::outcome::ObjectProblem;
 use super::ownership::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
+use super::prepare::Objects;
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
 use crate::model::{Deletion, ObjectRef, StackId};
 
@@ -59,9 +61,9 @@ pub(super) enum Removal<'a> {
 
 /// What is to go.
 struct Doomed {
-    now: Vec<ObjectRef>,
+    now: Vec<Arc<ObjectRef>>,
     /// Objects that another stack is about to take over.
-    pending: Vec<ObjectRef>,
+    pending: Vec<Arc<ObjectRef>>,
 }
 
 impl Work<'_> {
@@ -70,7 +72,7 @@ impl Work<'_> {
     pub(super) async fn prune(
         &self,
         deletion: Deletion,
-        wanted: &BTreeSet<ObjectRef>,
+        wanted: &Objects,
         only_retained: bool,
         inventory: &mut Inventory,
         departed: &mut BTreeSet<String>,
@@ -78,14 +80,14 @@ impl Work<'_> {
         let mut result = Pruning::default();
         let deadline = Instant::now() + PATIENCE;
         departed.extend(inventory.uids());
-        let mut waiting: BTreeSet<ObjectRef> = BTreeSet::new();
+        let mut waiting = Objects::new();
         loop {
             let doomed = self.doomed(wanted, only_retained, &waiting, inventory, &mut result);
             waiting.extend(doomed.pending);
-            let Some(phase) = doomed.now.iter().map(removal_phase).min() else {
+            let Some(phase) = doomed.now.iter().map(|it| removal_phase(it)).min() else {
                 break;
             };
-            let now: Vec<ObjectRef> = doomed.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
+            let now: Vec<Arc<ObjectRef>> = doomed.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
             let fates = self.remove_all(deletion, &now, inventory, departed).await;
             let mut ordered = Vec::new();
             let mut blocked = false;
@@ -101,7 +103,7 @@ impl Work<'_> {
                             entry.state = EntryState::Retained;
                         }
                         waiting.insert(object.clone());
-                        result.retained.push(object);
+                        result.retained.push(Arc::unwrap_or_clone(object));
                     }
                     Fate::Problem(problem) => {
                         blocked = true;
@@ -129,9 +131,9 @@ impl Work<'_> {
     /// What should go, apart from what changes hands. What was handed over already is forgotten here.
     fn doomed(
         &self,
-        wanted: &BTreeSet<ObjectRef>,
+        wanted: &Objects,
         only_retained: bool,
-        waiting: &BTreeSet<ObjectRef>,
+        waiting: &Objects,
         inventory: &mut Inventory,
         result: &mut Pruning,
     ) -> Doomed {
@@ -163,10 +165,10 @@ impl Work<'_> {
     async fn remove_all(
         &self,
         deletion: Deletion,
-        objects: &[ObjectRef],
+        objects: &[Arc<ObjectRef>],
         inventory: &Inventory,
         departed: &BTreeSet<String>,
-    ) -> Vec<(ObjectRef, Fate)> {
+    ) -> Vec<(Arc<ObjectRef>, Fate)> {
         let removals = objects.iter().map(|object| {
             async move {
                 let fate = match inventory.entries.get(object) {
@@ -180,7 +182,7 @@ impl Work<'_> {
             }
             .boxed()
         });
-        concurrently(removals.collect(), CONCURRENCY).await
+        concurrently(removals, CONCURRENCY).await
     }
 
     /// Takes one step towards the end of one object.

@@ -1,6 +1,7 @@
 //! Waiting for readiness after everything is applied, where the policy asks for it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -110,7 +111,7 @@ fn is_settled(health: Option<&ObjectHealth>) -> bool {
 impl Work<'_> {
     /// A claim for storage that waits for its first consumer is as it should be. Only its class tells; where that cannot be
     /// read the claim is not waited for, as whatever consumes it is.
-    pub(super) async fn settle_claims(&self, health: &mut HashMap<ObjectRef, ObjectHealth>) {
+    pub(super) async fn settle_claims(&self, health: &mut HashMap<Arc<ObjectRef>, ObjectHealth>) {
         for (object, health) in health.iter_mut() {
             let is_claim = object.group.is_empty() && object.kind == "PersistentVolumeClaim";
             if is_claim && health.reason == UNBOUND && !self.binds_at_once(object).await {

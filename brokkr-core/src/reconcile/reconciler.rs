@@ -17,7 +17,7 @@ use super::local_limits::LocalLimits;
 use super::observe::{Observer, concurrently};
 use super::order::is_foundation;
 use super::ownership::field_manager;
-use super::prepare::{Belonging, PreparedSet, prepare};
+use super::prepare::{Belonging, Objects, PreparedSet, prepare};
 use super::readiness::Waits;
 use super::slots::Slots;
 use super::watches::Watches;
@@ -202,7 +202,7 @@ impl Reconciler {
         let mut taken = self.slots.take_retained(&known);
         while let Some((stack, mut inventory)) = taken.inventories.pop_first() {
             let mut departed = self.memory.lock().await.departed.remove(&stack).unwrap_or_default();
-            let pruned = work.prune(Deletion::Delete, &BTreeSet::new(), true, &mut inventory, &mut departed).await;
+            let pruned = work.prune(Deletion::Delete, &Objects::new(), true, &mut inventory, &mut departed).await;
             if pruned.is_ok() {
                 if !inventory.entries.is_empty() {
                     self.memory.lock().await.departed.insert(stack, departed);
@@ -230,7 +230,9 @@ pub(super) type Prepared = BTreeMap<StackId, Arc<PreparedSet>>;
 /// What each stack wants, for deciding whose an object is.
 pub(super) fn wants(desired: &Desired, prepared: &Prepared) -> BTreeMap<StackId, Want> {
     let want = |stack: &DesiredStack| match &stack.goal {
-        Goal::Apply { .. } => Want::Objects(prepared.get(&stack.stack_id).map(|set| set.objects()).unwrap_or_default()),
+        Goal::Apply { .. } => {
+            Want::Objects(prepared.get(&stack.stack_id).map(|set| set.objects.clone()).unwrap_or_default())
+        }
         Goal::Remove => Want::Nothing,
         Goal::Keep => Want::WhatIsHeld,
     };
@@ -299,11 +301,11 @@ impl Applier for Reconciler {
 
         // Everything is applied before anything is pruned, so that what changes hands never goes away.
         let first = work(&discovery);
-        concurrently(jobs.iter_mut().map(|job| job.apply(&first).boxed()).collect(), STACKS).await;
+        concurrently(jobs.iter_mut().map(|job| job.apply(&first).boxed()), STACKS).await;
         let mut latest = discovery.clone();
         if jobs.iter().any(|job| job.applying.defined) {
             let defining = jobs.iter().filter(|job| job.applying.defined).filter_map(|job| job.prepared.as_deref());
-            concurrently(defining.map(|set| first.established(&set.ready).boxed()).collect(), STACKS).await;
+            concurrently(defining.map(|set| first.established(&set.ready).boxed()), STACKS).await;
             let mut memory = self.memory.lock().await;
             latest = self.discovery(&mut memory, true).await?;
             let before: Vec<_> = jobs.iter_mut().map(|job| job.prepared.take()).collect();
@@ -317,7 +319,7 @@ impl Applier for Reconciler {
                 let before = before.as_deref()?;
                 Some(async { job.apply_newly_served(&second, before).await }.boxed())
             });
-            concurrently(rounds.collect(), STACKS).await;
+            concurrently(rounds, STACKS).await;
         }
         // Those that come after others follow as soon as these stand, in the same pass where that is at once.
         loop {
@@ -337,10 +339,10 @@ impl Applier for Reconciler {
             if freed.is_empty() {
                 break;
             }
-            concurrently(freed.into_iter().map(|job| job.apply(&first).boxed()).collect(), STACKS).await;
+            concurrently(freed.into_iter().map(|job| job.apply(&first).boxed()), STACKS).await;
         }
         // Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
-        let loses_foundation = |inventory: &Inventory, wanted: &BTreeSet<ObjectRef>| {
+        let loses_foundation = |inventory: &Inventory, wanted: &Objects| {
             inventory.entries.keys().any(|object| is_foundation(object) && !wanted.contains(object))
         };
         let mut fresh = latest.clone();
@@ -352,11 +354,7 @@ impl Applier for Reconciler {
         }
         let last = work(&fresh);
         let may_remove = desired.may_remove;
-        concurrently(
-            jobs.iter_mut().map(|job| job.prune(&last, may_remove, desired.complete).boxed()).collect(),
-            STACKS,
-        )
-        .await;
+        concurrently(jobs.iter_mut().map(|job| job.prune(&last, may_remove, desired.complete).boxed()), STACKS).await;
         self.prune_retained(&last, desired).await;
 
         let mut outcomes = Vec::new();

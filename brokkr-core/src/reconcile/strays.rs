@@ -28,7 +28,7 @@ impl Work<'_> {
         let lists =
             places.map(|(kind, place)| async move { (kind, self.cluster.list(kind, place, options).await) }.boxed());
         let mut strays = Vec::new();
-        for (kind, list) in concurrently(lists.collect(), CONCURRENCY).await {
+        for (kind, list) in concurrently(lists, CONCURRENCY).await {
             let list = match list {
                 Ok(list) => list,
                 // Where the agent may not look it could not have made anything; what is not served is not there.

@@ -33,7 +33,7 @@ impl Work<'_> {
         let lists =
             kinds.map(|kind| async move { (kind, self.cluster.list(kind, Some(namespace), options).await) }.boxed());
         let mut there = Vec::new();
-        for (kind, list) in concurrently(lists.collect(), CONCURRENCY).await {
+        for (kind, list) in concurrently(lists, CONCURRENCY).await {
             match list {
                 Ok(list) if list.cut => return Ok(false),
                 Ok(list) => there.extend(list.items.into_iter().map(|object| (kind, object))),

@@ -33,7 +33,8 @@ enum Command {
     Rbac(rbac::RbacArgs),
 }
 
-#[tokio::main]
+// One thread: an agent mostly waits, and each thread that allocates keeps memory of its own.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()

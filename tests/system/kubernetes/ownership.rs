@@ -166,42 +166,6 @@ async fn an_autoscaler_takes_the_replicas_over_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_exists_is_adopted_where_the_policy_says_so() {
-    let broker = Broker::start(None).await;
-    let cluster = &clusters()[1];
-    let agent = agent_of(&broker, "adopt", cluster);
-    let namespace = "test-adopt";
-    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
-    for name in ["equal", "different", "taken"] {
-        cluster.kubectl_on(&map(namespace, name, "theirs"), &["create"]).unwrap();
-    }
-    let before = ["equal", "different", "taken"].map(|name| uid(cluster, "configmap", namespace, name));
-    let if_equal = broker.stack_with("if-equal", json!({"adopt": "if-equal"}));
-    let always = broker.stack_with("always", json!({"adopt": "always", "conflicts": "force"}));
-    for stack in [&if_equal, &always] {
-        broker.target(stack, &agent);
-    }
-    publish(&broker, &if_equal, &[map(namespace, "equal", "theirs"), map(namespace, "different", "ours")]);
-    publish(&broker, &always, &[map(namespace, "taken", "ours")]);
-    fails_with(&broker, &if_equal, "NotOwned").await;
-    applied(&broker, &always, 1).await;
-    let managed =
-        |name: &str| cluster.get("configmap", namespace, name).unwrap().unwrap().to_string().contains(&agent.manager());
-    eventually("the equal one is adopted", || async { if managed("equal") { Ok(()) } else { Err(()) } }).await;
-    assert!(!managed("different"), "what differs is not touched");
-    assert_eq!(["equal", "different", "taken"].map(|name| uid(cluster, "configmap", namespace, name)), before);
-    assert_eq!(data(cluster, namespace, "different"), Some(json!("theirs")));
-    assert_eq!(data(cluster, namespace, "taken"), Some(json!("ours")));
-    // What was adopted is ours, and goes; what was not stays.
-    broker.delete_stack(&if_equal).await;
-    broker.delete_stack(&always).await;
-    assert_eq!(
-        ["equal", "different", "taken"].map(|name| data(cluster, namespace, name)),
-        [None, Some(json!("theirs")), None]
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_was_cleaned_up_is_done() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
@@ -319,34 +283,4 @@ async fn what_cannot_be_changed_is_replaced_only_where_the_policy_says_so() {
     // Back to what it is: there is nothing to change any more.
     publish(&broker, &replaced, &[fixed("replaced", "2")]);
     applied(&broker, &replaced, 4).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn drift_is_only_told_where_the_policy_says_so() {
-    let broker = Broker::start(None).await;
-    let cluster = &clusters()[1];
-    let agent = agent_of(&broker, "report", cluster);
-    let namespace = "test-report";
-    cluster.kubectl(&["create", "namespace", namespace]).unwrap();
-    let stack = broker.stack_with("report", json!({"drift": "report"}));
-    broker.target(&stack, &agent);
-    let set = |value: &str| [map(namespace, "changed", value), map(namespace, "deleted", value)];
-    publish(&broker, &stack, &set("1"));
-    applied(&broker, &stack, 1).await;
-    broker.condition(&stack, "Drifted", "False").unwrap();
-    cluster.kubectl(&["patch", "configmap", "changed", "-n", namespace, "-p", r#"{"data":{"k":"by hand"}}"#]).unwrap();
-    cluster.kubectl(&["delete", "configmap", "deleted", "-n", namespace]).unwrap();
-    let mark = AuditMark::now(cluster);
-    eventually("it is told", || async { broker.condition(&stack, "Drifted", "True") }).await;
-    stays(Duration::from_secs(4), "and nothing is done about it", || async { mark.none(&[namespace]) }).await;
-    let told = broker.status(&stack);
-    let drifted = told["conditions"].as_array().unwrap().iter().find(|it| it["type"] == "Drifted").unwrap();
-    let message = drifted["message"].as_str().unwrap();
-    assert!(message.contains("changed") && message.contains("deleted"), "{message}");
-    assert_eq!(["changed", "deleted"].map(|name| data(cluster, namespace, name)), [Some(json!("by hand")), None]);
-    // A new revision says anew what is wanted.
-    publish(&broker, &stack, &set("2"));
-    applied(&broker, &stack, 2).await;
-    assert_eq!(["changed", "deleted"].map(|name| data(cluster, namespace, name)), [Some(json!("2")), Some(json!("2"))]);
-    eventually("no drift", || async { broker.condition(&stack, "Drifted", "False") }).await;
 }

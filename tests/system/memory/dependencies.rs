@@ -1,13 +1,11 @@
 //! Stacks that come after others.
 
-use std::time::Duration;
-
 use brokkr_core::broker::{BrokerError, StackSpec};
 use brokkr_core::cluster::{Cluster as _, Patch};
 use brokkr_core::model::{Health, StackId, Wait};
 use serde_json::json;
 
-use crate::support::{Fleet, Scene, config_map, eventually, stays};
+use crate::support::{Fleet, Scene, config_map, eventually};
 
 async fn reason(fleet: &Fleet, stack: StackId, condition: &str) -> Option<String> {
     let status = fleet.broker.stack_status(&fleet.broker.system_actor(), stack).await.unwrap();
@@ -77,28 +75,4 @@ async fn circles_and_strangers_are_refused() {
     let many: Vec<StackId> = (0..=brokkr_core::model::limits::DEPENDENCIES).map(|_| StackId::generate()).collect();
     let refused = fleet.broker.stack_update(&system, a, None, depends(many)).await;
     assert!(matches!(refused, Err(BrokerError::Invalid(_))), "{refused:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_does_not_make_a_stack_wait_again() {
-    let Scene { fleet, cluster, agent, pak, running, stack: second } = Scene::new().await;
-    let system = fleet.broker.system_actor();
-    let first = fleet.stack("first").await;
-    let edit = |mut spec: StackSpec| {
-        spec.depends_on = vec![first];
-        Ok(spec)
-    };
-    fleet.broker.stack_update(&system, second, None, edit).await.unwrap();
-    for (stack, name) in [(first, "first"), (second, "second")] {
-        fleet.publish(stack, vec![config_map("default", name, "1")]).await;
-        fleet.target(stack, agent).await;
-    }
-    eventually("both are applied", || fleet.applied(second)).await;
-    running.cancel();
-    let _again = fleet.start(&pak, &cluster);
-    stays(Duration::from_secs(2), "applied", || async {
-        let reason = reason(&fleet, second, "Applied").await;
-        if reason.as_deref() == Some("Applied") { Ok(()) } else { Err(reason) }
-    })
-    .await;
 }

@@ -2,6 +2,5 @@
 
 mod crashes;
 mod dependencies;
-mod ownership;
 mod removal;
 mod steady;

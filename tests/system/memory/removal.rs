@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::broker::Broker;
-use brokkr_core::cluster::{Cluster as _, ClusterError, DeleteOptions, MemoryCluster, Propagation, Verb, meta};
+use brokkr_core::cluster::{ClusterError, MemoryCluster, Verb};
 use brokkr_core::store::MemoryStore;
 
-use crate::support::{Fleet, Scene, config_map, eventually, namespace, stays};
+use crate::support::{Fleet, Scene, config_map, eventually, stays};
 
 fn names(cluster: &MemoryCluster, kind: &str) -> Vec<String> {
     let of_kind =
@@ -18,46 +18,6 @@ fn names(cluster: &MemoryCluster, kind: &str) -> Vec<String> {
 fn has(cluster: &MemoryCluster, kind: &str, expected: &[&str]) -> Result<(), Vec<String>> {
     let there = names(cluster, kind);
     if there == expected { Ok(()) } else { Err(there) }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stack_comes_changes_and_goes() {
-    let Scene { fleet, cluster, stack, .. } = Scene::new().await;
-    fleet.publish(stack, vec![namespace("web"), config_map("web", "a", "1"), config_map("web", "b", "1")]).await;
-    eventually("applied", || async { fleet.applied(stack).await }).await;
-    has(&cluster, "ConfigMap", &["a", "b"]).unwrap();
-    fleet.publish(stack, vec![namespace("web"), config_map("web", "a", "1")]).await;
-    eventually("pruned", || async { has(&cluster, "ConfigMap", &["a"]) }).await;
-    let actor = fleet.broker.system_actor();
-    fleet.broker.stack_delete(&actor, stack, None).await.unwrap();
-    eventually("gone", || async { has(&cluster, "Namespace", &["brokkr-system", "default", "kube-system"]) }).await;
-    eventually("confirmed", || async {
-        match fleet.broker.stack_get(&actor, stack).await {
-            Err(_) => Ok(()),
-            Ok(stack) => Err(stack),
-        }
-    })
-    .await;
-    assert!(!cluster.objects().iter().any(|it| it["kind"] == "Secret"), "no inventory is left");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_written_when_nothing_is_to_be_done() {
-    let Scene { fleet, cluster, stack, pak, running: first, .. } = Scene::new().await;
-    let objects = (0..40).map(|n| config_map("default", &format!("c{n}"), "1")).collect();
-    fleet.publish(stack, objects).await;
-    eventually("applied", || async { fleet.applied(stack).await }).await;
-    let before = cluster.writes();
-    stays(Duration::from_secs(3), "no write", || async {
-        if cluster.writes() == before { Ok(()) } else { Err(cluster.writes()) }
-    })
-    .await;
-    first.cancel();
-    fleet.start(&pak, &cluster);
-    stays(Duration::from_secs(3), "no write after a restart", || async {
-        if cluster.writes() == before { Ok(()) } else { Err(cluster.writes()) }
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,34 +128,4 @@ async fn a_refused_object_is_told_once_blocks_nobody_and_is_tried_again() {
     cluster.set_fault(None);
     eventually("succeeds by itself", || async { fleet.applied(bad).await }).await;
     eventually("and says so", || async { if events().await.len() == 2 { Ok(()) } else { Err(events().await) } }).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_inventory_does_not_make_removed_of_unknown() {
-    let Scene { fleet, cluster, agent, pak, running, stack } = Scene::new().await;
-    fleet.publish(stack, vec![config_map("default", "a", "1"), config_map("default", "b", "1")]).await;
-    eventually("applied", || async { fleet.applied(stack).await }).await;
-    running.cancel();
-    let discovery = cluster.discover().await.unwrap();
-    let secrets = discovery.preferred("", "Secret").unwrap();
-    for secret in cluster.objects().iter().filter(|it| it["kind"] == "Secret") {
-        let (uid, namespace) = (meta::uid(secret).unwrap(), meta::namespace(secret));
-        let options = DeleteOptions { uid, resource_version: None, propagation: Propagation::Background };
-        cluster.delete(&secrets.at(namespace, meta::name(secret).unwrap()), &options).await.unwrap();
-    }
-    let actor = fleet.broker.system_actor();
-    fleet.broker.target_remove(&actor, stack, agent).await.unwrap();
-    fleet.start(&pak, &cluster);
-    eventually("said", || async {
-        let status = fleet.broker.stack_status(&actor, stack).await.unwrap();
-        let error = status.agents.first().and_then(|it| it.status.as_ref()?.last_error.clone());
-        if error.as_ref().is_some_and(|it| it.reason == "InventoryLost") { Ok(()) } else { Err(format!("{status:?}")) }
-    })
-    .await;
-    has(&cluster, "ConfigMap", &["a", "b"]).unwrap();
-    // The way out that the message names: what is targeted again is known again.
-    fleet.target(stack, agent).await;
-    eventually("adopted", || async { fleet.applied(stack).await }).await;
-    fleet.broker.target_remove(&actor, stack, agent).await.unwrap();
-    eventually("gone", || async { has(&cluster, "ConfigMap", &[]) }).await;
 }

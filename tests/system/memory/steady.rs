@@ -9,7 +9,7 @@ use brokkr_core::cluster::{
     Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions,
     MemoryCluster, ObjectList, Patch, WatchEvent,
 };
-use brokkr_core::model::{AgentId, IgnoreRule, StackId};
+use brokkr_core::model::{AgentId, StackId};
 use brokkr_core::protocol::InProcess;
 use brokkr_core::reconcile::LocalLimits;
 use futures::stream::BoxStream;
@@ -172,30 +172,4 @@ async fn the_broker_cannot_widen_what_the_agent_may_touch() {
         if there { Err("it was touched") } else { Ok(()) }
     })
     .await;
-}
-
-#[tokio::test]
-async fn what_is_left_to_others_stays_as_they_made_it() {
-    let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
-    let (agent, pak) = fleet.create("edge").await;
-    let _running = start(&fleet, &pak, Arc::new(cluster.clone()), LocalLimits::default());
-    let system = fleet.broker.system_actor();
-    let mut spec = brokkr_core::broker::StackSpec::named("web");
-    spec.policies.ignore = vec![IgnoreRule { pointers: vec!["/data/k".to_owned()], ..IgnoreRule::default() }];
-    let stack = fleet.broker.stack_create(&system, None, spec).await.unwrap().id;
-    fleet.publish(stack, vec![config_map("default", "a", "first")]).await;
-    fleet.target(stack, agent).await;
-    eventually("applied", || fleet.applied(stack)).await;
-    assert_eq!(value(&cluster, "a"), Some(json!("first")), "it is set at the beginning");
-    write(&cluster, "a", "theirs").await;
-    let mut second = config_map("default", "a", "second");
-    second["data"]["other"] = json!("2");
-    fleet.publish(stack, vec![second]).await;
-    eventually("applied", || fleet.applied(stack)).await;
-    let writes = cluster.writes();
-    stays(Duration::from_millis(1500), "theirs", || async {
-        if value(&cluster, "a") == Some(json!("theirs")) { Ok(()) } else { Err("it was overwritten") }
-    })
-    .await;
-    assert_eq!(cluster.writes(), writes, "and nothing is written any more");
 }

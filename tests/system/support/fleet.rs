@@ -6,12 +6,14 @@ use std::time::Duration;
 use brokkr_agent_runtime::{Agent, AgentConfig};
 use brokkr_core::broker::{Broker, Content, NewAgent, StackSpec};
 use brokkr_core::cluster::{Cluster, MemoryCluster};
-use brokkr_core::model::{AgentId, StackId};
+use brokkr_core::model::{AgentId, Policies, StackId, StackStatus};
 use brokkr_core::protocol::InProcess;
 use brokkr_core::store::MemoryStore;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+
+use super::{AgentCluster, eventually};
 
 /// A broker and agents with clusters in memory. Everything stops when it is dropped.
 pub(crate) struct Fleet {
@@ -48,12 +50,26 @@ impl Fleet {
     }
 
     /// Starts an agent on a cluster; it runs until the token is cancelled.
-    pub(crate) fn start(&self, pak: &SecretString, cluster: &MemoryCluster) -> CancellationToken {
-        start_on(&self.broker, pak, Arc::new(cluster.clone()), self.stop.child_token())
+    pub(crate) fn start(&self, pak: &SecretString, cluster: &impl AgentCluster) -> CancellationToken {
+        start_on(&self.broker, pak, cluster.for_agent(), self.stop.child_token())
     }
 
     pub(crate) async fn stack(&self, name: &str) -> StackId {
-        self.broker.stack_create(&self.broker.system_actor(), None, StackSpec::named(name)).await.unwrap().id
+        self.stack_with(name, Policies::default()).await
+    }
+
+    pub(crate) async fn stack_with(&self, name: &str, policies: Policies) -> StackId {
+        let spec = StackSpec { policies, ..StackSpec::named(name) };
+        self.broker.stack_create(&self.broker.system_actor(), None, spec).await.unwrap().id
+    }
+
+    /// Lets a stack come after another one.
+    pub(crate) async fn depends(&self, stack: StackId, on: StackId) {
+        let edit = |mut spec: StackSpec| {
+            spec.depends_on = vec![on];
+            Ok(spec)
+        };
+        self.broker.stack_update(&self.broker.system_actor(), stack, None, edit).await.unwrap();
     }
 
     pub(crate) async fn publish(&self, stack: StackId, documents: Vec<Value>) {
@@ -65,6 +81,41 @@ impl Fleet {
         self.broker.target_set(&self.broker.system_actor(), stack, agent).await.unwrap();
     }
 
+    /// Deletes a stack and waits until its agents have confirmed it.
+    pub(crate) async fn delete(&self, stack: StackId) {
+        let actor = self.broker.system_actor();
+        self.broker.stack_delete(&actor, stack, None).await.unwrap();
+        eventually("the stack is gone", async || match self.broker.stack_get(&actor, stack).await {
+            Err(_) => Ok(()),
+            Ok(_) => Err(self.status(stack).await),
+        })
+        .await;
+    }
+
+    /// What the first agent of a stack says of it.
+    async fn status(&self, stack: StackId) -> Option<StackStatus> {
+        let status = self.broker.stack_status(&self.broker.system_actor(), stack).await.ok()?;
+        status.agents.first()?.status.clone()
+    }
+
+    /// Fails unless the first agent of the stack tells this condition with this reason.
+    pub(crate) async fn is(&self, stack: StackId, condition: &str, reason: &str) -> Result<(), String> {
+        let status = self.status(stack).await;
+        let conditions = status.iter().flat_map(|it| &it.conditions);
+        let is_so = conditions.clone().any(|it| it.kind == condition && it.reason == reason);
+        if is_so { Ok(()) } else { Err(format!("{status:?}")) }
+    }
+
+    /// Waits until the first agent's last attempt failed for this reason.
+    pub(crate) async fn fails_with(&self, stack: StackId, reason: &str) {
+        eventually(reason, async || {
+            let status = self.status(stack).await;
+            let error = status.as_ref().and_then(|it| it.last_error.as_ref());
+            if error.is_some_and(|it| it.reason == reason) { Ok(()) } else { Err(status) }
+        })
+        .await;
+    }
+
     /// Fails unless every agent of the stack has applied the newest revision.
     pub(crate) async fn applied(&self, stack: StackId) -> Result<(), String> {
         let status = self.broker.stack_status(&self.broker.system_actor(), stack).await.unwrap();
@@ -73,10 +124,10 @@ impl Fleet {
     }
 }
 
-/// One agent on a cluster in memory, running, and a stack that is targeted at it and has no content yet.
-pub(crate) struct Scene {
+/// One agent on a cluster, running, and a stack that is targeted at it and has no content yet.
+pub(crate) struct Scene<C = MemoryCluster> {
     pub(crate) fleet: Fleet,
-    pub(crate) cluster: MemoryCluster,
+    pub(crate) cluster: C,
     pub(crate) agent: AgentId,
     pub(crate) pak: SecretString,
     /// Ends the agent.
@@ -88,9 +139,11 @@ impl Scene {
     pub(crate) async fn new() -> Self {
         Self::on(MemoryCluster::new()).await
     }
+}
 
+impl<C: AgentCluster> Scene<C> {
     /// The same on a cluster in which something is already.
-    pub(crate) async fn on(cluster: MemoryCluster) -> Self {
+    pub(crate) async fn on(cluster: C) -> Self {
         let fleet = Fleet::new().await;
         let (agent, pak) = fleet.create("edge").await;
         let running = fleet.start(&pak, &cluster);

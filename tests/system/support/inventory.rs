@@ -1,12 +1,14 @@
 //! Reading an agent's inventory as somebody would who knows nothing but its format.
 
+use std::fmt::Display;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use brokkr_testbed::TestCluster;
 use serde_json::Value;
 
 /// The name of the Secret with the inventory of a stack.
-pub(crate) fn inventory_name(agent: &str, stack: &str) -> String {
+pub(crate) fn inventory_name(agent: impl Display, stack: impl Display) -> String {
     format!("brokkr-{agent}-{stack}")
 }
 

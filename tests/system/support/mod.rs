@@ -9,6 +9,7 @@ mod fleet;
 mod inventory;
 mod liar;
 mod real;
+mod stage;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use audit::{AuditMark, succeeded};
@@ -19,3 +20,4 @@ pub(crate) use fleet::{Fleet, Scene, config_map, namespace};
 pub(crate) use inventory::{inventory, inventory_name};
 pub(crate) use liar::{Liar, Lie, Told, json};
 pub(crate) use real::{Broker, agent_of, agent_through, cluster_with_nodes, clusters, log};
+pub(crate) use stage::{AgentCluster, Stage};

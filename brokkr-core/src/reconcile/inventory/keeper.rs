@@ -1,6 +1,7 @@
 //! Keeping inventories in the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -106,8 +107,7 @@ impl Keeper {
         assign_shards(inventory);
         // The first Secret is the parent: it comes last when an inventory ends.
         for number in (0..inventory.shards.len()).rev() {
-            let content = content_of(inventory, number);
-            let is_empty = content.as_array().is_none_or(Vec::is_empty);
+            let is_empty = !inventory.entries.values().any(|entry| entry.shard == number);
             let goes = is_empty && (number > 0 || inventory.entries.is_empty());
             let kept = inventory.shards.get(number).and_then(|shard| shard.kept.clone());
             let now = if goes {
@@ -115,11 +115,13 @@ impl Keeper {
                 self.delete_shard(cluster, inventory.stack, number, &kept).await?;
                 None
             } else {
-                let body = self.body(inventory, number, &content);
-                let digest = digest(&content, &body["metadata"]["annotations"]);
+                let content = content_of(inventory, number);
+                let annotations = self.annotations(inventory, number);
+                let digest = digest(&content, &annotations);
                 if kept.as_ref().is_some_and(|kept| kept.digest == digest) {
                     continue;
                 }
+                let body = self.body(inventory.stack, number, &content, annotations);
                 Some(self.write_shard(cluster, body, kept.as_ref(), digest).await?)
             };
             if let Some(shard) = inventory.shards.get_mut(number) {
@@ -134,34 +136,43 @@ impl Keeper {
         if number == 0 { name } else { format!("{name}-{number}") }
     }
 
-    fn body(&self, inventory: &Inventory, number: usize, content: &Value) -> Value {
+    /// What the first Secret says as the parent of an ApplySet.
+    fn annotations(&self, inventory: &Inventory, number: usize) -> Value {
+        if number > 0 {
+            return json!({});
+        }
+        let members = || inventory.entries.iter().filter(|(_, entry)| entry.is_ours()).map(|(object, _)| object);
+        let kinds: BTreeSet<(&str, &str)> = members().map(|it| (it.kind.as_str(), it.group.as_str())).collect();
+        let kinds: BTreeSet<String> = kinds.into_iter().map(group_kind).collect();
+        let namespaces: BTreeSet<&str> =
+            members().filter_map(|it| it.namespace.as_deref()).filter(|it| *it != self.namespace).collect();
+        json!({
+            APPLYSET_TOOLING: TOOLING,
+            APPLYSET_KINDS: kinds.into_iter().collect::<Vec<_>>().join(","),
+            APPLYSET_NAMESPACES: namespaces.into_iter().collect::<Vec<_>>().join(","),
+        })
+    }
+
+    fn body(&self, stack: StackId, number: usize, content: &str, annotations: Value) -> Value {
         let mut labels = json!({
             AGENT_LABEL: self.agent,
-            STACK_LABEL: inventory.stack,
+            STACK_LABEL: stack,
             INVENTORY_LABEL: "true",
         });
-        let mut annotations = json!({});
         if number == 0 {
-            labels[APPLYSET_ID_LABEL] = json!(self.applyset(inventory.stack));
-            let members = || inventory.entries.iter().filter(|(_, entry)| entry.is_ours()).map(|(object, _)| object);
-            let kinds: BTreeSet<String> = members().map(group_kind).collect();
-            let namespaces: BTreeSet<&str> =
-                members().filter_map(|it| it.namespace.as_deref()).filter(|it| *it != self.namespace).collect();
-            annotations[APPLYSET_TOOLING] = json!(TOOLING);
-            annotations[APPLYSET_KINDS] = json!(kinds.into_iter().collect::<Vec<_>>().join(","));
-            annotations[APPLYSET_NAMESPACES] = json!(namespaces.into_iter().collect::<Vec<_>>().join(","));
+            labels[APPLYSET_ID_LABEL] = json!(self.applyset(stack));
         }
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "brokkr.io/inventory",
             "metadata": {
-                "name": self.shard_name(inventory.stack, number),
+                "name": self.shard_name(stack, number),
                 "namespace": self.namespace,
                 "labels": labels,
                 "annotations": annotations,
             },
-            "data": {DATA_KEY: STANDARD.encode(content.to_string())},
+            "data": {DATA_KEY: STANDARD.encode(content)},
         })
     }
 
@@ -205,12 +216,12 @@ impl Keeper {
 }
 
 /// What a Secret keeps, in little space.
-fn digest(content: &Value, annotations: &Value) -> [u8; 32] {
-    Sha256::new().chain_update(content.to_string()).chain_update(annotations.to_string()).finalize().into()
+fn digest(content: &str, annotations: &Value) -> [u8; 32] {
+    Sha256::new().chain_update(content).chain_update(annotations.to_string()).finalize().into()
 }
 
-fn group_kind(object: &ObjectRef) -> String {
-    if object.group.is_empty() { object.kind.clone() } else { format!("{}.{}", object.kind, object.group) }
+fn group_kind((kind, group): (&str, &str)) -> String {
+    if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
 }
 
 fn shard_number(name: &str, base: &str) -> Option<usize> {
@@ -226,13 +237,13 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
         return None;
     }
     let data = STANDARD.decode(secret.get("data")?.get(DATA_KEY)?.as_str()?).ok()?;
-    let content: Value = serde_json::from_slice(&data).ok()?;
-    let entries: Vec<Kept> = serde_json::from_value(content.clone()).ok()?;
+    let content = String::from_utf8(data).ok()?;
+    let entries: Vec<Kept> = serde_json::from_str(&content).ok()?;
     for kept in entries {
         let (object, entry) = kept.into_entry(number)?;
         // In two Secrets after a crash while it moved: the later one has the newer content.
         if inventory.entries.get(&object).is_none_or(|there| there.shard < number) {
-            inventory.entries.insert(object, entry);
+            inventory.entries.insert(Arc::new(object), entry);
         }
     }
     if inventory.shards.len() <= number {
@@ -285,12 +296,19 @@ fn assign_shards(inventory: &mut Inventory) {
 /// What an entry takes once it is complete: an intent grows when its object exists.
 fn entry_bytes(object: &ObjectRef, entry: &Entry) -> usize {
     let names = object.group.len() + object.kind.len() + object.name.len();
-    names + object.namespace.as_ref().map_or(0, String::len) + entry.fields.to_bytes().len().max(160) * 4 / 3 + 120
+    names + object.namespace.as_ref().map_or(0, String::len) + entry.fields.byte_len().max(160) * 4 / 3 + 120
 }
 
-fn content_of(inventory: &Inventory, number: usize) -> Value {
-    let kept = inventory.entries.iter().filter(|(_, entry)| entry.shard == number);
-    json!(kept.map(|(object, entry)| Kept::of(object, entry)).collect::<Vec<_>>())
+fn content_of(inventory: &Inventory, number: usize) -> String {
+    let mut content = String::from("[");
+    for (object, entry) in inventory.entries.iter().filter(|(_, entry)| entry.shard == number) {
+        if content.len() > 1 {
+            content.push(',');
+        }
+        content.push_str(&json!(Kept::of(object, entry)).to_string());
+    }
+    content.push(']');
+    content
 }
 
 #[cfg(test)]
@@ -302,7 +320,7 @@ mod tests {
     fn with_objects(fields: &[usize]) -> Inventory {
         let mut inventory = Inventory::new(StackId::generate());
         for (number, _) in fields.iter().enumerate() {
-            inventory.entries.insert(object(number), Entry::new(EntryState::Intent));
+            inventory.entries.insert(Arc::new(object(number)), Entry::new(EntryState::Intent));
         }
         assign_shards(&mut inventory);
         for (number, count) in fields.iter().enumerate() {
@@ -328,7 +346,7 @@ mod tests {
         assert_eq!(places(&inventory), [0; 12], "an intent is small");
         assign_shards(&mut inventory);
         for number in 0..inventory.shards.len() {
-            let bytes = content_of(&inventory, number).to_string().len();
+            let bytes = content_of(&inventory, number).len();
             assert!(bytes <= SHARD_BYTES, "{bytes} bytes in Secret {number}");
         }
         assert_eq!(inventory.shards.len(), 4);

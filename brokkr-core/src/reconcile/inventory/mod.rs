@@ -7,6 +7,7 @@ mod entry;
 mod keeper;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub(super) use entry::{Entry, EntryState, ManifestHash};
 pub(super) use keeper::Keeper;
@@ -17,7 +18,7 @@ use crate::model::{ObjectRef, StackId};
 #[derive(Debug, Clone)]
 pub(super) struct Inventory {
     pub(super) stack: StackId,
-    pub(super) entries: BTreeMap<ObjectRef, Entry>,
+    pub(super) entries: BTreeMap<Arc<ObjectRef>, Entry>,
     /// The resource version of each Secret that keeps a part, and what it keeps.
     shards: Vec<keeper::Shard>,
 }

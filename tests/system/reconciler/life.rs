@@ -1,0 +1,93 @@
+//! A stack comes, changes, is left alone, and goes; what is not known is never removed.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::on_both_clusters;
+use crate::support::{Scene, Stage, config_map, eventually, inventory_name, namespace, stays};
+
+on_both_clusters!(
+    a_stack_comes_changes_and_goes,
+    what_is_as_it_should_be_is_not_written,
+    a_lost_inventory_does_not_make_removed_of_unknown,
+    dependent_stacks_do_not_wait_again_after_a_restart,
+);
+
+async fn a_stack_comes_changes_and_goes(stage: Stage) {
+    let web = stage.beside("web");
+    let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
+    let maps = |names: &[&str]| names.iter().map(|name| config_map(&web, name, "1")).collect::<Vec<Value>>();
+    fleet.publish(stack, [vec![namespace(&web)], maps(&["a", "b"])].concat()).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    let version = async || stage.object("ConfigMap", &web, "a").await.unwrap()["metadata"]["resourceVersion"].clone();
+    let before = version().await;
+    assert!(stage.object("ConfigMap", &web, "b").await.is_some());
+    fleet.publish(stack, [vec![namespace(&web)], maps(&["a"])].concat()).await;
+    stage.goes("ConfigMap", &web, "b").await;
+    assert_eq!(version().await, before, "what did not change is not written");
+    fleet.delete(stack).await;
+    assert_eq!(stage.object("Namespace", "", &web).await, None);
+}
+
+async fn what_is_as_it_should_be_is_not_written(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, agent, pak, running, stack, .. } = Scene::on(stage).await;
+    fleet.publish(stack, (0..40).map(|n| config_map(&here, &format!("c{n}"), "1")).collect()).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    let versions = async || {
+        let mut versions = Vec::new();
+        for n in 0..40 {
+            let object = stage.object("ConfigMap", &here, &format!("c{n}")).await.unwrap();
+            versions.push(object["metadata"]["resourceVersion"].clone());
+        }
+        let record = stage.object("Secret", "brokkr-system", &inventory_name(agent, stack)).await.unwrap();
+        versions.push(record["metadata"]["resourceVersion"].clone());
+        versions
+    };
+    let before = versions().await;
+    let unchanged = async || {
+        let now = versions().await;
+        if now == before { Ok(()) } else { Err(now) }
+    };
+    stays(Duration::from_secs(3), "no write", unchanged).await;
+    running.cancel();
+    fleet.start(&pak, &stage);
+    stays(Duration::from_secs(3), "no write after a restart", unchanged).await;
+}
+
+async fn a_lost_inventory_does_not_make_removed_of_unknown(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, agent, pak, running, stack, .. } = Scene::on(stage).await;
+    fleet.publish(stack, vec![config_map(&here, "a", "1"), config_map(&here, "b", "1")]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    running.cancel();
+    stage.delete("Secret", "brokkr-system", &inventory_name(agent, stack)).await;
+    let actor = fleet.broker.system_actor();
+    fleet.broker.target_remove(&actor, stack, agent).await.unwrap();
+    fleet.start(&pak, &stage);
+    fleet.fails_with(stack, "InventoryLost").await;
+    assert!(stage.data("a").await.is_some() && stage.data("b").await.is_some());
+    // The way out that the message names: what is targeted again is known again.
+    fleet.target(stack, agent).await;
+    eventually("adopted", || fleet.applied(stack)).await;
+    fleet.broker.target_remove(&actor, stack, agent).await.unwrap();
+    stage.goes("ConfigMap", &here, "a").await;
+    stage.goes("ConfigMap", &here, "b").await;
+}
+
+async fn dependent_stacks_do_not_wait_again_after_a_restart(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, agent, pak, running, stack: second } = Scene::on(stage).await;
+    let first = fleet.stack("first").await;
+    fleet.depends(second, first).await;
+    fleet.publish(second, vec![config_map(&here, "second", "1")]).await;
+    eventually("it waits for a stack that is not there yet", || fleet.is(second, "Applied", "DependsOnStack")).await;
+    assert_eq!(stage.data("second").await, None);
+    fleet.publish(first, vec![config_map(&here, "first", "1")]).await;
+    fleet.target(first, agent).await;
+    eventually("both are applied", || fleet.applied(second)).await;
+    running.cancel();
+    fleet.start(&pak, &stage);
+    stays(Duration::from_secs(2), "applied", || fleet.is(second, "Applied", "Applied")).await;
+}

@@ -1,0 +1,167 @@
+//! What a stack's policies and annotations ask for.
+
+use std::time::Duration;
+
+use brokkr_core::model::{Adopt, Conflicts, Deletion, Drift, IgnoreRule, Policies};
+use serde_json::{Value, json};
+
+use super::on_both_clusters;
+use crate::support::{Scene, Stage, config_map, eventually, stays};
+
+on_both_clusters!(
+    what_exists_is_adopted_where_the_policy_says_so,
+    drift_is_only_told_where_the_policy_says_so,
+    what_is_left_to_others_stays_as_they_made_it,
+    what_is_to_be_kept_stays_and_is_no_longer_ours,
+    objects_come_in_the_order_that_they_ask_for,
+);
+
+fn with(change: impl FnOnce(&mut Policies)) -> Policies {
+    let mut policies = Policies::default();
+    change(&mut policies);
+    policies
+}
+
+async fn what_exists_is_adopted_where_the_policy_says_so(stage: Stage) {
+    let here = stage.here.clone();
+    let names = ["equal", "different", "taken"];
+    for name in names {
+        stage.write(config_map(&here, name, "theirs")).await;
+    }
+    let Scene { fleet, cluster: stage, agent, .. } = Scene::on(stage).await;
+    let uids = async || {
+        let mut uids = Vec::new();
+        for name in names {
+            uids.push(stage.object("ConfigMap", &here, name).await.unwrap()["metadata"]["uid"].clone());
+        }
+        uids
+    };
+    let values = async || {
+        let mut values = Vec::new();
+        for name in names {
+            values.push(stage.data(name).await.map(|it| it["k"].as_str().unwrap().to_owned()));
+        }
+        values
+    };
+    let before = uids().await;
+    let if_equal = fleet.stack_with("if-equal", with(|it| it.adopt = Adopt::IfEqual)).await;
+    let always = with(|it| (it.adopt, it.conflicts) = (Adopt::Always, Conflicts::Force));
+    let always = fleet.stack_with("always", always).await;
+    for stack in [if_equal, always] {
+        fleet.target(stack, agent).await;
+    }
+    fleet.publish(if_equal, vec![config_map(&here, "equal", "theirs"), config_map(&here, "different", "ours")]).await;
+    fleet.publish(always, vec![config_map(&here, "taken", "ours")]).await;
+    fleet.fails_with(if_equal, "NotOwned").await;
+    eventually("applied", || fleet.applied(always)).await;
+    let manager = format!("brokkr-{agent}");
+    let managed = async |name: &str| {
+        let object = stage.object("ConfigMap", &here, name).await.unwrap();
+        object["metadata"]["managedFields"].to_string().contains(&manager)
+    };
+    eventually("the equal one is adopted", async || if managed("equal").await { Ok(()) } else { Err(()) }).await;
+    assert!(!managed("different").await, "what differs is not touched");
+    assert_eq!(uids().await, before);
+    let text = |value: &str| Some(value.to_owned());
+    assert_eq!(values().await, [text("theirs"), text("theirs"), text("ours")]);
+    // What was adopted is ours, and goes; what was not stays.
+    fleet.delete(if_equal).await;
+    fleet.delete(always).await;
+    assert_eq!(values().await, [None, text("theirs"), None]);
+}
+
+async fn drift_is_only_told_where_the_policy_says_so(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, agent, .. } = Scene::on(stage).await;
+    let stack = fleet.stack_with("report", with(|it| it.drift = Drift::Report)).await;
+    fleet.target(stack, agent).await;
+    let set = |value: &str| ["changed", "deleted"].map(|name| config_map(&here, name, value)).to_vec();
+    fleet.publish(stack, set("1")).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    stage.write(config_map(&here, "changed", "by hand")).await;
+    stage.delete("ConfigMap", &here, "deleted").await;
+    eventually("it is told", || fleet.is(stack, "Drifted", "ChangedByOthers")).await;
+    let values = async || [stage.data("changed").await, stage.data("deleted").await];
+    let both = |value: &str| [Some(json!({"k": value})), Some(json!({"k": value}))];
+    let as_they_made_it = async || {
+        let now = values().await;
+        if now == [Some(json!({"k": "by hand"})), None] { Ok(()) } else { Err(now) }
+    };
+    stays(Duration::from_secs(3), "nothing is done about it", as_they_made_it).await;
+    // A new revision says anew what is wanted.
+    fleet.publish(stack, set("2")).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    assert_eq!(values().await, both("2"));
+    eventually("no drift", || fleet.is(stack, "Drifted", "NoDrift")).await;
+}
+
+async fn what_is_left_to_others_stays_as_they_made_it(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, agent, .. } = Scene::on(stage).await;
+    let rule = IgnoreRule { pointers: vec!["/data/k".to_owned()], ..IgnoreRule::default() };
+    let stack = fleet.stack_with("ignore", with(|it| it.ignore = vec![rule])).await;
+    fleet.publish(stack, vec![config_map(&here, "a", "first")]).await;
+    fleet.target(stack, agent).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    assert_eq!(stage.data("a").await, Some(json!({"k": "first"})), "it is set at the beginning");
+    stage.write(config_map(&here, "a", "theirs")).await;
+    let mut second = config_map(&here, "a", "second");
+    second["data"]["other"] = json!("2");
+    fleet.publish(stack, vec![second]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    let before = stage.object("ConfigMap", &here, "a").await;
+    assert_eq!(before.as_ref().unwrap()["data"], json!({"k": "theirs", "other": "2"}));
+    stays(Duration::from_millis(2500), "nothing is written any more", async || {
+        let now = stage.object("ConfigMap", &here, "a").await;
+        if now == before { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+async fn what_is_to_be_kept_stays_and_is_no_longer_ours(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, agent, stack: keeping, .. } = Scene::on(stage).await;
+    let orphaning = fleet.stack_with("orphan", with(|it| it.deletion = Deletion::Orphan)).await;
+    fleet.target(orphaning, agent).await;
+    let mut kept = config_map(&here, "kept", "1");
+    kept["metadata"]["annotations"] = json!({"brokkr.io/keep": "true"});
+    fleet.publish(keeping, vec![kept, config_map(&here, "goes", "1")]).await;
+    fleet.publish(orphaning, vec![config_map(&here, "orphan", "1")]).await;
+    for stack in [keeping, orphaning] {
+        eventually("applied", || fleet.applied(stack)).await;
+        fleet.delete(stack).await;
+    }
+    assert_eq!(stage.data("goes").await, None);
+    for name in ["kept", "orphan"] {
+        let object = stage.object("ConfigMap", &here, name).await.unwrap();
+        let text = object["metadata"].to_string();
+        assert!(object["data"] == json!({"k": "1"}) && !text.contains(&agent.to_string()), "{object}");
+    }
+}
+
+async fn objects_come_in_the_order_that_they_ask_for(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
+    let after = |name: &str, before: &str| -> Value {
+        let mut object = config_map(&here, name, "1");
+        let reference = format!("/namespaces/{here}/ConfigMap/{before}");
+        object["metadata"]["annotations"] = json!({"config.kubernetes.io/depends-on": reference});
+        object
+    };
+    // What waits for itself never comes, and holds nothing else up.
+    fleet.publish(stack, vec![after("x", "y"), after("y", "x"), config_map(&here, "free", "1")]).await;
+    fleet.fails_with(stack, "DependencyCycle").await;
+    assert!(stage.data("free").await.is_some() && stage.data("x").await.is_none() && stage.data("y").await.is_none());
+    fleet.publish(stack, vec![after("x", "stranger"), config_map(&here, "free", "1")]).await;
+    fleet.fails_with(stack, "DependencyUnknown").await;
+    assert!(stage.data("x").await.is_none());
+    fleet.publish(stack, vec![after("c", "b"), after("b", "a"), config_map(&here, "a", "1")]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    let mut created = Vec::new();
+    for name in ["a", "b", "c"] {
+        let object = stage.object("ConfigMap", &here, name).await.unwrap();
+        created.push(object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap());
+    }
+    assert!(created.is_sorted(), "{created:?}");
+    assert!(stage.data("free").await.is_none(), "what the last revision does not have is gone");
+}

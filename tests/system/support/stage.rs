@@ -1,0 +1,110 @@
+//! A cluster on which the reconciler is tried: one in memory, or a real API server.
+
+use std::sync::Arc;
+
+use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+use brokkr_core::cluster::{
+    ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, MemoryCluster, Propagation, meta,
+};
+use brokkr_core::model::StackId;
+use brokkr_testbed::TestCluster;
+use serde_json::Value;
+
+use super::{clusters, eventually, namespace};
+
+/// What an agent can be started on.
+pub(crate) trait AgentCluster {
+    /// As the agent sees it.
+    fn for_agent(&self) -> Arc<dyn Cluster>;
+}
+
+impl AgentCluster for MemoryCluster {
+    fn for_agent(&self) -> Arc<dyn Cluster> {
+        Arc::new(self.clone())
+    }
+}
+
+/// One cluster of either sort, with a namespace that no other test uses.
+pub(crate) struct Stage {
+    agent: Arc<dyn Cluster>,
+    human: Arc<dyn Cluster>,
+    /// The namespace. Others of the same test begin with its name.
+    pub(crate) here: String,
+}
+
+impl AgentCluster for Stage {
+    fn for_agent(&self) -> Arc<dyn Cluster> {
+        self.agent.clone()
+    }
+}
+
+impl Stage {
+    /// In memory.
+    pub(crate) async fn memory() -> Self {
+        let cluster = Arc::new(MemoryCluster::new());
+        Self::new(cluster.clone(), cluster).await
+    }
+
+    /// On a real API server, with an agent's rights only.
+    pub(crate) async fn real() -> Self {
+        let TestCluster { agent_kubeconfig, admin_kubeconfig, .. } = &clusters()[0];
+        let connect = |file: &std::path::Path| {
+            let from = Kubeconfig { file: Some(file.to_owned()), context: None };
+            async move { Arc::new(KubeCluster::connect(&from).await.unwrap()) }
+        };
+        Self::new(connect(agent_kubeconfig).await, connect(admin_kubeconfig).await).await
+    }
+
+    async fn new(agent: Arc<dyn Cluster>, human: Arc<dyn Cluster>) -> Self {
+        let here = format!("stage-{}", StackId::generate());
+        let stage = Self { agent, human, here: here.clone() };
+        stage.write(namespace(&here)).await;
+        stage
+    }
+
+    /// The name of a namespace that is this test's as well, and is not there yet.
+    pub(crate) fn beside(&self, name: &str) -> String {
+        format!("{}-{name}", self.here)
+    }
+
+    async fn kind(&self, kind: &str) -> ApiKind {
+        let group = if kind == "Deployment" { "apps" } else { "" };
+        self.human.discover().await.unwrap().preferred(group, kind).unwrap().clone()
+    }
+
+    /// An object as it is now.
+    pub(crate) async fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let namespace = Some(namespace).filter(|it| !it.is_empty());
+        self.human.get(&self.kind(kind).await.at(namespace, name)).await.unwrap()
+    }
+
+    /// A ConfigMap's content in the test's namespace.
+    pub(crate) async fn data(&self, name: &str) -> Option<Value> {
+        self.object("ConfigMap", &self.here, name).await.map(|it| it["data"].clone())
+    }
+
+    /// Writes as a human does who does not ask who else owns a field.
+    pub(crate) async fn write(&self, body: Value) {
+        let kind = self.kind(body["kind"].as_str().unwrap()).await;
+        let options = ApplyOptions { manager: "human", force: true, dry_run: false };
+        let at = kind.at(meta::namespace(&body), meta::name(&body).unwrap());
+        self.human.apply(&at, &body, &options).await.unwrap();
+    }
+
+    /// Deletes, as a human does.
+    pub(crate) async fn delete(&self, kind: &str, namespace: &str, name: &str) {
+        let live = self.object(kind, namespace, name).await.unwrap();
+        let options = DeleteOptions {
+            uid: meta::uid(&live).unwrap(),
+            resource_version: None,
+            propagation: Propagation::Background,
+        };
+        let deleted = self.human.delete(&self.kind(kind).await.at(meta::namespace(&live), name), &options).await;
+        assert!(matches!(deleted, Ok(()) | Err(ClusterError::NotFound(_))), "{deleted:?}");
+    }
+
+    /// Waits until an object is gone.
+    pub(crate) async fn goes(&self, kind: &str, namespace: &str, name: &str) {
+        eventually("it goes", || async { self.object(kind, namespace, name).await.map_or(Ok(()), Err) }).await;
+    }
+}
