@@ -10,6 +10,11 @@ pub(super) fn pause(failures: u32, first: Duration, max: Duration) -> Duration {
     first.saturating_mul(factor).min(max).mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
+/// The same where a server may have asked for a longer pause; it gets it up to the cap (RFC 9110, section 10.2.3).
+pub(super) fn asked_pause(asked: Option<Duration>, failures: u32, first: Duration, max: Duration) -> Duration {
+    pause(failures, first, max).max(asked.unwrap_or_default().min(max))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,5 +27,13 @@ mod tests {
         assert!(at(40).iter().all(|it| (15_000..=30_000).contains(&it.as_millis())));
         let spread = at(40);
         assert!(spread.iter().any(|it| it != spread.first().unwrap_or(it)));
+    }
+
+    #[test]
+    fn servers_get_the_pause_that_they_ask_for_within_the_cap() {
+        let (first, max) = (Duration::from_secs(1), Duration::from_secs(30));
+        let asked = |seconds| asked_pause(Some(Duration::from_secs(seconds)), 1, first, max).as_secs_f64();
+        assert_eq!((asked(7), asked(3_600)), (7.0, 30.0));
+        assert!(asked(0) >= 0.5 && asked_pause(None, 1, first, max) >= Duration::from_millis(500));
     }
 }

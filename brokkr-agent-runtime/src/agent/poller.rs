@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::AgentConfig;
-use super::backoff::pause;
+use super::backoff::{asked_pause, pause};
 use super::probe::Probe;
 
 /// How many histories are remembered.
@@ -69,8 +69,7 @@ pub(super) async fn run(
         failures += 1;
         probe.polled("failed");
         tracing::warn!(%error, failures, "no usable answer from the broker; everything stays as it is");
-        let wait = pause(failures, Duration::from_millis(500), config.retry_max)
-            .max(asked.unwrap_or_default().min(config.retry_max));
+        let wait = asked_pause(asked, failures, Duration::from_millis(500), config.retry_max);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}

@@ -12,7 +12,7 @@ use brokkr_core::reconcile::{Progress, StackOutcome};
 use tokio::time::Instant;
 
 use super::AgentConfig;
-use super::backoff::pause;
+use super::backoff::{asked_pause, pause};
 
 /// What is repeated while something takes its time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -179,7 +179,8 @@ impl StackState {
             }
             Progress::Failed { reason, message, objects } => {
                 self.failures += 1;
-                self.due = Instant::now() + pause(self.failures, config.retry_first, config.retry_max);
+                let (first, max) = (config.retry_first, config.retry_max);
+                self.due = Instant::now() + asked_pause(outcome.retry_after, self.failures, first, max);
                 Some((EventOutcome::Failure, reason.clone(), message.clone(), objects.clone()))
             }
         };

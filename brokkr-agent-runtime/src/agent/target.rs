@@ -57,5 +57,6 @@ pub(super) fn not_done(entry: &TargetEntry, reason: &str, message: String) -> St
         drifted: Vec::new(),
         contested: Vec::new(),
         writes: 0,
+        retry_after: None,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
-use brokkr_core::cluster::Cluster;
+use brokkr_core::cluster::{Cluster, ClusterError};
 use brokkr_core::model::{AgentId, StackId, Timestamp};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, TargetEntry, TargetState};
 use brokkr_core::reconcile::{Applier, ApplierError, HeldStack, StackOutcome};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::AgentConfig;
-use super::backoff::pause;
+use super::backoff::asked_pause;
 use super::contents::Contents;
 use super::epoch::{Trust, TrustedEpoch};
 use super::outbox::Outbox;
@@ -118,11 +118,16 @@ impl Worker {
     }
 
     /// When to try again after something failed that concerns all stacks.
-    fn failed(&mut self, error: &(dyn std::error::Error + Send + Sync)) -> Instant {
+    fn failed(&mut self, error: &(dyn std::error::Error + Send + Sync + 'static)) -> Instant {
         self.failures += 1;
         self.tools.probe.passed(false);
         tracing::warn!(agent = %self.tools.agent, %error, failures = self.failures, "pass failed; nothing was removed");
-        Instant::now() + pause(self.failures, self.tools.config.retry_first, self.tools.config.retry_max)
+        let asked = match (error.downcast_ref::<ApplierError>(), error.downcast_ref::<ClusterError>()) {
+            (Some(error), _) => error.retry_after(),
+            (None, error) => error.and_then(ClusterError::retry_after),
+        };
+        let config = &self.tools.config;
+        Instant::now() + asked_pause(asked, self.failures, config.retry_first, config.retry_max)
     }
 
     /// Starts working on what is due; tells when to look again.

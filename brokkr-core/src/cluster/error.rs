@@ -66,6 +66,14 @@ impl ClusterError {
         Self::Unavailable { message: message.into(), retry_after: None }
     }
 
+    /// How long the server asked to wait before the next try, where it did (RFC 9110, section 10.2.3).
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// One word for what happened.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -81,6 +82,16 @@ pub enum ApplierError {
     /// What the cluster serves cannot be known now.
     #[error("discovery failed: {0}")]
     Discovery(#[source] ClusterError),
+}
+
+impl ApplierError {
+    /// How long the API server asked to wait before the next try, where it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Inventory(error) | Self::Discovery(error) => error.retry_after(),
+            Self::Damaged { .. } => None,
+        }
+    }
 }
 
 /// Makes a cluster hold what is desired.

@@ -174,6 +174,7 @@ impl<'a> Job<'a> {
         if let Some(error) = self.broken {
             problems.push(ObjectProblem::failed(record(), "InventoryNotKept", error.to_string()));
         }
+        let retry_after = problems.iter().filter_map(|it| it.retry_after).max();
         let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
         let progress = match (self.held_back, progress(problems, total)) {
             (Some(message), _) => {
@@ -205,6 +206,7 @@ impl<'a> Job<'a> {
             drifted,
             contested,
             writes: self.applying.writes + self.pruning.writes,
+            retry_after,
         };
         (self.inventory, self.departed, outcome)
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::health::ObjectHealth;
 use crate::cluster::ClusterError;
@@ -60,6 +61,8 @@ pub struct StackOutcome {
     pub contested: Vec<ObjectRef>,
     /// Objects written or deleted.
     pub writes: usize,
+    /// How long the API server asked to wait before the next try, where it did.
+    pub retry_after: Option<Duration>,
 }
 
 /// An object that does not fare well.
@@ -90,22 +93,24 @@ pub(super) struct ObjectProblem {
     pub(super) message: String,
     /// Whether it only takes time.
     pub(super) waiting: bool,
+    /// How long the server asked to wait.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl ObjectProblem {
     pub(super) fn failed(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { object: object.into(), reason, message: message.into(), waiting: false }
+        Self { object: object.into(), reason, message: message.into(), waiting: false, retry_after: None }
     }
 
     pub(super) fn waiting(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { object: object.into(), reason, message: message.into(), waiting: true }
+        Self { object: object.into(), reason, message: message.into(), waiting: true, retry_after: None }
     }
 
     /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
     pub(super) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
         let object = object.into();
         let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
-        Self::failed(object, error.reason(), message)
+        Self { retry_after: error.retry_after(), ..Self::failed(object, error.reason(), message) }
     }
 }
 
