@@ -15,8 +15,8 @@ use crate::{Result, figure, seed};
 
 /// Agents that poll; connections share them.
 const AGENTS: usize = 100;
-const DURING: Duration = Duration::from_secs(5);
-const ROUNDS: usize = 3;
+const DURING: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 7;
 
 /// A server with nothing behind it.
 pub(crate) async fn bare(listen: &str) -> Result<()> {

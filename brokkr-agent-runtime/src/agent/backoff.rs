@@ -10,9 +10,11 @@ pub(super) fn pause(failures: u32, first: Duration, max: Duration) -> Duration {
     first.saturating_mul(factor).min(max).mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// The same where a server may have asked for a longer pause; it gets it up to the cap (RFC 9110, section 10.2.3).
+/// The same where a server may have asked for a longer pause; it gets it up to the cap (RFC 9110, section 10.2.3), and a
+/// little more, as it asked others for the same.
 pub(super) fn asked_pause(asked: Option<Duration>, failures: u32, first: Duration, max: Duration) -> Duration {
-    pause(failures, first, max).max(asked.unwrap_or_default().min(max))
+    let asked = asked.map(|asked| asked.min(max) + first.mul_f64(fastrand::f64()));
+    pause(failures, first, max).max(asked.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -33,7 +35,8 @@ mod tests {
     fn servers_get_the_pause_that_they_ask_for_within_the_cap() {
         let (first, max) = (Duration::from_secs(1), Duration::from_secs(30));
         let asked = |seconds| asked_pause(Some(Duration::from_secs(seconds)), 1, first, max).as_secs_f64();
-        assert_eq!((asked(7), asked(3_600)), (7.0, 30.0));
+        assert!((7.0..8.0).contains(&asked(7)) && (30.0..31.0).contains(&asked(3_600)));
+        assert!((0..100).any(|_| asked(7) != asked(7)), "and not all at the same moment");
         assert!(asked(0) >= 0.5 && asked_pause(None, 1, first, max) >= Duration::from_millis(500));
     }
 }

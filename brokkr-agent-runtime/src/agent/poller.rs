@@ -42,7 +42,7 @@ pub(super) async fn run(
             () = stop.cancelled() => return,
             answer = control_plane.target_state(agent, request) => answer,
         };
-        let (error, asked) = match answer.and_then(|poll| seen.check(agent, poll)) {
+        let error = match answer.and_then(|poll| seen.check(agent, poll)) {
             Ok(state) => {
                 failures = 0;
                 probe.polled(if state.is_some() { "changed" } else { "unchanged" });
@@ -61,15 +61,12 @@ pub(super) async fn run(
                 }
                 continue;
             }
-            Err(ControlPlaneError::NotReady { problem, retry_after }) => {
-                (ControlPlaneError::NotReady { problem, retry_after }, retry_after)
-            }
-            Err(error) => (error, None),
+            Err(error) => error,
         };
         failures += 1;
         probe.polled("failed");
         tracing::warn!(%error, failures, "no usable answer from the broker; everything stays as it is");
-        let wait = asked_pause(asked, failures, Duration::from_millis(500), config.retry_max);
+        let wait = asked_pause(error.retry_after(), failures, Duration::from_millis(500), config.retry_max);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}

@@ -7,11 +7,13 @@ use brokkr_core::model::{AgentId, InstanceId};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Report};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::pause;
+use super::backoff::asked_pause;
 use super::outbox::{Batch, Outbox};
 
 /// What this build can do beyond the base protocol; none yet.
 const CAPABILITIES: [&str; 0] = [];
+/// The longest pause between tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long the last report may take when the agent stops.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
@@ -96,7 +98,7 @@ async fn send(
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(pause(failures, Duration::from_millis(500), Duration::from_secs(30))) => {}
+            () = tokio::time::sleep(asked_pause(error.retry_after(), failures, Duration::from_millis(500), LONGEST_PAUSE)) => {}
         }
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Worker {
     /// What was held without an entry when that was looked at last; absent when everything is to be told.
     told_strangers: Option<BTreeSet<StackId>>,
     failures: u32,
+    /// When the API server wants to be asked again at the earliest.
+    not_before: Instant,
     passes: JoinSet<Passed>,
     /// The stacks of each pass that runs.
     working: HashMap<Id, BTreeSet<StackId>>,
@@ -76,6 +78,7 @@ impl Worker {
             current: None,
             told_strangers: None,
             failures: 0,
+            not_before: Instant::now(),
             passes: JoinSet::new(),
             working: HashMap::new(),
             upkeep: Instant::now(),
@@ -127,11 +130,18 @@ impl Worker {
             (None, error) => error.and_then(ClusterError::retry_after),
         };
         let config = &self.tools.config;
-        Instant::now() + asked_pause(asked, self.failures, config.retry_first, config.retry_max)
+        let again = Instant::now() + asked_pause(asked, self.failures, config.retry_first, config.retry_max);
+        if asked.is_some() {
+            self.not_before = again;
+        }
+        again
     }
 
     /// Starts working on what is due; tells when to look again.
     async fn start_pass(&mut self) -> Result<Instant, Box<dyn std::error::Error + Send + Sync>> {
+        if Instant::now() < self.not_before {
+            return Ok(self.not_before);
+        }
         let idle = Instant::now() + self.tools.config.interval.min(UPKEEP);
         let Some(state) = self.targets.borrow_and_update().clone() else {
             return Ok(idle);

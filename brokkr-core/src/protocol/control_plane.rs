@@ -80,6 +80,14 @@ pub enum ControlPlaneError {
 }
 
 impl ControlPlaneError {
+    /// How long the broker asked to wait before the next try, where it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NotReady { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::NotReady { .. } | Self::Malformed(_))

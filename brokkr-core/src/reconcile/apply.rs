@@ -134,10 +134,11 @@ impl Work<'_> {
         stack: &DesiredStack,
         prepared: &Prepared,
         inventory: &Inventory,
-        live: &HashMap<Arc<ObjectRef>, Arc<Live>>,
+        seen: &HashMap<Arc<ObjectRef>, Arc<Live>>,
     ) -> Step {
+        let live = seen.get(&prepared.object).map(|it| &**it);
         if self.limits.namespaces.is_some() && is_namespace(&prepared.object) {
-            return Step::Use { uid: live.get(&prepared.object).map(|it| it.uid.clone()).unwrap_or_default() };
+            return Step::Use { uid: live.map(|it| it.uid.clone()).unwrap_or_default() };
         }
         let claims = self.claims();
         let circumstances = Circumstances {
@@ -145,15 +146,10 @@ impl Work<'_> {
             stack: stack.stack_id,
             policies: &stack.policies,
             own_namespace: self.keeper.namespace(),
-            holder: claims.maker(&prepared.object),
+            holder: live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object)),
             owner: claims.owner(&prepared.object),
         };
-        step(
-            prepared,
-            inventory.entries.get(&prepared.object),
-            live.get(&prepared.object).map(|it| &**it),
-            &circumstances,
-        )
+        step(prepared, inventory.entries.get(&prepared.object), live, &circumstances)
     }
 
     /// Leaves alone for a while what somebody else changes again and again.

@@ -107,7 +107,8 @@ impl<'a> Job<'a> {
             match work.strays(self.stack.stack_id).await {
                 Ok(strays) => self.pruning.problems.extend(strays),
                 Err(error) => {
-                    self.pruning.problems.push(ObjectProblem::failed(record(), error.reason(), error.to_string()))
+                    let problem = ObjectProblem::failed(record(), error.reason(), error.to_string());
+                    self.pruning.problems.push(ObjectProblem { retry_after: error.retry_after(), ..problem });
                 }
             }
             return;
@@ -172,7 +173,8 @@ impl<'a> Job<'a> {
         }
         problems.extend(self.pruning.problems);
         if let Some(error) = self.broken {
-            problems.push(ObjectProblem::failed(record(), "InventoryNotKept", error.to_string()));
+            let problem = ObjectProblem::failed(record(), "InventoryNotKept", error.to_string());
+            problems.push(ObjectProblem { retry_after: error.retry_after(), ..problem });
         }
         let retry_after = problems.iter().filter_map(|it| it.retry_after).max();
         let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());

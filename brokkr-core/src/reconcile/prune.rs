@@ -150,7 +150,7 @@ impl Work<'_> {
             }
             match claims.owner(object).filter(|owner| *owner != stack) {
                 None => doomed.now.push(object.clone()),
-                Some(owner) if claims.holder(object) == Some(owner) => return false,
+                Some(owner) if claims.holds(owner, object) => return false,
                 Some(owner) => {
                     let message = format!("stack {owner} is about to take it over");
                     result.problems.push(ObjectProblem::waiting(object.clone(), "HandoverPending", message));

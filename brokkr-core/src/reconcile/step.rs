@@ -61,7 +61,7 @@ pub(super) struct Circumstances<'a> {
     pub(super) policies: &'a Policies,
     /// Where the agent keeps its records.
     pub(super) own_namespace: &'a str,
-    /// The stack of this agent that holds the object now.
+    /// The stack of this agent whose marks the object carries and whose inventory has it.
     pub(super) holder: Option<StackId>,
     /// The stack of this agent whose the object should be.
     pub(super) owner: Option<StackId>,
@@ -123,7 +123,7 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => {
             Step::Update(target())
         }
-        _ if at.holder.is_some_and(|holder| holder != at.stack) && made_for == at.holder => take(false),
+        _ if at.holder.is_some_and(|holder| holder != at.stack) => take(false),
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
         _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(false),
         _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),

@@ -190,7 +190,7 @@ impl Watching {
         self.failures += 1;
         let pause = match error {
             ClusterError::Forbidden(_) | ClusterError::NotFound(_) => LONGEST_PAUSE,
-            _ => FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE),
+            _ => FIRST_PAUSE.saturating_mul(factor).max(error.retry_after().unwrap_or_default()).min(LONGEST_PAUSE),
         };
         tracing::debug!(kind = %self.place.0.kind, %error, "a watch ended; what it would tell is found at the next comparison");
         tokio::time::sleep(pause).await;

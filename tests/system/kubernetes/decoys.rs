@@ -83,10 +83,6 @@ fn revision(first: bool) -> Vec<Value> {
     objects
 }
 
-fn publish(broker: &Broker, stack: &str, manifests: &[Value]) {
-    broker.send("POST", &format!("/stacks/{stack}/deployment-objects"), &json!({"manifests": manifests}));
-}
-
 /// The labels of a member of a stack, and the mark.
 fn copied_labels(member: &Value) -> Value {
     let mut labels = member["metadata"]["labels"].clone();
@@ -182,11 +178,11 @@ async fn what_only_looks_like_ours_is_left_alone() {
     for (stack, agent) in [(&stack, &agent), (&other, &agent), (&theirs, &neighbour)] {
         broker.target(stack, agent);
     }
-    publish(&broker, &stack, &revision(true));
+    broker.publish_all(&stack, &revision(true));
     eventually("applied", || async { broker.applied(&stack, 1) }).await;
     let also = |name: &str| (0..12).map(|n| own("ConfigMap", &format!("{name}-{n}"))).collect::<Vec<_>>();
-    publish(&broker, &other, &[also("also"), vec![own("Service", "also")]].concat());
-    publish(&broker, &theirs, &also("theirs"));
+    broker.publish_all(&other, &[also("also"), vec![own("Service", "also")]].concat());
+    broker.publish_all(&theirs, &also("theirs"));
     for stack in [&other, &theirs] {
         eventually("applied", || async { broker.applied(stack, 1) }).await;
     }
@@ -233,7 +229,7 @@ async fn what_only_looks_like_ours_is_left_alone() {
     swap(cluster, &agent, &member, 10..16, 16..22);
     let swapped = Decoys::now(cluster, &selectors[2]);
     assert_eq!(swapped.seen.len(), 12);
-    publish(&broker, &stack, &revision(false));
+    broker.publish_all(&stack, &revision(false));
     agent.start().unwrap();
     eventually("applied", || async { broker.applied(&stack, 2) }).await;
     eventually("what was dropped is gone", || async { if left(&stack) == 18 { Ok(()) } else { Err(left(&stack)) } })

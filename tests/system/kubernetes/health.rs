@@ -44,12 +44,6 @@ fn map(namespace: &str, name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}})
 }
 
-fn publish(broker: &Broker, stack: &str, manifests: &[Value]) -> u64 {
-    let body = json!({"manifests": manifests});
-    let published = broker.send("POST", &format!("/stacks/{stack}/deployment-objects"), &body);
-    published["revision"].as_u64().unwrap()
-}
-
 fn roll_back(broker: &Broker, stack: &str, revision: u64) -> u64 {
     let rolled = broker.send("POST", &format!("/stacks/{stack}/rollback"), &json!({"revision": revision}));
     rolled["revision"].as_u64().unwrap()
@@ -92,7 +86,7 @@ async fn workloads_progress_get_ready_fail_and_recover() {
         job(namespace, "test-health", false),
     ];
     // Nowhere to run yet; a Deployment says only after its deadline that this will not do.
-    let first = publish(&broker, &stack, &good);
+    let first = broker.publish_all(&stack, &good);
     fares(&broker, &stack, first, "progressing").await;
     let status = broker.status(&stack);
     assert_eq!(condition(&status, "Available")["status"], "False", "{status}");
@@ -113,7 +107,7 @@ async fn workloads_progress_get_ready_fail_and_recover() {
     // A revision that can run nowhere, and back to the one that could.
     let mut bad = good.clone();
     bad[0] = workload("Deployment", namespace, "web", "nowhere");
-    let second = publish(&broker, &stack, &bad);
+    let second = broker.publish_all(&stack, &bad);
     fares(&broker, &stack, second, "degraded").await;
     let status = broker.status(&stack);
     let degraded = condition(&status, "Degraded");
@@ -142,11 +136,11 @@ async fn a_job_that_fails_is_told_and_replaced_by_the_good_one() {
     // A Job's template cannot be changed: another one is another Job.
     let stack = broker.stack_with("job", json!({"replace_immutable": true}));
     broker.target(&stack, &agent);
-    let first = publish(&broker, &stack, &[job(namespace, namespace, false)]);
+    let first = broker.publish_all(&stack, &[job(namespace, namespace, false)]);
     fares(&broker, &stack, first, "healthy").await;
     let uid = || cluster.get("job", namespace, "job").unwrap().map(|it| it["metadata"]["uid"].clone());
     let good = uid();
-    let second = publish(&broker, &stack, &[job(namespace, namespace, true)]);
+    let second = broker.publish_all(&stack, &[job(namespace, namespace, true)]);
     fares(&broker, &stack, second, "degraded").await;
     let status = broker.status(&stack);
     assert!(condition(&status, "Degraded")["message"].as_str().unwrap().contains("BackoffLimitExceeded"), "{status}");
@@ -195,11 +189,11 @@ async fn nothing_is_pruned_before_what_replaces_it_works() {
     };
     for (stack, name) in [(&brief, "brief"), (&long, "long")] {
         broker.target(stack, &agent);
-        publish(&broker, stack, &[web(name, namespace), map(namespace, &format!("{name}-old"))]);
+        broker.publish_all(stack, &[web(name, namespace), map(namespace, &format!("{name}-old"))]);
     }
     for (stack, name) in [(&brief, "brief"), (&long, "long")] {
         fares(&broker, stack, 1, "healthy").await;
-        publish(&broker, stack, &[web(name, "nowhere"), map(namespace, &format!("{name}-new"))]);
+        broker.publish_all(stack, &[web(name, "nowhere"), map(namespace, &format!("{name}-new"))]);
         eventually("applied, and not ready", || async { broker.applied(stack, 2) }).await;
     }
     eventually("stalled", || async { broker.condition(&brief, "Stalled", "True") }).await;
@@ -217,7 +211,7 @@ async fn nothing_is_pruned_before_what_replaces_it_works() {
     // A newer revision ends both waits at once.
     let began = Instant::now();
     for (stack, name) in [(&brief, "brief"), (&long, "long")] {
-        publish(&broker, stack, &[web(name, namespace), map(namespace, &format!("{name}-new"))]);
+        broker.publish_all(stack, &[web(name, namespace), map(namespace, &format!("{name}-new"))]);
     }
     for (stack, name) in [(&brief, "brief"), (&long, "long")] {
         fares(&broker, stack, 3, "healthy").await;
@@ -229,7 +223,7 @@ async fn nothing_is_pruned_before_what_replaces_it_works() {
     }
     assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
     // So does a removal.
-    publish(&broker, &long, &[web("long", "nowhere")]);
+    broker.publish_all(&long, &[web("long", "nowhere")]);
     eventually("applied, and not ready", || async { broker.condition(&long, "Progressing", "True") }).await;
     broker.delete_stack(&long).await;
     assert_eq!(cluster.get("deployment", namespace, "long").unwrap(), None);

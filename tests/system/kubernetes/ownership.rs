@@ -5,17 +5,7 @@ use std::time::Duration;
 use brokkr_testbed::TestCluster;
 use serde_json::{Value, json};
 
-use crate::support::{AuditMark, Broker, agent_of, clusters, eventually, stays};
-
-fn publish(broker: &Broker, stack: &str, manifests: &[Value]) -> u64 {
-    let body = json!({"manifests": manifests});
-    let published = broker.send("POST", &format!("/stacks/{stack}/deployment-objects"), &body);
-    published["revision"].as_u64().unwrap()
-}
-
-fn map(namespace: &str, name: &str, value: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": {"k": value}})
-}
+use crate::support::{AuditMark, Broker, agent_of, clusters, config_map, eventually, stays};
 
 fn deployment(namespace: &str, name: &str, replicas: Option<u32>) -> Value {
     let container = json!({"name": "c", "image": "registry.example/c", "ports": [{"containerPort": 8080}]});
@@ -81,7 +71,7 @@ async fn what_the_server_makes_of_a_manifest_is_not_corrected() {
     };
     let stack = broker.stack("defaults");
     broker.target(&stack, &agent);
-    publish(&broker, &stack, &set("1"));
+    broker.publish_all(&stack, &set("1"));
     applied(&broker, &stack, 1).await;
     let rules = || cluster.get("clusterrole", "", "test-defaults").unwrap().unwrap()["rules"].clone();
     eventually("its controller has filled it in", || async {
@@ -102,7 +92,7 @@ async fn what_the_server_makes_of_a_manifest_is_not_corrected() {
     assert_eq!(again["metadata"]["resourceVersion"], secret["metadata"]["resourceVersion"]);
 
     // A revision that writes all of them again leaves what the controller filled in.
-    publish(&broker, &stack, &set("2"));
+    broker.publish_all(&stack, &set("2"));
     applied(&broker, &stack, 2).await;
     assert_eq!(rules(), source["rules"]);
     // What somebody else changes in a text is drift nevertheless.
@@ -136,15 +126,15 @@ async fn an_autoscaler_takes_the_replicas_over_as_they_are() {
     for stack in [&scaled, &plain] {
         broker.target(stack, &agent);
     }
-    publish(&broker, &scaled, &[deployment(namespace, "scaled", Some(5)), autoscaler.clone()]);
-    publish(&broker, &plain, &[deployment(namespace, "plain", Some(5))]);
+    broker.publish_all(&scaled, &[deployment(namespace, "scaled", Some(5)), autoscaler.clone()]);
+    broker.publish_all(&plain, &[deployment(namespace, "plain", Some(5))]);
     applied(&broker, &scaled, 1).await;
     applied(&broker, &plain, 1).await;
     let replicas =
         |name: &str| cluster.get("deployment", namespace, name).unwrap().unwrap()["spec"]["replicas"].clone();
     assert_eq!((replicas("scaled"), replicas("plain")), (json!(5), json!(5)));
-    publish(&broker, &scaled, &[deployment(namespace, "scaled", None), autoscaler]);
-    publish(&broker, &plain, &[deployment(namespace, "plain", None)]);
+    broker.publish_all(&scaled, &[deployment(namespace, "scaled", None), autoscaler]);
+    broker.publish_all(&plain, &[deployment(namespace, "plain", None)]);
     // Never, not even for a moment: pods would end.
     stays(Duration::from_secs(4), "the number is not reset", || async {
         let now = replicas("scaled");
@@ -183,7 +173,7 @@ async fn a_job_that_was_cleaned_up_is_done() {
     let stack = broker.stack("done");
     broker.target(&stack, &agent);
     let mark = AuditMark::now(cluster);
-    publish(&broker, &stack, &[job("a"), map(namespace, "beside", "1")]);
+    broker.publish_all(&stack, &[job("a"), config_map(namespace, "beside", "1")]);
     applied(&broker, &stack, 1).await;
     eventually("the cluster cleans it up", || async {
         cluster.get("job", namespace, "once").unwrap().map_or(Ok(()), Err)
@@ -197,7 +187,7 @@ async fn a_job_that_was_cleaned_up_is_done() {
     let status = broker.status(&stack);
     assert_eq!((&status["health"], &status["applied_revision"]), (&json!("healthy"), &json!(1)), "{status}");
     // Other work is another matter.
-    publish(&broker, &stack, &[job("b"), map(namespace, "beside", "1")]);
+    broker.publish_all(&stack, &[job("b"), config_map(namespace, "beside", "1")]);
     applied(&broker, &stack, 2).await;
     assert_eq!(mark.writes(&[&format!("/namespaces/{namespace}/jobs/once")]).len(), 2);
 }
@@ -213,8 +203,9 @@ async fn what_depends_on_something_waits_until_that_works() {
         object["metadata"]["annotations"] = json!({"config.kubernetes.io/depends-on": reference});
         object
     };
-    let chain =
-        |name: &str, next: &str| after(map(namespace, name, "1"), &format!("/namespaces/{namespace}/ConfigMap/{next}"));
+    let chain = |name: &str, next: &str| {
+        after(config_map(namespace, name, "1"), &format!("/namespaces/{namespace}/ConfigMap/{next}"))
+    };
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "base", "namespace": namespace},
         "spec": {"containers": [{"name": "c", "image": "registry.example/c"}]},
@@ -222,9 +213,9 @@ async fn what_depends_on_something_waits_until_that_works() {
     let stack = broker.stack("depends");
     broker.target(&stack, &agent);
     // By name and kind alone the order would be the opposite.
-    let last = map(namespace, "d", "1");
-    let waits = after(map(namespace, "waits", "1"), &format!("/namespaces/{namespace}/Pod/base"));
-    publish(&broker, &stack, &[chain("a", "b"), chain("b", "c"), chain("c", "d"), last, waits, pod]);
+    let last = config_map(namespace, "d", "1");
+    let waits = after(config_map(namespace, "waits", "1"), &format!("/namespaces/{namespace}/Pod/base"));
+    broker.publish_all(&stack, &[chain("a", "b"), chain("b", "c"), chain("c", "d"), last, waits, pod]);
     let version = |name: &str| {
         let object = cluster.get("configmap", namespace, name).unwrap()?;
         object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().ok()
@@ -254,7 +245,7 @@ async fn what_cannot_be_changed_is_replaced_only_where_the_policy_says_so() {
     let namespace = "test-immutable";
     cluster.kubectl(&["create", "namespace", namespace]).unwrap();
     let fixed = |name: &str, value: &str| {
-        let mut object = map(namespace, name, value);
+        let mut object = config_map(namespace, name, value);
         object["immutable"] = json!(true);
         object
     };
@@ -262,12 +253,12 @@ async fn what_cannot_be_changed_is_replaced_only_where_the_policy_says_so() {
     let replaced = broker.stack_with("replaced", json!({"replace_immutable": true}));
     for (stack, name) in [(&kept, "kept"), (&replaced, "replaced")] {
         broker.target(stack, &agent);
-        publish(&broker, stack, &[fixed(name, "1")]);
+        broker.publish_all(stack, &[fixed(name, "1")]);
         applied(&broker, stack, 1).await;
     }
     let before = ["kept", "replaced"].map(|name| uid(cluster, "configmap", namespace, name));
-    publish(&broker, &kept, &[fixed("kept", "2")]);
-    publish(&broker, &replaced, &[fixed("replaced", "2")]);
+    broker.publish_all(&kept, &[fixed("kept", "2")]);
+    broker.publish_all(&replaced, &[fixed("replaced", "2")]);
     applied(&broker, &replaced, 2).await;
     fails_with(&broker, &kept, "Immutable").await;
     let after = ["kept", "replaced"].map(|name| uid(cluster, "configmap", namespace, name));
@@ -277,10 +268,10 @@ async fn what_cannot_be_changed_is_replaced_only_where_the_policy_says_so() {
     // Not what holds something of others: a foreign finalizer.
     let patch = r#"{"metadata":{"finalizers":["brokkr.test/hold"]}}"#;
     cluster.kubectl(&["patch", "configmap", "replaced", "-n", namespace, "-p", patch]).unwrap();
-    publish(&broker, &replaced, &[fixed("replaced", "3")]);
+    broker.publish_all(&replaced, &[fixed("replaced", "3")]);
     fails_with(&broker, &replaced, "NotReplaceable").await;
     assert_eq!(uid(cluster, "configmap", namespace, "replaced"), after[1]);
     // Back to what it is: there is nothing to change any more.
-    publish(&broker, &replaced, &[fixed("replaced", "2")]);
+    broker.publish_all(&replaced, &[fixed("replaced", "2")]);
     applied(&broker, &replaced, 4).await;
 }

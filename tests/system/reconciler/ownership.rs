@@ -11,6 +11,7 @@ on_both_clusters!(
     what_exists_already_is_reported_and_survives,
     drift_is_put_right_and_conflicts_are_not_fought,
     an_object_changes_hands_without_going_away,
+    who_cannot_let_go_yet_is_rid_of_what_changed_hands,
     a_namespace_stays_until_the_last_has_left,
     a_namespace_that_was_there_is_used_and_left,
 );
@@ -72,6 +73,28 @@ async fn an_object_changes_hands_without_going_away(stage: Stage) {
     eventually("the first is content", || fleet.applied(first)).await;
     fleet.delete(first).await;
     assert_eq!((stage.data("own").await, uid().await), (None, before));
+    fleet.delete(second).await;
+    assert_eq!(stage.data("shared").await, None);
+}
+
+async fn who_cannot_let_go_yet_is_rid_of_what_changed_hands(stage: Stage) {
+    let here = stage.here.clone();
+    stage.write(config_map(&here, "theirs", "human")).await;
+    let Scene { fleet, cluster: stage, agent, stack: first, .. } = Scene::on(stage).await;
+    let second = fleet.stack("second").await;
+    fleet.publish(first, vec![config_map(&here, "shared", "first")]).await;
+    eventually("applied", || fleet.applied(first)).await;
+    fleet.target(second, agent).await;
+    fleet.publish(second, vec![config_map(&here, "shared", "second")]).await;
+    fleet.fails_with(second, "HeldByStack").await;
+    // What replaces it does not stand, so the first one prunes nothing; the second one takes it nevertheless.
+    fleet.publish(first, vec![config_map(&here, "theirs", "first"), config_map(&here, "own", "1")]).await;
+    fleet.fails_with(first, "NotOwned").await;
+    eventually("taken over", || fleet.applied(second)).await;
+    stage.delete("ConfigMap", &here, "theirs").await;
+    eventually("the first is content", || fleet.is(first, "Progressing", "Applied")).await;
+    fleet.delete(first).await;
+    assert_eq!(stage.data("shared").await, Some(json!({"k": "second"})));
     fleet.delete(second).await;
     assert_eq!(stage.data("shared").await, None);
 }

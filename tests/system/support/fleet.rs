@@ -1,4 +1,4 @@
-//! A broker and agents with clusters in memory, in one process.
+//! A broker and agents in one process, on clusters in memory or real ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use brokkr_agent_runtime::{Agent, AgentConfig};
 use brokkr_core::broker::{Broker, Content, NewAgent, StackSpec};
 use brokkr_core::cluster::{Cluster, MemoryCluster};
-use brokkr_core::model::{AgentId, Policies, StackId, StackStatus};
+use brokkr_core::model::{AgentId, Condition, Policies, StackId, StackStatus};
 use brokkr_core::protocol::InProcess;
 use brokkr_core::store::MemoryStore;
 use secrecy::SecretString;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{AgentCluster, eventually};
 
-/// A broker and agents with clusters in memory. Everything stops when it is dropped.
+/// A broker in memory and agents. Everything stops when it is dropped.
 pub(crate) struct Fleet {
     pub(crate) broker: Broker,
     stop: CancellationToken,
@@ -98,12 +98,16 @@ impl Fleet {
         status.agents.first()?.status.clone()
     }
 
+    /// A condition of the stack as its first agent tells it.
+    pub(crate) async fn condition(&self, stack: StackId, kind: &str) -> Option<Condition> {
+        self.status(stack).await?.conditions.into_iter().find(|it| it.kind == kind)
+    }
+
     /// Fails unless the first agent of the stack tells this condition with this reason.
-    pub(crate) async fn is(&self, stack: StackId, condition: &str, reason: &str) -> Result<(), String> {
-        let status = self.status(stack).await;
-        let conditions = status.iter().flat_map(|it| &it.conditions);
-        let is_so = conditions.clone().any(|it| it.kind == condition && it.reason == reason);
-        if is_so { Ok(()) } else { Err(format!("{status:?}")) }
+    pub(crate) async fn is(&self, stack: StackId, kind: &str, reason: &str) -> Result<(), String> {
+        let condition = self.condition(stack, kind).await;
+        let is_so = condition.as_ref().is_some_and(|it| it.reason == reason);
+        if is_so { Ok(()) } else { Err(format!("{condition:?}")) }
     }
 
     /// Waits until the first agent's last attempt failed for this reason.

@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod counted;
 mod database;
 mod eventually;
 mod feed;

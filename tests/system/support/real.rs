@@ -122,6 +122,13 @@ impl Broker {
         body["revision"].as_u64().unwrap()
     }
 
+    /// Publishes manifests as JSON and returns the revision.
+    pub(crate) fn publish_all(&self, stack: &str, manifests: &[Value]) -> u64 {
+        let body = serde_json::json!({"manifests": manifests});
+        let published = self.send("POST", &format!("/stacks/{stack}/deployment-objects"), &body);
+        published["revision"].as_u64().unwrap()
+    }
+
     /// Creates a stack; its id.
     pub(crate) fn stack(&self, name: &str) -> String {
         self.stack_with(name, serde_json::json!({}))

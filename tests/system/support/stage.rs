@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
 use brokkr_core::cluster::{
-    ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, MemoryCluster, Propagation, meta,
+    ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, Discovery, MemoryCluster, Propagation, meta,
 };
 use brokkr_core::model::StackId;
 use brokkr_testbed::TestCluster;
 use serde_json::Value;
 
+use super::counted::Counted;
 use super::{clusters, eventually, namespace};
 
 /// What an agent can be started on.
@@ -26,8 +27,9 @@ impl AgentCluster for MemoryCluster {
 
 /// One cluster of either sort, with a namespace that no other test uses.
 pub(crate) struct Stage {
-    agent: Arc<dyn Cluster>,
+    agent: Arc<Counted>,
     human: Arc<dyn Cluster>,
+    served: Discovery,
     /// The namespace. Others of the same test begin with its name.
     pub(crate) here: String,
 }
@@ -57,7 +59,8 @@ impl Stage {
 
     async fn new(agent: Arc<dyn Cluster>, human: Arc<dyn Cluster>) -> Self {
         let here = format!("stage-{}", StackId::generate());
-        let stage = Self { agent, human, here: here.clone() };
+        let served = human.discover().await.unwrap();
+        let stage = Self { agent: Arc::new(Counted::new(agent)), human, served, here: here.clone() };
         stage.write(namespace(&here)).await;
         stage
     }
@@ -67,15 +70,19 @@ impl Stage {
         format!("{}-{name}", self.here)
     }
 
-    async fn kind(&self, kind: &str) -> ApiKind {
-        let group = if kind == "Deployment" { "apps" } else { "" };
-        self.human.discover().await.unwrap().preferred(group, kind).unwrap().clone()
+    /// The agent's requests so far: those that read, and those that would write.
+    pub(crate) fn requests(&self) -> (u64, u64) {
+        self.agent.requests()
+    }
+
+    fn kind(&self, kind: &str) -> &ApiKind {
+        self.served.preferred("", kind).unwrap()
     }
 
     /// An object as it is now.
     pub(crate) async fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let namespace = Some(namespace).filter(|it| !it.is_empty());
-        self.human.get(&self.kind(kind).await.at(namespace, name)).await.unwrap()
+        self.human.get(&self.kind(kind).at(namespace, name)).await.unwrap()
     }
 
     /// A ConfigMap's content in the test's namespace.
@@ -85,7 +92,7 @@ impl Stage {
 
     /// Writes as a human does who does not ask who else owns a field.
     pub(crate) async fn write(&self, body: Value) {
-        let kind = self.kind(body["kind"].as_str().unwrap()).await;
+        let kind = self.kind(body["kind"].as_str().unwrap());
         let options = ApplyOptions { manager: "human", force: true, dry_run: false };
         let at = kind.at(meta::namespace(&body), meta::name(&body).unwrap());
         self.human.apply(&at, &body, &options).await.unwrap();
@@ -99,7 +106,7 @@ impl Stage {
             resource_version: None,
             propagation: Propagation::Background,
         };
-        let deleted = self.human.delete(&self.kind(kind).await.at(meta::namespace(&live), name), &options).await;
+        let deleted = self.human.delete(&self.kind(kind).at(meta::namespace(&live), name), &options).await;
         assert!(matches!(deleted, Ok(()) | Err(ClusterError::NotFound(_))), "{deleted:?}");
     }
 

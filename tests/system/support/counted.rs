@@ -1,0 +1,78 @@
+//! A cluster that counts what it is asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use brokkr_core::cluster::{
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, ObjectList,
+    Patch, WatchEvent,
+};
+use futures::stream::BoxStream;
+use serde_json::Value;
+
+/// A cluster that counts what it is asked for. A write that changes nothing counts as well: nobody else sees it.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    inner: Arc<dyn Cluster>,
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl Counted {
+    pub(crate) fn new(inner: Arc<dyn Cluster>) -> Self {
+        Self { inner, reads: AtomicU64::new(0), writes: AtomicU64::new(0) }
+    }
+
+    /// How often was read and written so far.
+    pub(crate) fn requests(&self) -> (u64, u64) {
+        (self.reads.load(Ordering::SeqCst), self.writes.load(Ordering::SeqCst))
+    }
+
+    fn reading(&self) -> &dyn Cluster {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        &*self.inner
+    }
+
+    fn writing(&self) -> &dyn Cluster {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        &*self.inner
+    }
+}
+
+#[async_trait]
+impl Cluster for Counted {
+    async fn discover(&self) -> ClusterResult<Discovery> {
+        self.reading().discover().await
+    }
+
+    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+        self.reading().get(at).await
+    }
+
+    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
+        self.reading().list(kind, namespace, options).await
+    }
+
+    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+        self.writing().apply(at, body, options).await
+    }
+
+    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+        self.writing().patch(at, patch, manager).await
+    }
+
+    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+        self.writing().delete(at, options).await
+    }
+
+    async fn watch(
+        &self,
+        kind: &ApiKind,
+        namespace: Option<&str>,
+        options: &ListOptions,
+        resource_version: &str,
+    ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
+        self.reading().watch(kind, namespace, options, resource_version).await
+    }
+}
