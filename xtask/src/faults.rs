@@ -28,7 +28,7 @@ pub(crate) fn run(args: &FaultsArgs) -> Result<()> {
         println!("==> programs of Kubernetes");
         Tools::ensure()?;
     }
-    cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent", "-p", "brokkr-faults"])?;
+    cargo("binaries", &["build", "--workspace", "--bins", "--locked"])?;
     let name = match args.what {
         What::Postgres => "postgres",
         What::Agent => "agent",

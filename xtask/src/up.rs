@@ -51,7 +51,8 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
         return Err(Error::new("several brokers need a database: add --store postgres"));
     }
     let tools = Tools::ensure()?;
-    cargo("binaries", &["build", "--locked", "-p", "brokkr-broker", "-p", "brokkr-agent"])?;
+    // The same selection as for the tests: another one would compile everything anew, with other features.
+    cargo("binaries", &["build", "--workspace", "--bins", "--locked"])?;
     let scratch = ScratchFolder::new("up")?;
     let folder = scratch.path();
     println!("==> {} clusters (logs and files in {})", args.clusters, folder.display());

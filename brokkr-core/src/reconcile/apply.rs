@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 
@@ -26,6 +26,9 @@ use crate::model::{AgentId, ObjectRef, Validate};
 
 /// Writes that the API may leave unanswered before the rest of a stack waits for the next pass.
 const PATIENCE: usize = 4;
+/// The pauses before what is not found is tried again within a pass.
+const VISIBLE_AFTER: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(250), Duration::from_millis(500)];
 
 /// What working on a stack needs.
 pub(super) struct Work<'a> {
@@ -260,6 +263,8 @@ impl Work<'_> {
         Vec::new()
     }
 
+    /// Carries steps out. What is not found although something was written a moment ago may only not be visible yet: the
+    /// server's own caches follow a definition or a role after some milliseconds.
     async fn execute_all(
         &self,
         stack: &DesiredStack,
@@ -267,6 +272,27 @@ impl Work<'_> {
         inventory: &mut Inventory,
         result: &mut Applying,
     ) {
+        let mut lacking = self.execute_some(stack, steps, inventory, result).await;
+        for pause in VISIBLE_AFTER {
+            if lacking.is_empty() || result.writes == 0 {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            let again = lacking.into_iter().map(|(prepared, step, _)| (prepared, step)).collect();
+            lacking = self.execute_some(stack, again, inventory, result).await;
+        }
+        result.problems.extend(lacking.into_iter().map(|(_, _, problem)| problem));
+    }
+
+    /// Carries steps out once; what the server lacks something for comes back.
+    async fn execute_some<'p>(
+        &self,
+        stack: &DesiredStack,
+        steps: Vec<(&'p Prepared, Step)>,
+        inventory: &mut Inventory,
+        result: &mut Applying,
+    ) -> Vec<(&'p Prepared, Step, ObjectProblem)> {
+        let mut lacking = Vec::new();
         let entries = &inventory.entries;
         let unavailable = AtomicUsize::new(0);
         let executions = steps.into_iter().map(|(prepared, step)| {
@@ -309,8 +335,10 @@ impl Work<'_> {
                     inventory.entries.remove(&prepared.object);
                     result.problems.push(problem);
                 }
+                Executed::Problem(problem) if problem.reason == "NotFound" => lacking.push((prepared, step, problem)),
                 Executed::Problem(problem) => result.problems.push(problem),
             }
         }
+        lacking
     }
 }

@@ -1,6 +1,7 @@
 //! Absence is never an order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use brokkr_core::broker::Broker;
@@ -94,6 +95,24 @@ async fn an_api_that_fails_is_not_an_empty_cluster() {
     stays(Duration::from_secs(2), "nothing happens", || async { has(&cluster, "ConfigMap", &["a", "b"]) }).await;
     cluster.set_fault(None);
     eventually("goes on by itself", || async { has(&cluster, "ConfigMap", &["a"]) }).await;
+}
+
+/// A server sees a role or a definition that was made a moment ago some milliseconds later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_visible_yet_is_no_failure() {
+    let Scene { fleet, cluster, stack, .. } = Scene::new().await;
+    let refusals = AtomicU32::new(0);
+    cluster.set_fault(Some(Box::new(move |request| {
+        let is_late = request.verb == Verb::Apply && request.name == "late";
+        (is_late && refusals.fetch_add(1, Ordering::SeqCst) < 2)
+            .then(|| ClusterError::NotFound("roles \"a\"".to_owned()))
+    })));
+    fleet.publish(stack, vec![config_map("default", "late", "1"), config_map("default", "role", "1")]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    let filter = brokkr_core::store::EventFilter { stack: Some(stack), ..Default::default() };
+    let told = fleet.broker.event_list(&fleet.broker.system_actor(), &filter, &Default::default()).await.unwrap().items;
+    let reasons: Vec<&str> = told.iter().map(|it| it.reason.as_str()).collect();
+    assert_eq!(reasons, ["Applied"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
