@@ -142,8 +142,8 @@ async fn a_lock_that_is_not_to_be_had_ends_a_migration_and_holds_up_nobody() {
     .await;
     stop.store(true, Ordering::SeqCst);
     let (count, longest) = busy.await.unwrap();
-    // One try may hold up who comes meanwhile, all of them together may not.
-    assert!(count > 100 && longest < Duration::from_millis(2500), "{count} writes, the longest {longest:?}");
+    // One try may hold up who comes meanwhile for a second; all of them together, which is ten, may not.
+    assert!(count > 100 && longest < Duration::from_secs(5), "{count} writes, the longest {longest:?}");
     broker.shutdown().await;
 }
 
@@ -164,7 +164,7 @@ async fn migrations_at_the_same_time_and_under_a_broker_that_serves_change_nothi
     }
     stop.store(true, Ordering::SeqCst);
     let (count, longest) = busy.await.unwrap();
-    assert!(count > 10 && longest < Duration::from_millis(2500), "{count} writes, the longest {longest:?}");
+    assert!(count > 10 && longest < Duration::from_secs(5), "{count} writes, the longest {longest:?}");
     assert_eq!(database.schema(), wanted);
     broker.shutdown().await;
 }

@@ -60,7 +60,7 @@ impl Postgres {
         }
         let (program, args) = self.command("postgres", &args)?;
         self.process = Some(Process::start(&program, &args, &[], &self.folder.join("postgres.log"))?);
-        wait_for("PostgreSQL", Duration::from_secs(60), || self.query("select 1").is_ok())
+        wait_for("PostgreSQL", Duration::from_secs(120), || self.query("select 1").is_ok())
     }
 
     /// Kills the server and all of its processes at once.
