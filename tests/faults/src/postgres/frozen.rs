@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use brokkr_testbed::BrokerProcess;
 use http::Method;
 use serde_json::json;
 
@@ -25,17 +26,25 @@ pub(crate) async fn run() -> Result<Outcome> {
     let stack = applied["stack"]["id"].as_str().unwrap_or_default();
     call(&first.url, admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
     let path = format!("/agents/{agent}/target-state");
-    let began = Instant::now();
-    while call(&frozen.url, pak, Method::GET, &path, None).await.is_err() {
-        if began.elapsed() > Duration::from_secs(10) {
-            return Err("the third replica does not know the agent".into());
+    let revision = async |replica: &BrokerProcess| {
+        let state = call(&replica.url, pak, Method::GET, &path, None).await.ok()?;
+        state["entries"][0]["revision"].as_u64()
+    };
+    // Each replica is asked until it knows: none of them has to at once.
+    let knows = async |replica: &BrokerProcess, newer_than: u64| {
+        let began = Instant::now();
+        loop {
+            match revision(replica).await {
+                Some(revision) if revision > newer_than => return Ok(revision),
+                _ if began.elapsed() > Duration::from_secs(10) => return Err("a replica does not learn of a write"),
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    };
+    let before = knows(frozen, 0).await?;
     frozen.process.signal("STOP").map_err(text)?;
     call(&first.url, admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(2)]}))).await?;
-    let current = call(&second.url, pak, Method::GET, &path, None).await?;
-    let expected = current["entries"][0]["revision"].clone();
+    let expected = knows(second, before).await?;
     let poll = |url: String, pak: String, path: String| async move { call(&url, &pak, Method::GET, &path, None).await };
     let queued: Vec<_> =
         (0..QUEUED).map(|_| tokio::spawn(poll(frozen.url.clone(), pak.to_owned(), path.clone()))).collect();
@@ -45,7 +54,7 @@ pub(crate) async fn run() -> Result<Outcome> {
     let mut judge = |answer: Result<serde_json::Value>| {
         tried += 1;
         match answer {
-            Ok(state) if state["entries"][0]["revision"] == expected => {}
+            Ok(state) if state["entries"][0]["revision"].as_u64() == Some(expected) => {}
             Ok(_) => stale += 1,
             Err(_) => refused += 1,
         }
