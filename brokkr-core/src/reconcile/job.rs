@@ -107,8 +107,7 @@ impl<'a> Job<'a> {
             match work.strays(self.stack.stack_id).await {
                 Ok(strays) => self.pruning.problems.extend(strays),
                 Err(error) => {
-                    let problem = ObjectProblem::failed(record(), error.reason(), error.to_string());
-                    self.pruning.problems.push(ObjectProblem { retry_after: error.retry_after(), ..problem });
+                    self.pruning.problems.push(of_record(error.reason(), &error));
                 }
             }
             return;
@@ -173,8 +172,7 @@ impl<'a> Job<'a> {
         }
         problems.extend(self.pruning.problems);
         if let Some(error) = self.broken {
-            let problem = ObjectProblem::failed(record(), "InventoryNotKept", error.to_string());
-            problems.push(ObjectProblem { retry_after: error.retry_after(), ..problem });
+            problems.push(of_record("InventoryNotKept", &error));
         }
         let retry_after = problems.iter().filter_map(|it| it.retry_after).max();
         let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
@@ -214,7 +212,9 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What problems with the record itself are about.
-fn record() -> ObjectRef {
-    ObjectRef { group: String::new(), kind: "Secret".to_owned(), namespace: None, name: "inventory".to_owned() }
+/// A problem with the record itself. What the server says of it quotes nothing secret.
+fn of_record(reason: &'static str, error: &ClusterError) -> ObjectProblem {
+    let (group, kind, name) = (String::new(), "Secret".to_owned(), "inventory".to_owned());
+    let record = ObjectRef { group, kind, namespace: None, name };
+    ObjectProblem { retry_after: error.retry_after(), ..ObjectProblem::failed(record, reason, error.to_string()) }
 }
