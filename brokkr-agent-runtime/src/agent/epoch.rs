@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use brokkr_core::cluster::{ApiKind, ApplyOptions, Cluster, ClusterResult};
+use brokkr_core::cluster::{Cluster, ClusterResult};
 use brokkr_core::model::{AgentId, Epoch};
 use brokkr_core::protocol::TargetState;
-use brokkr_core::reconcile::{AGENT_LABEL, field_manager};
 use serde_json::{Value, json};
+
+use super::record::Record;
 
 /// How many histories that were left are remembered.
 const FORMER: usize = 16;
@@ -18,11 +19,7 @@ const FORMER: usize = 16;
 /// another that was trusted does not come back: whoever tells it is not current.
 #[derive(Debug)]
 pub(super) struct TrustedEpoch {
-    cluster: Arc<dyn Cluster>,
-    kind: ApiKind,
-    namespace: String,
-    name: String,
-    agent: AgentId,
+    record: Record,
     /// `None` before it was read.
     kept: Option<Kept>,
 }
@@ -47,15 +44,7 @@ pub(super) enum Trust {
 
 impl TrustedEpoch {
     pub(super) fn new(cluster: Arc<dyn Cluster>, namespace: String, agent: AgentId) -> Self {
-        let kind = ApiKind {
-            group: String::new(),
-            version: "v1".to_owned(),
-            kind: "ConfigMap".to_owned(),
-            plural: "configmaps".to_owned(),
-            namespaced: true,
-            listable: true,
-        };
-        Self { cluster, kind, namespace, name: format!("brokkr-agent-{agent}"), agent, kept: None }
+        Self { record: Record::new(cluster, namespace, agent, "epoch"), kept: None }
     }
 
     /// What this target state may bring about. An epoch is taken on if nothing is held, or if an admin confirmed it; that is
@@ -90,26 +79,17 @@ impl TrustedEpoch {
     }
 
     async fn read(&self) -> ClusterResult<Kept> {
-        let object = self.cluster.get(&self.kind.at(Some(&self.namespace), &self.name)).await?;
-        let text = |pointer| object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
-        let former = text("/data/former").unwrap_or_default();
+        let data = self.record.read().await?;
+        let text = |key| data.get(key).and_then(Value::as_str);
+        let former = text("former").unwrap_or_default();
         Ok(Kept {
-            epoch: text("/data/epoch").and_then(|text| text.parse().ok()),
+            epoch: text("epoch").and_then(|text| text.parse().ok()),
             former: former.split(',').filter_map(|text| text.parse().ok()).collect(),
         })
     }
 
     async fn write(&self, kept: &Kept) -> ClusterResult<()> {
         let former: Vec<String> = kept.former.iter().map(Epoch::to_string).collect();
-        let body = json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": self.name, "namespace": self.namespace, "labels": {AGENT_LABEL: self.agent}},
-            "data": {"epoch": kept.epoch, "former": former.join(",")},
-        });
-        let manager = field_manager(self.agent);
-        let options = ApplyOptions { manager: &manager, force: true, dry_run: false };
-        self.cluster.apply(&self.kind.at(Some(&self.namespace), &self.name), &body, &options).await?;
-        Ok(())
+        self.record.write(json!({"epoch": kept.epoch, "former": former.join(",")})).await
     }
 }

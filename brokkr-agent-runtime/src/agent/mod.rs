@@ -1,7 +1,7 @@
 //! The agent's loop: poll → plan → apply → prune → report. The poll is the heartbeat.
 //!
 //! Three tasks: the *poller* keeps the newest target state, the *worker* makes the cluster so, the *reporter* tells the
-//! broker. None waits for another: a broker that is away does not stop the worker, a slow cluster does not stop the heartbeat.
+//! broker; a fourth notes how far they came. None waits for another: a broker that is away does not stop the worker, a slow cluster does not stop the heartbeat.
 
 mod backoff;
 mod config;
@@ -12,11 +12,13 @@ mod outbox;
 mod poller;
 mod preview;
 mod probe;
+mod record;
 mod reporter;
 mod spool;
 mod start;
 mod status;
 mod target;
+mod watermark;
 mod worker;
 
 use std::fmt;
@@ -26,6 +28,7 @@ use brokkr_core::cluster::Cluster;
 use brokkr_core::model::AgentId;
 use brokkr_core::protocol::ControlPlane;
 use brokkr_core::reconcile::{Applier, Reconciler, ReconcilerConfig};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +36,7 @@ use lease::Candidate;
 use outbox::Outbox;
 use spool::Spool;
 use start::Started;
+use watermark::Watermark;
 use worker::{Tools, Worker};
 
 pub use config::AgentConfig;
@@ -142,15 +146,30 @@ impl Agent {
                 Arc::new(Reconciler::new(cluster.clone(), ReconcilerConfig { agent, namespace, limits }))
             }
         };
+        let watermark = Watermark::new(cluster.clone(), self.config.namespace.clone(), agent);
+        let doing = "looking how far the target state had come";
+        let Some(noted) = start::persist(&stop, &self.config, doing, || watermark.read()).await else {
+            return Ok(());
+        };
         outbox.begin_term();
-        let (latest, targets) = tokio::sync::watch::channel(None);
+        let (latest, targets) = watch::channel(None);
         let (plane, config) = (self.control_plane.clone(), self.config.clone());
         // The last word is had when the worker is done.
         let told = CancellationToken::new();
-        let poller = poller::run(plane.clone(), agent, config.clone(), self.probe.clone(), latest, stop.clone());
+        let poller = poller::run(
+            plane.clone(),
+            agent,
+            config.clone(),
+            self.probe.clone(),
+            noted.marks.clone(),
+            latest,
+            stop.clone(),
+        );
         let reporter = reporter::run(plane.clone(), agent, started.cluster_uid.clone(), outbox.clone(), told.clone());
         let probe = self.probe.clone();
-        let tools = Tools { control_plane: plane, cluster, applier, agent, config, outbox, probe };
+        let (reached, newest) = watch::channel(None);
+        let watermark = watermark.keep(noted, newest, config.clone(), stop.clone());
+        let tools = Tools { control_plane: plane, cluster, applier, agent, config, outbox, probe, reached };
         let worker = Worker::new(tools, targets).run(stop);
         let mut tasks = JoinSet::new();
         tasks.spawn(poller);
@@ -160,6 +179,7 @@ impl Agent {
         };
         tasks.spawn(worker);
         tasks.spawn(reporter);
+        tasks.spawn(watermark);
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(|_| AgentError::Ended("work"))?;
         }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::model::{AgentId, Epoch};
+use brokkr_core::model::AgentId;
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Poll, PollRequest, TargetState};
-use brokkr_core::store::Generation;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,28 +12,28 @@ use tokio_util::sync::CancellationToken;
 use super::AgentConfig;
 use super::backoff::{asked_pause, pause};
 use super::probe::Probe;
+use super::watermark::Marks;
 
-/// How many histories are remembered.
-const HISTORIES: usize = 32;
 /// An answer without news that comes sooner than this was not waited for.
 const BRISK: Duration = Duration::from_secs(1);
 
-/// Polls until stopped. Only a complete, untouched and current target state is passed on.
+/// Polls until stopped. Only a complete, untouched and current target state is passed on: none from before `reached`.
 pub(super) async fn run(
     control_plane: Arc<dyn ControlPlane>,
     agent: AgentId,
     config: AgentConfig,
     probe: Probe,
+    reached: Marks,
     latest: watch::Sender<Option<Arc<TargetState>>>,
     stop: CancellationToken,
 ) {
-    let mut seen = Seen::default();
+    let mut seen = Seen(reached);
     let mut failures = 0;
     loop {
         let request = PollRequest {
             known: latest.borrow().as_ref().map(|state| state.digest),
-            epoch: seen.0.last().map(|(epoch, _)| *epoch),
-            min_generation: seen.generation(),
+            epoch: seen.0.current().map(|(epoch, _)| epoch),
+            min_generation: seen.0.current().map(|(_, generation)| generation),
             wait: config.poll_wait,
         };
         let (known, asked_at) = (request.known, Instant::now());
@@ -74,24 +73,19 @@ pub(super) async fn run(
     }
 }
 
-/// The newest point of each history that was seen, the current one last: a detour through another history is no way
-/// back in time.
+/// What was seen, and so is not gone back behind.
 #[derive(Default)]
-struct Seen(Vec<(Epoch, Generation)>);
+struct Seen(Marks);
 
 impl Seen {
-    fn generation(&self) -> Option<Generation> {
-        self.0.last().map(|(_, generation)| *generation)
-    }
-
     /// Refuses what goes back in time, and what is not what it says.
     fn check(&mut self, agent: AgentId, poll: Poll) -> Result<Option<Arc<TargetState>>, ControlPlaneError> {
         let (epoch, generation) = match &poll {
             Poll::Unchanged { epoch, generation } => (*epoch, *generation),
             Poll::Changed(state) => (state.epoch, state.generation),
         };
-        if let Some((_, highest)) = self.0.iter().find(|(before, _)| *before == epoch)
-            && generation < *highest
+        if let Some(highest) = self.0.highest(epoch)
+            && generation < highest
         {
             return Err(ControlPlaneError::Malformed(format!(
                 "generation {} is older than {}, which was seen before",
@@ -108,17 +102,16 @@ impl Seen {
                 Some(state)
             }
         };
-        self.0.retain(|(before, _)| *before != epoch);
-        self.0.push((epoch, generation));
-        if self.0.len() > HISTORIES {
-            self.0.remove(0);
-        }
+        self.0.reach((epoch, generation));
         Ok(state)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use brokkr_core::model::Epoch;
+    use brokkr_core::store::Generation;
+
     use super::*;
 
     fn state(agent: AgentId, epoch: Epoch, generation: u64) -> TargetState {
@@ -140,9 +133,5 @@ mod tests {
         assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok(), "what was refused was not seen");
         assert!(seen.check(agent, changed(state(agent, Epoch::generate(), 1))).is_ok(), "another history");
         assert!(seen.check(agent, changed(state(agent, epoch, 4))).is_err(), "no detour leads back in time");
-        for _ in 0..2 * HISTORIES {
-            assert!(seen.check(agent, changed(state(agent, Epoch::generate(), 1))).is_ok());
-        }
-        assert_eq!(seen.0.len(), HISTORIES);
     }
 }

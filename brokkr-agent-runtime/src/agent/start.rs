@@ -36,7 +36,7 @@ pub(super) async fn start(
 }
 
 /// Tries until it works, with growing pauses.
-async fn persist<T, E, F>(
+pub(super) async fn persist<T, E, F>(
     stop: &CancellationToken,
     config: &AgentConfig,
     doing: &str,

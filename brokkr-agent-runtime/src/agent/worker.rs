@@ -44,6 +44,7 @@ pub(super) struct Tools {
     pub(super) config: AgentConfig,
     pub(super) outbox: Arc<Outbox>,
     pub(super) probe: Probe,
+    pub(super) reached: watch::Sender<Option<Arc<TargetState>>>,
 }
 
 /// Makes the cluster what the newest target state says.
@@ -167,6 +168,7 @@ impl Worker {
         if trust == Trust::None {
             return Err("the broker tells a history that was left for another one".into());
         }
+        self.tools.reached.send_replace(Some(state.clone()));
         let started_at = SystemClock.now();
         let entries = state.entries.iter().filter(|it| due.contains(&it.stack_id));
         let failed = self.contents.fetch(&*self.tools.control_plane, entries).await;

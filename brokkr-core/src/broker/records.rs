@@ -3,11 +3,11 @@
 use super::action::Action;
 use super::{Actor, Broker, BrokerResult};
 use crate::model::{AgentEvent, AuditId, AuditRecord, EventId, Timestamp};
-use crate::store::{AuditFilter, EventFilter, FeedPage, FeedPosition, Listing, Page};
+use crate::store::{AuditFilter, EventFilter, FeedPage, FeedPosition, Listing, Page, Scope, StoreError, StoreResult};
 
 impl Broker {
     /// Events that the actor may see and that fit the filter, newest first. A stack or an agent in the filter must
-    /// exist for the actor.
+    /// exist for the actor, or have existed: what is gone keeps its events for as long as they are retained.
     pub async fn event_list(
         &self,
         actor: &Actor,
@@ -16,12 +16,22 @@ impl Broker {
     ) -> BrokerResult<Listing<AgentEvent, (Timestamp, EventId)>> {
         let scope = self.authorise(actor, Action::EventRead, "event.read", None)?;
         if let Some(agent) = filter.agent {
-            self.parts.store.agent_get(&scope, agent).await?;
+            let there = self.parts.store.agent_get(&scope, agent).await.map(drop);
+            self.exists_or_left(&scope, there, EventFilter { agent: Some(agent), ..EventFilter::default() }).await?;
         }
         if let Some(stack) = filter.stack {
-            self.parts.store.stack_get(&scope, stack).await?;
+            let there = self.parts.store.stack_get(&scope, stack).await.map(drop);
+            self.exists_or_left(&scope, there, EventFilter { stack: Some(stack), ..EventFilter::default() }).await?;
         }
         Ok(self.parts.store.event_list(&scope, filter, page).await?)
+    }
+
+    /// Accepts what is not there when there are events of it.
+    async fn exists_or_left(&self, scope: &Scope, there: StoreResult<()>, events: EventFilter) -> BrokerResult<()> {
+        let Err(absent @ StoreError::NotFound) = there else { return Ok(there?) };
+        let one = Page::first(1);
+        let left = self.parts.store.event_list(scope, &events, &one).await?;
+        if left.items.is_empty() { Err(absent.into()) } else { Ok(()) }
     }
 
     /// The changes after a position, in the order in which everybody sees them, none left out.

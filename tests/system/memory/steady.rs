@@ -3,65 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use brokkr_agent_runtime::{Agent, AgentConfig};
-use brokkr_core::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions,
-    MemoryCluster, ObjectList, Patch, WatchEvent,
-};
+use brokkr_core::cluster::{Cluster, DeleteOptions, MemoryCluster, Patch, Propagation};
 use brokkr_core::model::{AgentId, StackId};
 use brokkr_core::protocol::InProcess;
 use brokkr_core::reconcile::LocalLimits;
-use futures::stream::BoxStream;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Fleet, config_map, eventually, stays};
-
-/// A cluster that does not answer when objects of some names are applied.
-#[derive(Debug)]
-struct Hanging(MemoryCluster);
-
-#[async_trait]
-impl Cluster for Hanging {
-    async fn discover(&self) -> ClusterResult<Discovery> {
-        self.0.discover().await
-    }
-
-    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
-        self.0.get(at).await
-    }
-
-    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
-        self.0.list(kind, namespace, options).await
-    }
-
-    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
-        if at.name.starts_with("hangs") {
-            std::future::pending::<()>().await;
-        }
-        self.0.apply(at, body, options).await
-    }
-
-    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
-        self.0.patch(at, patch, manager).await
-    }
-
-    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
-        self.0.delete(at, options).await
-    }
-
-    async fn watch(
-        &self,
-        kind: &ApiKind,
-        namespace: Option<&str>,
-        options: &ListOptions,
-        resource_version: &str,
-    ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
-        self.0.watch(kind, namespace, options, resource_version).await
-    }
-}
+use crate::support::{Counted, Fleet, config_map, eventually, stays};
 
 /// An agent that compares everything so seldom that what it finds it must have seen.
 fn start(
@@ -117,8 +68,7 @@ async fn what_others_change_is_seen_at_once() {
     let discovery = cluster.discover().await.unwrap();
     let at = discovery.preferred("", "ConfigMap").unwrap().at(Some("default"), "a");
     let uid = cluster.get(&at).await.unwrap().unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
-    let options =
-        DeleteOptions { uid: &uid, resource_version: None, propagation: brokkr_core::cluster::Propagation::Background };
+    let options = DeleteOptions { uid: &uid, resource_version: None, propagation: Propagation::Background };
     cluster.delete(&at, &options).await.unwrap();
     eventually("it is back", || async { value(&cluster, "a").map(drop).ok_or("gone") }).await;
 }
@@ -127,7 +77,12 @@ async fn what_others_change_is_seen_at_once() {
 async fn a_stack_that_hangs_holds_nobody_up() {
     let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
     let (agent, pak) = fleet.create("edge").await;
-    let _running = start(&fleet, &pak, Arc::new(Hanging(cluster.clone())), LocalLimits::default());
+    let _running = start(
+        &fleet,
+        &pak,
+        Arc::new(Counted::new(Arc::new(cluster.clone())).unanswered("hangs")),
+        LocalLimits::default(),
+    );
     let quick = stack(&fleet, agent, "quick", vec![config_map("default", "a", "1")]).await;
     eventually("applied", || fleet.applied(quick)).await;
     stack(&fleet, agent, "slow", vec![config_map("default", "hangs", "1")]).await;

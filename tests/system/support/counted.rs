@@ -1,4 +1,4 @@
-//! A cluster that counts what it is asked for.
+//! A cluster that counts what it is asked for, and keeps an answer back where told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,11 +17,17 @@ pub(crate) struct Counted {
     inner: Arc<dyn Cluster>,
     reads: AtomicU64,
     writes: AtomicU64,
+    unanswered: Option<&'static str>,
 }
 
 impl Counted {
     pub(crate) fn new(inner: Arc<dyn Cluster>) -> Self {
-        Self { inner, reads: AtomicU64::new(0), writes: AtomicU64::new(0) }
+        Self { inner, reads: AtomicU64::new(0), writes: AtomicU64::new(0), unanswered: None }
+    }
+
+    /// Never answers when an object of this name is applied.
+    pub(crate) fn unanswered(self, name: &'static str) -> Self {
+        Self { unanswered: Some(name), ..self }
     }
 
     /// How often was read and written so far.
@@ -55,7 +61,11 @@ impl Cluster for Counted {
     }
 
     async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
-        self.writing().apply(at, body, options).await
+        let writing = self.writing();
+        if self.unanswered == Some(at.name) {
+            std::future::pending::<()>().await;
+        }
+        writing.apply(at, body, options).await
     }
 
     async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {

@@ -14,6 +14,7 @@ mod stage;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use audit::{AuditMark, succeeded};
+pub(crate) use counted::Counted;
 pub(crate) use database::Database;
 pub(crate) use eventually::{eventually, stays};
 pub(crate) use feed::stacks_of_feed;

@@ -1,0 +1,54 @@
+//! The agent's own record in its cluster: what it must know after a restart and cannot ask anybody else.
+
+use std::sync::Arc;
+
+use brokkr_core::cluster::{ApiKind, ApplyOptions, Cluster, ClusterResult};
+use brokkr_core::model::AgentId;
+use brokkr_core::reconcile::{AGENT_LABEL, field_manager};
+use serde_json::{Value, json};
+
+/// A ConfigMap beside the inventories. Each part of it has a field manager of its own, so none takes another away.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    cluster: Arc<dyn Cluster>,
+    kind: ApiKind,
+    namespace: String,
+    name: String,
+    agent: AgentId,
+    manager: String,
+}
+
+impl Record {
+    /// A part of the record of this agent.
+    pub(super) fn new(cluster: Arc<dyn Cluster>, namespace: String, agent: AgentId, part: &str) -> Self {
+        let kind = ApiKind {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            plural: "configmaps".to_owned(),
+            namespaced: true,
+            listable: true,
+        };
+        let manager = format!("{}-{part}", field_manager(agent));
+        Self { cluster, kind, namespace, name: format!("brokkr-agent-{agent}"), agent, manager }
+    }
+
+    /// The data of all parts; null when nothing was ever written.
+    pub(super) async fn read(&self) -> ClusterResult<Value> {
+        let object = self.cluster.get(&self.kind.at(Some(&self.namespace), &self.name)).await?;
+        Ok(object.and_then(|mut it| it.get_mut("data").map(Value::take)).unwrap_or_default())
+    }
+
+    /// Replaces the data of this part.
+    pub(super) async fn write(&self, data: Value) -> ClusterResult<()> {
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": self.name, "namespace": self.namespace, "labels": {AGENT_LABEL: self.agent}},
+            "data": data,
+        });
+        let options = ApplyOptions { manager: &self.manager, force: true, dry_run: false };
+        self.cluster.apply(&self.kind.at(Some(&self.namespace), &self.name), &body, &options).await?;
+        Ok(())
+    }
+}
