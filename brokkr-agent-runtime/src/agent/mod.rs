@@ -1,7 +1,8 @@
 //! The agent's loop: poll → plan → apply → prune → report. The poll is the heartbeat.
 //!
-//! Three tasks: the *poller* keeps the newest target state, the *worker* makes the cluster so, the *reporter* tells the
-//! broker; a fourth notes how far they came. None waits for another: a broker that is away does not stop the worker, a slow cluster does not stop the heartbeat.
+//! Tasks: the *poller* keeps the newest target state, the *worker* makes the cluster so, the *reporter* tells the
+//! broker. A fourth notes how far they came. None waits for another: a broker that is away does not stop the worker, a slow
+//! cluster does not stop the heartbeat.
 
 mod backoff;
 mod config;

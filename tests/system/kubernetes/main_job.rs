@@ -23,10 +23,12 @@ fn versions(cluster: &brokkr_testbed::TestCluster, namespace: &str) -> Vec<(Stri
     let mut out = Vec::new();
     for kind in KINDS {
         if let Some(object) = cluster.get(kind, namespace, "greeter").unwrap() {
-            // Controllers write status; a generation or, without one, a version of the content is what counts.
-            let version = object["metadata"]["generation"]
-                .as_u64()
-                .map_or_else(|| object["metadata"]["resourceVersion"].to_string(), |it| it.to_string());
+            // Controllers write status: where they do, the generation or the specification is what counts.
+            let version = match (object["metadata"]["generation"].as_u64(), kind) {
+                (Some(generation), _) => generation.to_string(),
+                (None, "hpa") => object["spec"].to_string(),
+                (None, _) => object["metadata"]["resourceVersion"].to_string(),
+            };
             out.push((kind.to_owned(), format!("{} {version}", object["metadata"]["uid"])));
         }
     }
@@ -92,7 +94,12 @@ async fn a_stack_reaches_real_clusters_and_leaves_them() {
     })
     .await;
 
-    // Revision 2 as JSON, without the ConfigMap: it is gone, and the rest untouched.
+    // Revision 2 as JSON, without the ConfigMap: it is gone, and the rest untouched. The autoscaler has had its say by then.
+    eventually("the Deployment is scaled", || async {
+        let deployment = clusters()[0].get("deployment", name, "greeter").unwrap().unwrap();
+        if deployment["spec"]["replicas"] == 2 { Ok(()) } else { Err(deployment["spec"].clone()) }
+    })
+    .await;
     let before = versions(&clusters()[0], name);
     let documents: Vec<Value> = brokkr_core::manifest::ManifestSet::parse_yaml(application(name).as_bytes())
         .unwrap()
