@@ -25,6 +25,10 @@ impl Gate {
         self.0.send_modify(|state| state.closed = true);
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.borrow().closed
+    }
+
     /// For the next process; what was held stays lost.
     pub(crate) fn open(&self) {
         self.0.send_replace(State::default());

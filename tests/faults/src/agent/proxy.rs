@@ -106,10 +106,7 @@ async fn handle(
     match shared.ask(&call) {
         Verdict::Pass => {}
         Verdict::Answer { status, retry_after } => return answer(status, retry_after),
-        Verdict::CutOff => {
-            shared.gate.close();
-            std::future::pending::<()>().await;
-        }
+        Verdict::CutOff => std::future::pending().await,
     }
     let target = uri.path_and_query().map_or("/", |it| it.as_str());
     let sent = shared
@@ -122,7 +119,7 @@ async fn handle(
     match shared.ask(&call) {
         Verdict::Pass => {}
         Verdict::Answer { status, retry_after } => return answer(status, retry_after),
-        Verdict::CutOff => shared.gate.close(),
+        Verdict::CutOff => {}
     }
     let (mut parts, body) = answered.into_parts();
     parts.headers = forwarded(parts.headers);
@@ -133,9 +130,17 @@ async fn handle(
 }
 
 impl Shared {
+    /// Under one lock: what came through the gate just before it closed is not forwarded either.
     fn ask(&self, call: &Call) -> Verdict {
         let mut hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner);
-        hook.as_mut().map_or(Verdict::Pass, |hook| hook(call))
+        if call.answered.is_none() && self.gate.is_closed() {
+            return Verdict::CutOff;
+        }
+        let verdict = hook.as_mut().map_or(Verdict::Pass, |hook| hook(call));
+        if matches!(verdict, Verdict::CutOff) {
+            self.gate.close();
+        }
+        verdict
     }
 }
 
