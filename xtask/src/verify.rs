@@ -43,11 +43,8 @@ fn deny() -> Result<()> {
     let there = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
     if !there {
         // It runs for seconds: optimising it would take longer than all that it ever saves.
-        let fast = ["--debug", "--config", "profile.dev.debug=false"];
-        cargo(
-            "cargo-deny (once)",
-            &[["install", "cargo-deny", "--version", "^0.20", "--locked"].as_slice(), &fast].concat(),
-        )?;
+        let install = ["install", "cargo-deny", "--version", "^0.20", "--locked", "--debug"];
+        cargo_with("cargo-deny (once)", &install, &[("CARGO_PROFILE_DEV_DEBUG", "false")])?;
     }
     cargo("dependencies", &["deny", "--all-features", "check", "bans", "licenses", "sources"])
 }

@@ -30,10 +30,11 @@ pub(super) async fn run(
     let mut seen = Seen(reached);
     let mut failures = 0;
     loop {
+        let (epoch, min_generation) = seen.0.current().unzip();
         let request = PollRequest {
             known: latest.borrow().as_ref().map(|state| state.digest),
-            epoch: seen.0.current().map(|(epoch, _)| epoch),
-            min_generation: seen.0.current().map(|(_, generation)| generation),
+            epoch,
+            min_generation,
             wait: config.poll_wait,
         };
         let (known, asked_at) = (request.known, Instant::now());

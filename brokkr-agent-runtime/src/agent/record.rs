@@ -21,14 +21,7 @@ pub(super) struct Record {
 impl Record {
     /// A part of the record of this agent.
     pub(super) fn new(cluster: Arc<dyn Cluster>, namespace: String, agent: AgentId, part: &str) -> Self {
-        let kind = ApiKind {
-            group: String::new(),
-            version: "v1".to_owned(),
-            kind: "ConfigMap".to_owned(),
-            plural: "configmaps".to_owned(),
-            namespaced: true,
-            listable: true,
-        };
+        let kind = ApiKind::v1("", "ConfigMap", "configmaps", true);
         let manager = format!("{}-{part}", field_manager(agent));
         Self { cluster, kind, namespace, name: format!("brokkr-agent-{agent}"), agent, manager }
     }

@@ -67,14 +67,7 @@ where
 }
 
 fn namespaces() -> ApiKind {
-    ApiKind {
-        group: String::new(),
-        version: "v1".to_owned(),
-        kind: "Namespace".to_owned(),
-        plural: "namespaces".to_owned(),
-        namespaced: false,
-        listable: true,
-    }
+    ApiKind::v1("", "Namespace", "namespaces", false)
 }
 
 /// The cluster's identity: the UID of the Namespace that every cluster has from its first start. Who may not read that is told by
@@ -83,8 +76,7 @@ async fn cluster_uid(cluster: &dyn Cluster, own: &str) -> Result<String, Cluster
     let kind = namespaces();
     let object = match cluster.get(&kind.at(None, "kube-system")).await {
         Err(ClusterError::Forbidden(_)) => {
-            let kind =
-                ApiKind { kind: "ConfigMap".to_owned(), plural: "configmaps".to_owned(), namespaced: true, ..kind };
+            let kind = ApiKind::v1("", "ConfigMap", "configmaps", true);
             cluster.get(&kind.at(Some(own), "kube-root-ca.crt")).await?
         }
         object => object?,

@@ -20,6 +20,18 @@ pub struct ApiKind {
 }
 
 impl ApiKind {
+    /// A kind in version `v1` of a group, with objects that can be listed: one that every server has, known without asking.
+    pub fn v1(group: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
+        Self {
+            group: group.to_owned(),
+            version: "v1".to_owned(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+            namespaced,
+            listable: true,
+        }
+    }
+
     /// `group/version`, or the version alone for the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }

@@ -178,14 +178,7 @@ mod tests {
     }
 
     async fn writes(cluster: &Arc<dyn Cluster>) -> Result<(), ClusterError> {
-        let kind = brokkr_core::cluster::ApiKind {
-            group: String::new(),
-            version: "v1".to_owned(),
-            kind: "ConfigMap".to_owned(),
-            plural: "configmaps".to_owned(),
-            namespaced: true,
-            listable: true,
-        };
+        let kind = brokkr_core::cluster::ApiKind::v1("", "ConfigMap", "configmaps", true);
         let body = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}});
         let options = brokkr_core::cluster::ApplyOptions { manager: "test", force: false, dry_run: false };
         cluster.apply(&kind.at(Some("default"), "a"), &body, &options).await.map(drop)

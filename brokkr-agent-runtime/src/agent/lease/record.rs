@@ -57,14 +57,7 @@ pub(super) struct LeaseObject {
 
 impl LeaseObject {
     pub(super) fn new(cluster: Arc<dyn Cluster>, namespace: String, agent: AgentId) -> Self {
-        let kind = ApiKind {
-            group: "coordination.k8s.io".to_owned(),
-            version: "v1".to_owned(),
-            kind: "Lease".to_owned(),
-            plural: "leases".to_owned(),
-            namespaced: true,
-            listable: true,
-        };
+        let kind = ApiKind::v1("coordination.k8s.io", "Lease", "leases", true);
         Self { cluster, kind, namespace, agent, manager: field_manager(agent) }
     }
 

@@ -50,14 +50,7 @@ pub(in crate::reconcile) struct Keeper {
 
 impl Keeper {
     pub(in crate::reconcile) fn new(agent: AgentId, namespace: String) -> Self {
-        let secrets = ApiKind {
-            group: String::new(),
-            version: "v1".to_owned(),
-            kind: "Secret".to_owned(),
-            plural: "secrets".to_owned(),
-            namespaced: true,
-            listable: true,
-        };
+        let secrets = ApiKind::v1("", "Secret", "secrets", true);
         Self { agent, namespace, manager: field_manager(agent), secrets }
     }
 
