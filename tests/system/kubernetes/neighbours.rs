@@ -103,6 +103,12 @@ async fn three_agents_hold_exactly_their_own() {
     let (taker, other) = if taken_by(1) { (1, 2) } else { (2, 1) };
     assert_eq!(holder(cluster), Some((names[taker].to_owned(), vec![agents[taker].manager()])));
     broker.fails_with(&stacks[other], "HeldByAnotherAgent").unwrap();
+    // The other one may have tried for it too: its intent is written down until it has given up.
+    eventually("the other one has given up", || async {
+        let held = inventory(cluster, &agents[other].id, &stacks[other]);
+        if held.iter().any(|[_, _, name, _]| name == "common") { Err(held) } else { Ok(()) }
+    })
+    .await;
     for n in 0..3 {
         exactly_its_own(cluster, &agents[n], &stacks[n], names[n], n == taker);
     }
