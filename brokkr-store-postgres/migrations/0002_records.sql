@@ -60,7 +60,7 @@ CREATE TABLE brokkr.change (
     PRIMARY KEY (epoch, transaction, sequence)
 );
 -- What the fleet views follow.
-CREATE INDEX change_of_view ON brokkr.change (transaction)
+CREATE INDEX change_of_view ON brokkr.change (epoch, transaction)
     WHERE kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment');
 CREATE INDEX change_at ON brokkr.change (at);
 

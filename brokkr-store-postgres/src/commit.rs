@@ -100,7 +100,11 @@ pub(crate) async fn commit(database: &Database, commit: &Commit) -> StoreResult<
     loop {
         tries += 1;
         let mut session = database.session().await.map_err(meaning)?;
-        match prepared.write(&mut session).await {
+        let written = prepared.write(&mut session).await;
+        if let Err(Failure::Database(error)) = &written {
+            session.heed(error);
+        }
+        match written {
             Err(Failure::Database(error)) if is_retryable(&error) && tries < TRIES => {}
             Err(Failure::Database(error)) => return Err(prepared.name(meaning(error))),
             Err(Failure::Refused(error)) => return Err(error),

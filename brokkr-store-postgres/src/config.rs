@@ -15,7 +15,8 @@ pub struct PostgresConfig {
     pub max_connections: u32,
     /// How long an operation waits for a free connection; 5 s by default. Then it is unavailable.
     pub acquire_timeout: Duration,
-    /// How long one statement may take; 10 s by default. Reading the first snapshot of a large fleet is given longer.
+    /// How long one statement may take; 10 s by default. Reading the first snapshot of a large fleet is given longer. A server
+    /// that is not heard from for 2 s longer than that is unavailable, and the connection is given up.
     pub statement_timeout: Duration,
     /// How long one statement waits for a lock; 5 s by default.
     pub lock_timeout: Duration,

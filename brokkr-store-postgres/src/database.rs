@@ -1,5 +1,7 @@
 //! The pool, as statements that need no transaction use it.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _, iter, once};
 use sqlx::pool::PoolConnection;
@@ -14,16 +16,18 @@ pub(crate) struct Database {
     pub(crate) pool: PgPool,
     /// Whether a proxy that pools transactions stands in between.
     pooled: bool,
+    /// How long each step may take.
+    patience: Duration,
 }
 
 impl Database {
-    pub(crate) fn new(pool: PgPool, pooled: bool) -> Self {
-        Self { pool, pooled }
+    pub(crate) fn new(pool: PgPool, pooled: bool, patience: Duration) -> Self {
+        Self { pool, pooled, patience }
     }
 
     /// One connection, for statements that belong together.
     pub(crate) async fn session(&self) -> Result<Session<PoolConnection<Postgres>>, sqlx::Error> {
-        Ok(Session::new(self.pool.acquire().await?, self.pooled))
+        Ok(Session::new(self.pool.acquire().await?, self.pooled, self.patience))
     }
 }
 
@@ -35,11 +39,10 @@ impl<'p> Executor<'p> for &'p Database {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if !self.pooled {
-            return self.pool.fetch_many(query);
-        }
         let steps = async move {
-            let steps = self.session().await?.whole(query).await?;
+            let mut session = self.session().await?;
+            let steps: Result<Vec<_>, sqlx::Error> = session.fetch_many(query).try_collect().await;
+            let steps = steps.inspect_err(|error| session.heed(error))?;
             Ok::<_, sqlx::Error>(iter(steps.into_iter().map(Ok)))
         };
         once(steps).try_flatten().boxed()
@@ -50,10 +53,11 @@ impl<'p> Executor<'p> for &'p Database {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if !self.pooled {
-            return self.pool.fetch_optional(query);
-        }
-        Box::pin(async move { self.session().await?.fetch_optional(query).await })
+        Box::pin(async move {
+            let mut session = self.session().await?;
+            let row = session.fetch_optional(query).await;
+            row.inspect_err(|error| session.heed(error))
+        })
     }
 
     fn prepare_with<'e>(

@@ -117,11 +117,11 @@ pub(crate) fn meaning(error: sqlx::Error) -> StoreError {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             // Connection lost; out of resources (disk, memory, connections); shut down or not yet up; cancelled by a
-            // time-out; lock not got in time; read-only because it is a standby.
+            // time-out; lock not got in time; read-only because it is a standby; a transaction that was left waiting.
             let away = code.starts_with("08")
                 || code.starts_with("53")
                 || code.starts_with("57P0")
-                || matches!(&*code, "57014" | "55P03" | "25006" | "40001" | "40P01" | "58030");
+                || matches!(&*code, "57014" | "55P03" | "25006" | "25P03" | "25P04" | "40001" | "40P01" | "58030");
             if away { StoreError::Unavailable(Box::new(error)) } else { StoreError::Internal(Box::new(error)) }
         }
         sqlx::Error::Io(_)

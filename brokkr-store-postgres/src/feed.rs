@@ -22,7 +22,8 @@ statements! {
                 SELECT h.number FROM brokkr.history h
                 WHERE h.began_in < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY h.number DESC LIMIT 1))
         ORDER BY c.epoch, c.transaction, c.sequence LIMIT $6";
-    START = "SELECT epoch, transaction::text AS transaction, sequence FROM brokkr.feed_start";
+    START = "SELECT epoch, transaction::text AS transaction, sequence, (SELECT max(number) FROM brokkr.history) AS newest
+        FROM brokkr.feed_start";
 }
 
 /// The changes after a position.
@@ -37,10 +38,6 @@ pub(crate) async fn read(
         Scope::Generator(id) => (1, Some(id.as_uuid())),
         Scope::Agent { .. } => return Ok(FeedPage { entries: Vec::new(), next: after }),
     };
-    let start = sqlx::query(START).fetch_one(database).await.map_err(meaning)?;
-    if after != FeedPosition::START && after < position(&start).map_err(meaning)? {
-        return Err(StoreError::Expired);
-    }
     let rows = sqlx::query(READ)
         .bind(kind)
         .bind(id)
@@ -51,6 +48,13 @@ pub(crate) async fn read(
         .fetch_all(database)
         .await
         .map_err(meaning)?;
+    // Asked afterwards: what is dropped between the two would else be a gap that nobody is told of.
+    let start = sqlx::query(START).fetch_one(database).await.map_err(meaning)?;
+    let newest: i32 = start.try_get("newest").map_err(meaning)?;
+    let is_unknown = after.epoch > u64::try_from(newest).unwrap_or(0);
+    if after != FeedPosition::START && (is_unknown || after < position(&start).map_err(meaning)?) {
+        return Err(StoreError::Expired);
+    }
     let mut page = FeedPage { entries: Vec::new(), next: after };
     for row in &rows {
         page.next = position(row).map_err(meaning)?;

@@ -15,8 +15,12 @@ statements! {
             FROM brokkr.history h ORDER BY h.number DESC LIMIT 1), false)";
     /// One at a time; a lock on the table would need rights to change it. The number is arbitrary.
     LOCK = "SELECT pg_advisory_xact_lock(8246330294231847)";
+    /// The number is that of the second in which it begins, so that one that begins once more from the same backup has another
+    /// number: readers of the feed compare by it.
     BEGIN = "INSERT INTO brokkr.history (number, epoch, place, reason)
-        SELECT coalesce(max(number), 0) + 1, $1, brokkr.place(), $2 FROM brokkr.history";
+        SELECT greatest(coalesce(max(number), 0) + 1, extract(epoch FROM clock_timestamp() - timestamptz '2020-01-01Z')::int4),
+            $1, brokkr.place(), $2
+        FROM brokkr.history";
     ALL = "SELECT h.epoch FROM brokkr.history h ORDER BY h.number";
     CURRENT = "SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1";
 }

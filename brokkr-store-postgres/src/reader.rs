@@ -104,7 +104,7 @@ impl Reader {
         let connecting = PgConnection::connect_with(&self.options);
         let connected = tokio::time::timeout(self.patience, connecting).await;
         let connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(meaning)?;
-        Ok(Session::new(Box::new(connection), self.pooled))
+        Ok(Session::new(Box::new(connection), self.pooled, self.patience))
     }
 }
 

@@ -8,10 +8,15 @@ use crate::query::statements;
 
 statements! {
     GRANT = "SELECT brokkr.grant_to($1)";
-    /// What the present role may do that a broker's must not.
-    PRIVILEGES = "SELECT r.rolname::text, r.rolsuper, r.rolbypassrls,
-            pg_has_role(r.oid, (SELECT relowner FROM pg_class WHERE oid = 'brokkr.change'::regclass), 'MEMBER')
-        FROM pg_roles r WHERE r.rolname = current_user";
+    /// What the present role may do that a broker's must not, by itself or as a member of another one.
+    PRIVILEGES = "SELECT current_user::text,
+            EXISTS (SELECT FROM pg_roles r WHERE r.rolsuper AND pg_has_role(current_user, r.oid, 'MEMBER')),
+            EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'brokkr'::regnamespace
+                AND pg_has_role(current_user, c.relowner, 'MEMBER')),
+            EXISTS (SELECT FROM pg_roles r WHERE r.rolbypassrls AND pg_has_role(current_user, r.oid, 'MEMBER')),
+            EXISTS (SELECT FROM unnest(ARRAY['content', 'deployment_object', 'agent_event', 'audit', 'change']) t (name)
+                WHERE has_table_privilege(format('brokkr.%I', t.name), 'UPDATE, DELETE, TRUNCATE')
+                    OR has_any_column_privilege(format('brokkr.%I', t.name), 'UPDATE'))";
 }
 
 /// Gives the broker's role the rights on what exists now. Repeating it changes nothing.
@@ -22,29 +27,28 @@ pub(crate) async fn grant(connection: &mut PgConnection, role: &str) -> Result<(
 
 /// Refuses a role that could change history.
 pub(crate) async fn check(database: &Database) -> Result<(), ConnectError> {
-    let row: Option<(String, bool, bool, bool)> =
-        sqlx::query_as(PRIVILEGES).fetch_optional(database).await.map_err(ConnectError::of)?;
-    let Some((role, is_super, bypasses, owns)) = row else {
-        return Ok(());
-    };
-    let problem = match (is_super, owns, bypasses) {
-        (true, ..) => "is a superuser",
-        (_, true, _) => "owns the tables",
-        (.., true) => "bypasses row security",
+    let (role, is_super, owns, bypasses, may_change): (String, bool, bool, bool, bool) =
+        sqlx::query_as(PRIVILEGES).fetch_one(database).await.map_err(ConnectError::of)?;
+    let problem = match (is_super, owns, bypasses, may_change) {
+        (true, ..) => "is a superuser, or a member of one",
+        (_, true, ..) => "owns the tables, or is a member of their owner",
+        (_, _, true, _) => "bypasses row security, or is a member of a role that does",
+        (.., true) => "has rights to change or delete what never changes",
         _ => return Ok(()),
     };
     Err(ConnectError::Privileged { role, problem })
 }
 
-/// The SQL that makes both roles, to be run once by an administrator of the database in that database. Passwords are left
-/// to fill in.
+/// The SQL that makes both roles, to be run once by an administrator of the database in that database. They have no passwords
+/// then: how they authenticate is the administrator's to say.
 pub fn roles_sql(owner: &str, broker: &str) -> String {
     let (owner, broker) = (quoted(owner), quoted(broker));
     format!(
-        "-- Owns the schema; runs the migrations and the purge, and nothing else.\n\
-         CREATE ROLE {owner} LOGIN PASSWORD '<fill in>' NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
+        "-- How these log in is left to you; for passwords: \\password {owner} and \\password {broker} in psql.\n\
+         -- Owns the schema; runs the migrations and the purge, and nothing else.\n\
+         CREATE ROLE {owner} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
          -- What brokers connect as; its rights come with the migration.\n\
-         CREATE ROLE {broker} LOGIN PASSWORD '<fill in>' NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
+         CREATE ROLE {broker} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
          -- Time-outs that hold behind a proxy that pools transactions as well.\n\
          ALTER ROLE {broker} SET statement_timeout = '10s';\n\
          ALTER ROLE {broker} SET lock_timeout = '5s';\n\

@@ -3,13 +3,19 @@
 //! Behind such a proxy the next transaction may run on another connection of the server. A statement is sent in two steps,
 //! and unless a transaction is open each of them is one: so a single statement gets a transaction around it. None has a
 //! name either, which would stay behind on a connection that others use.
+//!
+//! The server ends a statement that takes too long. Where it cannot be heard any more (a frozen host, a network that
+//! swallows packets), waiting ends here: the fate of what was sent is unknown, and the connection is not used again.
 
 use std::fmt::Debug;
+use std::io;
 use std::ops::DerefMut;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _, iter, once};
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _, iter, once, unfold};
 use sqlx::error::BoxDynError;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection as _, Either, Execute, Executor, PgConnection, Postgres, SqlStr, Transaction};
 
@@ -23,6 +29,8 @@ impl<C: DerefMut<Target = PgConnection> + Send + Debug> Link for C {}
 pub(crate) struct Session<C> {
     link: C,
     pooled: bool,
+    /// How long each step may take, from here.
+    patience: Duration,
 }
 
 /// A session in a transaction, which is undone unless it is committed.
@@ -32,33 +40,70 @@ type Step = Either<PgQueryResult, PgRow>;
 
 impl<C: Link> Session<C> {
     /// `pooled`: whether a proxy that pools transactions stands in between.
-    pub(crate) fn new(link: C, pooled: bool) -> Self {
-        Self { link, pooled }
+    pub(crate) fn new(link: C, pooled: bool, patience: Duration) -> Self {
+        Self { link, pooled, patience }
+    }
+
+    /// With another patience from here on.
+    #[must_use]
+    pub(crate) fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub(crate) async fn begin(&mut self) -> Result<Work<'_>, sqlx::Error> {
-        Ok(Session { link: self.link.begin().await?, pooled: self.pooled })
+        let link = in_time(self.patience, self.link.begin()).await?;
+        Ok(Session { link, pooled: self.pooled, patience: self.patience })
     }
 
     /// Everything that a statement yields, with a transaction around it unless there is one.
-    pub(crate) async fn whole<'q, E: Execute<'q, Postgres> + 'q>(
-        &mut self,
-        query: E,
-    ) -> Result<Vec<Step>, sqlx::Error> {
+    async fn whole<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Vec<Step>, sqlx::Error> {
         if self.link.is_in_transaction() {
-            return self.link.fetch_many(Unnamed(query)).try_collect().await;
+            return each_in_time(self.patience, self.link.fetch_many(Unnamed(query))).try_collect().await;
         }
-        let mut transaction = self.link.begin().await?;
-        let steps = transaction.fetch_many(Unnamed(query)).try_collect().await?;
-        transaction.commit().await?;
+        let mut transaction = in_time(self.patience, self.link.begin()).await?;
+        let steps = each_in_time(self.patience, transaction.fetch_many(Unnamed(query))).try_collect().await?;
+        in_time(self.patience, transaction.commit()).await?;
         Ok(steps)
     }
 }
 
 impl Work<'_> {
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.link.commit().await
+        in_time(self.patience, self.link.commit()).await
     }
+}
+
+impl Session<PoolConnection<Postgres>> {
+    /// Takes a connection out of the pool that has not answered in time. Others are checked when they come back to the pool,
+    /// which this one would never end with.
+    pub(crate) fn heed(&mut self, error: &sqlx::Error) {
+        if matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut) {
+            self.link.close_on_drop();
+        }
+    }
+}
+
+fn late() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"))
+}
+
+async fn in_time<T>(patience: Duration, step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(patience, step).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// The steps of a stream, each of which must come in time; the first that does not ends it.
+fn each_in_time<'e, T: Send + 'e>(
+    patience: Duration,
+    steps: BoxStream<'e, Result<T, sqlx::Error>>,
+) -> BoxStream<'e, Result<T, sqlx::Error>> {
+    let next = move |steps: Option<BoxStream<'e, Result<T, sqlx::Error>>>| async move {
+        let mut steps = steps?;
+        match tokio::time::timeout(patience, steps.next()).await {
+            Ok(step) => Some((step?, Some(steps))),
+            Err(_) => Some((Err(late()), None)),
+        }
+    };
+    unfold(Some(steps), next).boxed()
 }
 
 /// A statement that leaves no name behind.
@@ -91,7 +136,7 @@ impl<'c, C: Link> Executor<'c> for &'c mut Session<C> {
         E: 'q + Execute<'q, Postgres>,
     {
         if !self.pooled {
-            return self.link.fetch_many(query);
+            return each_in_time(self.patience, self.link.fetch_many(query));
         }
         let steps = async move {
             let steps = self.whole(query).await?;
@@ -106,7 +151,7 @@ impl<'c, C: Link> Executor<'c> for &'c mut Session<C> {
         E: 'q + Execute<'q, Postgres>,
     {
         if !self.pooled {
-            return self.link.fetch_optional(query);
+            return Box::pin(in_time(self.patience, self.link.fetch_optional(query)));
         }
         Box::pin(async move { Ok(self.whole(query).await?.into_iter().find_map(Either::right)) })
     }

@@ -59,7 +59,7 @@ impl PostgresStore {
             Unit::Seconds,
             "How long the oldest change that is not public yet has waited"
         );
-        let database = Database::new(connect::pool(&config)?, config.pooled);
+        let database = Database::new(connect::pool(&config)?, config.pooled, connect::patience(&config));
         let found: i64 = if sqlx::query_scalar(IS_MIGRATED).fetch_one(&database).await.map_err(ConnectError::of)? {
             sqlx::query_scalar(MIGRATED).fetch_one(&database).await.map_err(ConnectError::of)?
         } else {

@@ -41,15 +41,19 @@ pub(crate) async fn release(database: &Database, name: &str, holder: InstanceId)
     Ok(())
 }
 
-/// Drops a batch of each kind. Idempotency keys that nobody would find any more go along.
+/// Drops a batch of each kind, and of idempotency keys that nobody would find any more. A kind that is refused, because the
+/// owner wants it kept for longer, holds up no other.
 pub(crate) async fn purge(database: &Database, keep: &Retention) -> StoreResult<u64> {
-    sqlx::query(FORGET_KEYS).bind(i64::from(BATCH)).execute(database).await.map_err(meaning)?;
-    let mut gone = 0;
+    let forgotten = sqlx::query(FORGET_KEYS).bind(i64::from(BATCH)).execute(database).await.map_err(meaning)?;
+    let mut gone = forgotten.rows_affected();
+    let mut refused = None;
     for (what, keep) in [("events", keep.events), ("audit", keep.audit), ("changes", keep.changes)] {
         let Some(keep) = keep else { continue };
-        let query = sqlx::query_scalar(PURGE).bind(what).bind(keep.as_secs_f64()).bind(BATCH);
-        let rows: i64 = query.fetch_one(database).await.map_err(meaning)?;
-        gone += u64::try_from(rows).unwrap_or(0);
+        let query = sqlx::query_scalar::<_, i64>(PURGE).bind(what).bind(keep.as_secs_f64()).bind(BATCH);
+        match query.fetch_one(database).await {
+            Ok(rows) => gone += u64::try_from(rows).unwrap_or(0),
+            Err(error) => refused = refused.or(Some(meaning(error))),
+        }
     }
-    Ok(gone)
+    refused.map_or(Ok(gone), Err)
 }

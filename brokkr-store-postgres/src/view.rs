@@ -3,6 +3,8 @@
 //! A token is the snapshot of the statement that read: the next read takes every transaction that was not finished in it. So
 //! nothing is lost or seen twice, whatever order transactions end in, and a long one of somebody else delays nothing.
 
+use std::time::Duration;
+
 use brokkr_core::model::{
     Agent, ApiKey, Assignment, Change, DeploymentObject, Epoch, GeneratorPrincipal, Stack, Target,
 };
@@ -17,6 +19,8 @@ use crate::session::{Link, Session, Work};
 
 /// Changes that one read takes. A reader that is further behind reads everything anew.
 const TAIL: i64 = 20_000;
+/// How long each step of a snapshot may take: reading everything takes longer than what a request waits for.
+const PATIENCE: Duration = Duration::from_secs(65);
 
 /// What a token is made of, of the snapshot `s`.
 macro_rules! token {
@@ -36,7 +40,7 @@ macro_rules! of_view {
 statements! {
     /// One transaction sees one snapshot, however many statements it needs.
     SNAPSHOT_BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    /// All at once may take longer than a statement of a request.
+    /// Where the server ends it.
     SNAPSHOT_PATIENCE = "SELECT set_config('statement_timeout', '60s', true)";
     TOKEN = concat!("SELECT ", token!(), " FROM pg_current_snapshot() s");
     GENERATORS = "SELECT to_jsonb(t) FROM brokkr.generator t WHERE deleted_at IS NULL";
@@ -53,25 +57,38 @@ statements! {
     IS_THERE = "SELECT EXISTS (SELECT FROM brokkr.change WHERE epoch = $1 AND transaction = $2::text::xid8 AND request_id = $3)
         OR (SELECT (epoch, transaction) >= ($1, $2::text::xid8) FROM brokkr.feed_start)";
     /// What was committed by transactions that a snapshot had not seen, and the snapshot that this read has. One row without a
-    /// change when there is nothing.
-    TAIL_SINCE = concat!("SELECT ", token!(), ",
-            (SELECT f.transaction::text FROM brokkr.feed_start f) AS kept_after,
+    /// change when there is nothing. Only of histories of this place: elsewhere transactions were numbered otherwise, and
+    /// a dump brings their numbers along.
+    TAIL_SINCE = concat!("WITH here AS (
+            SELECT h.number FROM brokkr.history h
+            WHERE h.place = (SELECT n.place FROM brokkr.history n ORDER BY n.number DESC LIMIT 1))
+        SELECT ", token!(), ",
+            (SELECT f.transaction::text FROM brokkr.feed_start f WHERE f.epoch IN (SELECT number FROM here)) AS kept_after,
             ($4::int4 IS NULL
                 OR EXISTS (SELECT FROM brokkr.change l
                     WHERE l.epoch = $4 AND l.transaction = $5::text::xid8 AND l.request_id = $6)
                 OR (SELECT (f.epoch, f.transaction) >= ($4, $5::text::xid8) FROM brokkr.feed_start f)) AS landmark_is_there,
             coalesce((SELECT r.run = $7 FROM brokkr.run r), false) AS is_same_run,
-            c.kind, c.entity, c.epoch AS number, c.transaction::text AS transaction, c.request_id
-        FROM pg_current_snapshot() s LEFT JOIN LATERAL (
-            (SELECT kind, entity, epoch, transaction, request_id FROM brokkr.change
-             WHERE transaction >= $1::text::xid8 AND ", of_view!(), " ORDER BY transaction LIMIT $3)
+            newest.epoch AS newest_epoch, newest.transaction::text AS newest_transaction, newest.request_id AS newest_request,
+            c.kind, c.entity
+        FROM pg_current_snapshot() s
+        LEFT JOIN LATERAL (
+            SELECT epoch, transaction, request_id FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1
+        ) newest ON true
+        LEFT JOIN LATERAL (
+            (SELECT since.kind, since.entity FROM here, LATERAL (
+                SELECT t.kind, t.entity FROM brokkr.change t
+                WHERE t.epoch = here.number AND t.transaction >= $1::text::xid8 AND ", of_view!(), "
+                ORDER BY t.transaction LIMIT $3) since)
             UNION ALL
-            (SELECT kind, entity, epoch, transaction, request_id FROM brokkr.change
-             WHERE transaction = ANY ($2::text[]::xid8[]) AND transaction < $1::text::xid8 AND ", of_view!(), " LIMIT $3)
+            (SELECT t.kind, t.entity FROM here, brokkr.change t
+             WHERE t.epoch = here.number AND t.transaction = ANY ($2::text[]::xid8[]) AND t.transaction < $1::text::xid8
+                AND ", of_view!(), ")
+            LIMIT $3
         ) c ON true");
 }
 
-/// A change that was seen: when it is not there any more, the data was set back.
+/// The newest change that was seen, of whatever kind: when it is not there any more, the data was set back.
 #[derive(Debug, Clone)]
 pub(crate) struct Landmark {
     epoch: i32,
@@ -88,7 +105,7 @@ impl Landmark {
 
 /// What a reading of the tail yields.
 pub(crate) enum Tail {
-    /// What was committed since, and the newest landmark in it.
+    /// What was committed since, and the landmark of this moment.
     Read(ViewTail, Option<Landmark>),
     /// It is no longer kept, or too much, or of another history or another run of the server.
     Expired,
@@ -100,7 +117,7 @@ pub(crate) enum Tail {
 pub(crate) async fn snapshot<C: Link>(
     session: &mut Session<C>,
 ) -> Result<(ViewSnapshot, Option<Landmark>), sqlx::Error> {
-    let mut work = session.begin().await?;
+    let mut work = session.begin().await?.patient_for(PATIENCE);
     sqlx::query(SNAPSHOT_BEGIN).execute(&mut work).await?;
     sqlx::query(SNAPSHOT_PATIENCE).execute(&mut work).await?;
     let token = token(&sqlx::query(TOKEN).fetch_one(&mut work).await?)?;
@@ -136,7 +153,8 @@ pub(crate) async fn tail<C: Link>(
     let rows = sqlx::query(TAIL_SINCE)
         .bind(since.xmax.to_string())
         .bind(in_progress)
-        .bind(TAIL)
+        // One more tells whether that is all.
+        .bind(TAIL + 1)
         .bind(landmark.map(|it| it.epoch))
         .bind(landmark.map(|it| it.transaction.clone()))
         .bind(landmark.map(|it| it.request_id))
@@ -155,16 +173,21 @@ pub(crate) async fn tail<C: Link>(
     if !is_same_run || token.epoch != since.epoch || oldest <= kept_after || rows.len() as i64 > TAIL {
         return Ok(Tail::Expired);
     }
+    let newest: Option<i32> = first.try_get("newest_epoch")?;
+    let landmark = match newest {
+        Some(epoch) => Some(Landmark {
+            epoch,
+            transaction: first.try_get("newest_transaction")?,
+            request_id: first.try_get("newest_request")?,
+        }),
+        None => None,
+    };
     let mut changes = Vec::with_capacity(rows.len());
-    let mut landmark = None;
     for row in &rows {
         let kind: Option<String> = row.try_get("kind")?;
         if let Some(kind) = kind {
             let entity: Json<serde_json::Value> = row.try_get("entity")?;
             changes.push(change(kind, entity.0)?);
-            let (epoch, transaction, request_id) =
-                (row.try_get("number")?, row.try_get("transaction")?, row.try_get("request_id")?);
-            landmark = Some(Landmark { epoch, transaction, request_id });
         }
     }
     // Two transactions on one entity may have been numbered in the other order than they were committed in.

@@ -109,6 +109,7 @@ impl BrokerBuilder {
             generators,
             attempts: AttemptLog::default(),
             activity: ActivityLog::default(),
+            draining: CancellationToken::new(),
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),
         });
@@ -119,9 +120,7 @@ impl BrokerBuilder {
         parts.tasks.spawn(follower::follow(parts.clone()));
         parts.tasks.spawn(follower::flush(parts.clone()));
         parts.tasks.spawn(follower::complete_removals(inner));
-        if !self.retention.is_for_ever() {
-            parts.tasks.spawn(follower::purge(parts.clone(), self.retention));
-        }
+        parts.tasks.spawn(follower::purge(parts.clone(), self.retention));
         broker.ensure_system_generator().await?;
         Ok(broker)
     }

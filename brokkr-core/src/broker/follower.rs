@@ -14,6 +14,8 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// How often some of what is no longer kept is dropped.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
 const PURGE_LEASE: &str = "purge";
+/// Batches in one go: fewer than take as long as the lease is good for.
+const PURGE_BATCHES: usize = 20;
 /// Stacks whose removal is completed in one round.
 const REMOVALS: usize = 100;
 
@@ -87,10 +89,19 @@ pub(super) async fn purge(parts: Arc<Parts>, keep: Retention) {
                 continue;
             }
         }
-        match parts.store.purge(&keep).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(gone, "dropped what is no longer kept"),
-            Err(error) => tracing::warn!(%error, "cannot drop what is no longer kept"),
+        let mut all = 0;
+        for _ in 0..PURGE_BATCHES {
+            match parts.store.purge(&keep).await {
+                Ok(0) => break,
+                Ok(gone) => all += gone,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot drop all that is no longer kept");
+                    break;
+                }
+            }
+        }
+        if all > 0 {
+            tracing::info!(gone = all, "dropped what is no longer kept");
         }
     }
     let _ = parts.store.lease_release(PURGE_LEASE, holder).await;

@@ -100,14 +100,14 @@ impl Broker {
         let Err(error) = result else {
             return result;
         };
-        // It may have failed because its twin succeeded meanwhile.
-        match self.replay(actor, idempotency, fingerprint).await {
-            Ok(Some(outcome)) => Ok(outcome),
-            _ => {
-                self.failed(actor, name, object, &error);
-                Err(error)
-            }
-        }
+        // It may have failed because its twin succeeded meanwhile, or somebody who used the same name for something else.
+        let error = match self.replay(actor, idempotency, fingerprint).await {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Err(reused @ BrokerError::IdempotencyKeyReused) => reused,
+            _ => error,
+        };
+        self.failed(actor, name, object, &error);
+        Err(error)
     }
 
     /// The answer of an earlier attempt of this name.

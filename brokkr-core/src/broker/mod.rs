@@ -34,6 +34,7 @@ mod view;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,10 +56,13 @@ pub use status::{AgentStackStatus, StackOverview, Summary};
 use crate::clock::Clock;
 use crate::generate::Registered;
 use crate::model::Epoch;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use activity::ActivityLog;
 use attempts::AttemptLog;
 use view::FleetView;
+
+/// How long a store may take to say that it is there.
+const READY: Duration = Duration::from_secs(2);
 
 /// The result of a broker's operations.
 pub type BrokerResult<T> = Result<T, BrokerError>;
@@ -83,6 +87,8 @@ struct Parts {
     view: FleetView,
     attempts: AttemptLog,
     activity: ActivityLog,
+    /// Polls that wait are to end, and no more are to come.
+    draining: CancellationToken,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -101,14 +107,26 @@ impl Broker {
         BrokerBuilder::new(store)
     }
 
-    /// Whether this broker can serve: its store answers and its view is fresh.
+    /// Whether this broker can serve: it is not to stop, its store answers and its view is fresh.
     pub async fn ready(&self) -> BrokerResult<()> {
-        self.parts.store.check().await?;
-        self.parts.view.check_fresh()
+        if self.parts.draining.is_cancelled() {
+            return Err(StoreError::Unavailable("the broker is about to stop".into()).into());
+        }
+        self.parts.view.check_fresh()?;
+        let late = |_| StoreError::Unavailable("it does not answer".into());
+        tokio::time::timeout(READY, self.parts.store.check()).await.map_err(late)??;
+        Ok(())
+    }
+
+    /// Ends waiting polls and says that it is not ready any more. What else comes is still served: the step before
+    /// [`shutdown`](Self::shutdown) for a host whose open requests are to end first.
+    pub fn drain(&self) {
+        self.parts.draining.cancel();
     }
 
     /// Ends waiting polls and background work, and writes what was still to be recorded.
     pub async fn shutdown(&self) {
+        self.drain();
         self.parts.stopping.cancel();
         self.parts.tasks.close();
         self.parts.tasks.wait().await;

@@ -21,10 +21,3 @@ pub struct Retention {
     /// Changes: how far behind a subscriber may fall.
     pub changes: Option<Duration>,
 }
-
-impl Retention {
-    /// Whether nothing is ever dropped.
-    pub fn is_for_ever(&self) -> bool {
-        *self == Self::default()
-    }
-}

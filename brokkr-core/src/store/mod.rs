@@ -126,8 +126,9 @@ pub trait Store:
     /// Gives a lease back before its time; one that the holder does not have stays as it is.
     async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()>;
 
-    /// Drops some of what is older than it is kept, and records that it did; how many rows. Zero when there is nothing
-    /// more to drop. A store may keep things for longer, and refuse less than it was made with.
+    /// Drops some of what is older than it is kept, and of answers that [`idempotency_find`](Self::idempotency_find) would not
+    /// give any more, and records that it did; how many rows. Zero when there is nothing more to drop. A store may keep things
+    /// for longer, and refuse less than it was made with; then it has dropped the rest all the same.
     async fn purge(&self, keep: &Retention) -> StoreResult<u64>;
 
     /// A secret that all brokers on the same data share, made when the data was. What one of them signs for itself, such as a

@@ -10,3 +10,4 @@ mod retention;
 mod rights;
 mod statements;
 mod tls;
+mod view;

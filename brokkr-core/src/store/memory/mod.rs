@@ -36,7 +36,9 @@ impl MemoryStore {
         let mut secret = [0; 32];
         // Without randomness no key could be made either; what is signed with it is of this process alone.
         let _ = getrandom::fill(&mut secret);
-        Self { epoch: Epoch::generate(), secret, state: RwLock::default(), commits: watch::Sender::new(0) }
+        let number = u64::try_from(SystemClock.now().as_micros()).unwrap_or(1).max(1);
+        let state = RwLock::new(State::new(number));
+        Self { epoch: Epoch::generate(), secret, state, commits: watch::Sender::new(0) }
     }
 
     // Nothing panics while it holds the lock, and if something did, `State` applies a commit only after all

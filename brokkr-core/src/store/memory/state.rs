@@ -19,6 +19,8 @@ const FEED_KEPT: usize = 100_000;
 
 #[derive(Default)]
 pub(super) struct State {
+    /// What the feed's positions begin with; another number for each store.
+    number: u64,
     pub(super) generators: BTreeMap<GeneratorId, GeneratorPrincipal>,
     pub(super) keys: BTreeMap<KeyId, ApiKey>,
     pub(super) agents: BTreeMap<AgentId, Agent>,
@@ -42,6 +44,10 @@ pub(super) struct State {
 }
 
 impl State {
+    pub(super) fn new(number: u64) -> Self {
+        Self { number, ..Self::default() }
+    }
+
     /// The stored version of an entity; `None` when it never existed.
     fn version(&self, key: &EntityKey) -> Option<Version> {
         match key {
@@ -168,7 +174,7 @@ impl State {
     /// Folds a checked commit in and returns the position of its last change.
     pub(super) fn apply(&mut self, commit: Commit) -> FeedPosition {
         self.commits += 1;
-        let mut position = FeedPosition { epoch: 0, transaction: self.commits, sequence: 0 };
+        let mut position = FeedPosition { epoch: self.number, transaction: self.commits, sequence: 0 };
         for change in commit.changes {
             position.sequence += 1;
             self.feed.push_back(FeedEntry {
@@ -235,7 +241,7 @@ impl State {
 
     /// The kept changes of the transactions from `first` on.
     pub(super) fn changes_since(&self, first: u64) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
-        self.kept_from(FeedPosition { epoch: 0, transaction: first, sequence: 0 })
+        self.kept_from(FeedPosition { epoch: self.number, transaction: first, sequence: 0 })
     }
 
     fn kept_from(&self, position: FeedPosition) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
@@ -248,6 +254,9 @@ impl State {
     }
 
     pub(super) fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
+        if after != FeedPosition::START && after.epoch != self.number {
+            return Err(StoreError::Expired);
+        }
         let from = FeedPosition { sequence: after.sequence.saturating_add(1), ..after };
         let mut next = after;
         let mut entries = Vec::new();

@@ -1,0 +1,94 @@
+//! The tail that fleet views follow by: all of what came, or that it cannot be told; and never what another server numbered.
+
+use brokkr_core::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId, Stack, Version};
+use brokkr_core::store::conformance::sample;
+use brokkr_core::store::{Commit, FeedPosition, Scope, StackReader as _, Store as _, StoreError, ViewEntity};
+use brokkr_store_postgres::PostgresStore;
+
+use crate::support::Database;
+
+async fn put(store: &PostgresStore, changes: Vec<Change>) {
+    let commit = Commit {
+        actor: ActorRef::System,
+        request_id: RequestId::generate(),
+        at: sample::time(0),
+        preconditions: Vec::new(),
+        idempotency: None,
+        contents: Default::default(),
+        changes,
+        audit: vec![sample::audit("sample", 0)],
+    };
+    store.commit(commit).await.unwrap();
+}
+
+async fn with_stack(store: &PostgresStore) -> Stack {
+    let stack = sample::stack("web");
+    let system = GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") };
+    put(store, vec![Change::Generator(system), Change::Stack(stack.clone())]).await;
+    stack
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_is_whole_or_expired() {
+    const MOST: usize = 20_000;
+    let database = Database::new();
+    let store = database.store().await;
+    with_stack(&store).await;
+    for (count, is_whole) in [(MOST - 1, true), (MOST, true), (MOST + 1, false), (2 * MOST, false)] {
+        let token = store.view_snapshot().await.unwrap().token;
+        database.query(&format!(
+            "INSERT INTO brokkr.change (epoch, sequence, kind, generator_id, at, actor, request_id, entity)
+             SELECT (SELECT max(number) FROM brokkr.history), n, kind, generator_id, at, actor, request_id, entity
+             FROM brokkr.change, generate_series(1, {count}) n WHERE kind = 'stack' AND sequence = 2 ORDER BY transaction LIMIT {count}"
+        ));
+        match store.view_tail(&token).await {
+            Ok(tail) => assert!(is_whole && tail.entities.len() == count, "{count}: {}", tail.entities.len()),
+            Err(error) => assert!(!is_whole && matches!(error, StoreError::Expired), "{count}: {error}"),
+        }
+    }
+}
+
+/// What a dump into a new server comes to: everything is as it was, but transactions are numbered from the beginning again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_server_numbered_is_not_taken_for_new() {
+    let database = Database::new();
+    let store = database.store().await;
+    let stack = with_stack(&store).await;
+    put(&store, vec![Change::Stack(Stack { version: Version::new(2), ..stack.clone() })]).await;
+    let old = store.feed(&Scope::All, FeedPosition::START, 500).await.unwrap().next;
+    drop(store);
+    database.query(
+        "SET session_replication_role = replica;
+         UPDATE brokkr.change SET transaction = (transaction::text::int8 + 1000000000)::text::xid8;
+         UPDATE brokkr.feed_start SET epoch = (SELECT max(number) FROM brokkr.history), transaction = '2';
+         UPDATE brokkr.history SET place = 'elsewhere', began_in = (began_in::text::int8 + 1000000000)::text::xid8",
+    );
+    for purged_to in ["2", "1000000001"] {
+        database.query(&format!("UPDATE brokkr.feed_start SET transaction = '{purged_to}'"));
+        let store = database.store().await;
+        let token = store.view_snapshot().await.unwrap().token;
+        let newer = Stack { version: stack_version(&store, &stack).await.next(), ..stack.clone() };
+        put(&store, vec![Change::Stack(newer.clone())]).await;
+        let tail = store.view_tail(&token).await.unwrap();
+        assert!(matches!(&tail.entities[..], [ViewEntity::Stack(it)] if it.version == newer.version), "{tail:?}");
+        assert!(store.view_tail(&tail.token).await.unwrap().entities.is_empty());
+        // Who had read everything there reads on with what is new here.
+        let read = store.feed(&Scope::All, old, 500).await;
+        assert!(read.is_ok_and(|page| page.entries.iter().all(|it| it.position.epoch > old.epoch)));
+    }
+}
+
+async fn stack_version(store: &PostgresStore, stack: &Stack) -> Version {
+    store.stack_get(&Scope::All, stack.id).await.unwrap().version
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_of_no_history_here_is_expired() {
+    let database = Database::new();
+    let store = database.store().await;
+    let newest = database.query("SELECT max(number) FROM brokkr.history").parse::<u64>().unwrap();
+    let known = FeedPosition { epoch: newest, transaction: 1, sequence: 1 };
+    assert!(store.feed(&Scope::All, known, 1).await.is_ok());
+    let unknown = FeedPosition { epoch: newest + 1, ..known };
+    assert!(matches!(store.feed(&Scope::All, unknown, 1).await, Err(StoreError::Expired)));
+}
