@@ -170,11 +170,13 @@ impl StackState {
                 accepted.or_else(|| worth.then(done))
             }
             Progress::Waiting { reason, objects, .. } => {
-                self.due = Instant::now() + LOOK_AGAIN;
                 let is_same = |it: &(String, Vec<ObjectRef>, Instant)| it.0 == *reason && it.1 == *objects;
                 if !self.waiting.as_ref().is_some_and(is_same) {
                     self.waiting = Some((reason.clone(), objects.clone(), Instant::now()));
                 }
+                // What has taken long will hardly be there in a second.
+                let waited = self.waiting.as_ref().map_or(Duration::ZERO, |(.., since)| since.elapsed());
+                self.due = Instant::now() + (waited / 8).min(config.retry_max).max(LOOK_AGAIN);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {

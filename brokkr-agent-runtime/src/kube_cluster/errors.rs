@@ -47,7 +47,7 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         StatusCode::CONFLICT => ClusterError::Precondition(message),
         StatusCode::FORBIDDEN if has_cause("NamespaceTerminating") => ClusterError::Terminating(message),
         // Admission (quota, webhooks) refuses with 403 as well; the caller's rights are another matter.
-        StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => ClusterError::Invalid(message),
+        StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => ClusterError::Denied(message),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ClusterError::Forbidden(message),
         StatusCode::PAYLOAD_TOO_LARGE => ClusterError::TooLarge(message),
         StatusCode::GONE => ClusterError::Expired(message),
@@ -59,6 +59,7 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         StatusCode::BAD_REQUEST if message.ends_with("does not support dry run") => {
             ClusterError::Other { status: status.as_u16(), message }
         }
+        status if status.is_client_error() && is_denied(&message) => ClusterError::Denied(message),
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => ClusterError::Invalid(message),
         StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable { message, retry_after },
         StatusCode::INTERNAL_SERVER_ERROR if said.reason != "InternalError" && message.contains("too large") => {
@@ -67,6 +68,12 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         status if status.is_server_error() => ClusterError::Unavailable { message, retry_after },
         status => ClusterError::Other { status: status.as_u16(), message },
     }
+}
+
+/// Whether a webhook or a policy says no: with whatever status, so that only the text tells.
+fn is_denied(message: &str) -> bool {
+    let by_webhook = message.contains("admission webhook ") && message.contains(" denied the request");
+    by_webhook || message.contains("ValidatingAdmissionPolicy ") && message.contains(" denied request")
 }
 
 /// The manager in a cause's text: `conflict with "kubectl-edit" using v1`.
@@ -102,6 +109,19 @@ mod tests {
         let untried = of(r#"admission webhook \"a.example\" does not support dry run"#);
         assert!(matches!(untried, ClusterError::Other { status: 400, .. }), "{untried:?}");
         assert!(matches!(of("strict decoding error: unknown field"), ClusterError::Invalid(_)));
+    }
+
+    #[test]
+    fn what_admission_denies_is_told_from_what_is_wrong() {
+        let say = |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"Invalid","code":422}}"#);
+        let of = |message: &str| from_answer(StatusCode::UNPROCESSABLE_ENTITY, None, say(message).as_bytes());
+        for denied in [
+            r#"admission webhook \"a.example\" denied the request: no"#,
+            "configmaps x is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        ] {
+            assert!(matches!(of(denied), ClusterError::Denied(_)), "{denied}");
+        }
+        assert!(matches!(of("ConfigMap x is invalid: data: Forbidden: field is immutable"), ClusterError::Invalid(_)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use brokkr_core::cluster::{
     Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, Listed,
     ObjectList, Patch, Permit, Propagation, WatchEvent, meta,
 };
+use brokkr_core::manifest::json_for_yaml;
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -125,7 +126,7 @@ impl Cluster for KubeCluster {
             parameters.push(("dryRun", "All"));
         }
         let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
-        call.body = Some(("application/apply-patch+yaml", body.to_string()));
+        call.body = Some(("application/apply-patch+yaml", json_for_yaml(body.to_string())));
         let answer = self.call(call).await?;
         let created = answer.status == StatusCode::CREATED;
         Ok(Applied { object: answer.json()?, created })

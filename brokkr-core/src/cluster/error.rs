@@ -24,7 +24,10 @@ pub enum ClusterError {
     /// The object is not the one that was meant, or has changed since.
     #[error("precondition failed: {0}")]
     Precondition(String),
-    /// The server refuses the object: schema, immutable field, admission.
+    /// Admission denies the request: a quota, a webhook, a policy. Another object, or the same at another time, may be let in.
+    #[error("refused: {0}")]
+    Denied(String),
+    /// The server refuses the object: schema, immutable field.
     #[error("refused: {0}")]
     Invalid(String),
     /// The caller may not do this.
@@ -80,7 +83,7 @@ impl ClusterError {
             Self::NotFound(_) => "NotFound",
             Self::Conflict(_) => "Conflict",
             Self::Precondition(_) => "Changed",
-            Self::Invalid(_) => "Refused",
+            Self::Invalid(_) | Self::Denied(_) => "Refused",
             Self::Forbidden(_) => "Forbidden",
             Self::Terminating(_) => "NamespaceTerminating",
             Self::TooLarge(_) => "TooLarge",

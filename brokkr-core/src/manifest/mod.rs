@@ -10,5 +10,5 @@ mod strict;
 mod yaml;
 
 pub use object::Manifest;
-pub use set::ManifestSet;
+pub use set::{ManifestSet, json_for_yaml};
 pub use strict::parse_json;

@@ -114,6 +114,16 @@ impl ManifestSet {
     }
 }
 
+/// JSON for readers that take it for YAML, as API servers do with what is applied: see the characters below.
+pub fn json_for_yaml(json: String) -> String {
+    if json.bytes().all(|byte| byte < 0x7f) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    push_escaped(&mut out, &json);
+    out
+}
+
 /// Appends JSON with those characters escaped that JSON allows in texts and YAML does not (YAML 1.2, section 5.1), or
 /// that YAML versions take for line ends. In JSON they can only stand in texts, where an escape means the same.
 fn push_escaped(out: &mut String, json: &str) {

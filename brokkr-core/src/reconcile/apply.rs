@@ -24,7 +24,8 @@ use super::write::{Executed, WriteError};
 use crate::cluster::{Cluster, ClusterError, ClusterResult, Discovery};
 use crate::model::{AgentId, ObjectRef, Validate};
 
-/// Writes that the API may leave unanswered before the rest of a stack waits for the next pass.
+/// Writes of one kind that the API may leave unanswered before the rest of that kind waits for the next pass. By kind, since it
+/// may be a webhook that does not answer.
 const PATIENCE: usize = 4;
 /// The pauses before what is not found is tried again within a pass.
 const VISIBLE_AFTER: [Duration; 3] =
@@ -212,7 +213,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Tries updates of several existing objects on the server first; if one is refused, none is written.
+    /// Tries updates of several existing objects on the server first; if one is refused, none of them is written. What is
+    /// missing or was changed by others is put right all the same.
     ///
     /// What cannot be tried is not validated, and does not fail because of it.
     async fn validated<'p>(
@@ -249,7 +251,9 @@ impl Work<'_> {
             .await
             .into_iter()
             .filter_map(|(prepared, tried)| match tried {
-                Err(WriteError::Api(error @ (ClusterError::Invalid(_) | ClusterError::Forbidden(_)))) => {
+                Err(WriteError::Api(
+                    error @ (ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_)),
+                )) => {
                     let problem = ObjectProblem::api(prepared.object.clone(), &error);
                     Some(ObjectProblem { reason: "ValidationFailed", ..problem })
                 }
@@ -260,7 +264,7 @@ impl Work<'_> {
             return steps;
         }
         result.problems.append(&mut refused);
-        Vec::new()
+        steps.into_iter().filter(|(_, step)| !matches!(step, Step::Update(_))).collect()
     }
 
     /// Carries steps out. What is not found although something was written a moment ago may only not be visible yet: the
@@ -294,13 +298,17 @@ impl Work<'_> {
     ) -> Vec<(&'p Prepared, Step, ObjectProblem)> {
         let mut lacking = Vec::new();
         let entries = &inventory.entries;
-        let unavailable = AtomicUsize::new(0);
+        let kind_of = |prepared: &'p Prepared| (&*prepared.object.group, &*prepared.object.kind);
+        let unanswered: HashMap<_, _> =
+            steps.iter().map(|(prepared, _)| (kind_of(prepared), AtomicUsize::new(0))).collect();
+        let none = AtomicUsize::new(0);
         let executions = steps.into_iter().map(|(prepared, step)| {
-            let (entry, unavailable) = (entries.get(&prepared.object), &unavailable);
+            let entry = entries.get(&prepared.object);
+            let unavailable = unanswered.get(&kind_of(prepared)).unwrap_or(&none);
             async move {
                 // An API that hangs would hold the stack up for as long as all its objects take one after another.
                 if step.writes() && unavailable.load(Ordering::Relaxed) >= PATIENCE {
-                    let message = "not tried: the API did not answer for others before it";
+                    let message = "not tried: the API did not answer for others of its kind before it";
                     let problem = ObjectProblem::failed(prepared.object.clone(), "ApiUnavailable", message);
                     return (prepared, step, Executed::Problem(problem));
                 }

@@ -1,6 +1,6 @@
 //! From a manifest to what is sent: kind and namespace resolved, our labels on it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -69,6 +69,7 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
     let scopes = scopes_of_own_crds(set);
     let mut kinds: HashMap<(&str, &str, &str), Option<Arc<ApiKind>>> = HashMap::new();
     let mut prepared = PreparedSet::default();
+    let mut seen = HashSet::new();
     for manifest in set.objects() {
         let wanted = (manifest.group(), manifest.version(), manifest.kind());
         let served = kinds.entry(wanted).or_insert_with(|| {
@@ -79,6 +80,11 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
             Some(kind) => {
                 let namespace = resolve(manifest, kind.namespaced, belonging.default_namespace);
                 let object = Arc::new(manifest.object_ref(namespace));
+                // Known only now: the namespace of what has none is the stack's to say, or does not count.
+                if !seen.insert(object.clone()) {
+                    prepared.refused.push(ObjectProblem::failed(object, "Refused", "it stands twice in the stack"));
+                    continue;
+                }
                 if let Some(problem) = belonging.limits.refuse(&object) {
                     prepared.refused.push(ObjectProblem::failed(object, "NotAllowed", problem));
                     continue;

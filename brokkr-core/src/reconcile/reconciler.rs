@@ -28,6 +28,8 @@ use crate::model::{AgentId, Deletion, IgnoreRule, ObjectRef, StackId};
 
 /// How old discovery may be when nothing suggests that it has changed.
 const DISCOVERY_AGE: Duration = Duration::from_secs(300);
+/// How old it may be when something did not succeed since: a kind may have come or gone.
+const TROUBLED_AGE: Duration = Duration::from_secs(10);
 /// How often what is retained is looked at again.
 const RETAINED_INTERVAL: Duration = Duration::from_secs(5);
 /// Stacks at the same time.
@@ -63,6 +65,8 @@ pub struct Reconciler {
 #[derive(Debug, Default)]
 struct Memory {
     discovery: Option<(Arc<Discovery>, Instant)>,
+    /// When a pass last left something undone.
+    trouble_at: Option<Instant>,
     prepared: HashMap<StackId, Cached>,
     /// UIDs of what was deleted, per stack, while its removal goes on.
     departed: HashMap<StackId, BTreeSet<String>>,
@@ -111,6 +115,7 @@ impl Reconciler {
         if let Some((discovery, at)) = &memory.discovery
             && !afresh
             && at.elapsed() < DISCOVERY_AGE
+            && (at.elapsed() < TROUBLED_AGE || memory.trouble_at.is_none_or(|trouble| trouble < *at))
             && discovery.failed.is_empty()
         {
             return Ok(discovery.clone());
@@ -357,7 +362,7 @@ impl Applier for Reconciler {
         concurrently(jobs.iter_mut().map(|job| job.prune(&last, may_remove, desired.complete).boxed()), STACKS).await;
         self.prune_retained(&last, desired).await;
 
-        let mut outcomes = Vec::new();
+        let mut outcomes: Vec<StackOutcome> = Vec::new();
         let mut memory = self.memory.lock().await;
         for job in jobs {
             let is_trusted = job.broken.is_none();
@@ -371,6 +376,9 @@ impl Applier for Reconciler {
                 taken.put_back(inventory);
             }
             outcomes.push(outcome);
+        }
+        if outcomes.iter().any(|outcome| outcome.progress != super::Progress::Done) {
+            memory.trouble_at = Some(Instant::now());
         }
         let there: BTreeSet<StackId> = desired.stacks.iter().map(|stack| stack.stack_id).collect();
         memory.prepared.retain(|stack, _| there.contains(stack));

@@ -55,7 +55,7 @@ impl Work<'_> {
         match self.would_be_created(prepared).await {
             Ok(()) => {}
             // What is refused when new as well is simply wrong.
-            Err(ClusterError::Invalid(_)) => return refused("Refused", ""),
+            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused("Refused", ""),
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.delete_and_wait(prepared, &live, &target.uid).await {
@@ -67,6 +67,9 @@ impl Work<'_> {
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.write(stack, prepared, None, None, false).await {
+            Ok(applied) if !applied.created && self.is_others(&applied.object) => {
+                self.give_up(prepared, &applied.object).await
+            }
             Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }

@@ -126,8 +126,8 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         _ if at.holder.is_some_and(|holder| holder != at.stack) => take(false),
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
         _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(false),
-        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
         _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
+        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
         _ => match at.policies.adopt {
             Adopt::Always => take(false),
             Adopt::IfEqual => take(true),

@@ -26,6 +26,9 @@ impl Work<'_> {
         if !self.discovery.failed.is_empty() {
             return Ok(false);
         }
+        if !self.is_everything_served().await? {
+            return Ok(false);
+        }
         let kinds = one_version_each(self.discovery.kinds.iter().filter(|it| it.namespaced));
         let kinds = kinds.into_iter().filter(|kind| !comes_and_goes(kind));
         let options = ListOptions { metadata_only: true, ..ListOptions::default() };
@@ -45,6 +48,31 @@ impl Work<'_> {
         let owners: HashMap<&str, Vec<&str>> =
             there.iter().filter_map(|(_, it)| Some((meta::uid(it)?, meta::owners(it).collect()))).collect();
         Ok(there.iter().all(|(kind, object)| is_furniture(kind, object) || descends(kind, object, &owners, departed)))
+    }
+
+    /// Whether discovery knows of each definition: an API server that has just started serves for a while without them. Who may not
+    /// read definitions goes by what is served.
+    async fn is_everything_served(&self) -> ClusterResult<bool> {
+        let Some(definitions) = self.discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition") else {
+            return Ok(true);
+        };
+        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
+        let list = match self.cluster.list(definitions, None, &options).await {
+            Ok(list) => list,
+            Err(ClusterError::Forbidden(_)) => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let served: BTreeSet<String> =
+            self.discovery.kinds.iter().map(|kind| format!("{}.{}", kind.plural, kind.group)).collect();
+        for name in list.items.iter().filter_map(meta::name).filter(|name| !served.contains(*name)) {
+            let definition = self.cluster.get(&definitions.at(None, name)).await?;
+            let conditions = definition.as_ref().and_then(|it| it.pointer("/status/conditions")?.as_array());
+            let is_true = |it: &Value| it["type"] == "Established" && it["status"] == "True";
+            if conditions.is_some_and(|it| it.iter().any(is_true)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether a kind that is not served has a definition nevertheless. Who may not read definitions goes by what is served.

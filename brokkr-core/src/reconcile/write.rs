@@ -6,6 +6,7 @@ use super::apply::Work;
 use super::health::{self, ObjectHealth};
 use super::inventory::Entry;
 use super::live::FieldHashes;
+use super::order::is_foundation;
 use super::outcome::ObjectProblem;
 use super::ownership::MANAGER_PREFIX;
 use super::prepare::Prepared;
@@ -79,12 +80,21 @@ impl Work<'_> {
             {
                 self.replace(stack, prepared, entry, target, message).await
             }
+            // Nothing was written, and an intent that stays would make it ours in name.
+            Err(error @ WriteError::Conflicts(_)) if target.is_none() && entry.is_none_or(Entry::is_bare) => {
+                Executed::GivenUp(if is_foundation(&prepared.object) {
+                    let message = "somebody else made it at the same moment; it will be used";
+                    ObjectProblem::waiting(prepared.object.clone(), "Changed", message)
+                } else {
+                    self.problem(prepared, error)
+                })
+            }
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
     }
 
-    /// Applies an object. A conflict is answered with force only where everything in conflict is drift, or where the
-    /// policy says so, and never against another agent.
+    /// Applies an object. A conflict is answered with force only where the object is known by its UID and everything in conflict is
+    /// drift, or the policy says so, and never against another agent.
     pub(super) async fn write(
         &self,
         stack: &DesiredStack,
@@ -114,7 +124,8 @@ impl Work<'_> {
         };
         let is_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager;
         let is_drift = |it: &FieldConflict| entry.is_some_and(|entry| entry.fields.contains(&it.field));
-        let may_force = stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift);
+        let may_force =
+            target.is_some() && (stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift));
         if !may_force || conflicts.iter().any(is_agent) {
             return Err(WriteError::Conflicts(conflicts));
         }
@@ -147,12 +158,12 @@ impl Work<'_> {
         }
     }
 
-    fn is_others(&self, object: &Value) -> bool {
+    pub(super) fn is_others(&self, object: &Value) -> bool {
         meta::managers(object).any(|manager| manager != self.manager)
     }
 
     /// A create hit an object that came to exist since we looked: our fields are given up again.
-    async fn give_up(&self, prepared: &Prepared, object: &Value) -> Executed {
+    pub(super) async fn give_up(&self, prepared: &Prepared, object: &Value) -> Executed {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let nothing = skeleton(prepared, meta::uid(object));
         let options = ApplyOptions { manager: self.manager, force: false, dry_run: false };

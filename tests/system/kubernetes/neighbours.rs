@@ -60,6 +60,37 @@ fn exactly_its_own(cluster: &TestCluster, agent: &AgentProcess, stack: &str, nam
     }
 }
 
+/// A Namespace that two agents bring: the one that comes second uses it, and it goes with the last that is in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_of_one_agent_is_used_by_the_other() {
+    let broker = Broker::start(None).await;
+    let cluster = &clusters()[1];
+    let names = ["one", "other"];
+    let agents = names.map(|name| agent_of(&broker, &format!("roommate-{name}"), cluster));
+    let stacks = names.map(|name| broker.stack(&format!("room-of-{name}")));
+    for n in 0..2 {
+        broker.target(&stacks[n], &agents[n]);
+        broker.publish(
+            &stacks[n],
+            &format!(
+                "apiVersion: v1\nkind: Namespace\nmetadata: {{name: test-room}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {}, namespace: test-room}}\n",
+                names[n]
+            ),
+        );
+        eventually("applied", || async { broker.applied(&stacks[n], 1) }).await;
+    }
+    broker.delete_stack(&stacks[0]).await;
+    assert_eq!(cluster.get("configmap", "test-room", "one").unwrap(), None);
+    assert!(cluster.get("configmap", "test-room", "other").unwrap().is_some());
+    assert!(broker.applied(&stacks[1], 1).is_ok());
+    broker.delete_stack(&stacks[1]).await;
+    eventually("the Namespace goes as well", || async {
+        let there = cluster.get("namespace", "", "test-room").unwrap();
+        if there.is_none() { Ok(()) } else { Err(there) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_agents_hold_exactly_their_own() {
     let broker = Broker::start(None).await;

@@ -2,5 +2,6 @@
 
 mod crashes;
 mod dependencies;
+mod refusals;
 mod removal;
 mod steady;

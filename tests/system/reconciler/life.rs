@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::on_both_clusters;
 use crate::support::{Scene, Stage, config_map, eventually, inventory_name, namespace, stays};
@@ -10,6 +10,8 @@ use crate::support::{Scene, Stage, config_map, eventually, inventory_name, names
 on_both_clusters!(
     a_stack_comes_changes_and_goes,
     what_is_as_it_should_be_is_not_written,
+    texts_arrive_as_they_are,
+    one_of_two_manifests_of_one_object_is_refused,
     a_lost_inventory_does_not_make_removed_of_unknown,
     dependent_stacks_do_not_wait_again_after_a_restart,
 );
@@ -47,6 +49,41 @@ async fn what_is_as_it_should_be_is_not_written(stage: Stage) {
     fleet.start(&pak, &stage);
     stays(Duration::from_secs(3), "no write after a restart", unwritten).await;
     assert!(stage.requests().0 > reads, "it has looked");
+}
+
+/// Also those that YAML, which an API server takes what is applied for, has no place for or folds.
+async fn texts_arrive_as_they_are(stage: Stage) {
+    let here = stage.here.clone();
+    let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
+    let text = "\u{7f} a\u{85}b \u{85} c\u{2028}d\u{2029} \u{9f}\u{fffe}\u{ffff}\u{feff} ä 😀 \u{1}\t\r\n\"'\\";
+    fleet.publish(stack, vec![config_map(&here, "odd", text), config_map(&here, "plain", "1")]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    assert_eq!(stage.data("odd").await.unwrap()["k"], text);
+    let writes = stage.requests().1;
+    stays(Duration::from_secs(2), "no write", async || {
+        if stage.requests().1 == writes { Ok(()) } else { Err(stage.requests()) }
+    })
+    .await;
+}
+
+/// What belongs to no namespace is the same object, whatever namespace its manifests name.
+async fn one_of_two_manifests_of_one_object_is_refused(stage: Stage) {
+    let name = stage.beside("twice");
+    let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
+    let from = |place: &str| {
+        let mut manifest = namespace(&name);
+        manifest["metadata"]["namespace"] = json!(place);
+        manifest["metadata"]["annotations"] = json!({"from": place});
+        manifest
+    };
+    fleet.publish(stack, vec![from("a"), from("b")]).await;
+    fleet.fails_with(stack, "Refused").await;
+    let made = stage.object("Namespace", "", &name).await.unwrap();
+    assert_eq!(made["metadata"]["annotations"]["from"], "a");
+    fleet.publish(stack, vec![from("a")]).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    fleet.delete(stack).await;
+    stage.goes("Namespace", "", &name).await;
 }
 
 async fn a_lost_inventory_does_not_make_removed_of_unknown(stage: Stage) {

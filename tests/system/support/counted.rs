@@ -1,7 +1,7 @@
 //! A cluster that counts what it is asked for, and keeps an answer back where told.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use brokkr_core::cluster::{
@@ -18,11 +18,23 @@ pub(crate) struct Counted {
     reads: AtomicU64,
     writes: AtomicU64,
     unanswered: Option<&'static str>,
+    preceding: Mutex<Option<(&'static str, Value)>>,
 }
 
 impl Counted {
     pub(crate) fn new(inner: Arc<dyn Cluster>) -> Self {
-        Self { inner, reads: AtomicU64::new(0), writes: AtomicU64::new(0), unanswered: None }
+        Self {
+            inner,
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            unanswered: None,
+            preceding: Mutex::default(),
+        }
+    }
+
+    /// Somebody else writes this object just before an object of its name is applied for the first time.
+    pub(crate) fn preceded(self, manager: &'static str, body: Value) -> Self {
+        Self { preceding: Mutex::new(Some((manager, body))), ..self }
     }
 
     /// Never answers when an object of this name is applied.
@@ -64,6 +76,11 @@ impl Cluster for Counted {
         let writing = self.writing();
         if self.unanswered == Some(at.name) {
             std::future::pending::<()>().await;
+        }
+        let preceding = self.preceding.lock().unwrap().take_if(|(_, body)| body["metadata"]["name"] == at.name);
+        if let Some((manager, body)) = preceding {
+            let options = ApplyOptions { manager, force: false, dry_run: false };
+            self.inner.apply(at, &body, &options).await.unwrap();
         }
         writing.apply(at, body, options).await
     }

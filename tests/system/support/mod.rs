@@ -18,7 +18,7 @@ pub(crate) use counted::Counted;
 pub(crate) use database::Database;
 pub(crate) use eventually::{eventually, stays};
 pub(crate) use feed::stacks_of_feed;
-pub(crate) use fleet::{Fleet, Scene, config_map, namespace};
+pub(crate) use fleet::{Fleet, Scene, config_map, namespace, start_on};
 pub(crate) use inventory::{inventory, inventory_name};
 pub(crate) use liar::{Liar, Lie, Told, json};
 pub(crate) use real::{Broker, agent_of, agent_through, cluster_with_nodes, clusters, log};

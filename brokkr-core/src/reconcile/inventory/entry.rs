@@ -56,6 +56,11 @@ impl Entry {
         Self { state, uid: None, manifest: None, fields: FieldHashes::default(), finished: false, shard: usize::MAX }
     }
 
+    /// Whether nothing came of it yet.
+    pub(in crate::reconcile) fn is_bare(&self) -> bool {
+        self.state == EntryState::Intent && self.uid.is_none() && self.manifest.is_none()
+    }
+
     /// Whether the object exists because of us.
     pub(in crate::reconcile) fn is_ours(&self) -> bool {
         self.state != EntryState::Used

@@ -1,0 +1,70 @@
+//! What the cluster refuses, and what others make at the same moment.
+
+use std::sync::Arc;
+
+use brokkr_core::cluster::{Cluster as _, ClusterError, MemoryCluster, Verb};
+use brokkr_core::model::{Conflicts, Policies};
+use serde_json::{Value, json};
+
+use crate::support::{Counted, Fleet, Scene, config_map, eventually, start_on};
+
+fn object(cluster: &MemoryCluster, name: &str) -> Option<Value> {
+    cluster.objects().into_iter().find(|it| it["kind"] == "ConfigMap" && it["metadata"]["name"] == name)
+}
+
+fn value(cluster: &MemoryCluster, name: &str) -> Option<Value> {
+    object(cluster, name).map(|it| it["data"]["k"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_update_holds_up_updates_and_nothing_else() {
+    let Scene { fleet, cluster, stack, .. } = Scene::new().await;
+    let maps = |value: &str| ["bad", "good"].map(|name| config_map("default", name, value)).to_vec();
+    let lost = config_map("default", "lost", "1");
+    fleet.publish(stack, [maps("1"), vec![lost.clone()]].concat()).await;
+    eventually("applied", || fleet.applied(stack)).await;
+    cluster.set_fault(Some(Box::new(|request| {
+        (request.verb == Verb::Apply && request.name == "bad").then(|| ClusterError::Denied("frozen".to_owned()))
+    })));
+    fleet.publish(stack, [maps("2"), vec![lost, config_map("default", "new", "2")]].concat()).await;
+    fleet.fails_with(stack, "ValidationFailed").await;
+    eventually("what is new is there", async || value(&cluster, "new").map(drop).ok_or(())).await;
+    assert_eq!((value(&cluster, "bad"), value(&cluster, "good")), (Some(json!("1")), Some(json!("1"))));
+    let kind = cluster.discover().await.unwrap().exact("", "v1", "ConfigMap").unwrap().clone();
+    let uid = object(&cluster, "lost").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    let options = brokkr_core::cluster::DeleteOptions {
+        uid: &uid,
+        resource_version: None,
+        propagation: brokkr_core::cluster::Propagation::Background,
+    };
+    cluster.delete(&kind.at(Some("default"), "lost"), &options).await.unwrap();
+    eventually("what somebody deleted is back", async || value(&cluster, "lost").map(drop).ok_or(())).await;
+    cluster.set_fault(None);
+    eventually("applied by itself", || fleet.applied(stack)).await;
+    assert_eq!((value(&cluster, "bad"), value(&cluster, "good")), (Some(json!("2")), Some(json!("2"))));
+}
+
+/// Between looking and creating somebody makes an object of the same name: it stays theirs, whatever the policy says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_make_at_the_same_moment_is_theirs() {
+    for (conflicts, manager) in
+        [(Conflicts::Fail, "human"), (Conflicts::Force, "human"), (Conflicts::Force, "brokkr-other")]
+    {
+        let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
+        let counted = Counted::new(Arc::new(cluster.clone())).preceded(manager, config_map("default", "a", "theirs"));
+        let (agent, pak) = fleet.create("edge").await;
+        let stop = tokio_util::sync::CancellationToken::new();
+        start_on(&fleet.broker, &pak, Arc::new(counted), stop.clone());
+        let stack = fleet.stack_with("web", Policies { conflicts, ..Policies::default() }).await;
+        fleet.target(stack, agent).await;
+        fleet.publish(stack, vec![config_map("default", "a", "ours")]).await;
+        let reason = if manager == "human" { "NotOwned" } else { "HeldByAnotherAgent" };
+        fleet.fails_with(stack, reason).await;
+        assert_eq!(value(&cluster, "a"), Some(json!("theirs")), "{conflicts:?} {manager}");
+        let managers = object(&cluster, "a").unwrap()["metadata"]["managedFields"].to_string();
+        assert!(!managers.contains(&format!("brokkr-{agent}")), "{managers}");
+        fleet.delete(stack).await;
+        assert_eq!(value(&cluster, "a"), Some(json!("theirs")));
+        stop.cancel();
+    }
+}
