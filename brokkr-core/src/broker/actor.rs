@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Idempotency;
-use crate::model::{ActorRef, AgentId, GeneratorId, KeyKind, RequestId};
+use crate::model::{ActorRef, AgentId, GeneratorId, KeyId, KeyKind, RequestId};
 
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,15 @@ impl Actor {
             ActorRef::Anonymous | ActorRef::AdminReadOnly { .. } => KeyKind::AdminReadOnly,
             ActorRef::Agent { .. } => KeyKind::Agent,
             ActorRef::Generator { .. } => KeyKind::Generator,
+        }
+    }
+
+    /// The key that was presented, if there was one.
+    pub(super) fn key_id(&self) -> Option<KeyId> {
+        match self.who {
+            ActorRef::System | ActorRef::Anonymous => None,
+            ActorRef::Admin { key_id } | ActorRef::AdminReadOnly { key_id } => Some(key_id),
+            ActorRef::Agent { key_id, .. } | ActorRef::Generator { key_id, .. } => key_id,
         }
     }
 

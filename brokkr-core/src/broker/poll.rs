@@ -12,7 +12,7 @@ use super::decide::Decision;
 use super::view::CATCH_UP;
 use super::{Actor, Broker, BrokerError, BrokerResult, observe};
 use crate::model::{
-    AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Version, limits,
+    AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Timestamp, Version, limits,
 };
 use crate::protocol::{Poll, PollRequest, TargetState};
 use crate::store::{Precondition, Scope};
@@ -51,7 +51,7 @@ impl Broker {
         // Listing can lose races against other changes of the same stacks; it is bounded like every decision.
         let mut tries = 0;
         loop {
-            self.check_still_valid(actor, agent)?;
+            let key_ends = self.check_still_valid(actor, agent)?;
             let poll = view.poll(agent).ok_or(BrokerError::NotFound)?;
             view.check_fresh()?;
             if !poll.wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
@@ -75,10 +75,11 @@ impl Broker {
                 news = view.news_of(agent);
                 continue;
             };
+            let key_ends = key_ends.map(|end| Instant::now() + end.since(self.now()));
             tokio::select! {
-                () = self.parts.stopping.cancelled() => return unchanged,
+                () = self.parts.draining.cancelled() => return unchanged,
                 _ = news.changed() => {}
-                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep_until(key_ends.map_or(deadline, |end| end.min(deadline))) => {}
             }
         }
     }
@@ -98,21 +99,23 @@ impl Broker {
         Ok(())
     }
 
-    /// A key that was revoked or an agent that was retired while its poll waited gets no answer.
-    fn check_still_valid(&self, actor: &Actor, agent: AgentId) -> BrokerResult<()> {
+    /// A key that was revoked or expired, or an agent that was retired, while its poll waited gets no answer. Otherwise,
+    /// when the key ends.
+    fn check_still_valid(&self, actor: &Actor, agent: AgentId) -> BrokerResult<Option<Timestamp>> {
+        let key_ends = match actor.key_id() {
+            Some(key) => self.parts.view.key_ends(key).ok_or(BrokerError::Unauthenticated)?,
+            None => None,
+        };
+        if key_ends.is_some_and(|end| end <= self.now()) {
+            return Err(BrokerError::Unauthenticated);
+        }
         if actor.kind() != KeyKind::Agent {
-            return Ok(());
+            return Ok(key_ends);
         }
         match self.parts.view.agent(agent).map(|it| it.status) {
-            None => return Err(BrokerError::Unauthenticated),
-            Some(AgentStatus::Retired) => return Err(BrokerError::AgentRetired),
-            Some(AgentStatus::Active | AgentStatus::Cordoned) => {}
-        }
-        match actor.reference() {
-            crate::model::ActorRef::Agent { key_id: Some(key), .. } if !self.parts.view.has_key(key) => {
-                Err(BrokerError::Unauthenticated)
-            }
-            _ => Ok(()),
+            None => Err(BrokerError::Unauthenticated),
+            Some(AgentStatus::Retired) => Err(BrokerError::AgentRetired),
+            Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(key_ends),
         }
     }
 

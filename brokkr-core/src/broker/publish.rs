@@ -81,7 +81,9 @@ impl Broker {
             }
             Content::Documents { documents, message } => {
                 check_message(message)?;
-                let (set, bytes) = ManifestSet::encode(documents.clone()).map_err(|error| error.within("manifests"))?;
+                let given = documents.clone();
+                let encode = move || ManifestSet::encode(given).map_err(|error| error.within("manifests"));
+                let (set, bytes) = apart(encode).await?;
                 (set, bytes, message.clone(), Provenance::Published)
             }
             Content::Generated { generator, params } => {

@@ -8,7 +8,8 @@ use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::{Invalid, InvalidCode};
 use crate::model::{
     AgentEvent, AgentId, AgentSession, Assignment, AssignmentState, Change, EntityKey, EventAction, EventId,
-    EventOutcome, LastError, OutcomeKey, Stack, StackId, StackStatus, Timestamp, Version, limits, validate_text,
+    EventOutcome, LastError, OutcomeKey, Revision, Stack, StackId, StackStatus, Timestamp, Version, limits,
+    validate_text,
 };
 use crate::protocol::{EventReport, RejectedEvent, Report, ReportAnswer, StatusReport};
 use crate::store::Scope;
@@ -326,7 +327,17 @@ impl Fold {
     }
 }
 
-/// Checks sizes and texts; ids and enums are checked by their types.
+/// Numbers that every store can keep.
+fn number(field: &str, number: Option<u64>, least: u64) -> Result<(), Invalid> {
+    let most = i64::MAX as u64;
+    if number.is_none_or(|number| (least..=most).contains(&number)) {
+        return Ok(());
+    }
+    let message = format!("must be a number from {least} to {most}");
+    Err(Invalid::new(InvalidCode::NumberOutOfRange, message).within(field))
+}
+
+/// Checks sizes, texts and numbers; ids and enums are checked by their types.
 fn validate(report: &Report) -> Result<(), Invalid> {
     let count = |field: &str, count: usize, max: usize| {
         if count <= max {
@@ -335,6 +346,7 @@ fn validate(report: &Report) -> Result<(), Invalid> {
         let message = format!("{count} entries, at most {max} are allowed");
         Err(Invalid::new(InvalidCode::FieldInvalid, message).within(field))
     };
+    number("sequence", Some(report.sequence), 0)?;
     count("events", report.events.len(), limits::REPORT_ENTRIES)?;
     count("status", report.status.len(), limits::REPORT_ENTRIES)?;
     count("held", report.held.as_ref().map_or(0, Vec::len), limits::HELD_STACKS)?;
@@ -349,6 +361,7 @@ fn validate(report: &Report) -> Result<(), Invalid> {
     }
     for event in &report.events {
         let check = || {
+            number("revision", event.revision.map(Revision::get), 1)?;
             short(&event.reason).map_err(|error| error.within("reason"))?;
             validate_text(&event.message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"))?;
             count("objects", event.objects.len(), limits::EVENT_OBJECTS)?;
@@ -365,6 +378,9 @@ fn validate(report: &Report) -> Result<(), Invalid> {
     }
     for status in &report.status {
         let check = || {
+            number("observed_revision", status.observed_revision.map(Revision::get), 1)?;
+            number("applied_revision", status.applied_revision.map(Revision::get), 1)?;
+            number("attempts", Some(status.attempts), 0)?;
             count("conditions", status.conditions.len(), limits::CONDITIONS)?;
             for condition in &status.conditions {
                 short(&condition.kind)?;

@@ -91,10 +91,38 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// Parses one JSON document: UTF-8, no repeated keys, no numbers that lose digits, no NUL in texts, bounded depth.
+/// Bounds nesting and the number of values before anything is read: read, small ones take twenty times their size.
+fn check_shape(text: &str) -> Result<(), Invalid> {
+    let (mut values, mut depth, mut in_text, mut escaped) = (1, 0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b',' => values += 1,
+            b'[' | b'{' => (values, depth) = (values + 1, depth + 1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > limits::DEPTH {
+            let message = format!("nests deeper than {} levels", limits::DEPTH);
+            return Err(Invalid::new(InvalidCode::JsonTooDeep, message));
+        }
+    }
+    if values > limits::YAML_NODES {
+        let message = format!("more than {} values", limits::YAML_NODES);
+        return Err(Invalid::new(InvalidCode::SetTooLarge, message));
+    }
+    Ok(())
+}
+
+/// Parses one JSON document: UTF-8, no repeated keys, no numbers that lose digits, no NUL in texts, bounded depth and number of
+/// values.
 pub fn parse_json(bytes: &[u8]) -> Result<Value, Invalid> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
+    check_shape(text)?;
     let Strict(value) = serde_json::from_str(text).map_err(|error| {
         let said = error.to_string();
         let (line, column) = (error.line(), error.column());
@@ -104,8 +132,6 @@ pub fn parse_json(bytes: &[u8]) -> Result<Value, Invalid> {
         } else if said.contains(BAD_NUMBER) || said.contains("number out of range") {
             let message = format!("the number at line {line}, column {column} cannot be kept exactly; quote it");
             Invalid::new(InvalidCode::NumberOutOfRange, message)
-        } else if said.contains("recursion limit") {
-            Invalid::new(InvalidCode::JsonTooDeep, "the document nests too deeply")
         } else {
             Invalid::new(InvalidCode::JsonSyntax, format!("not JSON at line {line}, column {column}"))
         }
@@ -172,6 +198,11 @@ mod tests {
         for n in [limits::DEPTH + 1, 1_000, 1_000_000] {
             assert_eq!(parse_json(nested(n).as_bytes()).map_err(|e| e.code), Err(InvalidCode::JsonTooDeep), "{n}");
         }
+        let zeros = |n: usize| format!("[{}0]", "0,".repeat(n));
+        assert!(parse_json(zeros(limits::YAML_NODES - 3).as_bytes()).is_ok());
+        assert_eq!(parse_json(zeros(limits::YAML_NODES).as_bytes()).map_err(|e| e.code), Err(InvalidCode::SetTooLarge));
+        let text = format!("[\"\\\"{}\"]", ",".repeat(limits::YAML_NODES));
+        assert!(parse_json(text.as_bytes()).is_ok(), "in a text they are no values");
         assert!(parse_json(br#"{"a": [1, -5, 0.5, 18446744073709551615, "x", null, true]}"#).is_ok());
     }
 }

@@ -50,6 +50,8 @@ fn options() -> Options {
         no_schema: true,
         reject_unsupported_tags: true,
         with_snippet: false,
+        // Else a limited number of them in a row.
+        emit_comments: false,
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: limits::YAML_NODES,
             max_replay_stack_depth: 16,
@@ -133,9 +135,7 @@ fn check_plain(text: &str, place: &str) -> Result<(), Invalid> {
     }
     let all = |text: &str, allowed: fn(u8) -> bool| !text.is_empty() && text.bytes().all(allowed);
     let radix = digits.strip_prefix("0o").or_else(|| digits.strip_prefix("0b"));
-    let sexagesimal = digits.contains(':')
-        && digits.split(':').all(|part| all(part, |b| b.is_ascii_digit() || b == b'_' || b == b'.'));
-    if radix.is_some_and(|rest| all(rest, |b| b.is_ascii_digit() || b == b'_')) || sexagesimal {
+    if radix.is_some_and(|rest| all(rest, |b| b.is_ascii_digit() || b == b'_')) || is_sexagesimal(digits) {
         return Err(ambiguous());
     }
     let Ok(number) = digits.replace('_', "").parse::<f64>() else {
@@ -150,6 +150,28 @@ fn check_plain(text: &str, place: &str) -> Result<(), Invalid> {
         return Err(out_of_range());
     }
     Ok(())
+}
+
+/// Whether YAML 1.1 takes digits for a number to the base 60 (its types `int` and `float`): `1:30`, but not `127.0.0.1:80`.
+fn is_sexagesimal(digits: &str) -> bool {
+    let mut parts = digits.split(':');
+    let first = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.collect();
+    let Some((last, middle)) = rest.split_last() else {
+        return false;
+    };
+    let sixtieth = |part: &str| {
+        (1..=2).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_digit())
+            && part.parse().is_ok_and(|n: u8| n < 60)
+    };
+    let (whole, fraction) = last.split_once('.').unwrap_or((last, ""));
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    !first.is_empty()
+        && is_number(first)
+        && middle.iter().all(|part| sixtieth(part))
+        && sixtieth(whole)
+        && is_number(fraction)
 }
 
 fn syntax(line: usize, column: usize) -> Invalid {
@@ -239,7 +261,8 @@ mod tests {
         ] {
             assert_eq!(code(text), Some(expected), "{}", excerpt(text));
         }
-        for plain in ["no", "on", "Yes", "OFF", "y", "012", "0o14", "0b1", "1:30", "1_000", "tRue", "-012"] {
+        for plain in ["no", "on", "Yes", "OFF", "y", "012", "0o14", "0b1", "1:30", "1:30:59.5", "1_000", "tRue", "-012"]
+        {
             assert_eq!(code(&format!("a: {plain}")), Some(InvalidCode::YamlAmbiguousScalar), "{plain}");
             assert_eq!(code(&format!("a: \"{plain}\"")), None, "quoted {plain}");
         }
@@ -254,6 +277,15 @@ mod tests {
         assert_eq!(documents[0]["a"], documents[0]["c"]);
         assert_eq!(documents[1]["d"], "no\n");
         assert_eq!(documents[0]["a"]["b"][10], "10.0.0.0/24");
+        for address in ["127.0.0.1:8080", "8080:80", "10.96.0.10:53", "1:90", "1.5:30", "12:30:4x"] {
+            let read = parse(format!("a: {address}").as_bytes()).expect("a text");
+            assert_eq!(read[0]["a"], address);
+        }
+        for place in ["a:\n", "a:\n- ", "a: [\n", "a:\n  b: c\n"] {
+            let commented = format!("{place}{}\n", "  # said\n".repeat(10_000));
+            let text = if place.ends_with("[\n") { format!("{commented}]") } else { commented };
+            assert!(parse(text.as_bytes()).is_ok(), "{place}");
+        }
         assert!(parse(b"").expect("empty").is_empty());
         assert!(parse(b"# only\n---\n").expect("comments").is_empty());
     }

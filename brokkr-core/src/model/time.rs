@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time with microseconds, written in RFC 3339 in UTC.
 ///
-/// Databases keep microseconds; a clock's nanoseconds would come back unequal, so they never get in.
+/// Databases keep microseconds; a clock's nanoseconds would come back unequal, so they never get in. What is read lies in the
+/// years 1 to 9999, which every database can keep.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "jiff::Timestamp", into = "jiff::Timestamp")]
+#[serde(try_from = "jiff::Timestamp", into = "jiff::Timestamp")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
 pub struct Timestamp(jiff::Timestamp);
@@ -23,6 +24,11 @@ impl Timestamp {
     /// Microseconds since the Unix epoch.
     pub fn as_micros(self) -> i64 {
         self.0.as_microsecond()
+    }
+
+    /// How long after another time this is; nothing if it is before that.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.as_micros().saturating_sub(earlier.as_micros())).unwrap_or(0))
     }
 
     /// A later time; the end of representable time when it would lie behind that.
@@ -44,9 +50,15 @@ impl Timestamp {
     }
 }
 
-impl From<jiff::Timestamp> for Timestamp {
-    fn from(time: jiff::Timestamp) -> Self {
-        Self::new(time)
+/// Microseconds from the Unix epoch to the year 1.
+const YEAR_ONE: i64 = -62_135_596_800_000_000;
+
+impl TryFrom<jiff::Timestamp> for Timestamp {
+    type Error = &'static str;
+
+    fn try_from(time: jiff::Timestamp) -> Result<Self, Self::Error> {
+        let time = Self::new(time);
+        if time.as_micros() >= YEAR_ONE { Ok(time) } else { Err("a time lies in the years 1 to 9999") }
     }
 }
 
@@ -78,5 +90,15 @@ mod tests {
         assert_eq!(Timestamp::new(time).to_string(), "2023-11-14T22:13:20.123456Z");
         let parsed: Timestamp = serde_json::from_str("\"2023-11-14T22:13:20.123456789Z\"").expect("a time");
         assert_eq!(parsed, Timestamp::new(time));
+    }
+
+    #[test]
+    fn years_that_no_database_keeps_are_refused() {
+        for year in ["0001", "9999"] {
+            assert!(serde_json::from_str::<Timestamp>(&format!("\"{year}-01-01T00:00:00Z\"")).is_ok(), "{year}");
+        }
+        for time in ["0000-12-31T23:59:59Z", "-000001-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00"] {
+            assert!(serde_json::from_str::<Timestamp>(&format!("\"{time}\"")).is_err(), "{time}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use axum::body::HttpBody as _;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use brokkr_core::broker::{Actor, Idempotency};
+use brokkr_core::broker::{Actor, BrokerError, Idempotency};
 use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
 use brokkr_core::manifest::parse_json;
 use brokkr_core::model::{Version, limits};
@@ -275,7 +275,16 @@ async fn read_json(request: Request, limit: usize, types: &[&str]) -> Result<Val
     if !media_type(request.headers()).is_some_and(|it| types.iter().any(|taken| taken.eq_ignore_ascii_case(it))) {
         return Err(ApiError::unsupported_media_type(&types.join(" or ")));
     }
-    Ok(parse_json(&read_body(request, limit).await?)?)
+    parse_body(read_body(request, limit).await?).await
+}
+
+/// Parses a body. A large one is parsed on a thread of its own: others must not wait for it.
+pub(crate) async fn parse_body(body: Bytes) -> Result<Value, ApiError> {
+    if body.len() <= limits::SMALL_BODY_BYTES {
+        return Ok(parse_json(&body)?);
+    }
+    let parsed = tokio::task::spawn_blocking(move || parse_json(&body)).await;
+    Ok(parsed.map_err(|error| BrokerError::Internal(Box::new(error)))??)
 }
 
 /// Reads a type out of a value; names the place and the mistake, in our words.
@@ -302,6 +311,12 @@ pub(crate) fn typed_or_invalid<T: DeserializeOwned>(value: Value) -> Result<T, I
         };
         Invalid { code, pointer, message }
     })
+}
+
+/// The tags in `If-None-Match`, whether strong or made weak by a proxy that compresses (RFC 9110, section 13.1.2).
+pub(crate) fn known_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|tag| tag.trim().trim_start_matches("W/"))
 }
 
 /// The version in `If-Match`; required.

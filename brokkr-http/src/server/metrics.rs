@@ -8,14 +8,17 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use brokkr_core::broker::Broker;
 
+use super::{AppState, dressed};
+
 /// A route `/metrics` that brings the broker's gauges up to date and answers what `render` makes of all metrics, in the text format
-/// of Prometheus. Merge it into the router, or serve it elsewhere: it asks for no key.
+/// of Prometheus. Merge it into the router, or serve it elsewhere: it asks for no key. Its errors have the API's form.
 pub fn metrics_router(broker: Broker, render: impl Fn() -> String + Send + Sync + 'static) -> Router {
     let render = Arc::new(render);
+    let state = AppState::of(broker.clone());
     let handler = async move || {
         broker.observe().await;
         let kind = HeaderValue::from_static("text/plain; version=0.0.4");
         ([(header::CONTENT_TYPE, kind)], render()).into_response()
     };
-    Router::new().route("/metrics", get(handler))
+    dressed(Router::new().route("/metrics", get(handler)), state)
 }

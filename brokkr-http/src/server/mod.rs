@@ -29,6 +29,13 @@ pub(crate) struct AppState {
     pub(crate) cursors: CursorKey,
 }
 
+impl AppState {
+    fn of(broker: Broker) -> Self {
+        let cursors = CursorKey::derived_from(broker.secret());
+        Self { broker, cursors }
+    }
+}
+
 /// The whole API over a broker: `/healthz`, `/readyz` and `/api/v1/…`.
 ///
 /// It is an ordinary router: merge it into your own or nest it. Every answer under it, errors included, is of the API's form; each
@@ -37,11 +44,14 @@ pub(crate) struct AppState {
 /// Serve it with [`serve`], or with `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit
 /// knows where requests came from.
 pub fn router(broker: Broker) -> Router {
-    let cursors = CursorKey::derived_from(broker.secret());
-    let state = AppState { broker, cursors };
+    let state = AppState::of(broker);
     let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
+    dressed(router.fallback(async || ApiError::not_found()), state)
+}
+
+/// What is around every route: an id for each request, and errors of one form.
+fn dressed(router: Router, state: AppState) -> Router {
     router
-        .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state, respond::finish))

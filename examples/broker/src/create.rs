@@ -78,7 +78,7 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
     };
     println!("{}", serde_json::to_string_pretty(&created)?);
     if created.get("pak").is_some() {
-        println!("The key is shown this once. An agent takes it as BROKKR__AGENT__PAK.");
+        eprintln!("The key is shown this once. An agent takes it as BROKKR__AGENT__PAK.");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_agent_runtime::{Agent, AgentConfig, KubeCluster, Kubeconfig};
-use brokkr_core::broker::{Actor, Broker, Content, NewAgent, StackSpec};
+use brokkr_core::broker::{Actor, Broker, BrokerError, Content, NewAgent, StackSpec};
 use brokkr_core::cluster::{Cluster, MemoryCluster};
 use brokkr_core::model::StackId;
 use brokkr_core::store::{MemoryStore, Store};
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{shutdown, tell};
+use crate::{metrics, shutdown, tell};
 
 const APPLICATION: &[u8] = include_bytes!("../../manifests/application.yaml");
 const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
@@ -44,6 +44,7 @@ pub(crate) struct DemoArgs {
 
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let clusters = clusters(&args).await?;
+    let recorded = metrics::install()?;
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let broker = Broker::builder(store.clone()).start().await?;
     let admin_key = broker.ensure_admin_key(None).await?.ok_or("a new store makes a new admin key")?;
@@ -55,7 +56,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let tasks = TaskTracker::new();
     tasks.spawn(brokkr_http::server::serve(
         listener,
-        brokkr_http::server::router(broker.clone()),
+        metrics::router(broker.clone(), recorded),
         stop.clone().cancelled_owned(),
     ));
     tasks.spawn(tell::tell(store, stop.clone()));
@@ -67,25 +68,40 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     }
     let (stack, objects) = publish(&broker, &admin).await?;
     let converged = converge(&broker, &admin, stack, clusters.len()).await;
-    if args.once {
-        stop.cancel();
-        broker.shutdown().await;
-        tasks.close();
-        tasks.wait().await;
-        converged?;
-        println!("converged: {0} of {0} agents, {objects} objects each", clusters.len());
-        return Ok(());
+    if !args.once {
+        match &converged {
+            Ok(()) => println!("converged: {0} of {0} agents, {objects} objects each", clusters.len()),
+            Err(reason) => println!("not converged yet: {reason}"),
+        }
+        explain(&url, &admin_key, stack);
+        shutdown::signal().await;
     }
-    match converged {
-        Ok(()) => println!("converged: {0} of {0} agents, {objects} objects each", clusters.len()),
-        Err(reason) => println!("not converged yet: {reason}"),
-    }
-    explain(&url, &admin_key, stack);
-    shutdown::signal().await;
+    // Real clusters outlive the demonstration: what it brought them goes with it.
+    let cleaned = if args.kubeconfig.is_some() { remove(&broker, &admin, stack).await } else { Ok(()) };
+    broker.drain();
     stop.cancel();
-    broker.shutdown().await;
     tasks.close();
     tasks.wait().await;
+    broker.shutdown().await;
+    cleaned?;
+    if args.once {
+        converged?;
+        println!("converged: {0} of {0} agents, {objects} objects each", clusters.len());
+    }
+    Ok(())
+}
+
+/// Removes the application from every cluster.
+async fn remove(broker: &Broker, admin: &Actor, stack: StackId) -> Result<(), String> {
+    println!("removing the application from the clusters");
+    let deadline = Instant::now() + CONVERGENCE;
+    let _ = broker.stack_delete(admin, stack, None).await;
+    while !matches!(broker.stack_get(admin, stack).await, Err(BrokerError::NotFound)) {
+        if Instant::now() >= deadline {
+            return Err(format!("not all is removed after 60 s; what is left has the label brokkr.io/stack={stack}"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Nothing but a composition: a store, a broker on it, the REST API in front. A host of its own does the same in its own
 //! `main`.
-#![expect(clippy::print_stdout, reason = "a command prints what it does")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints what it does")]
 
 mod create;
 mod database;
 mod demo;
+mod metrics;
 mod serve;
 mod settings;
 mod shutdown;
@@ -65,8 +66,7 @@ async fn main() -> std::process::ExitCode {
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error}");
-            println!("error: {error}");
+            eprintln!("error: {error}");
             std::process::ExitCode::FAILURE
         }
     }

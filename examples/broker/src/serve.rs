@@ -8,15 +8,11 @@ use brokkr_core::broker::Broker;
 use brokkr_core::model::Digest;
 use brokkr_core::store::Retention;
 use clap::Args;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
 use crate::database::{self, DatabaseArgs};
-use crate::{settings, shutdown};
-
-/// How often recorded durations are folded into their buckets.
-const UPKEEP: Duration = Duration::from_secs(5);
+use crate::{metrics, settings, shutdown};
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
@@ -32,9 +28,7 @@ pub(crate) struct ServeArgs {
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = settings::load(args.config.as_ref())?;
-    let metrics = PrometheusBuilder::new()
-        .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])?
-        .install_recorder()?;
+    let recorded = metrics::install()?;
     let store = database::store(&args.database, &settings).await?;
     let days = |days: Option<u32>| days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
     let keep = Retention {
@@ -54,19 +48,11 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let stop = async move {
         shutdown::signal().await;
         println!("stopping");
-        stopping.shutdown().await;
+        stopping.drain();
     };
-    let upkeep = metrics.clone();
-    // Folds what was recorded; without it the recorder grows between two scrapes.
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UPKEEP).await;
-            upkeep.run_upkeep();
-        }
-    });
-    let metrics = brokkr_http::server::metrics_router(broker.clone(), move || metrics.render());
-    brokkr_http::server::serve(listener, brokkr_http::server::router(broker).merge(metrics), stop).await?;
-    Ok(())
+    let served = brokkr_http::server::serve(listener, metrics::router(broker.clone(), recorded), stop).await;
+    broker.shutdown().await;
+    Ok(served?)
 }
 
 fn parse_hash(text: &str) -> Result<(String, Digest), String> {

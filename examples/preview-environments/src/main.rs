@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::{Json, Router, routing::post};
 use brokkr_core::broker::{Broker, StackSpec};
 use brokkr_core::generate::{GenerateContext, GenerateError, Generator, Manifests};
@@ -69,11 +70,11 @@ async fn open(
     State(broker): State<Broker>,
     Path(number): Path<u32>,
     Json(preview): Json<Value>,
-) -> Result<Json<Value>, String> {
+) -> Result<Json<Value>, (StatusCode, String)> {
     let mut spec = StackSpec::named(format!("pull-{number}"));
     spec.labels.insert("region".to_owned(), "eu".to_owned());
     let applied = broker.generate(&broker.system_actor(), "preview-environment", spec, preview).await;
-    let applied = applied.map_err(|error| error.to_string())?;
+    let applied = applied.map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     Ok(Json(json!({"stack": applied.stack.id, "revision": applied.published.map(|it| it.object.revision)})))
 }
 
@@ -92,6 +93,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "try: curl -X POST localhost:3000/pulls/7 -H 'content-type: application/json' -d '{{\"image\":\"web:pr-7\"}}'"
     );
-    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    let stopping = broker.clone();
+    let stop = async move {
+        drop(tokio::signal::ctrl_c().await);
+        stopping.drain();
+    };
     Ok(brokkr_http::server::serve(listener, brokkr_http::server::router(broker).merge(own), stop).await?)
 }

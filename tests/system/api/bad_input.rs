@@ -76,6 +76,9 @@ async fn queries_are_not_bent() {
 async fn unknown_paths_methods_and_ids_are_problems() {
     let api = Api::new().await;
     assert_eq!(api.get("/nothing").await.slug(), "not-found");
+    let metrics = async |method: &str| api.call(&api.admin, method, "/metrics", &[], "").await;
+    assert_eq!(metrics("GET").await.body, b"recorded");
+    assert_eq!(metrics("POST").await.slug(), "method-not-allowed", "what hosts merge in has the same form");
     let reply = api.call(&api.admin, "DELETE", "/api/v1/stacks", &[], Body::empty()).await;
     assert_eq!(reply.slug(), "method-not-allowed");
     assert!(reply.headers.contains_key("allow"), "{reply:?}");

@@ -61,6 +61,78 @@ async fn labelled(api: &Api, name: &str) -> String {
 }
 
 #[tokio::test]
+async fn numbers_and_times_that_no_store_keeps_are_refused() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let stack = labelled(&api, "web").await;
+    let status = |field: &str, number: u64| json!({"status": [{"stack_id": stack, field: number}]});
+    let most = i64::MAX as u64;
+    for (n, field) in ["observed_revision", "applied_revision", "attempts"].into_iter().enumerate() {
+        for number in [most + 1, u64::MAX] {
+            assert_eq!(agent.report(1, status(field, number)).await.slug(), "number-out-of-range", "{field} {number}");
+        }
+        let zero = agent.report(1, status(field, 0)).await;
+        assert_eq!(zero.status.is_success(), n == 2, "{field} 0: {zero:?}");
+    }
+    assert_eq!(agent.report(most + 1, json!({})).await.slug(), "number-out-of-range");
+    let event = |revision: u64, at: &str| {
+        json!({"events": [{"id": brokkr_core::model::EventId::generate(), "stack_id": stack, "action": "apply", "revision": revision,
+            "outcome": "success", "started_at": at, "finished_at": at}]})
+    };
+    for (revision, at, slug) in [
+        (0, "2026-01-01T00:00:00Z", "number-out-of-range"),
+        (most + 1, "2026-01-01T00:00:00Z", "number-out-of-range"),
+        (1, "0000-01-01T00:00:00Z", "field-invalid"),
+        (1, "-000001-01-01T00:00:00Z", "field-invalid"),
+    ] {
+        assert_eq!(agent.report(2, event(revision, at)).await.slug(), slug, "{revision} {at}");
+    }
+    assert_eq!(agent.report(3, event(1, "0001-01-01T00:00:00Z")).await.status, 200);
+    for path in ["/events", "/audit"] {
+        for name in ["since", "until"] {
+            let query = format!("{path}?{name}=0000-01-01T00:00:00Z");
+            assert_eq!(api.get(&query).await.slug(), "query-invalid", "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_poll_ends_with_the_key_that_it_waits_with() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let tag = etag(&agent.poll(None, 0).await);
+    let began = Instant::now();
+    let (waiting, rotated) = tokio::join!(agent.poll(Some(&tag), 30), async {
+        api.send("POST", &format!("/agents/{}/rotate-pak", agent.id), json!({"overlap_seconds": 1})).await
+    });
+    assert_eq!(rotated.status, 200, "{rotated:?}");
+    assert_eq!(waiting.status, 401, "{waiting:?}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    // A reader's key that is revoked while something else is waited for.
+    let reader = api.send("POST", "/keys", json!({"name": "r", "kind": "admin-read-only"})).await;
+    let path = format!("/api/v1/agents/{}/target-state?wait=30", agent.id);
+    let headers = [("if-none-match", tag.as_str())];
+    let key = reader.text("/pak");
+    let (answer, ()) = tokio::join!(api.call(&key, "GET", &path, &headers, ""), async {
+        let gone = api.send("DELETE", &format!("/keys/{}", reader.text("/key/id")), json!({})).await;
+        assert_eq!(gone.status, 204, "{gone:?}");
+        labelled(&api, "web").await;
+    });
+    assert_eq!(answer.status, 401, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_tag_that_a_proxy_made_weak_is_known() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let tag = etag(&agent.poll(None, 0).await);
+    for known in [format!("W/{tag}"), format!("\"other\", {tag}"), format!("\"x\" , W/{tag}")] {
+        assert_eq!(agent.poll(Some(&known), 0).await.status, 304, "{known}");
+    }
+    assert_eq!(agent.poll(Some("\"other\""), 0).await.status, 200);
+}
+
+#[tokio::test]
 async fn unchanged_is_304_and_a_change_ends_the_wait() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;

@@ -61,7 +61,8 @@ impl Api {
     pub(crate) async fn new() -> Self {
         let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
         let admin = broker.ensure_admin_key(None).await.unwrap().unwrap().expose_secret().to_owned();
-        Self { router: brokkr_http::server::router(broker), admin }
+        let metrics = brokkr_http::server::metrics_router(broker.clone(), || "recorded".to_owned());
+        Self { router: brokkr_http::server::router(broker).merge(metrics), admin }
     }
 
     /// Sends a request as it is.

@@ -14,7 +14,9 @@ pub(super) use state::PlacedPair;
 use state::ViewState;
 
 use super::{BrokerError, BrokerResult};
-use crate::model::{Agent, AgentId, ApiKey, DeploymentObject, Epoch, GeneratorId, KeyId, Stack, StackId, limits};
+use crate::model::{
+    Agent, AgentId, ApiKey, DeploymentObject, Epoch, GeneratorId, KeyId, Stack, StackId, Timestamp, limits,
+};
 use crate::store::{FeedPosition, Generation, ViewEntity, ViewToken};
 use crate::targeting::TargetingPolicy;
 
@@ -162,8 +164,9 @@ impl FleetView {
         self.read().key(short_id).cloned()
     }
 
-    pub(super) fn has_key(&self, id: KeyId) -> bool {
-        self.read().has_key(id)
+    /// When a key that is not revoked ends, if it does.
+    pub(super) fn key_ends(&self, id: KeyId) -> Option<Option<Timestamp>> {
+        self.read().key_ends(id)
     }
 
     pub(super) fn agent(&self, id: AgentId) -> Option<Arc<Agent>> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::agent_entry::{AgentEntry, Pair, Wanted};
 use crate::model::{
     Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, Epoch, GeneratorId, KeyId,
-    KeyOwner, Stack, StackId, StackPhase, Target,
+    KeyOwner, Stack, StackId, StackPhase, Target, Timestamp,
 };
 use crate::store::{ViewEntity, ViewToken};
 use crate::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
@@ -33,7 +33,7 @@ pub(super) struct ViewState {
     policy: Arc<dyn TargetingPolicy>,
     token: ViewToken,
     keys: HashMap<String, Arc<ApiKey>>,
-    key_ids: HashSet<KeyId>,
+    key_ends: HashMap<KeyId, Option<Timestamp>>,
     generators: HashSet<GeneratorId>,
     agents: HashMap<AgentId, AgentEntry>,
     stacks: HashMap<StackId, StackEntry>,
@@ -47,7 +47,7 @@ impl ViewState {
             policy,
             token,
             keys: HashMap::new(),
-            key_ids: HashSet::new(),
+            key_ends: HashMap::new(),
             generators: HashSet::new(),
             agents: HashMap::new(),
             stacks: HashMap::new(),
@@ -65,7 +65,7 @@ impl ViewState {
             .collect();
         self.agents.retain(|id, _| there.contains(id));
         self.keys.clear();
-        self.key_ids.clear();
+        self.key_ends.clear();
         self.generators.clear();
         self.stacks.clear();
         for entry in self.agents.values_mut() {
@@ -86,8 +86,8 @@ impl ViewState {
         self.keys.get(short_id)
     }
 
-    pub(super) fn has_key(&self, id: KeyId) -> bool {
-        self.key_ids.contains(&id)
+    pub(super) fn key_ends(&self, id: KeyId) -> Option<Option<Timestamp>> {
+        self.key_ends.get(&id).copied()
     }
 
     pub(super) fn agent(&self, id: AgentId) -> Option<&AgentEntry> {
@@ -153,19 +153,20 @@ impl ViewState {
     }
 
     fn fold_key(&mut self, key: ApiKey) {
-        if key.deleted_at.is_none() {
-            self.key_ids.insert(key.id);
-            self.keys.insert(key.short_id.clone(), Arc::new(key));
-            return;
-        }
-        self.key_ids.remove(&key.id);
-        self.keys.remove(&key.short_id);
-        // A poll that waits with a revoked key must end.
-        if let KeyOwner::Agent { id } = key.owner
+        // A poll that waits with a key must end with it.
+        if (key.deleted_at.is_some() || key.expires_at.is_some())
+            && let KeyOwner::Agent { id } = key.owner
             && let Some(entry) = self.agents.get_mut(&id)
         {
             entry.touch();
         }
+        if key.deleted_at.is_some() {
+            self.key_ends.remove(&key.id);
+            self.keys.remove(&key.short_id);
+            return;
+        }
+        self.key_ends.insert(key.id, key.expires_at);
+        self.keys.insert(key.short_id.clone(), Arc::new(key));
     }
 
     fn fold_agent(&mut self, agent: Agent) {

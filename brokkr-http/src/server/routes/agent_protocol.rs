@@ -7,7 +7,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::manifest::parse_json;
 use brokkr_core::model::{AgentId, Digest, Epoch, limits};
 use brokkr_core::protocol::{Poll, PollRequest, Report, ReportAnswer, TargetState};
 use brokkr_core::store::Generation;
@@ -18,7 +17,7 @@ use super::problems::{Reading, Writing};
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiPath, Auth, Params, media_type, read_body, typed};
+use crate::server::extract::{ApiPath, Auth, Params, known_tags, media_type, parse_body, read_body, typed};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(target_state)).routes(routes!(report))
@@ -59,7 +58,7 @@ async fn target_state(
 
 /// The digest that the agent has; what is not one of ours matches nothing.
 fn known(headers: &HeaderMap) -> Option<Digest> {
-    headers.get(header::IF_NONE_MATCH)?.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    known_tags(headers).find_map(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
 }
 
 fn etag(digest: Digest) -> HeaderValue {
@@ -89,6 +88,6 @@ async fn report(
     if media_type(request.headers()) != Some("application/json") {
         return Err(ApiError::unsupported_media_type("application/json"));
     }
-    let report: Report = typed(parse_json(&read_body(request, limits::REPORT_BYTES).await?)?)?;
+    let report: Report = typed(parse_body(read_body(request, limits::REPORT_BYTES).await?).await?)?;
     Ok(Json(state.broker.report(&actor, id, &report).await?))
 }

@@ -5,7 +5,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::broker::{Content, Published};
-use brokkr_core::manifest::parse_json;
 use brokkr_core::model::{DeploymentObjectId, Revision, StackId, limits};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,7 +14,9 @@ use super::problems::{Reading, Writing};
 use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed, media_type, read_body, typed};
+use crate::server::extract::{
+    ApiJson, ApiPath, Auth, Params, known_tags, listed, media_type, parse_body, read_body, typed,
+};
 
 const YAML: &str = "application/yaml";
 
@@ -69,7 +70,7 @@ async fn publish(
             Content::Yaml { bytes: read_body(request, limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
         }
         Some("application/json") => {
-            let body: PublishManifests = typed(parse_json(&read_body(request, limits::BODY_BYTES).await?)?)?;
+            let body: PublishManifests = typed(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
             Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
         }
         _ => {
@@ -89,7 +90,7 @@ async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or("*/*");
-    let accepts = |wanted: &str| accept.split(',').filter_map(|it| it.split(';').next()).any(|it| it.trim() == wanted);
+    let accepts = |wanted: &str| accept.split(',').filter_map(acceptable).any(|it| it == wanted);
     if !accepts(YAML) {
         if !["application/json", "application/*", "*/*"].into_iter().any(accepts) {
             return Err(ApiError::not_acceptable());
@@ -98,7 +99,7 @@ async fn get(
     }
     let (object, bytes) = state.broker.deployment_object_content(&actor, id).await?;
     let etag = format!("\"{}\"", object.digest);
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|it| it.to_str().ok()).is_some_and(|it| it == etag);
+    let known = known_tags(&headers).any(|it| it == "*" || it == etag);
     let etag = HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     let cache = HeaderValue::from_static("private, max-age=31536000, immutable");
     let common =
@@ -107,6 +108,14 @@ async fn get(
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
     Ok((common, [(header::CONTENT_TYPE, HeaderValue::from_static(YAML))], bytes).into_response())
+}
+
+/// The type in a part of `Accept`, unless its weight is zero (RFC 9110, section 12.4.2).
+fn acceptable(part: &str) -> Option<&str> {
+    let mut pieces = part.split(';').map(str::trim);
+    let kind = pieces.next()?;
+    let weight = pieces.find_map(|piece| piece.strip_prefix("q=")).and_then(|weight| weight.parse::<f32>().ok());
+    (weight != Some(0.0)).then_some(kind)
 }
 
 /// Publishes the content of an old revision again.

@@ -26,6 +26,11 @@ fn time(params: &mut Params, name: &str) -> Result<Option<Timestamp>, ApiError> 
     params.take_word(name)
 }
 
+/// What the path says; only where it says nothing, the parameter of that name is known.
+fn either<T>(fixed: Option<T>, param: impl FnOnce() -> Result<Option<T>, ApiError>) -> Result<Option<T>, ApiError> {
+    if fixed.is_some() { Ok(fixed) } else { param() }
+}
+
 async fn list_events(
     state: AppState,
     actor: Actor,
@@ -35,8 +40,8 @@ async fn list_events(
     let name = format!("events {:?} {:?}", fixed.agent, fixed.stack);
     let page = params.page::<(Timestamp, EventId)>(&state.cursors, &name, &actor)?;
     let filter = EventFilter {
-        agent: fixed.agent.or(params.take("agent")?),
-        stack: fixed.stack.or(params.take("stack")?),
+        agent: either(fixed.agent, || params.take("agent"))?,
+        stack: either(fixed.stack, || params.take("stack"))?,
         outcome: params.take_word("outcome")?,
         since: time(&mut params, "since")?,
         until: time(&mut params, "until")?,

@@ -147,6 +147,9 @@ async fn apply(
         (Some(_), Some(_)) => {
             return Err(Invalid::new(InvalidCode::FieldInvalid, "either manifests or generate, not both").into());
         }
+        (None, _) if message.is_some() => {
+            return Err(Invalid::new(InvalidCode::FieldInvalid, "goes with manifests only").within("message").into());
+        }
         (Some(documents), None) => Some(Content::Documents { documents, message: message.unwrap_or_default() }),
         (None, Some(generate)) => Some(Content::Generated { generator: generate.generator, params: generate.params }),
         (None, None) => None,

@@ -1,0 +1,33 @@
+//! Recording metrics, and the route that shows them.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::Router;
+use brokkr_core::broker::Broker;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+/// How often recorded durations are folded into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// Seconds.
+const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// From here on what is measured is recorded.
+pub(crate) fn install() -> Result<PrometheusHandle, Box<dyn Error>> {
+    let metrics = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    let upkeep = metrics.clone();
+    // Folds what was recorded; without it the recorder grows between two scrapes.
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(metrics)
+}
+
+/// The whole API and `/metrics`.
+pub(crate) fn router(broker: Broker, metrics: PrometheusHandle) -> Router {
+    let shown = brokkr_http::server::metrics_router(broker.clone(), move || metrics.render());
+    brokkr_http::server::router(broker).merge(shown)
+}
