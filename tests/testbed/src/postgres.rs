@@ -1,7 +1,7 @@
 //! A real PostgreSQL server.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::clusters::wait_for;
@@ -133,6 +133,26 @@ impl Postgres {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }
         Err(Error::new(String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Stops all of its processes where they are. No connection ends, and no answer comes.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal_all("STOP")
+    }
+
+    /// The end of [`freeze`](Self::freeze).
+    pub fn thaw(&self) -> Result<()> {
+        self.signal_all("CONT")
+    }
+
+    fn signal_all(&self, name: &str) -> Result<()> {
+        let Some(main) = &self.process else { return Ok(()) };
+        // First the one that starts others. One of those may have ended meanwhile.
+        main.signal(name)?;
+        for child in children(main.pid()) {
+            let _ = Command::new("kill").args([&format!("-{name}"), &child.to_string()]).stderr(Stdio::null()).status();
+        }
+        Ok(())
     }
 
     /// Its main process; absent after [`kill`](Self::kill).

@@ -9,13 +9,15 @@ mod kills;
 mod order;
 mod restore;
 mod rolling;
+mod silent;
 
 use crate::{Outcome, Result};
 
 /// The names of all of them, in the order in which they are tried.
-pub(crate) const ALL: [&str; 11] = [
+pub(crate) const ALL: [&str; 12] = [
     "feed-order",
     "server-killed",
+    "server-frozen",
     "disk-full",
     "listener-killed",
     "foreign-transaction",
@@ -31,6 +33,7 @@ pub(crate) async fn one(name: &str) -> Result<Outcome> {
     match name {
         "feed-order" => order::run().await,
         "server-killed" => kills::run().await,
+        "server-frozen" => silent::run().await,
         "disk-full" => disk::run().await,
         "listener-killed" => hints::listener_killed().await,
         "foreign-transaction" => hints::foreign_transaction().await,
