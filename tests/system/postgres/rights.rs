@@ -82,6 +82,31 @@ async fn roles_that_could_change_history_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_that_come_by_membership_or_by_mistake_are_refused_too() {
+    let database = Database::new();
+    let role = format!("{}_role", database.name);
+    database.query(&format!(
+        "CREATE ROLE {role} LOGIN; CREATE ROLE {role}_dba SUPERUSER; SELECT brokkr.grant_to('{role}')"
+    ));
+    let connect = async || PostgresStore::connect(PostgresConfig::new(database.url(&role).into())).await;
+    connect().await.unwrap();
+    for (right, to) in [
+        (format!("{role}_dba"), ""),
+        ("brokkr_owner".to_owned(), ""),
+        ("pg_write_all_data".to_owned(), ""),
+        ("DELETE".to_owned(), "ON brokkr.audit"),
+        ("UPDATE (detail)".to_owned(), "ON brokkr.audit"),
+    ] {
+        database.query(&format!("GRANT {right} {to} TO {role}"));
+        let refused = connect().await.unwrap_err();
+        assert!(matches!(refused, ConnectError::Privileged { .. }), "{right}: {refused}");
+        database.query(&format!("REVOKE {right} {to} FROM {role}"));
+    }
+    connect().await.unwrap();
+    database.query(&format!("DROP OWNED BY {role}; DROP ROLE {role}; DROP ROLE {role}_dba"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_without_our_tables_is_refused_and_migrating_twice_is_nothing() {
     let database = Database::empty();
     let config = PostgresConfig::new(database.url("postgres").into());
