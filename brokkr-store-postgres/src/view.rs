@@ -81,9 +81,10 @@ statements! {
                 WHERE t.epoch = here.number AND t.transaction >= $1::text::xid8 AND ", of_view!(), "
                 ORDER BY t.transaction LIMIT $3) since)
             UNION ALL
-            (SELECT t.kind, t.entity FROM here, brokkr.change t
-             WHERE t.epoch = here.number AND t.transaction = ANY ($2::text[]::xid8[]) AND t.transaction < $1::text::xid8
-                AND ", of_view!(), ")
+            (SELECT late.kind, late.entity FROM here, unnest($2::text[]) AS unfinished (transaction), LATERAL (
+                SELECT t.kind, t.entity FROM brokkr.change t
+                WHERE t.epoch = here.number AND t.transaction = unfinished.transaction::xid8 AND ", of_view!(), "
+                LIMIT $3) late)
             LIMIT $3
         ) c ON true");
 }
