@@ -44,7 +44,15 @@ pub(crate) fn cargo_with(step: &str, args: &[&str], environment: &[(&str, &str)]
     println!("==> {step}: cargo {}", args.join(" "));
     let began = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(args).envs(environment.iter().copied()).current_dir(root()).status()?;
+    let mut command = Command::new(cargo);
+    // What cargo tells about this program is nothing to others; some look at it, and would be built anew whenever cargo was called
+    // without this program before.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|told| name.to_string_lossy().starts_with(told)) {
+            command.env_remove(name);
+        }
+    }
+    let status = command.args(args).envs(environment.iter().copied()).current_dir(root()).status()?;
     if !status.success() {
         return Err(Error::new(format!("{step} failed; to repeat it alone: cargo {}", args.join(" "))));
     }
