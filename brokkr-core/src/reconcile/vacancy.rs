@@ -50,21 +50,26 @@ impl Work<'_> {
         Ok(there.iter().all(|(kind, object)| is_furniture(kind, object) || descends(kind, object, &owners, departed)))
     }
 
+    /// All definitions of custom resources, without their content, and their kind; nothing for who may not read them.
+    async fn definitions(&self) -> ClusterResult<Option<(&ApiKind, Vec<Value>)>> {
+        let Some(kind) = self.discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition") else {
+            return Ok(None);
+        };
+        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
+        match self.cluster.list(kind, None, &options).await {
+            Ok(list) => Ok(Some((kind, list.items))),
+            Err(ClusterError::Forbidden(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether discovery knows of each definition: an API server that has just started serves for a while without them. Who may not
     /// read definitions goes by what is served.
     async fn is_everything_served(&self) -> ClusterResult<bool> {
-        let Some(definitions) = self.discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition") else {
-            return Ok(true);
-        };
-        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
-        let list = match self.cluster.list(definitions, None, &options).await {
-            Ok(list) => list,
-            Err(ClusterError::Forbidden(_)) => return Ok(true),
-            Err(error) => return Err(error),
-        };
+        let Some((definitions, there)) = self.definitions().await? else { return Ok(true) };
         let served: BTreeSet<String> =
             self.discovery.kinds.iter().map(|kind| format!("{}.{}", kind.plural, kind.group)).collect();
-        for name in list.items.iter().filter_map(meta::name).filter(|name| !served.contains(*name)) {
+        for name in there.iter().filter_map(meta::name).filter(|name| !served.contains(*name)) {
             let definition = self.cluster.get(&definitions.at(None, name)).await?;
             let conditions = definition.as_ref().and_then(|it| it.pointer("/status/conditions")?.as_array());
             let is_true = |it: &Value| it["type"] == "Established" && it["status"] == "True";
@@ -77,17 +82,13 @@ impl Work<'_> {
 
     /// Whether a kind that is not served has a definition nevertheless. Who may not read definitions goes by what is served.
     pub(super) async fn is_still_defined(&self, group: &str, kind: &str) -> ClusterResult<bool> {
-        let definitions = self.discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition");
-        let Some(definitions) = definitions.filter(|_| !is_built_in(group)) else { return Ok(false) };
-        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
-        let list = match self.cluster.list(definitions, None, &options).await {
-            Ok(list) => list,
-            Err(ClusterError::Forbidden(_)) => return Ok(false),
-            Err(error) => return Err(error),
-        };
+        if is_built_in(group) {
+            return Ok(false);
+        }
+        let Some((definitions, there)) = self.definitions().await? else { return Ok(false) };
         // A definition's name is `<plural>.<group>`.
         let of_group = |name: &&str| name.split_once('.').is_some_and(|(_, its)| its == group);
-        for name in list.items.iter().filter_map(meta::name).filter(of_group) {
+        for name in there.iter().filter_map(meta::name).filter(of_group) {
             let definition = self.cluster.get(&definitions.at(None, name)).await?;
             let defined = definition.as_ref().and_then(|it| it.pointer("/spec/names/kind")).and_then(Value::as_str);
             if defined == Some(kind) {
