@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use brokkr_core::model::{
-    ActorRef, Change, Digest, EntityKey, GeneratorId, GeneratorPrincipal, RequestId, Stack, Version,
-};
+use brokkr_core::model::{Change, Digest, EntityKey, GeneratorId, GeneratorPrincipal, Stack, Version};
 use brokkr_core::store::conformance::sample;
 use brokkr_core::store::{Commit, IdempotencyRecord, Precondition, Store, StoreError, UniqueKey};
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -13,16 +11,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use crate::support::{Database, eventually, stacks_of_feed};
 
 fn commit(change: Change) -> Commit {
-    Commit {
-        actor: ActorRef::System,
-        request_id: RequestId::generate(),
-        at: sample::time(0),
-        preconditions: Vec::new(),
-        idempotency: None,
-        contents: BTreeMap::new(),
-        changes: vec![change],
-        audit: vec![sample::audit("sample", 0)],
-    }
+    sample::commit(vec![change])
 }
 
 async fn hold(database: &Database, statement: &'static str) -> PgConnection {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brokkr_core::model::{ActorRef, Change, RequestId, Stack, Version};
+use brokkr_core::model::{Change, Stack, Version};
 use brokkr_core::store::conformance::sample;
 use brokkr_core::store::{Commit, FeedPosition, Retention, Scope, Store, StoreError};
 use brokkr_store_postgres::PostgresStore;
@@ -12,16 +12,7 @@ use crate::support::Database;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn put(store: &PostgresStore, change: Change, at: brokkr_core::model::Timestamp) -> FeedPosition {
-    let commit = Commit {
-        actor: ActorRef::System,
-        request_id: RequestId::generate(),
-        at,
-        preconditions: Vec::new(),
-        idempotency: None,
-        contents: Default::default(),
-        changes: vec![change],
-        audit: vec![sample::audit("sample", 0)],
-    };
+    let commit = Commit { at, ..sample::commit(vec![change]) };
     store.commit(commit).await.unwrap().position
 }
 

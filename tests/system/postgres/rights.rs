@@ -1,8 +1,8 @@
 //! What a broker's role cannot do, and what not even the owner does by mistake.
 
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal};
+use brokkr_core::store::Store as _;
 use brokkr_core::store::conformance::sample;
-use brokkr_core::store::{Commit, Store as _};
 use brokkr_store_postgres::{ConnectError, PostgresConfig, PostgresStore, migrate, roles_sql};
 
 use crate::support::Database;
@@ -13,23 +13,14 @@ async fn filled() -> Database {
     let store = database.store().await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     let object = sample::object(&stack, 1);
-    let commit = Commit {
-        actor: brokkr_core::model::ActorRef::System,
-        request_id: brokkr_core::model::RequestId::generate(),
-        at: sample::time(0),
-        preconditions: Vec::new(),
-        idempotency: None,
-        contents: [(object.digest, sample::content(object.id))].into(),
-        changes: vec![
-            Change::Generator(GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") }),
-            Change::Stack(stack.clone()),
-            Change::Agent(agent.clone()),
-            Change::DeploymentObject(object),
-            Change::Event(sample::event(&stack, &agent, 0)),
-        ],
-        audit: vec![sample::audit("sample", 0)],
-    };
-    store.commit(commit).await.unwrap();
+    let changes = vec![
+        Change::Generator(GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") }),
+        Change::Stack(stack.clone()),
+        Change::Agent(agent.clone()),
+        Change::DeploymentObject(object),
+        Change::Event(sample::event(&stack, &agent, 0)),
+    ];
+    store.commit(sample::commit(changes)).await.unwrap();
     database
 }
 

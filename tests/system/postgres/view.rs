@@ -1,24 +1,14 @@
 //! The tail that fleet views follow by: all of what came, or that it cannot be told; and never what another server numbered.
 
-use brokkr_core::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId, Stack, Version};
+use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Stack, Version};
 use brokkr_core::store::conformance::sample;
-use brokkr_core::store::{Commit, FeedPosition, Scope, StackReader as _, Store as _, StoreError, ViewEntity};
+use brokkr_core::store::{FeedPosition, Scope, StackReader as _, Store as _, StoreError, ViewEntity};
 use brokkr_store_postgres::PostgresStore;
 
 use crate::support::Database;
 
 async fn put(store: &PostgresStore, changes: Vec<Change>) -> FeedPosition {
-    let commit = Commit {
-        actor: ActorRef::System,
-        request_id: RequestId::generate(),
-        at: sample::time(0),
-        preconditions: Vec::new(),
-        idempotency: None,
-        contents: Default::default(),
-        changes,
-        audit: vec![sample::audit("sample", 0)],
-    };
-    store.commit(commit).await.unwrap().position
+    store.commit(sample::commit(changes)).await.unwrap().position
 }
 
 async fn with_stack(store: &PostgresStore) -> Stack {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::fixture::{commit, is_conflict, is_not_found, put, put_if, system, whole_feed};
-use super::sample;
+use super::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
+use super::sample::{self, commit};
 use crate::model::{
     AuditOutcome, AuditRecord, Change, Digest, EntityKey, KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp,
     Version,

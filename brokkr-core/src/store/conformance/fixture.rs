@@ -5,27 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::sample;
-use crate::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId, Stack, Version};
+use super::sample::{self, commit};
+use crate::model::{Change, GeneratorId, GeneratorPrincipal, Stack, Version};
 use crate::store::{Commit, Committed, FeedEntry, FeedPosition, Precondition, Scope, Store, StoreError, StoreResult};
-
-/// A commit of these changes, with the content of the objects among them.
-pub(super) fn commit(changes: Vec<Change>) -> Commit {
-    let content = |change: &Change| match change {
-        Change::DeploymentObject(it) => Some((it.digest, sample::content(it.id))),
-        _ => None,
-    };
-    Commit {
-        contents: changes.iter().filter_map(content).collect(),
-        actor: ActorRef::System,
-        request_id: RequestId::generate(),
-        at: sample::time(0),
-        preconditions: Vec::new(),
-        idempotency: None,
-        changes,
-        audit: vec![sample::audit("sample", 0)],
-    }
-}
 
 pub(super) async fn put(store: &Arc<dyn Store>, changes: Vec<Change>) -> Committed {
     store.commit(commit(changes)).await.expect("a commit that breaks no rule")

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use crate::model::{
     ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
-    AuditId, AuditOutcome, AuditRecord, DeploymentObject, DeploymentObjectId, Digest, EventAction, EventId,
+    AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, EventAction, EventId,
     EventOutcome, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Labels, Name, Policies, Provenance,
     RequestId, Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
 };
+use crate::store::Commit;
 
 fn name(text: &str) -> Name {
     text.parse().expect("the samples' names are valid")
@@ -207,5 +208,23 @@ pub fn audit(action: &str, n: i64) -> AuditRecord {
         outcome: AuditOutcome::Success,
         detail: None,
         count: 1,
+    }
+}
+
+/// A commit of these changes, with the content of the objects among them.
+pub fn commit(changes: Vec<Change>) -> Commit {
+    let content = |change: &Change| match change {
+        Change::DeploymentObject(it) => Some((it.digest, self::content(it.id))),
+        _ => None,
+    };
+    Commit {
+        contents: changes.iter().filter_map(content).collect(),
+        actor: ActorRef::System,
+        request_id: RequestId::generate(),
+        at: time(0),
+        preconditions: Vec::new(),
+        idempotency: None,
+        changes,
+        audit: vec![audit("sample", 0)],
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use brokkr_core::model::{ActorRef, Change, GeneratorId, GeneratorPrincipal, RequestId, Stack, StackId, Version};
+use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Stack, StackId, Version};
 use brokkr_core::store::conformance::sample;
 use brokkr_core::store::{Commit, FeedPosition, Scope, Store, StoreError, ViewEntity, ViewToken};
 
@@ -16,17 +16,7 @@ const COMMITS: u64 = 200_000;
 const READERS: u64 = 3;
 
 fn commit(change: Change) -> Commit {
-    let request_id = RequestId::generate();
-    Commit {
-        actor: ActorRef::System,
-        request_id,
-        at: sample::time(0),
-        preconditions: Vec::new(),
-        idempotency: None,
-        contents: Default::default(),
-        changes: vec![change],
-        audit: vec![sample::audit("order", 0)],
-    }
+    Commit { audit: vec![sample::audit("order", 0)], ..sample::commit(vec![change]) }
 }
 
 pub(crate) async fn run() -> Result<Outcome> {

@@ -13,7 +13,8 @@ use compare::{Follower, compare};
 use dice::Dice;
 use world::World;
 
-use super::fixture::{commit, system};
+use super::fixture::system;
+use super::sample::commit;
 use crate::model::{ActorRef, AgentId, GeneratorId, KeyId, RequestId};
 use crate::store::{Commit, Store, StoreError, StoreResult};
 
