@@ -1,11 +1,12 @@
-//! From publishing one ConfigMap to its existence in a real cluster.
+//! From publishing one ConfigMap to its existence in a real cluster, beside a bare request to its API server.
 
 use std::time::{Duration, Instant};
 
 use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
-use brokkr_core::cluster::{Cluster as _, ListOptions, WatchEvent, meta};
+use brokkr_core::cluster::{Address, ApplyOptions, Cluster as _, ClusterResult, ListOptions, WatchEvent, meta};
 use brokkr_testbed::{Clusters, Process, Tools};
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -13,6 +14,8 @@ use crate::fixture::{Database, binary, text};
 use crate::{Result, figure, percentile};
 
 const TRIES: usize = 200;
+/// The first ones make connections and plans.
+const WARM_UP: usize = 10;
 
 pub(crate) async fn run() -> Result<()> {
     let database = Database::start().await?;
@@ -44,32 +47,46 @@ pub(crate) async fn run() -> Result<()> {
     // One client for all tries, as a user's service would have.
     let client = brokkr_http::client::Client::builder([broker.process.url.clone()], admin.to_owned().into()).build()?;
     let path = format!("/stacks/{stack}/deployment-objects");
-    let mut times = Vec::new();
-    for number in 0..TRIES + 10 {
+    let (mut times, mut bare) = (Vec::new(), Vec::new());
+    // Every other try is without Brokkr: one request of the same content, seen by the same watch.
+    for number in 0..2 * (TRIES + WARM_UP) {
         // Idle in between, as it is when somebody waits for one thing.
         tokio::time::sleep(Duration::from_millis(100)).await;
+        let direct = number % 2 == 1;
         let name = format!("latency-{number}");
         let manifest =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}});
         let began = Instant::now();
-        client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": [manifest]}))).await?;
-        let exists = async {
-            while let Some(event) = watch.next().await {
-                if let WatchEvent::Set(object) = event?
-                    && meta::name(&object) == Some(&name)
-                {
-                    return Ok::<_, crate::BoxedError>(());
-                }
-            }
-            Err("the watch ended".into())
-        };
+        if direct {
+            let options = ApplyOptions { manager: "bench", force: false, dry_run: false };
+            kube.apply(&Address { kind, namespace: Some("default"), name: &name }, &manifest, &options).await?;
+        } else {
+            client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": [manifest]}))).await?;
+        }
+        let exists = appears(&mut watch, &name);
         tokio::time::timeout(Duration::from_secs(60), exists).await.map_err(|_| format!("{name} did not come"))??;
-        // The first ones make connections and plans.
-        if number >= 10 {
-            times.push(began.elapsed().as_secs_f64() * 1000.0);
+        if number >= 2 * WARM_UP {
+            let time = began.elapsed().as_secs_f64() * 1000.0;
+            if direct { bare.push(time) } else { times.push(time) }
         }
     }
-    figure("publish_to_exists_p50_ms", percentile(&mut times, 0.5));
+    let (published, applied) = (percentile(&mut times, 0.5), percentile(&mut bare, 0.5));
+    figure("publish_to_exists_p50_ms", published);
     figure("publish_to_exists_p99_ms", percentile(&mut times, 0.99));
+    figure("bare_apply_to_exists_p50_ms", applied);
+    figure("bare_apply_to_exists_p99_ms", percentile(&mut bare, 0.99));
+    figure("publish_to_exists_vs_bare_apply", published / applied);
     Ok(())
+}
+
+/// Waits until the watch tells of an object of this name.
+async fn appears(watch: &mut BoxStream<'static, ClusterResult<WatchEvent>>, name: &str) -> Result<()> {
+    while let Some(event) = watch.next().await {
+        if let WatchEvent::Set(object) = event?
+            && meta::name(&object) == Some(name)
+        {
+            return Ok(());
+        }
+    }
+    Err("the watch ended".into())
 }
