@@ -63,7 +63,7 @@ impl Pak {
         let ["brokkr", kind, short_id, secret, crc] = parts.as_slice() else {
             return Err(PakError::Malformed);
         };
-        let base62 = |part: &str, length| part.len() == length && part.bytes().all(|b| ALPHABET.contains(&b));
+        let base62 = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
         let head = text.get(..text.len() - crc.len() - 1).ok_or(PakError::Malformed)?;
         let kinds = [KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent, KeyKind::Generator];
         let well_formed = kinds.iter().any(|it| it.tag() == *kind)

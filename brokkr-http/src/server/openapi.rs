@@ -39,7 +39,10 @@ impl Modify for Pak {
 
 /// Every route, with its documentation.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Document::openapi()).merge(routes::health::routes()).nest(API_V1, routes::v1())
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(routes::health::routes())
+        .nest(API_V1, routes::v1())
+        .merge(routes::agent_protocol::routes())
 }
 
 /// The OpenAPI 3.1 document of the API, derived from the routes.

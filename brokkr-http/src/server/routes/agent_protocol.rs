@@ -19,12 +19,13 @@ use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiPath, Auth, Params, known_tags, media_type, parse_body, read_body, typed};
 
-pub(super) fn routes() -> OpenApiRouter<AppState> {
+/// Under their whole paths: what is nested has its URI taken apart for each request, which polls would notice.
+pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(target_state)).routes(routes!(report))
 }
 
 /// Tells an agent everything that it should hold.
-#[utoipa::path(get, path = "/agents/{id}/target-state", operation_id = "getTargetState", tag = "agent protocol",
+#[utoipa::path(get, path = "/api/v1/agents/{id}/target-state", operation_id = "getTargetState", tag = "agent protocol",
     params(("id" = inline(AgentId), Path), ("wait" = Option<u64>, Query, maximum = 60, description = "Seconds to wait for something new"),
         ("min_generation" = Option<u64>, Query, description = "The highest generation that the agent has seen"), ("epoch" = Option<String>, Query, description = "The history in which it saw that"), ("If-None-Match" = Option<String>, Header)),
     responses(Reading, (status = 200, description = "The target state", body = TargetState), (status = 304, description = "Nothing is different"), (status = 409, description = "Too many changes at once", body = crate::api::Problem, content_type = "application/problem+json")))]
@@ -77,7 +78,7 @@ fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderNam
 }
 
 /// Takes an agent's report. Repeating it changes nothing.
-#[utoipa::path(post, path = "/agents/{id}/reports", operation_id = "report", tag = "agent protocol", params(("id" = inline(AgentId), Path)), request_body = Report,
+#[utoipa::path(post, path = "/api/v1/agents/{id}/reports", operation_id = "report", tag = "agent protocol", params(("id" = inline(AgentId), Path)), request_body = Report,
     responses(Writing, (status = 200, description = "Acknowledged", body = ReportAnswer)))]
 async fn report(
     State(state): State<AppState>,

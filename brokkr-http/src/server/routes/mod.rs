@@ -1,6 +1,6 @@
 //! The handlers, one file per noun: read the request, call one operation of the broker, write the answer.
 
-mod agent_protocol;
+pub(super) mod agent_protocol;
 mod agents;
 mod auth;
 mod changes;
@@ -34,7 +34,6 @@ pub(super) fn v1() -> OpenApiRouter<AppState> {
         .merge(targets::routes())
         .merge(records::routes())
         .merge(changes::routes())
-        .merge(agent_protocol::routes())
 }
 
 fn etag(version: Version) -> HeaderValue {
