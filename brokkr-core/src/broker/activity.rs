@@ -1,53 +1,56 @@
 //! When agents and keys were active: telemetry, in memory first and written in batches.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::{AgentId, KeyId, Timestamp};
 use crate::store::Activity;
 
 #[derive(Debug, Default)]
-pub(super) struct ActivityLog {
-    agents: Mutex<HashMap<AgentId, Timestamp>>,
-    waiting: Mutex<Waiting>,
-}
+pub(super) struct ActivityLog(Mutex<Log>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Log {
+    /// When this replica saw each agent last.
+    seen: HashMap<AgentId, Timestamp>,
+    /// What is to be written of that.
     agents: HashMap<AgentId, Timestamp>,
     keys: HashMap<KeyId, Timestamp>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 impl ActivityLog {
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn agent_seen(&self, id: AgentId, at: Timestamp) {
-        locked(&self.agents).insert(id, at);
-        locked(&self.waiting).agents.insert(id, at);
+        let mut log = self.log();
+        log.seen.insert(id, at);
+        log.agents.insert(id, at);
     }
 
     pub(super) fn key_used(&self, id: KeyId, at: Timestamp) {
-        locked(&self.waiting).keys.insert(id, at);
+        self.log().keys.insert(id, at);
     }
 
     /// When this replica saw the agent last.
     pub(super) fn last_seen(&self, id: AgentId) -> Option<Timestamp> {
-        locked(&self.agents).get(&id).copied()
+        self.log().seen.get(&id).copied()
     }
 
     /// Frees what was kept for an agent that is gone.
     pub(super) fn forget(&self, id: AgentId) {
-        locked(&self.agents).remove(&id);
+        self.log().seen.remove(&id);
     }
 
     /// Takes what is to be written. What cannot be written is lost: the next poll says it again.
     pub(super) fn take(&self) -> Option<Activity> {
-        let waiting = std::mem::take(&mut *locked(&self.waiting));
-        if waiting.agents.is_empty() && waiting.keys.is_empty() {
+        let mut log = self.log();
+        let (agents, keys) = (std::mem::take(&mut log.agents), std::mem::take(&mut log.keys));
+        drop(log);
+        if agents.is_empty() && keys.is_empty() {
             return None;
         }
-        Some(Activity { agents: waiting.agents.into_iter().collect(), keys: waiting.keys.into_iter().collect() })
+        Some(Activity { agents: agents.into_iter().collect(), keys: keys.into_iter().collect() })
     }
 }

@@ -10,6 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use super::activity::ActivityLog;
 use super::attempts::AttemptLog;
+use super::contents::RecentContents;
+use super::observe::PollCounters;
 use super::view::FleetView;
 use super::{Broker, BrokerError, Parts, StopOnDrop, follower};
 use crate::clock::{Clock, SystemClock};
@@ -109,6 +111,8 @@ impl BrokerBuilder {
             generators,
             attempts: AttemptLog::default(),
             activity: ActivityLog::default(),
+            contents: RecentContents::default(),
+            polls: PollCounters::default(),
             draining: CancellationToken::new(),
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),

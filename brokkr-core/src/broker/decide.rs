@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::action::Action;
-use super::{Actor, Broker, BrokerError, BrokerResult, observe};
+use super::{Actor, Broker, BrokerError, BrokerResult, contents, observe};
 use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, Digest, EntityKey, Timestamp, limits};
 use crate::store::{Commit, IdempotencyRecord, Precondition, Scope, StoreError, UniqueKey};
 
@@ -171,9 +171,14 @@ impl Broker {
                 idempotency: decision.idempotency,
                 audit: vec![audit],
             };
+            let (epoch, published) = (self.epoch(), contents::published(&commit.changes, &commit.contents));
             match self.parts.store.commit(commit).await {
                 Ok(committed) => {
                     observe::committed(name, "committed");
+                    // First of all: agents are about to ask for them.
+                    for found in published {
+                        self.parts.contents.keep(epoch, found).await;
+                    }
                     self.parts.view.caught_up(committed.position).await;
                     return Ok(decision.outcome);
                 }

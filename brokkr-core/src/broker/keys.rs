@@ -218,7 +218,7 @@ impl Broker {
         const NAME: &str = "key.create";
         let actor = self.system_actor();
         if let Some((short_id, _)) = &given
-            && self.parts.view.key(short_id).is_some()
+            && matches!(self.parts.view.key(short_id), Ok(Some(_)))
         {
             return Ok(None);
         }

@@ -11,6 +11,7 @@ mod agents;
 mod attempts;
 mod authenticate;
 mod builder;
+mod contents;
 mod decide;
 mod dependencies;
 mod error;
@@ -59,6 +60,8 @@ use crate::model::Epoch;
 use crate::store::{Store, StoreError};
 use activity::ActivityLog;
 use attempts::AttemptLog;
+use contents::RecentContents;
+use observe::PollCounters;
 use view::FleetView;
 
 /// How long a store may take to say that it is there.
@@ -87,6 +90,8 @@ struct Parts {
     view: FleetView,
     attempts: AttemptLog,
     activity: ActivityLog,
+    contents: RecentContents,
+    polls: PollCounters,
     /// Polls that wait are to end, and no more are to come.
     draining: CancellationToken,
     stopping: CancellationToken,

@@ -1,7 +1,9 @@
 //! What a broker tells about itself, through the `metrics` facade: the host chooses where it goes, and without a recorder
 //! nothing is done.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use std::sync::OnceLock;
+
+use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use super::{Broker, BrokerError, BrokerResult};
 use crate::protocol::Poll;
@@ -21,14 +23,21 @@ pub(super) fn describe() {
     describe_gauge!(VIEW_ENTITIES, "Agents and stacks in the view");
 }
 
-pub(super) fn polled(result: &BrokerResult<Poll>) {
-    let result = match result {
-        Ok(Poll::Changed(_)) => "changed",
-        Ok(Poll::Unchanged { .. }) => "unchanged",
-        Err(BrokerError::Stale) => "stale",
-        Err(_) => "refused",
-    };
-    counter!(POLLS, "result" => result).increment(1);
+/// Counts polls by result. The handles are kept: to find one by its labels costs about as much as a poll.
+#[derive(Default)]
+pub(super) struct PollCounters([OnceLock<Counter>; 4]);
+
+impl PollCounters {
+    pub(super) fn polled(&self, result: &BrokerResult<Poll>) {
+        let [changed, unchanged, stale, refused] = &self.0;
+        let (counter, name) = match result {
+            Ok(Poll::Changed(_)) => (changed, "changed"),
+            Ok(Poll::Unchanged { .. }) => (unchanged, "unchanged"),
+            Err(BrokerError::Stale) => (stale, "stale"),
+            Err(_) => (refused, "refused"),
+        };
+        counter.get_or_init(|| counter!(POLLS, "result" => name)).increment(1);
+    }
 }
 
 pub(super) fn committed(operation: &'static str, outcome: &'static str) {

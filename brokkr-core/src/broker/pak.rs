@@ -38,7 +38,8 @@ impl Pak {
     pub fn generate(kind: KeyKind) -> Result<Self, PakError> {
         let short_id = random(SHORT_ID)?;
         let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET)?);
-        let text = format!("{head}_{}", check(&head));
+        let check: String = check(&head).into_iter().map(char::from).collect();
+        let text = format!("{head}_{check}");
         Ok(Self { short_id, text: text.into() })
     }
 
@@ -59,17 +60,19 @@ impl Pak {
 
     /// Reads a presented key: its short id and its hash. Says nothing about whether it is valid.
     pub(super) fn parse(text: &str) -> Result<(&str, Digest), PakError> {
-        let parts: Vec<&str> = text.splitn(6, '_').collect();
-        let ["brokkr", kind, short_id, secret, crc] = parts.as_slice() else {
+        let (head, crc) = text.rsplit_once('_').ok_or(PakError::Malformed)?;
+        let mut parts = head.split('_');
+        let (Some("brokkr"), Some(kind), Some(short_id), Some(secret), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(PakError::Malformed);
         };
         let base62 = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
-        let head = text.get(..text.len() - crc.len() - 1).ok_or(PakError::Malformed)?;
         let kinds = [KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent, KeyKind::Generator];
-        let well_formed = kinds.iter().any(|it| it.tag() == *kind)
+        let well_formed = kinds.iter().any(|it| it.tag() == kind)
             && base62(short_id, SHORT_ID)
             && base62(secret, SECRET)
-            && *crc == check(head);
+            && crc.as_bytes() == check(head);
         if well_formed { Ok((short_id, Digest::of(text.as_bytes()))) } else { Err(PakError::Malformed) }
     }
 }
@@ -97,14 +100,14 @@ fn random(length: usize) -> Result<String, PakError> {
 }
 
 /// CRC-32 in base62, of fixed length.
-fn check(head: &str) -> String {
+fn check(head: &str) -> [u8; CHECK] {
     let mut rest = crc32fast::hash(head.as_bytes()) as usize;
-    let mut out = vec![0; CHECK];
+    let mut out = [0; CHECK];
     for place in out.iter_mut().rev() {
         *place = ALPHABET.get(rest % 62).copied().unwrap_or_default();
         rest /= 62;
     }
-    out.into_iter().map(char::from).collect()
+    out
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::action::Action;
 use super::decide::Decision;
-use super::view::CATCH_UP;
-use super::{Actor, Broker, BrokerError, BrokerResult, observe};
+use super::view::{CATCH_UP, PollView};
+use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::model::{
     AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Timestamp, Version, limits,
 };
@@ -24,7 +24,7 @@ impl Broker {
     /// keeps what it has.
     pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
         let result = self.poll(actor, agent, request).await;
-        observe::polled(&result);
+        self.parts.polls.polled(&result);
         result
     }
 
@@ -39,10 +39,8 @@ impl Broker {
             self.parts.activity.agent_seen(agent, self.now());
         }
         let view = &self.parts.view;
-        // A generation of another history says nothing about this one.
-        let same_history = request.epoch.is_none_or(|epoch| epoch == self.epoch());
-        if let Some(generation) = request.min_generation.filter(|_| same_history) {
-            view.at_least(generation, CATCH_UP).await?;
+        if let Some(generation) = request.min_generation {
+            view.at_least(generation, request.epoch, CATCH_UP).await?;
         }
         let wait = request.wait.min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
         let deadline = (!wait.is_zero()).then(|| Instant::now() + wait);
@@ -51,10 +49,11 @@ impl Broker {
         // Listing can lose races against other changes of the same stacks; it is bounded like every decision.
         let mut tries = 0;
         loop {
-            let key_ends = self.check_still_valid(actor, agent)?;
-            let poll = view.poll(agent).ok_or(BrokerError::NotFound)?;
-            view.check_fresh()?;
-            if !poll.wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
+            let poll = view.poll(agent, actor.key_id());
+            let key_ends = self.check_still_valid(actor, &poll)?;
+            let (_, wanted) = poll.agent.as_ref().ok_or(BrokerError::NotFound)?;
+            poll.check_fresh()?;
+            if !wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
                 tries += 1;
                 if tries > limits::COMMIT_TRIES {
                     return Err(BrokerError::Contention);
@@ -62,7 +61,7 @@ impl Broker {
                 self.list_unlisted(actor, agent).await?;
                 continue;
             }
-            let state = &poll.wanted.state;
+            let state = &wanted.state;
             if request.known != Some(state.digest) {
                 return Ok(Poll::Changed(Arc::new(TargetState { generation: poll.generation, ..state.clone() })));
             }
@@ -87,10 +86,11 @@ impl Broker {
     /// Records what is to be listed and is not yet, and waits until the view has it.
     async fn list_unlisted(&self, actor: &Actor, agent: AgentId) -> BrokerResult<()> {
         let mut folds = self.parts.view.folds();
-        let Some(poll) = self.parts.view.poll(agent).filter(|poll| !poll.wanted.unlisted.is_empty()) else {
+        let poll = self.parts.view.poll(agent, actor.key_id());
+        let Some((_, wanted)) = poll.agent.filter(|(_, wanted)| !wanted.unlisted.is_empty()) else {
             return Ok(());
         };
-        match self.record_listing(actor, agent, &poll.wanted.unlisted).await {
+        match self.record_listing(actor, agent, &wanted.unlisted).await {
             Ok(()) | Err(BrokerError::Contention) => {}
             Err(error) => return Err(error),
         }
@@ -101,21 +101,18 @@ impl Broker {
 
     /// A key that was revoked or expired, or an agent that was retired, while its poll waited gets no answer. Otherwise,
     /// when the key ends.
-    fn check_still_valid(&self, actor: &Actor, agent: AgentId) -> BrokerResult<Option<Timestamp>> {
-        let key_ends = match actor.key_id() {
-            Some(key) => self.parts.view.key_ends(key).ok_or(BrokerError::Unauthenticated)?,
-            None => None,
-        };
+    fn check_still_valid(&self, actor: &Actor, poll: &PollView) -> BrokerResult<Option<Timestamp>> {
+        let key_ends = poll.key_ends.ok_or(BrokerError::Unauthenticated)?;
         if key_ends.is_some_and(|end| end <= self.now()) {
             return Err(BrokerError::Unauthenticated);
         }
         if actor.kind() != KeyKind::Agent {
             return Ok(key_ends);
         }
-        match self.parts.view.agent(agent).map(|it| it.status) {
+        match poll.agent {
             None => Err(BrokerError::Unauthenticated),
-            Some(AgentStatus::Retired) => Err(BrokerError::AgentRetired),
-            Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(key_ends),
+            Some((AgentStatus::Retired, _)) => Err(BrokerError::AgentRetired),
+            Some((AgentStatus::Active | AgentStatus::Cordoned, _)) => Ok(key_ends),
         }
     }
 

@@ -271,14 +271,28 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
-        let found = self.parts.store.deployment_object_content(&scope, id).await;
+        let store = &self.parts.store;
+        let read = store.deployment_object_content(&scope, id);
+        if let Ok(found) = self.parts.contents.get_or_read(self.epoch(), id, read).await
+            && self.is_seen(&scope, found.0.stack_id)
+        {
+            return Ok(found);
+        }
+        // What another caller did not find, or of a stack that goes: the store tells who sees it.
+        let found = store.deployment_object_content(&scope, id).await;
         if !matches!(found, Err(StoreError::NotFound)) || actor.agent_id().is_none() {
             return Ok(found?);
         }
         // It may have been listed by a replica that has read further than this one.
         self.parts.view.refreshed(CATCH_UP).await?;
         let scope = self.scope(actor);
-        Ok(self.parts.store.deployment_object_content(&scope, id).await?)
+        Ok(store.deployment_object_content(&scope, id).await?)
+    }
+
+    /// Whether the view has a stack that is to stay, and it is in scope.
+    fn is_seen(&self, scope: &Scope, stack: StackId) -> bool {
+        let stack = self.parts.view.stack(stack).filter(|stack| stack.is_active());
+        stack.is_some_and(|stack| scope.sees_stack(stack.id, stack.generator_id))
     }
 
     /// The revisions of a stack, newest first.

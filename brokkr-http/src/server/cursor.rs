@@ -1,7 +1,5 @@
 //! Opaque cursors: where a list goes on, for one caller and one list.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brokkr_core::broker::Actor;
@@ -12,20 +10,17 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
 /// The key that authenticates cursors.
-#[derive(Clone)]
-pub(crate) struct CursorKey(Arc<[u8; 32]>);
+pub(crate) struct CursorKey([u8; 32]);
 
 impl CursorKey {
     /// The key of all brokers on the same data: a list can be gone through by way of several.
     pub(crate) fn derived_from(secret: [u8; 32]) -> Self {
-        let mut key = Self(Arc::new(secret));
-        key.0 = Arc::new(key.mac_of(&[b"cursors"]));
-        key
+        Self(Self(secret).mac_of(&[b"cursors"]))
     }
 
     fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
         // HMAC takes keys of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.0) else {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             return [0; 32];
         };
         for part in parts {

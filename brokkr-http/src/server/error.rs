@@ -1,6 +1,5 @@
 //! From errors to problems: the one mapping to HTTP.
 
-use std::any::Any;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -167,7 +166,7 @@ impl From<BrokerError> for ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// An empty answer that carries the problem; [`finish`](super::respond::finish) writes it with the request's id.
+    /// An empty answer that carries the problem; [`Finish`](super::respond::Finish) writes it with the request's id.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if self.status == StatusCode::UNAUTHORIZED {
@@ -185,6 +184,6 @@ impl IntoResponse for ApiError {
 }
 
 /// The answer to a request whose handler panicked: a defect, said without its text.
-pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+pub(super) fn panicked() -> Response {
     ApiError::from(BrokerError::Internal("a handler panicked".into())).into_response()
 }

@@ -1,17 +1,17 @@
 //! What handlers take: authenticated, bounded, strictly read.
 
-use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody as _;
-use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use brokkr_core::broker::{Actor, BrokerError, Idempotency};
 use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
 use brokkr_core::manifest::parse_json;
-use brokkr_core::model::{Version, limits};
+use brokkr_core::model::{Digest, Version, limits};
 use brokkr_core::store::{Listing, Page};
 use bytes::Bytes;
 use serde::Serialize;
@@ -25,22 +25,20 @@ use super::origin::RequestOrigin;
 use super::respond::Caller;
 use crate::api::List;
 
+/// More parameters than any route has.
+const PARAMS_MAX: usize = 32;
 /// How long a client may take to send its body.
 const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
 
 /// The authenticated caller.
 pub(crate) struct Auth(pub(crate) Actor);
 
-impl<S> FromRequestParts<S> for Auth
-where
-    AppState: FromRef<S>,
-    S: Send + Sync,
-{
+impl FromRequestParts<AppState> for Auth {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let RequestOrigin(origin) = RequestOrigin::from_request_parts(parts, state).await?;
-        let broker = AppState::from_ref(state).broker;
+        let broker = &state.broker;
         let Some(key) = bearer(&parts.headers) else {
             broker.record_unauthenticated(&origin);
             return Err(ApiError::unauthenticated());
@@ -83,32 +81,39 @@ where
 }
 
 /// The query's parameters: each at most once, none unknown.
-pub(crate) struct Params(BTreeMap<String, String>);
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let invalid = |message: String| ApiError::from(Invalid::new(InvalidCode::QueryInvalid, message));
-        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|_| invalid("the query cannot be read".to_owned()))?;
-        let mut map = BTreeMap::new();
-        for (key, value) in pairs.0 {
+        let mut params = Vec::new();
+        for (key, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            if params.len() == PARAMS_MAX {
+                return Err(invalid(format!("there are more than {PARAMS_MAX} parameters")));
+            }
             if value.contains('\0') {
                 return Err(invalid(format!("{} contains NUL", excerpt(&key))));
             }
-            if map.insert(key.clone(), value).is_some() {
+            if params.iter().any(|(known, _)| *known == key) {
                 return Err(invalid(format!("{} is given twice", excerpt(&key))));
             }
+            params.push((key.into_owned(), value.into_owned()));
         }
-        Ok(Self(map))
+        Ok(Self(params))
     }
 }
 
 impl Params {
+    fn text(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
     /// Takes a parameter; `None` when it is not given.
     pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.0.remove(name) else {
+        let Some(text) = self.text(name) else {
             return Ok(None);
         };
         text.parse().map(Some).map_err(|_| {
@@ -118,7 +123,7 @@ impl Params {
 
     /// Takes a parameter whose values are the words of an enum.
     pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.0.remove(name) else {
+        let Some(text) = self.text(name) else {
             return Ok(None);
         };
         serde_json::from_value(Value::String(text.clone())).map(Some).map_err(|_| {
@@ -131,14 +136,14 @@ impl Params {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, ApiError> {
-        self.0.remove(name).map(|text| text.parse()).transpose().map_err(ApiError::from)
+        self.text(name).map(|text| text.parse()).transpose().map_err(ApiError::from)
     }
 
     /// Refuses whatever was not taken.
     pub(crate) fn done(self) -> Result<(), ApiError> {
-        match self.0.keys().next() {
+        match self.0.first() {
             None => Ok(()),
-            Some(key) => {
+            Some((key, _)) => {
                 let message = format!("{} is not a parameter of this list", excerpt(key));
                 Err(Invalid::new(InvalidCode::QueryInvalid, message).into())
             }
@@ -168,7 +173,7 @@ impl Params {
             let message = format!("limit must be between 1 and {}", limits::PAGE_MAX);
             return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());
         }
-        let cursor = self.0.remove("cursor");
+        let cursor = self.text("cursor");
         let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose()?;
         Ok(Page { limit, after })
     }
@@ -317,6 +322,18 @@ pub(crate) fn typed_or_invalid<T: DeserializeOwned>(value: Value) -> Result<T, I
 pub(crate) fn known_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(|tag| tag.trim().trim_start_matches("W/"))
+}
+
+/// The digest in `If-None-Match`; what is not one of ours matches nothing.
+pub(crate) struct Known(pub(crate) Option<Digest>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Known {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let digest = |tag: &str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        Ok(Self(known_tags(&parts.headers).find_map(digest)))
+    }
 }
 
 /// The version in `If-Match`; required.

@@ -3,6 +3,7 @@
 mod cursor;
 mod error;
 mod extract;
+mod meter;
 mod metrics;
 mod openapi;
 mod origin;
@@ -10,10 +11,11 @@ mod respond;
 mod routes;
 mod serve;
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use brokkr_core::broker::Broker;
-use tower_http::catch_panic::CatchPanicLayer;
 
 pub use metrics::metrics_router;
 pub use openapi::document;
@@ -21,18 +23,31 @@ pub use serve::{serve, serve_at_most};
 
 use cursor::CursorKey;
 use error::ApiError;
+use meter::Meter;
+use respond::FinishLayer;
 
-/// What the handlers share.
+/// What the handlers share. One pointer: it is copied several times for each request.
 #[derive(Clone)]
-pub(crate) struct AppState {
+pub(crate) struct AppState(Arc<Shared>);
+
+pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) cursors: CursorKey,
+    pub(crate) meter: Meter,
 }
 
 impl AppState {
     fn of(broker: Broker) -> Self {
         let cursors = CursorKey::derived_from(broker.secret());
-        Self { broker, cursors }
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default() }))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
 
@@ -42,7 +57,8 @@ impl AppState {
 /// carries an `x-request-id` that the audit names as well.
 ///
 /// Serve it with [`serve`], or with `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit
-/// knows where requests came from.
+/// knows where requests came from. A recorder of metrics is to be installed before the first request: what is measured goes to the
+/// one that is there then, so it should not drop what is idle.
 pub fn router(broker: Broker) -> Router {
     let state = AppState::of(broker);
     let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
@@ -51,8 +67,5 @@ pub fn router(broker: Broker) -> Router {
 
 /// What is around every route: an id for each request, and errors of one form.
 fn dressed(router: Router, state: AppState) -> Router {
-    router
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn_with_state(state, respond::finish))
+    router.method_not_allowed_fallback(async || ApiError::method_not_allowed()).layer(FinishLayer::new(state))
 }

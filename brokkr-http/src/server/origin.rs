@@ -9,7 +9,7 @@ use brokkr_core::model::RequestId;
 
 use super::error::ApiError;
 
-/// The request's id, set by [`finish`](super::respond::finish), and the peer's address. Headers that claim another address are ignored.
+/// The request's id, set by [`Finish`](super::respond::Finish), and the peer's address. Headers that claim another address are ignored.
 pub(crate) struct RequestOrigin(pub(crate) Origin);
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {

@@ -1,20 +1,25 @@
 //! What every answer has: an id, and if it is an error the form of a problem.
 
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use brokkr_core::broker::{Actor, Idempotency};
 use brokkr_core::model::{RequestId, limits};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
-use metrics::{counter, histogram};
+use tower::{Layer, Service};
+use uuid::Uuid;
 
 use super::AppState;
-use super::error::{ApiError, Unrecorded};
+use super::error::{self, ApiError, Unrecorded};
 use crate::api::{PROBLEM_JSON, Problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -31,59 +36,102 @@ impl Caller {
     }
 }
 
-/// Around every request: gives it an id of ours, refuses what must not go on, notices what may be repeated, counts,
-/// records what was refused before it became an operation, and writes problems. One layer, since each costs polls their time.
-pub(super) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::generate();
-    let caller = Caller::default();
-    request.extensions_mut().insert(id);
-    request.extensions_mut().insert(caller.clone());
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let began = Instant::now();
-    let mut response = match (refuse_credentials_in_url(&request), repeatable(&request)) {
-        (Err(error), _) | (_, Err(error)) => error.into_response(),
-        (Ok(()), Ok(None)) => next.run(request).await,
-        (Ok(()), Ok(Some(idempotency))) => repeat(idempotency, request, next).await,
-    };
-    count(&method, route.as_ref(), &response, began);
-    let refused = response.extensions_mut().remove::<Unrecorded>();
-    if let (Some(Unrecorded(slug)), Some(actor), Some(route)) = (refused, caller.0.get(), route)
-        && !method.is_safe()
-    {
-        state.broker.record_refused(actor, format!("{method} {}: {slug}", route.as_str()));
+/// Puts a [`Finish`] around every route.
+#[derive(Clone)]
+pub(super) struct FinishLayer(AppState);
+
+impl FinishLayer {
+    pub(super) fn new(state: AppState) -> Self {
+        Self(state)
     }
-    let text = id.to_string();
-    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
-        problem.request_id.clone_from(&text);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        *response.body_mut() = Body::from(body);
-    }
-    if let Ok(value) = HeaderValue::try_from(text) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    response
 }
 
-fn count(method: &Method, route: Option<&MatchedPath>, response: &Response, began: Instant) {
-    let route = route.map_or("", |route| route.as_str()).to_owned();
-    let method = match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        // Whatever else clients make up must not become a label.
-        _ => "other",
-    };
-    // Long polls take as long as they are asked to: their time says nothing.
-    if !route.ends_with("/target-state") {
-        histogram!("brokkr_http_request_seconds", "method" => method, "route" => route.clone()).record(began.elapsed());
+impl<S> Layer<S> for FinishLayer {
+    type Service = Finish<S>;
+
+    fn layer(&self, inner: S) -> Finish<S> {
+        Finish { inner, state: self.0.clone() }
     }
-    let status = response.status().as_str().to_owned();
-    counter!("brokkr_http_requests_total", "method" => method, "route" => route, "status" => status).increment(1);
+}
+
+/// Around every request: gives it an id of ours, refuses what must not go on, notices what may be repeated, counts, records
+/// what was refused before it became an operation, and writes problems, also for a handler that panicked.
+///
+/// All in one service, written out: each layer, and each that is a function, costs polls several allocations.
+#[derive(Clone)]
+pub(super) struct Finish<S> {
+    inner: S,
+    state: AppState,
+}
+
+impl<S> Service<Request> for Finish<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let began = Instant::now();
+        let id = RequestId::generate();
+        let method = request.method().clone();
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        request.extensions_mut().insert(id);
+        // What only reads is not recorded.
+        let caller = (!method.is_safe()).then(Caller::default);
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(caller.clone());
+        }
+        let answer = match refuse_credentials_in_url(&request).and_then(|()| repeatable(&request)) {
+            Err(error) => Err(error),
+            Ok(None) => Ok((self.inner.call(request), None)),
+            Ok(Some(idempotency)) => Ok((self.inner.call(noted(&idempotency, request)), Some(idempotency))),
+        };
+        let state = self.state.clone();
+        Box::pin(async move {
+            let mut response = match answer {
+                Err(error) => error.into_response(),
+                Ok((answer, idempotency)) => {
+                    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+                    let mut response = answer.unwrap_or_else(|_| Ok(error::panicked()))?;
+                    if idempotency.is_some_and(|it| it.was_replayed()) {
+                        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+                    }
+                    response
+                }
+            };
+            let route = route.as_ref().map_or("", MatchedPath::as_str);
+            state.meter.record(route, &method, response.status(), began.elapsed());
+            let refused = response.extensions_mut().remove::<Unrecorded>();
+            if let (Some(Unrecorded(slug)), Some(actor)) = (refused, caller.as_ref().and_then(|it| it.0.get()))
+                && !route.is_empty()
+            {
+                state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
+            }
+            if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+                problem.request_id = id.to_string();
+                let body = serde_json::to_vec(&problem).unwrap_or_default();
+                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+                *response.body_mut() = Body::from(body);
+            }
+            response.headers_mut().insert(REQUEST_ID, id_value(id.as_uuid()));
+            Ok(response)
+        })
+    }
+}
+
+/// An id as a header's value.
+pub(super) fn id_value(id: Uuid) -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    // Hexadecimal digits and hyphens are always one.
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Refuses a key in the URL, where every log on the way would keep it.
@@ -121,21 +169,16 @@ fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, ApiError> {
     Ok(Some(idempotency))
 }
 
-/// Takes note of what the request says while its body is read, and marks an answer that was given before.
-async fn repeat(idempotency: Arc<Idempotency>, mut request: Request, next: Next) -> Response {
+/// A request that takes note of what it says while its body is read.
+fn noted(idempotency: &Arc<Idempotency>, mut request: Request) -> Request {
     request.extensions_mut().insert(idempotency.clone());
     let reading = idempotency.clone();
-    let request = request.map(|body| {
+    request.map(|body| {
         Body::new(body.map_frame(move |frame| {
             if let Some(data) = frame.data_ref() {
                 reading.add(data);
             }
             frame
         }))
-    });
-    let mut response = next.run(request).await;
-    if idempotency.was_replayed() {
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
+    })
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::broker::{Broker, NewAgent, Origin};
+use brokkr_core::broker::{Broker, BrokerError, Content, NewAgent, Origin};
 use brokkr_core::protocol::{Poll, PollRequest};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::support::Database;
+use crate::support::{Database, eventually, stays};
 
-/// Calls of each kind of statement so far, by what they begin with.
+/// How often each table was scanned or written so far.
 fn scans(database: &Database) -> BTreeMap<String, i64> {
     let rows = database.query(
         "SELECT relname || ' ' || coalesce(seq_scan, 0) + coalesce(idx_scan, 0) + n_tup_ins + n_tup_upd
@@ -57,4 +58,80 @@ async fn unchanged_polls_touch_no_table_but_those_of_tail_and_telemetry() {
         assert!(more <= may, "{table}: {more} more after {POLLS} polls in {seconds} s, {may} expected at the most");
     }
     broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn content_that_many_agents_ask_for_is_read_once_and_shown_to_those_that_may() {
+    let database = Database::new();
+    let start = async || Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
+    let (one, other) = (start().await, start().await);
+    let system = one.system_actor();
+    let agent = async |name: &str| {
+        let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
+        let (agent, pak) = one.agent_create(&system, new).await.unwrap();
+        (agent.id, pak.pak.unwrap())
+    };
+    let ((id, pak), (_, stranger)) = (agent("edge").await, agent("stranger").await);
+    let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}";
+    let manifests = Content::Yaml { bytes: manifest.into(), message: String::new() };
+    let applied = one.stack_apply(&system, None, "shop", Ok, Some(manifests)).await.unwrap();
+    let (stack, object) = (applied.stack.id, applied.published.unwrap().object);
+    one.target_set(&system, stack, id).await.unwrap();
+    let actor = |broker: &Broker, pak: &SecretString| {
+        broker.authenticate(pak.expose_secret(), Origin::in_process()).map_err(|it| it.to_string())
+    };
+    let told = one.target_state(&actor(&one, &pak).unwrap(), id, PollRequest::default()).await.unwrap();
+    assert!(matches!(told, Poll::Changed(_)));
+    eventually("the other broker knows as much", || async {
+        actor(&other, &stranger)?;
+        match other.target_state(&actor(&other, &pak)?, id, PollRequest::default()).await {
+            Ok(Poll::Changed(state)) if state.count == 1 => Ok(()),
+            told => Err(format!("{told:?}")),
+        }
+    })
+    .await;
+
+    // The broker that did not publish it has many ask at the same moment, while the table cannot be read.
+    let mut lock = PgConnection::connect(&database.url("postgres")).await.unwrap();
+    lock.execute("BEGIN; LOCK TABLE brokkr.content").await.unwrap();
+    let reads: Vec<_> = (0..50)
+        .map(|_| {
+            let (broker, actor) = (other.clone(), actor(&other, &pak).unwrap());
+            tokio::spawn(async move { broker.deployment_object_content(&actor, object.id).await.map(|it| it.1) })
+        })
+        .collect();
+    let waiting =
+        || database.query("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'brokkr.content'::regclass");
+    let is_one = || async {
+        let waiting = waiting();
+        if waiting.trim() == "1" { Ok(()) } else { Err(waiting) }
+    };
+    eventually("one query waits", is_one).await;
+    stays(Duration::from_millis(500), "one query for all", is_one).await;
+    lock.execute("COMMIT").await.unwrap();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap(), manifest);
+    }
+
+    // Now that both have it there is nothing to ask.
+    database.query("ALTER TABLE brokkr.content RENAME TO away");
+    for broker in [&one, &other] {
+        let (found, bytes) = broker.deployment_object_content(&actor(broker, &pak).unwrap(), object.id).await.unwrap();
+        assert_eq!((found.id, &*bytes), (object.id, manifest.as_bytes()));
+        let denied = broker.deployment_object_content(&actor(broker, &stranger).unwrap(), object.id).await;
+        assert!(matches!(denied, Err(BrokerError::NotFound)), "what is at hand is shown to nobody else");
+    }
+    database.query("ALTER TABLE brokkr.away RENAME TO content");
+
+    one.stack_delete(&system, stack, None).await.unwrap();
+    one.target_abandon(&system, stack, id, "lost").await.unwrap();
+    eventually("what is at hand of a stack that is gone is shown to no agent", || async {
+        match one.deployment_object_content(&actor(&one, &pak)?, object.id).await {
+            Err(BrokerError::NotFound) => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await;
+    one.shutdown().await;
+    other.shutdown().await;
 }

@@ -15,7 +15,7 @@ use state::ViewState;
 
 use super::{BrokerError, BrokerResult};
 use crate::model::{
-    Agent, AgentId, ApiKey, DeploymentObject, Epoch, GeneratorId, KeyId, Stack, StackId, Timestamp, limits,
+    Agent, AgentId, AgentStatus, ApiKey, DeploymentObject, Epoch, GeneratorId, KeyId, Stack, StackId, Timestamp, limits,
 };
 use crate::store::{FeedPosition, Generation, ViewEntity, ViewToken};
 use crate::targeting::TargetingPolicy;
@@ -33,25 +33,34 @@ pub(super) struct FleetView {
     folded: watch::Sender<u64>,
     /// Wakes the follower before its time.
     asked: Notify,
-    /// When the last successful read of the store *began*.
-    read_at: RwLock<Instant>,
 }
 
-/// What a poll needs to know, taken under one lock.
+/// What a poll needs to know, taken under one lock: for each is a price that polls pay.
 pub(super) struct PollView {
-    pub(super) wanted: Arc<Wanted>,
+    /// `None` when there is no such agent.
+    pub(super) agent: Option<(AgentStatus, Arc<Wanted>)>,
+    /// When the presented key ends, if it does; `None` when it is not valid any more.
+    pub(super) key_ends: Option<Option<Timestamp>>,
     pub(super) generation: Generation,
+    read_at: Instant,
+}
+
+impl PollView {
+    /// Refuses when the view is older than what may be answered from.
+    pub(super) fn check_fresh(&self) -> BrokerResult<()> {
+        check_fresh(self.read_at)
+    }
+}
+
+fn check_fresh(read_at: Instant) -> BrokerResult<()> {
+    let limit = Duration::from_secs(limits::VIEW_MAX_AGE_SECONDS);
+    if read_at.elapsed() > limit { Err(BrokerError::Stale) } else { Ok(()) }
 }
 
 impl FleetView {
     /// An empty view; it answers nothing before the first [`reset`](Self::reset).
     pub(super) fn new(policy: Arc<dyn TargetingPolicy>, began: Instant) -> Self {
-        Self {
-            state: RwLock::new(ViewState::new(policy)),
-            folded: watch::Sender::new(0),
-            asked: Notify::new(),
-            read_at: RwLock::new(began),
-        }
+        Self { state: RwLock::new(ViewState::new(policy, began)), folded: watch::Sender::new(0), asked: Notify::new() }
     }
 
     // The state is only changed by `fold`, which does not panic on any input; a poisoned lock would mean a
@@ -68,19 +77,14 @@ impl FleetView {
     pub(super) fn reset(&self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
         let mut state = self.write();
         state.clear(&entities);
-        state.fold(entities, token);
+        state.fold(entities, token, began);
         drop(state);
-        self.folded_from(began);
+        self.folded.send_modify(|count| *count += 1);
     }
 
     /// Folds what was read from the store by a read that began at `began`.
     pub(super) fn fold(&self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
-        self.write().fold(entities, token);
-        self.folded_from(began);
-    }
-
-    fn folded_from(&self, began: Instant) {
-        *self.read_at.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = began;
+        self.write().fold(entities, token, began);
         self.folded.send_modify(|count| *count += 1);
     }
 
@@ -99,7 +103,7 @@ impl FleetView {
     }
 
     fn read_at(&self) -> Instant {
-        *self.read_at.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.read().read_at()
     }
 
     /// Agents and stacks.
@@ -134,10 +138,7 @@ impl FleetView {
 
     /// Refuses when the view is older than what may be answered from.
     pub(super) fn check_fresh(&self) -> BrokerResult<()> {
-        if self.age() > Duration::from_secs(limits::VIEW_MAX_AGE_SECONDS) {
-            return Err(BrokerError::Stale);
-        }
-        Ok(())
+        check_fresh(self.read_at())
     }
 
     /// Waits until a commit is part of the view, within a bound.
@@ -153,20 +154,32 @@ impl FleetView {
         self.read().token().epoch
     }
 
-    /// Waits until the view has at least this generation; `Stale` when it does not get there in time.
-    pub(super) async fn at_least(&self, generation: Generation, within: Duration) -> BrokerResult<()> {
-        let reached = || self.read().token().generation() >= generation;
+    /// Waits until the view has at least this generation; `Stale` when it does not get there in time. One of another history
+    /// says nothing about this one.
+    pub(super) async fn at_least(
+        &self,
+        generation: Generation,
+        epoch: Option<Epoch>,
+        within: Duration,
+    ) -> BrokerResult<()> {
+        let reached = || {
+            let state = self.read();
+            let token = state.token();
+            epoch.is_some_and(|epoch| epoch != token.epoch) || token.generation() >= generation
+        };
         // As a rule it has: then there is no timer to make.
         if reached() { Ok(()) } else { self.folded_until(within, reached).await }
     }
 
-    pub(super) fn key(&self, short_id: &str) -> Option<Arc<ApiKey>> {
-        self.read().key(short_id).cloned()
+    /// A key that is not revoked. `Stale` when the view may not know of a revocation.
+    pub(super) fn key(&self, short_id: &str) -> BrokerResult<Option<Arc<ApiKey>>> {
+        let state = self.read();
+        check_fresh(state.read_at())?;
+        Ok(state.key(short_id).cloned())
     }
 
-    /// When a key that is not revoked ends, if it does.
-    pub(super) fn key_ends(&self, id: KeyId) -> Option<Option<Timestamp>> {
-        self.read().key_ends(id)
+    pub(super) fn agent_status(&self, id: AgentId) -> Option<AgentStatus> {
+        self.read().agent(id).map(|entry| entry.agent.status)
     }
 
     pub(super) fn agent(&self, id: AgentId) -> Option<Arc<Agent>> {
@@ -188,12 +201,17 @@ impl FleetView {
 
     /// The stacks that are listed for an agent: what it may read.
     pub(super) fn stacks_of(&self, id: AgentId) -> Arc<BTreeSet<StackId>> {
-        self.read().wanted(id).map(|wanted| wanted.stacks.clone()).unwrap_or_default()
+        self.read().wanted(id).map(|(_, wanted)| wanted.stacks.clone()).unwrap_or_default()
     }
 
-    pub(super) fn poll(&self, id: AgentId) -> Option<PollView> {
+    pub(super) fn poll(&self, id: AgentId, key: Option<KeyId>) -> PollView {
         let state = self.read();
-        Some(PollView { wanted: state.wanted(id)?, generation: state.token().generation() })
+        PollView {
+            agent: state.wanted(id),
+            key_ends: key.map_or(Some(None), |key| state.key_ends(key)),
+            generation: state.token().generation(),
+            read_at: state.read_at(),
+        }
     }
 
     /// Moves when something of this agent's may have changed.

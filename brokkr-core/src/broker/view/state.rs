@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -37,10 +38,12 @@ pub(super) struct ViewState {
     generators: HashSet<GeneratorId>,
     agents: HashMap<AgentId, AgentEntry>,
     stacks: HashMap<StackId, StackEntry>,
+    /// When the last successful read of the store *began*.
+    read_at: Instant,
 }
 
 impl ViewState {
-    pub(super) fn new(policy: Arc<dyn TargetingPolicy>) -> Self {
+    pub(super) fn new(policy: Arc<dyn TargetingPolicy>, read_at: Instant) -> Self {
         // The token of no history at all.
         let token = ViewToken { epoch: Epoch::from_uuid(Uuid::nil()), xmax: 0, in_progress: Vec::new() };
         Self {
@@ -51,6 +54,7 @@ impl ViewState {
             generators: HashSet::new(),
             agents: HashMap::new(),
             stacks: HashMap::new(),
+            read_at,
         }
     }
 
@@ -76,6 +80,10 @@ impl ViewState {
 
     pub(super) fn token(&self) -> &ViewToken {
         &self.token
+    }
+
+    pub(super) fn read_at(&self) -> Instant {
+        self.read_at
     }
 
     pub(super) fn counts(&self) -> (usize, usize) {
@@ -106,12 +114,14 @@ impl ViewState {
         self.stacks.get(&id).map(|entry| (entry.stack.clone(), entry.object.clone()))
     }
 
-    pub(super) fn wanted(&self, id: AgentId) -> Option<Arc<Wanted>> {
-        self.agents.get(&id).map(|entry| entry.wanted(self.token.epoch, &self.stacks))
+    /// An agent's status and what it should hold.
+    pub(super) fn wanted(&self, id: AgentId) -> Option<(AgentStatus, Arc<Wanted>)> {
+        let entry = self.agents.get(&id)?;
+        Some((entry.agent.status, entry.wanted(self.token.epoch, &self.stacks)))
     }
 
     /// Folds changes in, whole batches at a time: nobody sees half of a commit.
-    pub(super) fn fold(&mut self, entities: Vec<ViewEntity>, token: ViewToken) {
+    pub(super) fn fold(&mut self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
         // What others refer to comes first, so that every pair is evaluated with both sides in place.
         let rank = |entity: &ViewEntity| match entity {
             ViewEntity::Generator(_) | ViewEntity::Key(_) => 0,
@@ -150,6 +160,7 @@ impl ViewState {
             self.drop_if_forgotten(stack);
         }
         self.token = token;
+        self.read_at = began;
     }
 
     fn fold_key(&mut self, key: ApiKey) {

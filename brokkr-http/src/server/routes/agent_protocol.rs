@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{AgentId, Digest, Epoch, limits};
@@ -17,7 +17,8 @@ use super::problems::{Reading, Writing};
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiPath, Auth, Params, known_tags, media_type, parse_body, read_body, typed};
+use crate::server::extract::{ApiPath, Auth, Known, Params, media_type, parse_body, read_body, typed};
+use crate::server::respond::id_value;
 
 /// Under their whole paths: what is nested has its URI taken apart for each request, which polls would notice.
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
@@ -34,7 +35,7 @@ async fn target_state(
     Auth(actor): Auth,
     ApiPath(id): ApiPath<AgentId>,
     mut params: Params,
-    headers: HeaderMap,
+    Known(known): Known,
 ) -> Result<Response, ApiError> {
     let wait = params.take::<u64>("wait")?.unwrap_or(0);
     if wait > limits::POLL_WAIT_SECONDS {
@@ -44,11 +45,11 @@ async fn target_state(
     let min_generation = params.take::<u64>("min_generation")?.map(Generation::new);
     let epoch = params.take::<Epoch>("epoch")?;
     params.done()?;
-    let request = PollRequest { known: known(&headers), epoch, min_generation, wait: Duration::from_secs(wait) };
+    let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };
     Ok(match state.broker.target_state(&actor, id, request).await? {
         Poll::Unchanged { generation, epoch } => {
             // Only a digest that was presented can be unchanged.
-            let etag = request.known.map(etag).unwrap_or_else(|| HeaderValue::from_static("\"\""));
+            let etag = known.map(etag).unwrap_or_else(|| HeaderValue::from_static("\"\""));
             (StatusCode::NOT_MODIFIED, marks(etag, generation, epoch)).into_response()
         }
         Poll::Changed(state) => {
@@ -57,23 +58,17 @@ async fn target_state(
     })
 }
 
-/// The digest that the agent has; what is not one of ours matches nothing.
-fn known(headers: &HeaderMap) -> Option<Digest> {
-    known_tags(headers).find_map(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
-}
-
 fn etag(digest: Digest) -> HeaderValue {
     // Hexadecimal digits and quotes are always a header's value.
     HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderName, HeaderValue); 4] {
-    let epoch = HeaderValue::try_from(epoch.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
     [
         (header::ETAG, etag),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
         (HeaderName::from_static(GENERATION_HEADER), HeaderValue::from(generation.get())),
-        (HeaderName::from_static(EPOCH_HEADER), epoch),
+        (HeaderName::from_static(EPOCH_HEADER), id_value(epoch.as_uuid())),
     ]
 }
 
