@@ -88,6 +88,8 @@ impl BrokerBuilder {
     }
 
     /// Reads the store, prepares it if it is new, and starts the background work on the present tokio runtime.
+    ///
+    /// A recorder of metrics is to be installed before: what is counted goes to the one that is there now.
     pub async fn start(self) -> Result<Broker, StartError> {
         let mut generators = HashMap::new();
         for generator in self.generators {

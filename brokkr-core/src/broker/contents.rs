@@ -43,14 +43,19 @@ impl fmt::Debug for RecentContents {
 }
 
 impl RecentContents {
-    /// What is at hand; or what `read` brings, of those who ask at the same time that of one.
+    /// What is at hand; or what `read` brings: of those who ask at the same time one reads, and all have its result.
     pub(super) async fn get_or_read(
         &self,
         epoch: Epoch,
         id: DeploymentObjectId,
         read: impl Future<Output = StoreResult<Found>>,
-    ) -> Result<Found, Arc<StoreError>> {
-        self.0.try_get_with((epoch, id), async { read.await.map(of_its_own) }).await
+    ) -> StoreResult<Found> {
+        let found = self.0.try_get_with((epoch, id), async { read.await.map(of_its_own) }).await;
+        found.map_err(|error: Arc<StoreError>| match &*error {
+            StoreError::NotFound => StoreError::NotFound,
+            StoreError::Unavailable(source) => StoreError::Unavailable(source.to_string().into()),
+            _ => StoreError::Internal(Box::new(error)),
+        })
     }
 
     pub(super) async fn keep(&self, epoch: Epoch, found: Found) {
@@ -74,6 +79,8 @@ pub(super) fn published(changes: &[Change], contents: &BTreeMap<Digest, Bytes>) 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::model::{ActorRef, GeneratorId, Provenance, Revision, StackId};
 
@@ -111,5 +118,21 @@ mod tests {
         assert!(contents.get_or_read(epoch, ids[0], nothing()).await.is_err());
         assert!(contents.get_or_read(epoch, ids[19], nothing()).await.is_ok());
         assert!(contents.get_or_read(Epoch::generate(), ids[19], nothing()).await.is_err(), "another history");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_all_who_wait_and_the_next_asks_again() {
+        let (contents, epoch, found) = (RecentContents::default(), Epoch::generate(), found(1));
+        let (id, reads) = (found.0.id, AtomicUsize::new(0));
+        let fails = async || {
+            reads.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Err(StoreError::Unavailable("away".into()))
+        };
+        let (one, other) =
+            tokio::join!(contents.get_or_read(epoch, id, fails()), contents.get_or_read(epoch, id, fails()));
+        assert!(matches!((one, other), (Err(StoreError::Unavailable(_)), Err(StoreError::Unavailable(_)))));
+        assert_eq!(reads.into_inner(), 1);
+        assert!(contents.get_or_read(epoch, id, async { Ok(found) }).await.is_ok());
     }
 }

@@ -1,8 +1,6 @@
 //! What a broker tells about itself, through the `metrics` facade: the host chooses where it goes, and without a recorder
 //! nothing is done.
 
-use std::sync::OnceLock;
-
 use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use super::{Broker, BrokerError, BrokerResult};
@@ -24,19 +22,29 @@ pub(super) fn describe() {
 }
 
 /// Counts polls by result. The handles are kept: to find one by its labels costs about as much as a poll.
-#[derive(Default)]
-pub(super) struct PollCounters([OnceLock<Counter>; 4]);
+pub(super) struct PollCounters {
+    changed: Counter,
+    unchanged: Counter,
+    stale: Counter,
+    refused: Counter,
+}
+
+impl Default for PollCounters {
+    fn default() -> Self {
+        let of = |result: &'static str| counter!(POLLS, "result" => result);
+        Self { changed: of("changed"), unchanged: of("unchanged"), stale: of("stale"), refused: of("refused") }
+    }
+}
 
 impl PollCounters {
     pub(super) fn polled(&self, result: &BrokerResult<Poll>) {
-        let [changed, unchanged, stale, refused] = &self.0;
-        let (counter, name) = match result {
-            Ok(Poll::Changed(_)) => (changed, "changed"),
-            Ok(Poll::Unchanged { .. }) => (unchanged, "unchanged"),
-            Err(BrokerError::Stale) => (stale, "stale"),
-            Err(_) => (refused, "refused"),
+        let counter = match result {
+            Ok(Poll::Changed(_)) => &self.changed,
+            Ok(Poll::Unchanged { .. }) => &self.unchanged,
+            Err(BrokerError::Stale) => &self.stale,
+            Err(_) => &self.refused,
         };
-        counter.get_or_init(|| counter!(POLLS, "result" => name)).increment(1);
+        counter.increment(1);
     }
 }
 

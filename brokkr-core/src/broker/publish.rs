@@ -271,22 +271,22 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
-        let store = &self.parts.store;
-        let read = store.deployment_object_content(&scope, id);
-        if let Ok(found) = self.parts.contents.get_or_read(self.epoch(), id, read).await
-            && self.is_seen(&scope, found.0.stack_id)
-        {
+        // Read for all who ask; who sees it is said after that.
+        let read = self.parts.store.deployment_object_content(&Scope::All, id);
+        let found = self.parts.contents.get_or_read(self.epoch(), id, read).await?;
+        if self.is_seen(&scope, found.0.stack_id) {
             return Ok(found);
         }
-        // What another caller did not find, or of a stack that goes: the store tells who sees it.
-        let found = store.deployment_object_content(&scope, id).await;
-        if !matches!(found, Err(StoreError::NotFound)) || actor.agent_id().is_none() {
-            return Ok(found?);
+        // Of a stack that goes, the store tells who sees it.
+        let seen = self.parts.store.deployment_object_get(&scope, id).await;
+        if matches!(seen, Err(StoreError::NotFound)) && actor.agent_id().is_some() {
+            // It may have been listed by a replica that has read further than this one.
+            self.parts.view.refreshed(CATCH_UP).await?;
+            self.parts.store.deployment_object_get(&self.scope(actor), id).await?;
+        } else {
+            seen?;
         }
-        // It may have been listed by a replica that has read further than this one.
-        self.parts.view.refreshed(CATCH_UP).await?;
-        let scope = self.scope(actor);
-        Ok(store.deployment_object_content(&scope, id).await?)
+        Ok(found)
     }
 
     /// Whether the view has a stack that is to stay, and it is in scope.

@@ -57,8 +57,8 @@ impl Deref for AppState {
 /// carries an `x-request-id` that the audit names as well.
 ///
 /// Serve it with [`serve`], or with `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit
-/// knows where requests came from. A recorder of metrics is to be installed before the first request: what is measured goes to the
-/// one that is there then, so it should not drop what is idle.
+/// knows where requests came from. A recorder of metrics is to be installed before the broker is started: what is measured goes to
+/// the one that is there then, so it should not drop what is idle.
 pub fn router(broker: Broker) -> Router {
     let state = AppState::of(broker);
     let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();

@@ -108,23 +108,28 @@ where
             };
             let route = route.as_ref().map_or("", MatchedPath::as_str);
             state.meter.record(route, &method, response.status(), began.elapsed());
-            let refused = response.extensions_mut().remove::<Unrecorded>();
-            if let (Some(Unrecorded(slug)), Some(actor)) = (refused, caller.as_ref().and_then(|it| it.0.get()))
+            if let Some(Unrecorded(slug)) = response.extensions_mut().remove()
+                && let Some(actor) = caller.as_ref().and_then(|it| it.0.get())
                 && !route.is_empty()
             {
                 state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
             }
-            if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
-                problem.request_id = id.to_string();
-                let body = serde_json::to_vec(&problem).unwrap_or_default();
-                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-                *response.body_mut() = Body::from(body);
-            }
-            response.headers_mut().insert(REQUEST_ID, id_value(id.as_uuid()));
-            Ok(response)
+            Ok(signed(response, id))
         })
     }
+}
+
+/// An answer under its request's id, which a problem also says.
+fn signed(mut response: Response, id: RequestId) -> Response {
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id = id.to_string();
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        *response.body_mut() = Body::from(body);
+    }
+    response.headers_mut().insert(REQUEST_ID, id_value(id.as_uuid()));
+    response
 }
 
 /// An id as a header's value.
