@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::model::{AuditRecord, Change, EntityKey, EntityKind, Version, limits};
-use brokkr_core::store::{Commit, Committed, FeedPosition, Precondition, StoreError, StoreResult, UniqueKey};
+use brokkr_core::store::{
+    Commit, Committed, FeedPosition, IdempotencyRecord, Precondition, StoreError, StoreResult, UniqueKey,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgQueryResult};
+use sqlx::query::Query;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -120,6 +125,20 @@ pub(crate) async fn record_attempts(database: &Database, records: &[AuditRecord]
     Ok(())
 }
 
+/// Keeps an answer that goes with no change.
+pub(crate) async fn keep_answer(database: &Database, record: &IdempotencyRecord) -> StoreResult<()> {
+    refuse_taken(take_key(record).execute(database).await.map_err(meaning)?)
+}
+
+fn take_key(record: &IdempotencyRecord) -> Query<'_, Postgres, PgArguments> {
+    let hours = i32::try_from(limits::IDEMPOTENCY_HOURS).unwrap_or(i32::MAX);
+    sqlx::query(TAKE_KEY).bind(Json(record)).bind(hours)
+}
+
+fn refuse_taken(taken: PgQueryResult) -> StoreResult<()> {
+    if taken.rows_affected() == 0 { Err(StoreError::NotUnique(UniqueKey::IdempotencyKey)) } else { Ok(()) }
+}
+
 fn audit_row(record: &AuditRecord) -> StoreResult<Value> {
     let mut row = value(record)?;
     row["actor_text"] = json!(record.actor.to_string());
@@ -164,11 +183,7 @@ impl<'a> Prepared<'a> {
         let mut work = session.begin().await?;
         self.lock_names(&mut work).await?;
         if let Some(record) = &self.commit.idempotency {
-            let hours = i32::try_from(limits::IDEMPOTENCY_HOURS).unwrap_or(i32::MAX);
-            let taken = sqlx::query(TAKE_KEY).bind(Json(record)).bind(hours).execute(&mut work).await?;
-            if taken.rows_affected() == 0 {
-                return Err(Failure::Refused(StoreError::NotUnique(UniqueKey::IdempotencyKey)));
-            }
+            refuse_taken(take_key(record).execute(&mut work).await?).map_err(Failure::Refused)?;
         }
         self.check_preconditions(&mut work).await?;
         if !self.commit.contents.is_empty() {

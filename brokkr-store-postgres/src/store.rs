@@ -129,6 +129,10 @@ impl Store for PostgresStore {
         Ok(record.map(|Json(record)| record))
     }
 
+    async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()> {
+        commit::keep_answer(&self.database, &record).await
+    }
+
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
         feed::read(&self.database, scope, after, limit).await
     }

@@ -145,6 +145,9 @@ impl Broker {
         for _ in 0..limits::COMMIT_TRIES {
             let decision = decide().await?;
             if decision.changes.is_empty() {
+                if let Some(answer) = decision.idempotency {
+                    self.parts.store.idempotency_keep(answer).await?;
+                }
                 return Ok(decision.outcome);
             }
             let at = self.now();

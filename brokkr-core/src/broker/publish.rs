@@ -199,21 +199,23 @@ impl Broker {
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
         let tries = AtomicUsize::new(0);
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
-            // The view is nearly always right, and the commit finds out when it is not: then the store is asked.
-            let seen = match tries.fetch_add(1, Ordering::Relaxed) {
-                0 => self.seen(&scope, id),
-                _ => None,
+            let decide = async |(stack, latest): (Stack, Option<DeploymentObject>)| {
+                let spec = StackSpec::of(&stack);
+                let (published, bytes) = self.publication(actor, &stack, &spec, latest, &content).await?;
+                Ok::<_, BrokerError>(published_decision(&stack, published, bytes))
             };
-            let (stack, latest) = match seen {
-                Some(seen) => seen,
-                None => {
-                    let stack = self.publishable(&scope, id).await?;
-                    (stack, self.parts.store.deployment_object_latest(&scope, id).await?)
+            // The view is nearly always right, and the commit finds out when it is not. Without a commit nothing would: that there
+            // is nothing to do only the store can say.
+            let seen = if tries.fetch_add(1, Ordering::Relaxed) == 0 { self.seen(&scope, id) } else { None };
+            if let Some(seen) = seen {
+                let decision = decide(seen).await?;
+                if decision.outcome.created {
+                    return Ok(decision);
                 }
-            };
-            let spec = StackSpec::of(&stack);
-            let (published, bytes) = self.publication(actor, &stack, &spec, latest, &content).await?;
-            Ok(published_decision(&stack, published, bytes))
+            }
+            let stack = self.publishable(&scope, id).await?;
+            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            decide((stack, latest)).await
         })
         .await
     }

@@ -109,6 +109,9 @@ pub trait Store:
         after: Timestamp,
     ) -> StoreResult<Option<IdempotencyRecord>>;
 
+    /// Keeps the answer to a request that needed no change, and takes its key as a commit does.
+    async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()>;
+
     /// The changes after a position, in public order, at most `limit`. [`StoreError::Expired`] when what
     /// follows the position is no longer kept.
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage>;

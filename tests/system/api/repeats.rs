@@ -38,6 +38,14 @@ async fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     let again = create(&api, &api.admin, "p1", &path, &manifest).await;
     assert_eq!((again.status, again.json()), (published.status, published.json()));
     assert_eq!(api.get(&path).await.json()["items"].as_array().unwrap().len(), 1);
+    // An answer that took no change stays the same as well, whatever was published since.
+    let known = create(&api, &api.admin, "p2", &path, &manifest).await;
+    assert_eq!((known.status.as_u16(), replayed(&known)), (200, false));
+    let next = json!({"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}}]});
+    assert_eq!(create(&api, &api.admin, "p3", &path, &next).await.status, 201);
+    let again = create(&api, &api.admin, "p2", &path, &manifest).await;
+    assert_eq!((again.status, again.json(), replayed(&again)), (known.status, known.json(), true));
+    assert_eq!(api.get(&path).await.json()["items"].as_array().unwrap().len(), 2);
     eventually("the refusal is recorded", || async {
         let audit = api.get("/audit?limit=100").await.json();
         let has = audit.to_string().contains("idempotency-key-reused");

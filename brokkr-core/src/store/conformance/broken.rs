@@ -114,6 +114,10 @@ impl Store for Broken {
         self.inner.idempotency_find(actor, key, after).await
     }
 
+    async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()> {
+        self.inner.idempotency_keep(record).await
+    }
+
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
         let mut page = self.inner.feed(scope, after, limit).await?;
         if self.has(Fault::FeedLoses) && page.entries.len() > 1 {

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::{
     Activity, AuditFilter, Commit, EventFilter, FeedPosition, IdempotencyRecord, Page, Precondition, Scope,
-    StackFilter, Store, StoreError, UniqueKey,
+    StackFilter, Store, StoreError, StoreResult, UniqueKey,
 };
 
 /// Every noun comes back as it was committed, times and bytes included.
@@ -280,6 +280,10 @@ pub async fn the_epoch_does_not_change_by_itself(store: Arc<dyn Store>) {
     assert_eq!(store.secret().await.expect("a secret"), secret);
 }
 
+fn taken<T>(result: StoreResult<T>) -> bool {
+    matches!(result, Err(StoreError::NotUnique(UniqueKey::IdempotencyKey)))
+}
+
 /// A key is taken with its commit, for its caller, and for a time.
 pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
     system(&store).await;
@@ -296,7 +300,6 @@ pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
         let store = store.clone();
         async move { store.commit(commit).await }
     };
-    let taken = |result| matches!(result, Err(StoreError::NotUnique(UniqueKey::IdempotencyKey)));
     let (now, day) = (sample::time(0), 24 * 3600);
     let attempts = (0..8).map(|n| tokio::spawn(attempt(&format!("twin{n}"), "admin:a", now)));
     let mut committed = 0;
@@ -315,6 +318,16 @@ pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
     assert!(attempt("other", "admin:b", now).await.is_ok(), "another's key is another key");
     assert!(taken(attempt("again", "admin:a", sample::time(day - 1)).await));
     assert!(attempt("later", "admin:a", sample::time(day)).await.is_ok(), "it is forgotten after a day");
+    let keep = |key: &str, at| {
+        let (store, record) = (store.clone(), IdempotencyRecord { key: key.to_owned(), ..record("admin:a", at) });
+        async move { store.idempotency_keep(record).await }
+    };
+    assert!(taken(keep("once", sample::time(day + 1)).await), "taken by a commit");
+    assert!(keep("nothing", now).await.is_ok());
+    assert!(taken(keep("nothing", sample::time(day - 1)).await));
+    let found = store.idempotency_find("admin:a", "nothing", before).await.expect("found");
+    assert_eq!(found.map(|it| it.at), Some(now));
+    assert!(keep("nothing", sample::time(day)).await.is_ok(), "it is forgotten after a day");
     let refused = Commit {
         idempotency: Some(IdempotencyRecord { key: "fresh".to_owned(), ..record("admin:a", now) }),
         preconditions: vec![Precondition::Version(EntityKey::Stack(StackId::generate()), Version::FIRST)],

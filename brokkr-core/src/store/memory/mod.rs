@@ -96,6 +96,13 @@ impl Store for MemoryStore {
         Ok(self.read().idempotency(actor, key).filter(|record| record.at > after).cloned())
     }
 
+    async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()> {
+        let mut state = self.write();
+        state.check_key(&record)?;
+        state.take_key(record);
+        Ok(())
+    }
+
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
         self.read().feed(scope, after, limit)
     }

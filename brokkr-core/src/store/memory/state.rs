@@ -85,14 +85,23 @@ impl State {
                 return Err(StoreError::Malformed("the content of a deployment object is missing"));
             }
         }
-        if let Some(record) = &commit.idempotency
-            && self
-                .idempotency(&record.actor, &record.key)
-                .is_some_and(|there| there.at > IdempotencyRecord::forgotten(commit.at))
-        {
+        commit.idempotency.iter().try_for_each(|record| self.check_key(record))?;
+        self.check_unique(commit)
+    }
+
+    /// Whether the key of an answer is free.
+    pub(super) fn check_key(&self, record: &IdempotencyRecord) -> StoreResult<()> {
+        let there = self.idempotency(&record.actor, &record.key);
+        if there.is_some_and(|there| there.at > IdempotencyRecord::forgotten(record.at)) {
             return Err(StoreError::NotUnique(UniqueKey::IdempotencyKey));
         }
-        self.check_unique(commit)
+        Ok(())
+    }
+
+    pub(super) fn take_key(&mut self, record: IdempotencyRecord) {
+        let of_actor = self.idempotency.entry(record.actor.clone()).or_default();
+        of_actor.retain(|_, there| there.at > IdempotencyRecord::forgotten(record.at));
+        of_actor.insert(record.key.clone(), record);
     }
 
     pub(super) fn idempotency(&self, actor: &str, key: &str) -> Option<&IdempotencyRecord> {
@@ -191,9 +200,7 @@ impl State {
         }
         self.contents.extend(commit.contents);
         if let Some(record) = commit.idempotency {
-            let of_actor = self.idempotency.entry(record.actor.clone()).or_default();
-            of_actor.retain(|_, there| there.at > IdempotencyRecord::forgotten(commit.at));
-            of_actor.insert(record.key.clone(), record);
+            self.take_key(record);
         }
         self.add_audit(commit.audit);
         position
