@@ -58,6 +58,7 @@ statements! {
         SELECT actor, key, fingerprint, outcome, at FROM jsonb_populate_record(NULL::brokkr.idempotency, $1)
         ON CONFLICT (actor, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome, at = excluded.at
         WHERE t.at <= excluded.at - make_interval(hours => $2)";
+    OWNS_STACKS = "SELECT EXISTS (SELECT FROM brokkr.stack WHERE generator_id = $1 AND deleted_at IS NULL)";
     INSERT_CONTENT = "INSERT INTO brokkr.content (digest, bytes) SELECT * FROM unnest($1::text[], $2::bytea[])
         ON CONFLICT (digest) DO NOTHING";
     /// The changes with their place, and the audit: the last statement of every commit.
@@ -194,6 +195,7 @@ impl<'a> Prepared<'a> {
         for kind in ORDER {
             self.write_kind(&mut work, kind).await?;
         }
+        self.check_owners(&mut work).await?;
         let places: Vec<(i32, String)> = sqlx::query_as(INSERT_RECORDS)
             .bind(Json(&self.audit))
             .bind(Json(&self.changes))
@@ -243,7 +245,8 @@ impl<'a> Prepared<'a> {
     /// for each other.
     async fn check_preconditions(&self, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut by_kind: BTreeMap<EntityKind, BTreeSet<(Uuid, Uuid, i64)>> = BTreeMap::new();
-        for Precondition::Version(key, version) in &self.commit.preconditions {
+        for precondition in &self.commit.preconditions {
+            let Precondition::Version(key, version) = precondition else { continue };
             let (one, other) = ids(key);
             let version = i64::try_from(version.get()).unwrap_or(i64::MAX);
             by_kind.entry(key.kind()).or_default().insert((one, other, version));
@@ -264,9 +267,25 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
+    /// Who creates a stack keeps its owner as it is until its commit. The owner is changed by now, so whoever was faster is
+    /// seen, and nobody comes after.
+    async fn check_owners(&self, work: &mut Work<'_>) -> Result<(), Failure> {
+        for precondition in &self.commit.preconditions {
+            let Precondition::OwnsNoStacks(owner) = precondition else { continue };
+            let owns: bool = sqlx::query_scalar(OWNS_STACKS).bind(owner.as_uuid()).fetch_one(&mut *work).await?;
+            if owns {
+                return Err(Failure::Refused(StoreError::Conflict(EntityKey::Generator(*owner))));
+            }
+        }
+        Ok(())
+    }
+
     /// The error of a lost race on an entity of a kind.
     fn lost(&self, kind: EntityKind) -> Failure {
-        let preconditions = self.commit.preconditions.iter().map(|Precondition::Version(key, _)| *key);
+        let preconditions = self.commit.preconditions.iter().map(|precondition| match precondition {
+            Precondition::Version(key, _) => *key,
+            Precondition::OwnsNoStacks(owner) => EntityKey::Generator(*owner),
+        });
         let keys = self.commit.changes.iter().map(Change::key).chain(preconditions);
         let mut of_kind = keys.filter(|key| key.kind() == kind);
         Failure::Refused(of_kind.next().map_or(StoreError::Malformed("no entity of this kind"), StoreError::Conflict))

@@ -6,6 +6,7 @@ use super::action::Action;
 use super::decide::Decision;
 use super::generators::expect_version;
 use super::keys::{NewPak, new_key, revoke_all};
+use super::view::CATCH_UP;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::Invalid;
 use crate::model::{
@@ -291,6 +292,8 @@ impl Broker {
     pub async fn agent_confirm_epoch(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
         const NAME: &str = "agent.confirm-epoch";
         let scope = self.authorise(actor, Action::ConfirmEpoch, NAME, Some(EntityKey::Agent(id)))?;
+        // What is confirmed is the history that is there now.
+        self.parts.view.refreshed(CATCH_UP).await?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             let mut agent = self.parts.store.agent_get(&scope, id).await?;
             if agent.confirmed_epoch.replace(self.epoch()) == Some(self.epoch()) {

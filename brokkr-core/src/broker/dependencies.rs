@@ -1,26 +1,27 @@
 //! What a stack may depend on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Broker, BrokerResult};
 use crate::error::{Invalid, InvalidCode};
-use crate::model::{Stack, StackId, limits};
-use crate::store::{Scope, StoreError};
+use crate::model::{EntityKey, Stack, StackId, Version, limits};
+use crate::store::{Precondition, Scope, StoreError};
 
 /// Stacks that are followed when looking for a circle.
 const FOLLOWED: usize = 1_000;
 
 impl Broker {
-    /// Refuses dependencies that the actor cannot see, too many of them, and circles. Those that were there already need not be
-    /// there any more: agents say what they wait for.
+    /// Refuses dependencies that the actor cannot see, too many of them, and circles; otherwise, under which conditions there are
+    /// none. Those that were there already need not be there any more: agents say what they wait for.
     pub(super) async fn check_dependencies(
         &self,
         scope: &Scope,
         stack: &Stack,
         before: &[StackId],
-    ) -> BrokerResult<()> {
+    ) -> BrokerResult<Vec<Precondition>> {
+        let mut followed = BTreeMap::new();
         if stack.depends_on == before {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let invalid = |problem: String| Invalid::new(InvalidCode::FieldInvalid, problem);
         if stack.depends_on.len() > limits::DEPENDENCIES {
@@ -44,15 +45,21 @@ impl Broker {
                 Ok(_) | Err(StoreError::NotFound) => return Err(at("there is no such stack").into()),
                 Err(error) => return Err(error.into()),
             }
-            if self.leads_to(*id, stack.id).await? {
+            if self.leads_to(*id, stack.id, &mut followed).await? {
                 return Err(at("that stack depends on this one").into());
             }
         }
-        Ok(())
+        let version = |(id, version)| Precondition::Version(EntityKey::Stack(id), version);
+        Ok(followed.into_iter().map(version).collect())
     }
 
-    /// Whether one gets from a stack to another by its dependencies.
-    async fn leads_to(&self, from: StackId, goal: StackId) -> BrokerResult<bool> {
+    /// Whether one gets from a stack to another by its dependencies; notes what was followed.
+    async fn leads_to(
+        &self,
+        from: StackId,
+        goal: StackId,
+        followed: &mut BTreeMap<StackId, Version>,
+    ) -> BrokerResult<bool> {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
         while let Some(id) = open.pop() {
             if id == goal {
@@ -62,7 +69,10 @@ impl Broker {
                 continue;
             }
             match self.parts.store.stack_get(&Scope::All, id).await {
-                Ok(stack) => open.extend(stack.depends_on),
+                Ok(stack) => {
+                    followed.insert(id, stack.version);
+                    open.extend(stack.depends_on);
+                }
                 Err(StoreError::NotFound) => {}
                 Err(error) => return Err(error.into()),
             }

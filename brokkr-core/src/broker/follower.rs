@@ -1,10 +1,11 @@
 //! The background work of a broker: following the store, and writing what may be written late.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Broker, Parts};
-use crate::model::InstanceId;
+use crate::model::{AssignmentState, InstanceId, StackId};
 use crate::store::{Retention, Scope, StoreError, StoreResult, ViewEntity};
 
 /// How often the view is brought up to date when no hint comes.
@@ -46,7 +47,8 @@ pub(super) async fn follow(parts: Arc<Parts>) {
 async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
     match parts.store.view_tail(&parts.view.token()).await {
         Ok(tail) => {
-            let entities = with_missing_stacks(parts, tail.entities).await?;
+            let has = |stack| parts.view.stack(stack).is_some();
+            let entities = with_missing_stacks(parts, tail.entities, has).await?;
             parts.view.fold(entities, tail.token, began);
             Ok(())
         }
@@ -58,14 +60,33 @@ async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
 /// Reads everything.
 pub(super) async fn load(parts: &Parts, began: Instant) -> StoreResult<()> {
     let snapshot = parts.store.view_snapshot().await?;
-    let entities = with_missing_stacks(parts, snapshot.entities).await?;
+    // What the view has goes with the rest of it.
+    let entities = with_missing_stacks(parts, snapshot.entities, |_| false).await?;
     parts.view.reset(entities, snapshot.token, began);
     Ok(())
 }
 
 /// Tombstones are not part of a snapshot; those that somebody may still hold are fetched.
-async fn with_missing_stacks(parts: &Parts, mut entities: Vec<ViewEntity>) -> StoreResult<Vec<ViewEntity>> {
-    let missing = parts.view.missing_stacks(&entities);
+async fn with_missing_stacks(
+    parts: &Parts,
+    mut entities: Vec<ViewEntity>,
+    has: impl Fn(StackId) -> bool,
+) -> StoreResult<Vec<ViewEntity>> {
+    let coming: HashSet<StackId> = entities
+        .iter()
+        .filter_map(|entity| match entity {
+            ViewEntity::Stack(it) => Some(it.id),
+            _ => None,
+        })
+        .collect();
+    let held: BTreeSet<StackId> = entities
+        .iter()
+        .filter_map(|entity| match entity {
+            ViewEntity::Assignment(it) if it.state != AssignmentState::Gone => Some(it.stack_id),
+            _ => None,
+        })
+        .collect();
+    let missing: Vec<StackId> = held.into_iter().filter(|id| !coming.contains(id) && !has(*id)).collect();
     if !missing.is_empty() {
         let stacks = parts.store.stack_find_with_tombstones(&Scope::All, &missing).await?;
         entities.extend(stacks.into_iter().map(ViewEntity::Stack));

@@ -5,7 +5,7 @@ use super::decide::Decision;
 use super::keys::{NewPak, new_key, revoke_all};
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::model::{Change, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Version, limits, validate_text};
-use crate::store::{Listing, Page, StackFilter};
+use crate::store::{Listing, Page, Precondition, StackFilter};
 
 /// A generator to be created.
 #[derive(Debug, Clone, Default)]
@@ -115,7 +115,8 @@ impl Broker {
             let mut changes = vec![Change::Generator(generator)];
             changes.extend(revoke_all(self, &scope, KeyOwner::Generator { id }, now).await?);
             changes.extend(self.unregister_all(&scope, id, now).await?);
-            Ok(Decision::commit((), changes))
+            // Somebody may create one at this moment.
+            Ok(Decision::commit((), changes).provided(Precondition::OwnsNoStacks(id)))
         })
         .await
     }

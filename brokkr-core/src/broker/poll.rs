@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::action::Action;
 use super::decide::Decision;
-use super::view::{CATCH_UP, PollView};
+use super::view::{CATCH_UP, PollView, Wanted};
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::model::{
     AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Timestamp, Version, limits,
@@ -90,7 +90,7 @@ impl Broker {
         let Some((_, wanted)) = poll.agent.filter(|(_, wanted)| !wanted.unlisted.is_empty()) else {
             return Ok(());
         };
-        match self.record_listing(actor, agent, &wanted.unlisted).await {
+        match self.record_listing(actor, agent, &wanted).await {
             Ok(()) | Err(BrokerError::Contention) => {}
             Err(error) => return Err(error),
         }
@@ -117,20 +117,19 @@ impl Broker {
     }
 
     /// Records pairs as listed before the agent is told: from then on their removal needs a confirmation.
-    async fn record_listing(&self, actor: &Actor, agent: AgentId, unlisted: &[(StackId, Version)]) -> BrokerResult<()> {
-        let stacks: Vec<StackId> = unlisted.iter().map(|(stack, _)| *stack).collect();
+    async fn record_listing(&self, actor: &Actor, agent: AgentId, wanted: &Wanted) -> BrokerResult<()> {
+        let stacks: Vec<StackId> = wanted.unlisted.iter().map(|(stack, _)| *stack).collect();
         self.decide(actor, "assignment.list", Some(EntityKey::Agent(agent)), || async {
             let now = self.now();
             let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
             let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
-            // Not for an agent that goes at the same moment: nobody would ever confirm.
-            let serving = self.parts.store.agent_get(&Scope::All, agent).await?;
-            if serving.status == AgentStatus::Retired {
-                return Err(BrokerError::AgentRetired);
+            // Not for one that was cordoned or retired meanwhile, or has other labels: the view is about to say what that means.
+            if self.parts.store.agent_get(&Scope::All, agent).await?.version != wanted.agent {
+                return Ok(Decision::nothing(()));
             }
             let mut changes = Vec::new();
-            let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), serving.version)];
-            for (stack, version) in unlisted {
+            let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), wanted.agent)];
+            for (stack, version) in &wanted.unlisted {
                 let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
                     continue;
                 };

@@ -275,11 +275,14 @@ impl Broker {
         )?;
         // Read for all who ask; who sees it is said after that.
         let read = self.parts.store.deployment_object_content(&Scope::All, id);
-        let found = self.parts.contents.get_or_read(self.epoch(), id, read).await?;
-        if self.is_seen(&scope, found.0.stack_id) {
-            return Ok(found);
-        }
-        // Of a stack that goes, the store tells who sees it.
+        let found = match self.parts.contents.get_or_read(self.epoch(), id, read).await {
+            Ok(found) if self.is_seen(&scope, found.0.stack_id) => return Ok(found),
+            Ok(found) => Some(found),
+            Err(StoreError::NotFound) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // Of a stack that goes, the store tells who sees it. What is not there is asked for all the same: by its time nobody is to
+        // tell it from what is not to be seen.
         let seen = self.parts.store.deployment_object_get(&scope, id).await;
         if matches!(seen, Err(StoreError::NotFound)) && actor.agent_id().is_some() {
             // It may have been listed by a replica that has read further than this one.
@@ -288,7 +291,7 @@ impl Broker {
         } else {
             seen?;
         }
-        Ok(found)
+        found.ok_or(BrokerError::NotFound)
     }
 
     /// Whether the view has a stack that is to stay, and it is in scope.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::action::Action;
 use super::decide::Decision;
+use super::view::CATCH_UP;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::error::{Invalid, InvalidCode};
 use crate::model::{
@@ -83,9 +84,12 @@ impl Broker {
         if let Some(held) = &report.held {
             session.unknown_stacks =
                 held.iter().filter(|id| !fold.stacks.contains_key(id)).copied().take(100).collect();
+            // It is told once: what a view that is behind says would not be put right.
+            self.parts.view.refreshed(CATCH_UP).await?;
+            let status = self.parts.view.agent_status(agent);
             for stack in held {
-                let wanted = self.parts.view.pair(*stack, agent).is_some_and(|pair| pair.matched);
-                fold.held(*stack, wanted);
+                let pair = self.parts.view.pair(*stack, agent);
+                fold.held(*stack, pair.is_some_and(|pair| status.is_some_and(|status| pair.is_wanted(status))));
             }
         }
         let gone = fold.gone.clone();

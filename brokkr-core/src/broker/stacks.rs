@@ -144,9 +144,10 @@ impl Broker {
         self.decide_once(actor, NAME, None, || async {
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
             let stack = self.new_stack(owner, spec.clone())?;
-            self.check_dependencies(&scope, &stack, &[]).await?;
+            let mut preconditions = self.check_dependencies(&scope, &stack, &[]).await?;
+            preconditions.push(precondition);
             self.refuse_taken_name(owner, &stack.name).await?;
-            Ok(Decision::commit(stack.clone(), vec![Change::Stack(stack)]).provided(precondition))
+            Ok(Decision { preconditions, ..Decision::commit(stack.clone(), vec![Change::Stack(stack)]) })
         })
         .await
     }
@@ -194,8 +195,8 @@ impl Broker {
             Ok(match self.edited(&before, &edit)? {
                 None => Decision::nothing(before),
                 Some(after) => {
-                    self.check_dependencies(&scope, &after, &before.depends_on).await?;
-                    Decision::commit(after.clone(), vec![Change::Stack(after)])
+                    let preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                    Decision { preconditions, ..Decision::commit(after.clone(), vec![Change::Stack(after)]) }
                 }
             })
         })
@@ -236,11 +237,12 @@ impl Broker {
         self.decide_once(actor, NAME, None, || async {
             let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
+            let mut preconditions = Vec::new();
             let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
                 Ok(before) => match self.edited(&before, &edit)? {
                     None => (before, false, false),
                     Some(after) => {
-                        self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                        preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
                         (after, true, false)
                     }
                 },
@@ -251,7 +253,7 @@ impl Broker {
                         return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("name").into());
                     }
                     let stack = self.new_stack(owner, spec)?;
-                    self.check_dependencies(&scope, &stack, &[]).await?;
+                    preconditions = self.check_dependencies(&scope, &stack, &[]).await?;
                     (stack, true, true)
                 }
                 Err(error) => return Err(error.into()),
@@ -282,14 +284,12 @@ impl Broker {
             if changes.is_empty() {
                 return Ok(Decision::nothing(applied));
             }
-            let decision = Decision { contents, ..Decision::commit(applied, changes) };
-            Ok(if created {
-                decision.provided(precondition)
-            } else if change {
-                decision
-            } else {
-                decision.provided(unchanged)
-            })
+            if created {
+                preconditions.push(precondition);
+            } else if !change {
+                preconditions.push(unchanged);
+            }
+            Ok(Decision { contents, preconditions, ..Decision::commit(applied, changes) })
         })
         .await
     }

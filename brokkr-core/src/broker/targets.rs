@@ -4,9 +4,10 @@ use super::action::Action;
 use super::decide::Decision;
 use super::{Actor, Broker, BrokerError, BrokerResult};
 use crate::model::{
-    AgentId, AssignmentState, Change, EntityKey, StackId, StackPhase, Target, Timestamp, Version, limits, validate_text,
+    AgentId, AssignmentState, Change, EntityKey, Stack, StackId, StackPhase, Target, Timestamp, Version, limits,
+    validate_text,
 };
-use crate::store::{Listing, Page, Precondition, Scope};
+use crate::store::{Listing, Page, Precondition, Scope, StoreError};
 
 impl Broker {
     /// Makes an agent serve a stack, directly. Setting a target that is set changes nothing.
@@ -45,19 +46,59 @@ impl Broker {
         const NAME: &str = "target.remove";
         let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
-            self.parts.store.stack_get(&scope, stack).await?;
+            let found = self.parts.store.stack_get(&scope, stack).await?;
             let before = self.parts.store.target_find(&scope, stack, agent).await?;
             let mut target = before.filter(|it| it.deleted_at.is_none()).ok_or(BrokerError::NotFound)?;
             let now = self.now();
             target.version = target.version.next();
             target.deleted_at = Some(now);
             let mut changes = vec![Change::Target(target)];
-            if !self.parts.view.matched_without_target(stack, agent) {
+            let (matched, preconditions) = self.may_match(&found, agent, false).await?;
+            if !matched {
                 changes.extend(self.end_assignment(stack, agent, AssignmentState::Withdrawn, now).await?);
             }
-            Ok(Decision::commit((), changes))
+            Ok(Decision { preconditions, ..Decision::commit((), changes) })
+        })
+        .await?;
+        // The agent may have been told of it between the two, for the target's sake.
+        self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
+            let found = match self.parts.store.stack_get(&scope, stack).await {
+                Ok(found) => found,
+                Err(StoreError::NotFound) => return Ok(Decision::nothing(())),
+                Err(error) => return Err(error.into()),
+            };
+            let (matched, preconditions) = self.may_match_now(&found, agent).await?;
+            if matched {
+                return Ok(Decision::nothing(()));
+            }
+            let change = self.end_assignment(stack, agent, AssignmentState::Withdrawn, self.now()).await?;
+            Ok(Decision { preconditions, ..Decision::commit((), change.into_iter().collect()) })
         })
         .await
+    }
+
+    /// Whether an agent is to serve a stack, with or without a direct target, and under which conditions that is so.
+    async fn may_match(&self, stack: &Stack, agent: AgentId, direct: bool) -> BrokerResult<(bool, Vec<Precondition>)> {
+        let mut conditions = vec![Precondition::Version(EntityKey::Stack(stack.id), stack.version)];
+        let matched = match self.parts.store.agent_get(&Scope::All, agent).await {
+            Ok(serving) => {
+                conditions.push(Precondition::Version(EntityKey::Agent(agent), serving.version));
+                self.parts.view.may_match(stack, &serving, direct)
+            }
+            Err(StoreError::NotFound) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok((matched, conditions))
+    }
+
+    /// The same, with the direct target that is there or not.
+    async fn may_match_now(&self, stack: &Stack, agent: AgentId) -> BrokerResult<(bool, Vec<Precondition>)> {
+        let target = self.parts.store.target_find(&Scope::All, stack.id, agent).await?;
+        let is_living = target.as_ref().is_some_and(|it| it.deleted_at.is_none());
+        let (matched, mut conditions) = self.may_match(stack, agent, is_living).await?;
+        let target = target.map(|it| Precondition::Version(EntityKey::Target(stack.id, agent), it.version));
+        conditions.extend(target);
+        Ok((matched, conditions))
     }
 
     /// An open assignment, ended in this way.
@@ -101,11 +142,11 @@ impl Broker {
         let scope = self.authorise(actor, Action::TargetAbandon, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
             validate_text(reason, limits::MESSAGE_BYTES).map_err(|error| error.within("reason"))?;
-            self.parts.store.stack_get(&scope, stack).await?;
-            let waiting = self.parts.view.pair(stack, agent).is_some_and(|pair| pair.is_open() && !pair.matched);
+            let found = self.parts.store.stack_get(&scope, stack).await?;
+            let (matched, preconditions) = self.may_match_now(&found, agent).await?;
             let change = self.end_assignment(stack, agent, AssignmentState::Abandoned, self.now()).await?;
-            match change.filter(|_| waiting) {
-                Some(change) => Ok(Decision::commit((), vec![change]).detail(reason)),
+            match change.filter(|_| !matched) {
+                Some(change) => Ok(Decision { preconditions, ..Decision::commit((), vec![change]) }.detail(reason)),
                 None => Err(BrokerError::NotFound),
             }
         })

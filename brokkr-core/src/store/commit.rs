@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, KeyId, RequestId, Timestamp, Version, limits,
+    ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, GeneratorId, KeyId, RequestId, Timestamp, Version,
+    limits,
 };
 
 use super::{FeedPosition, StoreError};
@@ -62,6 +63,9 @@ impl IdempotencyRecord {
 pub enum Precondition {
     /// The entity exists with exactly this version.
     Version(EntityKey, Version),
+    /// The generator, which the commit changes, owns no living stack when all of the commit is done; otherwise it is a
+    /// [`Conflict`](StoreError::Conflict) on the generator.
+    OwnsNoStacks(GeneratorId),
 }
 
 /// A commit's place.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::broker::{Actor, Idempotency};
@@ -167,7 +168,9 @@ fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, ApiError> {
     };
     let idempotency = Arc::new(Idempotency::new(key.to_owned()));
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), kind] {
+    // Without the host, which is another one at another replica.
+    let what = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    for part in [request.method().as_str().as_bytes(), what.as_bytes(), kind] {
         idempotency.add(&(part.len() as u64).to_be_bytes());
         idempotency.add(part);
     }

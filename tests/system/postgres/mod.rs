@@ -1,5 +1,6 @@
 //! The store on a real PostgreSQL server.
 
+mod behind;
 mod conformance;
 mod feed_order;
 mod migrations;

@@ -1,15 +1,11 @@
 //! The tail that fleet views follow by: all of what came, or that it cannot be told; and never what another server numbered.
 
-use std::sync::Arc;
-
-use brokkr_core::broker::{Broker, Content};
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Stack, Version};
 use brokkr_core::store::conformance::sample;
 use brokkr_core::store::{FeedPosition, Scope, StackReader as _, Store as _, StoreError, ViewEntity};
 use brokkr_store_postgres::PostgresStore;
-use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::support::{Database, eventually};
+use crate::support::Database;
 
 async fn put(store: &PostgresStore, changes: Vec<Change>) -> FeedPosition {
     store.commit(sample::commit(changes)).await.unwrap().position
@@ -85,37 +81,4 @@ async fn a_position_of_no_history_here_is_expired() {
     assert!(store.feed(&Scope::All, known, 1).await.is_ok());
     let unknown = FeedPosition { epoch: newest + 1, ..known };
     assert!(matches!(store.feed(&Scope::All, unknown, 1).await, Err(StoreError::Expired)));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_broker_published_is_not_overlooked_by_one_whose_view_is_behind() {
-    let database = Database::new();
-    let start = async || Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
-    let (one, other) = (start().await, start().await);
-    let content = |name: &str| {
-        let manifest = format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}}}");
-        Content::Yaml { bytes: manifest.into(), message: String::new() }
-    };
-    let applied = other.stack_apply(&other.system_actor(), None, "shop", Ok, Some(content("a"))).await.unwrap();
-    let stack = applied.stack.id;
-
-    // Views cannot be brought up to date, while all else goes on.
-    let mut lock = PgConnection::connect(&database.url("postgres")).await.unwrap();
-    lock.execute("BEGIN; LOCK TABLE brokkr.run").await.unwrap();
-    let next = tokio::spawn({
-        let one = one.clone();
-        async move { one.publish(&one.system_actor(), stack, content("b")).await }
-    });
-    eventually("the next revision is committed", || async {
-        let count = database.query("SELECT count(*) FROM brokkr.deployment_object");
-        if count.trim() == "2" { Ok(()) } else { Err(count) }
-    })
-    .await;
-    let back = other.publish(&other.system_actor(), stack, content("a")).await.unwrap();
-    lock.execute("COMMIT").await.unwrap();
-    assert!(next.await.unwrap().unwrap().created);
-    assert!(back.created, "what was published first is not the latest any more");
-    assert_eq!(back.object.revision.get(), 3);
-    one.shutdown().await;
-    other.shutdown().await;
 }

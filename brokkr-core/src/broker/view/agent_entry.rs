@@ -44,6 +44,8 @@ pub(in crate::broker) struct Wanted {
     /// Pairs that are to be applied and were not recorded as listed yet, with the version of the stack that
     /// was looked at. They are recorded before anybody is told.
     pub(in crate::broker) unlisted: Vec<(StackId, Version)>,
+    /// The version of the agent that was looked at.
+    pub(in crate::broker) agent: Version,
     /// The stacks that are listed.
     pub(in crate::broker) stacks: Arc<BTreeSet<StackId>>,
 }
@@ -105,6 +107,6 @@ impl AgentEntry {
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
         let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), entries);
-        Wanted { state, unlisted, stacks: Arc::new(listed) }
+        Wanted { state, unlisted, agent: self.agent.version, stacks: Arc::new(listed) }
     }
 }

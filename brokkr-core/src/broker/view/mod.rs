@@ -224,9 +224,9 @@ impl FleetView {
         self.read().agent(agent)?.pairs.get(&stack).copied()
     }
 
-    /// Whether the pair is matched when the direct target is left aside.
-    pub(super) fn matched_without_target(&self, stack: StackId, agent: AgentId) -> bool {
-        self.read().matched_without_target(stack, agent)
+    /// Whether the policy matches the two as they are given, or cannot tell: then nothing is withdrawn because of it.
+    pub(super) fn may_match(&self, stack: &Stack, agent: &Agent, direct: bool) -> bool {
+        self.read().may_match(stack, agent, direct)
     }
 
     /// Open assignments of an agent, or of a stack.
@@ -237,11 +237,6 @@ impl FleetView {
     /// Stacks that are being deleted and that no agent is waited for any more.
     pub(super) fn removable(&self, limit: usize) -> Vec<StackId> {
         self.read().removable(limit)
-    }
-
-    /// Stacks that assignments point to and that the view does not have.
-    pub(super) fn missing_stacks(&self, entities: &[ViewEntity]) -> Vec<StackId> {
-        self.read().missing_stacks(entities)
     }
 
     /// The agents that serve a stack now or may still hold it, with their state.

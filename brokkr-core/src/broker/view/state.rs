@@ -333,33 +333,8 @@ impl ViewState {
         }
     }
 
-    pub(super) fn missing_stacks(&self, entities: &[ViewEntity]) -> Vec<StackId> {
-        let coming: HashSet<StackId> = entities
-            .iter()
-            .filter_map(|entity| match entity {
-                ViewEntity::Stack(it) => Some(it.id),
-                _ => None,
-            })
-            .collect();
-        let mut missing: Vec<StackId> = entities
-            .iter()
-            .filter_map(|entity| match entity {
-                ViewEntity::Assignment(it) if it.state != AssignmentState::Gone => Some(it.stack_id),
-                _ => None,
-            })
-            .filter(|id| !coming.contains(id) && !self.stacks.contains_key(id))
-            .collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing
-    }
-
-    pub(super) fn matched_without_target(&self, stack: StackId, agent: AgentId) -> bool {
-        let (Some(stack), Some(agent)) = (self.stacks.get(&stack), self.agents.get(&agent)) else {
-            return false;
-        };
-        // Not knowing counts as matched: then nothing is withdrawn because of it.
-        self.verdict(&stack.stack, &agent.agent, false).is_ok_and(|verdict| verdict.matched)
+    pub(super) fn may_match(&self, stack: &Stack, agent: &Agent, direct: bool) -> bool {
+        self.verdict(stack, agent, direct).map_or(true, |verdict| verdict.matched)
     }
 
     pub(super) fn open_of_agent(&self, agent: AgentId) -> Vec<StackId> {
@@ -374,11 +349,11 @@ impl ViewState {
             .stacks
             .iter()
             .filter(|(_, entry)| entry.stack.phase == StackPhase::Deleting && entry.stack.deleted_at.is_none());
+        let waits = |agent: &AgentEntry, id: &StackId| {
+            agent.agent.status != AgentStatus::Retired && agent.pairs.get(id).is_some_and(|pair| pair.is_open())
+        };
         let waited_for = |id: &StackId, entry: &StackEntry| {
-            entry
-                .agents
-                .iter()
-                .any(|agent| self.agents.get(agent).and_then(|it| it.pairs.get(id)).is_some_and(|pair| pair.is_open()))
+            entry.agents.iter().filter_map(|agent| self.agents.get(agent)).any(|agent| waits(agent, id))
         };
         deleting.filter(|(id, entry)| !waited_for(id, entry)).map(|(id, _)| *id).take(limit).collect()
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
 use super::sample::{self, commit};
 use crate::model::{
-    AuditOutcome, AuditRecord, Change, Digest, EntityKey, KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp,
-    Version,
+    AuditOutcome, AuditRecord, Change, Digest, EntityKey, GeneratorPrincipal, KeyOwner, Revision, Stack, StackId,
+    StackProgress, Timestamp, Version,
 };
 use crate::store::{
     Activity, AuditFilter, Commit, EventFilter, FeedPosition, IdempotencyRecord, Page, Precondition, Scope,
@@ -140,6 +140,42 @@ pub async fn preconditions_hold_at_the_commit(store: Arc<dyn Store>) {
     put_if(&store, target(), version(2)).await.expect("the version is right now");
     let unknown = Precondition::Version(EntityKey::Stack(sample::stack("x").id), Version::FIRST);
     assert!(is_conflict(put_if(&store, vec![Change::Agent(sample::agent("other"))], unknown).await));
+}
+
+/// Whoever creates a stack while its generator is deleted is refused, or the deletion is.
+pub async fn a_generator_that_owns_stacks_stays(store: Arc<dyn Store>) {
+    system(&store).await;
+    let generator = sample::generator("team");
+    put(&store, vec![Change::Generator(generator.clone())]).await;
+    let owner = EntityKey::Generator(generator.id);
+    let only_if = Precondition::OwnsNoStacks(generator.id);
+    let with = |version, deleted_at| GeneratorPrincipal { version, deleted_at, ..generator.clone() };
+    let owned = |name: &str| Stack { generator_id: generator.id, ..sample::stack(name) };
+    let stack = owned("first");
+    put(&store, vec![Change::Stack(stack.clone())]).await;
+    let gone = with(Version::new(2), Some(sample::time(1)));
+    let refused = put_if(&store, vec![Change::Generator(gone.clone())], only_if).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(key)) if key == owner), "{refused:?}");
+    assert_eq!(store.generator_get(&Scope::All, generator.id).await.expect("it").version, Version::FIRST);
+    let last = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack };
+    let kept = with(Version::new(2), None);
+    put_if(&store, vec![Change::Generator(kept), Change::Stack(last)], only_if)
+        .await
+        .expect("its last one goes as well");
+
+    // Each time one of the two wins.
+    for round in 2..22 {
+        let version = Version::new(round);
+        let stack = owned(&format!("s{round}"));
+        let creates = put_if(&store, vec![Change::Stack(stack.clone())], Precondition::Version(owner, version));
+        let deletes = put_if(&store, vec![Change::Generator(with(version.next(), None))], only_if);
+        let (created, deleted) = tokio::join!(creates, deletes);
+        assert!(created.is_ok() != deleted.is_ok(), "round {round}: {created:?}, {deleted:?}");
+        if created.is_ok() {
+            let gone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack };
+            put(&store, vec![Change::Stack(gone), Change::Generator(with(version.next(), None))]).await;
+        }
+    }
 }
 
 fn unique(result: Result<crate::store::Committed, StoreError>) -> Option<UniqueKey> {

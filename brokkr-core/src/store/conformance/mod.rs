@@ -61,6 +61,7 @@ macro_rules! __store_checks {
             versions_rise_by_one
             one_of_many_writers_wins
             preconditions_hold_at_the_commit
+            a_generator_that_owns_stacks_stays
             names_are_unique_among_the_living
             short_ids_are_unique_for_ever
             revisions_are_unique

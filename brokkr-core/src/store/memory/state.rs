@@ -66,9 +66,15 @@ impl State {
 
     /// Checks everything that could be wrong with a commit, without changing anything.
     pub(super) fn check(&self, commit: &Commit) -> StoreResult<()> {
-        for Precondition::Version(key, version) in &commit.preconditions {
-            if self.version(key) != Some(*version) {
-                return Err(StoreError::Conflict(*key));
+        for precondition in &commit.preconditions {
+            match precondition {
+                Precondition::Version(key, version) if self.version(key) != Some(*version) => {
+                    return Err(StoreError::Conflict(*key));
+                }
+                Precondition::OwnsNoStacks(owner) if self.owns_stacks_after(*owner, commit) => {
+                    return Err(StoreError::Conflict(EntityKey::Generator(*owner)));
+                }
+                Precondition::Version(..) | Precondition::OwnsNoStacks(_) => {}
             }
         }
         for change in &commit.changes {
@@ -87,6 +93,13 @@ impl State {
         }
         commit.idempotency.iter().try_for_each(|record| self.check_key(record))?;
         self.check_unique(commit)
+    }
+
+    fn owns_stacks_after(&self, owner: GeneratorId, commit: &Commit) -> bool {
+        let lives = |it: &Stack| it.generator_id == owner && it.deleted_at.is_none();
+        let changed: HashSet<EntityKey> = commit.changes.iter().map(Change::key).collect();
+        let stays = |it: &Stack| lives(it) && !changed.contains(&EntityKey::Stack(it.id));
+        self.stacks.values().any(stays) || commit.changes.iter().any(|it| matches!(it, Change::Stack(it) if lives(it)))
     }
 
     /// Whether the key of an answer is free.
