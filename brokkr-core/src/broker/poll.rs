@@ -39,9 +39,6 @@ impl Broker {
             self.parts.activity.agent_seen(agent, self.now());
         }
         let view = &self.parts.view;
-        if let Some(generation) = request.min_generation {
-            view.at_least(generation, request.epoch, CATCH_UP).await?;
-        }
         let wait = request.wait.min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
         let deadline = (!wait.is_zero()).then(|| Instant::now() + wait);
         // Present while there is something to wait for.
@@ -50,6 +47,10 @@ impl Broker {
         let mut tries = 0;
         loop {
             let poll = view.poll(agent, actor.key_id());
+            if let Some(generation) = request.min_generation.filter(|it| !poll.has(*it, request.epoch)) {
+                view.at_least(generation, request.epoch, CATCH_UP).await?;
+                continue;
+            }
             let key_ends = self.check_still_valid(actor, &poll)?;
             let (_, wanted) = poll.agent.as_ref().ok_or(BrokerError::NotFound)?;
             poll.check_fresh()?;

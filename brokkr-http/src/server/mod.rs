@@ -7,6 +7,7 @@ mod meter;
 mod metrics;
 mod openapi;
 mod origin;
+mod patience;
 mod respond;
 mod routes;
 mod serve;

@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
+use super::patience::Patience;
+
 /// How long connections may take to end after the order to stop.
 const GRACE: Duration = Duration::from_secs(20);
 /// The pause after the system refused a connection for want of something, such as file descriptors.
@@ -111,7 +113,7 @@ pub async fn serve_at_most(
 
 fn builder(is_http2: bool, patience: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience);
+    builder.http1().timer(Patience::new()).header_read_timeout(patience);
     builder
         .http2()
         .timer(TokioTimer::new())

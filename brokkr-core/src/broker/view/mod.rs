@@ -42,14 +42,24 @@ pub(super) struct PollView {
     /// When the presented key ends, if it does; `None` when it is not valid any more.
     pub(super) key_ends: Option<Option<Timestamp>>,
     pub(super) generation: Generation,
+    epoch: Epoch,
     read_at: Instant,
 }
 
 impl PollView {
+    /// Whether the view has at least this generation, as [`FleetView::at_least`] waits for.
+    pub(super) fn has(&self, generation: Generation, epoch: Option<Epoch>) -> bool {
+        is_at_least((self.generation, self.epoch), generation, epoch)
+    }
+
     /// Refuses when the view is older than what may be answered from.
     pub(super) fn check_fresh(&self) -> BrokerResult<()> {
         check_fresh(self.read_at)
     }
+}
+
+fn is_at_least((seen, of): (Generation, Epoch), generation: Generation, epoch: Option<Epoch>) -> bool {
+    epoch.is_some_and(|epoch| epoch != of) || seen >= generation
 }
 
 fn check_fresh(read_at: Instant) -> BrokerResult<()> {
@@ -165,10 +175,9 @@ impl FleetView {
         let reached = || {
             let state = self.read();
             let token = state.token();
-            epoch.is_some_and(|epoch| epoch != token.epoch) || token.generation() >= generation
+            is_at_least((token.generation(), token.epoch), generation, epoch)
         };
-        // As a rule it has: then there is no timer to make.
-        if reached() { Ok(()) } else { self.folded_until(within, reached).await }
+        self.folded_until(within, reached).await
     }
 
     /// A key that is not revoked. `Stale` when the view may not know of a revocation.
@@ -210,6 +219,7 @@ impl FleetView {
             agent: state.wanted(id),
             key_ends: key.map_or(Some(None), |key| state.key_ends(key)),
             generation: state.token().generation(),
+            epoch: state.token().epoch,
             read_at: state.read_at(),
         }
     }
