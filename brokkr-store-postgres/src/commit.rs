@@ -245,8 +245,7 @@ impl<'a> Prepared<'a> {
     /// for each other.
     async fn check_preconditions(&self, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut by_kind: BTreeMap<EntityKind, BTreeSet<(Uuid, Uuid, i64)>> = BTreeMap::new();
-        for precondition in &self.commit.preconditions {
-            let Precondition::Version(key, version) = precondition else { continue };
+        for (key, version) in self.versions() {
             let (one, other) = ids(key);
             let version = i64::try_from(version.get()).unwrap_or(i64::MAX);
             by_kind.entry(key.kind()).or_default().insert((one, other, version));
@@ -267,6 +266,14 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
+    /// The versions among the preconditions.
+    fn versions(&self) -> impl Iterator<Item = (&EntityKey, &Version)> {
+        self.commit.preconditions.iter().filter_map(|it| match it {
+            Precondition::Version(key, version) => Some((key, version)),
+            Precondition::OwnsNoStacks(_) => None,
+        })
+    }
+
     /// Who creates a stack keeps its owner as it is until its commit. The owner is changed by now, so whoever was faster is
     /// seen, and nobody comes after.
     async fn check_owners(&self, work: &mut Work<'_>) -> Result<(), Failure> {
@@ -282,11 +289,7 @@ impl<'a> Prepared<'a> {
 
     /// The error of a lost race on an entity of a kind.
     fn lost(&self, kind: EntityKind) -> Failure {
-        let preconditions = self.commit.preconditions.iter().map(|precondition| match precondition {
-            Precondition::Version(key, _) => *key,
-            Precondition::OwnsNoStacks(owner) => EntityKey::Generator(*owner),
-        });
-        let keys = self.commit.changes.iter().map(Change::key).chain(preconditions);
+        let keys = self.commit.changes.iter().map(Change::key).chain(self.versions().map(|(key, _)| *key));
         let mut of_kind = keys.filter(|key| key.kind() == kind);
         Failure::Refused(of_kind.next().map_or(StoreError::Malformed("no entity of this kind"), StoreError::Conflict))
     }

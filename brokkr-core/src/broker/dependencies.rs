@@ -19,10 +19,10 @@ impl Broker {
         stack: &Stack,
         before: &[StackId],
     ) -> BrokerResult<Vec<Precondition>> {
-        let mut followed = BTreeMap::new();
         if stack.depends_on == before {
             return Ok(Vec::new());
         }
+        let mut followed = BTreeMap::new();
         let invalid = |problem: String| Invalid::new(InvalidCode::FieldInvalid, problem);
         if stack.depends_on.len() > limits::DEPENDENCIES {
             let problem = format!("a stack depends on {} others at the most", limits::DEPENDENCIES);

@@ -72,20 +72,14 @@ async fn with_missing_stacks(
     mut entities: Vec<ViewEntity>,
     has: impl Fn(StackId) -> bool,
 ) -> StoreResult<Vec<ViewEntity>> {
-    let coming: HashSet<StackId> = entities
-        .iter()
-        .filter_map(|entity| match entity {
-            ViewEntity::Stack(it) => Some(it.id),
-            _ => None,
-        })
-        .collect();
-    let held: BTreeSet<StackId> = entities
-        .iter()
-        .filter_map(|entity| match entity {
-            ViewEntity::Assignment(it) if it.state != AssignmentState::Gone => Some(it.stack_id),
-            _ => None,
-        })
-        .collect();
+    let (mut coming, mut held) = (HashSet::new(), BTreeSet::new());
+    for entity in &entities {
+        match entity {
+            ViewEntity::Stack(it) => drop(coming.insert(it.id)),
+            ViewEntity::Assignment(it) if it.state != AssignmentState::Gone => drop(held.insert(it.stack_id)),
+            _ => {}
+        }
+    }
     let missing: Vec<StackId> = held.into_iter().filter(|id| !coming.contains(id) && !has(*id)).collect();
     if !missing.is_empty() {
         let stacks = parts.store.stack_find_with_tombstones(&Scope::All, &missing).await?;

@@ -125,11 +125,11 @@ impl Broker {
             let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
             let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
             // Not for one that was cordoned or retired meanwhile, or has other labels: the view is about to say what that means.
-            if self.parts.store.agent_get(&Scope::All, agent).await?.version != wanted.agent {
+            if self.parts.store.agent_get(&Scope::All, agent).await?.version != wanted.agent_version {
                 return Ok(Decision::nothing(()));
             }
             let mut changes = Vec::new();
-            let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), wanted.agent)];
+            let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), wanted.agent_version)];
             for (stack, version) in &wanted.unlisted {
                 let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
                     continue;

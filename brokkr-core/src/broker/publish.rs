@@ -207,15 +207,20 @@ impl Broker {
             // The view is nearly always right, and the commit finds out when it is not. Without a commit nothing would: that there
             // is nothing to do only the store can say.
             let seen = if tries.fetch_add(1, Ordering::Relaxed) == 0 { self.seen(&scope, id) } else { None };
-            if let Some(seen) = seen {
-                let decision = decide(seen).await?;
+            let mut decided = None;
+            if let Some(seen) = &seen {
+                let decision = decide(seen.clone()).await?;
                 if decision.outcome.created {
                     return Ok(decision);
                 }
+                decided = Some(decision);
             }
             let stack = self.publishable(&scope, id).await?;
-            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
-            decide((stack, latest)).await
+            let now = (stack, self.parts.store.deployment_object_latest(&scope, id).await?);
+            match decided {
+                Some(decision) if seen.as_ref() == Some(&now) => Ok(decision),
+                _ => decide(now).await,
+            }
         })
         .await
     }

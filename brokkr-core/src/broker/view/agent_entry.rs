@@ -45,7 +45,7 @@ pub(in crate::broker) struct Wanted {
     /// was looked at. They are recorded before anybody is told.
     pub(in crate::broker) unlisted: Vec<(StackId, Version)>,
     /// The version of the agent that was looked at.
-    pub(in crate::broker) agent: Version,
+    pub(in crate::broker) agent_version: Version,
     /// The stacks that are listed.
     pub(in crate::broker) stacks: Arc<BTreeSet<StackId>>,
 }
@@ -107,6 +107,6 @@ impl AgentEntry {
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
         let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), entries);
-        Wanted { state, unlisted, agent: self.agent.version, stacks: Arc::new(listed) }
+        Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed) }
     }
 }
