@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 
+/// After so long without an answer a request has failed, and its connection is given up.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -19,6 +22,8 @@ pub(crate) struct Load {
     pub(crate) failed: u64,
     /// Milliseconds within which 99 of 100 were answered.
     pub(crate) p99_ms: f64,
+    /// Milliseconds within which all were answered: a connection that is never served shows here.
+    pub(crate) slowest_ms: f64,
 }
 
 /// Sends requests over each connection one after the other, for a time. `request` makes the bytes for the n-th request of a
@@ -60,6 +65,7 @@ pub(crate) async fn load(
         per_second: times.len() as f64 / elapsed,
         failed: failed.load(Ordering::Relaxed),
         p99_ms: p99.as_secs_f64() * 1000.0,
+        slowest_ms: times.last().copied().unwrap_or_default().as_secs_f64() * 1000.0,
     })
 }
 
@@ -76,7 +82,7 @@ async fn one(
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let answer = tokio::time::timeout(Duration::from_secs(10), async {
+        let answer = tokio::time::timeout(TIMEOUT, async {
             stream.write_all(&request(connection, number)).await?;
             read_answer(&mut stream, &mut buffer).await
         });

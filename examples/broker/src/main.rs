@@ -8,6 +8,7 @@ mod create;
 mod database;
 mod demo;
 mod metrics;
+mod runtime;
 mod serve;
 mod settings;
 mod shutdown;
@@ -18,7 +19,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
-use tokio::runtime::{Builder, Runtime};
 
 /// An unchanged poll is some dozens of small allocations, which is most of what it costs.
 #[global_allocator]
@@ -50,17 +50,9 @@ enum Command {
     Create(create::CreateArgs),
 }
 
-/// The runtime: requests are answered in the order in which they come, also when a thousand come at once.
-///
-/// A worker's own queue holds 256 tasks; what is beyond that waits in the queue of all, which is looked at rarely unless told. With
-/// tokio's defaults the last of a thousand polls waited twice as long as most.
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().global_queue_interval(1).max_io_events_per_tick(256).build()
-}
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(cli)));
+    let result = runtime::runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(cli)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
