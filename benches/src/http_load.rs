@@ -22,7 +22,7 @@ pub(crate) struct Load {
     pub(crate) failed: u64,
     /// Milliseconds within which 99 of 100 were answered.
     pub(crate) p99_ms: f64,
-    /// Milliseconds within which all were answered: a connection that is never served shows here.
+    /// Milliseconds within which all of the answers came. What had none within the time-out is in `failed` alone.
     pub(crate) slowest_ms: f64,
 }
 
