@@ -1,5 +1,6 @@
 //! Publishing deployment objects, and reading them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -69,7 +70,7 @@ struct Prepared {
 
 impl Broker {
     /// Checks content, running the generator if it is one's.
-    async fn prepare(&self, stack: &Stack, spec: &StackSpec, content: &Content) -> BrokerResult<Prepared> {
+    async fn prepare(&self, stack: &Stack, content: &Content) -> BrokerResult<Prepared> {
         let check_message =
             |message: &str| validate_text(message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"));
         let (set, bytes, message, provenance) = match content {
@@ -87,7 +88,7 @@ impl Broker {
                 (set, bytes, message.clone(), Provenance::Published)
             }
             Content::Generated { generator, params } => {
-                let (set, bytes) = self.run_generator(stack, spec, generator, params).await?;
+                let (set, bytes) = self.run_generator(stack, generator, params).await?;
                 let canonical = serde_json_canonicalizer::to_vec(params).unwrap_or_default();
                 let provenance =
                     Provenance::Generated { generator: generator.clone(), params_digest: Digest::of(&canonical) };
@@ -113,18 +114,13 @@ impl Broker {
         })
     }
 
-    async fn run_generator(
-        &self,
-        stack: &Stack,
-        spec: &StackSpec,
-        name: &str,
-        params: &Value,
-    ) -> BrokerResult<(ManifestSet, Bytes)> {
+    async fn run_generator(&self, stack: &Stack, name: &str, params: &Value) -> BrokerResult<(ManifestSet, Bytes)> {
         let registered = self.parts.generators.get(name).ok_or_else(|| {
             Invalid::new(InvalidCode::GeneratorUnknown, format!("no generator \"{}\" is registered", excerpt(name)))
         })?;
         registered.check(params).map_err(|error| error.within("params"))?;
-        let context = GenerateContext::new(spec, stack.generator_id);
+        let spec = StackSpec::of(stack);
+        let context = GenerateContext::new(&spec, stack.generator_id);
         let manifests = registered.generator.run(&context, params.clone()).await.map_err(|error| match error {
             GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
             GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
@@ -137,11 +133,10 @@ impl Broker {
         &self,
         actor: &Actor,
         stack: &Stack,
-        spec: &StackSpec,
-        latest: Option<DeploymentObject>,
+        latest: Option<&DeploymentObject>,
         content: &Content,
     ) -> BrokerResult<(Published, Option<Bytes>)> {
-        let mut prepared = self.prepare(stack, spec, content).await?;
+        let mut prepared = self.prepare(stack, content).await?;
         let bytes = prepared.bytes.take();
         Ok((self.next_revision(actor, stack, latest, prepared), bytes))
     }
@@ -150,15 +145,15 @@ impl Broker {
         &self,
         actor: &Actor,
         stack: &Stack,
-        latest: Option<DeploymentObject>,
+        latest: Option<&DeploymentObject>,
         prepared: Prepared,
     ) -> Published {
         let digest = prepared.digest;
-        let revision = latest.as_ref().map_or(Revision::FIRST, |it| it.revision.next());
+        let revision = latest.map_or(Revision::FIRST, |it| it.revision.next());
         if let Some(object) = latest
             && object.digest == digest
         {
-            return Published { object, created: false };
+            return Published { object: object.clone(), created: false };
         }
         let object = DeploymentObject {
             id: DeploymentObjectId::generate(),
@@ -178,10 +173,9 @@ impl Broker {
     }
 
     /// A stack that takes new revisions, with the newest one, as the view has them; `None` when only the store can tell.
-    fn seen(&self, scope: &Scope, id: StackId) -> Option<(Stack, Option<DeploymentObject>)> {
-        let (stack, object) = self.parts.view.stack_with_object(id)?;
-        let takes = stack.is_active() && scope.sees_stack(id, stack.generator_id);
-        takes.then(|| ((*stack).clone(), object.map(|object| (*object).clone())))
+    fn seen(&self, scope: &Scope, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
+        let seen = self.parts.view.stack_with_object(id)?;
+        (seen.0.is_active() && scope.sees_stack(id, seen.0.generator_id)).then_some(seen)
     }
 
     /// A stack that takes new revisions.
@@ -199,27 +193,28 @@ impl Broker {
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
         let tries = AtomicUsize::new(0);
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
-            let decide = async |(stack, latest): (Stack, Option<DeploymentObject>)| {
-                let spec = StackSpec::of(&stack);
-                let (published, bytes) = self.publication(actor, &stack, &spec, latest, &content).await?;
-                Ok::<_, BrokerError>(published_decision(&stack, published, bytes))
+            let decide = async |stack: &Stack, latest: Option<&DeploymentObject>| {
+                let (published, bytes) = self.publication(actor, stack, latest, &content).await?;
+                Ok::<_, BrokerError>(published_decision(stack, published, bytes))
             };
             // The view is nearly always right, and the commit finds out when it is not. Without a commit nothing would: that there
             // is nothing to do only the store can say.
             let seen = if tries.fetch_add(1, Ordering::Relaxed) == 0 { self.seen(&scope, id) } else { None };
             let mut decided = None;
-            if let Some(seen) = &seen {
-                let decision = decide(seen.clone()).await?;
+            if let Some((stack, latest)) = seen {
+                let decision = decide(&stack, latest.as_deref()).await?;
                 if decision.outcome.created {
                     return Ok(decision);
                 }
-                decided = Some(decision);
+                decided = Some((stack, latest, decision));
             }
-            let stack = self.publishable(&scope, id).await?;
-            let now = (stack, self.parts.store.deployment_object_latest(&scope, id).await?);
+            let now = self.publishable(&scope, id).await?;
+            let newest = self.parts.store.deployment_object_latest(&scope, id).await?;
             match decided {
-                Some(decision) if seen.as_ref() == Some(&now) => Ok(decision),
-                _ => decide(now).await,
+                Some((stack, latest, decision)) if *stack == now && latest.as_deref() == newest.as_ref() => {
+                    Ok(decision)
+                }
+                _ => decide(&now, newest.as_ref()).await,
             }
         })
         .await
@@ -249,7 +244,7 @@ impl Broker {
                 message: format!("rollback to revision {to}"),
                 provenance: Provenance::Rollback { of: to },
             };
-            let published = self.next_revision(actor, &stack, latest, prepared);
+            let published = self.next_revision(actor, &stack, latest.as_ref(), prepared);
             Ok(published_decision(&stack, published, None))
         })
         .await

@@ -270,8 +270,7 @@ impl Broker {
                     } else {
                         self.parts.store.deployment_object_latest(&scope, stack.id).await?
                     };
-                    let spec = StackSpec::of(&stack);
-                    let (published, bytes) = self.publication(actor, &stack, &spec, latest, content).await?;
+                    let (published, bytes) = self.publication(actor, &stack, latest.as_ref(), content).await?;
                     if published.created {
                         changes.push(Change::DeploymentObject(published.object.clone()));
                         contents.extend(bytes.map(|bytes| (published.object.digest, bytes)));
