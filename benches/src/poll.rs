@@ -18,6 +18,9 @@ const AGENTS: usize = 100;
 /// Short, and many: what else the machine does then falls on both alike, and few rounds are spoilt by it.
 const DURING: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 21;
+/// What a past costs is less than one round differs from the next: shorter rounds, and more of them.
+const HISTORY_DURING: Duration = Duration::from_millis(500);
+const HISTORY_ROUNDS: usize = 80;
 /// Longer than a request may take: one that is served only when the others are done fails.
 const FOR_LONG: Duration = TIMEOUT.saturating_add(Duration::from_secs(5));
 
@@ -41,72 +44,92 @@ pub(crate) async fn bare(listen: &str) -> Result<()> {
 pub(crate) async fn run() -> Result<()> {
     let database = Database::start().await?;
     let broker = database.broker(10)?;
-    let agents = agents(&broker).await?;
-    let requests = Arc::new(known(&broker, &agents).await?);
-    let bare_port = free_port().map_err(text)?;
-    let bare_address = format!("127.0.0.1:{bare_port}");
-    let arguments = ["bare".to_owned(), bare_address.clone()];
+    let broker = Server::knowing(&broker, &agents(&broker).await?).await?;
+    let bare = Server { address: format!("127.0.0.1:{}", free_port().map_err(text)?), ..broker.clone() };
+    let arguments = ["bare".to_owned(), bare.address.clone()];
     let log = database.folder.path().join("bare.log");
     let _bare = Process::start(&binary("brokkr-benches")?, &arguments, &[], &log).map_err(text)?;
-    while tokio::net::TcpStream::connect(&bare_address).await.is_err() {
+    while tokio::net::TcpStream::connect(&bare.address).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let mut young = 0.0;
     for connections in [64, 1000] {
-        let measured = beside(&bare_address, &broker.address, connections, &requests).await?;
-        let long = poll(&broker.address, connections, FOR_LONG, &requests).await?;
-        figure(&format!("poll_304_vs_bare_axum_{connections}"), measured.ratio);
-        figure(&format!("poll_304_failed_{connections}"), (measured.failed + long.failed) as f64);
-        figure(&format!("poll_304_slowest_ms_{connections}"), measured.slowest_ms.max(long.slowest_ms));
-        if connections == 1000 {
-            figure("poll_304_p99_ms_1000", measured.p99_ms);
-        } else {
-            young = measured.ratio;
-        }
+        beside(&bare, &broker, connections).await?;
     }
-    println!("filling in 100,000 revisions and 1,000,000 events");
-    seed::history(&database, 100_000, 1_000_000)?;
-    let old = beside(&bare_address, &broker.address, 64, &requests).await?;
-    println!("the same after a restart of the broker");
-    let restarted = database.broker(10)?;
-    let requests = Arc::new(known(&restarted, &agents).await?);
-    let fresh = beside(&bare_address, &restarted.address, 64, &requests).await?;
-    // Each beside the bare handler at that time, so that what else the machine does is not taken for history.
-    figure("poll_history_ratio", old.ratio.min(fresh.ratio) / young);
-    Ok(())
+    history(&broker).await
 }
 
-/// Some rounds in which the bare handler and the broker take turns: medians, and the broker's slowest answer of all.
-struct Beside {
-    ratio: f64,
-    p99_ms: f64,
-    slowest_ms: f64,
-    failed: u64,
+/// What answers polls, and the bytes of polls that know what there is.
+#[derive(Clone)]
+struct Server {
+    address: String,
+    requests: Arc<Vec<Vec<u8>>>,
 }
 
-async fn beside(bare: &str, broker: &str, connections: usize, requests: &Arc<Vec<Vec<u8>>>) -> Result<Beside> {
-    let (mut ratios, mut p99s, mut slowest_ms, mut failed) = (Vec::new(), Vec::new(), 0.0_f64, 0);
+impl Server {
+    async fn knowing(broker: &Broker, agents: &[(String, String)]) -> Result<Self> {
+        Ok(Self { address: broker.address.clone(), requests: Arc::new(known(broker, agents).await?) })
+    }
+
+    async fn poll(&self, connections: usize, during: Duration) -> Result<Load> {
+        let requests = self.requests.clone();
+        load(&self.address, connections, during, 304, move |connection, _| {
+            requests.get(connection % requests.len()).cloned().unwrap_or_default()
+        })
+        .await
+    }
+}
+
+/// Rounds in which the bare handler and the broker take turns, and a long one: medians, and the broker's slowest answer of all.
+async fn beside(bare: &Server, broker: &Server, connections: usize) -> Result<()> {
+    let (mut ratios, mut bare_p99s, mut p99s) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut slowest_ms, mut failed) = (0.0_f64, 0);
     for _ in 0..ROUNDS {
-        let bare = poll(bare, connections, DURING, requests).await?;
-        let ours = poll(broker, connections, DURING, requests).await?;
+        let bare = bare.poll(connections, DURING).await?;
+        let ours = broker.poll(connections, DURING).await?;
         println!(
             "{connections} connections: bare {:.0}/s (p99 {:.1} ms), broker {:.0}/s (p99 {:.1} ms, slowest {:.0}, {} failed)",
             bare.per_second, bare.p99_ms, ours.per_second, ours.p99_ms, ours.slowest_ms, ours.failed
         );
         ratios.push(ours.per_second / bare.per_second);
+        bare_p99s.push(bare.p99_ms);
         p99s.push(ours.p99_ms);
         slowest_ms = slowest_ms.max(ours.slowest_ms);
         failed += ours.failed;
     }
-    Ok(Beside { ratio: median(ratios), p99_ms: median(p99s), slowest_ms, failed })
+    let long = broker.poll(connections, FOR_LONG).await?;
+    figure(&format!("poll_304_vs_bare_axum_{connections}"), median(ratios));
+    figure(&format!("poll_304_failed_{connections}"), (failed + long.failed) as f64);
+    figure(&format!("poll_304_slowest_ms_{connections}"), slowest_ms.max(long.slowest_ms));
+    figure(&format!("poll_304_p99_ms_{connections}"), median(p99s));
+    figure(&format!("bare_304_p99_ms_{connections}"), median(bare_p99s));
+    Ok(())
 }
 
-async fn poll(address: &str, connections: usize, during: Duration, requests: &Arc<Vec<Vec<u8>>>) -> Result<Load> {
-    let requests = requests.clone();
-    load(address, connections, during, 304, move |connection, _| {
-        requests.get(connection % requests.len()).cloned().unwrap_or_default()
-    })
-    .await
+/// What a long past costs: a broker on a young database takes turns with one whose database has grown old, and with one that was
+/// started on it then.
+async fn history(young: &Server) -> Result<()> {
+    let database = Database::start().await?;
+    let broker = database.broker(10)?;
+    let agents = agents(&broker).await?;
+    println!("filling in 100,000 revisions and 1,000,000 events");
+    seed::history(&database, 100_000, 1_000_000)?;
+    let old = Server::knowing(&broker, &agents).await?;
+    let restarted = database.broker(10)?;
+    let fresh = Server::knowing(&restarted, &agents).await?;
+    let (mut olds, mut freshes, mut failed) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..HISTORY_ROUNDS {
+        let young = young.poll(64, HISTORY_DURING).await?;
+        let old = old.poll(64, HISTORY_DURING).await?;
+        let fresh = fresh.poll(64, HISTORY_DURING).await?;
+        failed += young.failed + old.failed + fresh.failed;
+        let [young, old, fresh] = [young, old, fresh].map(|load| load.per_second);
+        println!("64 connections: young {young:.0}/s, with a past {old:.0}/s, started on it {fresh:.0}/s");
+        olds.push(old / young);
+        freshes.push(fresh / young);
+    }
+    figure("poll_history_failed", failed as f64);
+    figure("poll_history_ratio", median(olds).min(median(freshes)));
+    Ok(())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -132,7 +155,7 @@ async fn agents(broker: &Broker) -> Result<Vec<(String, String)>> {
     Ok(agents)
 }
 
-/// The bytes of polls that know what there is.
+/// One poll for each agent.
 async fn known(broker: &Broker, agents: &[(String, String)]) -> Result<Vec<Vec<u8>>> {
     let mut requests = Vec::new();
     for (id, pak) in agents {
