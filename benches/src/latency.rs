@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use crate::fixture::{Database, binary, text};
 use crate::{Result, figure, percentile};
 
-const TRIES: usize = 200;
+pub(crate) const TRIES: usize = 200;
 /// The first ones make connections and plans.
-const WARM_UP: usize = 10;
+pub(crate) const WARM_UP: usize = 10;
 
 pub(crate) async fn run() -> Result<()> {
     let database = Database::start().await?;

@@ -10,11 +10,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::fixture::{Broker, Database};
+use crate::latency::{TRIES, WARM_UP};
 use crate::{Result, figure, percentile};
-
-const TRIES: usize = 200;
-/// The first ones make connections and plans.
-const WARM_UP: usize = 10;
 
 pub(crate) async fn run() -> Result<()> {
     let database = Database::start().await?;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::routing::get;
-use brokkr_testbed::{Process, free_port};
+use brokkr_testbed::{Process, free_port, wait_for};
 use http::Method;
 use serde_json::json;
 
 use crate::fixture::{Broker, Database, binary, text};
 use crate::http_load::{Load, TIMEOUT, load};
-use crate::{Result, figure, seed};
+use crate::{Result, figure, percentile, seed};
 
 /// Agents that poll; connections share them.
 const AGENTS: usize = 100;
@@ -49,9 +49,8 @@ pub(crate) async fn run() -> Result<()> {
     let arguments = ["bare".to_owned(), bare.address.clone()];
     let log = database.folder.path().join("bare.log");
     let _bare = Process::start(&binary("brokkr-benches")?, &arguments, &[], &log).map_err(text)?;
-    while tokio::net::TcpStream::connect(&bare.address).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let listens = || std::net::TcpStream::connect(&bare.address).is_ok();
+    wait_for("the bare handler", Duration::from_secs(10), listens).map_err(text)?;
     for connections in [64, 1000] {
         beside(&bare, &broker, connections).await?;
     }
@@ -97,11 +96,11 @@ async fn beside(bare: &Server, broker: &Server, connections: usize) -> Result<()
         failed += ours.failed;
     }
     let long = broker.poll(connections, FOR_LONG).await?;
-    figure(&format!("poll_304_vs_bare_axum_{connections}"), median(ratios));
+    figure(&format!("poll_304_vs_bare_axum_{connections}"), percentile(&mut ratios, 0.5));
     figure(&format!("poll_304_failed_{connections}"), (failed + long.failed) as f64);
     figure(&format!("poll_304_slowest_ms_{connections}"), slowest_ms.max(long.slowest_ms));
-    figure(&format!("poll_304_p99_ms_{connections}"), median(p99s));
-    figure(&format!("bare_304_p99_ms_{connections}"), median(bare_p99s));
+    figure(&format!("poll_304_p99_ms_{connections}"), percentile(&mut p99s, 0.5));
+    figure(&format!("bare_304_p99_ms_{connections}"), percentile(&mut bare_p99s, 0.5));
     Ok(())
 }
 
@@ -128,13 +127,8 @@ async fn history(young: &Server) -> Result<()> {
         freshes.push(fresh / young);
     }
     figure("poll_history_failed", failed as f64);
-    figure("poll_history_ratio", median(olds).min(median(freshes)));
+    figure("poll_history_ratio", percentile(&mut olds, 0.5).min(percentile(&mut freshes, 0.5)));
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Agents with a few stacks each: their ids and keys.

@@ -103,8 +103,12 @@ pub(crate) fn write_kubeconfig(file: &Path, clusters: &[(&str, &str)], token: &s
     Ok(std::fs::write(file, document.to_string())?)
 }
 
-/// Asks until an answer comes, within a bound.
-pub(crate) fn wait_for(what: &str, within: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
+/// Asks until the answer is yes, within a bound; blocks this thread.
+///
+/// # Errors
+///
+/// It was not within that time; `what` names it for people.
+pub fn wait_for(what: &str, within: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + within;
     while !ready() {
         if Instant::now() >= deadline {

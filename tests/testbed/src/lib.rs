@@ -27,7 +27,7 @@ pub use audit::writes_by;
 pub use broker::BrokerProcess;
 pub use certificates::Certificates;
 pub use cluster::TestCluster;
-pub use clusters::Clusters;
+pub use clusters::{Clusters, wait_for};
 pub use kwok::Kwok;
 pub use nodes::Nodes;
 pub use packages::ensure_command;
