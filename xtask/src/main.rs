@@ -1,7 +1,8 @@
-//! The project's commands: `cargo xtask test | verify | bench | faults | up`.
+//! The project's commands: `cargo xtask test | verify | check | bench | faults | up`.
 #![expect(clippy::print_stdout, reason = "commands print what they do")]
 
 mod bench;
+mod check;
 mod faults;
 mod run;
 mod test;
@@ -26,6 +27,8 @@ enum Command {
     Verify,
     /// What it survives. Each fault ends with a line `name survived/tried`.
     Faults(faults::FaultsArgs),
+    /// What Brokkr does with inputs and tools that others made. Each check ends with a line `name right/all`.
+    Check(check::CheckArgs),
     /// What it costs, beside bare equivalents in the same run.
     Bench(bench::BenchArgs),
     /// A broker, real clusters and their agents, running until interrupted.
@@ -37,6 +40,7 @@ fn main() -> std::process::ExitCode {
         Command::Test => test::run(),
         Command::Verify => verify::run(),
         Command::Faults(args) => faults::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Up(args) => up::run(&args),
     };

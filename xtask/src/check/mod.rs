@@ -1,0 +1,37 @@
+//! `cargo xtask check`: what Brokkr does with inputs and tools that others made.
+
+mod contract;
+mod reading;
+mod real;
+
+use brokkr_testbed::Result;
+use clap::{Args, ValueEnum};
+
+#[derive(Args)]
+pub(crate) struct CheckArgs {
+    /// What to check.
+    #[arg(value_enum)]
+    what: What,
+    /// Only the check with this name.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// Manifests of the shapes that real projects publish, and unlucky ones, on real API servers.
+    Real,
+    /// What the broker stores of a manifest beside what kubectl would send.
+    Reading,
+    /// The served OpenAPI document beside what the API takes and answers, and clients generated from it.
+    Contract,
+}
+
+pub(crate) fn run(args: &CheckArgs) -> Result<()> {
+    let only = args.only.as_deref();
+    match args.what {
+        What::Real => real::run(only),
+        What::Reading => reading::run(only),
+        What::Contract => contract::run(only),
+    }
+}
