@@ -202,6 +202,7 @@ impl<'a> Job<'a> {
             health,
             unhealthy,
             retained: self.pruning.retained,
+            yielded: self.applying.yielded,
             corrected,
             drifted,
             contested,

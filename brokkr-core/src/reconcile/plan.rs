@@ -11,17 +11,19 @@ use futures::FutureExt as _;
 use serde::Serialize;
 
 use super::apply::{Applying, Work};
-use super::autoscale::autoscaled;
 use super::changes::{Change, changes};
 use super::claims::Claims;
 use super::fights::Fights;
+use super::health::JobEnd;
 use super::inventory::{Entry, Inventory};
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::outcome::ObjectProblem;
 use super::prepare::{Objects, Prepared};
 use super::prune::Removal;
 use super::reconciler::wants;
+use super::replicas::autoscaled;
 use super::step::{Step, Target};
+use super::vacancy::Settling;
 use super::write::WriteError;
 use super::{ApplierError, Desired, DesiredStack, Goal, Reconciler};
 use crate::cluster::ClusterError;
@@ -110,6 +112,8 @@ impl Reconciler {
             limits: &self.limits,
             claims: &claims,
             fights: &fights,
+            job_ends: &self.job_ends,
+            settling: &Settling::default(),
             discovery: &discovery,
             autoscaled: &scaled,
         };
@@ -159,8 +163,12 @@ impl Work<'_> {
         let because = |action, reason: &str, message: &str| planned(action).because(reason, message);
         let (action, target) = match &step {
             Step::Unchanged { .. } | Step::Yield { .. } => return planned(PlannedAction::Unchanged),
-            Step::Finished => {
-                return because(PlannedAction::Unchanged, "Finished", "the Job has ended and was cleaned up");
+            Step::Ended(JobEnd::Complete) => {
+                return because(PlannedAction::Unchanged, "Finished", "the Job completed and was deleted afterwards");
+            }
+            Step::Ended(JobEnd::Failed(reason)) => {
+                let message = format!("the Job failed ({reason}) and was deleted afterwards");
+                return because(PlannedAction::Unchanged, "JobFailed", &message);
             }
             Step::Use { .. } => {
                 return because(PlannedAction::Unchanged, "Used", "it was there before, and is only used");
@@ -207,6 +215,7 @@ impl Work<'_> {
         wanted: &Objects,
     ) -> Vec<PlannedObject> {
         let departed = inventory.uids();
+        let kept = inventory.uids_of(wanted);
         let mut planned = Vec::new();
         for (object, entry) in inventory.entries.iter().filter(|(object, _)| !wanted.contains(*object)) {
             let blocked =
@@ -225,13 +234,11 @@ impl Work<'_> {
                 blocked("ContentPending", "the content of another stack, which may want it, is not at hand")
             } else {
                 let deletion = stack.policies.deletion;
-                match self.decide_removal(deletion, object, entry, stack.stack_id, &departed).await {
+                match self.decide_removal(deletion, object, entry, stack.stack_id, &departed, &kept).await {
                     Ok(Removal::Forget) => continue,
-                    Ok(Removal::UnderWay | Removal::Delete(..)) => action(PlannedAction::Prune),
+                    Ok(Removal::UnderWay(_) | Removal::Delete(..)) => action(PlannedAction::Prune),
                     Ok(Removal::LetGo(..)) => action(PlannedAction::Release),
-                    Ok(Removal::Retain) => {
-                        action(PlannedAction::Retained).because("NotEmpty", "something of others may be in it")
-                    }
+                    Ok(Removal::Retain(what)) => action(PlannedAction::Retained).because("NotEmpty", &what),
                     Ok(Removal::Problem(problem)) => PlannedObject::blocked(problem),
                     Err(error) => PlannedObject::blocked(ObjectProblem::api(object.clone(), &error)),
                 }

@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) depends_on: Vec<ObjectRef>,
     /// Fields that are left to others once it is there.
     pub(super) ignored: Arc<Ignored>,
+    /// The number of replicas that the manifest names.
+    pub(super) replicas: Option<i64>,
 }
 
 impl Prepared {
@@ -166,6 +168,7 @@ fn with_labels(
         object,
         kind: kind.clone(),
         hash: ManifestHash::of(&body),
+        replicas: body.pointer("/spec/replicas").and_then(Value::as_i64),
         text: body.to_string().into(),
         depends_on,
     }

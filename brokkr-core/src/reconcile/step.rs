@@ -1,6 +1,8 @@
 //! What to do about each desired object, decided from inventory and cluster.
 
+use super::health::JobEnd;
 use super::inventory::{Entry, EntryState};
+use super::job_ends::Gone;
 use super::live::{FieldHashes, Live, REPLICAS};
 use super::order::is_foundation;
 use super::outcome::ObjectProblem;
@@ -12,7 +14,7 @@ use crate::model::{Adopt, AgentId, Drift, Policies, StackId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) uid: String,
-    /// Whether the number of its replicas is set through the `scale` subresource, and left to whoever does so.
+    /// Whether the number of its replicas was set through the `scale` subresource, and is left as it is.
     pub(super) scaled: bool,
 }
 
@@ -21,13 +23,13 @@ pub(super) struct Target {
 pub(super) enum Step {
     /// It is as it should be.
     Unchanged {
-        /// Whether it is a Job that has ended.
-        finished: bool,
+        /// How it ended, if it is a Job that has.
+        ended: Option<JobEnd>,
     },
     /// An autoscaler has taken over the number of its replicas; all else is as it should be.
     Yield { fields: FieldHashes },
-    /// A Job that has ended and was cleaned up.
-    Finished,
+    /// A Job that ended and was deleted afterwards: it is not created again.
+    Ended(JobEnd),
     /// It is not there.
     Create {
         /// Whether it was, and somebody deleted it.
@@ -65,6 +67,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) holder: Option<StackId>,
     /// The stack of this agent whose the object should be.
     pub(super) owner: Option<StackId>,
+    /// What is known of the Job that the inventory has, when its object is not there.
+    pub(super) gone_job: Option<Gone>,
 }
 
 pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
@@ -77,14 +81,22 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         if at.owner.is_some_and(|owner| owner != at.stack) {
             return shared(prepared, at, None);
         }
-        let drifted = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
-        if drifted && !is_new_content(prepared, entry) && is_done(prepared, entry) {
-            return Step::Finished;
+        let was_there = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
+        if !was_there || is_new_content(prepared, entry) {
+            // What is published anew is created, whatever became of the former one.
+            let drifted = was_there && !matches!(at.gone_job, Some(Gone::Ended(_)));
+            return Step::Create { drifted };
         }
-        if drifted && at.policies.drift == Drift::Report && !is_new_content(prepared, entry) {
-            return Step::ReportDrift;
-        }
-        return Step::Create { drifted };
+        return match &at.gone_job {
+            Some(Gone::Ended(end)) => Step::Ended(end.clone()),
+            Some(Gone::Unknown) => Step::Problem(ObjectProblem::waiting(
+                object.clone(),
+                "JobGone",
+                "its object is gone; the event that says whether it completed has not come yet",
+            )),
+            Some(Gone::Unfinished) | None if at.policies.drift == Drift::Report => Step::ReportDrift,
+            Some(Gone::Unfinished) | None => Step::Create { drifted: true },
+        };
     };
     if at.owner.is_some_and(|owner| owner != at.stack) {
         return shared(prepared, at, Some(live));
@@ -102,7 +114,7 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         ));
     }
     let made_for = live.made_for(at.agent);
-    let target = || Target { uid: live.uid.clone(), scaled: live.scaled };
+    let target = || Target { uid: live.uid.clone(), scaled: live.scaled.is_some() };
     let take = |only_if_equal| Step::Take { target: target(), only_if_equal };
     match entry {
         // Ours, by UID.
@@ -110,8 +122,8 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
             if is_new_content(prepared, Some(entry)) || made_for != Some(at.stack) {
                 Step::Update(target())
             } else if live.fields == entry.fields {
-                Step::Unchanged { finished: live.finished }
-            } else if live.scaled && live.fields == entry.fields.without(REPLICAS) {
+                Step::Unchanged { ended: live.ended.clone() }
+            } else if live.scaled.is_some() && live.fields == entry.fields.without(REPLICAS) {
                 Step::Yield { fields: live.fields.clone() }
             } else if at.policies.drift == Drift::Report {
                 Step::ReportDrift
@@ -168,13 +180,6 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
 
 fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
     entry.is_none_or(|entry| entry.manifest.as_ref() != Some(&prepared.hash))
-}
-
-/// Whether a Job that is gone has done what it was for. One that may be cleaned up at once may never have been seen ended.
-fn is_done(prepared: &Prepared, entry: Option<&Entry>) -> bool {
-    let is_job = prepared.object.group == "batch" && prepared.object.kind == "Job";
-    let cleans_up = || prepared.body().pointer("/spec/ttlSecondsAfterFinished").is_some_and(|it| !it.is_null());
-    is_job && (cleans_up() || entry.is_some_and(|entry| entry.finished))
 }
 
 /// Whether an object has the form of the agent's own records: no stack may be mistaken for them.

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::apply::Work;
-use super::health::{self, ObjectHealth};
+use super::health::{self, JobEnd, ObjectHealth};
 use super::inventory::Entry;
-use super::live::FieldHashes;
+use super::job_ends::is_job;
+use super::live::{FieldHashes, REPLICAS};
 use super::order::is_foundation;
 use super::outcome::ObjectProblem;
 use super::ownership::MANAGER_PREFIX;
@@ -30,6 +31,8 @@ pub(super) struct Written {
     /// The fields that our manager owns now, without those that are left to others.
     pub(super) fields: FieldHashes,
     pub(super) health: ObjectHealth,
+    /// How it ended, if it is a Job that has.
+    pub(super) ended: Option<JobEnd>,
 }
 
 pub(super) enum WriteError {
@@ -105,9 +108,14 @@ impl Work<'_> {
     ) -> Result<Applied, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let mut body = prepared.body();
+        let mut takes_replicas = false;
         if let Some(target) = target {
             body["metadata"]["uid"] = json!(target.uid);
+            if target.scaled {
+                takes_replicas = self.takes_replicas_back(prepared, entry).await.map_err(WriteError::Api)?;
+            }
             if target.scaled
+                && !takes_replicas
                 && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
             {
                 spec.remove("replicas");
@@ -123,7 +131,9 @@ impl Work<'_> {
             result => return result.map_err(WriteError::Api),
         };
         let is_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager;
-        let is_drift = |it: &FieldConflict| entry.is_some_and(|entry| entry.fields.contains(&it.field));
+        let is_drift = |it: &FieldConflict| {
+            takes_replicas && it.field == REPLICAS || entry.is_some_and(|entry| entry.fields.contains(&it.field))
+        };
         let may_force =
             target.is_some() && (stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift));
         if !may_force || conflicts.iter().any(is_agent) {
@@ -155,6 +165,7 @@ impl Work<'_> {
             uid: meta::uid(object).map(str::to_owned),
             fields: FieldHashes::of(&prepared.ignored.applied_fields(object, self.manager)),
             health: health::of(&prepared.kind.group, &prepared.kind.kind, object),
+            ended: if is_job(&prepared.object) { health::job_end(object) } else { None },
         }
     }
 

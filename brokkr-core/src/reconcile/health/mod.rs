@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::cluster::meta;
 use crate::model::Health;
+pub(super) use jobs::JobEnd;
 use status::Status;
 
 /// The reason of a claim for storage that has none yet.
@@ -112,9 +113,14 @@ pub(super) fn has_health(group: &str, kind: &str) -> bool {
     }
 }
 
-/// Whether a Job has ended, well or badly: it will not run again, and may be cleaned up by the cluster.
-pub(super) fn has_finished(object: &Value) -> bool {
-    jobs::has_finished(&Status::of(object))
+/// How a Job ended; `None` while it may still run.
+pub(super) fn job_end(object: &Value) -> Option<JobEnd> {
+    jobs::job_end(&Status::of(object))
+}
+
+/// How a Job counts whose object is gone.
+pub(super) fn ended_job(end: &JobEnd) -> ObjectHealth {
+    jobs::ended_job(end)
 }
 
 /// The worst of several verdicts; nothing at all is healthy.
