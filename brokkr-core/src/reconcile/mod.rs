@@ -4,6 +4,7 @@
 //! it differs. Everything it does is decided from three things: what is desired, what the inventory says that we hold, and what is
 //! there.
 
+mod adopt;
 mod applier;
 mod apply;
 mod changes;
@@ -28,6 +29,7 @@ mod prepare;
 mod prune;
 mod readiness;
 mod reconciler;
+mod referred;
 mod remedy;
 mod replace;
 mod replicas;

@@ -352,7 +352,7 @@ impl Applier for Reconciler {
         // Those that come after others follow as soon as these stand, in the same pass where that is at once.
         loop {
             for job in &mut jobs {
-                first.settle_claims(&mut job.applying.health).await;
+                first.judge_by_others(&mut job.applying.health).await;
             }
             let mut memory = self.memory.lock().await;
             jobs.iter_mut().for_each(|job| memory.waits.judge(job, Instant::now()));

@@ -18,6 +18,17 @@ pub(super) struct Target {
     pub(super) scaled: bool,
 }
 
+/// On what grounds an object becomes this stack's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// It is this agent's already.
+    Over,
+    /// It was nobody's, and is adopted whatever it is like.
+    Adopt,
+    /// It was nobody's, and is adopted if applying the manifest changes nothing.
+    AdoptIfEqual,
+}
+
 /// What to do about one desired object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
@@ -42,7 +53,7 @@ pub(super) enum Step {
     /// Somebody else changed or deleted it, and the policy is to say so only.
     ReportDrift,
     /// It becomes this stack's: it was another stack's of this agent that no longer wants it, or nobody's and is adopted.
-    Take { target: Target, only_if_equal: bool },
+    Take { target: Target, how: Taking },
     /// It was there before us; we only use it.
     Use { uid: String },
     /// It cannot be as it should.
@@ -115,7 +126,7 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
     }
     let made_for = live.made_for(at.agent);
     let target = || Target { uid: live.uid.clone(), scaled: live.scaled.is_some() };
-    let take = |only_if_equal| Step::Take { target: target(), only_if_equal };
+    let take = |how| Step::Take { target: target(), how };
     match entry {
         // Ours, by UID.
         Some(entry) if entry.is_ours() && entry.uid.as_ref() == Some(&live.uid) => {
@@ -135,19 +146,25 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => {
             Step::Update(target())
         }
-        _ if at.holder.is_some_and(|holder| holder != at.stack) => take(false),
+        _ if at.holder.is_some_and(|holder| holder != at.stack) => take(Taking::Over),
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
-        _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(false),
+        _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(Taking::Over),
         _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
         _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
         _ => match at.policies.adopt {
-            Adopt::Always => take(false),
-            Adopt::IfEqual => take(true),
+            Adopt::Always => take(Taking::Adopt),
+            Adopt::IfEqual => take(Taking::AdoptIfEqual),
             Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
-                problem("Replaced", "somebody deleted it and made another one of the same name".to_owned())
+                problem(
+                    "Replaced",
+                    "another object of the same name has taken its place (to do: delete that one, or set the policy adopt)".to_owned(),
+                )
             }
             Adopt::Never => {
-                problem("NotOwned", "it exists and was not made by this agent; see the policy adopt".to_owned())
+                problem(
+                    "NotOwned",
+                    "it exists and was not made by this agent (to do: rename it, delete the existing one, or set the policy adopt to always)".to_owned(),
+                )
             }
         },
     }

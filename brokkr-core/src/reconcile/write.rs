@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::adopt::Takeover;
 use super::apply::Work;
 use super::health::{self, JobEnd, ObjectHealth};
 use super::inventory::Entry;
@@ -11,7 +12,7 @@ use super::order::is_foundation;
 use super::outcome::ObjectProblem;
 use super::ownership::MANAGER_PREFIX;
 use super::prepare::Prepared;
-use super::step::{Step, Target};
+use super::step::{Step, Taking, Target};
 use super::{AGENT_LABEL, DesiredStack, PART_OF_LABEL, STACK_LABEL};
 use crate::cluster::{Applied, ApplyOptions, ClusterError, FieldConflict, meta};
 use crate::model::Conflicts;
@@ -48,25 +49,13 @@ impl Work<'_> {
         entry: Option<&Entry>,
         step: &Step,
     ) -> Executed {
-        let (target, only_if_equal) = match step {
-            Step::Create { .. } => (None, false),
-            Step::Update(target) | Step::Correct(target) => (Some(target), false),
-            Step::Take { target, only_if_equal } => (Some(target), *only_if_equal),
+        let target = match step {
+            Step::Create { .. } => None,
+            Step::Update(target) | Step::Correct(target) => Some(target),
+            Step::Take { target, how: Taking::Over } => Some(target),
+            Step::Take { target, how } => return self.adopt(stack, prepared, entry, target, *how).await,
             _ => return Executed::Nothing,
         };
-        if only_if_equal {
-            match self.would_change(stack, prepared, target).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    return Executed::GivenUp(ObjectProblem::failed(
-                        prepared.object.clone(),
-                        "NotOwned",
-                        "it exists, was not made by this agent, and differs; see the policy adopt",
-                    ));
-                }
-                Err(error) => return Executed::Problem(self.problem(prepared, error)),
-            }
-        }
         if let (Step::Update(target), Some(entry)) = (step, entry)
             && let Err(error) = self.leave_replicas_to_autoscaler(prepared, target, entry).await
         {
@@ -92,6 +81,44 @@ impl Work<'_> {
                     self.problem(prepared, error)
                 })
             }
+            Err(error) => Executed::Problem(self.problem(prepared, error)),
+        }
+    }
+
+    /// Makes an object ours that nobody's inventory has.
+    async fn adopt(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: &Target,
+        how: Taking,
+    ) -> Executed {
+        let adopted = async {
+            let takeover = if how == Taking::AdoptIfEqual {
+                if self.would_change(stack, prepared, Some(target)).await? {
+                    return Ok(None);
+                }
+                Takeover::Applied
+            } else {
+                // What the server refuses leaves the object as it was.
+                self.write(stack, prepared, entry, Some(target), true).await?;
+                self.take_fields_over(prepared, target, Takeover::All).await.map_err(WriteError::Api)?;
+                Takeover::All
+            };
+            let applied = self.write(stack, prepared, entry, Some(target), false).await?;
+            if takeover == Takeover::Applied {
+                self.take_fields_over(prepared, target, takeover).await.map_err(WriteError::Api)?;
+            }
+            Ok(Some(applied))
+        };
+        match adopted.await {
+            Ok(Some(applied)) => Executed::Written(self.written(prepared, &applied.object)),
+            Ok(None) => Executed::GivenUp(ObjectProblem::failed(
+                prepared.object.clone(),
+                "NotOwned",
+                "it exists, was not made by this agent, and differs (to do: make the manifest equal, rename the object, or set the policy adopt to always)",
+            )),
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
     }
@@ -152,10 +179,14 @@ impl Work<'_> {
             WriteError::Api(error) => ObjectProblem::api(object, &error),
             WriteError::Conflicts(conflicts) => {
                 let agents = conflicts.iter().any(|it| it.manager.starts_with(MANAGER_PREFIX));
-                let reason = if agents { "HeldByAnotherAgent" } else { "Conflict" };
+                let (reason, remedy) = if agents {
+                    ("HeldByAnotherAgent", "remove the object from the stack that the other agent serves")
+                } else {
+                    ("Conflict", "leave these fields out, or set the policy conflicts to force")
+                };
                 let fields: Vec<String> =
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
-                ObjectProblem::failed(object, reason, format!("{}; see the policy conflicts", fields.join(", ")))
+                ObjectProblem::failed(object, reason, format!("{} (to do: {remedy})", fields.join(", ")))
             }
         }
     }

@@ -56,7 +56,7 @@ impl ObjectHealth {
         Self::new(health, "Missing", "it is not there")
     }
 
-    fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Health::Degraded, reason, message)
     }
 
@@ -72,7 +72,7 @@ impl ObjectHealth {
 pub fn assess(group: &str, kind: &str, object: &Value) -> ObjectHealth {
     let status = Status::of(object);
     if meta::is_deleting(object) {
-        return ObjectHealth::progressing("Terminating", "it is being deleted");
+        return generic::deleting(&status, object);
     }
     if let Some(verdict) = generic::ahead_of_kind(&status) {
         return verdict;
