@@ -150,6 +150,12 @@ impl ObjectProblem {
         Self { object: object.into(), reason, message: message.into(), waiting: true, refusal: None, retry_after: None }
     }
 
+    /// Whether it stays until somebody changes something: it neither takes time only, nor waits for an API to answer.
+    pub(super) fn is_lasting(&self) -> bool {
+        let is_away = matches!(self.refusal, Some(ClusterError::Unavailable { .. } | ClusterError::Webhook(_)));
+        !self.waiting && !is_away && self.reason != "ApiUnavailable"
+    }
+
     /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
     pub(super) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
         let object = object.into();

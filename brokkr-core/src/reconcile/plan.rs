@@ -18,7 +18,7 @@ use super::health::JobEnd;
 use super::inventory::{Entry, Inventory};
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::outcome::ObjectProblem;
-use super::prepare::{Objects, Prepared};
+use super::prepare::{Objects, Prepared, unserved};
 use super::prune::Removal;
 use super::reconciler::wants;
 use super::replicas::autoscaled;
@@ -132,9 +132,7 @@ impl Reconciler {
                     work.preview(stack, prepared, entry, step).boxed()
                 });
                 objects.extend(concurrently(previews, CONCURRENCY).await);
-                let unserved = "the cluster does not serve this kind in this version";
-                let unserved =
-                    set.unserved.iter().map(|it| ObjectProblem::failed(it.clone(), "KindNotServed", unserved));
+                let unserved = set.unserved.iter().map(unserved);
                 objects.extend(unserved.chain(set.refused.iter().cloned()).map(PlannedObject::blocked));
             }
             if !matches!(stack.goal, Goal::Keep) {

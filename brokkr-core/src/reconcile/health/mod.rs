@@ -50,10 +50,14 @@ impl ObjectHealth {
         Self::new(Health::Progressing, reason, message)
     }
 
-    /// It is not there; `stays` says whether it is going to stay so.
-    pub(super) fn missing(stays: bool) -> Self {
-        let health = if stays { Health::Degraded } else { Health::Progressing };
-        Self::new(health, "Missing", "it is not there")
+    /// It is not there, and is about to come.
+    pub(super) fn coming() -> Self {
+        Self::progressing("Missing", "it is not there yet")
+    }
+
+    /// It is not there, and stays so.
+    pub(super) fn missing(why: &str) -> Self {
+        Self::degraded("Missing", format!("it is not there: {why}"))
     }
 
     pub(super) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
@@ -98,7 +102,11 @@ pub fn assess(group: &str, kind: &str, object: &Value) -> ObjectHealth {
 
 /// The same for an object of which perhaps only the metadata was read.
 pub(super) fn of(group: &str, kind: &str, object: &Value) -> ObjectHealth {
-    if has_health(group, kind) { assess(group, kind, object) } else { ObjectHealth::healthy() }
+    if has_health(group, kind) || meta::is_deleting(object) {
+        assess(group, kind, object)
+    } else {
+        ObjectHealth::healthy()
+    }
 }
 
 /// Whether objects of a kind have a status to be judged by. Of all others nothing but their existence matters, and their
