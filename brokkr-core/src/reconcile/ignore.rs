@@ -39,6 +39,15 @@ impl Ignored {
         self.0.is_empty()
     }
 
+    /// Whether a field is left to others, itself or with what it is in.
+    pub(super) fn covers(&self, field: &[&str]) -> bool {
+        let is_on_the_way = |steps: &Vec<Step>| {
+            let is = |(step, name): (&Step, &&str)| matches!(step, Step::Member(member) if member == name);
+            steps.len() <= field.len() && steps.iter().zip(field).all(is)
+        };
+        self.0.iter().any(is_on_the_way)
+    }
+
     /// The fields that a manager applied and still owns, without these.
     pub(super) fn applied_fields(&self, object: &Value, manager: &str) -> FieldSet {
         if self.is_empty() {

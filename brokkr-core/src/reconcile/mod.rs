@@ -33,6 +33,8 @@ mod referred;
 mod remedy;
 mod replace;
 mod replicas;
+#[cfg(test)]
+mod samples;
 mod slots;
 mod step;
 mod strays;

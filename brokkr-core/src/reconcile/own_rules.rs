@@ -117,3 +117,92 @@ impl Work<'_> {
 fn policy_in(message: &str) -> Option<&str> {
     message.split_once("ValidatingAdmissionPolicy '")?.1.split('\'').next()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::samples::{Sample, manifest};
+    use super::super::step::Target;
+    use super::*;
+
+    fn rules(written: &[serde_json::Value], unchanged: &[serde_json::Value]) -> OwnRules {
+        let sample = Sample::new();
+        let prepare = |manifests: &[serde_json::Value]| -> Vec<Prepared> {
+            manifests.iter().map(|it| sample.prepared(it)).collect()
+        };
+        let (written, unchanged) = (prepare(written), prepare(unchanged));
+        let target = || Target { uid: "u".to_owned(), scaled: false };
+        let steps = written.iter().map(|it| (it, Step::Update(target())));
+        let steps: Vec<_> = steps.chain(unchanged.iter().map(|it| (it, Step::Unchanged { ended: None }))).collect();
+        OwnRules::of(&steps)
+    }
+
+    fn object(group: &str, kind: &str, namespace: &str) -> ObjectRef {
+        let namespace = Some(namespace.to_owned());
+        ObjectRef { group: group.to_owned(), kind: kind.to_owned(), namespace, name: "it".to_owned() }
+    }
+
+    fn crd() -> serde_json::Value {
+        let mut crd = manifest("apiextensions.k8s.io/v1", "CustomResourceDefinition", "things.w.example");
+        crd["spec"] = json!({"group": "w.example", "scope": "Namespaced", "names": {"kind": "Thing"}});
+        crd
+    }
+
+    fn quota() -> serde_json::Value {
+        let mut quota = manifest("v1", "ResourceQuota", "quota");
+        quota["metadata"]["namespace"] = json!("here");
+        quota
+    }
+
+    #[test]
+    fn a_refusal_by_rules_that_change_with_the_revision_says_nothing() {
+        let invalid = ClusterError::Invalid("x".to_owned());
+        let denied = ClusterError::Denied("x".to_owned());
+        let forbidden = ClusterError::Forbidden("x".to_owned());
+        let missing = ClusterError::NotFound("x".to_owned());
+        let webhook = ClusterError::Webhook("x".to_owned());
+        let away = ClusterError::unavailable("x");
+        let thing = object("w.example", "Thing", "here");
+        let map = object("", "ConfigMap", "here");
+        let elsewhere = object("", "ConfigMap", "elsewhere");
+        let policy = manifest("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "p");
+        let hook = manifest("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "h");
+        let workload = manifest("apps/v1", "Deployment", "d");
+        let class = manifest("scheduling.k8s.io/v1", "PriorityClass", "c");
+        let role = manifest("rbac.authorization.k8s.io/v1", "Role", "r");
+        for (written, unchanged, object, refusal, expected) in [
+            (vec![crd()], vec![], &thing, &invalid, true),
+            (vec![crd()], vec![], &thing, &missing, true),
+            (vec![crd()], vec![], &thing, &webhook, true),
+            (vec![crd()], vec![], &map, &invalid, false),
+            (vec![crd()], vec![], &thing, &denied, false),
+            (vec![], vec![crd()], &thing, &invalid, false),
+            (vec![policy.clone()], vec![], &map, &denied, true),
+            (vec![policy.clone()], vec![], &map, &webhook, true),
+            (vec![policy.clone()], vec![], &map, &invalid, false),
+            (vec![], vec![policy], &map, &denied, false),
+            (vec![workload.clone()], vec![hook.clone()], &map, &denied, true),
+            (vec![], vec![hook, workload.clone()], &map, &denied, false),
+            (vec![workload], vec![], &map, &denied, false),
+            (vec![quota()], vec![], &map, &denied, true),
+            (vec![quota()], vec![], &elsewhere, &denied, false),
+            (vec![manifest("v1", "Namespace", "here")], vec![], &map, &denied, true),
+            (vec![class], vec![], &map, &denied, true),
+            (vec![role.clone()], vec![], &map, &forbidden, true),
+            (vec![role], vec![], &map, &denied, false),
+            (vec![crd(), quota()], vec![], &thing, &away, false),
+        ] {
+            let rules = rules(&written, &unchanged);
+            assert_eq!(rules.explain(object, refusal), expected, "{written:?} {unchanged:?} {object} {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_policy() {
+        let message =
+            "configmaps \"a\" is forbidden: ValidatingAdmissionPolicy 'p1' with binding 'b' denied request: no";
+        assert_eq!(policy_in(message), Some("p1"));
+        assert_eq!(policy_in("admission webhook \"w\" denied the request"), None);
+    }
+}

@@ -27,7 +27,7 @@ const KEEPER: &str = "handover-to-autoscaler";
 /// The number that is left to who scaled an object, where its manifest names another owner's.
 pub(super) fn yielded(prepared: &Prepared, live: &Live) -> Option<Yielded> {
     let (named, scaled) = (prepared.replicas?, live.scaled.as_ref()?);
-    if live.fields.contains(REPLICAS) {
+    if live.fields.contains(REPLICAS) || prepared.ignored.covers(&["spec", "replicas"]) {
         return None;
     }
     let by = if scaled.by.is_empty() { String::new() } else { format!(" by {}", scaled.by) };
@@ -115,4 +115,95 @@ fn scaled_by(autoscaler: &Value, namespace: Option<&str>) -> Option<ObjectRef> {
         namespace: namespace.map(str::to_owned),
         name: text("name")?.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inventory::{Entry, EntryState, ManifestHash};
+    use super::super::samples::{Sample, manifest};
+    use super::*;
+    use crate::model::IgnoreRule;
+
+    fn deployment(replicas: Option<i64>) -> Value {
+        let mut deployment = manifest("apps/v1", "Deployment", "web");
+        deployment["spec"] = json!({"template": {}});
+        if let Some(replicas) = replicas {
+            deployment["spec"]["replicas"] = json!(replicas);
+        }
+        deployment
+    }
+
+    /// The object after it was scaled: `owner` is the entry of `managedFields` that has the number.
+    fn scaled(sample: &Sample, replicas: i64, owner: Option<Value>) -> Value {
+        let mut object = sample.applied(&deployment(Some(replicas)), json!({"f:spec": {"f:template": {}}}));
+        if let (Some(owner), Some(entries)) = (owner, object["metadata"]["managedFields"].as_array_mut()) {
+            entries.push(owner);
+        }
+        object
+    }
+
+    fn owner(manager: &str, subresource: Option<&str>) -> Value {
+        let mut entry = json!({"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+        if let Some(subresource) = subresource {
+            entry["subresource"] = json!(subresource);
+        }
+        entry
+    }
+
+    #[test]
+    fn what_was_scaled_is_left_and_named() {
+        let sample = Sample::new();
+        let prepared = sample.prepared(&deployment(Some(2)));
+        let named = |object: &Value| yielded(&prepared, &sample.live(&prepared, object)).map(|it| it.why);
+        let by_scale = scaled(&sample, 5, Some(owner("kubectl", Some("scale"))));
+        assert_eq!(named(&by_scale).as_deref(), Some("stays 5 as scaled by kubectl; the manifest names 2"));
+        let to_zero = scaled(&sample, 0, None);
+        assert_eq!(named(&to_zero).as_deref(), Some("stays 0 as scaled; the manifest names 2"));
+        // Somebody edited the object itself: that is drift or a conflict.
+        assert_eq!(named(&scaled(&sample, 5, Some(owner("kubectl-edit", None)))), None);
+        assert_eq!(named(&scaled(&sample, 0, Some(owner("kubectl-edit", None)))), None);
+        assert_eq!(named(&scaled(&sample, 1, None)), None, "the default of who names no number");
+        // Nothing is left to anybody where the manifest names nothing, or where our manager owns the number too.
+        let unnamed = sample.prepared(&deployment(None));
+        assert_eq!(yielded(&unnamed, &sample.live(&unnamed, &by_scale)), None);
+        let mut both = sample.applied(&deployment(Some(2)), json!({"f:spec": {"f:replicas": {}, "f:template": {}}}));
+        both["metadata"]["managedFields"].as_array_mut().expect("entries").push(owner("kubectl", Some("scale")));
+        assert_eq!(named(&both), None);
+    }
+
+    #[test]
+    fn a_number_that_the_policy_leaves_to_others_is_not_named() {
+        let mut sample = Sample::new();
+        for (pointer, expected) in [("/spec/replicas", false), ("/spec", false), ("/spec/template", true)] {
+            let rule = json!({"pointers": [pointer]});
+            sample.ignore = vec![serde_json::from_value::<IgnoreRule>(rule).expect("a rule")];
+            let prepared = sample.prepared(&deployment(Some(2)));
+            let object = scaled(&sample, 5, Some(owner("kubectl", Some("scale"))));
+            assert_eq!(yielded(&prepared, &sample.live(&prepared, &object)).is_some(), expected, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn only_a_changed_number_of_what_was_applied_counts_again() {
+        let sample = Sample::new();
+        let entry = |replicas, applied: bool| {
+            let mut entry = Entry::new(EntryState::Held);
+            entry.replicas = replicas;
+            entry.manifest = applied.then(|| ManifestHash::of(&json!({})));
+            entry
+        };
+        for (named, before, applied, expected) in [
+            (Some(4), Some(2), true, true),
+            (Some(2), Some(2), true, false),
+            (Some(4), None, true, true),
+            (None, Some(2), true, false),
+            (Some(4), None, false, false),
+            (Some(4), Some(2), false, false),
+        ] {
+            let prepared = sample.prepared(&deployment(named));
+            let is_new = has_new_number(&prepared, Some(&entry(before, applied)));
+            assert_eq!(is_new, expected, "{named:?} after {before:?}, applied: {applied}");
+        }
+        assert!(!has_new_number(&sample.prepared(&deployment(Some(4))), None));
+    }
 }

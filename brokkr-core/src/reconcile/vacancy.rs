@@ -269,3 +269,62 @@ fn descends(kind: &ApiKind, object: &Value, owners: &HashMap<&str, Vec<&str>>, d
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_put_off_for_a_bounded_time() {
+        let object =
+            ObjectRef { group: String::new(), kind: "Namespace".to_owned(), namespace: None, name: "a".to_owned() };
+        let settling = Settling::default();
+        let now = Instant::now();
+        let goes = || Vacancy::Settling("Pod p".to_owned());
+        assert_eq!(settling.judge(&object, goes(), now), goes());
+        assert_eq!(settling.judge(&object, goes(), now + SETTLING - Duration::from_millis(1)), goes());
+        let stays = Vacancy::Occupied("Pod p".to_owned());
+        assert_eq!(settling.judge(&object, goes(), now + SETTLING), stays);
+        // Another verdict ends the wait: the next one begins anew.
+        assert_eq!(settling.judge(&object, Vacancy::Vacant, now + SETTLING), Vacancy::Vacant);
+        assert_eq!(settling.judge(&object, goes(), now + SETTLING), goes());
+        assert_eq!(settling.0.lock().map(|it| it.len()).ok(), Some(1));
+        let later = now + SETTLING * 12;
+        let other = ObjectRef { name: "b".to_owned(), ..object };
+        assert_eq!(settling.judge(&other, stays.clone(), later), stays);
+        assert_eq!(settling.0.lock().map(|it| it.len()).ok(), Some(0), "what is old is forgotten");
+    }
+
+    #[test]
+    fn definitions_tell_what_can_be_in_them() {
+        let definition = |established: &str, served: bool| {
+            json!({
+                "spec": {"versions": [{"served": false}, {"served": served}]},
+                "status": {"conditions": [
+                    {"type": "NamesAccepted", "status": "True"},
+                    {"type": "Established", "status": established},
+                ]},
+            })
+        };
+        assert!(is_established(&definition("True", true)) && has_served_version(&definition("True", true)));
+        assert!(!is_established(&definition("False", true)) && !has_served_version(&definition("True", false)));
+        assert!(!is_established(&json!({})) && !has_served_version(&json!({})));
+    }
+
+    #[test]
+    fn what_descends_from_ours_is_nobody_elses() {
+        let pods = ApiKind::v1("", "Pod", "pods", true);
+        let claims = ApiKind::v1("", "PersistentVolumeClaim", "persistentvolumeclaims", true);
+        let owned = |owner: &str| json!({"metadata": {"ownerReferences": [{"uid": owner}]}});
+        let departed = BTreeSet::from(["deployment".to_owned()]);
+        let owners = HashMap::from([("set", vec!["deployment"]), ("circle", vec!["circle"]), ("foreign", vec![])]);
+        assert!(descends(&pods, &owned("deployment"), &owners, &departed));
+        assert!(descends(&pods, &owned("set"), &owners, &departed));
+        assert!(!descends(&claims, &owned("set"), &owners, &departed), "their data outlives what made them");
+        assert!(!descends(&pods, &owned("circle"), &owners, &departed));
+        assert!(!descends(&pods, &owned("foreign"), &owners, &departed));
+        assert!(!descends(&pods, &json!({"metadata": {}}), &owners, &departed));
+    }
+}
