@@ -1,26 +1,26 @@
 //! What to do about each desired object, decided from inventory and cluster.
 
-use super::health::JobEnd;
-use super::inventory::{Entry, EntryState};
-use super::job_ends::Gone;
-use super::live::{FieldHashes, Live, REPLICAS};
-use super::order::is_foundation;
-use super::outcome::ObjectProblem;
-use super::ownership::MANAGER_PREFIX;
-use super::prepare::Prepared;
 use crate::model::{Adopt, AgentId, Drift, Policies, StackId};
+use crate::reconcile::health::JobEnd;
+use crate::reconcile::inventory::{Entry, EntryState};
+use crate::reconcile::job_ends::Gone;
+use crate::reconcile::live::{FieldHashes, Live, REPLICAS};
+use crate::reconcile::order::is_foundation;
+use crate::reconcile::outcome::ObjectProblem;
+use crate::reconcile::ownership::MANAGER_PREFIX;
+use crate::reconcile::prepare::Prepared;
 
 /// The object that a write is meant for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) uid: String,
+pub(in crate::reconcile) struct Target {
+    pub(in crate::reconcile) uid: String,
     /// Whether the number of its replicas was set through the `scale` subresource, and is left as it is.
-    pub(super) scaled: bool,
+    pub(in crate::reconcile) scaled: bool,
 }
 
 /// On what grounds an object becomes this stack's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taking {
+pub(in crate::reconcile) enum Taking {
     /// It is this agent's already.
     Over,
     /// It was nobody's, and is adopted whatever it is like.
@@ -31,7 +31,7 @@ pub(super) enum Taking {
 
 /// What to do about one desired object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::reconcile) enum Step {
     /// It is as it should be.
     Unchanged {
         /// How it ended, if it is a Job that has.
@@ -62,27 +62,32 @@ pub(super) enum Step {
 
 impl Step {
     /// Whether something is written to the object.
-    pub(super) fn writes(&self) -> bool {
+    pub(in crate::reconcile) fn writes(&self) -> bool {
         matches!(self, Self::Create { .. } | Self::Update(_) | Self::Correct(_) | Self::Take { .. })
     }
 }
 
 /// The circumstances of a decision.
-pub(super) struct Circumstances<'a> {
-    pub(super) agent: AgentId,
-    pub(super) stack: StackId,
-    pub(super) policies: &'a Policies,
+pub(in crate::reconcile) struct Circumstances<'a> {
+    pub(in crate::reconcile) agent: AgentId,
+    pub(in crate::reconcile) stack: StackId,
+    pub(in crate::reconcile) policies: &'a Policies,
     /// Where the agent keeps its records.
-    pub(super) own_namespace: &'a str,
+    pub(in crate::reconcile) own_namespace: &'a str,
     /// The stack of this agent whose marks the object carries and whose inventory has it.
-    pub(super) holder: Option<StackId>,
+    pub(in crate::reconcile) holder: Option<StackId>,
     /// The stack of this agent whose the object should be.
-    pub(super) owner: Option<StackId>,
+    pub(in crate::reconcile) owner: Option<StackId>,
     /// What is known of the Job that the inventory has, when its object is not there.
-    pub(super) gone_job: Option<Gone>,
+    pub(in crate::reconcile) gone_job: Option<Gone>,
 }
 
-pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
+pub(in crate::reconcile) fn step(
+    prepared: &Prepared,
+    entry: Option<&Entry>,
+    live: Option<&Live>,
+    at: &Circumstances<'_>,
+) -> Step {
     let object = &prepared.object;
     let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
     if is_reserved(prepared, at.own_namespace) {
@@ -207,3 +212,6 @@ fn is_reserved(prepared: &Prepared, own_namespace: &str) -> bool {
         && object.namespace.as_deref() == Some(own_namespace)
         && object.name.starts_with(MANAGER_PREFIX)
 }
+
+#[cfg(test)]
+mod tests;
