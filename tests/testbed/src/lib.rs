@@ -18,6 +18,7 @@ mod postgres;
 mod process;
 mod programs;
 mod scratch;
+pub mod shapes;
 mod tools;
 
 use std::fmt;
