@@ -67,10 +67,10 @@ const NEXT_VERSION: &str = r#"  - name: v1beta2
 /// One component: account, binding, Service, Deployment and configuration, for some of them more.
 fn component(number: usize, name: &str, release: Release) -> String {
     let mut documents = vec![include_str!("operator/component.yaml")];
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         documents.push(include_str!("operator/budget.yaml"));
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         documents.push(include_str!("operator/rights.yaml"));
     }
     stream(documents)
