@@ -77,101 +77,78 @@ pub struct Shape {
     pub next: Option<String>,
     /// How many objects `text` has.
     pub objects: usize,
-    /// Whether `text` brings the Namespace of its objects along.
+    /// The namespace of its objects.
+    pub namespace: String,
+    /// Whether `text` brings that Namespace along.
     pub has_namespace: bool,
     /// Whether the next release changes immutable fields, so that objects have to be replaced.
     pub replaces: bool,
 }
 
 impl Shape {
-    fn new(name: &'static str, stands_for: &'static str, objects: usize, text: String) -> Self {
-        Self { name, stands_for, text, next: None, objects, has_namespace: false, replaces: false }
-    }
-
     fn with_namespace(mut self) -> Self {
         self.has_namespace = true;
         self
     }
 
-    fn followed_by(mut self, next: String, replaces: bool) -> Self {
+    fn followed_by(mut self, next: String) -> Self {
         self.next = Some(next);
-        self.replaces = replaces;
+        self
+    }
+
+    fn replacing(mut self) -> Self {
+        self.replaces = true;
         self
     }
 }
 
 /// All shapes. Each has names of its own that begin with a prefix, which must be a DNS label of at most 20 characters.
 pub fn all(prefix: &str) -> Vec<Shape> {
+    use Release::{First, Second};
     let at = |name: &str| Names::new(&format!("{prefix}-{name}"));
-    let release_at = at("release");
-    let group_at = at("group");
-    let operator_at = at("operator");
+    let shape = |name: &'static str, stands_for, objects, make: &dyn Fn(&Names) -> String| {
+        let (text, namespace) = (make(&at(name)), at(name).namespace);
+        Shape { name, stands_for, text, next: None, objects, namespace, has_namespace: false, replaces: false }
+    };
     vec![
-        Shape::new(
+        shape(
             "large-definition",
             "bundles of definitions whose schemas embed a pod template: 1 MB for one kind",
             1,
-            large_definition(&at("large"), 5),
+            &|at| large_definition(at, 5),
         ),
-        Shape::new(
+        shape(
             "conversion-webhook",
             "definitions whose versions are converted by a service that another file installs",
             2,
-            conversion_webhook(&at("conversion"), CaBundle::Absent),
+            &|at| conversion_webhook(at, CaBundle::Absent),
         ),
-        Shape::new(
+        shape(
             "operator",
-            "the one-file install of an operator: everything from Namespace to webhooks, 125 objects",
+            "the one-file install of an operator: everything from Namespace to webhooks",
             OPERATOR_OBJECTS,
-            operator(&operator_at, Release::First),
+            &|at| operator(at, First),
         )
         .with_namespace()
-        .followed_by(operator(&operator_at, Release::Second), false),
-        Shape::new(
-            "octal-modes",
-            "node agents and servers that write file modes as chmod does",
-            4,
-            octal_modes(&at("octal")),
-        ),
-        Shape::new("lists", "exports of a cluster and generated dashboards: lists of kinds", 9, lists(&at("lists"))),
-        Shape::new(
-            "comments",
-            "files rendered by a template engine: licences, sources, empty documents",
-            4,
-            comments(&at("comments")),
-        ),
-        Shape::new("anchors", "hand-written files that do not repeat themselves", 4, anchors(&at("anchors"))),
-        Shape::new(
-            "number-keys",
-            "ingress controllers whose ConfigMaps map ports to services",
-            3,
-            number_keys(&at("numbers")),
-        ),
-        Shape::new("windows-line-ends", "files that were saved on Windows", 3, windows_line_ends(&at("windows"))),
-        Shape::new("byte-order-mark", "files that an editor marked, concatenated", 2, byte_order_mark(&at("marked"))),
-        Shape::new("json", "output of generators that write JSON", 3, json(&at("json"))),
-        Shape::new("secrets", "servers that bring default credentials as text", 5, secrets(&at("secrets"))),
-        Shape::new(
-            "wrong-order",
-            "files sorted by name: what needs something comes before it",
-            9,
-            wrong_order(&at("order")),
-        )
-        .with_namespace(),
-        Shape::new(
-            "release",
-            "a server with its database over two releases: immutable fields, renames, versions",
-            11,
-            release(&release_at, Release::First),
-        )
-        .followed_by(release(&release_at, Release::Second), true),
-        Shape::new(
-            "new-group",
-            "a project that moves its kinds to another API group",
-            6,
-            new_group(&group_at, Release::First),
-        )
-        .followed_by(new_group(&group_at, Release::Second), false),
+        .followed_by(operator(&at("operator"), Second)),
+        shape("octal-modes", "node agents and servers that write file modes as chmod does", 4, &octal_modes),
+        shape("lists", "exports of a cluster and generated dashboards: lists of kinds", 9, &lists),
+        shape("comments", "files rendered by a template engine: licences, sources, empty documents", 4, &comments),
+        shape("anchors", "hand-written files that do not repeat themselves", 4, &anchors),
+        shape("number-keys", "ingress controllers whose ConfigMaps map ports to services", 3, &number_keys),
+        shape("windows-line-ends", "files that were saved on Windows", 3, &windows_line_ends),
+        shape("byte-order-mark", "files that an editor marked, concatenated", 2, &byte_order_mark),
+        shape("json", "output of generators that write JSON", 3, &json),
+        shape("secrets", "servers that bring default credentials as text", 5, &secrets),
+        shape("wrong-order", "files sorted by name: what needs something comes before it", 9, &wrong_order)
+            .with_namespace(),
+        shape("release", "a server with its database: immutable fields, renames, versions", 11, &|at| {
+            release(at, First)
+        })
+        .followed_by(release(&at("release"), Second))
+        .replacing(),
+        shape("new-group", "a project that moves its kinds to another API group", 6, &|at| new_group(at, First))
+            .followed_by(new_group(&at("new-group"), Second)),
     ]
 }
 
