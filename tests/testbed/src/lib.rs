@@ -19,6 +19,7 @@ mod postgres;
 mod process;
 mod programs;
 mod scratch;
+pub mod shapes;
 mod tools;
 
 use std::fmt;
