@@ -159,6 +159,9 @@ pub(super) fn parse_counted(text: &str, first_line: usize) -> Result<(Value, usi
             let message =
                 format!("cannot store the number at line {line}, column {column} without changing it; quote it");
             Invalid::new(InvalidCode::NumberOutOfRange, message)
+        } else if said.contains("surrogate") || said.contains("end of hex escape") {
+            let message = format!("half a character (\\ud800 to \\udfff) in the text at line {line}, column {column}");
+            Invalid::new(InvalidCode::JsonSyntax, message)
         } else {
             Invalid::new(InvalidCode::JsonSyntax, format!("invalid JSON at line {line}, column {column}"))
         }

@@ -17,6 +17,9 @@ pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(invalid(&format!("/{field}"), "missing, empty or not a text")),
     };
+    if !list.get("metadata").is_none_or(|it| it.is_object() || it.is_null()) {
+        return Err(invalid("/metadata", "not a mapping"));
+    }
     let (api_version, kind) = (text("apiVersion")?, text("kind")?);
     let item_kind = kind.strip_suffix("List").unwrap_or(kind);
     let mut items = match items {
@@ -76,6 +79,7 @@ mod tests {
             (list("List", json!([named("a"), list("List", json!([]))])), "/items/1"),
             (list("", json!([])), "/kind"),
             (json!({"kind": "List", "items": []}), "/apiVersion"),
+            (json!({"apiVersion": "v1", "kind": "List", "metadata": "x", "items": []}), "/metadata"),
         ] {
             assert_eq!(unfold(document.clone()).map_err(|it| it.pointer), Err(pointer.to_owned()), "{document}");
         }

@@ -61,8 +61,11 @@ pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manif
     if !is_path_segment(&name) {
         return Err(invalid("/metadata/name", format!("\"{}\" is not the name of an object", excerpt(&name))));
     }
+    if metadata.get("namespace").is_some_and(|it| it.is_null() || it == "") {
+        metadata.remove("namespace");
+    }
     let namespace = match metadata.get("namespace") {
-        None | Some(Value::Null) => None,
+        None => None,
         Some(Value::String(namespace)) if crate::model::is_dns_label(namespace) => Some(namespace.clone()),
         Some(_) => {
             return Err(invalid("/metadata/namespace", "not the name of a namespace"));
@@ -72,6 +75,11 @@ pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manif
         for empty in texts_of(metadata, key)? {
             warnings.add(|| format!("{kind} {name}: {key} {} has no value; the empty text is stored", excerpt(&empty)));
         }
+    }
+    match metadata.get("finalizers") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(texts)) if texts.iter().all(Value::is_string) => {}
+        Some(_) => return Err(invalid("/metadata/finalizers", "not a list of texts")),
     }
     let mut dropped = Vec::new();
     for field in CLUSTER_WRITTEN.into_iter().chain(["uid"]) {

@@ -37,6 +37,7 @@ pub(super) fn cases(rng: &mut Rng, of_each: usize) -> Vec<Case> {
         cases.extend((0..of_each).map(|_| (class, make(rng).into_bytes())));
     }
     cases.extend(encodings());
+    cases.extend(shapes(rng));
     cases
 }
 
@@ -75,7 +76,10 @@ fn keys(rng: &mut Rng) -> String {
 fn json_numbers(rng: &mut Rng) -> String {
     let object = |rng: &mut Rng| {
         let (a, b) = (json_number(rng), json_number(rng));
-        format!(r#"{{"apiVersion":"v1","kind":"Thing","metadata":{{"name":"n{}"}},"spec":[{a},{{"b":{b}}}]}}"#, rng.u32(..1000))
+        format!(
+            r#"{{"apiVersion":"v1","kind":"Thing","metadata":{{"name":"n{}"}},"spec":[{a},{{"b":{b}}}]}}"#,
+            rng.u32(..1000)
+        )
     };
     let (first, second) = (object(rng), object(rng));
     match rng.u8(..3) {
@@ -90,7 +94,22 @@ fn blocks(rng: &mut Rng) -> String {
     let style = pick(rng, &["|", ">", "|-", ">-", "|+", ">+", "|2", ">1-", "|  # said"]);
     write!(text, "spec:\n  a: {style}\n").unwrap();
     for _ in 0..rng.usize(1..6) {
-        let line = pick(rng, &["    x", "    x y", "      indented", "", "    ", "    # no comment", "    - a", "    a: b", "    \ttab", "    x  ", "  \t"]);
+        let line = pick(
+            rng,
+            &[
+                "    x",
+                "    x y",
+                "      indented",
+                "",
+                "    ",
+                "    # no comment",
+                "    - a",
+                "    a: b",
+                "    \ttab",
+                "    x  ",
+                "  \t",
+            ],
+        );
         writeln!(text, "{line}").unwrap();
     }
     match rng.u8(..5) {
@@ -109,8 +128,14 @@ fn nulls(rng: &mut Rng) -> String {
     let (a, b, c, d) = (null(rng), null(rng), null(rng), null(rng));
     match rng.u8(..5) {
         0 => writeln!(text, "metadata:\n  name: a\n  labels: {a}\n  annotations: {b}\n  namespace: {c}\nspec: {d}"),
-        1 => writeln!(text, "metadata:\n  name: a\n  annotations:\n    b: {a}\n    c: {b}\n  labels:\n    d: {c}\nspec: [{d}]"),
-        2 => writeln!(text, "metadata:\n  name: a\n  creationTimestamp: {a}\n  finalizers: {b}\n  generateName: {c}\nstatus: {d}"),
+        1 => writeln!(
+            text,
+            "metadata:\n  name: a\n  annotations:\n    b: {a}\n    c: {b}\n  labels:\n    d: {c}\nspec: [{d}]"
+        ),
+        2 => writeln!(
+            text,
+            "metadata:\n  name: a\n  creationTimestamp: {a}\n  finalizers: {b}\n  generateName: {c}\nstatus: {d}"
+        ),
         3 => writeln!(text, "metadata: {a}\nspec: {b}"),
         _ => writeln!(text, "metadata: {{name: a}}\ndata:\n  a: {a}\n  b:\n  - {b}\n  -\n  c: {{d: {c}, e: }}\n{d}: x"),
     }
@@ -119,7 +144,23 @@ fn nulls(rng: &mut Rng) -> String {
 }
 
 fn streams(rng: &mut Rng) -> String {
-    let mut text = pick(rng, &["", "", "", "---\n", "# said\n", "\u{feff}", "\u{feff}---\n", "%YAML 1.1\n---\n", "\n\n", "--- # said\n", "  \n"]).to_owned();
+    let mut text = pick(
+        rng,
+        &[
+            "",
+            "",
+            "",
+            "---\n",
+            "# said\n",
+            "\u{feff}",
+            "\u{feff}---\n",
+            "%YAML 1.1\n---\n",
+            "\n\n",
+            "--- # said\n",
+            "  \n",
+        ],
+    )
+    .to_owned();
     for _ in 0..rng.usize(1..5) {
         let name = rng.u32(..6);
         text.push_str(&match rng.u8(..10) {
@@ -130,8 +171,29 @@ fn streams(rng: &mut Rng) -> String {
             _ => format!("apiVersion: v1\nkind: Thing\nmetadata:\n  name: n{name}\ndata:\n  a: |\n    ---\n    b\n"),
         });
         let separators = [
-            "---\n", "---\n", "\n---\n", "---\r\n", "--- \n", "--- # said\n", "---\t\n", "---#said\n", "---\n---\n", "...\n---\n", "...\n",
-            "\n", "", "---\n\u{feff}", "\u{feff}---\n", "----\n", "--- x\n", " ---\n", "---\n# said\n", "--- |\n", "\n\n", "# said\n", " # c\n",
+            "---\n",
+            "---\n",
+            "\n---\n",
+            "---\r\n",
+            "--- \n",
+            "--- # said\n",
+            "---\t\n",
+            "---#said\n",
+            "---\n---\n",
+            "...\n---\n",
+            "...\n",
+            "\n",
+            "",
+            "---\n\u{feff}",
+            "\u{feff}---\n",
+            "----\n",
+            "--- x\n",
+            " ---\n",
+            "---\n# said\n",
+            "--- |\n",
+            "\n\n",
+            "# said\n",
+            " # c\n",
         ];
         text.push_str(pick(rng, &separators));
     }
@@ -141,7 +203,10 @@ fn streams(rng: &mut Rng) -> String {
 fn lists(rng: &mut Rng) -> String {
     let kind = pick(rng, &["List", "ThingList", "Thing", "ThingListList", "", "PodList"]);
     let mut text = format!("apiVersion: v1\nkind: {kind}\n");
-    text.push_str(pick(rng, &["", "metadata: {}\n", "metadata: {resourceVersion: ''}\n", "metadata: {name: l}\n", "metadata:\n"]));
+    text.push_str(pick(
+        rng,
+        &["", "metadata: {}\n", "metadata: {resourceVersion: ''}\n", "metadata: {name: l}\n", "metadata:\n"],
+    ));
     let bodies = ["items: []\n", "items:\n", "items: {}\n", "items: x\n", "items: ~\n"];
     if rng.u8(..4) == 0 {
         text.push_str(pick(rng, &bodies));
@@ -157,14 +222,35 @@ fn lists(rng: &mut Rng) -> String {
             5 => format!("- apiVersion: v1\n  metadata: {{name: n{name}}}\n"),
             6 => format!("- apiVersion: v1\n  kind: List\n  items: [{{metadata: {{name: n{name}}}}}]\n"),
             7 => format!("- apiVersion: ''\n  kind:\n  metadata: {{name: n{name}}}\n"),
-            _ => pick(rng, &["-\n", "- x\n", "- {}\n", "- []\n", "- {apiVersion: v1, kind: Thing, metadata: {name: i}, items: }\n"]).to_owned(),
+            _ => pick(
+                rng,
+                &[
+                    "-\n",
+                    "- x\n",
+                    "- {}\n",
+                    "- []\n",
+                    "- {apiVersion: v1, kind: Thing, metadata: {name: i}, items: }\n",
+                ],
+            )
+            .to_owned(),
         });
     }
     text
 }
 
 fn collection_tags(rng: &mut Rng) -> String {
-    let tags = ["!!map", "!!seq", "!!set", "!!omap", "!!pairs", "!!str", "!", "!custom", "!!python/object/apply:os.system", "!<tag:yaml.org,2002:map>"];
+    let tags = [
+        "!!map",
+        "!!seq",
+        "!!set",
+        "!!omap",
+        "!!pairs",
+        "!!str",
+        "!",
+        "!custom",
+        "!!python/object/apply:os.system",
+        "!<tag:yaml.org,2002:map>",
+    ];
     let tag = pick(rng, &tags);
     let value = pick(rng, &["{a: b}", "[a, b]", "\n    a: b", "\n  - a", "{a, b}", "x", "''", ""]);
     format!("{}spec:\n  v: {tag} {value}\n", head(rng))
@@ -243,7 +329,8 @@ fn value(rng: &mut Rng, text: &mut String, indent: usize, levels: usize) {
             text.push('\n');
             for n in 0..rng.usize(1..4) {
                 write!(text, "{pad}k{n}{}:", if rng.u8(..6) == 0 { plain(rng) } else { String::new() }).unwrap();
-                value(rng, text, indent + rng.usize(1..4), levels - 1);
+                let deeper = indent + rng.usize(1..4);
+                value(rng, text, deeper, levels - 1);
             }
         }
     }
@@ -280,13 +367,45 @@ fn flow(rng: &mut Rng, text: &mut String, levels: usize) {
 
 fn metadata(rng: &mut Rng) -> String {
     let fields = [
-        "labels: {a: b}", "labels: {a: 1}", "labels: {a: yes}", "annotations: {a: '1'}", "annotations: {a: 0640}", "annotations: {9000: a}",
-        "annotations: [a]", "labels: x", "namespace: default", "namespace: 1", "uid: abc", "uid: 5", "resourceVersion: '7'", "generation: 3",
-        "generation: x", "creationTimestamp: null", "creationTimestamp: 2020-01-01T00:00:00Z", "creationTimestamp: soon", "managedFields: []",
-        "managedFields: [{manager: x}]", "finalizers: [a/b]", "finalizers: a", "ownerReferences: []", "ownerReferences: [{kind: A}]",
-        "generateName: a-", "selfLink: /a", "deletionTimestamp: null", "unknown: x", "name: b", "name: 5", "name: ''", "name: A_b", "name: a/b",
+        "labels: {a: b}",
+        "labels: {a: 1}",
+        "labels: {a: yes}",
+        "annotations: {a: '1'}",
+        "annotations: {a: 0640}",
+        "annotations: {9000: a}",
+        "annotations: [a]",
+        "labels: x",
+        "namespace: default",
+        "namespace: 1",
+        "uid: abc",
+        "uid: 5",
+        "resourceVersion: '7'",
+        "generation: 3",
+        "generation: x",
+        "creationTimestamp: null",
+        "creationTimestamp: 2020-01-01T00:00:00Z",
+        "creationTimestamp: soon",
+        "managedFields: []",
+        "managedFields: [{manager: x}]",
+        "finalizers: [a/b]",
+        "finalizers: a",
+        "ownerReferences: []",
+        "ownerReferences: [{kind: A}]",
+        "generateName: a-",
+        "selfLink: /a",
+        "deletionTimestamp: null",
+        "unknown: x",
+        "name: b",
+        "name: 5",
+        "name: ''",
+        "name: A_b",
+        "name: a/b",
     ];
-    let mut text = format!("apiVersion: {}\nkind: {}\n", pick(rng, &["v1", "apps/v1", "apps/v1", "1", "a/b/c", "", "v1 "]), pick(rng, &["Thing", "Thing", "Thing", "5", "a-b", ""]));
+    let mut text = format!(
+        "apiVersion: {}\nkind: {}\n",
+        pick(rng, &["v1", "apps/v1", "apps/v1", "1", "a/b/c", "", "v1 "]),
+        pick(rng, &["Thing", "Thing", "Thing", "5", "a-b", ""])
+    );
     text.push_str("metadata:\n  name: a\n");
     for _ in 0..rng.usize(..3) {
         writeln!(text, "  {}", pick(rng, &fields)).unwrap();
@@ -306,7 +425,11 @@ fn samples(rng: &mut Rng) -> String {
 
 /// What editors, checkouts and scripts do to a file, which means nothing.
 fn handled(rng: &mut Rng) -> String {
-    let mut text = samples(rng);
+    let text = samples(rng);
+    in_other_hands(rng, text)
+}
+
+fn in_other_hands(rng: &mut Rng, mut text: String) -> String {
     for _ in 0..rng.usize(1..4) {
         text = match rng.u8(..9) {
             0 => text.replace('\n', "\r\n"),
@@ -315,7 +438,10 @@ fn handled(rng: &mut Rng) -> String {
             3 => text.trim_end().to_owned(),
             4 => text.replace(":\n", ": \n"),
             5 => text.replace(": ", ":  "),
-            6 => text.lines().map(|line| if line.ends_with(':') { format!("{line} # said\n") } else { format!("{line}\n") }).collect(),
+            6 => text
+                .lines()
+                .map(|line| if line.ends_with(':') { format!("{line} # said\n") } else { format!("{line}\n") })
+                .collect(),
             7 => text.replace('\n', "\n\n"),
             _ => format!("{text}---\n{text}"),
         };
@@ -323,9 +449,23 @@ fn handled(rng: &mut Rng) -> String {
     text
 }
 
+/// The shapes of published files, whole and in other hands.
+fn shapes(rng: &mut Rng) -> Vec<Case> {
+    let files = brokkr_testbed::shapes::all("shape").into_iter().flat_map(|it| [Some(it.text), it.next]);
+    let mut cases = Vec::new();
+    for text in files.flatten() {
+        let handled: Vec<String> = (0..3).map(|_| in_other_hands(rng, text.clone())).collect();
+        cases.extend(handled.into_iter().chain([text]).map(|text| ("shapes", text.into_bytes())));
+    }
+    cases
+}
+
 /// One character is missing, added or another.
 fn mistyped(rng: &mut Rng) -> String {
-    let signs = [":", " ", "\n", "-", "#", "\"", "'", "{", "}", "[", "]", ",", "&", "*", "!", "|", ">", "%", "@", "`", "\t", "?", "~", "0", "x", "é", "\\"];
+    let signs = [
+        ":", " ", "\n", "-", "#", "\"", "'", "{", "}", "[", "]", ",", "&", "*", "!", "|", ">", "%", "@", "`", "\t",
+        "?", "~", "0", "x", "é", "\\",
+    ];
     let mut chars: Vec<char> = pick(rng, &SAMPLES).chars().collect();
     let at = rng.usize(..chars.len());
     match rng.u8(..3) {
@@ -339,11 +479,21 @@ fn mistyped(rng: &mut Rng) -> String {
 /// Bytes that are no UTF-8, and characters that readers disagree about.
 fn encodings() -> Vec<Case> {
     let object = "apiVersion: v1\nkind: Thing\nmetadata: {name: a}\ndata: {a: \"b\"}\n";
-    let mut cases: Vec<Vec<u8>> = ["\0", "\u{1}", "\u{7f}", "\u{80}", "\u{85}", "\u{a0}", "\u{2028}", "\u{2029}", "\u{feff}", "\u{fffd}", "\u{fffe}", "\u{ffff}", "\u{e000}", "😀"]
-        .iter()
-        .flat_map(|c| [object.replace('b', c), format!("{object}b: |\n  x{c}y\n"), format!("{object}# {c}\n"), format!("{object}c: x{c}y\n")])
-        .map(String::into_bytes)
-        .collect();
+    let mut cases: Vec<Vec<u8>> = [
+        "\0", "\u{1}", "\u{7f}", "\u{80}", "\u{85}", "\u{a0}", "\u{2028}", "\u{2029}", "\u{feff}", "\u{fffd}",
+        "\u{fffe}", "\u{ffff}", "\u{e000}", "😀",
+    ]
+    .iter()
+    .flat_map(|c| {
+        [
+            object.replace('b', c),
+            format!("{object}b: |\n  x{c}y\n"),
+            format!("{object}# {c}\n"),
+            format!("{object}c: x{c}y\n"),
+        ]
+    })
+    .map(String::into_bytes)
+    .collect();
     let utf16 = |mark: u16, swap: bool| {
         let units = std::iter::once(mark).chain(object.encode_utf16());
         units.flat_map(|unit| if swap { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect::<Vec<u8>>()

@@ -5,12 +5,15 @@
 //! [`limits`] forbid.
 
 mod build;
+mod dialect;
 mod kind;
 mod scalar;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tree;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
@@ -38,10 +41,16 @@ pub(super) fn read(
     if text.contains('\0') {
         return Err(Invalid::new(InvalidCode::TextContainsNul, "the body contains NUL"));
     }
-    // What ends without a line end is read as if it had one.
-    let complete = if text.ends_with('\n') { text.into() } else { std::borrow::Cow::from(format!("{text}\n")) };
-    let mut total = tree::Size::default();
-    for (n, document) in stream::Documents::of(&complete).enumerate() {
+    // Line ends are one character, and the last line has one.
+    let mut text = Cow::from(text);
+    if text.contains("\r\n") {
+        text = text.replace("\r\n", "\n").into();
+    }
+    if !text.ends_with('\n') {
+        text.to_mut().push('\n');
+    }
+    let mut total = tree::Total::default();
+    for (n, document) in stream::Documents::of(&text).enumerate() {
         if n == 2 * limits::OBJECTS {
             return Err(over_budget());
         }
@@ -59,7 +68,7 @@ fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-fn json(document: &stream::Document<'_>, total: &mut tree::Size) -> Result<Value, Invalid> {
+fn json(document: &stream::Document<'_>, total: &mut tree::Total) -> Result<Value, Invalid> {
     let (value, values) = parse_counted(document.text, document.first_line).map_err(|error| {
         let code = match error.code {
             InvalidCode::JsonDuplicateKey => InvalidCode::YamlDuplicateKey,
@@ -69,11 +78,11 @@ fn json(document: &stream::Document<'_>, total: &mut tree::Size) -> Result<Value
         };
         Invalid { code, ..error }
     })?;
-    total.nodes += values;
-    if total.nodes > limits::YAML_NODES { Err(over_budget()) } else { Ok(value) }
+    total.add(values, document.text.len())?;
+    Ok(value)
 }
 
-fn yaml(document: &stream::Document<'_>, total: &mut tree::Size, warnings: &mut Warnings) -> Result<Value, Invalid> {
+fn yaml(document: &stream::Document<'_>, total: &mut tree::Total, warnings: &mut Warnings) -> Result<Value, Invalid> {
     let document = stream::Document { text: without_mark(document.text), ..*document };
     check_characters(&document)?;
     let nodes = tree::read(&document, total, warnings)?;
@@ -85,6 +94,10 @@ fn yaml(document: &stream::Document<'_>, total: &mut tree::Size, warnings: &mut 
 
 /// Refuses characters that YAML 1.1 does not allow, and those that it takes for line ends.
 fn check_characters(document: &stream::Document<'_>) -> Result<(), Invalid> {
+    if document.text.starts_with('\u{feff}') || document.text.contains("\n\u{feff}") {
+        let message = "a byte-order mark inside of a document; remove it";
+        return Err(refused(InvalidCode::YamlSyntax, message, document.first_line));
+    }
     let refuses = |c: char| !matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
     let ends_line = |c: char| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
     let Some((at, c)) = document.text.char_indices().find(|(_, c)| refuses(*c) || ends_line(*c)) else {

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser};
+use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, Span, StructureStyle};
 
 use super::super::warnings::Warnings;
+use super::dialect;
 use super::kind::{Kind, check_collection_tag, scalar};
 use super::scalar::Scalar;
 use super::stream::Document;
@@ -23,12 +24,42 @@ pub(super) struct Node<'a> {
     pub(super) end: usize,
 }
 
+/// What all documents of an input hold together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Total {
+    nodes: usize,
+    bytes: usize,
+    /// Of these, what aliases added.
+    alias_nodes: usize,
+    alias_bytes: usize,
+}
+
+impl Total {
+    /// Counts nodes that were written.
+    pub(super) fn add(&mut self, nodes: usize, bytes: usize) -> Result<(), Invalid> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let is_over = self.nodes > limits::YAML_NODES
+            || self.bytes > limits::YAML_SCALAR_BYTES
+            || self.alias_nodes > limits::YAML_ALIAS_NODES
+            || self.alias_bytes > limits::YAML_ALIAS_BYTES;
+        if is_over { Err(over_budget()) } else { Ok(()) }
+    }
+
+    /// Counts nodes that an alias stands for.
+    fn add_alias(&mut self, size: Size) -> Result<(), Invalid> {
+        self.alias_nodes = self.alias_nodes.saturating_add(size.nodes);
+        self.alias_bytes = self.alias_bytes.saturating_add(size.bytes);
+        self.add(size.nodes, size.bytes)
+    }
+}
+
 /// What nodes hold when their aliases are expanded.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Size {
-    pub(super) nodes: usize,
+struct Size {
+    nodes: usize,
     /// Of all scalars.
-    pub(super) bytes: usize,
+    bytes: usize,
     /// Levels of sequences and mappings.
     depth: usize,
 }
@@ -46,43 +77,51 @@ struct Open {
     at: usize,
     anchor: usize,
     is_mapping: bool,
+    in_flow: bool,
     /// In a mapping: the next node is a key.
     is_key: bool,
     size: Size,
 }
 
 struct Reader<'a, 'b> {
+    source: &'a str,
     nodes: Vec<Node<'a>>,
     open: Vec<Open>,
     /// Anchored nodes by the parser's number, with their sizes; those that are not complete have none.
     anchors: HashMap<usize, (usize, Option<Size>)>,
-    /// Of all documents so far.
-    total: &'b mut Size,
+    total: &'b mut Total,
     warnings: &'b mut Warnings,
 }
 
 /// Reads the nodes of a document of YAML; none if it is empty. `total` counts what the documents hold together.
 pub(super) fn read<'a>(
     document: &Document<'a>,
-    total: &mut Size,
+    total: &mut Total,
     warnings: &mut Warnings,
 ) -> Result<Vec<Node<'a>>, Invalid> {
     let options = granit_parser::options! {
         emit_comments: false,
+        emit_anchor_events: true,
         disallow_directives: true,
         flow_nesting_limit: limits::DEPTH + 2,
         block_nesting_limit: limits::DEPTH + 2,
     };
     // The parser's lines begin with 1.
     let line = |line: usize| document.first_line + line.saturating_sub(1);
-    let mut reader = Reader { nodes: Vec::new(), open: Vec::new(), anchors: HashMap::new(), total, warnings };
+    let mut reader =
+        Reader { source: document.text, nodes: Vec::new(), open: Vec::new(), anchors: HashMap::new(), total, warnings };
     let mut is_over = false;
     for event in Parser::new_from_str_with_options(document.text, options) {
         let (event, span) = event.map_err(|error| match error.kind() {
             ErrorKind::RecursionLimitExceeded => too_deep(),
             _ => {
                 let at = error.marker();
-                let message = format!("invalid YAML in column {}", at.col() + 1);
+                let message = if reader.is_complete() {
+                    "Kubernetes' tools leave out what follows the document here; part documents by a line ---"
+                        .to_owned()
+                } else {
+                    format!("invalid YAML in column {}", at.col() + 1)
+                };
                 refused(InvalidCode::YamlSyntax, &message, line(at.line()))
             }
         })?;
@@ -95,16 +134,24 @@ pub(super) fn read<'a>(
                     "Kubernetes' tools leave out what follows the end of a document (...) without a line ---; add it";
                 return Err(refused(InvalidCode::YamlFeatureNotAllowed, message, at));
             }
-            event => reader.event(event, at)?,
+            event => reader.event(event, span, at)?,
         }
     }
     Ok(reader.nodes)
 }
 
 impl<'a> Reader<'a, '_> {
-    fn event(&mut self, event: Event<'a>, line: usize) -> Result<(), Invalid> {
+    /// Whether the node of the document has ended.
+    fn is_complete(&self) -> bool {
+        self.open.is_empty() && !self.nodes.is_empty()
+    }
+
+    fn event(&mut self, event: Event<'a>, span: Span, line: usize) -> Result<(), Invalid> {
         match event {
+            Event::Anchor(_, name) => dialect::check_anchor(&name, line),
             Event::Scalar(text, style, anchor, tag) => {
+                let in_flow = self.open.last().is_some_and(|it| it.in_flow);
+                dialect::check(&text, self.source, style, span, in_flow, line)?;
                 let place = Place { line, is_key: self.open.last().is_some_and(|it| it.is_key) };
                 let kind = scalar(text, style, tag.as_deref(), place, self.warnings)?;
                 let bytes = match &kind {
@@ -114,7 +161,8 @@ impl<'a> Reader<'a, '_> {
                 let size = Size { nodes: 1, bytes, depth: 0 };
                 self.anchor(anchor, self.nodes.len(), Some(size));
                 self.push(kind, line);
-                self.complete(size, size)
+                self.complete(size);
+                self.total.add(size.nodes, size.bytes)
             }
             Event::Alias(anchor) => {
                 // The parser refuses aliases of nothing.
@@ -127,17 +175,21 @@ impl<'a> Reader<'a, '_> {
                     return Err(too_deep());
                 }
                 self.push(Kind::Alias(target), line);
-                self.complete(size, size)
+                self.complete(size);
+                self.total.add_alias(size)
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(style, anchor, tag) => {
                 check_collection_tag(tag.as_deref(), "seq", line)?;
-                self.open(Kind::Sequence, anchor, line)
+                self.open(Kind::Sequence, style, anchor, line)
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(style, anchor, tag) => {
                 check_collection_tag(tag.as_deref(), "map", line)?;
-                self.open(Kind::Mapping, anchor, line)
+                self.open(Kind::Mapping, style, anchor, line)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.close();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -154,7 +206,7 @@ impl<'a> Reader<'a, '_> {
         self.nodes.push(Node { kind, line, end });
     }
 
-    fn open(&mut self, kind: Kind<'a>, anchor: usize, line: usize) -> Result<(), Invalid> {
+    fn open(&mut self, kind: Kind<'a>, style: StructureStyle, anchor: usize, line: usize) -> Result<(), Invalid> {
         if self.open.last().is_some_and(|it| it.is_key) {
             let message = "a mapping or a list cannot be a key; is this an unrendered template?";
             return Err(refused(InvalidCode::YamlFeatureNotAllowed, message, line));
@@ -166,13 +218,14 @@ impl<'a> Reader<'a, '_> {
         self.anchor(anchor, at, None);
         self.push(kind, line);
         let size = Size { nodes: 1, ..Size::default() };
-        self.open.push(Open { at, anchor, is_mapping, is_key: is_mapping, size });
-        self.count(size)
+        let in_flow = style == StructureStyle::Flow;
+        self.open.push(Open { at, anchor, is_mapping, in_flow, is_key: is_mapping, size });
+        self.total.add(size.nodes, size.bytes)
     }
 
-    fn close(&mut self) -> Result<(), Invalid> {
+    fn close(&mut self) {
         let Some(Open { at, anchor, mut size, .. }) = self.open.pop() else {
-            return Ok(());
+            return;
         };
         let end = self.nodes.len();
         if let Some(node) = self.nodes.get_mut(at) {
@@ -180,25 +233,15 @@ impl<'a> Reader<'a, '_> {
         }
         size.depth += 1;
         self.anchor(anchor, at, Some(size));
-        // Its nodes were counted one by one.
-        self.complete(size, Size::default())
+        self.complete(size);
     }
 
-    /// A node is complete: the one around it has `size` more, and all documents `more`.
-    fn complete(&mut self, size: Size, more: Size) -> Result<(), Invalid> {
+    /// A node is complete: the one around it has more, and goes on with a key or a value.
+    fn complete(&mut self, size: Size) {
         if let Some(around) = self.open.last_mut() {
             around.size.add(size);
             around.is_key = around.is_mapping && !around.is_key;
         }
-        self.count(more)
-    }
-
-    fn count(&mut self, more: Size) -> Result<(), Invalid> {
-        self.total.add(more);
-        if self.total.nodes > limits::YAML_NODES || self.total.bytes > limits::YAML_SCALAR_BYTES {
-            return Err(over_budget());
-        }
-        Ok(())
     }
 }
 
