@@ -48,17 +48,15 @@ pub enum InvalidCode {
     YamlTooDeep,
     /// A YAML alias that contains itself.
     YamlRecursiveAlias,
-    /// A YAML feature that manifests may not use, such as custom tags.
+    /// A YAML feature that manifests may not use: custom tags, keys that are no texts, what Kubernetes' tools leave out.
     YamlFeatureNotAllowed,
-    /// A plain scalar that YAML versions read differently.
-    YamlAmbiguousScalar,
-    /// A number that JSON consumers cannot represent exactly.
+    /// A number that Kubernetes cannot store without changing it.
     NumberOutOfRange,
     /// No object in the manifests at all.
     ManifestEmpty,
     /// An object without what every Kubernetes object needs, or with what none may carry.
     ManifestInvalid,
-    /// The same object twice in one set.
+    /// Two different objects of one name in one set.
     ManifestDuplicateObject,
     /// One object is too large.
     ObjectTooLarge,
@@ -98,7 +96,6 @@ impl InvalidCode {
             Self::YamlTooDeep => "yaml-too-deep",
             Self::YamlRecursiveAlias => "yaml-recursive-alias",
             Self::YamlFeatureNotAllowed => "yaml-feature-not-allowed",
-            Self::YamlAmbiguousScalar => "yaml-ambiguous-scalar",
             Self::NumberOutOfRange => "number-out-of-range",
             Self::ManifestEmpty => "manifest-empty",
             Self::ManifestInvalid => "manifest-invalid",

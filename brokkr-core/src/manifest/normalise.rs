@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Manifest;
+use super::warnings::Warnings;
 use crate::error::{Invalid, InvalidCode, escape_pointer, excerpt};
 use crate::model::limits;
 
@@ -21,26 +22,8 @@ fn invalid(pointer: &str, message: impl Into<String>) -> Invalid {
     Invalid { code: InvalidCode::ManifestInvalid, pointer: pointer.to_owned(), message: message.into() }
 }
 
-/// Unfolds lists into their items. A list in a list is not a thing that Kubernetes' tools write.
-pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
-    let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"))
-        && document.get("items").is_some()
-        && document.pointer("/metadata/name").is_none();
-    if !is_list {
-        return Ok(vec![document]);
-    }
-    match document {
-        Value::Object(mut map) => match map.remove("items") {
-            Some(Value::Array(items)) => Ok(items),
-            Some(Value::Null) => Ok(Vec::new()),
-            _ => Err(invalid("/items", "the items of a List are a list")),
-        },
-        _ => Ok(vec![document]),
-    }
-}
-
 /// Checks one document and drops what only a cluster may write; says so in `warnings`.
-pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Manifest, Invalid> {
+pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manifest, Invalid> {
     let Value::Object(mut body) = document else {
         return Err(invalid("", "not an object: a manifest is a mapping with apiVersion, kind and metadata"));
     };
@@ -78,15 +61,25 @@ pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Ma
     if !is_path_segment(&name) {
         return Err(invalid("/metadata/name", format!("\"{}\" is not the name of an object", excerpt(&name))));
     }
+    if metadata.get("namespace").is_some_and(|it| it.is_null() || it == "") {
+        metadata.remove("namespace");
+    }
     let namespace = match metadata.get("namespace") {
-        None | Some(Value::Null) => None,
+        None => None,
         Some(Value::String(namespace)) if crate::model::is_dns_label(namespace) => Some(namespace.clone()),
         Some(_) => {
             return Err(invalid("/metadata/namespace", "not the name of a namespace"));
         }
     };
     for key in ["labels", "annotations"] {
-        check_texts_of(metadata, key)?;
+        for empty in texts_of(metadata, key)? {
+            warnings.add(|| format!("{kind} {name}: {key} {} has no value; the empty text is stored", excerpt(&empty)));
+        }
+    }
+    match metadata.get("finalizers") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(texts)) if texts.iter().all(Value::is_string) => {}
+        Some(_) => return Err(invalid("/metadata/finalizers", "not a list of texts")),
     }
     let mut dropped = Vec::new();
     for field in CLUSTER_WRITTEN.into_iter().chain(["uid"]) {
@@ -98,7 +91,7 @@ pub(super) fn manifest(document: Value, warnings: &mut Vec<String>) -> Result<Ma
         dropped.push("status".to_owned());
     }
     if !dropped.is_empty() {
-        warnings.push(format!("{kind} {name}: dropped {}", dropped.join(", ")));
+        warnings.add(|| format!("{kind} {name}: dropped {}", dropped.join(", ")));
     }
     let text = Value::Object(body).to_string().into_boxed_str();
     let size = text.len();
@@ -118,22 +111,33 @@ fn text(map: &Map<String, Value>, key: &str, at: &str) -> Result<String, Invalid
     }
 }
 
-/// Labels and annotations map texts to texts; a number or a boolean there is refused by every API server, so say it early.
-fn check_texts_of(metadata: &mut Map<String, Value>, key: &str) -> Result<(), Invalid> {
-    match metadata.get(key) {
-        None => Ok(()),
+/// Labels and annotations map texts to texts; a number or a boolean there is refused by every API server, so say it early. Null
+/// becomes the empty text, as API servers store it: the keys that have it are returned.
+fn texts_of(metadata: &mut Map<String, Value>, field: &str) -> Result<Vec<String>, Invalid> {
+    let mut empty = Vec::new();
+    let map = match metadata.get_mut(field) {
+        None => return Ok(empty),
         Some(Value::Null) => {
-            metadata.remove(key);
-            Ok(())
+            metadata.remove(field);
+            return Ok(empty);
         }
-        Some(Value::Object(map)) => match map.iter().find(|(_, value)| !value.is_string()) {
-            None => Ok(()),
-            Some((name, _)) => {
-                Err(invalid(&format!("/metadata/{key}/{}", escape_pointer(name)), "the value must be a text; quote it"))
+        Some(Value::Object(map)) => map,
+        Some(_) => return Err(invalid(&format!("/metadata/{field}"), "not a mapping")),
+    };
+    for (key, value) in map {
+        match value {
+            Value::String(_) => {}
+            Value::Null => {
+                empty.push(key.clone());
+                *value = Value::String(String::new());
             }
-        },
-        Some(_) => Err(invalid(&format!("/metadata/{key}"), "not a mapping")),
+            _ => {
+                let pointer = format!("/metadata/{field}/{}", escape_pointer(key));
+                return Err(invalid(&pointer, "the value must be a text; quote it"));
+            }
+        }
     }
+    Ok(empty)
 }
 
 fn is_nothing(value: &Value) -> bool {

@@ -1,24 +1,75 @@
 //! The manifests of a stack.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::normalise::{manifest, unfold};
+use super::json::with_numbers_as_sent;
+use super::lists::unfold;
+use super::normalise::manifest;
+use super::warnings::Warnings;
 use super::{Manifest, yaml};
 use crate::error::{Invalid, InvalidCode};
-use crate::model::limits;
+use crate::model::{ObjectRef, limits};
 
-/// The manifests of a stack: at least one object, none twice.
+/// The manifests of a stack: at least one object, each of them once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ManifestSet {
     objects: Vec<Manifest>,
     warnings: Vec<String>,
 }
 
+/// Takes documents one by one.
+#[derive(Default)]
+struct Collector {
+    objects: Vec<Manifest>,
+    /// The index of each object.
+    seen: HashMap<ObjectRef, usize>,
+    documents: usize,
+}
+
+impl Collector {
+    fn add(&mut self, document: Value, warnings: &mut Warnings) -> Result<(), Invalid> {
+        let at = self.documents.to_string();
+        self.documents += 1;
+        if document.is_null() {
+            return Ok(());
+        }
+        for document in unfold(document).map_err(|error| error.within(&at))? {
+            let object = manifest(document, warnings).map_err(|error| error.within(&at))?;
+            let object_ref = object.object_ref(object.namespace());
+            if let Some(twin) = self.seen.get(&object_ref).and_then(|twin| self.objects.get(*twin)) {
+                if *twin != object {
+                    let message = format!("duplicate object {object_ref}: two different ones; remove one");
+                    return Err(Invalid::new(InvalidCode::ManifestDuplicateObject, message).within(&at));
+                }
+                warnings.add(|| format!("duplicate object {object_ref}: both are equal; one is kept"));
+                continue;
+            }
+            if self.objects.len() == limits::OBJECTS {
+                return Err(Invalid::new(InvalidCode::SetTooLarge, format!("more than {} objects", limits::OBJECTS)));
+            }
+            self.seen.insert(object_ref, self.objects.len());
+            self.objects.push(object);
+        }
+        Ok(())
+    }
+
+    fn finish(self, warnings: Warnings) -> Result<ManifestSet, Invalid> {
+        if self.objects.is_empty() {
+            return Err(Invalid::new(
+                InvalidCode::ManifestEmpty,
+                "no object in the manifests; to remove everything delete the stack",
+            ));
+        }
+        Ok(ManifestSet { objects: self.objects, warnings: warnings.into_texts() })
+    }
+}
+
 impl ManifestSet {
-    /// Reads manifests from YAML, several documents or `List`s of them.
+    /// Reads manifests from YAML, several documents or lists of them, or from a stream of JSON values. They mean what they mean to
+    /// kubectl; what a person may not expect of its reading is said in [`warnings`](Self::warnings).
     ///
     /// This is also how stored content is read, whatever it was received as.
     pub fn parse_yaml(bytes: &[u8]) -> Result<Self, Invalid> {
@@ -28,58 +79,34 @@ impl ManifestSet {
                 format!("{} bytes, at most {} are allowed", bytes.len(), limits::BODY_BYTES),
             ));
         }
-        Self::from_documents(yaml::parse(bytes)?)
+        let (mut collector, mut warnings) = (Collector::default(), Warnings::default());
+        yaml::read(bytes, &mut warnings, |document, warnings| collector.add(document, warnings))?;
+        collector.finish(warnings)
     }
 
     /// Checks manifests that were given as values.
     pub fn from_documents(documents: Vec<Value>) -> Result<Self, Invalid> {
-        let (mut objects, mut warnings, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        for (n, document) in documents.into_iter().enumerate() {
-            if document.is_null() {
-                continue;
-            }
-            let at = n.to_string();
-            for document in unfold(document).map_err(|error| error.within(&at))? {
-                let object = manifest(document, &mut warnings).map_err(|error| error.within(&at))?;
-                if objects.len() == limits::OBJECTS {
-                    return Err(Invalid::new(
-                        InvalidCode::SetTooLarge,
-                        format!("more than {} objects", limits::OBJECTS),
-                    ));
-                }
-                if !seen.insert(object.object_ref(object.namespace())) {
-                    return Err(Invalid::new(
-                        InvalidCode::ManifestDuplicateObject,
-                        format!("{} stands twice", object.object_ref(object.namespace())),
-                    )
-                    .within(&at));
-                }
-                objects.push(object);
-            }
+        Self::from_sent(as_sent(documents)?)
+    }
+
+    fn from_sent(documents: Vec<Value>) -> Result<Self, Invalid> {
+        let (mut collector, mut warnings) = (Collector::default(), Warnings::default());
+        for document in documents {
+            collector.add(document, &mut warnings)?;
         }
-        if objects.is_empty() {
-            return Err(Invalid::new(
-                InvalidCode::ManifestEmpty,
-                "no object in the manifests; to remove everything delete the stack",
-            ));
-        }
-        if warnings.len() > limits::WARNINGS {
-            let more = warnings.len() - limits::WARNINGS;
-            warnings.truncate(limits::WARNINGS);
-            warnings.push(format!("and {more} more"));
-        }
-        Ok(Self { objects, warnings })
+        collector.finish(warnings)
     }
 
     /// Checks manifests that were given as values and writes them as they are stored: compact documents, one a line.
     pub fn encode(documents: Vec<Value>) -> Result<(Self, Bytes), Invalid> {
+        let documents = as_sent(documents)?;
         let mut stored = String::new();
         for document in &documents {
             stored.push_str("---\n");
             push_escaped(&mut stored, &document.to_string());
             stored.push('\n');
         }
-        let given = Self::from_documents(documents)?;
+        let given = Self::from_sent(documents)?;
         // JSON is YAML but for corners; what does not come back the same must not be stored.
         if Self::parse_yaml(stored.as_bytes())?.objects != given.objects {
             return Err(Invalid::new(
@@ -95,7 +122,7 @@ impl ManifestSet {
         &self.objects
     }
 
-    /// What was dropped.
+    /// What is not as written: fields that were dropped, and values that are read in a way that a person may not expect.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -106,12 +133,17 @@ impl ManifestSet {
         for (n, object) in self.objects.iter().enumerate() {
             let resolved = object.object_ref(Some(object.namespace().unwrap_or(default_namespace)));
             if !seen.insert(resolved.clone()) {
-                let message = format!("{resolved} stands twice: once without the namespace");
+                let message = format!("duplicate object {resolved}: once without the namespace; remove one");
                 return Err(Invalid::new(InvalidCode::ManifestDuplicateObject, message).within(&n.to_string()));
             }
         }
         Ok(())
     }
+}
+
+fn as_sent(documents: Vec<Value>) -> Result<Vec<Value>, Invalid> {
+    let as_sent = |(n, document)| with_numbers_as_sent(document).map_err(|error| error.within(&usize::to_string(&n)));
+    documents.into_iter().enumerate().map(as_sent).collect()
 }
 
 /// JSON for readers that take it for YAML, as API servers do with what is applied: see the characters below.
@@ -202,8 +234,13 @@ mod tests {
     fn lists_are_unfolded_and_twins_refused() {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [config_map("a"), config_map("b")]});
         assert_eq!(ManifestSet::from_documents(vec![list]).expect("fine").objects().len(), 2);
-        let error = ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect_err("twins");
-        assert_eq!(error.code, InvalidCode::ManifestDuplicateObject);
+        let mut other = config_map("a");
+        other["data"]["a"] = json!("yes");
+        let error = ManifestSet::from_documents(vec![config_map("a"), other]).expect_err("twins");
+        assert_eq!((error.code, error.pointer.as_str()), (InvalidCode::ManifestDuplicateObject, "/1"));
+        let set = ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect("the same twice");
+        assert_eq!(set.objects().len(), 1);
+        assert_eq!(set.warnings(), ["duplicate object ConfigMap a: both are equal; one is kept"]);
         let mut named = config_map("a");
         named["metadata"]["namespace"] = json!("here");
         let set = ManifestSet::from_documents(vec![config_map("a"), named]).expect("two places, as far as it is known");
@@ -235,6 +272,7 @@ mod tests {
         object["spec"] = json!({"n": [1, -2, 0.5, 1e3, true, null]});
         let (set, stored) = ManifestSet::encode(vec![object.clone()]).expect("fine");
         assert_eq!(ManifestSet::parse_yaml(&stored).expect("stored"), set);
+        object["spec"]["n"][3] = json!(1000);
         assert_eq!(Value::Object(set.objects()[0].body()), object);
     }
 }

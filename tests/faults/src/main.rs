@@ -5,6 +5,9 @@
 
 mod agent;
 mod postgres;
+mod real;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +31,15 @@ enum What {
         /// Only the fault with this name.
         #[arg(long)]
         only: Option<String>,
+    },
+    /// What Brokkr does with what real projects publish, on real API servers. Each check ends with a line `name right/all`.
+    Real {
+        /// Only the check with this name, or `unlucky`: what the status says of manifests that are wrong.
+        #[arg(long)]
+        only: Option<String>,
+        /// Where `unlucky` writes what the status says, as JSON.
+        #[arg(long)]
+        write: Option<PathBuf>,
     },
 }
 
@@ -81,12 +93,13 @@ async fn run(what: What) -> Result<bool> {
         }
         What::Agent { only } => {
             let names = chosen(&agent::ALL, only.as_deref())?;
-            let mut world = agent::World::start().await?;
+            let mut world = agent::World::start("faults-agent").await?;
             for name in names {
                 println!("==> {name}");
                 lost |= tell(name, agent::one(&mut world, name).await);
             }
         }
+        What::Real { only, write } => lost = real::run(only.as_deref(), write).await?,
     }
     Ok(lost)
 }

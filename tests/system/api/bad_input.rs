@@ -119,9 +119,12 @@ async fn manifests_are_refused_by_class_and_nothing_is_published() {
         ("null".into(), "manifest-empty"),
         ("[1]".into(), "manifest-invalid"),
         ("kind: ConfigMap".into(), "manifest-invalid"),
-        (format!("{object}---\n{object}"), "manifest-duplicate-object"),
+        (format!("{object}---\n{object}data: {{a: b}}\n"), "manifest-duplicate-object"),
         (format!("{object}kind: Secret\n"), "yaml-duplicate-key"),
-        (format!("{object}data: {{a: no}}\n"), "yaml-ambiguous-scalar"),
+        (format!("{object}data: {{a: .inf}}\n"), "number-out-of-range"),
+        (format!("{object}data: {{a: 18446744073709551615}}\n"), "number-out-of-range"),
+        (format!("{object}data: {{~: a}}\n"), "yaml-feature-not-allowed"),
+        (format!("{object}...\n{object}"), "yaml-feature-not-allowed"),
         (format!("{object}data: !!python/name:x\n"), "yaml-feature-not-allowed"),
         (format!("{object}data: {{a: \"\\0\"}}\n"), "text-contains-nul"),
         ("[".repeat(1_000_000), "yaml-too-deep"),
@@ -137,4 +140,35 @@ async fn manifests_are_refused_by_class_and_nothing_is_published() {
         (reply.status.as_u16(), reply.json()["warnings"][0].as_str()),
         (201, Some("ConfigMap a: dropped status"))
     );
+}
+
+#[tokio::test]
+async fn manifests_mean_what_they_mean_to_kubectl() {
+    let api = Api::new().await;
+    let stack = api.stack("web").await;
+    let object = "apiVersion: v1\nkind: Thing\nmetadata: {name: a}\n";
+    let yaml =
+        format!("{object}spec:\n  mode: 0640\n  on: yes\n---\n\u{feff}{object}spec: {{mode: 416, \"true\": true}}\n");
+    let reply = api.publish(&stack, &yaml).await;
+    let warnings = [
+        "line 5: 0640 is read as octal, the number 416; write 416 or quote it",
+        "line 6: the key on is read as a boolean and becomes the text \"true\"; quote it",
+        "line 6: yes is read as the boolean true; write true or quote it",
+        "duplicate object Thing a: both are equal; one is kept",
+    ];
+    assert_eq!((reply.status.as_u16(), &reply.json()["warnings"]), (201, &json!(warnings)), "{reply:?}");
+    let post = async |manifest: &str| {
+        let path = format!("/api/v1/stacks/{stack}/deployment-objects");
+        let body = format!(r#"{{"manifests": [{manifest}]}}"#);
+        api.call(&api.admin, "POST", &path, &[("content-type", "application/json")], body).await
+    };
+    let manifest = |number: &str| {
+        format!(r#"{{"apiVersion": "v1", "kind": "Thing", "metadata": {{"name": "a"}}, "n": {number}}}"#)
+    };
+    for number in ["18446744073709551615", "9223372036854775808", "-9223372036854775809", "1e999"] {
+        assert_eq!(post(&manifest(number)).await.slug(), "number-out-of-range", "{number}");
+    }
+    for number in ["9223372036854775807", "1e21", "1.0", "-0", "10000000000000000000"] {
+        assert_eq!(post(&manifest(number)).await.status, 201, "{number}");
+    }
 }

@@ -67,6 +67,8 @@ impl TestCluster {
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
+            // Node agents are in many published files.
+            "--allow-privileged=true".to_owned(),
             "--profiling=false".to_owned(),
         ];
         let url = format!("https://127.0.0.1:{port}");

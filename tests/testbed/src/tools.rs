@@ -8,9 +8,9 @@ use crate::packages::find;
 use crate::{Error, Result, say};
 
 /// Where the module that pins the versions is.
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
+pub(crate) const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
 /// The name of the folder with the binaries; changes with the versions in `go.mod`.
-const VERSION: &str = "kubernetes-1.36.3-etcd-3.7.3";
+pub(crate) const VERSION: &str = "kubernetes-1.36.3-etcd-3.7.3";
 /// An older Go fetches the toolchain that a module names.
 pub(crate) const GO_ENVIRONMENT: [(&str, &str); 2] = [("GOTOOLCHAIN", "auto"), ("GOFLAGS", "-mod=mod -buildvcs=false")];
 

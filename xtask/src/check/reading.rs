@@ -1,7 +1,15 @@
 //! `cargo xtask check reading`.
 
-use brokkr_testbed::{Error, Result};
+use brokkr_testbed::{Error, Oracle, Result};
 
-pub(crate) fn run(_only: Option<&str>) -> Result<()> {
-    Err(Error::new("not there yet"))
+use crate::run::cargo;
+
+pub(crate) fn run(only: Option<&str>) -> Result<()> {
+    if let Some(name) = only {
+        return Err(Error::new(format!("reading has no check named {name}: it is one; leave --only out")));
+    }
+    println!("==> kubectl's reader");
+    Oracle::ensure()?;
+    let words = ["test", "--locked", "--workspace", "--test", "system", "--", "--nocapture", "reading::"];
+    cargo("reading", &words)
 }

@@ -40,8 +40,8 @@ struct State {
 
 /// A server with a certificate of its own. Ends when dropped.
 pub(crate) struct Admission {
-    url: String,
-    authority: String,
+    pub(crate) url: String,
+    pub(crate) authority: String,
     state: Arc<Mutex<State>>,
     server: JoinHandle<()>,
 }

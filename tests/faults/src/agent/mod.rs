@@ -3,21 +3,21 @@
 //! The agent is the program as it ships, with an agent's rights; what interferes stands in proxies around it, in the cluster, and in
 //! signals. After each fault it is left alone, and must make everything as it should be, having touched nothing else.
 
-mod admission;
+pub(crate) mod admission;
 mod definitions;
 mod ends;
 mod gate;
-mod key;
+pub(crate) mod key;
 mod kills;
 mod leases;
-mod manifests;
+pub(crate) mod manifests;
 mod oracle;
-mod proxy;
+pub(crate) mod proxy;
 mod refusals;
-mod replica;
-mod rest;
-mod rounds;
-mod scene;
+pub(crate) mod replica;
+pub(crate) mod rest;
+pub(crate) mod rounds;
+pub(crate) mod scene;
 mod servers;
 mod webhooks;
 mod world;

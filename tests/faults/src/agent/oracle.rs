@@ -82,7 +82,7 @@ impl Scene {
     }
 
     /// Writes on what the agent was told to hold, and on its inventories: what only a leader may make.
-    pub(super) fn led(&self, writes: Vec<Write>) -> Vec<Write> {
+    pub(crate) fn led(&self, writes: Vec<Write>) -> Vec<Write> {
         writes.into_iter().filter(|write| !is_own_record(&write.key, &self.agent)).collect()
     }
 }

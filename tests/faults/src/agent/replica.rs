@@ -20,7 +20,7 @@ pub(crate) struct Replica {
     pub(crate) broker: Proxy,
     pub(crate) gate: Arc<Gate>,
     /// As whom the cluster knows it.
-    user: String,
+    pub(crate) user: String,
     audit_log: PathBuf,
     /// From where on the audit log is about it.
     audit_from: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// A process of the agent with this id and key, not started yet.
-    pub(crate) async fn new(world: &mut World, cluster: usize, id: &str, pak: &str, name: &str) -> Result<Self> {
+    pub(crate) async fn new(world: &World, cluster: usize, id: &str, pak: &str, name: &str) -> Result<Self> {
         let number = world.next_user();
         let gate = Arc::new(Gate::new());
         let at = world.cluster(cluster)?;

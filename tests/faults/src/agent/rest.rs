@@ -23,9 +23,20 @@ impl Rest {
         kind: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Value)> {
+        self.ask_text(method, path, kind, body.map(Value::to_string)).await
+    }
+
+    /// The same with a body of any kind.
+    pub(crate) async fn ask_text(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Option<String>,
+    ) -> Result<(u16, Value)> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         if let Some(body) = body {
-            request = request.header("content-type", kind).body(body.to_string());
+            request = request.header("content-type", kind).body(body);
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
@@ -38,7 +49,7 @@ impl Rest {
         self.must(method, path, "application/json", body).await
     }
 
-    async fn must(&self, method: Method, path: &str, kind: &str, body: Option<&Value>) -> Result<Value> {
+    pub(crate) async fn must(&self, method: Method, path: &str, kind: &str, body: Option<&Value>) -> Result<Value> {
         let (status, answer) = self.ask(method.clone(), path, kind, body).await?;
         if (200..300).contains(&status) {
             Ok(answer)

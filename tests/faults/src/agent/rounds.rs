@@ -9,31 +9,38 @@ const SHOWN: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Rounds {
+    /// What each line begins with.
+    of: String,
     tried: u64,
     lost: u64,
 }
 
 impl Rounds {
+    /// Rounds whose lines begin with a name: for several beside each other.
+    pub(crate) fn of(name: &str) -> Self {
+        Self { of: format!("{name}: "), ..Self::default() }
+    }
+
     /// One more round, and what went wrong in it.
     pub(crate) fn add(&mut self, what: impl Display, wrong: Vec<String>) {
         self.tried += 1;
         self.lost += u64::from(!wrong.is_empty());
-        tell(what, &wrong);
+        tell(&self.of, what, &wrong);
     }
 
     /// The end; what is wrong then counts for the last round.
     pub(crate) fn end(self, wrong: Vec<String>) -> Outcome {
-        tell("at the end", &wrong);
+        tell(&self.of, "at the end", &wrong);
         let lost = if wrong.is_empty() { self.lost } else { self.lost.max(1) };
         Outcome::of(self.tried, lost)
     }
 }
 
-fn tell(what: impl Display, wrong: &[String]) {
+fn tell(of: &str, what: impl Display, wrong: &[String]) {
     for defect in wrong.iter().take(SHOWN) {
-        println!("{what}: {defect}");
+        println!("{of}{what}: {defect}");
     }
     if wrong.len() > SHOWN {
-        println!("{what}: and {} more", wrong.len() - SHOWN);
+        println!("{of}{what}: and {} more", wrong.len() - SHOWN);
     }
 }

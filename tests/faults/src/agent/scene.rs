@@ -20,10 +20,10 @@ use crate::{Outcome, Result};
 const PATIENCE: Duration = Duration::from_secs(75);
 
 /// What one stack should be.
-pub(super) struct Told {
-    pub(super) id: String,
-    revision: u64,
-    pub(super) manifests: Vec<Value>,
+pub(crate) struct Told {
+    pub(crate) id: String,
+    pub(crate) revision: u64,
+    pub(crate) manifests: Vec<Value>,
 }
 
 /// One agent with stacks, in a namespace that was there before it.
@@ -32,28 +32,33 @@ pub(crate) struct Scene {
     pub(crate) replica: Replica,
     pub(crate) kube: Kube,
     pub(crate) namespace: String,
-    broker: Rest,
-    pub(super) stacks: BTreeMap<String, Told>,
+    pub(crate) broker: Rest,
+    pub(crate) stacks: BTreeMap<String, Told>,
     /// Stacks that were deleted, and must go.
-    pub(super) leaving: Vec<String>,
+    pub(crate) leaving: Vec<String>,
     /// Every stack there ever was.
-    pub(super) known: BTreeSet<String>,
+    pub(crate) known: BTreeSet<String>,
     /// Every object that was ever targeted at the agent.
-    pub(super) ever: BTreeSet<Key>,
+    pub(crate) ever: BTreeSet<Key>,
     /// Others' objects and their versions.
-    pub(super) planted: Vec<(Key, String)>,
+    pub(crate) planted: Vec<(Key, String)>,
     said: u64,
 }
 
 impl Scene {
     /// On the first cluster, with the agent running.
-    pub(crate) async fn new(world: &mut World, name: &str) -> Result<Self> {
-        let (broker, kube) = (world.broker()?, world.kube(0)?);
-        let new = json!({"name": name, "cluster_name": "cluster-1"});
+    pub(crate) async fn new(world: &World, name: &str) -> Result<Self> {
+        Self::on(world, 0, name).await
+    }
+
+    /// On one of the clusters, with the agent running.
+    pub(crate) async fn on(world: &World, cluster: usize, name: &str) -> Result<Self> {
+        let (broker, kube) = (world.broker()?, world.kube(cluster)?);
+        let new = json!({"name": name, "cluster_name": world.cluster(cluster)?.name});
         let created = broker.send(Method::POST, "/agents", Some(&new)).await?;
         let text = |pointer| created.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (agent, pak) = (text("/agent/id"), text("/pak"));
-        let replica = Replica::new(world, 0, &agent, &pak, name).await?;
+        let replica = Replica::new(world, cluster, &agent, &pak, name).await?;
         let mut scene = Self {
             agent,
             replica,
@@ -89,7 +94,7 @@ impl Scene {
     }
 
     /// A stack's name at the broker, where all scenes meet.
-    fn full(&self, stack: &str) -> String {
+    pub(crate) fn full(&self, stack: &str) -> String {
         format!("{}-{stack}", self.namespace)
     }
 

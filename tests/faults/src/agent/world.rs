@@ -1,6 +1,7 @@
 //! What all faults share: clusters and a broker. Each fault has agents, users, names and namespaces of its own.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use brokkr_testbed::{BrokerProcess, Clusters, ScratchFolder, TestCluster, Tools, free_port, program};
 
@@ -14,13 +15,14 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     broker: BrokerProcess,
     folder: ScratchFolder,
-    users: u32,
+    users: AtomicU32,
 }
 
 impl World {
-    pub(crate) async fn start() -> Result<Self> {
+    /// Starts everything; the folder with all files is named after the purpose.
+    pub(crate) async fn start(purpose: &str) -> Result<Self> {
         let tools = Tools::ensure()?;
-        let folder = ScratchFolder::new("faults-agent")?;
+        let folder = ScratchFolder::new(purpose)?;
         println!("==> two clusters and a broker (logs and files in {})", folder.path().display());
         let clusters = Clusters::start(&tools, 2, &folder.path().join("clusters"))?;
         let log = folder.path().join("broker.log");
@@ -32,7 +34,7 @@ impl World {
             .no_proxy()
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { clusters, http, broker, folder, users: 0 })
+        Ok(Self { clusters, http, broker, folder, users: AtomicU32::new(0) })
     }
 
     /// The administrator of the broker.
@@ -57,9 +59,8 @@ impl World {
     }
 
     /// A number that no user of the clusters has taken yet.
-    pub(crate) fn next_user(&mut self) -> u32 {
-        self.users += 1;
-        self.users
+    pub(crate) fn next_user(&self) -> u32 {
+        self.users.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

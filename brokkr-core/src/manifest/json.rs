@@ -1,23 +1,20 @@
-//! Values without surprises: a repeated key or a number that would lose digits is an error, in JSON and in
-//! YAML alike.
+//! JSON without surprises: a repeated key or a number that would lose digits is an error.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use crate::error::{Invalid, InvalidCode};
+use super::number::{Kept, as_sent, keep};
+use crate::error::{Invalid, InvalidCode, excerpt};
 use crate::model::limits;
 
-pub(super) const DUPLICATE_KEY: &str = "brokkr: duplicate key";
-pub(super) const BAD_NUMBER: &str = "brokkr: bad number";
-
-/// The largest integer up to which every integer has a floating-point number of its own: 2^53.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const DUPLICATE_KEY: &str = "brokkr: duplicate key";
+const BAD_NUMBER: &str = "brokkr: bad number";
 
 /// A JSON value that was read strictly.
-pub(super) struct Strict(pub(super) Value);
+struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -50,17 +47,16 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        match i64::try_from(value) {
+            Ok(value) => self.visit_i64(value),
+            // No client of Kubernetes has unsigned integers; digits that a float loses were refused before.
+            Err(_) => self.visit_f64(value as f64),
+        }
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        let lost_digits = value.fract() == 0.0 && value.abs() >= EXACT;
-        let negative_zero = value == 0.0 && value.is_sign_negative();
-        match Number::from_f64(value) {
-            Some(number) if !lost_digits && !negative_zero => Ok(Value::Number(number)),
-            _ => Err(E::custom(BAD_NUMBER)),
-        }
+        as_sent(value).map(Value::Number).ok_or_else(|| E::custom(BAD_NUMBER))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -91,15 +87,24 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// Bounds nesting and the number of values before anything is read: read, small ones take twenty times their size.
-fn check_shape(text: &str) -> Result<(), Invalid> {
+/// Bounds nesting and the number of values before anything is read, since small ones take twenty times their size when read;
+/// and refuses numbers that cannot be kept, since a reader no longer shows their digits. Returns the number of values.
+fn check_shape(text: &str, first_line: usize) -> Result<usize, Invalid> {
     let (mut values, mut depth, mut in_text, mut escaped) = (1, 0_usize, false, false);
-    for byte in text.bytes() {
+    let mut number = None;
+    for (n, byte) in text.bytes().chain([b' ']).enumerate() {
+        match (number, byte) {
+            (Some(_), b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') => continue,
+            (Some(start), _) => check_number(text, start, n, first_line)?,
+            _ => {}
+        }
+        number = None;
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_text => escaped = true,
             b'"' => in_text = !in_text,
             _ if in_text => {}
+            b'-' | b'0'..=b'9' => number = Some(n),
             b',' => values += 1,
             b'[' | b'{' => (values, depth) = (values + 1, depth + 1),
             b']' | b'}' => depth = depth.saturating_sub(1),
@@ -114,35 +119,81 @@ fn check_shape(text: &str) -> Result<(), Invalid> {
         let message = format!("more than {} values", limits::YAML_NODES);
         return Err(Invalid::new(InvalidCode::SetTooLarge, message));
     }
-    Ok(())
+    Ok(values)
 }
 
-/// Parses one JSON document: UTF-8, no repeated keys, no numbers that lose digits, no NUL in texts, bounded depth and number of
-/// values.
+fn check_number(text: &str, start: usize, end: usize, first_line: usize) -> Result<(), Invalid> {
+    let written = text.get(start..end).unwrap_or_default();
+    // What is no number at all the reader refuses.
+    if written.parse::<f64>().is_err() || keep(written) != Kept::Not {
+        return Ok(());
+    }
+    let before = text.get(..start).unwrap_or_default();
+    let line = first_line + before.matches('\n').count();
+    let column = before.rsplit('\n').next().map_or(0, |it| it.chars().count()) + 1;
+    let message = format!(
+        "cannot store the number {} at line {line}, column {column} without changing it; quote it",
+        excerpt(written)
+    );
+    Err(Invalid::new(InvalidCode::NumberOutOfRange, message))
+}
+
+/// Parses one JSON document: UTF-8, no repeated keys, no integers that lose digits, no NUL in texts, bounded depth and number of
+/// values. Numbers are read as Kubernetes' clients read them: `1.0` is `1`.
 pub fn parse_json(bytes: &[u8]) -> Result<Value, Invalid> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
-    check_shape(text)?;
+    parse_counted(text, 1).map(|(value, _)| value)
+}
+
+/// The same for a text that begins in a certain line, with the number of values.
+pub(super) fn parse_counted(text: &str, first_line: usize) -> Result<(Value, usize), Invalid> {
+    let values = check_shape(text, first_line)?;
     let Strict(value) = serde_json::from_str(text).map_err(|error| {
         let said = error.to_string();
-        let (line, column) = (error.line(), error.column());
+        let (line, column) = (first_line + error.line().saturating_sub(1), error.column());
         if said.contains(DUPLICATE_KEY) {
-            let message = format!("a key stands twice in the object that ends at line {line}, column {column}");
+            let message = format!("duplicate key in the object that ends at line {line}, column {column}");
             Invalid::new(InvalidCode::JsonDuplicateKey, message)
         } else if said.contains(BAD_NUMBER) || said.contains("number out of range") {
-            let message = format!("the number at line {line}, column {column} cannot be kept exactly; quote it");
+            let message =
+                format!("cannot store the number at line {line}, column {column} without changing it; quote it");
             Invalid::new(InvalidCode::NumberOutOfRange, message)
+        } else if said.contains("surrogate") || said.contains("end of hex escape") {
+            let message = format!("half a character (\\ud800 to \\udfff) in the text at line {line}, column {column}");
+            Invalid::new(InvalidCode::JsonSyntax, message)
         } else {
-            Invalid::new(InvalidCode::JsonSyntax, format!("not JSON at line {line}, column {column}"))
+            Invalid::new(InvalidCode::JsonSyntax, format!("invalid JSON at line {line}, column {column}"))
         }
     })?;
     check_texts(&value, InvalidCode::JsonTooDeep)?;
+    Ok((value, values))
+}
+
+/// A value that somebody built, with its numbers as Kubernetes' clients send them; bounded in depth like one that was read.
+pub(super) fn with_numbers_as_sent(mut value: Value) -> Result<Value, Invalid> {
+    check_texts(&value, InvalidCode::YamlTooDeep)?;
+    let mut open = vec![&mut value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Number(number) if !number.is_i64() => {
+                let Kept::Exactly(sent) = keep(&number.to_string()) else {
+                    let message = format!("cannot store the number {number} without changing it; make it a text");
+                    return Err(Invalid::new(InvalidCode::NumberOutOfRange, message));
+                };
+                *number = sent;
+            }
+            Value::Array(items) => open.extend(items),
+            Value::Object(map) => open.extend(map.values_mut()),
+            _ => {}
+        }
+    }
     Ok(value)
 }
 
 /// Refuses NUL in any key or text, and nesting beyond the limit, without recursion. No path is built on the way: for a
 /// hostile document the paths would take more memory than the document.
-pub(super) fn check_texts(value: &Value, too_deep: InvalidCode) -> Result<(), Invalid> {
+fn check_texts(value: &Value, too_deep: InvalidCode) -> Result<(), Invalid> {
     let mut open = vec![(value, 1)];
     while let Some((value, depth)) = open.pop() {
         if depth > limits::DEPTH {
@@ -174,6 +225,8 @@ fn is_plain(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -183,7 +236,10 @@ mod tests {
             (r#"[{"a":{"b":1,"b":1}}]"#, InvalidCode::JsonDuplicateKey),
             ("99999999999999999999999999", InvalidCode::NumberOutOfRange),
             ("1e999", InvalidCode::NumberOutOfRange),
-            ("-0", InvalidCode::NumberOutOfRange),
+            ("18446744073709551615", InvalidCode::NumberOutOfRange),
+            ("9223372036854775808", InvalidCode::NumberOutOfRange),
+            ("[1, {\"a\": -9223372036854775809}]", InvalidCode::NumberOutOfRange),
+            ("1000000000000000000000000000001", InvalidCode::NumberOutOfRange),
             ("\"a\\u0000\"", InvalidCode::TextContainsNul),
             (r#"{"a\u0000":1}"#, InvalidCode::TextContainsNul),
             ("{", InvalidCode::JsonSyntax),
@@ -203,6 +259,21 @@ mod tests {
         assert_eq!(parse_json(zeros(limits::YAML_NODES).as_bytes()).map_err(|e| e.code), Err(InvalidCode::SetTooLarge));
         let text = format!("[\"\\\"{}\"]", ",".repeat(limits::YAML_NODES));
         assert!(parse_json(text.as_bytes()).is_ok(), "in a text they are no values");
-        assert!(parse_json(br#"{"a": [1, -5, 0.5, 18446744073709551615, "x", null, true]}"#).is_ok());
+        assert!(parse_json(br#"{"a": [1, -5, 0.5, "18446744073709551615", "x", null, true]}"#).is_ok());
+    }
+
+    #[test]
+    fn numbers_are_those_that_clients_of_kubernetes_send() {
+        let text = "[1.0, 1e3, -0, -0.0, 10000000000000000000, 1e21, 0.5, 9223372036854775807, \"1.0\"]";
+        let expected = "[1,1000,0,0,1e19,1e21,0.5,9223372036854775807,\"1.0\"]";
+        let read = parse_json(text.as_bytes()).expect("numbers");
+        assert_eq!(read, serde_json::from_str::<Value>(expected).expect("JSON"));
+        let built: Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(with_numbers_as_sent(built).expect("numbers"), read);
+        let error = parse_json(b"{\n \"a\": 18446744073709551615}").expect_err("too large");
+        assert!(error.message.contains("18446744073709551615 at line 2, column 7"), "{}", error.message);
+        for refused in [json!({"a": [u64::MAX]}), json!(u64::MAX)] {
+            assert_eq!(with_numbers_as_sent(refused).map_err(|it| it.code), Err(InvalidCode::NumberOutOfRange));
+        }
     }
 }

@@ -1,0 +1,251 @@
+//! The nodes of one document as they are written. Aliases stay aliases, so that a tree is no larger than its text; what they would
+//! expand to is counted on the way, and refused before anything is built.
+
+use std::collections::HashMap;
+
+use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, Span, StructureStyle};
+
+use super::super::warnings::Warnings;
+use super::dialect;
+use super::kind::{Kind, check_collection_tag, scalar};
+use super::scalar::Scalar;
+use super::stream::Document;
+use super::{Place, over_budget, refused, too_deep};
+use crate::error::{Invalid, InvalidCode};
+use crate::model::limits;
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    pub(super) kind: Kind<'a>,
+    /// The line of the input.
+    pub(super) line: usize,
+    /// The index after the node and all that it contains.
+    pub(super) end: usize,
+}
+
+/// What all documents of an input hold together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Total {
+    nodes: usize,
+    bytes: usize,
+    /// Of these, what aliases added.
+    alias_nodes: usize,
+    alias_bytes: usize,
+}
+
+impl Total {
+    /// Counts nodes that were written.
+    pub(super) fn add(&mut self, nodes: usize, bytes: usize) -> Result<(), Invalid> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let is_over = self.nodes > limits::YAML_NODES
+            || self.bytes > limits::YAML_SCALAR_BYTES
+            || self.alias_nodes > limits::YAML_ALIAS_NODES
+            || self.alias_bytes > limits::YAML_ALIAS_BYTES;
+        if is_over { Err(over_budget()) } else { Ok(()) }
+    }
+
+    /// Counts nodes that an alias stands for.
+    fn add_alias(&mut self, size: Size) -> Result<(), Invalid> {
+        self.alias_nodes = self.alias_nodes.saturating_add(size.nodes);
+        self.alias_bytes = self.alias_bytes.saturating_add(size.bytes);
+        self.add(size.nodes, size.bytes)
+    }
+}
+
+/// What nodes hold when their aliases are expanded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    /// Of all scalars.
+    bytes: usize,
+    /// Levels of sequences and mappings.
+    depth: usize,
+}
+
+impl Size {
+    fn add(&mut self, other: Self) {
+        self.nodes = self.nodes.saturating_add(other.nodes);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.depth = self.depth.max(other.depth);
+    }
+}
+
+/// A sequence or a mapping that is not complete yet.
+struct Open {
+    at: usize,
+    anchor: usize,
+    is_mapping: bool,
+    in_flow: bool,
+    /// In a mapping: the next node is a key.
+    is_key: bool,
+    size: Size,
+}
+
+struct Reader<'a, 'b> {
+    source: &'a str,
+    nodes: Vec<Node<'a>>,
+    open: Vec<Open>,
+    /// Anchored nodes by the parser's number, with their sizes; those that are not complete have none.
+    anchors: HashMap<usize, (usize, Option<Size>)>,
+    total: &'b mut Total,
+    warnings: &'b mut Warnings,
+}
+
+/// Reads the nodes of a document of YAML; none if it is empty. `total` counts what the documents hold together.
+pub(super) fn read<'a>(
+    document: &Document<'a>,
+    total: &mut Total,
+    warnings: &mut Warnings,
+) -> Result<Vec<Node<'a>>, Invalid> {
+    let options = granit_parser::options! {
+        emit_comments: false,
+        emit_anchor_events: true,
+        disallow_directives: true,
+        flow_nesting_limit: limits::DEPTH + 2,
+        block_nesting_limit: limits::DEPTH + 2,
+    };
+    // The parser's lines begin with 1.
+    let line = |line: usize| document.first_line + line.saturating_sub(1);
+    let mut reader =
+        Reader { source: document.text, nodes: Vec::new(), open: Vec::new(), anchors: HashMap::new(), total, warnings };
+    let mut is_over = false;
+    for event in Parser::new_from_str_with_options(document.text, options) {
+        let (event, span) = event.map_err(|error| match error.kind() {
+            ErrorKind::RecursionLimitExceeded => too_deep(),
+            _ => {
+                let at = error.marker();
+                let message = if reader.is_complete() {
+                    "Kubernetes' tools leave out what follows the document here; part documents by a line ---"
+                        .to_owned()
+                } else {
+                    format!("invalid YAML in column {}", at.col() + 1)
+                };
+                refused(InvalidCode::YamlSyntax, &message, line(at.line()))
+            }
+        })?;
+        let at = line(span.start.line());
+        match event {
+            Event::DocumentEnd => is_over = true,
+            Event::Scalar(text, _, _, None) if is_over && text.is_empty() => {}
+            Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..) if is_over => {
+                let message =
+                    "Kubernetes' tools leave out what follows the end of a document (...) without a line ---; add it";
+                return Err(refused(InvalidCode::YamlFeatureNotAllowed, message, at));
+            }
+            event => reader.event(event, span, at)?,
+        }
+    }
+    Ok(reader.nodes)
+}
+
+impl<'a> Reader<'a, '_> {
+    /// Whether the node of the document has ended.
+    fn is_complete(&self) -> bool {
+        self.open.is_empty() && !self.nodes.is_empty()
+    }
+
+    fn event(&mut self, event: Event<'a>, span: Span, line: usize) -> Result<(), Invalid> {
+        match event {
+            Event::Anchor(_, name) => dialect::check_anchor(&name, line),
+            Event::Scalar(text, style, anchor, tag) => {
+                let in_flow = self.open.last().is_some_and(|it| it.in_flow);
+                dialect::check(&text, self.source, style, span, in_flow, line)?;
+                let place = Place { line, is_key: self.open.last().is_some_and(|it| it.is_key) };
+                let kind = scalar(text, style, tag.as_deref(), place, self.warnings)?;
+                let bytes = match &kind {
+                    Kind::Scalar(_, text) => text.len(),
+                    _ => 0,
+                };
+                let size = Size { nodes: 1, bytes, depth: 0 };
+                self.anchor(anchor, self.nodes.len(), Some(size));
+                self.push(kind, line);
+                self.complete(size);
+                self.total.add(size.nodes, size.bytes)
+            }
+            Event::Alias(anchor) => {
+                // The parser refuses aliases of nothing.
+                let Some((target, size)) = self.anchors.get(&anchor).copied() else {
+                    return Err(refused(InvalidCode::YamlSyntax, "unknown alias", line));
+                };
+                let size =
+                    size.ok_or_else(|| refused(InvalidCode::YamlRecursiveAlias, "an alias contains itself", line))?;
+                if self.open.len() + size.depth > limits::DEPTH {
+                    return Err(too_deep());
+                }
+                self.push(Kind::Alias(target), line);
+                self.complete(size);
+                self.total.add_alias(size)
+            }
+            Event::SequenceStart(style, anchor, tag) => {
+                check_collection_tag(tag.as_deref(), "seq", line)?;
+                self.open(Kind::Sequence, style, anchor, line)
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                check_collection_tag(tag.as_deref(), "map", line)?;
+                self.open(Kind::Mapping, style, anchor, line)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.close();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn anchor(&mut self, anchor: usize, at: usize, size: Option<Size>) {
+        // What has no anchor has the number 0.
+        if anchor > 0 {
+            self.anchors.insert(anchor, (at, size));
+        }
+    }
+
+    fn push(&mut self, kind: Kind<'a>, line: usize) {
+        let end = self.nodes.len() + 1;
+        self.nodes.push(Node { kind, line, end });
+    }
+
+    fn open(&mut self, kind: Kind<'a>, style: StructureStyle, anchor: usize, line: usize) -> Result<(), Invalid> {
+        if self.open.last().is_some_and(|it| it.is_key) {
+            let message = "a mapping or a list cannot be a key; is this an unrendered template?";
+            return Err(refused(InvalidCode::YamlFeatureNotAllowed, message, line));
+        }
+        if self.open.len() == limits::DEPTH {
+            return Err(too_deep());
+        }
+        let (at, is_mapping) = (self.nodes.len(), matches!(kind, Kind::Mapping));
+        self.anchor(anchor, at, None);
+        self.push(kind, line);
+        let size = Size { nodes: 1, ..Size::default() };
+        let in_flow = style == StructureStyle::Flow;
+        self.open.push(Open { at, anchor, is_mapping, in_flow, is_key: is_mapping, size });
+        self.total.add(size.nodes, size.bytes)
+    }
+
+    fn close(&mut self) {
+        let Some(Open { at, anchor, mut size, .. }) = self.open.pop() else {
+            return;
+        };
+        let end = self.nodes.len();
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.end = end;
+        }
+        size.depth += 1;
+        self.anchor(anchor, at, Some(size));
+        self.complete(size);
+    }
+
+    /// A node is complete: the one around it has more, and goes on with a key or a value.
+    fn complete(&mut self, size: Size) {
+        if let Some(around) = self.open.last_mut() {
+            around.size.add(size);
+            around.is_key = around.is_mapping && !around.is_key;
+        }
+    }
+}
+
+/// Whether a document holds nothing but null.
+pub(super) fn is_null(nodes: &[Node<'_>]) -> bool {
+    matches!(nodes.first(), None | Some(Node { kind: Kind::Scalar(Scalar::Null, _), .. }))
+}

@@ -1,0 +1,55 @@
+//! What Brokkr makes of a file beside what kubectl sends for it.
+//!
+//! kubectl's own reader is built into a program (`tests/testbed/kubernetes/oracle`) and asked about thousands of files made from a seed. Each
+//! file is read alike, refused by both, or counted under a reason that says why Brokkr wants it otherwise.
+
+mod compare;
+mod generate;
+mod samples;
+mod scalars;
+
+use std::collections::BTreeMap;
+
+use brokkr_core::manifest::ManifestSet;
+use brokkr_testbed::Oracle;
+use fastrand::Rng;
+
+use compare::{Reason, Verdict, judge};
+
+const SEED: u64 = 20_26;
+const OF_EACH_CLASS: usize = 500;
+
+/// `BROKKR_READING_SEED` makes other files, `BROKKR_READING_CASES` more of each class, and `BROKKR_READING_SHOWN` shows more failures.
+fn from_environment<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn what_is_stored_is_what_kubectl_sends() {
+    let mut rng = Rng::with_seed(from_environment("BROKKR_READING_SEED", SEED));
+    let cases = generate::cases(&mut rng, from_environment("BROKKR_READING_CASES", OF_EACH_CLASS));
+    assert!(cases.len() >= 5_000, "{} files", cases.len());
+    let oracle = Oracle::ensure().unwrap();
+    let sent = oracle.ask(cases.iter().map(|(_, file)| file.as_slice())).unwrap();
+    assert_eq!(sent.len(), cases.len());
+    let (mut right, mut reasons, mut wrong) = (0, BTreeMap::<Reason, usize>::new(), Vec::new());
+    for ((class, file), sent) in cases.iter().zip(sent) {
+        let stored = ManifestSet::parse_yaml(file);
+        match judge(&stored, &sent) {
+            Verdict::Right => right += 1,
+            Verdict::Because(reason) => *reasons.entry(reason).or_default() += 1,
+            Verdict::Wrong(why) => wrong.push(format!(
+                "{class}: {why}\n{}\n  stored: {stored:?}\n  sent: {sent:?}\n",
+                String::from_utf8_lossy(file)
+            )),
+        }
+    }
+    println!("reading {right}/{}", cases.len());
+    for (reason, count) in &reasons {
+        println!("  {count:>5} {reason:?}: {}", reason.why());
+    }
+    let shown = wrong.len().min(from_environment("BROKKR_READING_SHOWN", 10));
+    assert!(wrong.is_empty(), "{} files are read differently, among them:\n{}", wrong.len(), wrong[..shown].join("\n"));
+    let scanner = reasons.get(&Reason::Scanner).copied().unwrap_or_default();
+    assert!(scanner * 50 < cases.len(), "the scanners disagree about {scanner} files, more than 2 %");
+}

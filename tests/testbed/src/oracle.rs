@@ -1,0 +1,61 @@
+//! What kubectl sends for a file: kubectl's own code, built from the same Go module as the other programs.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::tools::{MODULE, VERSION, build, cache};
+use crate::{Error, Result};
+
+/// The objects that `kubectl apply --server-side` sends for a file, or its error.
+pub type Sent = std::result::Result<Vec<Value>, String>;
+
+/// The program that answers what kubectl sends.
+#[derive(Debug, Clone)]
+pub struct Oracle {
+    program: PathBuf,
+}
+
+impl Oracle {
+    /// Builds the program, unless it is there already. Its name carries a hash of its source.
+    pub fn ensure() -> Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        (include_str!("../kubernetes/oracle/main.go"), include_str!("../kubernetes/go.mod")).hash(&mut hasher);
+        let name = format!("reading-oracle-{:016x}", hasher.finish());
+        let folder = cache()?.join(VERSION);
+        std::fs::create_dir_all(&folder)?;
+        build(&name, "./oracle", Path::new(MODULE), &folder)?;
+        Ok(Self { program: folder.join(name) })
+    }
+
+    /// What kubectl sends for each file.
+    pub fn ask<'a>(&self, files: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Sent>> {
+        let input: String = files.into_iter().map(|file| STANDARD.encode(file) + "\n").collect();
+        let mut child = Command::new(&self.program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
+            return Err(Error::new("the oracle has no pipes"));
+        };
+        // It answers while it is asked.
+        let asking = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let mut answers = Vec::new();
+        for line in BufReader::new(stdout).lines() {
+            let answer: Value = serde_json::from_str(&line?).map_err(|error| Error::new(error.to_string()))?;
+            answers.push(match (answer["error"].as_str(), &answer["objects"]) {
+                (None, Value::Array(objects)) => Ok(objects.clone()),
+                (error, _) => Err(error.unwrap_or_default().to_owned()),
+            });
+        }
+        let asked = asking.join().map_err(|_| Error::new("the oracle could not be asked"))?;
+        asked?;
+        if !child.wait()?.success() {
+            return Err(Error::new("the oracle failed"));
+        }
+        Ok(answers)
+    }
+}
