@@ -1,6 +1,7 @@
 //! `cargo xtask up`: brokers, real clusters and their agents.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,8 +10,10 @@ use brokkr_testbed::{
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
-use crate::run::{cargo, debug};
+use crate::run::{cargo, debug, root};
 
 #[derive(Args)]
 pub(crate) struct UpArgs {
@@ -23,6 +26,10 @@ pub(crate) struct UpArgs {
     /// How many brokers; more than one need a database.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
     brokers: u8,
+    /// Gives the agents only the rights that `brokkr-agent rbac` prints for the manifests in examples/manifests, instead of
+    /// making them administrators of their clusters.
+    #[arg(long)]
+    least_privilege: bool,
     /// A file to write everything to as JSON, once everything is ready.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -75,6 +82,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
     let mut agents = Vec::new();
     for cluster in &clusters.all {
         println!("==> agent of {}", cluster.name);
+        grant(cluster, folder, args.least_privilege)?;
         agents.push(start_agent(cluster, folder, &urls, &admin_pak)?);
     }
     let description = describe(&brokers, url, &admin_pak, &clusters, &agents);
@@ -85,11 +93,33 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
         std::fs::write(&unfinished, format!("{description:#}\n"))?;
         std::fs::rename(&unfinished, file)?;
     }
-    println!("Ctrl-C ends everything.");
-    // An interrupt ends this process, and with it by their keepers everything it started.
-    loop {
-        std::thread::park();
+    if args.least_privilege {
+        println!("The agents may apply examples/manifests and nothing else. To let them apply more, for each cluster:");
+        println!("  {} rbac --user brokkr-agent --for FILE | kubectl apply -f -", debug("brokkr-agent").display());
     }
+    println!("Ctrl-C ends everything.");
+    // Until then a signal ends this process at once, and with it, by their keepers, everything that it started.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    signals.forever().next();
+    // Nobody may be left to read it: the terminal may be gone.
+    let _ = writeln!(std::io::stdout(), "==> ending everything");
+    Ok(())
+}
+
+fn grant(cluster: &TestCluster, folder: &Path, least_privilege: bool) -> Result<()> {
+    if !least_privilege {
+        return cluster.let_agent_do_everything();
+    }
+    let printed = Command::new(debug("brokkr-agent"))
+        .args(["rbac", "--user", "brokkr-agent", "--for"])
+        .arg(root().join("examples/manifests/application.yaml"))
+        .output()?;
+    if !printed.status.success() {
+        return Err(Error::new(format!("brokkr-agent rbac: {}", String::from_utf8_lossy(&printed.stdout))));
+    }
+    let rights = folder.join(format!("rights-{}.yaml", cluster.name));
+    std::fs::write(&rights, printed.stdout)?;
+    cluster.let_agent_do_only(&rights)
 }
 
 /// A server with the two roles and the schema; the address is the broker's.

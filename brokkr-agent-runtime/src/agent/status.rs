@@ -17,6 +17,12 @@ use super::backoff::{asked_pause, pause};
 /// What is repeated while something takes its time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often a text is told anew that differs in nothing but numbers.
+const SAMPLE_EVERY: Duration = Duration::from_secs(30);
+
+/// Objects that a condition's message names.
+const NAMED: usize = 5;
+
 /// The pause between a pass and the next one when others change something meanwhile.
 const STIRRED: Duration = Duration::from_millis(100);
 
@@ -45,17 +51,32 @@ pub(super) struct StackState {
     health: Health,
     /// How often in a row it was looked at while it was on its way.
     looks: u32,
-    /// What is waited for, and since when.
-    waiting: Option<(String, Vec<ObjectRef>, Instant)>,
+    /// What is waited for or fails, and since when.
+    stuck: Option<Stuck>,
     work: Work,
     /// When a pass worked on it last.
     ended: Instant,
     /// The last event, without what differs from try to try.
     last_event: Option<Signature>,
     /// The last status that was told.
-    told: Option<StatusReport>,
+    told: Option<Told>,
     /// Whether the next success is told although nothing is new about it.
     tell_anew: bool,
+}
+
+/// A status that was told.
+#[derive(Debug)]
+struct Told {
+    status: StatusReport,
+    at: Instant,
+}
+
+/// Something that keeps a stack from its goal.
+#[derive(Debug)]
+struct Stuck {
+    reason: String,
+    objects: Vec<ObjectRef>,
+    since: Instant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +105,7 @@ impl StackState {
             conditions: Vec::new(),
             health: Health::Unknown,
             looks: 0,
-            waiting: None,
+            stuck: None,
             work: Work::Rests,
             ended: Instant::now(),
             last_event: None,
@@ -101,7 +122,7 @@ impl StackState {
         self.due = Instant::now();
         self.failures = 0;
         self.looks = 0;
-        self.waiting = None;
+        self.stuck = None;
     }
 
     /// Others seem to have changed something of it: it is looked at soon, unless it is being retried anyway.
@@ -160,7 +181,7 @@ impl StackState {
                 self.looks = if on_its_way { self.looks + 1 } else { 0 };
                 let soon = pause(self.looks, LOOK_AGAIN, config.interval);
                 self.due = Instant::now() + if on_its_way { soon } else { config.interval };
-                self.waiting = None;
+                self.stuck = None;
                 let after_failure = std::mem::take(&mut self.failures) > 0;
                 let worth = after_failure || outcome.removal || outcome.writes > 0;
                 let done = || {
@@ -170,17 +191,14 @@ impl StackState {
                 accepted.or_else(|| worth.then(done))
             }
             Progress::Waiting { reason, objects, .. } => {
-                let is_same = |it: &(String, Vec<ObjectRef>, Instant)| it.0 == *reason && it.1 == *objects;
-                if !self.waiting.as_ref().is_some_and(is_same) {
-                    self.waiting = Some((reason.clone(), objects.clone(), Instant::now()));
-                }
                 // What has taken long will hardly be there in a second.
-                let waited = self.waiting.as_ref().map_or(Duration::ZERO, |(.., since)| since.elapsed());
+                let waited = self.stuck_for(reason, objects);
                 self.due = Instant::now() + (waited / 8).min(config.retry_max).max(LOOK_AGAIN);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {
                 self.failures += 1;
+                self.stuck_for(reason, objects);
                 let (first, max) = (config.retry_first, config.retry_max);
                 self.due = Instant::now() + asked_pause(outcome.retry_after, self.failures, first, max);
                 Some((EventOutcome::Failure, reason.clone(), message.clone(), objects.clone()))
@@ -209,7 +227,7 @@ impl StackState {
                 reason,
                 message,
                 objects,
-                retained: outcome.retained.iter().take(limits::EVENT_OBJECTS).cloned().collect(),
+                retained: outcome.retained.iter().take(limits::EVENT_OBJECTS).map(|it| it.object.clone()).collect(),
                 started_at,
                 finished_at: now,
             })
@@ -233,32 +251,42 @@ impl StackState {
         worth.then(|| (EventOutcome::Success, reason.to_owned(), String::new(), objects))
     }
 
+    /// For how long the same objects have kept the stack from its goal for the same reason.
+    fn stuck_for(&mut self, reason: &str, objects: &[ObjectRef]) -> Duration {
+        let is_same = |it: &Stuck| it.reason == reason && it.objects == objects;
+        if !self.stuck.as_ref().is_some_and(is_same) {
+            let (reason, objects) = (reason.to_owned(), objects.to_vec());
+            self.stuck = Some(Stuck { reason, objects, since: Instant::now() });
+        }
+        self.stuck.as_ref().map_or(Duration::ZERO, |it| it.since.elapsed())
+    }
+
     /// Why nothing moves any more; `None` while it does.
     fn stalled(&self, outcome: &StackOutcome, config: &AgentConfig) -> Option<String> {
         match &outcome.progress {
             Progress::Failed { reason, message, .. } if reason == "Stalled" => Some(message.clone()),
-            Progress::Waiting { message, .. } => {
-                let since = self.waiting.as_ref().map(|(_, _, since)| *since)?;
+            Progress::Waiting { message, .. } | Progress::Failed { message, .. } => {
+                let since = self.stuck.as_ref()?.since;
                 (since.elapsed() >= config.stalled_after).then(|| message.clone())
             }
-            _ => None,
+            Progress::Done => None,
         }
     }
 
     fn set_conditions(&mut self, outcome: &StackOutcome, stalled: Option<String>, now: Timestamp) {
         use ConditionStatus::{False, True, Unknown};
         let nothing = String::new;
-        let worst = || outcome.unhealthy.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let worst = || outcome.unhealthy.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let applied = match &outcome.progress {
-            _ if outcome.applied => (True, "Applied", nothing()),
-            Progress::Done => (False, "Removed", nothing()),
+            _ if outcome.applied => (True, "Applied", left_alone(outcome)),
+            Progress::Done => (False, "Removed", left_alone(outcome)),
             Progress::Waiting { reason, message, .. } | Progress::Failed { reason, message, .. } => {
                 (False, reason.as_str(), message.clone())
             }
         };
         let progressing = match &outcome.progress {
             Progress::Waiting { reason, message, .. } => (True, reason.as_str(), message.clone()),
-            Progress::Failed { reason, .. } => (False, reason.as_str(), nothing()),
+            Progress::Failed { reason, message, .. } => (False, reason.as_str(), message.clone()),
             Progress::Done if outcome.health == Health::Progressing => (True, "NotReady", worst()),
             Progress::Done => (False, applied.1, nothing()),
         };
@@ -274,9 +302,11 @@ impl StackState {
             _ => (False, "NotDegraded", nothing()),
         };
         let drifted = if !outcome.drifted.is_empty() {
-            let objects: Vec<String> = outcome.drifted.iter().take(5).map(ObjectRef::to_string).collect();
+            let objects: Vec<String> = outcome.drifted.iter().take(NAMED).map(ObjectRef::to_string).collect();
             let reason = if outcome.contested.is_empty() { "ChangedByOthers" } else { "Contested" };
             (True, reason, objects.join(", "))
+        } else if !outcome.yielded.is_empty() {
+            (False, "Yielded", yielded(outcome))
         } else {
             (False, "NoDrift", nothing())
         };
@@ -311,13 +341,15 @@ impl StackState {
         let status = self.status();
         // Attempts are told at 1, 2, 4, 8 …: often enough to see, too seldom to be a load.
         let attempts_matter = self.failures == 0 || self.failures.is_power_of_two();
-        let told_attempts = self.told.as_ref().map_or(0, |told| told.attempts);
+        let told_attempts = self.told.as_ref().map_or(0, |told| told.status.attempts);
         let attempts = if attempts_matter { status.attempts } else { told_attempts };
         let status = StatusReport { attempts, ..status };
-        if self.told.as_ref().is_some_and(|told| is_same(told, &status)) {
+        if let Some(told) = &self.told
+            && (told.status == status || told.at.elapsed() < SAMPLE_EVERY && is_sample(&told.status, &status))
+        {
             return None;
         }
-        self.told = Some(status.clone());
+        self.told = Some(Told { status: status.clone(), at: Instant::now() });
         Some(status)
     }
 
@@ -334,17 +366,86 @@ impl StackState {
     }
 }
 
-/// Whether two statuses say the same. How many replicas are ready just now is a sample and no transition: the texts of
-/// conditions that count objects do not matter as long as nothing else changes.
-fn is_same(told: &StatusReport, status: &StatusReport) -> bool {
+/// What stays as it is although the manifests say otherwise, and why.
+fn left_alone(outcome: &StackOutcome) -> String {
+    let retained = outcome.retained.iter().take(NAMED).map(ToString::to_string);
+    let yielded = outcome.yielded.iter().take(NAMED).map(ToString::to_string);
+    retained.chain(yielded).collect::<Vec<_>>().join("; ")
+}
+
+fn yielded(outcome: &StackOutcome) -> String {
+    outcome.yielded.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Whether two statuses differ only in numbers within texts. How many replicas are ready just now is a sample and no
+/// transition; names are no numbers, even where they end in one.
+fn is_sample(told: &StatusReport, status: &StatusReport) -> bool {
     let without_counts = |status: &StatusReport| {
         let mut status = status.clone();
         for condition in &mut status.conditions {
-            if matches!(condition.kind.as_str(), "Available" | "Progressing" | "Degraded") {
-                condition.message.clear();
-            }
+            condition.message = condition
+                .message
+                .split(' ')
+                .map(|word| if is_count(word) { "#" } else { word })
+                .collect::<Vec<_>>()
+                .join(" ");
         }
         status
     };
     without_counts(told) == without_counts(status)
+}
+
+/// Whether a word is a number and nothing else, but for what may enclose it.
+fn is_count(word: &str) -> bool {
+    let digits = word.trim_matches(['(', ')', ',', '.', ';', ':', '/']);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saying(kind: &str, reason: &str, message: &str) -> StatusReport {
+        let condition = Condition {
+            kind: kind.to_owned(),
+            status: ConditionStatus::False,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            observed_revision: None,
+            last_transition_at: SystemClock.now(),
+        };
+        let mut status = StackState::new(StackId::generate()).status();
+        status.conditions.push(condition);
+        status
+    }
+
+    #[test]
+    fn only_counts_are_samples() {
+        let a = saying("Available", "Progressing", "Deployment a/web-1: NotReady (1 of 3 replicas are ready)");
+        let with = |message: &str| {
+            let mut other = a.clone();
+            other.conditions[0].message = message.to_owned();
+            other
+        };
+        for sample in [
+            "Deployment a/web-1: NotReady (2 of 3 replicas are ready)",
+            "Deployment a/web-1: NotReady (13 of 20 replicas are ready)",
+        ] {
+            assert!(is_sample(&a, &with(sample)), "{sample}");
+        }
+        for transition in [
+            "Deployment a/web-2: NotReady (1 of 3 replicas are ready)",
+            "Deployment a/web-1: Updating (1 of 3 replicas are ready)",
+            "Deployment a/web-1: NotReady (1 of 3 replicas are available)",
+            "",
+        ] {
+            assert!(!is_sample(&a, &with(transition)), "{transition}");
+        }
+        let mut reason = a.clone();
+        reason.conditions[0].reason = "Degraded".to_owned();
+        assert!(!is_sample(&a, &reason));
+        let mut health = a.clone();
+        health.health = Health::Degraded;
+        assert!(!is_sample(&a, &health));
+    }
 }

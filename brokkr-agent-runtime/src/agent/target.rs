@@ -53,6 +53,7 @@ pub(super) fn not_done(entry: &TargetEntry, reason: &str, message: String) -> St
         health: Health::Unknown,
         unhealthy: Vec::new(),
         retained: Vec::new(),
+        yielded: Vec::new(),
         corrected: Vec::new(),
         drifted: Vec::new(),
         contested: Vec::new(),

@@ -59,16 +59,53 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         StatusCode::BAD_REQUEST if message.ends_with("does not support dry run") => {
             ClusterError::Other { status: status.as_u16(), message }
         }
-        status if status.is_client_error() && is_denied(&message) => ClusterError::Denied(message),
+        _ if is_denied(&message) => ClusterError::Denied(message),
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => ClusterError::Invalid(message),
         StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable { message, retry_after },
-        StatusCode::INTERNAL_SERVER_ERROR if said.reason != "InternalError" && message.contains("too large") => {
-            ClusterError::TooLarge(message)
-        }
+        StatusCode::INTERNAL_SERVER_ERROR => from_500(said.reason == "InternalError", message, retry_after),
         status if status.is_server_error() => ClusterError::Unavailable { message, retry_after },
         status => ClusterError::Other { status: status.as_u16(), message },
     }
 }
+
+/// A 500 is what every plain error inside an API server becomes: some are about the object, some about a webhook, some about
+/// the server. Only the last kind says that the server is away.
+fn from_500(internal: bool, message: String, retry_after: Option<Duration>) -> ClusterError {
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if has(&["failed calling webhook", "failed calling admission webhook", "conversion webhook for"]) {
+        return ClusterError::Webhook(message);
+    }
+    if !internal && has(&["too large", "larger than max"]) {
+        return ClusterError::TooLarge(message);
+    }
+    if has(&STORAGE) {
+        return ClusterError::Unavailable { message, retry_after };
+    }
+    if has(&MALFORMED) {
+        return ClusterError::Invalid(message);
+    }
+    ClusterError::Other { status: 500, message }
+}
+
+/// What server-side apply says of an object that does not fit its kind's schema.
+const MALFORMED: [&str; 5] = [
+    "failed to create typed patch object",
+    "failed to convert new",
+    "failed to convert to unversioned",
+    "unable to convert unstructured",
+    "json: cannot unmarshal",
+];
+/// What an API server says when it cannot reach what it keeps its objects in, or its own parts.
+const STORAGE: [&str; 8] = [
+    "etcdserver: leader",
+    "etcdserver: no leader",
+    "etcdserver: request timed out",
+    "etcdserver: server stopped",
+    "context deadline exceeded",
+    "connection refused",
+    "rpc error",
+    "client connection lost",
+];
 
 /// Whether a webhook or a policy says no: with whatever status, so that only the text tells.
 fn is_denied(message: &str) -> bool {
@@ -122,6 +159,38 @@ mod tests {
             assert!(matches!(of(denied), ClusterError::Denied(_)), "{denied}");
         }
         assert!(matches!(of("ConfigMap x is invalid: data: Forbidden: field is immutable"), ClusterError::Invalid(_)));
+    }
+
+    #[test]
+    fn a_500_is_told_by_its_words() {
+        let say = |reason: &str, message: &str| {
+            let body = serde_json::json!({"kind": "Status", "message": message, "reason": reason, "code": 500});
+            from_answer(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()).reason()
+        };
+        for (reason, message, expected) in [
+            (
+                "",
+                "failed to create typed patch object (a/b; apps/v1, Kind=Deployment): duplicate entries for key [name=\"A\"]",
+                "Refused",
+            ),
+            (
+                "",
+                "failed to create typed patch object (a/b; v1, Kind=ConfigMap): .data.a: expected string, got 1.5",
+                "Refused",
+            ),
+            ("InternalError", "failed calling webhook \"w.example\": connect: connection refused", "WebhookFailed"),
+            ("", "conversion webhook for example.com/v1, Kind=Widget failed: Post: x509: certificate", "WebhookFailed"),
+            ("", "etcdserver: request is too large", "TooLarge"),
+            ("", "rpc error: code = ResourceExhausted desc = trying to send message larger than max", "TooLarge"),
+            ("", "etcdserver: request timed out", "ApiUnavailable"),
+            ("InternalError", "Internal error occurred: context deadline exceeded", "ApiUnavailable"),
+            ("InternalError", "Internal error occurred: something else", "ApiError"),
+            ("", "admission webhook \"w.example\" denied the request: no", "Refused"),
+        ] {
+            assert_eq!(say(reason, message), expected, "{message}");
+        }
+        let unavailable = from_answer(StatusCode::SERVICE_UNAVAILABLE, None, b"");
+        assert_eq!(unavailable.reason(), "ApiUnavailable");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::{JSON, KubeCluster, errors};
 
+/// As the API server's audit log and flow control see the agent.
+const USER_AGENT: &str = concat!("brokkr-agent/", env!("CARGO_PKG_VERSION"));
 /// How long the API server may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of an answer; a chunk of a list stays far below.
@@ -29,7 +31,11 @@ impl Call {
     }
 
     pub(super) fn into_request(self) -> ClusterResult<Request<Body>> {
-        let mut request = Request::builder().method(self.method).uri(self.uri).header("accept", self.accept);
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(self.uri)
+            .header("accept", self.accept)
+            .header("user-agent", USER_AGENT);
         let body = match self.body {
             None => Body::empty(),
             Some((kind, body)) => {

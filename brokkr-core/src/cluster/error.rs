@@ -42,7 +42,7 @@ pub enum ClusterError {
     /// What follows the resource version is no longer kept.
     #[error("expired: {0}")]
     Expired(String),
-    /// The server cannot be reached, is overloaded, or took too long.
+    /// The server cannot be reached, is overloaded, or took too long: it is away for everything, not for this object.
     #[error("unavailable: {message}")]
     Unavailable {
         /// What happened.
@@ -53,7 +53,10 @@ pub enum ClusterError {
     /// This process may not write now: it does not lead among the replicas of its agent.
     #[error("this process does not lead")]
     NotLeading,
-    /// Anything else that the server said.
+    /// A webhook that has a say in the request failed or did not answer.
+    #[error("{0}")]
+    Webhook(String),
+    /// Anything else that the server said, or a failure of this one request.
     #[error("{status} {message}")]
     Other {
         /// The HTTP status.
@@ -90,6 +93,7 @@ impl ClusterError {
             Self::Expired(_) => "Expired",
             Self::Unavailable { .. } => "ApiUnavailable",
             Self::NotLeading => "NotLeading",
+            Self::Webhook(_) => "WebhookFailed",
             Self::Other { .. } => "ApiError",
         }
     }

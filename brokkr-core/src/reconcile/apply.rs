@@ -1,7 +1,6 @@
 //! Applying one stack: intents first, then foundations, then the rest.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -11,25 +10,29 @@ use super::applier::DesiredStack;
 use super::claims::Claims;
 use super::depend;
 use super::fights::Fights;
-use super::health::ObjectHealth;
+use super::health::{self, ObjectHealth};
 use super::inventory::{Entry, EntryState, Inventory, Keeper};
-use super::live::Live;
+use super::job_ends::{Gone, JobEnds, is_job};
+use super::live::{Live, REPLICAS};
 use super::local_limits::LocalLimits;
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::order::{apply_rank, is_crd, is_foundation, is_namespace};
-use super::outcome::ObjectProblem;
+use super::outcome::{ObjectProblem, Yielded};
+use super::own_rules::OwnRules;
 use super::prepare::{Objects, Prepared};
+use super::replicas;
 use super::step::{Circumstances, Step, step};
+use super::unanswered::Unanswered;
+use super::vacancy::Settling;
 use super::write::{Executed, WriteError};
 use crate::cluster::{Cluster, ClusterError, ClusterResult, Discovery};
 use crate::model::{AgentId, ObjectRef, Validate};
 
-/// Writes of one kind that the API may leave unanswered before the rest of that kind waits for the next pass. By kind, since it
-/// may be a webhook that does not answer.
-const PATIENCE: usize = 4;
 /// The pauses before what is not found is tried again within a pass.
 const VISIBLE_AFTER: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(250), Duration::from_millis(500)];
+/// The further pauses for what the rules of the same revision may let in: API servers read policies once a second.
+const RULES_AFTER: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(1500)];
 
 /// What working on a stack needs.
 pub(super) struct Work<'a> {
@@ -41,6 +44,8 @@ pub(super) struct Work<'a> {
     pub(super) limits: &'a LocalLimits,
     pub(super) claims: &'a Mutex<Claims>,
     pub(super) fights: &'a Mutex<Fights>,
+    pub(super) job_ends: &'a JobEnds,
+    pub(super) settling: &'a Settling,
     pub(super) discovery: &'a Discovery,
     /// What the autoscalers among everything that is wanted target.
     pub(super) autoscaled: &'a BTreeSet<ObjectRef>,
@@ -58,9 +63,20 @@ pub(super) struct Applying {
     pub(super) contested: Vec<ObjectRef>,
     /// How the objects fare that are there.
     pub(super) health: HashMap<Arc<ObjectRef>, ObjectHealth>,
+    /// Fields that the manifests name and others set.
+    pub(super) yielded: Vec<Yielded>,
     pub(super) writes: usize,
     /// Whether a custom resource definition was written, so that discovery is out of date.
     pub(super) defined: bool,
+}
+
+/// What was refused, and may be let in a moment later.
+type Early<'p> = (&'p Prepared, Step, ObjectProblem);
+
+/// A kind that discovery has and the server does not know is on its way; a Namespace that is missing is not.
+fn not_served_yet(said: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
+    let is_kind = matches!(said, ClusterError::NotFound(message) if !message.contains("namespaces "));
+    ObjectProblem { waiting: is_kind, ..problem }
 }
 
 impl Work<'_> {
@@ -93,18 +109,19 @@ impl Work<'_> {
         result.problems.extend(failed);
         self.give_way(&mut steps, result);
         self.record_intents(&steps, inventory, result).await?;
-        let mut steps = self.validated(stack, steps, inventory, result).await;
+        let rules = OwnRules::of(&steps);
+        let mut steps = self.validated(stack, steps, &rules, inventory, result).await;
         steps.sort_by_key(|(prepared, _)| (!is_foundation(&prepared.object), apply_rank(&prepared.object)));
         let border = steps.partition_point(|(prepared, _)| is_foundation(&prepared.object));
         let mut rest = steps.split_off(border);
-        self.execute_all(stack, steps, inventory, result).await;
+        self.execute_all(stack, steps, &rules, inventory, result).await;
         while !rest.is_empty() {
             let (due, left) = depend::due(rest, result);
             if due.is_empty() {
                 result.problems.extend(depend::explain(&left, wanted, result));
                 break;
             }
-            self.execute_all(stack, due, inventory, result).await;
+            self.execute_all(stack, due, &rules, inventory, result).await;
             rest = left;
         }
         self.keep(inventory).await?;
@@ -128,6 +145,12 @@ impl Work<'_> {
         failed.retain(|object, error| !unseen(object, error));
         let problems = failed.iter().map(|(object, error)| ObjectProblem::api(object.clone(), error)).collect();
         result.health.extend(live.iter().map(|(object, live)| (object.clone(), live.health.clone())));
+        for (prepared, live) in objects.iter().filter_map(|it| Some((it, live.get(&it.object)?))) {
+            let is_ours = |entry: &&Entry| entry.is_ours() && entry.uid.as_ref() == Some(&live.uid);
+            if inventory.entries.get(&prepared.object).filter(is_ours).is_some() {
+                result.yielded.extend(replicas::yielded(prepared, live));
+            }
+        }
         let seen = objects.iter().filter(|it| !failed.contains_key(&it.object));
         let steps = seen.map(|prepared| (prepared, self.step(stack, prepared, inventory, &live))).collect();
         (steps, problems)
@@ -141,6 +164,7 @@ impl Work<'_> {
         seen: &HashMap<Arc<ObjectRef>, Arc<Live>>,
     ) -> Step {
         let live = seen.get(&prepared.object).map(|it| &**it);
+        let entry = inventory.entries.get(&prepared.object);
         if self.limits.namespaces.is_some() && is_namespace(&prepared.object) {
             return Step::Use { uid: live.map(|it| it.uid.clone()).unwrap_or_default() };
         }
@@ -152,8 +176,18 @@ impl Work<'_> {
             own_namespace: self.keeper.namespace(),
             holder: live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object)),
             owner: claims.owner(&prepared.object),
+            gone_job: entry.filter(|_| live.is_none() && is_job(&prepared.object)).map(|entry| self.gone_job(entry)),
         };
-        step(prepared, inventory.entries.get(&prepared.object), live, &circumstances)
+        step(prepared, entry, live, &circumstances)
+    }
+
+    /// What is known of a Job that is not there any more.
+    fn gone_job(&self, entry: &Entry) -> Gone {
+        match (&entry.ended, &entry.uid) {
+            (Some(end), _) => Gone::Ended(end.clone()),
+            (None, Some(uid)) => self.job_ends.of_gone(uid, Instant::now()),
+            (None, None) => Gone::Unfinished,
+        }
     }
 
     /// Leaves alone for a while what somebody else changes again and again.
@@ -195,14 +229,15 @@ impl Work<'_> {
                     entry.state = EntryState::Used;
                     entry.uid = Some(uid.clone());
                 }
-                Step::Finished => drop(result.health.insert(object.clone(), ObjectHealth::healthy())),
+                Step::Ended(end) => drop(result.health.insert(object.clone(), health::ended_job(end))),
                 Step::ReportDrift => result.drifted.push((**object).clone()),
                 Step::Problem(problem) => result.problems.push(problem.clone()),
                 Step::Unchanged { .. } | Step::Yield { .. } | Step::Update(_) | Step::Correct(_) => {}
             }
             let Some(entry) = inventory.entries.get_mut(object) else { continue };
             match step {
-                Step::Unchanged { finished } => entry.finished |= finished,
+                Step::Unchanged { ended } => entry.ended = ended.clone().or(entry.ended.take()),
+                Step::Ended(end) => entry.ended = Some(end.clone()),
                 Step::Yield { fields } => entry.fields = fields.clone(),
                 _ => continue,
             }
@@ -216,11 +251,13 @@ impl Work<'_> {
     /// Tries updates of several existing objects on the server first; if one is refused, none of them is written. What is
     /// missing or was changed by others is put right all the same.
     ///
-    /// What cannot be tried is not validated, and does not fail because of it.
+    /// What cannot be tried is not validated, and does not fail because of it: a webhook without dry run, or an object whose
+    /// definition or admission changes in the same revision.
     async fn validated<'p>(
         &self,
         stack: &DesiredStack,
         steps: Vec<(&'p Prepared, Step)>,
+        rules: &OwnRules,
         inventory: &Inventory,
         result: &mut Applying,
     ) -> Vec<(&'p Prepared, Step)> {
@@ -247,19 +284,16 @@ impl Work<'_> {
             }
             .boxed()
         });
-        let mut refused: Vec<ObjectProblem> = concurrently(tries, CONCURRENCY)
-            .await
-            .into_iter()
-            .filter_map(|(prepared, tried)| match tried {
-                Err(WriteError::Api(
-                    error @ (ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_)),
-                )) => {
-                    let problem = ObjectProblem::api(prepared.object.clone(), &error);
-                    Some(ObjectProblem { reason: "ValidationFailed", ..problem })
-                }
-                _ => None,
-            })
-            .collect();
+        let mut refused = Vec::new();
+        for (prepared, tried) in concurrently(tries, CONCURRENCY).await {
+            let Err(WriteError::Api(error)) = tried else { continue };
+            let is_refusal =
+                matches!(error, ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_));
+            if is_refusal && !self.is_inconclusive(rules, &prepared.object, &error).await {
+                let problem = ObjectProblem::api(prepared.object.clone(), &error);
+                refused.push(ObjectProblem { reason: "ValidationFailed", ..problem });
+            }
+        }
         if refused.is_empty() {
             return steps;
         }
@@ -267,54 +301,62 @@ impl Work<'_> {
         steps.into_iter().filter(|(_, step)| !matches!(step, Step::Update(_))).collect()
     }
 
-    /// Carries steps out. What is not found although something was written a moment ago may only not be visible yet: the
-    /// server's own caches follow a definition or a role after some milliseconds.
+    /// Carries steps out. What is refused although something was written a moment ago that it depends on is tried again: the
+    /// server's own caches follow a definition, a role or a policy after some time.
     async fn execute_all(
         &self,
         stack: &DesiredStack,
         steps: Vec<(&Prepared, Step)>,
+        rules: &OwnRules,
         inventory: &mut Inventory,
         result: &mut Applying,
     ) {
-        let mut lacking = self.execute_some(stack, steps, inventory, result).await;
-        for pause in VISIBLE_AFTER {
-            if lacking.is_empty() || result.writes == 0 {
+        let by_own_rules = |it: &Early<'_>| it.2.refusal.as_ref().is_some_and(|said| rules.explain(&it.0.object, said));
+        let mut early = self.execute_some(stack, steps, rules, inventory, result).await;
+        for (round, pause) in VISIBLE_AFTER.into_iter().chain(RULES_AFTER).enumerate() {
+            let is_hopeful = round < VISIBLE_AFTER.len() || early.iter().any(by_own_rules);
+            if early.is_empty() || result.writes == 0 || !is_hopeful {
                 break;
             }
             tokio::time::sleep(pause).await;
-            let again = lacking.into_iter().map(|(prepared, step, _)| (prepared, step)).collect();
-            lacking = self.execute_some(stack, again, inventory, result).await;
+            let again = early.into_iter().map(|(prepared, step, _)| (prepared, step)).collect();
+            early = self.execute_some(stack, again, rules, inventory, result).await;
         }
-        result.problems.extend(lacking.into_iter().map(|(_, _, problem)| problem));
+        for (prepared, _, mut problem) in early {
+            // The next pass has no rules of its own any more: what is refused then is refused for good.
+            problem.waiting |= problem.refusal.as_ref().is_some_and(|said| rules.explain(&prepared.object, said));
+            result.problems.push(problem);
+        }
     }
 
-    /// Carries steps out once; what the server lacks something for comes back.
+    /// Carries steps out once; what may be let in a moment later comes back.
     async fn execute_some<'p>(
         &self,
         stack: &DesiredStack,
         steps: Vec<(&'p Prepared, Step)>,
+        rules: &OwnRules,
         inventory: &mut Inventory,
         result: &mut Applying,
-    ) -> Vec<(&'p Prepared, Step, ObjectProblem)> {
-        let mut lacking = Vec::new();
+    ) -> Vec<Early<'p>> {
+        let mut early = Vec::new();
         let entries = &inventory.entries;
         let kind_of = |prepared: &'p Prepared| (&*prepared.object.group, &*prepared.object.kind);
         let unanswered: HashMap<_, _> =
-            steps.iter().map(|(prepared, _)| (kind_of(prepared), AtomicUsize::new(0))).collect();
-        let none = AtomicUsize::new(0);
+            steps.iter().map(|(prepared, _)| (kind_of(prepared), Unanswered::default())).collect();
+        let none = Unanswered::default();
         let executions = steps.into_iter().map(|(prepared, step)| {
             let entry = entries.get(&prepared.object);
-            let unavailable = unanswered.get(&kind_of(prepared)).unwrap_or(&none);
+            let unanswered = unanswered.get(&kind_of(prepared)).unwrap_or(&none);
             async move {
-                // An API that hangs would hold the stack up for as long as all its objects take one after another.
-                if step.writes() && unavailable.load(Ordering::Relaxed) >= PATIENCE {
-                    let message = "not tried: the API did not answer for others of its kind before it";
-                    let problem = ObjectProblem::failed(prepared.object.clone(), "ApiUnavailable", message);
+                if let Some(reason) = unanswered.exhausted().filter(|_| step.writes()) {
+                    let message = "not tried: others of its kind got no answer before it; tried again in the next pass";
+                    let problem = ObjectProblem::failed(prepared.object.clone(), reason, message);
                     return (prepared, step, Executed::Problem(problem));
                 }
+                let began = Instant::now();
                 let outcome = self.execute(stack, prepared, entry, &step).await;
-                if matches!(&outcome, Executed::Problem(problem) if problem.reason == "ApiUnavailable") {
-                    unavailable.fetch_add(1, Ordering::Relaxed);
+                if let Executed::Problem(problem) = &outcome {
+                    unanswered.note(problem, began.elapsed());
                 }
                 (prepared, step, outcome)
             }
@@ -335,18 +377,27 @@ impl Work<'_> {
                         entry.state = EntryState::Held;
                         entry.uid = written.uid;
                         entry.manifest = Some(prepared.hash.clone());
+                        if written.fields.contains(REPLICAS) {
+                            result.yielded.retain(|it| it.object != *prepared.object);
+                        }
                         entry.fields = written.fields;
-                        entry.finished = false;
+                        entry.replicas = prepared.replicas;
+                        entry.ended = written.ended;
                     }
                 }
                 Executed::GivenUp(problem) => {
                     inventory.entries.remove(&prepared.object);
                     result.problems.push(problem);
                 }
-                Executed::Problem(problem) if problem.reason == "NotFound" => lacking.push((prepared, step, problem)),
-                Executed::Problem(problem) => result.problems.push(problem),
+                Executed::Problem(problem) => match &problem.refusal {
+                    Some(said @ ClusterError::NotFound(_)) => {
+                        early.push((prepared, step, not_served_yet(said, problem.clone())))
+                    }
+                    Some(said) if rules.explain(&prepared.object, said) => early.push((prepared, step, problem)),
+                    _ => result.problems.push(problem),
+                },
             }
         }
-        lacking
+        early
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::apply::Applying;
-use super::outcome::ObjectProblem;
+use super::outcome::{ObjectProblem, Unhealthy};
 use super::prepare::{Objects, Prepared};
 use super::step::Step;
 use crate::model::{Health, ObjectRef};
@@ -56,21 +56,30 @@ pub(super) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
     let explain = |(prepared, _): &Planned<'_>| {
         let object = prepared.object.clone();
         if let Some(stranger) = prepared.depends_on.iter().find(|it| !wanted.contains(*it)) {
-            let message = format!("it depends on {stranger}, which is not in this stack");
+            let message = format!(
+                "it depends on {stranger}, which is not in this stack (to do: add that object, or correct the annotation)"
+            );
             return ObjectProblem::failed(object, "DependencyUnknown", message);
         }
         if reaches(prepared, &prepared.object, left) {
-            return ObjectProblem::failed(object, "DependencyCycle", "what it depends on depends on it");
+            return ObjectProblem::failed(
+                object,
+                "DependencyCycle",
+                "what it depends on depends on it (to do: break the cycle in the annotations)",
+            );
         }
-        let awaited =
-            prepared.depends_on.iter().find(|it| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy));
-        let (name, why) = match awaited {
-            Some(awaited) => {
-                (awaited.to_string(), done.health.get(awaited).map(|it| it.reason.clone()).unwrap_or_default())
-            }
-            None => Default::default(),
+        let is_pending = |it: &&ObjectRef| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy);
+        let message = match prepared.depends_on.iter().find(is_pending) {
+            Some(awaited) => match done.health.get(awaited) {
+                Some(health) => {
+                    let unhealthy = Unhealthy { object: awaited.clone(), health: health.clone() };
+                    format!("it waits until this is healthy: {unhealthy}")
+                }
+                None => format!("it waits until {awaited} is there"),
+            },
+            None => "it waits for what it depends on".to_owned(),
         };
-        ObjectProblem::waiting(object, "DependencyPending", format!("it waits for {name} {why}").trim_end().to_owned())
+        ObjectProblem::waiting(object, "DependencyPending", message)
     };
     left.iter().map(explain).collect()
 }

@@ -1,13 +1,13 @@
 //! One stack on its way through a pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::apply::{Applying, Work};
 use super::health::{ObjectHealth, worst};
 use super::inventory::Inventory;
 use super::outcome::{ObjectProblem, Unhealthy, progress};
-use super::prepare::{Objects, Prepared, PreparedSet};
+use super::prepare::{Objects, Prepared, PreparedSet, unserved};
 use super::prune::Pruning;
 use super::readiness::Readiness;
 use super::{DesiredStack, Goal, Progress, StackOutcome};
@@ -141,10 +141,20 @@ impl<'a> Job<'a> {
         if !matches!(self.stack.goal, Goal::Apply { .. }) {
             return (Health::Unknown, Vec::new());
         }
-        let stays_missing = |object: &Arc<ObjectRef>| self.applying.drifted.contains(object);
-        let of = |object: &Arc<ObjectRef>| match self.applying.health.get(object) {
-            Some(health) => health.clone(),
-            None => ObjectHealth::missing(stays_missing(object)),
+        let refused = self.prepared.iter().flat_map(|set| &set.refused);
+        let reasons: HashMap<&Arc<ObjectRef>, &'static str> = self
+            .applying
+            .problems
+            .iter()
+            .chain(refused)
+            .filter(|problem| problem.is_lasting())
+            .map(|problem| (&problem.object, problem.reason))
+            .collect();
+        let of = |object: &Arc<ObjectRef>| match (self.applying.health.get(object), reasons.get(object)) {
+            (Some(health), _) => health.clone(),
+            (None, Some(reason)) => ObjectHealth::missing(reason),
+            (None, None) if self.applying.drifted.contains(object) => ObjectHealth::missing("others deleted it"),
+            (None, None) => ObjectHealth::coming(),
         };
         let mut unhealthy: Vec<Unhealthy> = self
             .wanted
@@ -165,9 +175,7 @@ impl<'a> Job<'a> {
         let (health, unhealthy) = self.health();
         let mut problems = self.applying.problems;
         if let Some(set) = self.prepared.as_deref() {
-            let message = "the cluster does not serve this kind in this version";
-            let unserved = set.unserved.iter();
-            problems.extend(unserved.map(|it| ObjectProblem::failed(it.clone(), "KindNotServed", message)));
+            problems.extend(set.unserved.iter().map(unserved));
             problems.extend(set.refused.iter().cloned());
         }
         problems.extend(self.pruning.problems);
@@ -202,6 +210,7 @@ impl<'a> Job<'a> {
             health,
             unhealthy,
             retained: self.pruning.retained,
+            yielded: self.applying.yielded,
             corrected,
             drifted,
             contested,

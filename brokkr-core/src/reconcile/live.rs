@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::health::{self, ObjectHealth};
+use super::health::{self, JobEnd, ObjectHealth};
 use super::ignore::Ignored;
 use super::ownership::{AGENT_LABEL, KEEP_ANNOTATION, MANAGER_PREFIX, STACK_LABEL};
 use crate::cluster::{ApiKind, FieldSet, meta};
@@ -27,10 +27,10 @@ pub(super) struct Live {
     /// The fields that our manager applied and still owns.
     pub(super) fields: FieldHashes,
     pub(super) keep: bool,
-    /// Whether somebody sets the number of its replicas through the `scale` subresource.
-    pub(super) scaled: bool,
-    /// Whether it is a Job that has ended.
-    pub(super) finished: bool,
+    /// How the number of its replicas was set through the `scale` subresource, if it was.
+    pub(super) scaled: Option<Scaled>,
+    /// How it ended, if it is a Job that has.
+    pub(super) ended: Option<JobEnd>,
     /// How it fares; healthy where nothing but its existence matters.
     pub(super) health: ObjectHealth,
 }
@@ -54,8 +54,8 @@ impl Live {
                 None => meta::applied_fields(object, manager),
             }),
             keep: meta::annotation(object, KEEP_ANNOTATION) == Some("true"),
-            scaled: meta::managed_fields(object).any(sets_replicas_by_scaling),
-            finished: (group, kind) == ("batch", "Job") && health::has_finished(object),
+            scaled: scaled(object),
+            ended: if (group, kind) == ("batch", "Job") { health::job_end(object) } else { None },
             health: health::of(group, kind, object),
         })
     }
@@ -70,9 +70,30 @@ impl Live {
 /// The field that autoscalers own by way of the `scale` subresource.
 pub(super) const REPLICAS: &str = ".spec.replicas";
 
-fn sets_replicas_by_scaling(entry: &Map<String, Value>) -> bool {
-    let fields = || FieldSet::from_fields_v1(entry.get("fieldsV1").unwrap_or(&Value::Null));
-    entry.get("subresource").and_then(Value::as_str) == Some("scale") && fields().contains(REPLICAS)
+/// A number of replicas that was set through the `scale` subresource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scaled {
+    /// How many.
+    pub(super) replicas: i64,
+    /// The field manager that set it; empty where the server keeps none.
+    pub(super) by: String,
+}
+
+/// Reads from `managedFields` whether the number of replicas was set through the `scale` subresource.
+fn scaled(object: &Value) -> Option<Scaled> {
+    let replicas = object.pointer("/spec/replicas").and_then(Value::as_i64)?;
+    let text =
+        |entry: &Map<String, Value>, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let owns = |entry: &&Map<String, Value>| {
+        FieldSet::from_fields_v1(entry.get("fieldsV1").unwrap_or(&Value::Null)).contains(REPLICAS)
+    };
+    let mut owners = meta::managed_fields(object).filter(owns).peekable();
+    if owners.peek().is_none() {
+        // Scaling to zero leaves no owner behind: a zero is not sent. Every other way to zero does.
+        return (replicas == 0).then(|| Scaled { replicas, by: String::new() });
+    }
+    let scaler = owners.find(|entry| text(entry, "subresource") == "scale")?;
+    Some(Scaled { replicas, by: text(scaler, "manager") })
 }
 
 /// A set of fields in little space: the first 32 bits of the SHA-256 of each path, in order.

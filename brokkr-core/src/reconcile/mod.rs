@@ -4,9 +4,9 @@
 //! it differs. Everything it does is decided from three things: what is desired, what the inventory says that we hold, and what is
 //! there.
 
+mod adopt;
 mod applier;
 mod apply;
-mod autoscale;
 mod changes;
 mod claims;
 mod depend;
@@ -16,21 +16,27 @@ pub mod health;
 mod ignore;
 mod inventory;
 mod job;
+mod job_ends;
 mod live;
 mod local_limits;
 mod observe;
 mod order;
 mod outcome;
+mod own_rules;
 mod ownership;
 pub mod plan;
 mod prepare;
 mod prune;
 mod readiness;
 mod reconciler;
+mod referred;
+mod remedy;
 mod replace;
+mod replicas;
 mod slots;
 mod step;
 mod strays;
+mod unanswered;
 mod vacancy;
 mod watches;
 mod write;
@@ -38,7 +44,7 @@ mod write;
 pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};
 pub use depend::DEPENDS_ON_ANNOTATION;
 pub use local_limits::{KindPattern, LocalLimits, NotAPattern};
-pub use outcome::{Progress, StackOutcome, Unhealthy};
+pub use outcome::{Progress, Retained, StackOutcome, Unhealthy, Yielded};
 pub use ownership::{AGENT_LABEL, INVENTORY_LABEL, KEEP_ANNOTATION, PART_OF_LABEL, STACK_LABEL, field_manager};
 pub use plan::Plan;
 pub use reconciler::{Reconciler, ReconcilerConfig};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::ObjectHealth;
+use super::remedy::remedy;
 use crate::cluster::ClusterError;
 use crate::model::{Health, ObjectRef, Revision, StackId, limits};
 
@@ -52,7 +53,9 @@ pub struct StackOutcome {
     /// Objects that do not fare well, the worst first.
     pub unhealthy: Vec<Unhealthy>,
     /// Objects that stay although they should go, because something of others is in them.
-    pub retained: Vec<ObjectRef>,
+    pub retained: Vec<Retained>,
+    /// Fields that the manifests name and others set.
+    pub yielded: Vec<Yielded>,
     /// Objects that others had changed or deleted and that are right again.
     pub corrected: Vec<ObjectRef>,
     /// Objects that others changed or deleted and that stay so, because the policy is to report it only.
@@ -85,6 +88,38 @@ impl fmt::Display for Unhealthy {
     }
 }
 
+/// An object that stays although it should go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retained {
+    /// Which.
+    pub object: ObjectRef,
+    /// What is in it, in words.
+    pub why: String,
+}
+
+impl fmt::Display for Retained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} stays: {}", self.object, self.why)
+    }
+}
+
+/// A field that a manifest names and that is left to whoever set it in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Yielded {
+    /// Whose.
+    pub object: ObjectRef,
+    /// The field, such as `.spec.replicas`.
+    pub field: String,
+    /// Whose value it has and what the manifest says, in words.
+    pub why: String,
+}
+
+impl fmt::Display for Yielded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.object, self.field, self.why)
+    }
+}
+
 /// What kept one object from being as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ObjectProblem {
@@ -93,24 +128,43 @@ pub(super) struct ObjectProblem {
     pub(super) message: String,
     /// Whether it only takes time.
     pub(super) waiting: bool,
+    /// What the API server said, where it is its refusal.
+    pub(super) refusal: Option<ClusterError>,
     /// How long the server asked to wait.
     pub(super) retry_after: Option<Duration>,
 }
 
 impl ObjectProblem {
     pub(super) fn failed(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { object: object.into(), reason, message: message.into(), waiting: false, retry_after: None }
+        Self {
+            object: object.into(),
+            reason,
+            message: message.into(),
+            waiting: false,
+            refusal: None,
+            retry_after: None,
+        }
     }
 
     pub(super) fn waiting(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { object: object.into(), reason, message: message.into(), waiting: true, retry_after: None }
+        Self { object: object.into(), reason, message: message.into(), waiting: true, refusal: None, retry_after: None }
+    }
+
+    /// Whether it stays until somebody changes something: it neither takes time only, nor waits for an API to answer.
+    pub(super) fn is_lasting(&self) -> bool {
+        let is_away = matches!(self.refusal, Some(ClusterError::Unavailable { .. } | ClusterError::Webhook(_)));
+        !self.waiting && !is_away && self.reason != "ApiUnavailable"
     }
 
     /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
     pub(super) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
         let object = object.into();
-        let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
-        Self { retry_after: error.retry_after(), ..Self::failed(object, error.reason(), message) }
+        let mut message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
+        if let Some(remedy) = remedy(&object, error) {
+            message = format!("{message} (to do: {remedy})");
+        }
+        let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
+        Self { refusal, retry_after, ..Self::failed(object, error.reason(), message) }
     }
 }
 

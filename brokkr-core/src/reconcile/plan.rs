@@ -11,17 +11,19 @@ use futures::FutureExt as _;
 use serde::Serialize;
 
 use super::apply::{Applying, Work};
-use super::autoscale::autoscaled;
 use super::changes::{Change, changes};
 use super::claims::Claims;
 use super::fights::Fights;
+use super::health::JobEnd;
 use super::inventory::{Entry, Inventory};
 use super::observe::{CONCURRENCY, Observer, concurrently};
 use super::outcome::ObjectProblem;
-use super::prepare::{Objects, Prepared};
+use super::prepare::{Objects, Prepared, unserved};
 use super::prune::Removal;
 use super::reconciler::wants;
+use super::replicas::autoscaled;
 use super::step::{Step, Target};
+use super::vacancy::Settling;
 use super::write::WriteError;
 use super::{ApplierError, Desired, DesiredStack, Goal, Reconciler};
 use crate::cluster::ClusterError;
@@ -110,6 +112,8 @@ impl Reconciler {
             limits: &self.limits,
             claims: &claims,
             fights: &fights,
+            job_ends: &self.job_ends,
+            settling: &Settling::default(),
             discovery: &discovery,
             autoscaled: &scaled,
         };
@@ -128,9 +132,7 @@ impl Reconciler {
                     work.preview(stack, prepared, entry, step).boxed()
                 });
                 objects.extend(concurrently(previews, CONCURRENCY).await);
-                let unserved = "the cluster does not serve this kind in this version";
-                let unserved =
-                    set.unserved.iter().map(|it| ObjectProblem::failed(it.clone(), "KindNotServed", unserved));
+                let unserved = set.unserved.iter().map(unserved);
                 objects.extend(unserved.chain(set.refused.iter().cloned()).map(PlannedObject::blocked));
             }
             if !matches!(stack.goal, Goal::Keep) {
@@ -159,8 +161,12 @@ impl Work<'_> {
         let because = |action, reason: &str, message: &str| planned(action).because(reason, message);
         let (action, target) = match &step {
             Step::Unchanged { .. } | Step::Yield { .. } => return planned(PlannedAction::Unchanged),
-            Step::Finished => {
-                return because(PlannedAction::Unchanged, "Finished", "the Job has ended and was cleaned up");
+            Step::Ended(JobEnd::Complete) => {
+                return because(PlannedAction::Unchanged, "Finished", "the Job completed and was deleted afterwards");
+            }
+            Step::Ended(JobEnd::Failed(reason)) => {
+                let message = format!("the Job failed ({reason}) and was deleted afterwards");
+                return because(PlannedAction::Unchanged, "JobFailed", &message);
             }
             Step::Use { .. } => {
                 return because(PlannedAction::Unchanged, "Used", "it was there before, and is only used");
@@ -207,6 +213,7 @@ impl Work<'_> {
         wanted: &Objects,
     ) -> Vec<PlannedObject> {
         let departed = inventory.uids();
+        let kept = inventory.uids_of(wanted);
         let mut planned = Vec::new();
         for (object, entry) in inventory.entries.iter().filter(|(object, _)| !wanted.contains(*object)) {
             let blocked =
@@ -225,13 +232,11 @@ impl Work<'_> {
                 blocked("ContentPending", "the content of another stack, which may want it, is not at hand")
             } else {
                 let deletion = stack.policies.deletion;
-                match self.decide_removal(deletion, object, entry, stack.stack_id, &departed).await {
+                match self.decide_removal(deletion, object, entry, stack.stack_id, &departed, &kept).await {
                     Ok(Removal::Forget) => continue,
-                    Ok(Removal::UnderWay | Removal::Delete(..)) => action(PlannedAction::Prune),
+                    Ok(Removal::UnderWay(_) | Removal::Delete(..)) => action(PlannedAction::Prune),
                     Ok(Removal::LetGo(..)) => action(PlannedAction::Release),
-                    Ok(Removal::Retain) => {
-                        action(PlannedAction::Retained).because("NotEmpty", "something of others may be in it")
-                    }
+                    Ok(Removal::Retain(what)) => action(PlannedAction::Retained).because("NotEmpty", &what),
                     Ok(Removal::Problem(problem)) => PlannedObject::blocked(problem),
                     Err(error) => PlannedObject::blocked(ObjectProblem::api(object.clone(), &error)),
                 }

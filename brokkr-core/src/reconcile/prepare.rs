@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) depends_on: Vec<ObjectRef>,
     /// Fields that are left to others once it is there.
     pub(super) ignored: Arc<Ignored>,
+    /// The number of replicas that the manifest names.
+    pub(super) replicas: Option<i64>,
 }
 
 impl Prepared {
@@ -39,16 +41,43 @@ impl Prepared {
     }
 }
 
+/// An object of a kind that is not served in the version that its manifest names.
+#[derive(Debug)]
+pub(super) struct Unserved {
+    /// As well as it can be named.
+    pub(super) object: Arc<ObjectRef>,
+    /// Version and kind of the manifest.
+    wanted: String,
+    /// The versions of the kind that are served.
+    served: Vec<String>,
+}
+
 /// A stack's manifests, resolved as far as possible.
 #[derive(Debug, Default)]
 pub(super) struct PreparedSet {
     pub(super) ready: Vec<Prepared>,
     /// Objects of kinds that are not served, as well as they can be named.
-    pub(super) unserved: Vec<Arc<ObjectRef>>,
+    pub(super) unserved: Vec<Unserved>,
     /// Objects that cannot be as they are written, or may not be touched.
     pub(super) refused: Vec<ObjectProblem>,
     /// Everything that is wanted, whether it can be applied now or not: none of it may be pruned.
     pub(super) objects: Arc<Objects>,
+}
+
+/// What is wrong with an object whose kind is not served.
+pub(super) fn unserved(unserved: &Unserved) -> ObjectProblem {
+    let Unserved { object, wanted, served } = unserved;
+    let message = if served.is_empty() {
+        format!(
+            "the cluster does not serve {wanted} (to do: install its CustomResourceDefinition, or correct apiVersion and kind)"
+        )
+    } else {
+        format!(
+            "the cluster serves {} and not {wanted} (to do: write one of the versions that it serves)",
+            served.join(", ")
+        )
+    };
+    ObjectProblem::failed(object.clone(), "KindNotServed", message)
 }
 
 /// Objects by what identifies them. The names are shared: each is known in many places at the same time.
@@ -82,7 +111,11 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 let object = Arc::new(manifest.object_ref(namespace));
                 // Known only now: the namespace of what has none is the stack's to say, or does not count.
                 if !seen.insert(object.clone()) {
-                    prepared.refused.push(ObjectProblem::failed(object, "Refused", "it stands twice in the stack"));
+                    prepared.refused.push(ObjectProblem::failed(
+                        object,
+                        "Refused",
+                        "the stack has two manifests of it (to do: delete one of them)",
+                    ));
                     continue;
                 }
                 if let Some(problem) = belonging.limits.refuse(&object) {
@@ -101,14 +134,25 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 let known = discovery.preferred(manifest.group(), manifest.kind()).map(|kind| kind.namespaced);
                 let namespaced = known.or(own).unwrap_or(true);
                 let namespace = resolve(manifest, namespaced, belonging.default_namespace);
-                prepared.unserved.push(Arc::new(manifest.object_ref(namespace)));
+                let same = |it: &&ApiKind| it.group == manifest.group() && it.kind == manifest.kind();
+                prepared.unserved.push(Unserved {
+                    object: Arc::new(manifest.object_ref(namespace)),
+                    wanted: format!("{} {}", api_version(manifest.group(), manifest.version()), manifest.kind()),
+                    served: discovery.kinds.iter().filter(same).map(|it| api_version(&it.group, &it.version)).collect(),
+                });
             }
         }
     }
     let ready = prepared.ready.iter().map(|it| &it.object);
-    let all = ready.chain(&prepared.unserved).chain(prepared.refused.iter().map(|it| &it.object));
+    let unserved = prepared.unserved.iter().map(|it| &it.object);
+    let all = ready.chain(unserved).chain(prepared.refused.iter().map(|it| &it.object));
     prepared.objects = Arc::new(all.cloned().collect());
     prepared
+}
+
+/// The `apiVersion` of a group and a version.
+fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 fn resolve<'a>(manifest: &'a Manifest, namespaced: bool, default: &'a str) -> Option<&'a str> {
@@ -166,6 +210,7 @@ fn with_labels(
         object,
         kind: kind.clone(),
         hash: ManifestHash::of(&body),
+        replicas: body.pointer("/spec/replicas").and_then(Value::as_i64),
         text: body.to_string().into(),
         depends_on,
     }

@@ -13,21 +13,23 @@ use super::inventory::{Entry, EntryState, Inventory};
 use super::live::Live;
 use super::observe::{CONCURRENCY, concurrently};
 use super::order::{is_foundation, removal_phase};
-use super::outcome::ObjectProblem;
+use super::outcome::{ObjectProblem, Retained};
 use super::ownership::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
 use super::prepare::Objects;
+use super::vacancy::Vacancy;
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
 use crate::model::{Deletion, ObjectRef, StackId};
 
 /// How long a pass waits for deletions before it reports that it waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const DELETING: &str = "it is being deleted";
 
 /// What came of pruning a stack.
 #[derive(Debug, Default)]
 pub(super) struct Pruning {
     pub(super) problems: Vec<ObjectProblem>,
-    pub(super) retained: Vec<ObjectRef>,
+    pub(super) retained: Vec<Retained>,
     pub(super) writes: usize,
 }
 
@@ -35,24 +37,24 @@ pub(super) struct Pruning {
 enum Fate {
     /// It is not there, or not ours: the inventory forgets it.
     Forget,
-    /// It was deleted or let go now, and may take its time.
-    Ordered,
+    /// It was deleted or let go now, and may take its time; what it waits for, in words, where the server says so.
+    Ordered(String),
     /// It cannot go yet.
     Problem(ObjectProblem),
-    /// Something of others is in it.
-    Retained,
+    /// Something of others is in it; what, in words.
+    Retained(String),
 }
 
 /// What is to be done about an object that should go.
 pub(super) enum Removal<'a> {
     /// It is not there, or not ours.
     Forget,
-    /// It is being deleted, and nothing holds it.
-    UnderWay,
+    /// It is being deleted, and nothing holds it; what it waits for, in words.
+    UnderWay(String),
     /// It cannot go yet.
     Problem(ObjectProblem),
-    /// Something of others is in it.
-    Retain,
+    /// Something of others is in it; what, in words.
+    Retain(String),
     /// It stays, and our ownership ends.
     LetGo(&'a ApiKind, Live),
     /// It is to be deleted.
@@ -80,6 +82,9 @@ impl Work<'_> {
         let mut result = Pruning::default();
         let deadline = Instant::now() + PATIENCE;
         departed.extend(inventory.uids());
+        // One object may be known under two names, as an Event is in two API groups: what is wanted under one is not deleted under
+        // the other.
+        let kept = inventory.uids_of(wanted);
         let mut waiting = Objects::new();
         loop {
             let doomed = self.doomed(wanted, only_retained, &waiting, inventory, &mut result);
@@ -88,22 +93,22 @@ impl Work<'_> {
                 break;
             };
             let now: Vec<Arc<ObjectRef>> = doomed.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
-            let fates = self.remove_all(deletion, &now, inventory, departed).await;
+            let fates = self.remove_all(deletion, &now, inventory, departed, &kept).await;
             let mut ordered = Vec::new();
             let mut blocked = false;
             for (object, fate) in fates {
                 match fate {
                     Fate::Forget => drop(inventory.entries.remove(&object)),
-                    Fate::Ordered => {
+                    Fate::Ordered(what) => {
                         result.writes += 1;
-                        ordered.push(object);
+                        ordered.push((object, what));
                     }
-                    Fate::Retained => {
+                    Fate::Retained(why) => {
                         if let Some(entry) = inventory.entries.get_mut(&object) {
                             entry.state = EntryState::Retained;
                         }
                         waiting.insert(object.clone());
-                        result.retained.push(Arc::unwrap_or_clone(object));
+                        result.retained.push(Retained { object: Arc::unwrap_or_clone(object), why });
                     }
                     Fate::Problem(problem) => {
                         blocked = true;
@@ -118,7 +123,7 @@ impl Work<'_> {
                 continue;
             }
             if Instant::now() >= deadline {
-                let problem = |object| ObjectProblem::waiting(object, "Deleting", "it is being deleted");
+                let problem = |(object, what)| ObjectProblem::waiting(object, "Deleting", what);
                 result.problems.extend(ordered.into_iter().map(problem));
                 break;
             }
@@ -168,13 +173,14 @@ impl Work<'_> {
         objects: &[Arc<ObjectRef>],
         inventory: &Inventory,
         departed: &BTreeSet<String>,
+        kept: &BTreeSet<String>,
     ) -> Vec<(Arc<ObjectRef>, Fate)> {
         let removals = objects.iter().map(|object| {
             async move {
                 let fate = match inventory.entries.get(object) {
                     None => Fate::Forget,
                     Some(entry) => self
-                        .remove(deletion, object, entry, inventory.stack, departed)
+                        .remove(deletion, object, entry, inventory.stack, departed, kept)
                         .await
                         .unwrap_or_else(|error| Fate::Problem(ObjectProblem::api(object.clone(), &error))),
                 };
@@ -193,12 +199,13 @@ impl Work<'_> {
         entry: &Entry,
         stack: StackId,
         departed: &BTreeSet<String>,
+        kept: &BTreeSet<String>,
     ) -> ClusterResult<Fate> {
-        let (kind, live) = match self.decide_removal(deletion, object, entry, stack, departed).await? {
+        let (kind, live) = match self.decide_removal(deletion, object, entry, stack, departed, kept).await? {
             Removal::Forget => return Ok(Fate::Forget),
-            Removal::UnderWay => return Ok(Fate::Ordered),
+            Removal::UnderWay(what) => return Ok(Fate::Ordered(what)),
             Removal::Problem(problem) => return Ok(Fate::Problem(problem)),
-            Removal::Retain => return Ok(Fate::Retained),
+            Removal::Retain(why) => return Ok(Fate::Retained(why)),
             Removal::LetGo(kind, live) => return self.let_go(kind, object, &live).await,
             Removal::Delete(kind, live) => (kind, live),
         };
@@ -210,7 +217,7 @@ impl Work<'_> {
         };
         match self.cluster.delete(&at, &options).await {
             // Changed since we looked, or being changed: we look again.
-            Ok(()) | Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered),
+            Ok(()) | Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered(DELETING.to_owned())),
             Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
             Err(error) => Err(error),
         }
@@ -224,6 +231,7 @@ impl Work<'_> {
         entry: &Entry,
         stack: StackId,
         departed: &BTreeSet<String>,
+        kept: &BTreeSet<String>,
     ) -> ClusterResult<Removal<'_>> {
         if let Some(problem) = self.limits.refuse(object) {
             return Ok(Removal::Problem(ObjectProblem::failed(object.clone(), "NotAllowed", problem)));
@@ -248,12 +256,12 @@ impl Work<'_> {
             }
             Err(error) => return Err(error),
         };
-        if !self.is_ours(entry, &live, stack) {
+        if !self.is_ours(entry, &live, stack) || kept.contains(&live.uid) {
             return Ok(Removal::Forget);
         }
         if live.deleting {
             if live.finalizers.is_empty() || is_foundation(object) {
-                return Ok(Removal::UnderWay);
+                return Ok(Removal::UnderWay(live.health.message));
             }
             let message = format!("it is held by the finalizers {}", live.finalizers.join(", "));
             return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "Finalizers", message)));
@@ -261,8 +269,15 @@ impl Work<'_> {
         if live.keep || deletion == Deletion::Orphan {
             return Ok(Removal::LetGo(kind, live));
         }
-        if is_foundation(object) && !self.is_vacant(object, departed).await? {
-            return Ok(Removal::Retain);
+        if is_foundation(object) {
+            match self.vacancy(object, departed).await? {
+                Vacancy::Vacant => {}
+                Vacancy::Occupied(why) => return Ok(Removal::Retain(why)),
+                Vacancy::Settling(what) => {
+                    let message = format!("it goes as soon as it is empty: {what}");
+                    return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "NotEmptyYet", message)));
+                }
+            }
         }
         Ok(Removal::Delete(kind, live))
     }
@@ -299,7 +314,7 @@ impl Work<'_> {
         }});
         match self.cluster.patch(&at, &Patch::Merge(patch), "orphaned-by-brokkr").await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
-            Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered),
+            Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered(DELETING.to_owned())),
             Err(error) => Err(error),
         }
     }

@@ -1,17 +1,13 @@
 //! Waiting for readiness after everything is applied, where the policy asks for it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::apply::Work;
-use super::health::{ObjectHealth, UNBOUND};
+use super::health::ObjectHealth;
 use super::job::Job;
 use super::outcome::Unhealthy;
 use super::{Goal, Progress};
-use crate::model::{Health, ObjectRef, Revision, StackId};
+use crate::model::{Health, Revision, StackId};
 
 /// How far the wait for a stack's readiness is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,32 +102,4 @@ impl Waits {
 /// Whether nothing is to be waited for any more: what was suspended on purpose will not get ready by itself.
 fn is_settled(health: Option<&ObjectHealth>) -> bool {
     health.is_some_and(|it| matches!(it.health, Health::Healthy | Health::Suspended))
-}
-
-impl Work<'_> {
-    /// A claim for storage that waits for its first consumer is as it should be. Only its class tells; where that cannot be
-    /// read the claim is not waited for, as whatever consumes it is.
-    pub(super) async fn settle_claims(&self, health: &mut HashMap<Arc<ObjectRef>, ObjectHealth>) {
-        for (object, health) in health.iter_mut() {
-            let is_claim = object.group.is_empty() && object.kind == "PersistentVolumeClaim";
-            if is_claim && health.reason == UNBOUND && !self.binds_at_once(object).await {
-                *health = ObjectHealth::healthy();
-            }
-        }
-    }
-
-    async fn binds_at_once(&self, claim: &ObjectRef) -> bool {
-        let kinds = (
-            self.discovery.preferred("", "PersistentVolumeClaim"),
-            self.discovery.preferred("storage.k8s.io", "StorageClass"),
-        );
-        let (Some(claims), Some(classes)) = kinds else { return false };
-        let claim = self.cluster.get(&claims.at(claim.namespace.as_deref(), &claim.name)).await;
-        let Ok(Some(claim)) = claim else { return false };
-        let text = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let Some(class) = text(&claim, "/spec/storageClassName").filter(|name| !name.is_empty()) else { return false };
-        let class = self.cluster.get(&classes.at(None, &class)).await;
-        let Ok(Some(class)) = class else { return false };
-        text(&class, "/volumeBindingMode").is_none_or(|mode| mode == "Immediate")
-    }
 }

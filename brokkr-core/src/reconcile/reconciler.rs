@@ -8,21 +8,23 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 
 use super::apply::Work;
-use super::autoscale::autoscaled;
 use super::claims::{Claims, Want};
 use super::fights::Fights;
 use super::inventory::{Inventory, Keeper};
 use super::job::Job;
+use super::job_ends::{JobEnds, is_job};
 use super::local_limits::LocalLimits;
 use super::observe::{Observer, concurrently};
 use super::order::is_foundation;
 use super::ownership::field_manager;
 use super::prepare::{Belonging, Objects, PreparedSet, prepare};
 use super::readiness::Waits;
+use super::replicas::autoscaled;
 use super::slots::Slots;
+use super::vacancy::Settling;
 use super::watches::Watches;
 use super::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack, StackOutcome};
-use crate::cluster::{Cluster, Discovery};
+use crate::cluster::{ApiKind, Cluster, Discovery};
 use crate::manifest::ManifestSet;
 use crate::model::{AgentId, Deletion, IgnoreRule, ObjectRef, StackId};
 
@@ -57,6 +59,8 @@ pub struct Reconciler {
     slots: Slots,
     claims: Mutex<Claims>,
     fights: Mutex<Fights>,
+    pub(super) job_ends: JobEnds,
+    settling: Settling,
     watches: Watches,
     memory: tokio::sync::Mutex<Memory>,
 }
@@ -95,6 +99,8 @@ impl Reconciler {
             slots: Slots::default(),
             claims: Mutex::default(),
             fights: Mutex::default(),
+            job_ends: JobEnds::default(),
+            settling: Settling::default(),
             watches: Watches::new(),
             memory: tokio::sync::Mutex::default(),
         }
@@ -220,12 +226,26 @@ impl Reconciler {
     /// Watches the kinds of everything that is held.
     fn watch_what_is_held(&self, discovery: &Discovery) {
         let kinds = self.slots.kinds();
-        let served = kinds.iter().filter_map(|(group, kind)| discovery.preferred(group, kind)).filter(|it| it.listable);
-        let places = served.flat_map(|kind| {
+        let served = kinds.iter().filter_map(|(group, kind)| discovery.preferred(group, kind));
+        self.watches.want(self.places(served), self.slots.is_anything_out(), &self.slots);
+    }
+
+    /// Watches Jobs before the first of them is created: one may end and be deleted within the pass that creates it.
+    fn watch_jobs_to_come(&self, due: &[&DesiredStack], prepared: &Prepared, discovery: &Discovery) {
+        let sets = due.iter().filter_map(|stack| prepared.get(&stack.stack_id));
+        if sets.flat_map(|set| &set.ready).any(|it| is_job(&it.object)) {
+            let jobs = discovery.preferred("batch", "Job");
+            self.watches.want(self.places(jobs.into_iter()), true, &self.slots);
+        }
+    }
+
+    fn places<'k>(&self, kinds: impl Iterator<Item = &'k ApiKind>) -> BTreeSet<(ApiKind, Option<String>)> {
+        let listable = kinds.filter(|kind| kind.listable);
+        let places = listable.flat_map(|kind| {
             let places = self.limits.places(kind.namespaced).into_iter();
             places.map(|place| (kind.clone(), place.map(str::to_owned)))
         });
-        self.watches.want(places.collect(), self.slots.is_anything_out(), &self.slots);
+        places.collect()
     }
 }
 
@@ -253,7 +273,7 @@ impl Applier for Reconciler {
     }
 
     async fn changed(&self) -> BTreeSet<StackId> {
-        self.watches.next(&self.cluster, self.agent, &self.manager, &self.slots).await
+        self.watches.next(&self.cluster, self.agent, &self.manager, &self.slots, &self.job_ends).await
     }
 
     async fn reconcile(&self, desired: &Desired, due: &BTreeSet<StackId>) -> Result<Vec<StackOutcome>, ApplierError> {
@@ -277,6 +297,7 @@ impl Applier for Reconciler {
             .filter_map(|stack| Some((stack.stack_id, self.prepared(&mut memory, stack, &discovery)?)))
             .collect();
         self.claims.lock().unwrap_or_else(PoisonError::into_inner).set_wants(wants(desired, &prepared));
+        self.watch_jobs_to_come(&due, &prepared, &discovery);
         let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits)
             .ignoring(prepared.values().flat_map(|set| &set.ready));
         let autoscaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
@@ -289,6 +310,8 @@ impl Applier for Reconciler {
             limits: &self.limits,
             claims: &self.claims,
             fights: &self.fights,
+            job_ends: &self.job_ends,
+            settling: &self.settling,
             discovery,
             autoscaled: &autoscaled,
         };
@@ -329,7 +352,7 @@ impl Applier for Reconciler {
         // Those that come after others follow as soon as these stand, in the same pass where that is at once.
         loop {
             for job in &mut jobs {
-                first.settle_claims(&mut job.applying.health).await;
+                first.judge_by_others(&mut job.applying.health).await;
             }
             let mut memory = self.memory.lock().await;
             jobs.iter_mut().for_each(|job| memory.waits.judge(job, Instant::now()));
@@ -386,6 +409,7 @@ impl Applier for Reconciler {
         let held: BTreeSet<StackId> = self.slots.held_or_retained();
         memory.departed.retain(|stack, _| held.contains(stack));
         self.fights.lock().unwrap_or_else(PoisonError::into_inner).forget_old(Instant::now());
+        self.job_ends.forget_old(Instant::now());
         self.watch_what_is_held(&fresh);
         Ok(outcomes)
     }

@@ -19,6 +19,7 @@ use crate::model::ObjectRef;
 /// How long the end of the old object is waited for within a pass.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const CORRECT_IT: &str = " (to do: correct the manifest and publish it again)";
 
 impl Work<'_> {
     /// The API server refused an update of ours. Where the policy allows it, the object is safe to replace, and a new one
@@ -35,14 +36,18 @@ impl Work<'_> {
         let refused = |reason, more: &str| {
             // A server's text may quote values.
             let said = if object.kind == "Secret" { "the update is refused" } else { refusal.as_str() };
-            Executed::Problem(ObjectProblem::failed(object.clone(), reason, format!("refused: {said}{more}")))
+            let problem = ObjectProblem::failed(object.clone(), reason, format!("refused: {said}{more}"));
+            Executed::Problem(ObjectProblem { refusal: Some(ClusterError::Invalid(refusal.clone())), ..problem })
         };
         let Some(target) = target.filter(|target| entry.is_some_and(|it| it.uid.as_ref() == Some(&target.uid))) else {
-            return refused("Refused", "");
+            return refused("Refused", CORRECT_IT);
         };
         if !stack.policies.replace_immutable {
-            let hint = if looks_immutable(&refusal) { "; see the policy replace_immutable" } else { "" };
-            return refused(if looks_immutable(&refusal) { "Immutable" } else { "Refused" }, hint);
+            return if looks_immutable(&refusal) {
+                refused("Immutable", " (to do: publish the former value, or set the policy replace_immutable)")
+            } else {
+                refused("Refused", CORRECT_IT)
+            };
         }
         let live = match self.cluster.get(&prepared.kind.at(object.namespace.as_deref(), &object.name)).await {
             Ok(Some(live)) if meta::uid(&live) == Some(&target.uid) => live,
@@ -55,7 +60,7 @@ impl Work<'_> {
         match self.would_be_created(prepared).await {
             Ok(()) => {}
             // What is refused when new as well is simply wrong.
-            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused("Refused", ""),
+            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused("Refused", CORRECT_IT),
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.delete_and_wait(prepared, &live, &target.uid).await {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::health::JobEnd;
 use super::inventory::Inventory;
 use super::live::FieldHashes;
 use crate::model::{ObjectRef, StackId};
@@ -223,7 +224,8 @@ fn matters(inventory: &Inventory, object: &ObjectRef, sight: &Sight) -> bool {
     let Some(entry) = inventory.entries.get(object).filter(|entry| entry.is_ours()) else { return false };
     match sight {
         Sight::There { uid, fields } => entry.uid.as_ref() != Some(uid) || entry.fields != *fields,
-        Sight::Gone => !entry.finished,
+        // One that is gone after it completed is not missing; what else is gone is looked at.
+        Sight::Gone => entry.ended != Some(JobEnd::Complete),
         Sight::Stirred => true,
     }
 }

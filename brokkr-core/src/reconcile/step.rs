@@ -1,6 +1,8 @@
 //! What to do about each desired object, decided from inventory and cluster.
 
+use super::health::JobEnd;
 use super::inventory::{Entry, EntryState};
+use super::job_ends::Gone;
 use super::live::{FieldHashes, Live, REPLICAS};
 use super::order::is_foundation;
 use super::outcome::ObjectProblem;
@@ -12,8 +14,19 @@ use crate::model::{Adopt, AgentId, Drift, Policies, StackId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) uid: String,
-    /// Whether the number of its replicas is set through the `scale` subresource, and left to whoever does so.
+    /// Whether the number of its replicas was set through the `scale` subresource, and is left as it is.
     pub(super) scaled: bool,
+}
+
+/// On what grounds an object becomes this stack's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// It is this agent's already.
+    Over,
+    /// It was nobody's, and is adopted whatever it is like.
+    Adopt,
+    /// It was nobody's, and is adopted if applying the manifest changes nothing.
+    AdoptIfEqual,
 }
 
 /// What to do about one desired object.
@@ -21,13 +34,13 @@ pub(super) struct Target {
 pub(super) enum Step {
     /// It is as it should be.
     Unchanged {
-        /// Whether it is a Job that has ended.
-        finished: bool,
+        /// How it ended, if it is a Job that has.
+        ended: Option<JobEnd>,
     },
     /// An autoscaler has taken over the number of its replicas; all else is as it should be.
     Yield { fields: FieldHashes },
-    /// A Job that has ended and was cleaned up.
-    Finished,
+    /// A Job that ended and was deleted afterwards: it is not created again.
+    Ended(JobEnd),
     /// It is not there.
     Create {
         /// Whether it was, and somebody deleted it.
@@ -40,7 +53,7 @@ pub(super) enum Step {
     /// Somebody else changed or deleted it, and the policy is to say so only.
     ReportDrift,
     /// It becomes this stack's: it was another stack's of this agent that no longer wants it, or nobody's and is adopted.
-    Take { target: Target, only_if_equal: bool },
+    Take { target: Target, how: Taking },
     /// It was there before us; we only use it.
     Use { uid: String },
     /// It cannot be as it should.
@@ -65,6 +78,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) holder: Option<StackId>,
     /// The stack of this agent whose the object should be.
     pub(super) owner: Option<StackId>,
+    /// What is known of the Job that the inventory has, when its object is not there.
+    pub(super) gone_job: Option<Gone>,
 }
 
 pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
@@ -77,14 +92,22 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         if at.owner.is_some_and(|owner| owner != at.stack) {
             return shared(prepared, at, None);
         }
-        let drifted = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
-        if drifted && !is_new_content(prepared, entry) && is_done(prepared, entry) {
-            return Step::Finished;
+        let was_there = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
+        if !was_there || is_new_content(prepared, entry) {
+            // What is published anew is created, whatever became of the former one.
+            let drifted = was_there && !matches!(at.gone_job, Some(Gone::Ended(_)));
+            return Step::Create { drifted };
         }
-        if drifted && at.policies.drift == Drift::Report && !is_new_content(prepared, entry) {
-            return Step::ReportDrift;
-        }
-        return Step::Create { drifted };
+        return match &at.gone_job {
+            Some(Gone::Ended(end)) => Step::Ended(end.clone()),
+            Some(Gone::Unknown) => Step::Problem(ObjectProblem::waiting(
+                object.clone(),
+                "JobGone",
+                "its object is gone; the event that says whether it completed has not come yet",
+            )),
+            Some(Gone::Unfinished) | None if at.policies.drift == Drift::Report => Step::ReportDrift,
+            Some(Gone::Unfinished) | None => Step::Create { drifted: true },
+        };
     };
     if at.owner.is_some_and(|owner| owner != at.stack) {
         return shared(prepared, at, Some(live));
@@ -102,16 +125,16 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         ));
     }
     let made_for = live.made_for(at.agent);
-    let target = || Target { uid: live.uid.clone(), scaled: live.scaled };
-    let take = |only_if_equal| Step::Take { target: target(), only_if_equal };
+    let target = || Target { uid: live.uid.clone(), scaled: live.scaled.is_some() };
+    let take = |how| Step::Take { target: target(), how };
     match entry {
         // Ours, by UID.
         Some(entry) if entry.is_ours() && entry.uid.as_ref() == Some(&live.uid) => {
             if is_new_content(prepared, Some(entry)) || made_for != Some(at.stack) {
                 Step::Update(target())
             } else if live.fields == entry.fields {
-                Step::Unchanged { finished: live.finished }
-            } else if live.scaled && live.fields == entry.fields.without(REPLICAS) {
+                Step::Unchanged { ended: live.ended.clone() }
+            } else if live.scaled.is_some() && live.fields == entry.fields.without(REPLICAS) {
                 Step::Yield { fields: live.fields.clone() }
             } else if at.policies.drift == Drift::Report {
                 Step::ReportDrift
@@ -123,19 +146,25 @@ pub(super) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => {
             Step::Update(target())
         }
-        _ if at.holder.is_some_and(|holder| holder != at.stack) => take(false),
+        _ if at.holder.is_some_and(|holder| holder != at.stack) => take(Taking::Over),
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
-        _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(false),
+        _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(Taking::Over),
         _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
         _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
         _ => match at.policies.adopt {
-            Adopt::Always => take(false),
-            Adopt::IfEqual => take(true),
+            Adopt::Always => take(Taking::Adopt),
+            Adopt::IfEqual => take(Taking::AdoptIfEqual),
             Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
-                problem("Replaced", "somebody deleted it and made another one of the same name".to_owned())
+                problem(
+                    "Replaced",
+                    "another object of the same name has taken its place (to do: delete that one, or set the policy adopt)".to_owned(),
+                )
             }
             Adopt::Never => {
-                problem("NotOwned", "it exists and was not made by this agent; see the policy adopt".to_owned())
+                problem(
+                    "NotOwned",
+                    "it exists and was not made by this agent (to do: rename it, delete the existing one, or set the policy adopt to always)".to_owned(),
+                )
             }
         },
     }
@@ -168,13 +197,6 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
 
 fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
     entry.is_none_or(|entry| entry.manifest.as_ref() != Some(&prepared.hash))
-}
-
-/// Whether a Job that is gone has done what it was for. One that may be cleaned up at once may never have been seen ended.
-fn is_done(prepared: &Prepared, entry: Option<&Entry>) -> bool {
-    let is_job = prepared.object.group == "batch" && prepared.object.kind == "Job";
-    let cleans_up = || prepared.body().pointer("/spec/ttlSecondsAfterFinished").is_some_and(|it| !it.is_null());
-    is_job && (cleans_up() || entry.is_some_and(|entry| entry.finished))
 }
 
 /// Whether an object has the form of the agent's own records: no stack may be mistaken for them.

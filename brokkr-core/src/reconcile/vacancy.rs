@@ -1,6 +1,8 @@
 //! Whether anything of others is in a namespace or a custom resource definition.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use serde_json::Value;
@@ -11,23 +13,66 @@ use super::order::{is_built_in, is_namespace};
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, meta};
 use crate::model::ObjectRef;
 
-impl Work<'_> {
-    /// Whether nothing of others would go with this namespace or definition. Not being able to see counts as
-    /// not vacant; an error is only what may be different at the next try.
-    pub(super) async fn is_vacant(&self, object: &ObjectRef, departed: &BTreeSet<String>) -> ClusterResult<bool> {
-        if is_namespace(object) {
-            self.is_namespace_vacant(&object.name, departed).await
-        } else {
-            self.is_crd_unused(object).await
+/// How long what goes by itself may hold up the verdict on a namespace or definition; afterwards it counts as there to stay.
+const SETTLING: Duration = Duration::from_secs(60);
+/// Objects that a message names.
+const NAMED: usize = 3;
+
+/// Whether a namespace or a definition may be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Vacancy {
+    /// Nothing of others would go with it.
+    Vacant,
+    /// Something of others is in it, or may be and cannot be seen; what, in words.
+    Occupied(String),
+    /// What is in it is about to go, or what is served has changed since it was read: look again before judging.
+    Settling(String),
+}
+
+/// Since when namespaces and definitions settle.
+#[derive(Debug, Default)]
+pub(super) struct Settling(Mutex<HashMap<ObjectRef, Instant>>);
+
+impl Settling {
+    /// Bounds how long a verdict is put off.
+    fn judge(&self, object: &ObjectRef, vacancy: Vacancy, now: Instant) -> Vacancy {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.retain(|_, began| now.saturating_duration_since(*began) < 10 * SETTLING);
+        match vacancy {
+            Vacancy::Settling(what) => {
+                let began = *since.entry(object.clone()).or_insert(now);
+                if now.saturating_duration_since(began) < SETTLING {
+                    Vacancy::Settling(what)
+                } else {
+                    Vacancy::Occupied(what)
+                }
+            }
+            verdict => {
+                since.remove(object);
+                verdict
+            }
         }
     }
+}
 
-    async fn is_namespace_vacant(&self, namespace: &str, departed: &BTreeSet<String>) -> ClusterResult<bool> {
-        if !self.discovery.failed.is_empty() {
-            return Ok(false);
+impl Work<'_> {
+    /// Whether nothing of others would go with this namespace or definition. What cannot be seen counts as there; an error is
+    /// only what may be different at the next try.
+    pub(super) async fn vacancy(&self, object: &ObjectRef, departed: &BTreeSet<String>) -> ClusterResult<Vacancy> {
+        let vacancy = if is_namespace(object) {
+            self.namespace_vacancy(&object.name, departed).await?
+        } else {
+            self.crd_vacancy(object).await?
+        };
+        Ok(self.settling.judge(object, vacancy, Instant::now()))
+    }
+
+    async fn namespace_vacancy(&self, namespace: &str, departed: &BTreeSet<String>) -> ClusterResult<Vacancy> {
+        if let Some(failed) = self.discovery.failed.first() {
+            return Ok(Vacancy::Occupied(format!("the API {failed} does not answer, so its objects cannot be seen")));
         }
-        if !self.is_everything_served().await? {
-            return Ok(false);
+        if let Some(hidden) = self.hidden_definition().await? {
+            return Ok(hidden);
         }
         let kinds = one_version_each(self.discovery.kinds.iter().filter(|it| it.namespaced));
         let kinds = kinds.into_iter().filter(|kind| !comes_and_goes(kind));
@@ -38,16 +83,43 @@ impl Work<'_> {
         let mut there = Vec::new();
         for (kind, list) in concurrently(lists, CONCURRENCY).await {
             match list {
-                Ok(list) if list.cut => return Ok(false),
+                Ok(list) if list.cut => {
+                    return Ok(Vacancy::Occupied(format!("its {} are too many to be listed", kind.plural)));
+                }
                 Ok(list) => there.extend(list.items.into_iter().map(|object| (kind, object))),
-                // Not seen is not empty; a kind that went away is no longer asked for next time.
-                Err(ClusterError::NotFound(_) | ClusterError::Forbidden(_)) => return Ok(false),
+                Err(ClusterError::NotFound(_)) => {
+                    return Ok(Vacancy::Settling(format!("the kind {} has just gone", kind.kind)));
+                }
+                Err(ClusterError::Forbidden(_)) => {
+                    return Ok(Vacancy::Occupied(format!("the agent may not list its {}", kind.plural)));
+                }
                 Err(error) => return Err(error),
             }
         }
         let owners: HashMap<&str, Vec<&str>> =
             there.iter().filter_map(|(_, it)| Some((meta::uid(it)?, meta::owners(it).collect()))).collect();
-        Ok(there.iter().all(|(kind, object)| is_furniture(kind, object) || descends(kind, object, &owners, departed)))
+        let mut strangers = there
+            .iter()
+            .filter(|(kind, object)| !is_furniture(kind, object) && !descends(kind, object, &owners, departed))
+            .collect::<Vec<_>>();
+        if strangers.is_empty() {
+            return Ok(Vacancy::Vacant);
+        }
+        let all_go = strangers.iter().all(|(_, object)| meta::is_deleting(object));
+        strangers.sort_by_key(|(kind, object)| (&kind.kind, meta::name(object).unwrap_or_default().to_owned()));
+        let named: Vec<String> = strangers
+            .iter()
+            .take(NAMED)
+            .map(|(kind, object)| format!("{} {}", kind.kind, meta::name(object).unwrap_or_default()))
+            .collect();
+        let more = strangers.len().saturating_sub(NAMED);
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let what = format!("{}{tail}", named.join(", "));
+        Ok(if all_go {
+            Vacancy::Settling(format!("{what} in it: about to be gone"))
+        } else {
+            Vacancy::Occupied(format!("{what} in it: not of this stack"))
+        })
     }
 
     /// All definitions of custom resources, without their content, and their kind; nothing for who may not read them.
@@ -63,21 +135,25 @@ impl Work<'_> {
         }
     }
 
-    /// Whether discovery knows of each definition: an API server that has just started serves for a while without them. Who may not
-    /// read definitions goes by what is served.
-    async fn is_everything_served(&self) -> ClusterResult<bool> {
-        let Some((definitions, there)) = self.definitions().await? else { return Ok(true) };
+    /// A definition that discovery does not know: an API server that has just started serves for a while without them. `None` when
+    /// there is none, and for who may not read definitions.
+    async fn hidden_definition(&self) -> ClusterResult<Option<Vacancy>> {
+        let Some((definitions, there)) = self.definitions().await? else { return Ok(None) };
         let served: BTreeSet<String> =
             self.discovery.kinds.iter().map(|kind| format!("{}.{}", kind.plural, kind.group)).collect();
         for name in there.iter().filter_map(meta::name).filter(|name| !served.contains(*name)) {
-            let definition = self.cluster.get(&definitions.at(None, name)).await?;
-            let conditions = definition.as_ref().and_then(|it| it.pointer("/status/conditions")?.as_array());
-            let is_true = |it: &Value| it["type"] == "Established" && it["status"] == "True";
-            if conditions.is_some_and(|it| it.iter().any(is_true)) {
-                return Ok(false);
+            let Some(definition) = self.cluster.get(&definitions.at(None, name)).await? else { continue };
+            if !is_established(&definition) {
+                continue;
             }
+            // One that is being deleted, or is served as soon as the server has read it, is seen at another look.
+            return Ok(Some(if meta::is_deleting(&definition) || has_served_version(&definition) {
+                Vacancy::Settling(format!("the definition {name} is on its way"))
+            } else {
+                Vacancy::Occupied(format!("the definition {name} is not served, so its objects cannot be seen"))
+            }));
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Whether a kind that is not served has a definition nevertheless. Who may not read definitions goes by what is served.
@@ -98,18 +174,53 @@ impl Work<'_> {
         Ok(false)
     }
 
-    async fn is_crd_unused(&self, crd: &ObjectRef) -> ClusterResult<bool> {
-        let at_kinds: Vec<&ApiKind> =
-            self.discovery.kinds.iter().filter(|kind| crd.name == format!("{}.{}", kind.plural, kind.group)).collect();
-        // What is not served cannot be listed, and what cannot be seen is not taken for nothing.
-        let Some(kind) = at_kinds.first() else { return Ok(false) };
+    async fn crd_vacancy(&self, crd: &ObjectRef) -> ClusterResult<Vacancy> {
+        let mut kinds = self.discovery.kinds.iter();
+        let Some(kind) = kinds.find(|kind| crd.name == format!("{}.{}", kind.plural, kind.group)) else {
+            return self.unserved_crd_vacancy(crd).await;
+        };
         let options = ListOptions { metadata_only: true, limit: Some(1), ..ListOptions::default() };
         match self.cluster.list(kind, None, &options).await {
-            Ok(list) => Ok(list.items.is_empty()),
-            Err(ClusterError::NotFound(_) | ClusterError::Forbidden(_)) => Ok(false),
+            Ok(list) if list.items.is_empty() => Ok(Vacancy::Vacant),
+            Ok(list) if list.items.iter().all(meta::is_deleting) => {
+                Ok(Vacancy::Settling(format!("its last {} are about to be gone", kind.plural)))
+            }
+            Ok(_) => Ok(Vacancy::Occupied(format!("there are {} that are not of this stack", kind.plural))),
+            Err(ClusterError::NotFound(_)) => {
+                Ok(Vacancy::Settling("its kind has just stopped being served".to_owned()))
+            }
+            Err(ClusterError::Forbidden(_)) => Ok(Vacancy::Occupied(format!("the agent may not list {}", kind.plural))),
             Err(error) => Err(error),
         }
     }
+
+    /// What is not served cannot be listed. Nothing was ever stored under a definition that was never established; the condition
+    /// never goes back once it is true.
+    async fn unserved_crd_vacancy(&self, crd: &ObjectRef) -> ClusterResult<Vacancy> {
+        let Some(kind) = self.discovery.preferred(&crd.group, &crd.kind) else {
+            return Ok(Vacancy::Occupied("definitions cannot be read".to_owned()));
+        };
+        let Some(definition) = self.cluster.get(&kind.at(None, &crd.name)).await? else {
+            return Ok(Vacancy::Vacant);
+        };
+        Ok(if !is_established(&definition) {
+            Vacancy::Vacant
+        } else if has_served_version(&definition) {
+            Vacancy::Settling("it is established and not served yet".to_owned())
+        } else {
+            Vacancy::Occupied("it serves no version, so its objects cannot be seen".to_owned())
+        })
+    }
+}
+
+fn is_established(definition: &Value) -> bool {
+    let conditions = definition.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|it| it["type"] == "Established" && it["status"] == "True")
+}
+
+fn has_served_version(definition: &Value) -> bool {
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    versions.into_iter().flatten().any(|it| it["served"] == true)
 }
 
 /// The kinds that can be listed, each in one version: versions of one kind show the same objects.

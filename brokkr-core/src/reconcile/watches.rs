@@ -1,4 +1,4 @@
-//! Seeing what others do to what is held: metadata-only watches, one per kind and scope.
+//! Seeing what others do to what is held: metadata-only watches, one per kind and scope (those of Jobs with their status).
 //!
 //! Only what our label is on is watched, and of each object only the identity and the fields that our manager owns are compared;
 //! what differs is read by the next pass, which decides. A watch that ends goes on from where it was; only when the server no
@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::health::has_health;
+use super::job_ends::{JobEnds, is_job};
 use super::live::FieldHashes;
 use super::ownership::{AGENT_LABEL, STACK_LABEL};
 use super::slots::{Sight, Slots};
@@ -67,6 +68,7 @@ impl Watches {
         agent: AgentId,
         manager: &str,
         slots: &Slots,
+        ends: &JobEnds,
     ) -> BTreeSet<StackId> {
         let mut running = self.running.lock().await;
         loop {
@@ -93,14 +95,14 @@ impl Watches {
                 () = slots.wake.notified() => {}
                 (kind, signal) = signal => match signal {
                     Signal::Blind => slots.lost_sight_of(&kind.group, &kind.kind),
-                    Signal::Event(event) => note(&kind, &event, manager, slots),
+                    Signal::Event(event) => note(&kind, &event, manager, slots, ends),
                 }
             }
         }
     }
 }
 
-fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots) {
+fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots, ends: &JobEnds) {
     let (body, is_gone) = match event {
         WatchEvent::Set(body) => (body, meta::is_deleting(body)),
         WatchEvent::Gone(body) => (body, true),
@@ -114,6 +116,9 @@ fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots) {
         namespace: meta::namespace(body).map(str::to_owned),
         name: name.to_owned(),
     };
+    if is_job(&object) {
+        ends.note(body, matches!(event, WatchEvent::Gone(_)), Instant::now());
+    }
     let sight = if is_gone {
         Sight::Gone
     } else if has_health(&kind.group, &kind.kind) {
@@ -138,7 +143,9 @@ struct Watching {
 
 fn watch(cluster: Arc<dyn Cluster>, place: Place, agent: AgentId) -> BoxStream<'static, Signal> {
     let selector = format!("{AGENT_LABEL}={agent}");
-    let options = ListOptions { selector, metadata_only: true, limit: None };
+    // How a Job ended is in its status, and its last event may be the only one that tells.
+    let metadata_only = (place.0.group.as_str(), place.0.kind.as_str()) != ("batch", "Job");
+    let options = ListOptions { selector, metadata_only, limit: None };
     let watching = Watching { cluster, place, options, from: None, events: None, failures: 0 };
     stream::unfold(watching, |mut watching| async move {
         loop {

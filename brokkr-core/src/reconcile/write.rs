@@ -2,15 +2,17 @@
 
 use serde_json::{Value, json};
 
+use super::adopt::Takeover;
 use super::apply::Work;
-use super::health::{self, ObjectHealth};
+use super::health::{self, JobEnd, ObjectHealth};
 use super::inventory::Entry;
-use super::live::FieldHashes;
+use super::job_ends::is_job;
+use super::live::{FieldHashes, REPLICAS};
 use super::order::is_foundation;
 use super::outcome::ObjectProblem;
 use super::ownership::MANAGER_PREFIX;
 use super::prepare::Prepared;
-use super::step::{Step, Target};
+use super::step::{Step, Taking, Target};
 use super::{AGENT_LABEL, DesiredStack, PART_OF_LABEL, STACK_LABEL};
 use crate::cluster::{Applied, ApplyOptions, ClusterError, FieldConflict, meta};
 use crate::model::Conflicts;
@@ -30,6 +32,8 @@ pub(super) struct Written {
     /// The fields that our manager owns now, without those that are left to others.
     pub(super) fields: FieldHashes,
     pub(super) health: ObjectHealth,
+    /// How it ended, if it is a Job that has.
+    pub(super) ended: Option<JobEnd>,
 }
 
 pub(super) enum WriteError {
@@ -45,25 +49,13 @@ impl Work<'_> {
         entry: Option<&Entry>,
         step: &Step,
     ) -> Executed {
-        let (target, only_if_equal) = match step {
-            Step::Create { .. } => (None, false),
-            Step::Update(target) | Step::Correct(target) => (Some(target), false),
-            Step::Take { target, only_if_equal } => (Some(target), *only_if_equal),
+        let target = match step {
+            Step::Create { .. } => None,
+            Step::Update(target) | Step::Correct(target) => Some(target),
+            Step::Take { target, how: Taking::Over } => Some(target),
+            Step::Take { target, how } => return self.adopt(stack, prepared, entry, target, *how).await,
             _ => return Executed::Nothing,
         };
-        if only_if_equal {
-            match self.would_change(stack, prepared, target).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    return Executed::GivenUp(ObjectProblem::failed(
-                        prepared.object.clone(),
-                        "NotOwned",
-                        "it exists, was not made by this agent, and differs; see the policy adopt",
-                    ));
-                }
-                Err(error) => return Executed::Problem(self.problem(prepared, error)),
-            }
-        }
         if let (Step::Update(target), Some(entry)) = (step, entry)
             && let Err(error) = self.leave_replicas_to_autoscaler(prepared, target, entry).await
         {
@@ -93,6 +85,44 @@ impl Work<'_> {
         }
     }
 
+    /// Makes an object ours that nobody's inventory has.
+    async fn adopt(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: &Target,
+        how: Taking,
+    ) -> Executed {
+        let adopted = async {
+            let takeover = if how == Taking::AdoptIfEqual {
+                if self.would_change(stack, prepared, Some(target)).await? {
+                    return Ok(None);
+                }
+                Takeover::Applied
+            } else {
+                // What the server refuses leaves the object as it was.
+                self.write(stack, prepared, entry, Some(target), true).await?;
+                self.take_fields_over(prepared, target, Takeover::All).await.map_err(WriteError::Api)?;
+                Takeover::All
+            };
+            let applied = self.write(stack, prepared, entry, Some(target), false).await?;
+            if takeover == Takeover::Applied {
+                self.take_fields_over(prepared, target, takeover).await.map_err(WriteError::Api)?;
+            }
+            Ok(Some(applied))
+        };
+        match adopted.await {
+            Ok(Some(applied)) => Executed::Written(self.written(prepared, &applied.object)),
+            Ok(None) => Executed::GivenUp(ObjectProblem::failed(
+                prepared.object.clone(),
+                "NotOwned",
+                "it exists, was not made by this agent, and differs (to do: make the manifest equal, rename the object, or set the policy adopt to always)",
+            )),
+            Err(error) => Executed::Problem(self.problem(prepared, error)),
+        }
+    }
+
     /// Applies an object. A conflict is answered with force only where the object is known by its UID and everything in conflict is
     /// drift, or the policy says so, and never against another agent.
     pub(super) async fn write(
@@ -105,9 +135,14 @@ impl Work<'_> {
     ) -> Result<Applied, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let mut body = prepared.body();
+        let mut takes_replicas = false;
         if let Some(target) = target {
             body["metadata"]["uid"] = json!(target.uid);
+            if target.scaled {
+                takes_replicas = self.takes_replicas_back(prepared, entry).await.map_err(WriteError::Api)?;
+            }
             if target.scaled
+                && !takes_replicas
                 && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
             {
                 spec.remove("replicas");
@@ -123,7 +158,9 @@ impl Work<'_> {
             result => return result.map_err(WriteError::Api),
         };
         let is_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager;
-        let is_drift = |it: &FieldConflict| entry.is_some_and(|entry| entry.fields.contains(&it.field));
+        let is_drift = |it: &FieldConflict| {
+            takes_replicas && it.field == REPLICAS || entry.is_some_and(|entry| entry.fields.contains(&it.field))
+        };
         let may_force =
             target.is_some() && (stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift));
         if !may_force || conflicts.iter().any(is_agent) {
@@ -142,10 +179,14 @@ impl Work<'_> {
             WriteError::Api(error) => ObjectProblem::api(object, &error),
             WriteError::Conflicts(conflicts) => {
                 let agents = conflicts.iter().any(|it| it.manager.starts_with(MANAGER_PREFIX));
-                let reason = if agents { "HeldByAnotherAgent" } else { "Conflict" };
+                let (reason, remedy) = if agents {
+                    ("HeldByAnotherAgent", "remove the object from the stack that the other agent serves")
+                } else {
+                    ("Conflict", "leave these fields out, or set the policy conflicts to force")
+                };
                 let fields: Vec<String> =
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
-                ObjectProblem::failed(object, reason, format!("{}; see the policy conflicts", fields.join(", ")))
+                ObjectProblem::failed(object, reason, format!("{} (to do: {remedy})", fields.join(", ")))
             }
         }
     }
@@ -155,6 +196,7 @@ impl Work<'_> {
             uid: meta::uid(object).map(str::to_owned),
             fields: FieldHashes::of(&prepared.ignored.applied_fields(object, self.manager)),
             health: health::of(&prepared.kind.group, &prepared.kind.kind, object),
+            ended: if is_job(&prepared.object) { health::job_end(object) } else { None },
         }
     }
 

@@ -113,6 +113,18 @@ impl TestCluster {
         })
     }
 
+    /// Makes the user `brokkr-agent` an administrator of this cluster.
+    pub fn let_agent_do_everything(&self) -> Result<()> {
+        let args = ["create", "clusterrolebinding", "brokkr-agent-admin", "--clusterrole=cluster-admin"];
+        self.kubectl(&[&args[..], &["--user=brokkr-agent"]].concat()).map(drop)
+    }
+
+    /// Gives the user `brokkr-agent` the rights in this file of manifests, and no others.
+    pub fn let_agent_do_only(&self, rights: &Path) -> Result<()> {
+        self.kubectl(&["delete", "clusterrolebinding", "brokkr-agent"])?;
+        self.kubectl(&["apply", "-f", &rights.display().to_string()]).map(drop)
+    }
+
     /// Waits until the API server answers, within a bound.
     pub fn wait_ready(&self) -> Result<()> {
         wait_for(

@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{Error, Result};
 
-/// Deaf to the terminal's interrupt, which ends this process and with it the pipe.
+/// Starts a program in the background, prints its process id, and kills it when standard input ends: that is when whoever holds
+/// the other end is gone, even if it was killed.
 ///
-/// Starts the program in the background, tells its process id, and kills it when its own standard input ends: that is
-/// when whoever holds the other end is gone, even if it was killed.
-const KEEPER: &str = r#"trap "" INT; exec 3<&0; log=$1; shift; "$@" </dev/null >"$log" 2>&1 3<&- & pid=$!; echo $pid; read -r _ <&3; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null"#;
+/// The keeper ignores what a terminal or a process group is ended with, so that it is there to kill the program. The program has a session of
+/// its own, which such signals do not reach, and ends with its keeper even if that is killed.
+const KEEPER: &str = r#"exec 3<&0; log=$1; shift; setsid setpriv --pdeathsig KILL -- "$@" </dev/null >"$log" 2>&1 3<&- & pid=$!; trap "" INT TERM HUP QUIT PIPE; echo $pid; read -r _ <&3; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null"#;
 
 /// A running program. It ends when this is dropped, or when this process ends in whatever way.
 #[derive(Debug)]

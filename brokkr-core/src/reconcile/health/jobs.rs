@@ -1,5 +1,7 @@
 //! Jobs, and what makes them by the clock.
 
+use serde::{Deserialize, Serialize};
+
 use super::ObjectHealth;
 use super::status::Status;
 
@@ -26,8 +28,33 @@ pub(super) fn job(status: &Status<'_>) -> ObjectHealth {
     ObjectHealth::progressing("Running", format!("pods: {active} active, {succeeded} succeeded, {failed} failed"))
 }
 
-pub(super) fn has_finished(status: &Status<'_>) -> bool {
-    status.holds("Complete").is_some() || status.holds("Failed").is_some()
+/// How a Job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::reconcile) enum JobEnd {
+    /// It did what it was for.
+    Complete,
+    /// It did not, for this reason.
+    Failed(String),
+}
+
+/// How a Job ended; `None` while it may still run.
+pub(super) fn job_end(status: &Status<'_>) -> Option<JobEnd> {
+    if let Some(failed) = status.holds("Failed") {
+        return Some(JobEnd::Failed(failed.reason_or("JobFailed").to_owned()));
+    }
+    status.holds("Complete").map(|_| JobEnd::Complete)
+}
+
+/// How a Job counts whose object is gone.
+pub(super) fn ended_job(end: &JobEnd) -> ObjectHealth {
+    match end {
+        JobEnd::Complete => ObjectHealth::healthy(),
+        JobEnd::Failed(reason) => ObjectHealth::degraded(
+            "JobFailed",
+            format!("it failed ({reason}) and was deleted afterwards; to run it again, publish it with a change"),
+        ),
+    }
 }
 
 pub(super) fn cron_job(status: &Status<'_>) -> ObjectHealth {

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::cluster::meta;
 use crate::model::Health;
+pub(super) use jobs::JobEnd;
 use status::Status;
 
 /// The reason of a claim for storage that has none yet.
@@ -49,13 +50,17 @@ impl ObjectHealth {
         Self::new(Health::Progressing, reason, message)
     }
 
-    /// It is not there; `stays` says whether it is going to stay so.
-    pub(super) fn missing(stays: bool) -> Self {
-        let health = if stays { Health::Degraded } else { Health::Progressing };
-        Self::new(health, "Missing", "it is not there")
+    /// It is not there, and is about to come.
+    pub(super) fn coming() -> Self {
+        Self::progressing("Missing", "it is not there yet")
     }
 
-    fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
+    /// It is not there, and stays so.
+    pub(super) fn missing(why: &str) -> Self {
+        Self::degraded("Missing", format!("it is not there: {why}"))
+    }
+
+    pub(super) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Health::Degraded, reason, message)
     }
 
@@ -71,7 +76,7 @@ impl ObjectHealth {
 pub fn assess(group: &str, kind: &str, object: &Value) -> ObjectHealth {
     let status = Status::of(object);
     if meta::is_deleting(object) {
-        return ObjectHealth::progressing("Terminating", "it is being deleted");
+        return generic::deleting(&status, object);
     }
     if let Some(verdict) = generic::ahead_of_kind(&status) {
         return verdict;
@@ -97,7 +102,11 @@ pub fn assess(group: &str, kind: &str, object: &Value) -> ObjectHealth {
 
 /// The same for an object of which perhaps only the metadata was read.
 pub(super) fn of(group: &str, kind: &str, object: &Value) -> ObjectHealth {
-    if has_health(group, kind) { assess(group, kind, object) } else { ObjectHealth::healthy() }
+    if has_health(group, kind) || meta::is_deleting(object) {
+        assess(group, kind, object)
+    } else {
+        ObjectHealth::healthy()
+    }
 }
 
 /// Whether objects of a kind have a status to be judged by. Of all others nothing but their existence matters, and their
@@ -112,9 +121,14 @@ pub(super) fn has_health(group: &str, kind: &str) -> bool {
     }
 }
 
-/// Whether a Job has ended, well or badly: it will not run again, and may be cleaned up by the cluster.
-pub(super) fn has_finished(object: &Value) -> bool {
-    jobs::has_finished(&Status::of(object))
+/// How a Job ended; `None` while it may still run.
+pub(super) fn job_end(object: &Value) -> Option<JobEnd> {
+    jobs::job_end(&Status::of(object))
+}
+
+/// How a Job counts whose object is gone.
+pub(super) fn ended_job(end: &JobEnd) -> ObjectHealth {
+    jobs::ended_job(end)
 }
 
 /// The worst of several verdicts; nothing at all is healthy.

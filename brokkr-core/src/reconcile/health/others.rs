@@ -7,7 +7,7 @@ pub(super) fn claim(status: &Status<'_>) -> ObjectHealth {
     match status.text("/status/phase") {
         "Bound" => ObjectHealth::healthy(),
         "Lost" => ObjectHealth::degraded("Lost", "its volume is gone"),
-        _ => ObjectHealth::progressing(super::UNBOUND, "it is not bound to a volume"),
+        _ => ObjectHealth::progressing(super::UNBOUND, "it is not bound to a volume yet"),
     }
 }
 
@@ -44,10 +44,14 @@ pub(super) fn definition(status: &Status<'_>) -> ObjectHealth {
     if let Some(refused) = status.fails("NamesAccepted") {
         return ObjectHealth::degraded(refused.reason_or("NamesNotAccepted"), refused.message());
     }
-    if status.holds("Established").is_some() {
-        return ObjectHealth::healthy();
+    match status.condition("Established") {
+        Some(established) if established.is_true() => ObjectHealth::healthy(),
+        // Any other reason is one that does not pass by itself.
+        Some(established) if !matches!(established.reason(), "" | "Installing" | "NotAccepted") => {
+            ObjectHealth::degraded(established.reason(), established.message())
+        }
+        _ => ObjectHealth::progressing("Installing", "the API server does not serve it yet"),
     }
-    ObjectHealth::progressing("Installing", "the server does not serve it yet")
 }
 
 pub(super) fn api_service(status: &Status<'_>) -> ObjectHealth {

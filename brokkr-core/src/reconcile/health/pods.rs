@@ -6,13 +6,15 @@ use super::ObjectHealth;
 use super::status::Status;
 
 /// Why a container waits that will not get over it by itself.
-const HOPELESS: [&str; 6] = [
+const HOPELESS: [&str; 8] = [
     "CrashLoopBackOff",
     "ImagePullBackOff",
     "ErrImagePull",
     "InvalidImageName",
     "CreateContainerConfigError",
     "CreateContainerError",
+    "RunContainerError",
+    "ErrImageNeverPull",
 ];
 
 pub(super) fn pod(status: &Status<'_>) -> ObjectHealth {
@@ -33,7 +35,9 @@ pub(super) fn pod(status: &Status<'_>) -> ObjectHealth {
         let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let reason = text("/state/waiting/reason");
         if HOPELESS.contains(&reason) {
-            return ObjectHealth::degraded(reason, format!("container {}: {reason}", text("/name")));
+            let said = text("/state/waiting/message");
+            let message = if said.is_empty() { reason } else { said };
+            return ObjectHealth::degraded(reason, format!("container {}: {message}", text("/name")));
         }
     }
     if let Some(unscheduled) = status.fails("PodScheduled") {

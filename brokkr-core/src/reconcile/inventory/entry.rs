@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::ObjectRef;
+use crate::reconcile::health::JobEnd;
 use crate::reconcile::live::FieldHashes;
 
 /// What an object is to us.
@@ -45,15 +46,25 @@ pub(in crate::reconcile) struct Entry {
     pub(in crate::reconcile) manifest: Option<ManifestHash>,
     /// The fields that our manager owned after that.
     pub(in crate::reconcile) fields: FieldHashes,
-    /// Whether it is a Job that has ended: when it is cleaned up nothing is missing.
-    pub(in crate::reconcile) finished: bool,
+    /// The number of replicas that the manifest named that was applied last.
+    pub(in crate::reconcile) replicas: Option<i64>,
+    /// How it ended, if it is a Job that has: then nothing is missing when it is cleaned up.
+    pub(in crate::reconcile) ended: Option<JobEnd>,
     /// The Secret that keeps this entry.
     pub(super) shard: usize,
 }
 
 impl Entry {
     pub(in crate::reconcile) fn new(state: EntryState) -> Self {
-        Self { state, uid: None, manifest: None, fields: FieldHashes::default(), finished: false, shard: usize::MAX }
+        Self {
+            state,
+            uid: None,
+            manifest: None,
+            fields: FieldHashes::default(),
+            replicas: None,
+            ended: None,
+            shard: usize::MAX,
+        }
     }
 
     /// Whether nothing came of it yet.
@@ -86,8 +97,10 @@ pub(super) struct Kept {
     manifest: Option<ManifestHash>,
     #[serde(default, rename = "f", skip_serializing_if = "String::is_empty")]
     fields: String,
-    #[serde(default, rename = "e", skip_serializing_if = "std::ops::Not::not")]
-    finished: bool,
+    #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
+    replicas: Option<i64>,
+    #[serde(default, rename = "e", skip_serializing_if = "Option::is_none")]
+    ended: Option<JobEnd>,
 }
 
 impl Kept {
@@ -101,14 +114,15 @@ impl Kept {
             uid: entry.uid.clone(),
             manifest: entry.manifest.clone(),
             fields: STANDARD_NO_PAD.encode(entry.fields.to_bytes()),
-            finished: entry.finished,
+            replicas: entry.replicas,
+            ended: entry.ended.clone(),
         }
     }
 
     pub(super) fn into_entry(self, shard: usize) -> Option<(ObjectRef, Entry)> {
         let fields = FieldHashes::from_bytes(&STANDARD_NO_PAD.decode(&self.fields).ok()?);
-        let object = ObjectRef { group: self.group, kind: self.kind, namespace: self.namespace, name: self.name };
-        let finished = self.finished;
-        Some((object, Entry { state: self.state, uid: self.uid, manifest: self.manifest, fields, finished, shard }))
+        let Self { group, kind, namespace, name, state, uid, manifest, replicas, ended, .. } = self;
+        let object = ObjectRef { group, kind, namespace, name };
+        Some((object, Entry { state, uid, manifest, fields, replicas, ended, shard }))
     }
 }

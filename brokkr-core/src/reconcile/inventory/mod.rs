@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub(super) use entry::{Entry, EntryState, ManifestHash};
 pub(super) use keeper::Keeper;
 
+use super::prepare::Objects;
 use crate::model::{ObjectRef, StackId};
 
 /// What we hold of one stack.
@@ -36,6 +37,12 @@ impl Inventory {
     /// Objects of which the stack's owner would say that they are there because of the stack.
     pub(super) fn held_count(&self) -> usize {
         self.entries.values().filter(|entry| entry.state != EntryState::Retained).count()
+    }
+
+    /// The UIDs of those of our objects that are wanted.
+    pub(super) fn uids_of(&self, wanted: &Objects) -> BTreeSet<String> {
+        let ours = self.entries.iter().filter(|(object, entry)| entry.is_ours() && wanted.contains(*object));
+        ours.filter_map(|(_, entry)| entry.uid.clone()).collect()
     }
 
     /// What may still exist because of us: its UIDs.

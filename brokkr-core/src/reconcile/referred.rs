@@ -1,0 +1,130 @@
+//! Health that another object decides: the class of a claim for storage, the service behind a webhook.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::apply::Work;
+use super::health::{ObjectHealth, UNBOUND};
+use crate::cluster::{ClusterError, ListOptions};
+use crate::model::{Health, ObjectRef};
+
+/// What is known of an object that another one refers to.
+enum Referred {
+    There(Value),
+    Missing,
+    /// It cannot be read, so nothing is said about it.
+    Unseen,
+}
+
+impl Work<'_> {
+    /// Completes the verdicts on objects that cannot be judged alone.
+    pub(super) async fn judge_by_others(&self, health: &mut HashMap<Arc<ObjectRef>, ObjectHealth>) {
+        for (object, health) in health.iter_mut() {
+            match (object.group.as_str(), object.kind.as_str()) {
+                ("", "PersistentVolumeClaim") if health.reason == UNBOUND => {
+                    if let Some(verdict) = self.unbound_claim(object).await {
+                        *health = verdict;
+                    }
+                }
+                ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration")
+                    if health.health == Health::Healthy =>
+                {
+                    if let Some(verdict) = self.webhook_without_backend(object).await {
+                        *health = verdict;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A claim that waits for its first consumer is as it should be; one whose class does not exist waits in vain. `None` where
+    /// the claim's own verdict stands.
+    async fn unbound_claim(&self, claim: &ObjectRef) -> Option<ObjectHealth> {
+        let Referred::There(claim) =
+            self.referred("", "PersistentVolumeClaim", claim.namespace.as_deref(), &claim.name).await
+        else {
+            return Some(ObjectHealth::healthy());
+        };
+        let class = text(&claim, "/spec/storageClassName");
+        if class.is_empty() {
+            return None;
+        }
+        match self.referred("storage.k8s.io", "StorageClass", None, class).await {
+            Referred::There(found) if text(&found, "/volumeBindingMode") == "WaitForFirstConsumer" => {
+                Some(ObjectHealth::healthy())
+            }
+            Referred::There(_) => None,
+            Referred::Missing if text(&claim, "/spec/volumeName").is_empty() => Some(ObjectHealth::degraded(
+                "ClassMissing",
+                format!("the StorageClass {class} does not exist (to do: create it, or name one that does)"),
+            )),
+            Referred::Missing => None,
+            Referred::Unseen => Some(ObjectHealth::healthy()),
+        }
+    }
+
+    /// A webhook that must be asked and that nothing answers for: every request that it has a say in fails.
+    async fn webhook_without_backend(&self, configuration: &ObjectRef) -> Option<ObjectHealth> {
+        let found = self.referred(&configuration.group, &configuration.kind, None, &configuration.name).await;
+        let Referred::There(configuration) = found else { return None };
+        for webhook in configuration.pointer("/webhooks").and_then(Value::as_array).into_iter().flatten() {
+            let (namespace, service) =
+                (text(webhook, "/clientConfig/service/namespace"), text(webhook, "/clientConfig/service/name"));
+            if service.is_empty() || text(webhook, "/failurePolicy") == "Ignore" {
+                continue;
+            }
+            let name = text(webhook, "/name");
+            match self.referred("", "Service", Some(namespace), service).await {
+                Referred::Missing => {
+                    return Some(ObjectHealth::progressing(
+                        "NoBackend",
+                        format!(
+                            "the Service {namespace}/{service} of the webhook {name} does not exist, so requests that it must answer fail"
+                        ),
+                    ));
+                }
+                Referred::There(_) if self.has_no_ready_endpoint(namespace, service).await => {
+                    return Some(ObjectHealth::progressing(
+                        "NoBackend",
+                        format!(
+                            "nothing is ready behind the Service {namespace}/{service} of the webhook {name}, so requests that it must answer fail"
+                        ),
+                    ));
+                }
+                Referred::There(_) | Referred::Unseen => {}
+            }
+        }
+        None
+    }
+
+    /// Whether a Service's endpoints can be seen and none of them is ready.
+    async fn has_no_ready_endpoint(&self, namespace: &str, service: &str) -> bool {
+        let Some(kind) = self.discovery.preferred("discovery.k8s.io", "EndpointSlice") else { return false };
+        let selector = format!("kubernetes.io/service-name={service}");
+        let options = ListOptions { selector, ..ListOptions::default() };
+        let Ok(slices) = self.cluster.list(kind, Some(namespace), &options).await else { return false };
+        // Absent means ready, as the API says.
+        let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false));
+        let endpoints = |slice: &Value| {
+            let list = slice.get("endpoints").and_then(Value::as_array);
+            list.is_some_and(|list| list.iter().any(is_ready))
+        };
+        !slices.items.iter().any(endpoints)
+    }
+
+    async fn referred(&self, group: &str, kind: &str, namespace: Option<&str>, name: &str) -> Referred {
+        let Some(kind) = self.discovery.preferred(group, kind) else { return Referred::Unseen };
+        match self.cluster.get(&kind.at(namespace, name)).await {
+            Ok(Some(object)) => Referred::There(object),
+            Ok(None) | Err(ClusterError::NotFound(_)) => Referred::Missing,
+            Err(_) => Referred::Unseen,
+        }
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
