@@ -1,15 +1,14 @@
 //! Objects that others made and a stack adopts: what a later revision drops is gone from them.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 
-use super::look::{SOON, becomes, blocking, is_applied, must_apply, path};
+use super::look::{SOON, Until, blocking, is_applied, must_apply, path};
 use crate::agent::World;
 use crate::agent::key::Key;
+use crate::agent::proxy::eventually;
 use crate::agent::rounds::Rounds;
-use crate::agent::scene::Scene;
+use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
 /// How an object was made before the stack.
@@ -130,32 +129,39 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
         let all: Vec<Value> = objects(&scene.namespace, stack).into_iter().map(|it| it.1).collect();
         scene.publish_with(stack, all, adopt()).await?;
     }
+    let until = Until::within(2 * SOON);
     for (stack, _) in MADE {
         for (_, kept, dropped) in objects(&scene.namespace, stack) {
             let mut wrong = Vec::new();
-            is_applied(&scene, stack, 2 * SOON, "the revision that drops something", &mut wrong).await?;
-            drops(&scene, &kept, &dropped, &mut wrong).await?;
+            is_applied(&scene, stack, until.left(), "the revision that drops something", &mut wrong).await?;
+            drops(&scene, &kept, &dropped, &until, &mut wrong).await?;
             rounds.add(format!("{stack} {}", kept["kind"].as_str().unwrap_or_default()), wrong);
         }
     }
     rounds.add("dropped-when-adopted", at_once(world, &mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
-async fn drops(scene: &Scene, kept: &Value, dropped: &[&str], wrong: &mut Vec<String>) -> Result<()> {
-    let key = Key::of(kept);
-    for pointer in dropped {
-        let what = format!("{pointer} is gone");
-        becomes(&scene.kube, &key, Duration::from_secs(6), &what, wrong, |it| {
-            it.is_some_and(|it| it.pointer(pointer).is_none())
-        })
-        .await?;
-    }
+async fn drops(scene: &Scene, kept: &Value, dropped: &[&str], until: &Until, wrong: &mut Vec<String>) -> Result<()> {
     let theirs = "/metadata/annotations/example.com~1theirs";
-    becomes(&scene.kube, &key, SOON, "what somebody else noted is there", wrong, |it| {
-        it.is_some_and(|it| it.pointer(theirs).is_some())
-    })
-    .await
+    let left = |it: &Value| -> Vec<String> {
+        dropped.iter().filter(|pointer| it.pointer(pointer).is_some()).map(|it| (*it).to_owned()).collect()
+    };
+    let key = Key::of(kept);
+    let gone =
+        eventually(until.left(), || async { Ok(scene.kube.get(&key).await?.is_some_and(|it| left(&it).is_empty())) });
+    let is_gone = gone.await?;
+    let live = scene.kube.get(&key).await?.unwrap_or_default();
+    must(wrong, is_gone, format!("{key} has what was dropped: {}; {}", left(&live).join(", "), managers(&live)));
+    must(wrong, live.pointer(theirs).is_some(), format!("{key} has lost what somebody else noted"));
+    Ok(())
+}
+
+/// Who owns fields of an object.
+fn managers(live: &Value) -> String {
+    let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let names: Vec<String> = entries.map(|it| format!("{} {}", it["manager"], it["operation"])).collect();
+    format!("managers: {}", names.join(", "))
 }
 
 /// The first revision has less than what `kubectl apply` had made: as with kubectl's own migration that goes as well.
@@ -169,8 +175,9 @@ async fn at_once(world: &World, scene: &mut Scene) -> Result<Vec<String>> {
     let kept: Vec<Value> = all.iter().map(|it| it.1.clone()).collect();
     scene.publish_with("at-once", kept, Some(json!({"adopt": "always"}))).await?;
     is_applied(scene, "at-once", 2 * SOON, "the adopting revision", &mut wrong).await?;
+    let until = Until::within(SOON);
     for (_, kept, dropped) in &all {
-        drops(scene, kept, dropped, &mut wrong).await?;
+        drops(scene, kept, dropped, &until, &mut wrong).await?;
     }
     Ok(wrong)
 }

@@ -44,7 +44,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     rounds.add("new-first", there_and_back(&mut scene, "new-first", false, false).await?);
     rounds.add("with-a-change", there_and_back(&mut scene, "with-a-change", true, true).await?);
     rounds.add("several", several(&mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 async fn uid(scene: &Scene, manifest: &Value) -> Result<String> {
