@@ -75,3 +75,50 @@ impl Drop for Process {
         self.end();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{ScratchFolder, wait_for};
+
+    /// A program that does not end when it is asked to, as an API server without etcd.
+    fn stubborn(folder: &ScratchFolder) -> Process {
+        let args = ["-c", r#"trap "" TERM INT HUP; echo ready; while :; do sleep 0.1; done"#].map(str::to_owned);
+        let log = folder.path().join("log");
+        let process = Process::start(Path::new("/bin/sh"), &args, &[], &log).unwrap();
+        wait_for("the program", Duration::from_secs(10), || std::fs::read(&log).is_ok_and(|said| !said.is_empty()))
+            .unwrap();
+        process
+    }
+
+    fn is_there(pid: u32) -> bool {
+        Path::new(&format!("/proc/{pid}")).exists()
+    }
+
+    #[test]
+    fn what_ends_a_terminal_or_a_group_does_not_part_keeper_and_program() {
+        let folder = ScratchFolder::new("process").unwrap();
+        let process = stubborn(&folder);
+        let (pid, keeper) = (process.pid(), process.keeper.id());
+        for signal in ["TERM", "INT", "HUP", "QUIT"] {
+            assert!(
+                Command::new("kill").args([&format!("-{signal}"), &keeper.to_string()]).status().unwrap().success()
+            );
+        }
+        assert!(process.is_running() && is_there(keeper));
+        process.kill();
+        assert!(!is_there(pid), "its program ends with the process that started it");
+    }
+
+    #[test]
+    fn a_program_ends_with_its_keeper() {
+        let folder = ScratchFolder::new("process").unwrap();
+        let process = stubborn(&folder);
+        assert!(Command::new("kill").args(["-9", &process.keeper.id().to_string()]).status().unwrap().success());
+        wait_for("the program's end", Duration::from_secs(10), || !process.is_running()).unwrap();
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::Result;
 
 /// Waits for the end of its standard input, lets those who still write end, and removes the folder.
-const SWEEPER: &str = r#"trap "" INT; read -r _; sleep 3; rm -rf "$1""#;
+const SWEEPER: &str = r#"trap "" INT TERM HUP; read -r _; sleep 3; rm -rf "$1""#;
 
 /// A folder for what is thrown away. It goes some seconds after this process ended, in whatever way.
 #[derive(Debug)]
