@@ -79,10 +79,13 @@ fn definitions(namespace: &str) -> Vec<Case> {
             [json!({"size": 1}), json!({"size": 2, "doors": ["front"]})],
         ),
         case(
-            "other-type",
+            "pattern",
             "Rope",
-            [json!({"length": {"type": "integer"}}), json!({"length": {"type": "string"}})],
-            [json!({"length": 7}), json!({"length": "7m"})],
+            [
+                json!({"length": {"type": "string", "pattern": "^[0-9]+m$"}}),
+                json!({"length": {"type": "string", "pattern": "^[0-9]+(m|cm)$"}}),
+            ],
+            [json!({"length": "7m"}), json!({"length": "70cm"})],
         ),
         case(
             "rule",

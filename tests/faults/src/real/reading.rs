@@ -25,7 +25,7 @@ fn map(name: &str, metadata: &str, data: &str) -> String {
 fn texts() -> Vec<(&'static str, u64, String)> {
     let plain = |name: &str| map(name, "", "  k: v\n");
     vec![
-        ("null-annotation", 1, map("null", "  annotations:\n    example.com/empty: null\n    example.com/tilde: ~\n    example.com/none:\n", "  k: v\n")),
+        ("null-annotation", 1, map("nulls", "  annotations:\n    example.com/empty: null\n    example.com/tilde: ~\n    example.com/none:\n", "  k: v\n")),
         ("null-label", 1, map("null-label", "  labels: {app: null}\n", "  k: v\n")),
         ("sixties", 1, map("sixties", "  annotations:\n    at: 7:45:10\n", "  ports: 8022:8022\n  short: 1:30\n  long: 190:20:30\n")),
         ("days", 1, map("days", "", "  day: 2026-11-30\n  time: 2026-11-30T12:00:00Z\n  version: 1.2.3\n")),
