@@ -166,3 +166,36 @@ fn operator(namespace: &str) -> Value {
         },
     })
 }
+
+/// A definition that the server never serves: why is told, and it goes with its stack.
+pub(crate) async fn never_established(world: &World) -> Result<Outcome> {
+    let mut scene = Scene::new(world, "crd-never-established").await?;
+    let mut rounds = Rounds::default();
+    for (kind, bundle) in [("NeverOne", "bm9uZQ=="), ("NeverTwo", "Cg=="), ("NeverThree", "LS0tLS1CRUdJTi0tLS0t")] {
+        let stack = kind.to_lowercase();
+        let mut never = definition(GROUP, kind);
+        never["spec"]["conversion"] = json!({
+            "strategy": "Webhook",
+            "webhook": {
+                "conversionReviewVersions": ["v1"],
+                "clientConfig": {"caBundle": bundle, "service": {"namespace": scene.namespace, "name": "nowhere"}},
+            },
+        });
+        let beside = config_map(&scene.namespace, &stack, 1);
+        let revision = vec![never.clone(), custom(GROUP, kind, &scene.namespace, "a", "1"), beside.clone()];
+        scene.publish(&stack, revision).await?;
+        let mut wrong = Vec::new();
+        let (id, key) = (scene.id(&stack), Key::of(&never));
+        must(&mut wrong, scene.reports(&id, &["InvalidCABundle", &key.name]).await?, "why is not told");
+        must(&mut wrong, scene.kube.get(&Key::of(&beside)).await?.is_some(), "what is known is not there");
+        wrong.extend(scene.others_go_on(SOON).await?);
+        scene.delete(&stack).await?;
+        let gone = eventually(Duration::from_secs(30), || scene.is_gone(&id)).await?;
+        must(&mut wrong, gone, "the removal does not end");
+        must(&mut wrong, scene.kube.get(&key).await?.is_none(), "the removal counts as done, and it is there");
+        wrong.extend(scene.judge().await?);
+        scene.kube.delete(&key).await?;
+        rounds.add(kind, wrong);
+    }
+    scene.end(rounds).await
+}

@@ -7,6 +7,8 @@ pub(crate) mod admission;
 mod definitions;
 mod ends;
 mod gate;
+pub(crate) mod groups;
+mod jobs;
 pub(crate) mod key;
 mod kills;
 mod leases;
@@ -29,7 +31,7 @@ pub(crate) use world::World;
 use crate::{Outcome, Result};
 
 /// The names of all of them, in the order in which they are tried.
-pub(crate) const ALL: [&str; 28] = [
+pub(crate) const ALL: [&str; 32] = [
     "killed-fetched",
     "killed-validated",
     "killed-intent",
@@ -58,6 +60,10 @@ pub(crate) const ALL: [&str; 28] = [
     "lease-frozen",
     "lease-second-replica",
     "key-used-twice",
+    "job-fails-and-vanishes",
+    "crd-never-established",
+    "own-admission-widened",
+    "object-changes-group",
 ];
 
 /// No fault takes longer, unless something hangs.
@@ -97,6 +103,10 @@ async fn run(world: &mut World, name: &str) -> Result<Outcome> {
         "lease-frozen" => leases::frozen(world).await,
         "lease-second-replica" => leases::second_replica(world).await,
         "key-used-twice" => leases::key_used_twice(world).await,
+        "job-fails-and-vanishes" => jobs::fails_and_vanishes(world).await,
+        "crd-never-established" => definitions::never_established(world).await,
+        "own-admission-widened" => refusals::own_admission_widened(world).await,
+        "object-changes-group" => groups::changes(world).await,
         name => Err(format!("there is no fault {name}").into()),
     }
 }

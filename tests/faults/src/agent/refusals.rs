@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::key::Key;
-use super::manifests::{config_map, config_maps, holds};
+use super::manifests::{config_map, config_maps, custom, definition, holds};
 use super::proxy::eventually;
 use super::rounds::Rounds;
 use super::scene::{Scene, must};
@@ -200,4 +200,52 @@ pub(crate) async fn too_large(world: &mut World) -> Result<Outcome> {
 
 fn dry_path(manifest: &Value) -> String {
     format!("{}?fieldManager=human&force=true&dryRun=All", Key::of(manifest).path())
+}
+
+/// A revision that its own objects need to be let in: their definition, or a quota, is wider in it.
+pub(crate) async fn own_admission_widened(world: &World) -> Result<Outcome> {
+    let mut scene = Scene::new(world, "own-admission-widened").await?;
+    let mut rounds = Rounds::default();
+    let group = "example.brokkr.io";
+    let kind = |name: &str, most: u64| {
+        let mut kind = definition(group, name);
+        let size = json!({"type": "object", "properties": {"size": {"type": "integer", "maximum": most}}});
+        kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = size;
+        kind
+    };
+    let sized = |space: &str, name: &str, size: u64| {
+        ["a", "b"].map(|it| {
+            let mut it = custom(group, name, space, it, "");
+            it["spec"] = json!({"size": size});
+            it
+        })
+    };
+    for (round, name) in ["WideOne", "WideTwo"].into_iter().enumerate() {
+        let (space, stack) = (scene.namespace.clone(), name.to_lowercase());
+        let revision = |size: u64| {
+            let beside = config_maps(&space, &format!("w{round}-"), 0..2, size);
+            [vec![kind(name, size)], sized(&space, name, size).to_vec(), beside].concat()
+        };
+        scene.publish(&stack, revision(3)).await?;
+        scene.settle().await?;
+        scene.publish(&stack, revision(30)).await?;
+        let mut wrong = scene.judge().await?;
+        let failures = scene.failures(&stack).await?;
+        must(&mut wrong, failures.is_empty(), format!("it failed on the way: {failures:?}"));
+        rounds.add(name, wrong);
+    }
+    let space = scene.namespace.clone();
+    let quota = |ports: u64| {
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "ports", "namespace": space},
+            "spec": {"hard": {"services.nodeports": ports.to_string()}}})
+    };
+    let service = |kind: &str| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "open", "namespace": space},
+            "spec": {"type": kind, "selector": {"app": "open"}, "ports": [{"port": 80}]}})
+    };
+    scene.publish("quota", [vec![quota(0), service("ClusterIP")], config_maps(&space, "q", 0..2, 1)].concat()).await?;
+    scene.settle().await?;
+    scene.publish("quota", [vec![quota(2), service("NodePort")], config_maps(&space, "q", 0..2, 2)].concat()).await?;
+    rounds.add("quota", scene.judge().await?);
+    scene.end(rounds).await
 }

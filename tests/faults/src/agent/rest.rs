@@ -1,10 +1,15 @@
 //! Requests to a broker or to an API server, as somebody else than an agent makes them.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
 
 use super::key::Key;
 use crate::Result;
+
+/// How often the API server may say that it is busy, half a second apart.
+const BUSY: u32 = 20;
 
 /// An address and a token for it.
 #[derive(Clone)]
@@ -64,8 +69,20 @@ impl Rest {
 pub(crate) struct Kube(pub(crate) Rest);
 
 impl Kube {
+    /// Asks again while the server says to come back: a kind that was just defined has no storage yet.
+    pub(crate) async fn read(&self, path: &str) -> Result<(u16, Value)> {
+        for _ in 0..BUSY {
+            let (status, answer) = self.0.ask(Method::GET, path, "", None).await?;
+            if status != 429 {
+                return Ok((status, answer));
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Err(format!("GET {path}: the API server is busy for ever").into())
+    }
+
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Value>> {
-        match self.0.ask(Method::GET, &key.path(), "", None).await? {
+        match self.read(&key.path()).await? {
             (200, object) => Ok(Some(object)),
             (404, _) => Ok(None),
             (status, answer) => Err(format!("GET {key}: {status} {answer}").into()),
@@ -75,7 +92,7 @@ impl Kube {
     /// What is there of a kind, everywhere; nothing where the kind is not served.
     pub(crate) async fn list(&self, group: &str, plural: &str, selector: &str) -> Result<Vec<Value>> {
         let path = format!("{}/{plural}?labelSelector={selector}", Key::root(group));
-        match self.0.ask(Method::GET, &path, "", None).await? {
+        match self.read(&path).await? {
             (200, mut list) => Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()),
             (404, _) => Ok(Vec::new()),
             (status, answer) => Err(format!("GET {path}: {status} {answer}").into()),

@@ -233,12 +233,16 @@ impl Scene {
     }
 
     /// Deletes all stacks, waits until they are gone, and tells how everything went.
-    pub(crate) async fn end(mut self, rounds: Rounds) -> Result<Outcome> {
+    pub(crate) async fn end(self, rounds: Rounds) -> Result<Outcome> {
+        self.end_within(PATIENCE, rounds).await
+    }
+
+    pub(crate) async fn end_within(mut self, patience: Duration, rounds: Rounds) -> Result<Outcome> {
         let stacks: Vec<String> = self.stacks.keys().cloned().collect();
         for stack in stacks {
             self.delete(&stack).await?;
         }
-        let wrong = self.judge().await?;
+        let wrong = self.judge_within(patience).await?;
         self.replica.stop();
         self.kube.delete(&Key::namespace(&self.namespace)).await?;
         Ok(rounds.end(wrong))

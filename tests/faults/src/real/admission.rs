@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::look::{becomes, is_applied, must_apply, no_failures};
+use super::look::{Until, becomes, is_applied, must_apply, no_failures};
 use crate::agent::World;
 use crate::agent::admission::{Admission, Manner};
 use crate::agent::key::Key;
@@ -79,10 +79,13 @@ fn definitions(namespace: &str) -> Vec<Case> {
             [json!({"size": 1}), json!({"size": 2, "doors": ["front"]})],
         ),
         case(
-            "other-type",
+            "pattern",
             "Rope",
-            [json!({"length": {"type": "integer"}}), json!({"length": {"type": "string"}})],
-            [json!({"length": 7}), json!({"length": "7m"})],
+            [
+                json!({"length": {"type": "string", "pattern": "^[0-9]+m$"}}),
+                json!({"length": {"type": "string", "pattern": "^[0-9]+(m|cm)$"}}),
+            ],
+            [json!({"length": "7m"}), json!({"length": "70cm"})],
         ),
         case(
             "rule",
@@ -186,19 +189,20 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
         scene.publish(case.name, case.second.clone()).await?;
     }
     webhook.second(&mut scene).await?;
+    let until = Until::within(BY_ITSELF);
     for case in &cases {
         let mut wrong = Vec::new();
-        is_applied(&scene, case.name, BY_ITSELF, "the second revision", &mut wrong).await?;
+        is_applied(&scene, case.name, until.left(), "the second revision", &mut wrong).await?;
         if case.is_at_once {
             no_failures(&scene, case.name, &mut wrong).await?;
         }
         rounds.add(case.name, wrong);
     }
     let mut wrong = Vec::new();
-    is_applied(&scene, WEBHOOK, BY_ITSELF, "the second revision", &mut wrong).await?;
+    is_applied(&scene, WEBHOOK, until.left(), "the second revision", &mut wrong).await?;
     rounds.add(WEBHOOK, wrong);
     rounds.add("still-refused", still_refused(&mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 /// The API server takes a moment until it judges by a policy.

@@ -1,15 +1,14 @@
 //! Objects that others made and a stack adopts: what a later revision drops is gone from them.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 
-use super::look::{SOON, becomes, blocking, is_applied, must_apply, path};
+use super::look::{SOON, Until, blocking, is_applied, must_apply, path};
 use crate::agent::World;
 use crate::agent::key::Key;
+use crate::agent::proxy::eventually;
 use crate::agent::rounds::Rounds;
-use crate::agent::scene::Scene;
+use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
 /// How an object was made before the stack.
@@ -84,6 +83,13 @@ fn objects(namespace: &str, name: &str) -> Vec<(Value, Value, Vec<&'static str>)
     ]
 }
 
+/// A note on an object in the name of somebody who is no deployment tool: it stays.
+async fn note(scene: &Scene, object: &Value, manager: &str, name: &str) -> Result<()> {
+    let patch = json!({"metadata": {"annotations": {format!("example.com/{name}"): "yes"}}});
+    let at = format!("{}?fieldManager={manager}", path(object));
+    scene.kube.0.must(Method::PATCH, &at, "application/merge-patch+json", Some(&patch)).await.map(drop)
+}
+
 async fn make(world: &World, scene: &Scene, made: Made, object: &Value) -> Result<()> {
     let cluster = world.cluster(0)?;
     match made {
@@ -114,48 +120,64 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     for (stack, made) in MADE {
         for (full, ..) in objects(&scene.namespace, stack) {
             make(world, &scene, made, &full).await?;
-            // Somebody else's note, which stays.
-            scene
-                .kube
-                .merge(&Key::of(&full), &json!({"metadata": {"annotations": {"example.com/theirs": "yes"}}}))
-                .await?;
+            note(&scene, &full, "controller-of-others", "theirs").await?;
         }
         let all: Vec<Value> = objects(&scene.namespace, stack).into_iter().map(|it| it.0).collect();
         scene.publish_with(stack, all, adopt()).await?;
     }
     for (stack, _) in MADE {
         must_apply(&scene, stack).await?;
+        for (full, ..) in objects(&scene.namespace, stack) {
+            // A person's note on what is the stack's by now.
+            note(&scene, &full, "kubectl-annotate", "later").await?;
+        }
     }
     for (stack, _) in MADE {
         let all: Vec<Value> = objects(&scene.namespace, stack).into_iter().map(|it| it.1).collect();
         scene.publish_with(stack, all, adopt()).await?;
     }
+    let until = Until::within(2 * SOON);
     for (stack, _) in MADE {
         for (_, kept, dropped) in objects(&scene.namespace, stack) {
             let mut wrong = Vec::new();
-            is_applied(&scene, stack, 2 * SOON, "the revision that drops something", &mut wrong).await?;
-            drops(&scene, &kept, &dropped, &mut wrong).await?;
+            is_applied(&scene, stack, until.left(), "the revision that drops something", &mut wrong).await?;
+            drops(&scene, &kept, &dropped, &["theirs", "later"], &until, &mut wrong).await?;
             rounds.add(format!("{stack} {}", kept["kind"].as_str().unwrap_or_default()), wrong);
         }
     }
     rounds.add("dropped-when-adopted", at_once(world, &mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
-async fn drops(scene: &Scene, kept: &Value, dropped: &[&str], wrong: &mut Vec<String>) -> Result<()> {
+async fn drops(
+    scene: &Scene,
+    kept: &Value,
+    dropped: &[&str],
+    noted: &[&str],
+    until: &Until,
+    wrong: &mut Vec<String>,
+) -> Result<()> {
+    let left = |it: &Value| -> Vec<String> {
+        dropped.iter().filter(|pointer| it.pointer(pointer).is_some()).map(|it| (*it).to_owned()).collect()
+    };
     let key = Key::of(kept);
-    for pointer in dropped {
-        let what = format!("{pointer} is gone");
-        becomes(&scene.kube, &key, Duration::from_secs(6), &what, wrong, |it| {
-            it.is_some_and(|it| it.pointer(pointer).is_none())
-        })
-        .await?;
+    let gone =
+        eventually(until.left(), || async { Ok(scene.kube.get(&key).await?.is_some_and(|it| left(&it).is_empty())) });
+    let is_gone = gone.await?;
+    let live = scene.kube.get(&key).await?.unwrap_or_default();
+    must(wrong, is_gone, format!("{key} has what was dropped: {}; {}", left(&live).join(", "), managers(&live)));
+    for note in noted {
+        let is_there = live["metadata"]["annotations"].get(format!("example.com/{note}")).is_some();
+        must(wrong, is_there, format!("{key} has lost what somebody else noted: {note}; {}", managers(&live)));
     }
-    let theirs = "/metadata/annotations/example.com~1theirs";
-    becomes(&scene.kube, &key, SOON, "what somebody else noted is there", wrong, |it| {
-        it.is_some_and(|it| it.pointer(theirs).is_some())
-    })
-    .await
+    Ok(())
+}
+
+/// Who owns fields of an object.
+fn managers(live: &Value) -> String {
+    let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let names: Vec<String> = entries.map(|it| format!("{} {}", it["manager"], it["operation"])).collect();
+    format!("managers: {}", names.join(", "))
 }
 
 /// The first revision has less than what `kubectl apply` had made: as with kubectl's own migration that goes as well.
@@ -164,13 +186,14 @@ async fn at_once(world: &World, scene: &mut Scene) -> Result<Vec<String>> {
     let all = objects(&scene.namespace, "at-once");
     for (full, ..) in &all {
         make(world, scene, Made::ClientSide, full).await?;
-        scene.kube.merge(&Key::of(full), &json!({"metadata": {"annotations": {"example.com/theirs": "yes"}}})).await?;
+        note(scene, full, "controller-of-others", "theirs").await?;
     }
     let kept: Vec<Value> = all.iter().map(|it| it.1.clone()).collect();
     scene.publish_with("at-once", kept, Some(json!({"adopt": "always"}))).await?;
     is_applied(scene, "at-once", 2 * SOON, "the adopting revision", &mut wrong).await?;
+    let until = Until::within(SOON);
     for (_, kept, dropped) in &all {
-        drops(scene, kept, dropped, &mut wrong).await?;
+        drops(scene, kept, dropped, &["theirs"], &until, &mut wrong).await?;
     }
     Ok(wrong)
 }

@@ -52,7 +52,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     }
     rounds.add("others", late);
     rounds.add("names-taken", names_taken(&mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 /// A stack that is removed counts as gone when its definition is.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::look::{SOON, becomes, comes, is_applied, stays, writes_on};
+use super::look::{SOON, Until, becomes, comes, is_applied, stays, writes_on};
 use crate::agent::World;
 use crate::agent::key::Key;
 use crate::agent::manifests::config_map;
@@ -116,14 +116,14 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     waits(&mut scene, Pod::Fails).await?;
 
     let mut defects: Vec<Vec<String>> = Vec::new();
-    for case in &failing {
-        defects.push(ends(&scene, case).await?);
+    let until = Until::within(END);
+    for case in failing.iter().chain(&completing) {
+        defects.push(ends(&scene, case, &until).await?);
     }
-    for case in &completing {
-        defects.push(ends(&scene, case).await?);
-    }
+    let until = Until::within(SOON);
     for (case, wrong) in failing.iter().chain(&completing).zip(&mut defects) {
-        comes(&scene, case.name, SOON, "how it ended is told", wrong, |it| it["health"] == health_of(case)).await?;
+        comes(&scene, case.name, until.left(), "how it ended is told", wrong, |it| it["health"] == health_of(case))
+            .await?;
     }
     let all: Vec<&Case> = failing.iter().chain(&completing).collect();
     hold(&scene, &all, &mut defects).await?;
@@ -133,15 +133,13 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     for (case, wrong) in all.iter().zip(defects) {
         rounds.add(case.name, wrong);
     }
-    for case in &unfinished {
-        rounds.add(case.name, recreated(&scene, case).await?);
-    }
+    recreated(&scene, &unfinished, &mut rounds).await?;
     let wrong = waits_end(&mut scene).await?;
     rounds.add("wait-keeps-old", wrong);
     for name in ["no-retry", "by-hand"] {
         rounds.add(format!("{name} changed"), changed(&mut scene, name).await?);
     }
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 fn health_of(case: &Case) -> &'static str {
@@ -158,17 +156,18 @@ fn is_finished(job: &Value) -> bool {
 }
 
 /// Waits until a Job ended and is gone.
-async fn ends(scene: &Scene, case: &Case) -> Result<Vec<String>> {
+async fn ends(scene: &Scene, case: &Case, until: &Until) -> Result<Vec<String>> {
     let (key, mut wrong) = (at(scene, case), Vec::new());
     if case.by_hand {
-        becomes(&scene.kube, &key, END, "the Job ends", &mut wrong, |it| it.is_some_and(is_finished)).await?;
-        comes(scene, case.name, SOON, "how it ended is told while it is there", &mut wrong, |it| {
+        becomes(&scene.kube, &key, until.left(), "the Job ends", &mut wrong, |it| it.is_some_and(is_finished)).await?;
+        comes(scene, case.name, until.left().min(SOON), "how it ended is told while it is there", &mut wrong, |it| {
             it["health"] == health_of(case)
         })
         .await?;
         scene.kube.delete(&key).await?;
     }
-    let gone = eventually(END, || async { Ok(writes_on(scene, &key)? > 0 && scene.kube.get(&key).await?.is_none()) });
+    let gone =
+        eventually(until.left(), || async { Ok(writes_on(scene, &key)? > 0 && scene.kube.get(&key).await?.is_none()) });
     must(&mut wrong, gone.await?, "the Job is not cleaned up, or comes back at once");
     Ok(wrong)
 }
@@ -203,19 +202,27 @@ async fn hold(scene: &Scene, cases: &[&Case], defects: &mut [Vec<String>]) -> Re
 }
 
 /// A Job that never ended and is gone is drift.
-async fn recreated(scene: &Scene, case: &Case) -> Result<Vec<String>> {
-    let (key, mut wrong) = (at(scene, case), Vec::new());
+async fn recreated(scene: &Scene, cases: &[Case], rounds: &mut Rounds) -> Result<()> {
     let uid = |it: Option<&Value>| it.map(|it| it["metadata"]["uid"].to_string()).unwrap_or_default();
-    becomes(&scene.kube, &key, SOON, "the Job is there", &mut wrong, |it| it.is_some()).await?;
-    let before = uid(scene.kube.get(&key).await?.as_ref());
-    scene.kube.delete(&key).await?;
-    becomes(&scene.kube, &key, 2 * SOON, "the Job is created again", &mut wrong, |it| {
-        it.is_some() && uid(it) != before
-    })
-    .await?;
-    let after = Key::config_map(&scene.namespace, &format!("after-{}", case.name));
-    must(&mut wrong, scene.kube.get(&after).await?.is_none(), "what depends on it is there already");
-    Ok(wrong)
+    let mut before = Vec::new();
+    for case in cases {
+        let key = at(scene, case);
+        before.push(uid(scene.kube.get(&key).await?.as_ref()));
+        scene.kube.delete(&key).await?;
+    }
+    let until = Until::within(2 * SOON);
+    for (case, before) in cases.iter().zip(before) {
+        let mut wrong = Vec::new();
+        must(&mut wrong, !before.is_empty(), "the Job was not there");
+        becomes(&scene.kube, &at(scene, case), until.left(), "the Job is created again", &mut wrong, |it| {
+            it.is_some() && uid(it) != before
+        })
+        .await?;
+        let after = Key::config_map(&scene.namespace, &format!("after-{}", case.name));
+        must(&mut wrong, scene.kube.get(&after).await?.is_none(), "what depends on it is there already");
+        rounds.add(case.name, wrong);
+    }
+    Ok(())
 }
 
 /// A changed manifest is a new try.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use brokkr_core::manifest::ManifestSet;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::look::{blocking, live};
 use crate::Result;
 use crate::agent::World;
+use crate::agent::key::Key;
 use crate::agent::scene::{Scene, Told};
 
 /// A file as a stack of its own.
@@ -23,6 +25,10 @@ impl File {
 
     /// Publishes it as it is, and targets it at the scene's agent. How many objects the broker has found in it.
     pub(super) async fn publish(&self, scene: &mut Scene, policies: &Value) -> Result<u64> {
+        // Only for the names of what the agent may touch.
+        if let Ok(set) = ManifestSet::parse_yaml(self.text.as_bytes()) {
+            scene.ever.extend(set.objects().iter().map(|it| Key::of(&Value::Object(it.body().clone()))));
+        }
         let path = format!("/stacks/by-name/{}", scene.full(&self.stack));
         let answer = scene.broker.send(Method::PUT, &path, Some(&json!({"policies": policies}))).await?;
         let id = answer["stack"]["id"].as_str().ok_or("no id of the stack")?.to_owned();
@@ -51,7 +57,7 @@ impl File {
         let cluster = world.cluster(0)?;
         let text = blocking(|| cluster.kubectl(&words))?;
         let mut answer: Value = serde_json::from_str(&text)?;
-        Ok(match answer["items"].as_array_mut() {
+        Ok(match answer.get_mut("items").and_then(Value::as_array_mut) {
             Some(items) => std::mem::take(items),
             None => vec![answer],
         })
@@ -105,6 +111,10 @@ impl File {
 fn content(mut object: Value) -> Value {
     if let Some(it) = object.as_object_mut() {
         it.remove("status");
+    }
+    // A controller fills what is aggregated.
+    if let Some(role) = object.as_object_mut().filter(|it| it.contains_key("aggregationRule")) {
+        role.remove("rules");
     }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         for field in ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"] {

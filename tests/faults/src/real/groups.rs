@@ -3,39 +3,16 @@
 use std::time::Duration;
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::look::{SOON, is_applied, live, must_apply};
 use crate::agent::World;
+use crate::agent::groups::event;
 use crate::agent::manifests::config_map;
 use crate::agent::proxy::eventually;
 use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
-
-/// The same Event in the words of the two groups.
-pub(crate) fn event(namespace: &str, name: &str, is_core: bool, label: &str) -> Value {
-    let about = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "subject", "namespace": namespace});
-    let mut event = json!({
-        "apiVersion": if is_core { "v1" } else { "events.k8s.io/v1" },
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"round": label}},
-        "type": "Normal",
-        "reason": "Deployed",
-        "action": "Deploy",
-        "eventTime": "2026-05-06T07:08:09.000000Z",
-        "reportingInstance": "deployer-0",
-    });
-    let (subject, text, by) = if is_core {
-        ("involvedObject", "message", "reportingComponent")
-    } else {
-        ("regarding", "note", "reportingController")
-    };
-    event[subject] = about;
-    event[text] = json!(format!("{name} was deployed"));
-    event[by] = json!("example.com/deployer");
-    event
-}
 
 pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     let mut rounds = Rounds::of(name);
@@ -44,7 +21,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     rounds.add("new-first", there_and_back(&mut scene, "new-first", false, false).await?);
     rounds.add("with-a-change", there_and_back(&mut scene, "with-a-change", true, true).await?);
     rounds.add("several", several(&mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 async fn uid(scene: &Scene, manifest: &Value) -> Result<String> {

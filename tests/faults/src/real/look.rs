@@ -5,15 +5,36 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
-use crate::Result;
 use crate::agent::key::Key;
 use crate::agent::proxy::eventually;
 use crate::agent::rest::Kube;
+use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
+use crate::{Outcome, Result};
 
 /// How long most things may take: an agent looks every other second.
 pub(super) const SOON: Duration = Duration::from_secs(15);
+const END: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// A time that several waits share, so that many defects do not take many times as long as one.
+pub(super) struct Until(tokio::time::Instant);
+
+impl Until {
+    pub(super) fn within(time: Duration) -> Self {
+        Self(tokio::time::Instant::now() + time)
+    }
+
+    /// What is left of it, at least as much as one look takes.
+    pub(super) fn left(&self) -> Duration {
+        self.0.saturating_duration_since(tokio::time::Instant::now()).max(Duration::from_millis(300))
+    }
+}
+
+/// The end of a check: everything of it goes, within a time that leaves the others theirs.
+pub(super) async fn end(scene: Scene, rounds: Rounds) -> Result<Outcome> {
+    scene.end_within(END, rounds).await
+}
 
 /// All that a status says about the present: the conditions' reasons and messages.
 pub(super) fn said(status: &Value) -> String {
@@ -142,7 +163,7 @@ pub(super) fn path(manifest: &Value) -> String {
 /// A live object of any version.
 pub(super) async fn live(kube: &Kube, manifest: &Value) -> Result<Option<Value>> {
     let path = path(manifest);
-    match kube.0.ask(Method::GET, &path, "", None).await? {
+    match kube.read(&path).await? {
         (200, object) => Ok(Some(object)),
         (404, _) => Ok(None),
         (status, answer) => Err(format!("GET {path}: {status} {answer}").into()),

@@ -17,8 +17,10 @@ pub(super) async fn user_agent(world: &World, name: &str) -> Result<Outcome> {
     let mut rounds = Rounds::of(name);
     let from = world.cluster(0)?.audit_length()?;
     let mut scene = Scene::new(world, name).await?;
-    let mut all =
-        vec![definition("agents.example.com", "Spy"), custom("agents.example.com", "Spy", &scene.namespace, "a", "1")];
+    let mut all = vec![
+        definition("agents.example.com", "Scout"),
+        custom("agents.example.com", "Scout", &scene.namespace, "a", "1"),
+    ];
     all.extend(config_maps(&scene.namespace, "c", 0..3, 1));
     scene.publish("a", all).await?;
     scene.settle().await?;
@@ -53,7 +55,7 @@ pub(super) async fn user_agent(world: &World, name: &str) -> Result<Outcome> {
         );
         rounds.add(verb, wrong);
     }
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 /// `If-Match: *` is about whatever version there is.

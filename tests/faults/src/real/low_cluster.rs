@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::look::{SOON, becomes, brief, comes, condition, must_apply, no_failures, said};
+use super::look::{SOON, Until, becomes, brief, comes, condition, must_apply, no_failures, said};
 use crate::agent::World;
 use crate::agent::key::Key;
 use crate::agent::manifests::{config_map, custom, definition, labelled};
@@ -53,7 +53,7 @@ pub(super) async fn definition_recreated(world: &World, name: &str) -> Result<Ou
         no_failures(&scene, &stack, &mut wrong).await?;
         rounds.add(format!("dropped and back {round}"), wrong);
     }
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 /// A class that pods name does not exist: the refusal names it, and says that it must be created.
@@ -87,7 +87,7 @@ pub(super) async fn priority_class(world: &World, name: &str) -> Result<Outcome>
         scene.kube.delete(&Key::new("scheduling.k8s.io", "priorityclasses", "", &class)).await?;
         rounds.add(stack, wrong);
     }
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 /// Whether a text says that something is to be created.
@@ -135,7 +135,7 @@ pub(super) async fn storage_class(world: &World, name: &str) -> Result<Outcome> 
         .await?;
         rounds.add(stack, wrong);
     }
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 /// A webhook about deletions has no backend.
@@ -175,8 +175,9 @@ pub(super) async fn delete_webhook(world: &World, name: &str) -> Result<Outcome>
         defects.push(wrong);
     }
     defects[0].extend(scene.others_go_on(SOON).await?);
+    let until = Until::within(Duration::from_secs(135));
     for (id, wrong) in ids.iter().zip(&mut defects) {
-        let stalled = eventually(Duration::from_secs(135), || async {
+        let stalled = eventually(until.left(), || async {
             let status = scene.status(id).await?;
             Ok(condition(&status, "Stalled")
                 .is_some_and(|it| it["status"] == "True" && it["message"].to_string().contains(hook)))
@@ -190,14 +191,14 @@ pub(super) async fn delete_webhook(world: &World, name: &str) -> Result<Outcome>
     }
     scene.kube.delete(&Key::of(&webhook)).await?;
     // Once it is gone everything goes on, and the status forgets it.
-    let gone = eventually(3 * SOON, || scene.is_gone(&ids[0])).await?;
+    let gone = eventually(2 * SOON, || scene.is_gone(&ids[0])).await?;
     must(&mut defects[0], gone, "the removal does not end once the webhook is gone");
-    comes(&scene, "pruned", 3 * SOON, "the webhook is forgotten", &mut defects[1], |it| !said(it).contains(hook))
+    comes(&scene, "pruned", 2 * SOON, "the webhook is forgotten", &mut defects[1], |it| !said(it).contains(hook))
         .await?;
     for (what, wrong) in ["removal", "prune"].into_iter().zip(defects) {
         rounds.add(what, wrong);
     }
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 fn webhook(namespace: &str) -> Value {

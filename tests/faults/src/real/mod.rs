@@ -57,7 +57,7 @@ const ALL: [&str; 18] = [
 const UNLUCKY: &str = "unlucky";
 
 /// No check takes longer, unless something hangs.
-const LONGEST: Duration = Duration::from_secs(230);
+const LONGEST: Duration = Duration::from_secs(420);
 /// How many are tried beside each other: each has an agent or two, and all share two API servers.
 const BESIDE: usize = 9;
 

@@ -130,7 +130,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
         }
     }
     rounds.add("deployment", deployment(&mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 /// A Deployment whose pods cannot run at first: its controller has seen it all the same.

@@ -45,7 +45,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     }
     rounds.add("with-pods", with_pods(&mut scene).await?);
     rounds.add("retained", retained(&mut scene).await?);
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 fn kind(number: u64) -> String {

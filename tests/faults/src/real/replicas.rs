@@ -13,7 +13,7 @@ use crate::agent::scene::Scene;
 use crate::{Outcome, Result};
 
 const GROUP: &str = "scaled.example.com";
-const HOLD: Duration = Duration::from_secs(8);
+const HOLD: Duration = Duration::from_secs(6);
 const FIELD: &str = ".spec.replicas";
 
 /// A kind with a `scale` subresource.
@@ -143,7 +143,7 @@ impl Check<'_> {
     }
 
     /// Scaled to nothing: that is a number like others.
-    async fn to_zero(&mut self, kind: Kind, name: &str) -> Result<Vec<String>> {
+    async fn scaled_to_zero(&mut self, kind: Kind, name: &str) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         self.publish(kind, name, 3, "1", &[]).await?;
         must_apply(&self.scene, name).await?;
@@ -211,24 +211,45 @@ fn autoscaler(namespace: &str, name: &str) -> Value {
 }
 
 pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
-    let mut rounds = Rounds::of(name);
-    let mut check = Check { world, scene: Scene::new(world, name).await? };
+    let begin = |part: &'static str| async move {
+        Ok::<_, crate::BoxedError>(Check { world, scene: Scene::new(world, &format!("{name}-{part}")).await? })
+    };
+    let cluster = world.cluster(0)?;
+    blocking(|| cluster.apply(&squads()))?;
+    let (mut hand, mut zero, mut others) = (begin("hand").await?, begin("zero").await?, begin("others").await?);
+    let by_hand = async {
+        let mut rounds = Rounds::of(name);
+        rounds.add("deployment", hand.by_hand(Kind::Deployment, "hand-deployment").await?);
+        rounds.add("stateful-set", hand.by_hand(Kind::StatefulSet, "hand-set").await?);
+        rounds.add("custom", hand.by_hand(Kind::Custom, "hand-squad").await?);
+        super::look::end(hand.scene, rounds).await
+    };
+    let to_zero = async {
+        let mut rounds = Rounds::of(name);
+        rounds.add("deployment-zero", zero.scaled_to_zero(Kind::Deployment, "zero-deployment").await?);
+        rounds.add("stateful-set-zero", zero.scaled_to_zero(Kind::StatefulSet, "zero-set").await?);
+        rounds.add("replica-set-zero", zero.scaled_to_zero(Kind::ReplicaSet, "zero-replica-set").await?);
+        rounds.add("custom-zero", zero.scaled_to_zero(Kind::Custom, "zero-squad").await?);
+        super::look::end(zero.scene, rounds).await
+    };
+    let with_others = async {
+        let mut rounds = Rounds::of(name);
+        rounds.add("autoscaler-ours", others.autoscaled("auto-ours", true).await?);
+        rounds.add("autoscaler-theirs", others.autoscaled("auto-theirs", false).await?);
+        rounds.add("edited", others.edited("edited").await?);
+        super::look::end(others.scene, rounds).await
+    };
+    let outcomes: [Outcome; 3] = tokio::try_join!(by_hand, to_zero, with_others)?.into();
+    let (survived, tried) = outcomes.iter().fold((0, 0), |sum, it| (sum.0 + it.survived, sum.1 + it.tried));
+    Ok(Outcome { survived, tried })
+}
+
+/// A kind whose number of replicas is scaled, made by an administrator.
+fn squads() -> Value {
     let mut kind = definition(GROUP, "Squad");
     kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =
         json!({"type": "object", "properties": {"replicas": {"type": "integer"}}});
     let paths = json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"});
     kind["spec"]["versions"][0]["subresources"] = json!({"scale": paths});
-    check.scene.publish("kinds", vec![kind]).await?;
-    must_apply(&check.scene, "kinds").await?;
-    rounds.add("deployment", check.by_hand(Kind::Deployment, "hand-deployment").await?);
-    rounds.add("stateful-set", check.by_hand(Kind::StatefulSet, "hand-set").await?);
-    rounds.add("custom", check.by_hand(Kind::Custom, "hand-squad").await?);
-    rounds.add("deployment-zero", check.to_zero(Kind::Deployment, "zero-deployment").await?);
-    rounds.add("stateful-set-zero", check.to_zero(Kind::StatefulSet, "zero-set").await?);
-    rounds.add("replica-set-zero", check.to_zero(Kind::ReplicaSet, "zero-replica-set").await?);
-    rounds.add("custom-zero", check.to_zero(Kind::Custom, "zero-squad").await?);
-    rounds.add("autoscaler-ours", check.autoscaled("auto-ours", true).await?);
-    rounds.add("autoscaler-theirs", check.autoscaled("auto-theirs", false).await?);
-    rounds.add("edited", check.edited("edited").await?);
-    check.scene.end(rounds).await
+    kind
 }

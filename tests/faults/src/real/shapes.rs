@@ -50,7 +50,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     for shape in all.iter().filter(|shape| !shape.has_namespace) {
         scene.kube.delete(&Key::namespace(&shape.namespace)).await?;
     }
-    scene.end(rounds).await
+    super::look::end(scene, rounds).await
 }
 
 fn policies(shape: &Shape) -> Value {
@@ -188,6 +188,6 @@ async fn api_service(world: &World, name: &str) -> Result<Vec<String>> {
     let is_there = scene.kube.get(&service).await?.is_some();
     scene.kube.delete(&service).await?;
     must(&mut wrong, !is_there, "the APIService is there after the removal");
-    scene.end(Rounds::default()).await?;
+    super::look::end(scene, Rounds::default()).await?;
     Ok(wrong)
 }

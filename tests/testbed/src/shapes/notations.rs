@@ -9,7 +9,7 @@ pub fn octal_modes(at: &Names) -> String {
     at.fill(include_str!("octal-modes.yaml"))
 }
 
-/// A `v1` List of different kinds, one of them a list again, and lists of one kind whose items do not repeat it.
+/// A `v1` List of different kinds, and lists of one kind whose items do not repeat it.
 ///
 /// Stands for `kubectl get -o yaml` and for generators of dashboards.
 pub fn lists(at: &Names) -> String {
