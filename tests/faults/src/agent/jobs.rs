@@ -73,7 +73,8 @@ pub(crate) async fn fails_and_vanishes(world: &World) -> Result<Outcome> {
         must(&mut wrong, wrote(&scene)? == before, "it is created again");
         // Another try, which has not failed yet.
         let pending = job(&space, &job_name, 5000 + round, clean_up);
-        scene.publish(&stack, vec![pending.clone(), config_map(&space, &format!("after{round}"), 2)]).await?;
+        let manifests = vec![pending, config_map(&space, &format!("after{round}"), 2)];
+        scene.publish_with(&stack, manifests, Some(json!({}))).await?;
         wrong.extend(scene.judge().await?);
         rounds.add(format!("round {round}"), wrong);
     }

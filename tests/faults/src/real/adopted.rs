@@ -189,7 +189,8 @@ async fn at_once(world: &World, scene: &mut Scene) -> Result<Vec<String>> {
         note(scene, full, "controller-of-others", "theirs").await?;
     }
     let kept: Vec<Value> = all.iter().map(|it| it.1.clone()).collect();
-    scene.publish_with("at-once", kept, Some(json!({"adopt": "always"}))).await?;
+    let policies = json!({"adopt": "always", "conflicts": "force"});
+    scene.publish_with("at-once", kept, Some(policies)).await?;
     is_applied(scene, "at-once", 2 * SOON, "the adopting revision", &mut wrong).await?;
     let until = Until::within(SOON);
     for (_, kept, dropped) in &all {

@@ -4,6 +4,7 @@ mod kinds;
 mod rules;
 mod workloads;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,64 +85,70 @@ impl Unlucky {
     }
 }
 
+/// Webhooks that the cases' configurations point at.
+struct Webhooks {
+    denying: Admission,
+    silent: Admission,
+}
+
 /// Publishes each and writes down what the status says once it has settled. A case counts as right if its status says anything at all.
 pub(super) async fn run(world: &World, write: Option<PathBuf>) -> Result<Outcome> {
-    let admission = Admission::start(&world.file("unlucky")).await?;
-    let (mut rounds, mut read) = (Rounds::of("unlucky"), Vec::new());
-    let groups: [(&str, usize, Vec<Unlucky>); 5] = [
-        ("workloads", 0, workloads::all()),
-        ("rules", 0, rules::all()),
-        ("kinds", 0, kinds::all()),
-        (LIMITED, 0, kinds::limited()),
+    let [denying, silent] = ["denying", "silent"].map(|it| world.file(&format!("unlucky-{it}")));
+    let webhooks = Webhooks { denying: Admission::start(&denying).await?, silent: Admission::start(&silent).await? };
+    webhooks.denying.be(Manner::Deny);
+    webhooks.silent.be(Manner::Silent);
+    let hooks = &webhooks;
+    let groups = tokio::try_join!(
+        group(world, hooks, "workloads", 0, workloads::all()),
+        group(world, hooks, "rules", 0, rules::all()),
+        group(world, hooks, "kinds", 0, kinds::all()),
+        group(world, hooks, LIMITED, 0, kinds::limited()),
         // Discovery is not whole while it is there.
-        ("discovery", 1, kinds::on_another_cluster()),
-    ];
-    for (group, cluster, cases) in groups {
-        let mut scene = Scene::on(world, cluster, &format!("unlucky-{group}")).await?;
-        if group == LIMITED {
-            scene.replica.process = scene.replica.process.with("BROKKR__AGENT__ALLOW_KINDS", "ConfigMap,Namespace");
-            scene.replica.start()?;
-        }
-        let mut begun = Vec::new();
-        for case in &cases {
-            begun.push(begin(world, &mut scene, cluster, &admission, case).await);
-        }
-        for (case, begun) in cases.iter().zip(begun) {
-            let answer = match begun {
-                Ok(Begun::Refused(answer)) => json!({"refused": answer}),
-                Ok(Begun::Stack(id)) => settled(&scene, &id).await?,
-                Err(error) => json!({"error": error.to_string()}),
-            };
-            let mut wrong = Vec::new();
-            if answer.get("error").is_some() || (answer.get("refused").is_none() && answer["conditions"].is_null()) {
-                wrong.push(format!("nothing to read: {answer}"));
-            }
-            println!(
-                "unlucky {}: {}",
-                case.name,
-                answer["refused"].as_object().map_or_else(|| said(&answer), |it| json!(it).to_string())
-            );
-            read.push(entry(case, answer));
-            rounds.add(case.name, wrong);
-        }
-        for case in &cases {
-            scene
-                .kube
-                .delete(&Key::new(
-                    "apiregistration.k8s.io",
-                    "apiservices",
-                    "",
-                    &format!("v1.{}.example.com", case.name),
-                ))
-                .await?;
-        }
-        scene.replica.stop();
+        group(world, hooks, "discovery", 1, kinds::on_another_cluster()),
+    )?;
+    let (mut rounds, mut read) = (Rounds::of("unlucky"), Vec::new());
+    for (case, answer) in [groups.0, groups.1, groups.2, groups.3, groups.4].into_iter().flatten() {
+        let (refused, is_error) = (answer.get("refused"), answer.get("error").is_some());
+        println!("unlucky {}: {}", case.name, refused.map_or_else(|| said(&answer), Value::to_string));
+        let is_empty = is_error || (refused.is_none() && answer["conditions"].is_null());
+        let wrong = is_empty.then(|| format!("nothing to read: {answer}"));
+        rounds.add(case.name, wrong.into_iter().collect());
+        read.push(entry(&case, answer));
     }
     if let Some(file) = write {
         std::fs::write(&file, serde_json::to_string_pretty(&read)?)?;
         println!("written: {}", file.display());
     }
     Ok(rounds.end(Vec::new()))
+}
+
+/// Cases on one cluster, with an agent of their own.
+async fn group(
+    world: &World,
+    webhooks: &Webhooks,
+    name: &str,
+    cluster: usize,
+    cases: Vec<Unlucky>,
+) -> Result<Vec<(Unlucky, Value)>> {
+    let mut scene = Scene::on(world, cluster, &format!("unlucky-{name}")).await?;
+    if name == LIMITED {
+        scene.replica.process = scene.replica.process.with("BROKKR__AGENT__ALLOW_KINDS", "ConfigMap,Namespace");
+        scene.replica.start()?;
+    }
+    let mut begun = Vec::new();
+    for case in &cases {
+        begun.push(begin(world, &mut scene, cluster, webhooks, case).await);
+    }
+    let ids = begun.iter().filter_map(|it| if let Ok(Begun::Stack(id)) = it { Some(id.as_str()) } else { None });
+    let mut statuses = settled(&scene, ids).await?;
+    let answers = begun.iter().map(|begun| match begun {
+        Ok(Begun::Refused(answer)) => json!({"refused": answer}),
+        Ok(Begun::Stack(id)) => statuses.remove(id.as_str()).unwrap_or_default(),
+        Err(error) => json!({"error": error.to_string()}),
+    });
+    let answers: Vec<Value> = answers.collect();
+    scene.replica.stop();
+    Ok(cases.into_iter().zip(answers).collect())
 }
 
 fn entry(case: &Unlucky, answer: Value) -> Value {
@@ -170,24 +177,18 @@ enum Begun {
     Stack(String),
 }
 
-async fn begin(
-    world: &World,
-    scene: &mut Scene,
-    cluster: usize,
-    admission: &Admission,
-    case: &Unlucky,
-) -> Result<Begun> {
+async fn begin(world: &World, scene: &mut Scene, cluster: usize, webhooks: &Webhooks, case: &Unlucky) -> Result<Begun> {
     scene.kube.apply(&namespace(&case.space())).await?;
     if !case.setup.is_empty() {
         let file = world.file(&format!("{}.setup.yaml", case.name));
-        let text =
-            case.fill(case.setup).replace("__url__", &admission.url).replace("__authority__", &admission.authority);
+        let mut text = case.fill(case.setup);
+        for (name, admission) in [("denying", &webhooks.denying), ("silent", &webhooks.silent)] {
+            text = text.replace(&format!("__{name}_url__"), &admission.url);
+            text = text.replace(&format!("__{name}_authority__"), &admission.authority);
+        }
         std::fs::write(&file, text)?;
         let (cluster, file) = (world.cluster(cluster)?, file.display().to_string());
         blocking(|| cluster.kubectl(&["apply", "--server-side", "--field-manager=colleague", "-f", &file]))?;
-    }
-    if case.name.contains("webhook") {
-        admission.be(if case.name.contains("slow") { Manner::Silent } else { Manner::Deny });
     }
     let policies: Value = serde_json::from_str(case.policies)?;
     if case.name == "of-another-stack" {
@@ -257,16 +258,21 @@ async fn pods_wait(scene: &Scene, space: &str, reason: &str, message: &str) -> R
     Ok(())
 }
 
-/// The status once it has stayed the same for a while.
-async fn settled(scene: &Scene, id: &str) -> Result<Value> {
+/// The statuses of stacks once they have stayed the same for a while.
+async fn settled<'a>(scene: &Scene, ids: impl Iterator<Item = &'a str>) -> Result<BTreeMap<&'a str, Value>> {
     let begun = tokio::time::Instant::now();
-    let (mut last, mut since) = (Value::Null, begun);
-    while begun.elapsed() < LONGEST && (last.is_null() || since.elapsed() < SETTLED) {
-        let status = scene.status(id).await?;
-        if said(&status) != said(&last) || last.is_null() {
-            (last, since) = (status, tokio::time::Instant::now());
+    let mut last: BTreeMap<&str, (Value, tokio::time::Instant)> = ids.map(|id| (id, (Value::Null, begun))).collect();
+    loop {
+        for (id, (status, since)) in &mut last {
+            let now = scene.status(id).await?;
+            if said(&now) != said(status) || status.is_null() {
+                (*status, *since) = (now, tokio::time::Instant::now());
+            }
+        }
+        let is_settled = last.values().all(|(_, since)| since.elapsed() >= SETTLED);
+        if is_settled || begun.elapsed() >= LONGEST {
+            return Ok(last.into_iter().map(|(id, (status, _))| (id, status)).collect());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    Ok(last)
 }

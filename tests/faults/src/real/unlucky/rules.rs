@@ -173,7 +173,7 @@ kind: ValidatingWebhookConfiguration
 metadata: {name: __namespace__}
 webhooks:
 - name: images.policy.example.com
-  clientConfig: {url: __url__, caBundle: __authority__}
+  clientConfig: {url: __denying_url__, caBundle: __denying_authority__}
   rules: [{operations: [CREATE, UPDATE], apiGroups: [''], apiVersions: [v1], resources: [configmaps]}]
   sideEffects: None
   admissionReviewVersions: [v1]
@@ -186,7 +186,7 @@ kind: ValidatingWebhookConfiguration
 metadata: {name: __namespace__}
 webhooks:
 - name: slow.policy.example.com
-  clientConfig: {url: __url__, caBundle: __authority__}
+  clientConfig: {url: __silent_url__, caBundle: __silent_authority__}
   rules: [{operations: [CREATE, UPDATE], apiGroups: [''], apiVersions: [v1], resources: [configmaps]}]
   sideEffects: None
   timeoutSeconds: 3
