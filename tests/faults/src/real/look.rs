@@ -14,7 +14,7 @@ use crate::{Outcome, Result};
 
 /// How long most things may take: an agent looks every other second.
 pub(super) const SOON: Duration = Duration::from_secs(15);
-const END: Duration = Duration::from_secs(30);
+const END: Duration = Duration::from_secs(75);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// A time that several waits share, so that many defects do not take many times as long as one.
@@ -31,7 +31,7 @@ impl Until {
     }
 }
 
-/// The end of a check: everything of it goes, within a time that leaves the others theirs.
+/// The end of a check: everything of it goes, within a bound.
 pub(super) async fn end(scene: Scene, rounds: Rounds) -> Result<Outcome> {
     scene.end_within(END, rounds).await
 }

@@ -13,6 +13,9 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
+/// What lasts for two minutes counts as stalled; the agent looks again every half minute by then.
+const STALLED: Duration = Duration::from_secs(170);
+
 /// A definition that comes back at once is no failure, whoever took it away.
 pub(super) async fn definition_recreated(world: &World, name: &str) -> Result<Outcome> {
     let (mut rounds, group) = (Rounds::of(name), "again.example.com");
@@ -175,7 +178,7 @@ pub(super) async fn delete_webhook(world: &World, name: &str) -> Result<Outcome>
         defects.push(wrong);
     }
     defects[0].extend(scene.others_go_on(SOON).await?);
-    let until = Until::within(Duration::from_secs(135));
+    let until = Until::within(STALLED);
     for (id, wrong) in ids.iter().zip(&mut defects) {
         let stalled = eventually(until.left(), || async {
             let status = scene.status(id).await?;

@@ -24,20 +24,28 @@ fn map(name: &str, metadata: &str, data: &str) -> String {
 /// Names, how many objects there are, and texts.
 fn texts() -> Vec<(&'static str, u64, String)> {
     let plain = |name: &str| map(name, "", "  k: v\n");
+    let with = |name: &str, metadata: &str| map(name, metadata, "  k: v\n");
+    let nulls = "  annotations:\n    example.com/a: null\n    example.com/b: ~\n    example.com/c:\n";
+    let sixties = "  ports: 8022:8022\n  short: 1:30\n  long: 190:20:30\n";
+    let days = "  day: 2026-11-30\n  time: 2026-11-30T12:00:00Z\n  version: 1.2.3\n";
+    let words = "  a: \"yes\"\n  b: 'off'\n  c: !!str true\n  d: !!str 0777\n  e: \"~\"\n";
+    let item = |name: &str| format!("- metadata: {{name: {name}, namespace: __namespace__}}\n");
+    let accounts = format!("apiVersion: v1\nkind: ServiceAccountList\nitems:\n{}{}", item("a"), item("b"));
+    let keys = "  3306: a\n  1.50: b\n  no: c\n  0o17: e\n  12e03: f\n";
     vec![
-        ("null-annotation", 1, map("nulls", "  annotations:\n    example.com/empty: null\n    example.com/tilde: ~\n    example.com/none:\n", "  k: v\n")),
-        ("null-label", 1, map("null-label", "  labels: {app: null}\n", "  k: v\n")),
-        ("sixties", 1, map("sixties", "  annotations:\n    at: 7:45:10\n", "  ports: 8022:8022\n  short: 1:30\n  long: 190:20:30\n")),
-        ("days", 1, map("days", "", "  day: 2026-11-30\n  time: 2026-11-30T12:00:00Z\n  version: 1.2.3\n")),
-        ("words", 1, map("words", "", "  a: \"yes\"\n  b: 'off'\n  c: !!str true\n  d: !!str 0777\n  e: \"~\"\n")),
+        ("null-annotation", 1, with("nulls", nulls)),
+        ("null-label", 1, with("null-label", "  labels: {app: null}\n")),
+        ("sixties", 1, map("sixties", "  annotations:\n    at: 7:45:10\n", sixties)),
+        ("days", 1, map("days", "", days)),
+        ("words", 1, map("words", "", words)),
         ("marked-second", 2, format!("{}---\n\u{feff}{}", plain("first"), plain("second"))),
         ("flow-stream", 2, format!("{}---\n{}", flow("one"), flow("two"))),
         ("json-stream", 2, format!("{}{}", flow("three"), flow("four"))),
         ("twice", 1, format!("{}---\n{}", plain("same"), plain("same"))),
         ("empty-list", 1, format!("apiVersion: v1\nkind: ConfigMapList\nitems: []\n---\n{}", plain("alone"))),
-        ("typed-list", 2, "apiVersion: v1\nkind: ServiceAccountList\nitems:\n- metadata: {name: a, namespace: __namespace__}\n- metadata: {name: b, namespace: __namespace__}\n".to_owned()),
-        ("keys", 1, map("keys", "", "  3306: a\n  1.50: b\n  no: c\n  0o17: e\n  12e03: f\n")),
-        ("label-numbers", 1, map("label-numbers", "  labels:\n    \"1\": \"2\"\n    3: \"4\"\n", "  k: v\n")),
+        ("typed-list", 2, accounts),
+        ("keys", 1, map("keys", "", keys)),
+        ("label-numbers", 1, with("label-numbers", "  labels:\n    \"1\": \"2\"\n    3: \"4\"\n")),
         ("modes", 1, modes()),
     ]
 }

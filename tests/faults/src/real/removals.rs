@@ -16,8 +16,8 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
-const APPLIED: Duration = Duration::from_secs(60);
-const GONE: Duration = Duration::from_secs(60);
+const APPLIED: Duration = Duration::from_secs(150);
+const GONE: Duration = Duration::from_secs(90);
 /// What goes within this time after it was called retained was not retained.
 const SECONDS: Duration = Duration::from_secs(12);
 

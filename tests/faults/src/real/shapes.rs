@@ -17,7 +17,7 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
-const APPLIED: Duration = Duration::from_secs(60);
+const APPLIED: Duration = Duration::from_secs(120);
 const HEALTHY: Duration = Duration::from_secs(40);
 const GONE: Duration = Duration::from_secs(60);
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brokkr_testbed::TestCluster;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -189,6 +190,9 @@ async fn begin(world: &World, scene: &mut Scene, cluster: usize, webhooks: &Webh
         std::fs::write(&file, text)?;
         let (cluster, file) = (world.cluster(cluster)?, file.display().to_string());
         blocking(|| cluster.kubectl(&["apply", "--server-side", "--field-manager=colleague", "-f", &file]))?;
+        if case.setup.contains("kind: ValidatingAdmissionPolicy") {
+            in_force(world, cluster, case).await?;
+        }
     }
     let policies: Value = serde_json::from_str(case.policies)?;
     if case.name == "of-another-stack" {
@@ -221,6 +225,17 @@ async fn begin(world: &World, scene: &mut Scene, cluster: usize, webhooks: &Webh
         Then::Nothing | Then::NamespaceGoes => {}
     }
     Ok(Begun::Stack(id))
+}
+
+/// The API server takes a moment until it judges by a policy: then it refuses the manifest.
+async fn in_force(world: &World, cluster: &TestCluster, case: &Unlucky) -> Result<()> {
+    let file = world.file(&format!("{}.yaml", case.name));
+    std::fs::write(&file, case.fill(case.manifest))?;
+    let file = file.display().to_string();
+    let refused = eventually(Duration::from_secs(30), || async {
+        Ok(blocking(|| cluster.kubectl(&["apply", "--server-side", "--dry-run=server", "-f", &file])).is_err())
+    });
+    if refused.await? { Ok(()) } else { Err("the policy is not in force".into()) }
 }
 
 /// Taken by the broker; with what the API server writes down about its fields it is larger than etcd takes.
