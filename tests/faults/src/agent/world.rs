@@ -16,6 +16,8 @@ pub(crate) struct World {
     broker: BrokerProcess,
     folder: ScratchFolder,
     users: AtomicU32,
+    /// How long the agents' leases last: short, so that another process may lead soon after a fault.
+    pub(crate) lease_seconds: u32,
 }
 
 impl World {
@@ -34,7 +36,7 @@ impl World {
             .no_proxy()
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { clusters, http, broker, folder, users: AtomicU32::new(0) })
+        Ok(Self { clusters, http, broker, folder, users: AtomicU32::new(0), lease_seconds: 4 })
     }
 
     /// The administrator of the broker.

@@ -129,6 +129,8 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     hold(&scene, &all, &mut defects).await?;
     // What is remembered survives the process.
     scene.replica.start()?;
+    let late = scene.others_go_on(END).await?;
+    rounds.add("agent-restarts", late);
     hold(&scene, &all, &mut defects).await?;
     for (case, wrong) in all.iter().zip(defects) {
         rounds.add(case.name, wrong);
