@@ -5,7 +5,7 @@ use std::time::Duration;
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{
     Condition, ConditionStatus, DeploymentObjectId, EventAction, EventId, EventOutcome, Health, ObjectRef, Revision,
-    StackId, Timestamp, limits,
+    StackId, Timestamp, limits, shorten,
 };
 use brokkr_core::protocol::{EventReport, StatusReport};
 use brokkr_core::reconcile::{Progress, StackOutcome};
@@ -193,14 +193,19 @@ impl StackState {
             Progress::Waiting { reason, objects, .. } => {
                 // What has taken long will hardly be there in a second.
                 let waited = self.stuck_for(reason, objects);
-                self.due = Instant::now() + (waited / 8).min(config.retry_max).max(LOOK_AGAIN);
+                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(LOOK_AGAIN), config);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {
                 self.failures += 1;
                 self.stuck_for(reason, objects);
                 let (first, max) = (config.retry_first, config.retry_max);
-                self.due = Instant::now() + asked_pause(outcome.retry_after, self.failures, first, max);
+                let pause = asked_pause(outcome.retry_after, self.failures, first, max);
+                // The pause that an API server asks for is kept.
+                self.due = match outcome.retry_after {
+                    Some(_) => Instant::now() + pause,
+                    None => self.by_stalling(pause, config),
+                };
                 Some((EventOutcome::Failure, reason.clone(), message.clone(), objects.clone()))
             }
         };
@@ -259,6 +264,13 @@ impl StackState {
             self.stuck = Some(Stuck { reason, objects, since: Instant::now() });
         }
         self.stuck.as_ref().map_or(Duration::ZERO, |it| it.since.elapsed())
+    }
+
+    /// When to look again after a pause: no later than the stack counts as stalled, so that it is told in time.
+    fn by_stalling(&self, pause: Duration, config: &AgentConfig) -> Instant {
+        let now = Instant::now();
+        let stalls = self.stuck.as_ref().map(|it| it.since + config.stalled_after).filter(|stalls| *stalls > now);
+        stalls.map_or(now + pause, |stalls| stalls.min(now + pause))
     }
 
     /// Why nothing moves any more; `None` while it does.
@@ -323,6 +335,8 @@ impl StackState {
             ("Stalled", stalled),
         ];
         let conditions = all.into_iter().map(|(kind, (status, reason, message))| {
+            let mut message = message;
+            shorten(&mut message, limits::MESSAGE_BYTES);
             let before = self.conditions.iter().find(|it| it.kind == kind && it.status == status);
             Condition {
                 kind: kind.to_owned(),

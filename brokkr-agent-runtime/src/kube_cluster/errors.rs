@@ -45,7 +45,12 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
             )
         }
         StatusCode::CONFLICT => ClusterError::Precondition(message),
-        StatusCode::FORBIDDEN if has_cause("NamespaceTerminating") => ClusterError::Terminating(message),
+        StatusCode::FORBIDDEN
+            if has_cause("NamespaceTerminating")
+                || message.contains("while custom resource definition is terminating") =>
+        {
+            ClusterError::Terminating(message)
+        }
         // Admission (quota, webhooks) refuses with 403 as well; the caller's rights are another matter.
         StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => ClusterError::Denied(message),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ClusterError::Forbidden(message),
@@ -159,6 +164,15 @@ mod tests {
             assert!(matches!(of(denied), ClusterError::Denied(_)), "{denied}");
         }
         assert!(matches!(of("ConfigMap x is invalid: data: Forbidden: field is immutable"), ClusterError::Invalid(_)));
+    }
+
+    #[test]
+    fn what_is_about_to_be_deleted_takes_time_only() {
+        let message =
+            "things.example.com a is forbidden: create not allowed while custom resource definition is terminating";
+        let body = format!(r#"{{"kind":"Status","message":"{message}","reason":"Forbidden","code":403}}"#);
+        let error = from_answer(StatusCode::FORBIDDEN, None, body.as_bytes());
+        assert!(matches!(error, ClusterError::Terminating(_)), "{error:?}");
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub enum ClusterError {
     /// The caller may not do this.
     #[error("forbidden: {0}")]
     Forbidden(String),
-    /// The namespace is being deleted.
-    #[error("the namespace is being deleted: {0}")]
+    /// The namespace or the definition that the object belongs to is being deleted.
+    #[error("{0}")]
     Terminating(String),
     /// The object is larger than the server takes.
     #[error("too large: {0}")]

@@ -231,6 +231,37 @@ mod tests {
     }
 
     #[test]
+    fn nulls_in_metadata_are_stored_as_api_servers_store_them() {
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace:\n  annotations: {x: , b: z}\n  labels: ~\n";
+        let set = ManifestSet::parse_yaml(text.as_bytes()).expect("fine");
+        let metadata = json!({"name": "a", "annotations": {"x": "", "b": "z"}});
+        assert_eq!(set.objects()[0].body()["metadata"], metadata);
+        assert_eq!(set.warnings(), ["ConfigMap a: annotations x has no value; the empty text is stored"]);
+        let with = |field: &str, value: Value| {
+            let mut object = config_map("a");
+            object["metadata"][field] = value;
+            ManifestSet::from_documents(vec![object]).map(|_| ()).map_err(|it| it.pointer)
+        };
+        for (field, value) in [
+            ("namespace", json!("")),
+            ("finalizers", json!(["a/b"])),
+            ("finalizers", json!(null)),
+            ("labels", json!({})),
+        ] {
+            assert_eq!(with(field, value.clone()), Ok(()), "{field} {value}");
+        }
+        for (field, value) in [
+            ("namespace", json!([])),
+            ("namespace", json!(1)),
+            ("finalizers", json!("a")),
+            ("finalizers", json!([1])),
+            ("labels", json!([])),
+        ] {
+            assert_eq!(with(field, value.clone()), Err(format!("/0/metadata/{field}")), "{field} {value}");
+        }
+    }
+
+    #[test]
     fn lists_are_unfolded_and_twins_refused() {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [config_map("a"), config_map("b")]});
         assert_eq!(ManifestSet::from_documents(vec![list]).expect("fine").objects().len(), 2);

@@ -25,7 +25,7 @@ pub struct DeploymentObject {
     pub message: String,
     /// Where it came from.
     pub provenance: Provenance,
-    /// What was dropped from the manifests on the way in.
+    /// What is not stored or read as a person may expect: dropped fields, and values such as `0640`, with their line.
     pub warnings: Vec<String>,
     /// Who published it.
     pub created_by: ActorRef,

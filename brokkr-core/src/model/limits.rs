@@ -16,9 +16,9 @@ pub const DEPTH: usize = 64;
 pub const YAML_NODES: usize = 500_000;
 /// Bytes of all scalars of one set together, after aliases are expanded.
 pub const YAML_SCALAR_BYTES: usize = 16 * 1024 * 1024;
-/// Of these nodes, those that aliases add: a few bytes of aliases must not take much memory.
+/// Nodes that aliases add to one document: a few bytes of aliases must not take much memory.
 pub const YAML_ALIAS_NODES: usize = 100_000;
-/// Of these bytes, those that aliases add.
+/// Bytes of scalars that aliases add to one document.
 pub const YAML_ALIAS_BYTES: usize = 4 * 1024 * 1024;
 /// Labels, and likewise annotations, of one entity.
 pub const LABELS: usize = 64;

@@ -52,6 +52,6 @@ pub use stack::{Stack, StackPhase};
 pub use stack_status::{LastError, OutcomeKey, StackProgress, StackStatus};
 pub use target::Target;
 pub use targeting_rule::{Exclusion, LabelSelector, Operator, Requirement, SharedKeys, TargetingRule};
-pub use text::validate_text;
+pub use text::{shorten, validate_text};
 pub use time::Timestamp;
 pub use version::{Revision, Version};

@@ -15,3 +15,42 @@ pub fn validate_text(text: &str, max: usize) -> Result<(), Invalid> {
     }
     Ok(())
 }
+
+/// Cuts a text to at most `max` bytes, at the border of a character, and marks the cut with `…`. What fits stays as it is.
+pub fn shorten(text: &mut String, max: usize) {
+    const MARK: char = '…';
+    if text.len() <= max {
+        return;
+    }
+    let mut end = max.saturating_sub(MARK.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    if end + MARK.len_utf8() <= max {
+        text.push(MARK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        for (text, max, expected) in [
+            ("abc", 3, "abc"),
+            ("abcdef", 5, "ab…"),
+            ("äöüß", 6, "ä…"),
+            ("äöüß", 7, "äö…"),
+            ("äöüß", 8, "äöüß"),
+            ("abc", 2, ""),
+            ("abcd", 3, "…"),
+        ] {
+            let mut cut = text.to_owned();
+            shorten(&mut cut, max);
+            assert_eq!(cut, expected, "{text} {max}");
+            assert!(cut.len() <= max);
+        }
+    }
+}

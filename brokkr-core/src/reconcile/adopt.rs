@@ -65,7 +65,12 @@ fn text<'e>(entry: &'e Map<String, Value>, key: &str) -> &'e str {
 
 /// Whether an entry is that of a deployment tool. What was written through a subresource is another matter.
 fn is_tools(entry: &Map<String, Value>) -> bool {
-    text(entry, "subresource").is_empty() && TOOLS.iter().any(|tool| text(entry, "manager").starts_with(tool))
+    text(entry, "subresource").is_empty() && is_tool(text(entry, "manager"))
+}
+
+/// Whether a field manager is a deployment tool.
+pub(super) fn is_tool(manager: &str) -> bool {
+    TOOLS.iter().any(|tool| manager.starts_with(tool))
 }
 
 fn is_ours(entry: &Map<String, Value>, manager: &str) -> bool {

@@ -143,7 +143,10 @@ impl Work<'_> {
             confined && is_namespace(object) && matches!(error, ClusterError::Forbidden(_))
         };
         failed.retain(|object, error| !unseen(object, error));
-        let problems = failed.iter().map(|(object, error)| ObjectProblem::api(object.clone(), error)).collect();
+        let problem = |(object, error): (&Arc<ObjectRef>, &ClusterError)| {
+            not_served_yet(error, ObjectProblem::api(object.clone(), error))
+        };
+        let problems = failed.iter().map(problem).collect();
         result.health.extend(live.iter().map(|(object, live)| (object.clone(), live.health.clone())));
         for (prepared, live) in objects.iter().filter_map(|it| Some((it, live.get(&it.object)?))) {
             let is_ours = |entry: &&Entry| entry.is_ours() && entry.uid.as_ref() == Some(&live.uid);

@@ -56,17 +56,13 @@ pub(super) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
     let explain = |(prepared, _): &Planned<'_>| {
         let object = prepared.object.clone();
         if let Some(stranger) = prepared.depends_on.iter().find(|it| !wanted.contains(*it)) {
-            let message = format!(
-                "it depends on {stranger}, which is not in this stack (to do: add that object, or correct the annotation)"
-            );
-            return ObjectProblem::failed(object, "DependencyUnknown", message);
+            let message = format!("it depends on {stranger}, which is not in this stack");
+            return ObjectProblem::failed(object, "DependencyUnknown", message)
+                .to_do("add that object, or correct the annotation");
         }
         if reaches(prepared, &prepared.object, left) {
-            return ObjectProblem::failed(
-                object,
-                "DependencyCycle",
-                "what it depends on depends on it (to do: break the cycle in the annotations)",
-            );
+            return ObjectProblem::failed(object, "DependencyCycle", "what it depends on depends on it")
+                .to_do("break the cycle in the annotations");
         }
         let is_pending = |it: &&ObjectRef| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy);
         let message = match prepared.depends_on.iter().find(is_pending) {

@@ -139,7 +139,7 @@ mod tests {
     fn memory_is_bounded() {
         let (ends, now) = (JobEnds::default(), Instant::now());
         for number in 0..=CAPACITY {
-            let at = now + Duration::from_millis(u64::try_from(number).unwrap());
+            let at = now + Duration::from_millis(u64::try_from(number).expect("small"));
             ends.note(&job(&number.to_string(), Some("Complete")), true, at);
         }
         assert_eq!(ends.seen().len(), CAPACITY);

@@ -38,6 +38,7 @@ mod samples;
 mod slots;
 mod step;
 mod strays;
+mod summary;
 mod unanswered;
 mod vacancy;
 mod watches;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::health::ObjectHealth;
 use super::remedy::remedy;
+use super::summary::describe;
 use crate::cluster::ClusterError;
 use crate::model::{Health, ObjectRef, Revision, StackId, limits};
 
@@ -128,6 +129,8 @@ pub(super) struct ObjectProblem {
     pub(super) message: String,
     /// Whether it only takes time.
     pub(super) waiting: bool,
+    /// What a person can do about it, in one sentence.
+    pub(super) remedy: Option<String>,
     /// What the API server said, where it is its refusal.
     pub(super) refusal: Option<ClusterError>,
     /// How long the server asked to wait.
@@ -141,13 +144,27 @@ impl ObjectProblem {
             reason,
             message: message.into(),
             waiting: false,
+            remedy: None,
             refusal: None,
             retry_after: None,
         }
     }
 
     pub(super) fn waiting(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { object: object.into(), reason, message: message.into(), waiting: true, refusal: None, retry_after: None }
+        Self {
+            object: object.into(),
+            reason,
+            message: message.into(),
+            waiting: true,
+            remedy: None,
+            refusal: None,
+            retry_after: None,
+        }
+    }
+
+    /// The same with what a person can do about it.
+    pub(super) fn to_do(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
     }
 
     /// Whether it stays until somebody changes something: it neither takes time only, nor waits for an API to answer.
@@ -159,12 +176,10 @@ impl ObjectProblem {
     /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
     pub(super) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
         let object = object.into();
-        let mut message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
-        if let Some(remedy) = remedy(&object, error) {
-            message = format!("{message} (to do: {remedy})");
-        }
+        let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
+        let remedy = remedy(&object, error);
         let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
-        Self { refusal, retry_after, ..Self::failed(object, error.reason(), message) }
+        Self { remedy, refusal, retry_after, ..Self::failed(object, error.reason(), message) }
     }
 }
 
@@ -182,20 +197,7 @@ pub(super) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progre
     };
     let same = problems.iter().all(|it| it.reason == first.reason);
     let reason = if same { first.reason } else { "SeveralReasons" }.to_owned();
-    let listed: Vec<String> = problems.iter().take(5).map(|it| format!("{}: {}", it.object, it.message)).collect();
-    let more = problems.len().saturating_sub(listed.len());
-    let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-    let mut message = format!("{} of {total} objects: {}{tail}", problems.len(), listed.join("; "));
-    shorten(&mut message, limits::MESSAGE_BYTES);
+    let message = describe(&problems, total);
     let objects = problems.into_iter().map(|it| Arc::unwrap_or_clone(it.object)).take(limits::EVENT_OBJECTS).collect();
     if waiting { Progress::Waiting { reason, message, objects } } else { Progress::Failed { reason, message, objects } }
-}
-
-/// Cuts a text to a number of bytes, at a character's border.
-pub(super) fn shorten(text: &mut String, max: usize) {
-    let mut end = max.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
 }

@@ -262,7 +262,8 @@ impl PlannedObject {
             "Conflict" | "HeldByAnotherAgent" | "NotOwned" | "Replaced" => PlannedAction::Conflict,
             _ => PlannedAction::Blocked,
         };
-        Self::new(&problem.object, action).because(problem.reason, &problem.message)
+        let remedy = problem.remedy.map(|remedy| format!(" (to do: {remedy})")).unwrap_or_default();
+        Self::new(&problem.object, action).because(problem.reason, &format!("{}{remedy}", problem.message))
     }
 }
 

@@ -67,17 +67,14 @@ pub(super) struct PreparedSet {
 /// What is wrong with an object whose kind is not served.
 pub(super) fn unserved(unserved: &Unserved) -> ObjectProblem {
     let Unserved { object, wanted, served } = unserved;
-    let message = if served.is_empty() {
-        format!(
-            "the cluster does not serve {wanted} (to do: install its CustomResourceDefinition, or correct apiVersion and kind)"
-        )
+    let (message, remedy) = if served.is_empty() {
+        let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind";
+        (format!("the cluster does not serve {wanted}"), remedy)
     } else {
-        format!(
-            "the cluster serves {} and not {wanted} (to do: write one of the versions that it serves)",
-            served.join(", ")
-        )
+        let message = format!("the cluster serves {} and not {wanted}", served.join(", "));
+        (message, "write one of the versions that the cluster serves")
     };
-    ObjectProblem::failed(object.clone(), "KindNotServed", message)
+    ObjectProblem::failed(object.clone(), "KindNotServed", message).to_do(remedy)
 }
 
 /// Objects by what identifies them. The names are shared: each is known in many places at the same time.
@@ -111,11 +108,8 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 let object = Arc::new(manifest.object_ref(namespace));
                 // Known only now: the namespace of what has none is the stack's to say, or does not count.
                 if !seen.insert(object.clone()) {
-                    prepared.refused.push(ObjectProblem::failed(
-                        object,
-                        "Refused",
-                        "the stack has two manifests of it (to do: delete one of them)",
-                    ));
+                    let problem = ObjectProblem::failed(object, "Refused", "the stack has two manifests of it");
+                    prepared.refused.push(problem.to_do("delete one of them"));
                     continue;
                 }
                 if let Some(problem) = belonging.limits.refuse(&object) {

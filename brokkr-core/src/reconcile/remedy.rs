@@ -19,7 +19,7 @@ pub(super) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String>
             said("grant the agent's account this right; `brokkr-agent rbac` prints the rules".to_owned())
         }
         ClusterError::Terminating(_) => {
-            said("wait until the Namespace is gone, or look at what holds it: `kubectl describe namespace`".to_owned())
+            said("wait until it is gone; `kubectl describe` shows what holds it".to_owned())
         }
         ClusterError::TooLarge(_) => said("make the object smaller, or split it".to_owned()),
         ClusterError::Webhook(message) => {
@@ -32,6 +32,12 @@ pub(super) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String>
 }
 
 fn denied(message: &str) -> Option<String> {
+    let general = || "change the object or the rule that refuses it; the agent tries again by itself".to_owned();
+    Some(of_denial(message).unwrap_or_else(general))
+}
+
+/// What to do about a refusal that a controller quotes, where its words tell.
+pub(super) fn of_denial(message: &str) -> Option<String> {
     if message.contains("exceeded quota") {
         return Some("raise the ResourceQuota or free some of it; the agent tries again by itself".to_owned());
     }
@@ -53,7 +59,7 @@ fn denied(message: &str) -> Option<String> {
     if let Some(name) = quoted_after(message, "ValidatingAdmissionPolicy ") {
         return Some(format!("change the object as the ValidatingAdmissionPolicy {name} asks, or change the policy"));
     }
-    Some("change the object or the rule that refuses it; the agent tries again by itself".to_owned())
+    None
 }
 
 /// The first quoted word after a phrase: `namespaces "a" not found` gives `a`.
@@ -102,7 +108,7 @@ mod tests {
                 "behind the webhook w.example answer",
             ),
             (ClusterError::Webhook("failed".into()), "behind the webhook answer"),
-            (ClusterError::Terminating("x".into()), "wait until the Namespace is gone"),
+            (ClusterError::Terminating("x".into()), "wait until it is gone"),
         ] {
             let said = remedy(&object, &error).unwrap_or_default();
             assert!(said.contains(expected), "{error}: {said}");

@@ -19,7 +19,7 @@ use crate::model::ObjectRef;
 /// How long the end of the old object is waited for within a pass.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const CORRECT_IT: &str = " (to do: correct the manifest and publish it again)";
+const CORRECT_IT: &str = "correct the manifest and publish it again";
 
 impl Work<'_> {
     /// The API server refused an update of ours. Where the policy allows it, the object is safe to replace, and a new one
@@ -33,34 +33,38 @@ impl Work<'_> {
         refusal: String,
     ) -> Executed {
         let object = &prepared.object;
-        let refused = |reason, more: &str| {
+        let refused = |reason, more: &str, remedy: &str| {
             // A server's text may quote values.
             let said = if object.kind == "Secret" { "the update is refused" } else { refusal.as_str() };
             let problem = ObjectProblem::failed(object.clone(), reason, format!("refused: {said}{more}"));
-            Executed::Problem(ObjectProblem { refusal: Some(ClusterError::Invalid(refusal.clone())), ..problem })
+            let refusal = Some(ClusterError::Invalid(refusal.clone()));
+            Executed::Problem(ObjectProblem { refusal, ..problem.to_do(remedy) })
         };
         let Some(target) = target.filter(|target| entry.is_some_and(|it| it.uid.as_ref() == Some(&target.uid))) else {
-            return refused("Refused", CORRECT_IT);
+            return refused("Refused", "", CORRECT_IT);
         };
         if !stack.policies.replace_immutable {
             return if looks_immutable(&refusal) {
-                refused("Immutable", " (to do: publish the former value, or set the policy replace_immutable)")
+                refused("Immutable", "", "publish the former value, or set the policy replace_immutable")
             } else {
-                refused("Refused", CORRECT_IT)
+                refused("Refused", "", CORRECT_IT)
             };
         }
         let live = match self.cluster.get(&prepared.kind.at(object.namespace.as_deref(), &object.name)).await {
             Ok(Some(live)) if meta::uid(&live) == Some(&target.uid) => live,
-            Ok(_) => return refused("Changed", "; it was replaced by somebody else"),
+            Ok(_) => {
+                return refused("Changed", "; another object has taken its place", "nothing; the agent looks again");
+            }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         };
         if let Some(obstacle) = obstacle(object, &live) {
-            return refused("NotReplaceable", &format!("; it is not replaced because {obstacle}"));
+            let more = format!("; it is not replaced because {obstacle}");
+            return refused("NotReplaceable", &more, "publish the former value, or replace the object by hand");
         }
         match self.would_be_created(prepared).await {
             Ok(()) => {}
             // What is refused when new as well is simply wrong.
-            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused("Refused", CORRECT_IT),
+            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused("Refused", "", CORRECT_IT),
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.delete_and_wait(prepared, &live, &target.uid).await {

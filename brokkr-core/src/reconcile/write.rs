@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::adopt::Takeover;
+use super::adopt::{Takeover, is_tool};
 use super::apply::Work;
 use super::health::{self, JobEnd, ObjectHealth};
 use super::inventory::Entry;
@@ -102,7 +102,11 @@ impl Work<'_> {
                 Takeover::Applied
             } else {
                 // What the server refuses leaves the object as it was.
-                self.write(stack, prepared, entry, Some(target), true).await?;
+                match self.write(stack, prepared, entry, Some(target), true).await {
+                    // What tools own is about to be ours.
+                    Err(WriteError::Conflicts(conflicts)) if conflicts.iter().all(|it| is_tool(&it.manager)) => {}
+                    tried => drop(tried?),
+                }
                 self.take_fields_over(prepared, target, Takeover::All).await.map_err(WriteError::Api)?;
                 Takeover::All
             };
@@ -114,11 +118,13 @@ impl Work<'_> {
         };
         match adopted.await {
             Ok(Some(applied)) => Executed::Written(self.written(prepared, &applied.object)),
-            Ok(None) => Executed::GivenUp(ObjectProblem::failed(
-                prepared.object.clone(),
-                "NotOwned",
-                "it exists, was not made by this agent, and differs (to do: make the manifest equal, rename the object, or set the policy adopt to always)",
-            )),
+            Ok(None) => {
+                let message = "it exists, was not made by this agent, and differs";
+                let problem = ObjectProblem::failed(prepared.object.clone(), "NotOwned", message);
+                Executed::GivenUp(
+                    problem.to_do("make the manifest equal, rename the object, or set the policy adopt to always"),
+                )
+            }
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
     }
@@ -186,7 +192,7 @@ impl Work<'_> {
                 };
                 let fields: Vec<String> =
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
-                ObjectProblem::failed(object, reason, format!("{} (to do: {remedy})", fields.join(", ")))
+                ObjectProblem::failed(object, reason, fields.join(", ")).to_do(remedy)
             }
         }
     }

@@ -128,13 +128,9 @@ fn what_aliases_expand_to_is_counted_before_it_is_built() {
     let bytes = |count: usize| format!("- &a {}\n- [{}]", "x".repeat(1024), vec!["*a"; count / 1024].join(","));
     assert_eq!(code(&bytes(limits::YAML_ALIAS_BYTES)), None);
     assert_eq!(code(&bytes(limits::YAML_ALIAS_BYTES + 1024)), Some(InvalidCode::YamlBudgetExceeded));
-    let half = nodes(limits::YAML_ALIAS_NODES / 2);
-    assert_eq!(code(&format!("{half}\n---\n{half}")), None);
-    assert_eq!(
-        code(&format!("{half}\n---\n{half}\n---\n{half}")),
-        Some(InvalidCode::YamlBudgetExceeded),
-        "all together"
-    );
+    let parted = |documents: usize| vec![nodes(limits::YAML_ALIAS_NODES); documents].join("\n---\n");
+    assert_eq!(code(&parted(4)), None, "of each document");
+    assert_eq!(code(&parted(5)), Some(InvalidCode::YamlBudgetExceeded), "of all documents together");
     // Two sequences and their scalars.
     let written = |count: usize| format!("- [{}]", vec!["x"; count - 2].join(","));
     assert_eq!(code(&written(limits::YAML_NODES)), None);

@@ -29,28 +29,15 @@ pub(super) struct Node<'a> {
 pub(super) struct Total {
     nodes: usize,
     bytes: usize,
-    /// Of these, what aliases added.
-    alias_nodes: usize,
-    alias_bytes: usize,
 }
 
 impl Total {
-    /// Counts nodes that were written.
+    /// Counts more.
     pub(super) fn add(&mut self, nodes: usize, bytes: usize) -> Result<(), Invalid> {
         self.nodes = self.nodes.saturating_add(nodes);
         self.bytes = self.bytes.saturating_add(bytes);
-        let is_over = self.nodes > limits::YAML_NODES
-            || self.bytes > limits::YAML_SCALAR_BYTES
-            || self.alias_nodes > limits::YAML_ALIAS_NODES
-            || self.alias_bytes > limits::YAML_ALIAS_BYTES;
+        let is_over = self.nodes > limits::YAML_NODES || self.bytes > limits::YAML_SCALAR_BYTES;
         if is_over { Err(over_budget()) } else { Ok(()) }
-    }
-
-    /// Counts nodes that an alias stands for.
-    fn add_alias(&mut self, size: Size) -> Result<(), Invalid> {
-        self.alias_nodes = self.alias_nodes.saturating_add(size.nodes);
-        self.alias_bytes = self.alias_bytes.saturating_add(size.bytes);
-        self.add(size.nodes, size.bytes)
     }
 }
 
@@ -90,6 +77,8 @@ struct Reader<'a, 'b> {
     /// Anchored nodes by the parser's number, with their sizes; those that are not complete have none.
     anchors: HashMap<usize, (usize, Option<Size>)>,
     total: &'b mut Total,
+    /// What aliases add to this document.
+    by_aliases: Size,
     warnings: &'b mut Warnings,
 }
 
@@ -108,8 +97,15 @@ pub(super) fn read<'a>(
     };
     // The parser's lines begin with 1.
     let line = |line: usize| document.first_line + line.saturating_sub(1);
-    let mut reader =
-        Reader { source: document.text, nodes: Vec::new(), open: Vec::new(), anchors: HashMap::new(), total, warnings };
+    let mut reader = Reader {
+        source: document.text,
+        nodes: Vec::new(),
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        total,
+        by_aliases: Size::default(),
+        warnings,
+    };
     let mut is_over = false;
     for event in Parser::new_from_str_with_options(document.text, options) {
         let (event, span) = event.map_err(|error| match error.kind() {
@@ -176,7 +172,10 @@ impl<'a> Reader<'a, '_> {
                 }
                 self.push(Kind::Alias(target), line);
                 self.complete(size);
-                self.total.add_alias(size)
+                self.by_aliases.add(size);
+                let is_over = self.by_aliases.nodes > limits::YAML_ALIAS_NODES
+                    || self.by_aliases.bytes > limits::YAML_ALIAS_BYTES;
+                if is_over { Err(over_budget()) } else { self.total.add(size.nodes, size.bytes) }
             }
             Event::SequenceStart(style, anchor, tag) => {
                 check_collection_tag(tag.as_deref(), "seq", line)?;

@@ -18,6 +18,7 @@ mod tests;
 
 use serde_json::Value;
 
+use super::remedy::of_denial;
 use crate::cluster::meta;
 use crate::model::Health;
 pub(super) use jobs::JobEnd;
@@ -62,6 +63,12 @@ impl ObjectHealth {
 
     pub(super) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Health::Degraded, reason, message)
+    }
+
+    /// Pods that are refused, in a controller's words, with what to do about it where they tell.
+    fn refused_pods(reason: &str, message: &str) -> Self {
+        let remedy = of_denial(message).map(|remedy| format!(" (to do: {remedy})")).unwrap_or_default();
+        Self::degraded(reason, format!("{message}{remedy}"))
     }
 
     fn suspended(message: impl Into<String>) -> Self {

@@ -28,7 +28,7 @@ pub(super) fn deployment(status: &Status<'_>) -> ObjectHealth {
         return ObjectHealth::degraded("ProgressDeadlineExceeded", progressing.message());
     }
     if let Some(failure) = status.holds("ReplicaFailure") {
-        return ObjectHealth::degraded(failure.reason_or("ReplicaFailure"), failure.message());
+        return ObjectHealth::refused_pods(failure.reason_or("ReplicaFailure"), failure.message());
     }
     if !status.is_there() {
         return ObjectHealth::progressing("NotObserved", "its controller has not seen it yet");
@@ -110,7 +110,7 @@ pub(super) fn daemon_set(status: &Status<'_>) -> ObjectHealth {
 
 pub(super) fn replica_set(status: &Status<'_>) -> ObjectHealth {
     if let Some(failure) = status.holds("ReplicaFailure") {
-        return ObjectHealth::degraded(failure.reason_or("ReplicaFailure"), failure.message());
+        return ObjectHealth::refused_pods(failure.reason_or("ReplicaFailure"), failure.message());
     }
     let wanted = status.number("/spec/replicas").unwrap_or(1);
     if wanted > 0 && !status.is_there() {

@@ -160,15 +160,17 @@ pub(in crate::reconcile) fn step(
             Adopt::Always => take(Taking::Adopt),
             Adopt::IfEqual => take(Taking::AdoptIfEqual),
             Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
-                problem(
-                    "Replaced",
-                    "another object of the same name has taken its place (to do: delete that one, or set the policy adopt)".to_owned(),
+                let message = "another object of the same name has taken its place";
+                Step::Problem(
+                    ObjectProblem::failed(object.clone(), "Replaced", message)
+                        .to_do("delete that one, or set the policy adopt to always"),
                 )
             }
             Adopt::Never => {
-                problem(
-                    "NotOwned",
-                    "it exists and was not made by this agent (to do: rename it, delete the existing one, or set the policy adopt to always)".to_owned(),
+                let message = "it exists and was not made by this agent";
+                Step::Problem(
+                    ObjectProblem::failed(object.clone(), "NotOwned", message)
+                        .to_do("rename it, delete the existing one, or set the policy adopt to always"),
                 )
             }
         },
