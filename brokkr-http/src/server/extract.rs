@@ -1,6 +1,7 @@
 //! What handlers take: authenticated, bounded, strictly read.
 
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ use crate::api::List;
 const PARAMS_MAX: usize = 32;
 /// How long a client may take to send its body.
 const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
+
+/// What is expected of a parameter that takes an id.
+pub(crate) const ID: &str = "an id as it was answered: a UUID in lower case with hyphens";
 
 /// The authenticated caller.
 pub(crate) struct Auth(pub(crate) Actor);
@@ -87,17 +91,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let invalid = |message: String| ApiError::from(Invalid::new(InvalidCode::QueryInvalid, message));
-        let mut params = Vec::new();
+        let mut params: Vec<(String, String)> = Vec::new();
         for (key, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            let shown = excerpt(&key);
             if params.len() == PARAMS_MAX {
-                return Err(invalid(format!("there are more than {PARAMS_MAX} parameters")));
+                return Err(ApiError::query_invalid(&shown, format!("send at most {PARAMS_MAX} parameters")));
             }
             if value.contains('\0') {
-                return Err(invalid(format!("{} contains NUL", excerpt(&key))));
+                return Err(ApiError::query_invalid(&shown, "the value contains NUL; leave it out"));
             }
             if params.iter().any(|(known, _)| *known == key) {
-                return Err(invalid(format!("{} is given twice", excerpt(&key))));
+                return Err(ApiError::query_invalid(&shown, "the parameter is given twice; give it once"));
             }
             params.push((key.into_owned(), value.into_owned()));
         }
@@ -111,24 +115,33 @@ impl Params {
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Takes a parameter; `None` when it is not given.
-    pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        text.parse().map(Some).map_err(|_| {
-            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
-        })
+    /// Takes a parameter; `None` when it is not given. `expected` is said of what cannot be read.
+    pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+        self.text(name).map(|text| text.parse().map_err(|_| unexpected(name, &text, expected))).transpose()
     }
 
-    /// Takes a parameter whose values are the words of an enum.
-    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
+    /// Takes a whole number, which is written in digits alone.
+    pub(crate) fn take_number(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        serde_json::from_value(Value::String(text.clone())).map(Some).map_err(|_| {
-            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
-        })
+        let digits = Some(text.as_str()).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.and_then(|digits| digits.parse().ok()).filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => {
+                let expected = format!("a whole number from {} to {}", range.start(), range.end());
+                Err(unexpected(name, &text, &expected))
+            }
+        }
+    }
+
+    /// Takes a parameter whose value is written as it is in JSON: a word, a time. `expected` is said of what cannot be read.
+    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_value(Value::String(text.clone()));
+        read.map(Some).map_err(|_| unexpected(name, &text, expected))
     }
 
     /// Takes a parameter that explains itself when it is wrong.
@@ -136,17 +149,14 @@ impl Params {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, ApiError> {
-        self.text(name).map(|text| text.parse()).transpose().map_err(ApiError::from)
+        self.text(name).map(|text| text.parse()).transpose().map_err(|invalid| ApiError::in_query(name, invalid))
     }
 
     /// Refuses whatever was not taken.
     pub(crate) fn done(self) -> Result<(), ApiError> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => {
-                let message = format!("{} is not a parameter of this list", excerpt(key));
-                Err(Invalid::new(InvalidCode::QueryInvalid, message).into())
-            }
+            Some((key, _)) => Err(ApiError::query_invalid(&excerpt(key), "the operation has no such parameter")),
         }
     }
 
@@ -168,15 +178,22 @@ impl Params {
         list: &str,
         actor: &Actor,
     ) -> Result<Page<K>, ApiError> {
-        let limit = self.take::<usize>("limit")?.unwrap_or(default);
-        if !(1..=limits::PAGE_MAX).contains(&limit) {
-            let message = format!("limit must be between 1 and {}", limits::PAGE_MAX);
-            return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());
-        }
+        let limit = self.limit(default)?;
         let cursor = self.text("cursor");
-        let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose()?;
-        Ok(Page { limit, after })
+        let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose();
+        Ok(Page { limit, after: after.map_err(|invalid| ApiError::in_query("cursor", invalid))? })
     }
+
+    /// Takes `limit`: the length of a page.
+    pub(crate) fn limit(&mut self, default: usize) -> Result<usize, ApiError> {
+        let limit = self.take_number("limit", 1..=limits::PAGE_MAX as u64)?;
+        // No more than the longest page, which is a `usize`.
+        Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default))
+    }
+}
+
+fn unexpected(name: &str, text: &str, expected: &str) -> ApiError {
+    ApiError::query_invalid(name, format!("invalid value \"{}\"; expected {expected}", excerpt(text)))
 }
 
 /// A page as it is sent.
@@ -253,7 +270,7 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
         let types = ["application/merge-patch+json", "application/json"];
         match read_json(request, limits::SMALL_BODY_BYTES, &types).await? {
             Value::Object(patch) => Ok(Self(patch)),
-            _ => Err(Invalid::new(InvalidCode::FieldInvalid, "a merge patch is an object").into()),
+            _ => Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object: a merge patch (RFC 7396)").into()),
         }
     }
 }
@@ -308,14 +325,38 @@ pub(crate) fn typed_or_invalid<T: DeserializeOwned>(value: Value) -> Result<T, I
         let said = error.inner().to_string();
         let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
         let (code, message) = if said.starts_with("unknown field") {
-            (InvalidCode::UnknownField, format!("the field \"{quoted}\" is not known here"))
+            (
+                InvalidCode::UnknownField,
+                format!("the field \"{quoted}\" is not known here; leave it out or correct its name"),
+            )
         } else if said.starts_with("missing field") {
             (InvalidCode::FieldInvalid, format!("the field \"{quoted}\" is missing"))
         } else {
-            (InvalidCode::FieldInvalid, "the value is not of the right type or form".to_owned())
+            (InvalidCode::FieldInvalid, format!("expected {}", expectation(&said)))
         };
         Invalid { code, pointer, message }
     })
+}
+
+/// What a type takes, in our words, given what its reader said.
+fn expectation(said: &str) -> String {
+    let expected = said.split_once("expected ").map_or("", |(_, expected)| expected);
+    let is_ours = ["not an id: ", "not a digest: ", "not a time: "].iter().any(|ours| said.starts_with(ours));
+    match expected {
+        _ if is_ours => expected.to_owned(),
+        "a string" | "string" | "a borrowed string" => "a text".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        _ if expected.starts_with("struct ") => "an object".to_owned(),
+        // The words of an enum stand in back-ticks.
+        _ if said.starts_with("unknown variant") => {
+            let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+            format!("one of: {}", words.join(", "))
+        }
+        _ => "a value of the form that the OpenAPI document gives".to_owned(),
+    }
 }
 
 /// The tags in `If-None-Match`, whether strong or made weak by a proxy that compresses (RFC 9110, section 13.1.2).
@@ -336,23 +377,34 @@ impl<S: Send + Sync> FromRequestParts<S> for Known {
     }
 }
 
-/// The version in `If-Match`; required.
-pub(crate) struct IfMatch(pub(crate) Version);
+/// What `If-Match` asks for; required.
+pub(crate) struct IfMatch(pub(crate) Option<Version>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        if_match(&parts.headers)?.map(Self).ok_or_else(ApiError::precondition_required)
+        if !parts.headers.contains_key(header::IF_MATCH) {
+            return Err(ApiError::precondition_required());
+        }
+        if_match(&parts.headers).map(Self)
     }
 }
 
-/// The version in `If-Match`, if there is one.
+/// The version that `If-Match` names. `None` means any version that is there: without the header, and with `*` (RFC 9110,
+/// section 13.1.1).
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, ApiError> {
-    let Some(value) = headers.get(header::IF_MATCH) else {
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let (Some(value), more) = (values.next(), values.next()) else {
         return Ok(None);
     };
-    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    tag.map(|version| Some(Version::new(version)))
-        .ok_or_else(|| ApiError::header_invalid("If-Match takes one ETag, such as \"3\""))
+    let text = value.to_str().ok().map(str::trim).filter(|_| more.is_none());
+    if text == Some("*") {
+        return Ok(None);
+    }
+    let tag = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+    let version = tag.filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit())).and_then(|tag| tag.parse().ok());
+    version.map(|version| Some(Version::new(version))).ok_or_else(|| {
+        ApiError::header_invalid(header::IF_MATCH, "expected one ETag as it was answered, such as \"3\", or *")
+    })
 }
