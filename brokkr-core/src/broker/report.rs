@@ -403,7 +403,8 @@ fn validate_status(status: &StatusReport) -> Result<(), Invalid> {
     number("attempts", Some(status.attempts), 0)?;
     count("conditions", status.conditions.len(), limits::CONDITIONS)?;
     for (n, condition) in status.conditions.iter().enumerate() {
-        short("type", &condition.kind)
+        number("observed_revision", condition.observed_revision.map(Revision::get), 1)
+            .and_then(|()| short("type", &condition.kind))
             .and_then(|()| short("reason", &condition.reason))
             .and_then(|()| message(&condition.message))
             .map_err(|error| error.within(&n.to_string()).within("conditions"))?;

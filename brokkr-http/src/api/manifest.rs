@@ -41,7 +41,7 @@ fn text(description: &str, pattern: &str, max: usize) -> ObjectBuilder {
         .schema_type(Type::String)
         .description(Some(description))
         .pattern(Some(pattern))
-        .max_length(Some(max))
+        .max_length((max < usize::MAX).then_some(max))
 }
 
 /// A group and a version, both of DNS labels.
@@ -118,8 +118,10 @@ fn list() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some("A list of Kubernetes objects, which is unfolded."))
-        .property("apiVersion", api_version())
-        .property("kind", text("The kind, such as `List`.", "^[A-Za-z][A-Za-z0-9]*List$|^List$", 63).examples(["List"]))
+        .property(
+            "kind",
+            text("The kind: `List`, or that of the objects and `List`.", "List$", usize::MAX).examples(["List"]),
+        )
         .required("kind")
         .property(
             "items",

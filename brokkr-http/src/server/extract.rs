@@ -22,6 +22,7 @@ use serde_json::Value;
 use super::AppState;
 use super::cursor::CursorKey;
 use super::error::ApiError;
+use super::objects::Objects;
 use super::origin::RequestOrigin;
 use super::respond::Caller;
 use crate::api::List;
@@ -275,7 +276,7 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
     }
 }
 
-/// A JSON body that may be absent, which means an empty object.
+/// A JSON body that may be absent or null, which means an empty object.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
 impl<S, T> FromRequest<S> for OptionalJson<T>
@@ -289,7 +290,8 @@ where
         if request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream() {
             return Ok(Self(T::default()));
         }
-        ApiJson::from_request(request, state).await.map(|ApiJson(value)| Self(value))
+        let ApiJson(value) = ApiJson::<Option<T>>::from_request(request, state).await?;
+        Ok(Self(value.unwrap_or_default()))
     }
 }
 
@@ -314,8 +316,31 @@ pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     typed_or_invalid(value).map_err(ApiError::from)
 }
 
-pub(crate) fn typed_or_invalid<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+pub(crate) fn typed_or_invalid<T: DeserializeOwned>(mut value: Value) -> Result<T, Invalid> {
+    write_whole_numbers_whole(&mut value);
+    typed_as_is(value)
+}
+
+/// To JSON Schema 1.0 is an integer. Recursion is bounded, as the depth of bodies is.
+fn write_whole_numbers_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            // Beyond this not every whole number is a float.
+            const EXACT: f64 = 9_007_199_254_740_992.0;
+            let whole = number.as_f64().filter(|it| number.is_f64() && it.fract() == 0.0 && it.abs() <= EXACT);
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers_whole),
+        Value::Object(map) => map.values_mut().for_each(write_whole_numbers_whole),
+        _ => {}
+    }
+}
+
+/// The same for what holds documents of others, of which no number is written anew.
+pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(Objects(value)).map_err(|error| {
         let segments = error.path().iter().filter_map(|segment| match segment {
             serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
             serde_path_to_error::Segment::Map { key } => Some(escape_pointer(key)),

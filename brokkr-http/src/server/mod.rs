@@ -5,6 +5,7 @@ mod error;
 mod extract;
 mod meter;
 mod metrics;
+mod objects;
 mod openapi;
 mod origin;
 mod patience;

@@ -5,8 +5,9 @@ mod headers;
 mod links;
 pub(super) mod parameters;
 
-use utoipa::openapi::OpenApi;
+use serde_json::json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -71,5 +72,18 @@ pub fn document() -> OpenApi {
     let mut document = routes().into_openapi();
     headers::add(&mut document);
     links::add(&mut document);
+    exclude_double_content(&mut document);
     document
+}
+
+/// Says of a stack that is applied by name what its fields alone cannot: it gets content in one way, and a message with manifests.
+fn exclude_double_content(document: &mut OpenApi) {
+    let schemas = document.components.as_mut().map(|it| &mut it.schemas);
+    if let Some(RefOr::T(Schema::Object(schema))) = schemas.and_then(|it| it.get_mut("ApplyStack")) {
+        let manifests = json!({"required": ["manifests"], "properties": {"manifests": {"type": "array"}}});
+        let generate = json!({"required": ["generate"], "properties": {"generate": {"type": "object"}}});
+        let message = json!({"required": ["message"], "properties": {"message": {"type": "string"}}});
+        let not = json!({"anyOf": [{"allOf": [manifests, generate]}, {"allOf": [message, {"not": manifests}]}]});
+        schema.extensions = Some([("not", not)].into_iter().collect());
+    }
 }

@@ -41,7 +41,7 @@ fn limit(default: usize) -> Parameter {
 }
 
 fn page(default: usize) -> Vec<Parameter> {
-    let cursor = pattern("^[A-Za-z0-9_-]+$").max_length(Some(1024));
+    let cursor = pattern("^[A-Za-z0-9_-]{44,1024}$");
     let description =
         "Where the page begins: the `next` of the page before, of the same list and read with the same key.";
     vec![limit(default), query("cursor", description, cursor)]
@@ -113,13 +113,13 @@ parameters! {
             query("wait", "Seconds to wait for something new.", number(0, limits::POLL_WAIT_SECONDS, Some(0))),
             query("min_generation", "The highest generation that the agent has seen: no older state is answered.", number(0, i64::MAX as u64, None)),
             query("epoch", "The history in which it saw that.", Epoch::schema()),
-            parameter("If-None-Match", ParameterIn::Header, known, pattern(TAGS)).build(),
+            parameter("If-None-Match", ParameterIn::Header, known, tags()).build(),
         ]
     };
     /// A read of stored bytes.
     KnownParameter = {
         let known = "ETags of bytes that the caller has: 304 if they are these.";
-        vec![parameter("If-None-Match", ParameterIn::Header, known, pattern(TAGS)).build()]
+        vec![parameter("If-None-Match", ParameterIn::Header, known, tags()).build()]
     };
     /// Changes of what must not have changed since.
     IfMatchParameter = {
@@ -145,8 +145,13 @@ parameters! {
     };
 }
 
-/// One ETag or several.
-const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#;
+/// One ETag or several. What is none matches nothing (RFC 9110, section 13.1.2).
+fn tags() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .examples(["\"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""])
+        .build()
+}
 
 fn version() -> Object {
     pattern(r#"^(\*|"[1-9][0-9]{0,18}")$"#).examples(["\"3\""]).build()

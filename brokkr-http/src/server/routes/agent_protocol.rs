@@ -43,7 +43,7 @@ async fn target_state(
     Known(known): Known,
 ) -> Result<Response, ApiError> {
     let wait = params.take_number("wait", 0..=limits::POLL_WAIT_SECONDS)?.unwrap_or(0);
-    let min_generation = params.take_number("min_generation", 0..=u64::MAX)?.map(Generation::new);
+    let min_generation = params.take_number("min_generation", 0..=i64::MAX as u64)?.map(Generation::new);
     let epoch = params.take::<Epoch>("epoch", ID)?;
     params.done()?;
     let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::broker::{Content, Published};
-use brokkr_core::model::{DeploymentObjectId, Revision, StackId, limits};
+use brokkr_core::model::{DeploymentObjectId, Revision, StackId, limits, validate_text};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -14,7 +14,7 @@ use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{
-    ApiJson, ApiPath, Auth, Params, known_tags, listed, media_type, parse_body, read_body, typed,
+    ApiJson, ApiPath, Auth, Params, known_tags, listed, media_type, parse_body, read_body, typed_as_is,
 };
 use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed, Negotiated};
 use crate::server::openapi::parameters::{IdempotencyParameter, KnownParameter, MessageParameter, PageParameters};
@@ -82,7 +82,9 @@ async fn publish(
             Content::Yaml { bytes: read_body(request, limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
         }
         Some("application/json") => {
-            let body: PublishManifests = typed(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
+            let body: PublishManifests = typed_as_is(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
+            // Also where the parameter wins.
+            validate_text(&body.message, limits::MESSAGE_CHARACTERS).map_err(|invalid| invalid.within("message"))?;
             Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
         }
         _ => {

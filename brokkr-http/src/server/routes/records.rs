@@ -60,6 +60,7 @@ async fn list_events(
     params(PageParameters, AgentParameter, StackParameter, EventParameters),
     responses(
         Keyed,
+        Found,
         (status = 200, description = "A page", body = List<Event>),
     ),
 )]

@@ -18,7 +18,7 @@ use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchSta
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{
-    ApiJson, ApiPath, Auth, ID, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed, typed_or_invalid,
+    ApiJson, ApiPath, Auth, ID, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed_as_is, typed_or_invalid,
 };
 use crate::server::openapi::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
 use crate::server::openapi::parameters::{
@@ -228,7 +228,7 @@ fn answer(applied: Applied) -> Response {
 fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, ApiError> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => typed_or_invalid(value).map(Some).map_err(|error| error.within(name).into()),
+        Some(value) => typed_as_is(value).map(Some).map_err(|error| error.within(name).into()),
     }
 }
 
@@ -249,7 +249,7 @@ async fn generate(
     ApiPath(id): ApiPath<StackId>,
     LargeJson(body): LargeJson,
 ) -> Result<Response, ApiError> {
-    let Generate { generator, params } = typed(body)?;
+    let Generate { generator, params } = typed_as_is(body)?;
     let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;
     Ok(super::deployment_objects::published(published))
 }
