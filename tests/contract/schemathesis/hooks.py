@@ -6,7 +6,9 @@ tried too), ETags, cursors and positions by present ones, and times that have pa
 invalid by the document are sent as they are.
 """
 
+import atexit
 import itertools
+import json
 import os
 from collections import Counter, defaultdict
 
@@ -20,6 +22,7 @@ OWN_KEY = "00000000-0000-7000-8000-000000000002"
 
 numbers = itertools.count(1)
 calls = Counter()
+succeeded = Counter()
 # The keys of the agents made here: an agent reports for itself only.
 paks = {}
 
@@ -148,6 +151,18 @@ def before_call(context, case, **kwargs):
     if operation == "deleteAdminKey" and own_key:
         # Without its key the rest of the run would be refused.
         case.path_parameters = an_admin_key()
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    succeeded[name_of(case)] += 200 <= response.status_code < 300
+
+
+@atexit.register
+def tell():
+    """Which operations succeeded how often, for the one who started this."""
+    with open(os.environ["BROKKR_SUCCEEDED"], "w") as file:
+        json.dump(succeeded, file)
 
 
 @schemathesis.auth()
