@@ -1,6 +1,5 @@
 //! What handlers take: authenticated, bounded, strictly read.
 
-use std::convert::Infallible;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,9 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use brokkr_core::broker::{Actor, BrokerError, Idempotency};
-use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
+use brokkr_core::error::{Invalid, InvalidCode, excerpt};
 use brokkr_core::manifest::parse_json;
-use brokkr_core::model::{Digest, Version, limits};
+use brokkr_core::model::limits;
 use brokkr_core::store::{Listing, Page};
 use bytes::Bytes;
 use serde::Serialize;
@@ -22,9 +21,9 @@ use serde_json::Value;
 use super::AppState;
 use super::cursor::CursorKey;
 use super::error::ApiError;
-use super::objects::Objects;
 use super::origin::RequestOrigin;
 use super::respond::Caller;
+use super::typed::typed;
 use crate::api::List;
 
 /// More parameters than any route has.
@@ -309,127 +308,4 @@ pub(crate) async fn parse_body(body: Bytes) -> Result<Value, ApiError> {
     }
     let parsed = tokio::task::spawn_blocking(move || parse_json(&body)).await;
     Ok(parsed.map_err(|error| BrokerError::Internal(Box::new(error)))??)
-}
-
-/// Reads a type out of a value; names the place and the mistake, in our words.
-pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
-    typed_or_invalid(value).map_err(ApiError::from)
-}
-
-pub(crate) fn typed_or_invalid<T: DeserializeOwned>(mut value: Value) -> Result<T, Invalid> {
-    write_whole_numbers_whole(&mut value);
-    typed_as_is(value)
-}
-
-/// To JSON Schema 1.0 is an integer. Recursion is bounded, as the depth of bodies is.
-fn write_whole_numbers_whole(value: &mut Value) {
-    match value {
-        Value::Number(number) => {
-            // Beyond this not every whole number is a float.
-            const EXACT: f64 = 9_007_199_254_740_992.0;
-            let whole = number.as_f64().filter(|it| number.is_f64() && it.fract() == 0.0 && it.abs() <= EXACT);
-            if let Some(whole) = whole {
-                *value = Value::from(whole as i64);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers_whole),
-        Value::Object(map) => map.values_mut().for_each(write_whole_numbers_whole),
-        _ => {}
-    }
-}
-
-/// The same for what holds documents of others, of which no number is written anew.
-pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(Objects(value)).map_err(|error| {
-        let segments = error.path().iter().filter_map(|segment| match segment {
-            serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
-            serde_path_to_error::Segment::Map { key } => Some(escape_pointer(key)),
-            _ => None,
-        });
-        let pointer: String = segments.map(|segment| format!("/{segment}")).collect();
-        let said = error.inner().to_string();
-        let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
-        let (code, message) = if said.starts_with("unknown field") {
-            (
-                InvalidCode::UnknownField,
-                format!("the field \"{quoted}\" is not known here; leave it out or correct its name"),
-            )
-        } else if said.starts_with("missing field") {
-            (InvalidCode::FieldInvalid, format!("the field \"{quoted}\" is missing"))
-        } else {
-            (InvalidCode::FieldInvalid, format!("expected {}", expectation(&said)))
-        };
-        Invalid { code, pointer, message }
-    })
-}
-
-/// What a type takes, in our words, given what its reader said.
-fn expectation(said: &str) -> String {
-    let expected = said.split_once("expected ").map_or("", |(_, expected)| expected);
-    let is_ours = ["not an id: ", "not a digest: ", "not a time: "].iter().any(|ours| said.starts_with(ours));
-    match expected {
-        _ if is_ours => expected.to_owned(),
-        "a string" | "string" | "a borrowed string" => "a text".to_owned(),
-        "a boolean" => "true or false".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0".to_owned(),
-        "a sequence" => "a list".to_owned(),
-        "a map" => "an object".to_owned(),
-        _ if expected.starts_with("struct ") => "an object".to_owned(),
-        // The words of an enum stand in back-ticks.
-        _ if said.starts_with("unknown variant") => {
-            let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-            format!("one of: {}", words.join(", "))
-        }
-        _ => "a value of the form that the OpenAPI document gives".to_owned(),
-    }
-}
-
-/// The tags in `If-None-Match`, whether strong or made weak by a proxy that compresses (RFC 9110, section 13.1.2).
-pub(crate) fn known_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|tag| tag.trim().trim_start_matches("W/"))
-}
-
-/// The digest in `If-None-Match`; what is not one of ours matches nothing.
-pub(crate) struct Known(pub(crate) Option<Digest>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Known {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let digest = |tag: &str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
-        Ok(Self(known_tags(&parts.headers).find_map(digest)))
-    }
-}
-
-/// What `If-Match` asks for; required.
-pub(crate) struct IfMatch(pub(crate) Option<Version>);
-
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        if !parts.headers.contains_key(header::IF_MATCH) {
-            return Err(ApiError::precondition_required());
-        }
-        if_match(&parts.headers).map(Self)
-    }
-}
-
-/// The version that `If-Match` names. `None` means any version that is there: without the header, and with `*` (RFC 9110,
-/// section 13.1.1).
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, ApiError> {
-    let mut values = headers.get_all(header::IF_MATCH).iter();
-    let (Some(value), more) = (values.next(), values.next()) else {
-        return Ok(None);
-    };
-    let text = value.to_str().ok().map(str::trim).filter(|_| more.is_none());
-    if text == Some("*") {
-        return Ok(None);
-    }
-    let tag = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
-    let version = tag.filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit())).and_then(|tag| tag.parse().ok());
-    version.map(|version| Some(Version::new(version))).ok_or_else(|| {
-        ApiError::header_invalid(header::IF_MATCH, "expected one ETag as it was answered, such as \"3\", or *")
-    })
 }

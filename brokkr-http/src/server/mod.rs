@@ -9,9 +9,11 @@ mod objects;
 mod openapi;
 mod origin;
 mod patience;
+mod preconditions;
 mod respond;
 mod routes;
 mod serve;
+mod typed;
 
 use std::ops::Deref;
 use std::sync::Arc;

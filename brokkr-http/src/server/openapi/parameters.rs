@@ -111,7 +111,7 @@ parameters! {
         let known = "The ETag of the target state that the agent has: 304 while it is current.";
         vec![
             query("wait", "Seconds to wait for something new.", number(0, limits::POLL_WAIT_SECONDS, Some(0))),
-            query("min_generation", "The highest generation that the agent has seen: no older state is answered.", number(0, i64::MAX as u64, None)),
+            query("min_generation", "The highest generation that the agent has seen in `epoch`, without which it does not count: no older state is answered.", number(0, i64::MAX as u64, None)),
             query("epoch", "The history in which it saw that.", Epoch::schema()),
             parameter("If-None-Match", ParameterIn::Header, known, tags()).build(),
         ]

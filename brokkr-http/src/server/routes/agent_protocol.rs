@@ -15,10 +15,12 @@ use utoipa_axum::routes;
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiPath, Auth, ID, Known, Params, media_type, parse_body, read_body, typed};
+use crate::server::extract::{ApiPath, Auth, ID, Params, media_type, parse_body, read_body};
 use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::openapi::parameters::PollParameters;
+use crate::server::preconditions::Known;
 use crate::server::respond::id_value;
+use crate::server::typed::typed;
 
 /// Under their whole paths: what is nested has its URI taken apart for each request, which polls would notice.
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
@@ -45,6 +47,8 @@ async fn target_state(
     let wait = params.take_number("wait", 0..=limits::POLL_WAIT_SECONDS)?.unwrap_or(0);
     let min_generation = params.take_number("min_generation", 0..=i64::MAX as u64)?.map(Generation::new);
     let epoch = params.take::<Epoch>("epoch", ID)?;
+    // Generations of one history say nothing about those of another.
+    let min_generation = min_generation.filter(|_| epoch.is_some());
     params.done()?;
     let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };
     Ok(match state.broker.target_state(&actor, id, request).await? {

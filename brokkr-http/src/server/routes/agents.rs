@@ -17,9 +17,11 @@ use super::{created, entity};
 use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed_or_invalid};
+use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
 use crate::server::openapi::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
 use crate::server::openapi::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
+use crate::server::preconditions::IfMatch;
+use crate::server::typed::typed_or_invalid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

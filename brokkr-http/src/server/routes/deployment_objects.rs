@@ -13,11 +13,11 @@ use super::created;
 use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{
-    ApiJson, ApiPath, Auth, Params, known_tags, listed, media_type, parse_body, read_body, typed_as_is,
-};
+use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed, media_type, parse_body, read_body};
 use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed, Negotiated};
 use crate::server::openapi::parameters::{IdempotencyParameter, KnownParameter, MessageParameter, PageParameters};
+use crate::server::preconditions::known_tags;
+use crate::server::typed::typed_as_is;
 
 const YAML: &str = "application/yaml";
 

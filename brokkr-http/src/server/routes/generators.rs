@@ -15,9 +15,11 @@ use super::{created, entity};
 use crate::api::{CreateGenerator, CreatedGenerator, Generator, List, PatchGenerator};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed};
+use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
 use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::openapi::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
+use crate::server::preconditions::IfMatch;
+use crate::server::typed::typed;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, patch, delete))

@@ -17,14 +17,14 @@ use super::{created, entity};
 use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{
-    ApiJson, ApiPath, Auth, ID, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed_as_is, typed_or_invalid,
-};
+use crate::server::extract::{ApiJson, ApiPath, Auth, ID, LargeJson, MergePatch, Params, listed};
 use crate::server::openapi::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
 use crate::server::openapi::parameters::{
     IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter, PageParameters, StackParameters,
     StatusParameters,
 };
+use crate::server::preconditions::{IfMatch, if_match};
+use crate::server::typed::{typed_as_is, typed_or_invalid};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
