@@ -21,6 +21,7 @@ mod programs;
 mod scratch;
 pub mod shapes;
 mod tools;
+mod workshop;
 
 use std::fmt;
 
@@ -41,6 +42,7 @@ pub use process::Process;
 pub use programs::program;
 pub use scratch::ScratchFolder;
 pub use tools::Tools;
+pub use workshop::{node_modules, python_venv};
 
 /// What went wrong, and what to do about it.
 #[derive(Debug)]
