@@ -13,8 +13,8 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
-/// What lasts for two minutes counts as stalled; the agent looks again every half minute by then.
-const STALLED: Duration = Duration::from_secs(170);
+/// What lasts for two minutes counts as stalled.
+const STALLED: Duration = Duration::from_secs(165);
 
 /// A definition that comes back at once is no failure, whoever took it away.
 pub(super) async fn definition_recreated(world: &World, name: &str) -> Result<Outcome> {
