@@ -1,6 +1,7 @@
 //! From the API server's answers to errors by meaning.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use brokkr_core::cluster::{ClusterError, FieldConflict};
@@ -125,9 +126,14 @@ fn manager(message: &str) -> String {
 
 pub(super) fn from_transport(error: &kube::Error) -> ClusterError {
     // The outer texts say little; the innermost says what happened.
-    let mut innermost: &dyn Error = error;
+    let mut innermost: &(dyn Error + 'static) = error;
     while let Some(source) = innermost.source() {
         innermost = source;
+    }
+    // What the permit refuses (see `permit`): nothing was sent, and the server has nothing to do with it.
+    let is_refused = |it: &io::Error| it.kind() == io::ErrorKind::PermissionDenied;
+    if innermost.downcast_ref::<io::Error>().is_some_and(is_refused) {
+        return ClusterError::NotLeading;
     }
     ClusterError::unavailable(innermost.to_string())
 }

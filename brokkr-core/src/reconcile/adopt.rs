@@ -11,20 +11,19 @@ use super::prepare::Prepared;
 use super::step::Target;
 use crate::cluster::{ClusterError, ClusterResult, Patch, meta};
 
-/// What the field managers of deployment tools begin with.
-const TOOLS: [&str; 11] = [
+/// The field managers of kubectl when it deploys. What a person edits, annotates or labels with it is not deployed.
+const KUBECTL: [&str; 7] = [
     "kubectl",
+    "kubectl-client-side-apply",
+    "kubectl-create",
+    "kubectl-expose",
+    "kubectl-replace",
+    "kubectl-run",
     "before-first-apply",
-    "helm",
-    "Helm",
-    "argocd",
-    "kustomize-controller",
-    "helm-controller",
-    "kapp",
-    "pulumi",
-    "Terraform",
-    "HashiCorp",
 ];
+/// What the field managers of other deployment tools begin with.
+const TOOLS: [&str; 9] =
+    ["helm", "Helm", "argocd", "kustomize-controller", "helm-controller", "kapp", "pulumi", "Terraform", "HashiCorp"];
 
 /// What becomes of the fields that a tool owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +69,7 @@ fn is_tools(entry: &Map<String, Value>) -> bool {
 
 /// Whether a field manager is a deployment tool.
 pub(super) fn is_tool(manager: &str) -> bool {
-    TOOLS.iter().any(|tool| manager.starts_with(tool))
+    KUBECTL.contains(&manager) || TOOLS.iter().any(|tool| manager.starts_with(tool))
 }
 
 fn is_ours(entry: &Map<String, Value>, manager: &str) -> bool {
@@ -180,11 +179,26 @@ mod tests {
     fn another_version_and_a_subresource_stay() {
         let mut scale = entry("kubectl", "Update", json!({"f:spec": {"f:replicas": {}}}));
         scale.insert("subresource".to_owned(), json!("scale"));
-        let mut older = entry("kubectl-edit", "Update", key("b"));
+        let mut older = entry("kubectl-replace", "Update", key("b"));
         older.insert("apiVersion".to_owned(), json!("v1beta1"));
         let before = vec![scale.clone(), entry("kubectl", "Update", key("a")), older.clone()];
         let after = taken_over(before, "brokkr-1", Takeover::All).unwrap_or_default();
         assert_eq!(after, [scale, entry("brokkr-1", "Apply", key("a")), older]);
+    }
+
+    #[test]
+    fn what_a_person_writes_is_not_a_tools() {
+        for (manager, expected) in [
+            ("kubectl", true),
+            ("kubectl-client-side-apply", true),
+            ("kubectl-edit", false),
+            ("kubectl-annotate", false),
+            ("helm", true),
+            ("argocd-controller", true),
+            ("brokkr-1", false),
+        ] {
+            assert_eq!(is_tool(manager), expected, "{manager}");
+        }
     }
 
     #[test]

@@ -58,11 +58,11 @@ pub(super) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
         if let Some(stranger) = prepared.depends_on.iter().find(|it| !wanted.contains(*it)) {
             let message = format!("it depends on {stranger}, which is not in this stack");
             return ObjectProblem::failed(object, "DependencyUnknown", message)
-                .to_do("add that object, or correct the annotation");
+                .with_remedy("add that object, or correct the annotation");
         }
         if reaches(prepared, &prepared.object, left) {
             return ObjectProblem::failed(object, "DependencyCycle", "what it depends on depends on it")
-                .to_do("break the cycle in the annotations");
+                .with_remedy("break the cycle in the annotations");
         }
         let is_pending = |it: &&ObjectRef| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy);
         let message = match prepared.depends_on.iter().find(is_pending) {

@@ -6,6 +6,10 @@ use std::str::FromStr;
 use super::order::is_namespace;
 use crate::model::ObjectRef;
 
+/// What a person can do about an object that the limits forbid.
+pub(super) const LIMITS_REMEDY: &str = "take the object out of the stack, or let the agent's operator allow it \
+                                        (BROKKR__AGENT__ALLOW_KINDS, BROKKR__AGENT__NAMESPACES)";
+
 /// Kinds that are allowed: `Deployment.apps`, `ConfigMap`, `*.apps`, `*`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KindPattern {

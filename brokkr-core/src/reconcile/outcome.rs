@@ -163,7 +163,7 @@ impl ObjectProblem {
     }
 
     /// The same with what a person can do about it.
-    pub(super) fn to_do(self, remedy: impl Into<String>) -> Self {
+    pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
@@ -178,8 +178,10 @@ impl ObjectProblem {
         let object = object.into();
         let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
         let remedy = remedy(&object, error);
+        // Another replica goes on with it.
+        let waiting = matches!(error, ClusterError::NotLeading);
         let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
-        Self { remedy, refusal, retry_after, ..Self::failed(object, error.reason(), message) }
+        Self { waiting, remedy, refusal, retry_after, ..Self::failed(object, error.reason(), message) }
     }
 }
 

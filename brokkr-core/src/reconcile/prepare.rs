@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::depend::{self, DEPENDS_ON_ANNOTATION};
 use super::ignore::Ignored;
 use super::inventory::ManifestHash;
-use super::local_limits::LocalLimits;
+use super::local_limits::{LIMITS_REMEDY, LocalLimits};
 use super::outcome::ObjectProblem;
 use super::ownership::{AGENT_LABEL, APPLYSET_ID_LABEL, INVENTORY_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::cluster::{ApiKind, Discovery};
@@ -50,6 +50,8 @@ pub(super) struct Unserved {
     wanted: String,
     /// The versions of the kind that are served.
     served: Vec<String>,
+    /// Whether the same set has its definition.
+    defined_here: bool,
 }
 
 /// A stack's manifests, resolved as far as possible.
@@ -66,7 +68,11 @@ pub(super) struct PreparedSet {
 
 /// What is wrong with an object whose kind is not served.
 pub(super) fn unserved(unserved: &Unserved) -> ObjectProblem {
-    let Unserved { object, wanted, served } = unserved;
+    let Unserved { object, wanted, served, defined_here } = unserved;
+    if *defined_here && served.is_empty() {
+        let message = format!("the definition of {wanted} is in the stack and not served yet");
+        return ObjectProblem::waiting(object.clone(), "KindNotServed", message);
+    }
     let (message, remedy) = if served.is_empty() {
         let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind";
         (format!("the cluster does not serve {wanted}"), remedy)
@@ -74,7 +80,7 @@ pub(super) fn unserved(unserved: &Unserved) -> ObjectProblem {
         let message = format!("the cluster serves {} and not {wanted}", served.join(", "));
         (message, "write one of the versions that the cluster serves")
     };
-    ObjectProblem::failed(object.clone(), "KindNotServed", message).to_do(remedy)
+    ObjectProblem::failed(object.clone(), "KindNotServed", message).with_remedy(remedy)
 }
 
 /// Objects by what identifies them. The names are shared: each is known in many places at the same time.
@@ -109,11 +115,12 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 // Known only now: the namespace of what has none is the stack's to say, or does not count.
                 if !seen.insert(object.clone()) {
                     let problem = ObjectProblem::failed(object, "Refused", "the stack has two manifests of it");
-                    prepared.refused.push(problem.to_do("delete one of them"));
+                    prepared.refused.push(problem.with_remedy("delete one of them"));
                     continue;
                 }
                 if let Some(problem) = belonging.limits.refuse(&object) {
-                    prepared.refused.push(ObjectProblem::failed(object, "NotAllowed", problem));
+                    let problem = ObjectProblem::failed(object, "NotAllowed", problem);
+                    prepared.refused.push(problem.with_remedy(LIMITS_REMEDY));
                     continue;
                 }
                 let body = manifest.body();
@@ -130,6 +137,7 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 let namespace = resolve(manifest, namespaced, belonging.default_namespace);
                 let same = |it: &&ApiKind| it.group == manifest.group() && it.kind == manifest.kind();
                 prepared.unserved.push(Unserved {
+                    defined_here: own.is_some(),
                     object: Arc::new(manifest.object_ref(namespace)),
                     wanted: format!("{} {}", api_version(manifest.group(), manifest.version()), manifest.kind()),
                     served: discovery.kinds.iter().filter(same).map(|it| api_version(&it.group, &it.version)).collect(),

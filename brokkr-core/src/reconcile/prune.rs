@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::apply::Work;
 use super::inventory::{Entry, EntryState, Inventory};
 use super::live::Live;
+use super::local_limits::LIMITS_REMEDY;
 use super::observe::{CONCURRENCY, concurrently};
 use super::order::{is_foundation, removal_phase};
 use super::outcome::{ObjectProblem, Retained};
@@ -234,7 +235,8 @@ impl Work<'_> {
         kept: &BTreeSet<String>,
     ) -> ClusterResult<Removal<'_>> {
         if let Some(problem) = self.limits.refuse(object) {
-            return Ok(Removal::Problem(ObjectProblem::failed(object.clone(), "NotAllowed", problem)));
+            let problem = ObjectProblem::failed(object.clone(), "NotAllowed", problem);
+            return Ok(Removal::Problem(problem.with_remedy(LIMITS_REMEDY)));
         }
         let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
             let message = if !self.discovery.certainly_lacks(&object.group, &object.kind) {
@@ -264,7 +266,9 @@ impl Work<'_> {
                 return Ok(Removal::UnderWay(live.health.message));
             }
             let message = format!("it is held by the finalizers {}", live.finalizers.join(", "));
-            return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "Finalizers", message)));
+            let remedy = "let the controller that set the finalizers finish, or remove them from the object by hand";
+            let problem = ObjectProblem::waiting(object.clone(), "Finalizers", message);
+            return Ok(Removal::Problem(problem.with_remedy(remedy)));
         }
         if live.keep || deletion == Deletion::Orphan {
             return Ok(Removal::LetGo(kind, live));

@@ -1,4 +1,5 @@
-//! Health that another object decides: the class of a claim for storage, the service behind a webhook.
+//! Health that another object decides or explains: the class of a claim for storage, the service behind a webhook, the pods of a
+//! workload.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,9 +7,22 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::apply::Work;
-use super::health::{ObjectHealth, UNBOUND};
+use super::health::{self, ObjectHealth, UNBOUND};
 use crate::cluster::{ClusterError, ListOptions};
 use crate::model::{Health, ObjectRef};
+
+/// Workloads of a stack whose pods are looked at in one pass.
+const WORKLOADS: usize = 10;
+/// Pods of a workload that are looked at.
+const PODS: u32 = 50;
+
+/// Whether an object makes pods that its selector names.
+fn is_workload(object: &ObjectRef) -> bool {
+    matches!(
+        (object.group.as_str(), object.kind.as_str()),
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job")
+    )
+}
 
 /// What is known of an object that another one refers to.
 enum Referred {
@@ -38,6 +52,36 @@ impl Work<'_> {
                 _ => {}
             }
         }
+        let is_short = |(object, health): &(&Arc<ObjectRef>, &mut ObjectHealth)| {
+            is_workload(object) && health.health != Health::Healthy && health.reason != "NotObserved"
+        };
+        for (object, health) in health.iter_mut().filter(is_short).take(WORKLOADS) {
+            if let Some(cause) = self.cause_in_pods(object).await {
+                health.message = format!("{}; its pods: {cause}", health.message);
+            }
+        }
+    }
+
+    /// What the pods of a workload say that is not as it should be: the worst of them, without its name, which changes with each
+    /// replacement.
+    async fn cause_in_pods(&self, workload: &ObjectRef) -> Option<String> {
+        let namespace = workload.namespace.as_deref();
+        let found = self.referred(&workload.group, &workload.kind, namespace, &workload.name).await;
+        let Referred::There(workload) = found else { return None };
+        let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object)?;
+        let pairs = labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+        let selector = pairs.collect::<Vec<_>>().join(",");
+        if selector.is_empty() {
+            return None;
+        }
+        let options = ListOptions { selector, limit: Some(PODS), ..ListOptions::default() };
+        let pods = self.cluster.list(self.discovery.preferred("", "Pod")?, namespace, &options).await.ok()?;
+        let verdicts = pods.items.iter().map(|pod| health::assess("", "Pod", pod));
+        let telling = verdicts.filter(|it| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
+        // The worst first; of those in the order of their reasons, so that the text does not jump.
+        let worst = telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))?;
+        let message = if worst.message.is_empty() { String::new() } else { format!(" ({})", worst.message) };
+        Some(format!("{}{message}", worst.reason))
     }
 
     /// A claim that waits for its first consumer is as it should be; one whose class does not exist waits in vain. `None` where

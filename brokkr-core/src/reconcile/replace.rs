@@ -38,7 +38,7 @@ impl Work<'_> {
             let said = if object.kind == "Secret" { "the update is refused" } else { refusal.as_str() };
             let problem = ObjectProblem::failed(object.clone(), reason, format!("refused: {said}{more}"));
             let refusal = Some(ClusterError::Invalid(refusal.clone()));
-            Executed::Problem(ObjectProblem { refusal, ..problem.to_do(remedy) })
+            Executed::Problem(ObjectProblem { refusal, ..problem.with_remedy(remedy) })
         };
         let Some(target) = target.filter(|target| entry.is_some_and(|it| it.uid.as_ref() == Some(&target.uid))) else {
             return refused("Refused", "", CORRECT_IT);

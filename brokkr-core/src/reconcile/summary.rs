@@ -65,7 +65,7 @@ mod tests {
         let object =
             ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: name.to_owned() };
         let problem = ObjectProblem::failed(object, "Refused", message);
-        remedy.into_iter().fold(problem, ObjectProblem::to_do)
+        remedy.into_iter().fold(problem, ObjectProblem::with_remedy)
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl Work<'_> {
                 let message = "it exists, was not made by this agent, and differs";
                 let problem = ObjectProblem::failed(prepared.object.clone(), "NotOwned", message);
                 Executed::GivenUp(
-                    problem.to_do("make the manifest equal, rename the object, or set the policy adopt to always"),
+                    problem
+                        .with_remedy("make the manifest equal, rename the object, or set the policy adopt to always"),
                 )
             }
             Err(error) => Executed::Problem(self.problem(prepared, error)),
@@ -192,7 +193,7 @@ impl Work<'_> {
                 };
                 let fields: Vec<String> =
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
-                ObjectProblem::failed(object, reason, fields.join(", ")).to_do(remedy)
+                ObjectProblem::failed(object, reason, fields.join(", ")).with_remedy(remedy)
             }
         }
     }

@@ -35,9 +35,18 @@ pub(super) fn pod(status: &Status<'_>) -> ObjectHealth {
         let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let reason = text("/state/waiting/reason");
         if HOPELESS.contains(&reason) {
-            let said = text("/state/waiting/message");
-            let message = if said.is_empty() { reason } else { said };
-            return ObjectHealth::degraded(reason, format!("container {}: {message}", text("/name")));
+            let (name, said) = (text("/name"), text("/state/waiting/message"));
+            let message = match container.pointer("/lastState/terminated/exitCode").and_then(Value::as_i64) {
+                // What is waited with says only how long the pause is.
+                Some(code) if reason == "CrashLoopBackOff" => {
+                    let why = [text("/lastState/terminated/reason"), text("/lastState/terminated/message")];
+                    let why = why.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(": ");
+                    format!("container {name} ends with exit code {code} {why}")
+                }
+                _ if said.is_empty() => format!("container {name}: {reason}"),
+                _ => format!("container {name}: {said}"),
+            };
+            return ObjectHealth::degraded(reason, message.trim_end());
         }
     }
     if let Some(unscheduled) = status.fails("PodScheduled") {

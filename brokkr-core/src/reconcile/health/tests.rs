@@ -73,3 +73,18 @@ fn the_worst_verdict_is_the_whole_ones() {
     assert_eq!(worst([Progressing, Healthy, Suspended].into_iter()), Progressing);
     assert_eq!(worst([Progressing, Degraded, Healthy].into_iter()), Degraded);
 }
+
+#[test]
+fn a_crashing_container_is_told_by_how_it_ended() {
+    let pod = |last: Value, said: &str| {
+        let waiting = json!({"reason": "CrashLoopBackOff", "message": said});
+        let container = json!({"name": "web", "state": {"waiting": waiting}, "lastState": last});
+        judge(&json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running", "containerStatuses": [container]}}))
+            .message
+    };
+    let ended = json!({"terminated": {"exitCode": 3, "reason": "Error", "message": "no config"}});
+    assert_eq!(pod(ended, "back-off 10s"), "container web ends with exit code 3 Error: no config");
+    assert_eq!(pod(json!({"terminated": {"exitCode": 1}}), "back-off"), "container web ends with exit code 1");
+    assert_eq!(pod(json!({}), "back-off"), "container web: back-off");
+    assert_eq!(pod(json!({}), ""), "container web: CrashLoopBackOff");
+}

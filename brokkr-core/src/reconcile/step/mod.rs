@@ -163,14 +163,14 @@ pub(in crate::reconcile) fn step(
                 let message = "another object of the same name has taken its place";
                 Step::Problem(
                     ObjectProblem::failed(object.clone(), "Replaced", message)
-                        .to_do("delete that one, or set the policy adopt to always"),
+                        .with_remedy("delete that one, or set the policy adopt to always"),
                 )
             }
             Adopt::Never => {
                 let message = "it exists and was not made by this agent";
                 Step::Problem(
                     ObjectProblem::failed(object.clone(), "NotOwned", message)
-                        .to_do("rename it, delete the existing one, or set the policy adopt to always"),
+                        .with_remedy("rename it, delete the existing one, or set the policy adopt to always"),
                 )
             }
         },
