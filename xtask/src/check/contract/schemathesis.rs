@@ -16,7 +16,11 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     // From the file: of the served document the tool would leave out the operation that serves it.
     let document = scene.folder.join("openapi.json");
     let (report, succeeded) = (scene.folder.join("report.json"), scene.folder.join("succeeded.json"));
-    let mut command = scene.command(&scene.bin.join("schemathesis"), &sources().join("schemathesis"));
+    // It keeps files of its own where it runs.
+    for name in ["schemathesis.toml", "hooks.py"] {
+        std::fs::copy(sources().join("schemathesis").join(name), scene.folder.join(name))?;
+    }
+    let mut command = scene.python("schemathesis");
     command.arg("run").arg(&document).args([
         "--url",
         &scene.broker.url,
