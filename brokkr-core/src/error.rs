@@ -6,124 +6,90 @@
 
 use std::fmt;
 
-/// What class of mistake an input contains. The name in kebab-case is the problem's stable slug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum InvalidCode {
-    /// A name is not a DNS label of Brokkr's form.
-    NameInvalid,
-    /// A label's key or value is outside the Kubernetes grammar.
-    LabelInvalid,
-    /// An annotation's key is outside the Kubernetes grammar, or they are too large together.
-    AnnotationInvalid,
-    /// More labels or annotations than [`limits`](crate::model::limits) allow.
-    TooManyLabels,
-    /// A label selector is malformed.
-    SelectorInvalid,
-    /// A policy's value is out of range.
-    PolicyInvalid,
-    /// A field's value has the right type and a wrong content.
-    FieldInvalid,
-    /// A text is longer than allowed.
-    TextTooLong,
-    /// A text contains the character NUL.
-    TextContainsNul,
-    /// The body is not UTF-8.
-    BodyNotUtf8,
-    /// The body is not JSON.
-    JsonSyntax,
-    /// A JSON object names a key twice.
-    JsonDuplicateKey,
-    /// A JSON document nests too deeply.
-    JsonTooDeep,
-    /// The body has a field that this operation does not know.
-    UnknownField,
-    /// YAML that does not parse.
-    YamlSyntax,
-    /// A YAML mapping names a key twice.
-    YamlDuplicateKey,
-    /// A YAML document would expand beyond the budget.
-    YamlBudgetExceeded,
-    /// A YAML document nests too deeply.
-    YamlTooDeep,
-    /// A YAML alias that contains itself.
-    YamlRecursiveAlias,
-    /// A YAML feature that manifests may not use, such as custom tags.
-    YamlFeatureNotAllowed,
-    /// A plain scalar that YAML versions read differently.
-    YamlAmbiguousScalar,
-    /// A number that JSON consumers cannot represent exactly.
-    NumberOutOfRange,
-    /// No object in the manifests at all.
-    ManifestEmpty,
-    /// An object without what every Kubernetes object needs, or with what none may carry.
-    ManifestInvalid,
-    /// The same object twice in one set.
-    ManifestDuplicateObject,
-    /// One object is too large.
-    ObjectTooLarge,
-    /// The set has too many objects or bytes.
-    SetTooLarge,
-    /// Parameters do not fit the generator's schema.
-    ParamsInvalid,
-    /// No generator of this name is registered.
-    GeneratorUnknown,
-    /// A query parameter is unknown, repeated or malformed.
-    QueryInvalid,
-    /// A cursor was not issued by this broker to this caller for this list.
-    CursorInvalid,
+macro_rules! codes {
+    ($($(#[$doc:meta])* $code:ident = $slug:literal,)*) => {
+        /// What class of mistake an input contains. Each has a stable slug, which names its problem type.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum InvalidCode { $($(#[$doc])* $code,)* }
+
+        impl InvalidCode {
+            /// Every class.
+            pub const ALL: &[Self] = &[$(Self::$code,)*];
+
+            /// The stable slug, as used in problem types.
+            pub const fn slug(self) -> &'static str {
+                match self { $(Self::$code => $slug,)* }
+            }
+        }
+    };
 }
 
-impl InvalidCode {
-    /// The stable slug, as used in problem types.
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::NameInvalid => "name-invalid",
-            Self::LabelInvalid => "label-invalid",
-            Self::AnnotationInvalid => "annotation-invalid",
-            Self::TooManyLabels => "too-many-labels",
-            Self::SelectorInvalid => "selector-invalid",
-            Self::PolicyInvalid => "policy-invalid",
-            Self::FieldInvalid => "field-invalid",
-            Self::TextTooLong => "text-too-long",
-            Self::TextContainsNul => "text-contains-nul",
-            Self::BodyNotUtf8 => "body-not-utf8",
-            Self::JsonSyntax => "json-syntax",
-            Self::JsonDuplicateKey => "json-duplicate-key",
-            Self::JsonTooDeep => "json-too-deep",
-            Self::UnknownField => "unknown-field",
-            Self::YamlSyntax => "yaml-syntax",
-            Self::YamlDuplicateKey => "yaml-duplicate-key",
-            Self::YamlBudgetExceeded => "yaml-budget-exceeded",
-            Self::YamlTooDeep => "yaml-too-deep",
-            Self::YamlRecursiveAlias => "yaml-recursive-alias",
-            Self::YamlFeatureNotAllowed => "yaml-feature-not-allowed",
-            Self::YamlAmbiguousScalar => "yaml-ambiguous-scalar",
-            Self::NumberOutOfRange => "number-out-of-range",
-            Self::ManifestEmpty => "manifest-empty",
-            Self::ManifestInvalid => "manifest-invalid",
-            Self::ManifestDuplicateObject => "manifest-duplicate-object",
-            Self::ObjectTooLarge => "object-too-large",
-            Self::SetTooLarge => "set-too-large",
-            Self::ParamsInvalid => "params-invalid",
-            Self::GeneratorUnknown => "generator-unknown",
-            Self::QueryInvalid => "query-invalid",
-            Self::CursorInvalid => "cursor-invalid",
-        }
-    }
-
-    /// Whether the input could not be read at all (HTTP 400), as against read and refused (422).
-    pub fn is_malformed(self) -> bool {
-        matches!(
-            self,
-            Self::BodyNotUtf8
-                | Self::JsonSyntax
-                | Self::JsonDuplicateKey
-                | Self::JsonTooDeep
-                | Self::QueryInvalid
-                | Self::CursorInvalid
-        )
-    }
+codes! {
+    /// A name is not a DNS label of Brokkr's form.
+    NameInvalid = "name-invalid",
+    /// A label's key or value is outside the Kubernetes grammar.
+    LabelInvalid = "label-invalid",
+    /// An annotation's key is outside the Kubernetes grammar, or they are too large together.
+    AnnotationInvalid = "annotation-invalid",
+    /// More labels or annotations than [`limits`](crate::model::limits) allow.
+    TooManyLabels = "too-many-labels",
+    /// A label selector is malformed.
+    SelectorInvalid = "selector-invalid",
+    /// A policy's value is out of range.
+    PolicyInvalid = "policy-invalid",
+    /// A field's value has the right type and a wrong content.
+    FieldInvalid = "field-invalid",
+    /// A reference names what is not there, or goes round in a circle.
+    ReferenceInvalid = "reference-invalid",
+    /// A text is longer than allowed.
+    TextTooLong = "text-too-long",
+    /// A text contains the character NUL.
+    TextContainsNul = "text-contains-nul",
+    /// The body is not UTF-8.
+    BodyNotUtf8 = "body-not-utf8",
+    /// The body is not JSON.
+    JsonSyntax = "json-syntax",
+    /// A JSON object names a key twice.
+    JsonDuplicateKey = "json-duplicate-key",
+    /// A JSON document nests too deeply.
+    JsonTooDeep = "json-too-deep",
+    /// The body has a field that this operation does not know.
+    UnknownField = "unknown-field",
+    /// YAML that does not parse.
+    YamlSyntax = "yaml-syntax",
+    /// A YAML mapping names a key twice.
+    YamlDuplicateKey = "yaml-duplicate-key",
+    /// A YAML document would expand beyond the budget.
+    YamlBudgetExceeded = "yaml-budget-exceeded",
+    /// A YAML document nests too deeply.
+    YamlTooDeep = "yaml-too-deep",
+    /// A YAML alias that contains itself.
+    YamlRecursiveAlias = "yaml-recursive-alias",
+    /// A YAML feature that manifests may not use, such as custom tags.
+    YamlFeatureNotAllowed = "yaml-feature-not-allowed",
+    /// A plain scalar that YAML versions read differently.
+    YamlAmbiguousScalar = "yaml-ambiguous-scalar",
+    /// A number that JSON consumers cannot represent exactly.
+    NumberOutOfRange = "number-out-of-range",
+    /// No object in the manifests at all.
+    ManifestEmpty = "manifest-empty",
+    /// An object without what every Kubernetes object needs, or with what none may carry.
+    ManifestInvalid = "manifest-invalid",
+    /// The same object twice in one set.
+    ManifestDuplicateObject = "manifest-duplicate-object",
+    /// One object is too large.
+    ObjectTooLarge = "object-too-large",
+    /// The set has too many objects or bytes.
+    SetTooLarge = "set-too-large",
+    /// Parameters do not fit the generator's schema.
+    ParamsInvalid = "params-invalid",
+    /// No generator of this name is registered.
+    GeneratorUnknown = "generator-unknown",
+    /// A query parameter is unknown, repeated or malformed.
+    QueryInvalid = "query-invalid",
+    /// A cursor was not issued by this broker to this caller for this list.
+    CursorInvalid = "cursor-invalid",
 }
 
 /// An input that is refused: what is wrong, where, and what to do about it.

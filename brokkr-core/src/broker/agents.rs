@@ -63,7 +63,8 @@ impl Broker {
         let scope = self.authorise(actor, Action::AgentManage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             let now = self.now();
-            validate_text(&new.cluster_name, limits::SHORT_TEXT_BYTES).map_err(|error| error.within("cluster_name"))?;
+            validate_text(&new.cluster_name, limits::SHORT_TEXT_CHARACTERS)
+                .map_err(|error| error.within("cluster_name"))?;
             let generator_ids = new.generator_ids.clone().unwrap_or_else(|| vec![GeneratorId::SYSTEM]);
             let agent = Agent {
                 id: AgentId::generate(),
@@ -84,7 +85,9 @@ impl Broker {
                 deleted_at: None,
             };
             if agent.generator_ids.len() > limits::REGISTRATIONS {
-                return Err(BrokerError::LimitReached("registrations of one agent"));
+                return Err(BrokerError::LimitReached(
+                    "an agent serves at most 256 generators; end a registration first",
+                ));
             }
             let pak = new_key(agent.id.into(), "initial", None, now)?;
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
@@ -164,7 +167,7 @@ impl Broker {
             let patch = edit(&before)?;
             let mut after = before.clone();
             if let Some(name) = patch.cluster_name {
-                validate_text(&name, limits::SHORT_TEXT_BYTES).map_err(|error| error.within("cluster_name"))?;
+                validate_text(&name, limits::SHORT_TEXT_CHARACTERS).map_err(|error| error.within("cluster_name"))?;
                 after.cluster_name = name;
             }
             if let Some(labels) = patch.labels {
@@ -233,7 +236,9 @@ impl Broker {
                 return Ok(Decision::nothing(agent));
             }
             if agent.generator_ids.len() > limits::REGISTRATIONS {
-                return Err(BrokerError::LimitReached("registrations of one agent"));
+                return Err(BrokerError::LimitReached(
+                    "an agent serves at most 256 generators; end a registration first",
+                ));
             }
             agent.version = agent.version.next();
             agent.updated_at = self.now();

@@ -30,19 +30,22 @@ impl Broker {
         }
         let mut seen = BTreeSet::new();
         for (number, id) in stack.depends_on.iter().enumerate() {
-            let at = |problem: &str| invalid(problem.to_owned()).within(&number.to_string()).within("depends_on");
+            let place = |problem: Invalid| problem.within(&number.to_string()).within("depends_on");
+            let at = |problem: &str| place(Invalid::new(InvalidCode::ReferenceInvalid, problem));
             if *id == stack.id {
                 return Err(at("a stack cannot depend on itself").into());
             }
             if !seen.insert(*id) {
-                return Err(at("it is named twice").into());
+                return Err(place(invalid("the stack is named twice; name it once".to_owned())).into());
             }
             if before.contains(id) {
                 continue;
             }
             match self.parts.store.stack_get(scope, *id).await {
                 Ok(there) if there.is_active() => {}
-                Ok(_) | Err(StoreError::NotFound) => return Err(at("there is no such stack").into()),
+                Ok(_) | Err(StoreError::NotFound) => {
+                    return Err(at("the stack does not exist, or this key may not see it").into());
+                }
                 Err(error) => return Err(error.into()),
             }
             if self.leads_to(*id, stack.id, &mut followed).await? {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use crate::error::Invalid;
+use crate::error::{Invalid, InvalidCode};
 use crate::store::{StoreError, UniqueKey};
 
 /// Why an operation was not carried out.
@@ -49,7 +49,7 @@ pub enum BrokerError {
     /// The thing is still needed by others.
     #[error("still in use: {0}")]
     InUse(&'static str),
-    /// A number of things that is limited is reached.
+    /// The limit of a number of things is reached.
     #[error("limit reached: {0}")]
     LimitReached(&'static str),
     /// The generator refused the parameters.
@@ -75,31 +75,99 @@ pub enum BrokerError {
     Internal(#[source] Box<dyn Error + Send + Sync>),
 }
 
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $slug:literal,)*) => {
+        /// The kinds of [`BrokerError`], beside the [`InvalidCode`]s of refused input.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum BrokerErrorKind { $($(#[$doc])* $kind,)* }
+
+        impl BrokerErrorKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// The stable slug, as used in problem types.
+            pub const fn slug(self) -> &'static str {
+                match self { $(Self::$kind => $slug,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// [`BrokerError::NotFound`].
+    NotFound = "not-found",
+    /// [`BrokerError::Unauthenticated`].
+    Unauthenticated = "unauthenticated",
+    /// [`BrokerError::Forbidden`].
+    Forbidden = "forbidden",
+    /// [`BrokerError::AgentRetired`].
+    AgentRetired = "agent-retired",
+    /// [`BrokerError::AlreadyExists`].
+    AlreadyExists = "already-exists",
+    /// [`BrokerError::StackDeleting`].
+    StackDeleting = "stack-deleting",
+    /// [`BrokerError::PreconditionFailed`].
+    PreconditionFailed = "precondition-failed",
+    /// [`BrokerError::PositionExpired`].
+    PositionExpired = "position-expired",
+    /// [`BrokerError::IdempotencyKeyReused`].
+    IdempotencyKeyReused = "idempotency-key-reused",
+    /// [`BrokerError::Contention`].
+    Contention = "contention",
+    /// [`BrokerError::InUse`].
+    InUse = "in-use",
+    /// [`BrokerError::LimitReached`].
+    LimitReached = "limit-reached",
+    /// [`BrokerError::GeneratorRefused`].
+    GeneratorRefused = "generator-refused",
+    /// [`BrokerError::GeneratorUnavailable`].
+    GeneratorUnavailable = "generator-unavailable",
+    /// [`BrokerError::InstanceSuperseded`].
+    InstanceSuperseded = "instance-superseded",
+    /// [`BrokerError::WrongCluster`].
+    WrongCluster = "wrong-cluster",
+    /// [`BrokerError::Stale`].
+    ViewStale = "view-stale",
+    /// [`BrokerError::Unavailable`].
+    StoreUnavailable = "store-unavailable",
+    /// [`BrokerError::Internal`].
+    Internal = "internal",
+}
+
 impl BrokerError {
     /// The stable name of what happened.
-    pub fn slug(&self) -> &'static str {
-        match self {
-            Self::NotFound => "not-found",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::PositionExpired => "position-expired",
-            Self::IdempotencyKeyReused => "idempotency-key-reused",
-            Self::AgentRetired => "agent-retired",
-            Self::Invalid(invalid) => invalid.code.slug(),
-            Self::AlreadyExists(_) => "already-exists",
-            Self::StackDeleting => "stack-deleting",
-            Self::PreconditionFailed => "precondition-failed",
-            Self::Contention => "contention",
-            Self::InUse(_) => "in-use",
-            Self::LimitReached(_) => "limit-reached",
-            Self::GeneratorRefused(_) => "generator-refused",
-            Self::GeneratorUnavailable(_) => "generator-unavailable",
-            Self::InstanceSuperseded => "instance-superseded",
-            Self::WrongCluster => "wrong-cluster",
-            Self::Stale => "view-stale",
-            Self::Unavailable(_) => "store-unavailable",
-            Self::Internal(_) => "internal",
+    pub const fn slug(&self) -> &'static str {
+        match self.kind() {
+            Ok(kind) => kind.slug(),
+            Err(code) => code.slug(),
         }
+    }
+
+    /// What happened, without its particulars; for a refused input the class of its mistake.
+    pub const fn kind(&self) -> Result<BrokerErrorKind, InvalidCode> {
+        Ok(match self {
+            Self::Invalid(invalid) => return Err(invalid.code),
+            Self::NotFound => BrokerErrorKind::NotFound,
+            Self::Unauthenticated => BrokerErrorKind::Unauthenticated,
+            Self::Forbidden => BrokerErrorKind::Forbidden,
+            Self::AgentRetired => BrokerErrorKind::AgentRetired,
+            Self::AlreadyExists(_) => BrokerErrorKind::AlreadyExists,
+            Self::StackDeleting => BrokerErrorKind::StackDeleting,
+            Self::PreconditionFailed => BrokerErrorKind::PreconditionFailed,
+            Self::PositionExpired => BrokerErrorKind::PositionExpired,
+            Self::IdempotencyKeyReused => BrokerErrorKind::IdempotencyKeyReused,
+            Self::Contention => BrokerErrorKind::Contention,
+            Self::InUse(_) => BrokerErrorKind::InUse,
+            Self::LimitReached(_) => BrokerErrorKind::LimitReached,
+            Self::GeneratorRefused(_) => BrokerErrorKind::GeneratorRefused,
+            Self::GeneratorUnavailable(_) => BrokerErrorKind::GeneratorUnavailable,
+            Self::InstanceSuperseded => BrokerErrorKind::InstanceSuperseded,
+            Self::WrongCluster => BrokerErrorKind::WrongCluster,
+            Self::Stale => BrokerErrorKind::ViewStale,
+            Self::Unavailable(_) => BrokerErrorKind::StoreUnavailable,
+            Self::Internal(_) => BrokerErrorKind::Internal,
+        })
     }
 
     /// Whether the same request may succeed later.

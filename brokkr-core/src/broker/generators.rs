@@ -34,7 +34,8 @@ impl Broker {
         self.authorise(actor, Action::GeneratorManage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             let now = self.now();
-            validate_text(&new.description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
+            validate_text(&new.description, limits::DESCRIPTION_CHARACTERS)
+                .map_err(|error| error.within("description"))?;
             let generator = GeneratorPrincipal {
                 id: GeneratorId::generate(),
                 name: new.name.parse().map_err(|error: crate::error::Invalid| error.within("name"))?,
@@ -82,7 +83,8 @@ impl Broker {
             expect_version(expected, before.version)?;
             let mut after = before.clone();
             if let Some(description) = &patch.description {
-                validate_text(description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
+                validate_text(description, limits::DESCRIPTION_CHARACTERS)
+                    .map_err(|error| error.within("description"))?;
                 after.description.clone_from(description);
             }
             if after == before {

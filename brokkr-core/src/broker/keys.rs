@@ -68,7 +68,7 @@ pub(super) fn new_key(
     now: Timestamp,
 ) -> BrokerResult<NewPak> {
     if expires_at.is_some_and(|end| end <= now) {
-        return Err(Invalid::new(InvalidCode::FieldInvalid, "the key would have expired already")
+        return Err(Invalid::new(InvalidCode::FieldInvalid, "the key would have expired already; name a time to come")
             .within("expires_at")
             .into());
     }
@@ -139,7 +139,7 @@ impl Broker {
                 .into_iter()
                 .partition(|key| key.expires_at.is_some_and(|end| end <= now));
             if active.len() >= limits::KEYS_PER_PRINCIPAL {
-                return Err(BrokerError::LimitReached("keys of one owner; delete one first"));
+                return Err(BrokerError::LimitReached("an owner has at most 16 keys; delete one first"));
             }
             let pak = new_key(owner, &new.name, new.expires_at, now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];

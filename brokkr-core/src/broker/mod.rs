@@ -43,7 +43,7 @@ use tokio_util::task::TaskTracker;
 pub use actor::{Actor, Origin};
 pub use agents::{AgentDetails, AgentPatch, NewAgent};
 pub use builder::{BrokerBuilder, StartError};
-pub use error::BrokerError;
+pub use error::{BrokerError, BrokerErrorKind};
 pub use generators::{GeneratorPatch, NewGenerator};
 pub use idempotency::Idempotency;
 pub use keys::{NewKey, NewPak};

@@ -72,7 +72,7 @@ impl Broker {
     /// Checks content, running the generator if it is one's.
     async fn prepare(&self, stack: &Stack, content: &Content) -> BrokerResult<Prepared> {
         let check_message =
-            |message: &str| validate_text(message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"));
+            |message: &str| validate_text(message, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("message"));
         let (set, bytes, message, provenance) = match content {
             Content::Yaml { bytes, message } => {
                 check_message(message)?;
@@ -229,7 +229,8 @@ impl Broker {
             let old =
                 self.parts.store.deployment_object_by_revision(&scope, id, to).await.map_err(|error| match error {
                     crate::store::StoreError::NotFound => BrokerError::Invalid(
-                        Invalid::new(InvalidCode::FieldInvalid, "the stack has no such revision").within("revision"),
+                        Invalid::new(InvalidCode::ReferenceInvalid, "the stack has no such revision")
+                            .within("revision"),
                     ),
                     error => error.into(),
                 })?;

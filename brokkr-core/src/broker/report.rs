@@ -341,59 +341,73 @@ fn number(field: &str, number: Option<u64>, least: u64) -> Result<(), Invalid> {
     Err(Invalid::new(InvalidCode::NumberOutOfRange, message).within(field))
 }
 
+fn count(field: &str, count: usize, max: usize) -> Result<(), Invalid> {
+    if count <= max {
+        return Ok(());
+    }
+    let message = format!("{count} entries, at most {max} are allowed");
+    Err(Invalid::new(InvalidCode::FieldInvalid, message).within(field))
+}
+
 /// Checks sizes, texts and numbers; ids and enums are checked by their types.
 fn validate(report: &Report) -> Result<(), Invalid> {
-    let count = |field: &str, count: usize, max: usize| {
-        if count <= max {
-            return Ok(());
-        }
-        let message = format!("{count} entries, at most {max} are allowed");
-        Err(Invalid::new(InvalidCode::FieldInvalid, message).within(field))
-    };
     number("sequence", Some(report.sequence), 0)?;
     count("events", report.events.len(), limits::REPORT_ENTRIES)?;
     count("status", report.status.len(), limits::REPORT_ENTRIES)?;
     count("held", report.held.as_ref().map_or(0, Vec::len), limits::HELD_STACKS)?;
     count("capabilities", report.capabilities.as_ref().map_or(0, Vec::len), limits::CAPABILITIES)?;
-    let short = |text: &str| validate_text(text, limits::SHORT_TEXT_BYTES);
     if report.cluster_uid.is_empty() {
-        return Err(Invalid::new(InvalidCode::FieldInvalid, "must not be empty").within("cluster_uid"));
+        return Err(Invalid::new(InvalidCode::FieldInvalid, "expected the UID of the Namespace kube-system")
+            .within("cluster_uid"));
     }
-    short(&report.cluster_uid).map_err(|error| error.within("cluster_uid"))?;
-    for capability in report.capabilities.iter().flatten() {
-        short(capability).map_err(|error| error.within("capabilities"))?;
+    short("cluster_uid", &report.cluster_uid)?;
+    for (n, capability) in report.capabilities.iter().flatten().enumerate() {
+        short(&n.to_string(), capability).map_err(|error| error.within("capabilities"))?;
     }
-    for event in &report.events {
-        let check = || {
-            number("revision", event.revision.map(Revision::get), 1)?;
-            short(&event.reason).map_err(|error| error.within("reason"))?;
-            validate_text(&event.message, limits::MESSAGE_BYTES).map_err(|error| error.within("message"))?;
-            count("objects", event.objects.len(), limits::EVENT_OBJECTS)?;
-            count("retained", event.retained.len(), limits::EVENT_OBJECTS)?;
-            for object in event.objects.iter().chain(&event.retained) {
-                let texts = [&object.group, &object.kind, &object.name];
-                for text in texts.into_iter().chain(object.namespace.as_ref()) {
-                    short(text).map_err(|error| error.within("objects"))?;
-                }
+    for (n, event) in report.events.iter().enumerate() {
+        validate_event(event).map_err(|error| error.within(&n.to_string()).within("events"))?;
+    }
+    for (n, status) in report.status.iter().enumerate() {
+        validate_status(status).map_err(|error| error.within(&n.to_string()).within("status"))?;
+    }
+    Ok(())
+}
+
+fn short(field: &str, text: &str) -> Result<(), Invalid> {
+    validate_text(text, limits::SHORT_TEXT_CHARACTERS).map_err(|error| error.within(field))
+}
+
+fn message(text: &str) -> Result<(), Invalid> {
+    validate_text(text, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("message"))
+}
+
+fn validate_event(event: &EventReport) -> Result<(), Invalid> {
+    number("revision", event.revision.map(Revision::get), 1)?;
+    short("reason", &event.reason)?;
+    message(&event.message)?;
+    for (field, objects) in [("objects", &event.objects), ("retained", &event.retained)] {
+        count(field, objects.len(), limits::EVENT_OBJECTS)?;
+        for (n, object) in objects.iter().enumerate() {
+            let texts = [("group", &object.group), ("kind", &object.kind), ("name", &object.name)];
+            for (part, text) in texts.into_iter().chain(object.namespace.as_ref().map(|it| ("namespace", it))) {
+                short(part, text).map_err(|error| error.within(&n.to_string()).within(field))?;
             }
-            Ok(())
-        };
-        check().map_err(|error: Invalid| error.within(&event.id.to_string()).within("events"))?;
+        }
     }
-    for status in &report.status {
-        let check = || {
-            number("observed_revision", status.observed_revision.map(Revision::get), 1)?;
-            number("applied_revision", status.applied_revision.map(Revision::get), 1)?;
-            number("attempts", Some(status.attempts), 0)?;
-            count("conditions", status.conditions.len(), limits::CONDITIONS)?;
-            for condition in &status.conditions {
-                short(&condition.kind)?;
-                short(&condition.reason)?;
-                validate_text(&condition.message, limits::MESSAGE_BYTES)?;
-            }
-            Ok(())
-        };
-        check().map_err(|error: Invalid| error.within(&status.stack_id.to_string()).within("status"))?;
+    Ok(())
+}
+
+fn validate_status(status: &StatusReport) -> Result<(), Invalid> {
+    number("observed_revision", status.observed_revision.map(Revision::get), 1)?;
+    number("applied_revision", status.applied_revision.map(Revision::get), 1)?;
+    number("attempts", Some(status.attempts), 0)?;
+    count("conditions", status.conditions.len(), limits::CONDITIONS)?;
+    for (n, condition) in status.conditions.iter().enumerate() {
+        number("observed_revision", condition.observed_revision.map(Revision::get), 1)
+            .and_then(|()| short("type", &condition.kind))
+            .and_then(|()| short("reason", &condition.reason))
+            .and_then(|()| message(&condition.message))
+            .map_err(|error| error.within(&n.to_string()).within("conditions"))?;
     }
     Ok(())
 }

@@ -66,7 +66,8 @@ impl StackSpec {
         if self.name != stack.name.as_str() {
             return Err(Invalid::new(InvalidCode::FieldInvalid, "a stack's name cannot be changed").within("name"));
         }
-        validate_text(&self.description, limits::DESCRIPTION_BYTES).map_err(|error| error.within("description"))?;
+        validate_text(&self.description, limits::DESCRIPTION_CHARACTERS)
+            .map_err(|error| error.within("description"))?;
         if let Some(targeting) = &self.targeting {
             targeting.validate().map_err(|error| error.within("targeting"))?;
         }

@@ -141,7 +141,7 @@ impl Broker {
         const NAME: &str = "target.abandon";
         let scope = self.authorise(actor, Action::TargetAbandon, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
-            validate_text(reason, limits::MESSAGE_BYTES).map_err(|error| error.within("reason"))?;
+            validate_text(reason, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("reason"))?;
             let found = self.parts.store.stack_get(&scope, stack).await?;
             let (matched, preconditions) = self.may_match_now(&found, agent).await?;
             let change = self.end_assignment(stack, agent, AssignmentState::Abandoned, self.now()).await?;

@@ -26,13 +26,16 @@ pub enum ConditionStatus {
 pub struct Condition {
     /// Which aspect.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
     pub kind: String,
     /// Whether it holds.
     pub status: ConditionStatus,
     /// One word in CamelCase, for programs.
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
     pub reason: String,
     /// One sentence, for people.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::Message))]
     pub message: String,
     /// The revision that was looked at.
     pub observed_revision: Option<Revision>,

@@ -75,13 +75,17 @@ pub struct AgentEvent {
 pub struct ObjectRef {
     /// API group; empty for the core group.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
     pub group: String,
     /// Kind.
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
     pub kind: String,
     /// Namespace; absent for what has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::ShortText>))]
     pub namespace: Option<String>,
     /// Name.
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
     pub name: String,
 }
 

@@ -23,7 +23,7 @@ macro_rules! ids {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid, pattern = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))]
         pub struct $name(Uuid);
 
         impl $name {
@@ -79,26 +79,26 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Identity of an [`Agent`](super::Agent).
+    /// Identity of an agent.
     AgentId;
-    /// Identity of an [`AuditRecord`](super::AuditRecord).
+    /// Identity of an audit record.
     AuditId;
-    /// Identity of a [`DeploymentObject`](super::DeploymentObject).
+    /// Identity of a deployment object.
     DeploymentObjectId;
     /// The history that a store's answers belong to. It changes when history may have forked: agents then
     /// remove nothing until an admin has confirmed the new one.
     Epoch;
-    /// Identity of an [`AgentEvent`](super::AgentEvent); given by the agent, so that a repeated report is recognised.
+    /// Identity of an event of an agent; given by the agent, so that a repeated report is recognised.
     EventId;
-    /// Identity of a [`GeneratorPrincipal`](super::GeneratorPrincipal).
+    /// Identity of a generator.
     GeneratorId;
     /// One run of an agent's process.
     InstanceId;
-    /// Identity of an [`ApiKey`](super::ApiKey).
+    /// Identity of a key.
     KeyId;
     /// Identity of one request to the broker.
     RequestId;
-    /// Identity of a [`Stack`](super::Stack).
+    /// Identity of a stack.
     StackId;
 }
 

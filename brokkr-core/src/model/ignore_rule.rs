@@ -13,17 +13,22 @@ use crate::error::{Invalid, InvalidCode, excerpt};
 pub struct IgnoreRule {
     /// Only objects of this API group; empty for the core group, absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
     pub group: Option<String>,
     /// Only objects of this kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
     pub kind: Option<String>,
     /// Only objects in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
     pub namespace: Option<String>,
     /// Only the object of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
     pub name: Option<String>,
     /// The fields, as JSON pointers (RFC 6901), such as `/spec/replicas`. Elements of lists are counted as in the manifest.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<super::schema::FieldPointer>, min_items = 1, max_items = 32))]
     pub pointers: Vec<String>,
 }
 
@@ -36,7 +41,10 @@ impl IgnoreRule {
         }
         for pointer in &self.pointers {
             let escapes = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-            if !pointer.starts_with('/') || pointer.len() > limits::POINTER_BYTES || !escapes || pointer.contains('\0')
+            if !pointer.starts_with('/')
+                || pointer.chars().count() > limits::POINTER_CHARACTERS
+                || !escapes
+                || pointer.contains('\0')
             {
                 return Err(invalid(format!("\"{}\" is not a JSON pointer (RFC 6901)", excerpt(pointer))));
             }
@@ -81,7 +89,7 @@ mod tests {
             assert!(rule(wrong).validate().is_err(), "{wrong}");
         }
         assert!(IgnoreRule::default().validate().is_err());
-        assert!(rule(&format!("/{}", "x".repeat(limits::POINTER_BYTES - 1))).validate().is_ok());
-        assert!(rule(&format!("/{}", "x".repeat(limits::POINTER_BYTES))).validate().is_err());
+        assert!(rule(&format!("/{}", "x".repeat(limits::POINTER_CHARACTERS - 1))).validate().is_ok());
+        assert!(rule(&format!("/{}", "x".repeat(limits::POINTER_CHARACTERS))).validate().is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The one table of limits: everything that a caller could make large is bounded here.
 //!
-//! Bytes are bytes of UTF-8. Each limit is inclusive: the value itself is allowed, one more is not.
+//! Bytes are bytes of UTF-8; characters are code points, as JSON Schema counts them. Each limit is inclusive: the value itself is allowed, one more is not.
 
 /// Bytes of a request's body.
 pub const BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -24,18 +24,20 @@ pub const ANNOTATION_BYTES: usize = 256 * 1024;
 pub const SELECTOR_TERMS: usize = 64;
 /// Rules of one stack for fields that are left to others, and pointers of one rule.
 pub const IGNORE_RULES: usize = 32;
-/// Bytes of one JSON pointer.
-pub const POINTER_BYTES: usize = 512;
+/// Characters of one JSON pointer.
+pub const POINTER_CHARACTERS: usize = 512;
 /// Bytes of all pointers of one stack's rules together: each poll's answer carries them.
 pub const IGNORE_BYTES: usize = 16 * 1024;
 /// Stacks that one stack may depend on.
 pub const DEPENDENCIES: usize = 32;
-/// Bytes of a description.
-pub const DESCRIPTION_BYTES: usize = 4096;
-/// Bytes of the message of a revision, an event or a condition.
+/// Characters of a description.
+pub const DESCRIPTION_CHARACTERS: usize = 4096;
+/// Characters of the message of a revision, an event or a condition.
+pub const MESSAGE_CHARACTERS: usize = 4096;
+/// Bytes to which agents cut the messages that they make.
 pub const MESSAGE_BYTES: usize = 4096;
-/// Bytes of a cluster's name and of other short texts.
-pub const SHORT_TEXT_BYTES: usize = 253;
+/// Characters of a cluster's name and of other short texts.
+pub const SHORT_TEXT_CHARACTERS: usize = 253;
 /// Warnings kept with one deployment object.
 pub const WARNINGS: usize = 100;
 /// Entries of a page when the caller names no number.

@@ -21,6 +21,8 @@ mod labels;
 pub mod limits;
 mod name;
 mod policies;
+#[cfg(feature = "openapi")]
+pub mod schema;
 mod stack;
 mod stack_status;
 mod target;

@@ -80,6 +80,7 @@ choice! {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Wait {
     /// Seconds until the stack counts as stalled, 1 to 86,400.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 86_400))]
     pub timeout_seconds: u32,
 }
 
@@ -99,12 +100,14 @@ pub struct Policies {
     /// Dry run before writing.
     pub validate: Validate,
     /// Where namespaced objects without a namespace go.
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::NamespaceName))]
     pub default_namespace: String,
     /// Waiting for readiness; absent means not to wait.
     pub wait: Option<Wait>,
     /// Whether an object may be replaced when an immutable field changes.
     pub replace_immutable: bool,
-    /// Fields that are left to others once an object is there.
+    /// Fields that are left to others once an object is there. All pointers together have at most 16,384 bytes.
+    #[cfg_attr(feature = "openapi", schema(max_items = 32))]
     pub ignore: Vec<IgnoreRule>,
 }
 

@@ -24,7 +24,6 @@ pub enum Operator {
 /// One requirement of a selector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Requirement {
     /// The label's key.
     pub key: String,
@@ -60,20 +59,29 @@ pub enum SharedKeys {
     Off,
 }
 
-/// Agents that a rule leaves out: those that fit every part given.
+/// Agents that a rule leaves out: those that fit every part given. At least one part is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(min_properties = 1))]
 pub struct Exclusion {
     /// Labels with these values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = super::Labels, required = false))]
     pub match_labels: Option<BTreeMap<String, String>>,
     /// Further requirements on labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Requirement>, required = false, max_items = 64))]
     pub match_expressions: Option<Vec<Requirement>>,
     /// Annotations with these values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = super::Annotations, required = false))]
     pub match_annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A part of an exclusion that is named is not null: it would exclude nobody, or everybody.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Who serves a stack, beside its direct targets.
@@ -86,12 +94,15 @@ pub struct Exclusion {
 pub struct TargetingRule {
     /// Labels that the agent must have with these values. An empty map selects every registered agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::Labels>))]
     pub match_labels: Option<BTreeMap<String, String>>,
     /// Further requirements on the agent's labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub match_expressions: Option<Vec<Requirement>>,
     /// Annotations that the agent must have with these values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::Annotations>))]
     pub match_annotations: Option<BTreeMap<String, String>>,
     /// Labels that stack and agent share.
     #[serde(default)]

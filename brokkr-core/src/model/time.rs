@@ -3,14 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A point in time with microseconds, written in RFC 3339 in UTC.
 ///
 /// Databases keep microseconds; a clock's nanoseconds would come back unequal, so they never get in. What is read lies in the
 /// years 1 to 9999, which every database can keep.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "jiff::Timestamp", into = "jiff::Timestamp")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "jiff::Timestamp")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
 pub struct Timestamp(jiff::Timestamp);
@@ -59,6 +59,15 @@ impl TryFrom<jiff::Timestamp> for Timestamp {
     fn try_from(time: jiff::Timestamp) -> Result<Self, Self::Error> {
         let time = Self::new(time);
         if time.as_micros() >= YEAR_ONE { Ok(time) } else { Err("a time lies in the years 1 to 9999") }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const FORM: &str = "not a time: expected RFC 3339, such as 2026-01-01T00:00:00Z, in the years 1 to 9999";
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let time: Option<jiff::Timestamp> = text.parse().ok();
+        time.and_then(|time| Self::try_from(time).ok()).ok_or_else(|| serde::de::Error::custom(FORM))
     }
 }
 

@@ -10,7 +10,7 @@ macro_rules! counter {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        #[cfg_attr(feature = "openapi", schema(value_type = u64, minimum = 1, maximum = 9_223_372_036_854_775_807i64))]
         pub struct $name(u64);
 
         impl $name {

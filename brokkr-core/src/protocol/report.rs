@@ -15,20 +15,26 @@ pub struct Report {
     /// The run of the agent's process.
     pub instance_id: InstanceId,
     /// Rises with every report of this run; one that does not is acknowledged and ignored.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_223_372_036_854_775_807i64))]
     pub sequence: u64,
     /// UID of the Namespace `kube-system`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ClusterUid))]
     pub cluster_uid: String,
     /// Every stack of which the agent holds something. Present only when the inventory was read completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 50_000))]
     pub held: Option<Vec<StackId>>,
     /// Outcomes since the last report.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1_000))]
     pub events: Vec<EventReport>,
     /// The present status of stacks that changed, or of all.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1_000))]
     pub status: Vec<StatusReport>,
     /// What the agent can do beyond the base protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::model::schema::ShortText>>, max_items = 64))]
     pub capabilities: Option<Vec<String>>,
 }
 
@@ -53,15 +59,19 @@ pub struct EventReport {
     pub outcome: EventOutcome,
     /// One word in CamelCase.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub reason: String,
     /// One sentence.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::Message))]
     pub message: String,
     /// The objects concerned.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 50))]
     pub objects: Vec<ObjectRef>,
     /// Objects kept because something of others is in them.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 50))]
     pub retained: Vec<ObjectRef>,
     /// When the attempt began.
     pub started_at: Timestamp,
@@ -84,12 +94,14 @@ pub struct StatusReport {
     pub applied_revision: Option<Revision>,
     /// The aspects.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 16))]
     pub conditions: Vec<Condition>,
     /// How the objects fare.
     #[serde(default)]
     pub health: Health,
     /// Tries since the last success.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_223_372_036_854_775_807i64))]
     pub attempts: u64,
 }
 
@@ -111,6 +123,6 @@ pub struct ReportAnswer {
 pub struct RejectedEvent {
     /// Which.
     pub id: EventId,
-    /// Why, as a problem's slug.
+    /// Why, as a slug: `stack-unknown` for a stack that this agent was never told of.
     pub problem: String,
 }

@@ -23,6 +23,7 @@ pub struct TargetEntry {
     /// The stack.
     pub stack_id: StackId,
     /// Its name, for people.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::Name))]
     pub stack_name: String,
     /// What to do.
     pub action: EntryAction,

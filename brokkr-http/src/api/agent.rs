@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::broker::AgentDetails;
-use brokkr_core::model::{AgentId, AgentStatus, Epoch, GeneratorId, InstanceId, StackId, Timestamp, Version};
+use brokkr_core::model::schema::{PatchAnnotations, PatchLabels, ShortText};
+use brokkr_core::model::{
+    AgentId, AgentStatus, Annotations, Epoch, GeneratorId, InstanceId, Labels, Name, StackId, Timestamp, Version,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,12 +16,16 @@ pub struct Agent {
     /// Identity.
     pub id: AgentId,
     /// Unique among agents.
+    #[schema(value_type = Name)]
     pub name: String,
     /// The cluster that it serves, for people.
+    #[schema(value_type = ShortText)]
     pub cluster_name: String,
     /// What stacks can share or select.
+    #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
     /// What stacks can share.
+    #[schema(value_type = Annotations)]
     pub annotations: BTreeMap<String, String>,
     /// Whether it takes part.
     pub status: AgentStatus,
@@ -57,38 +64,49 @@ pub struct AgentSessionInfo {
 /// An agent to be created.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "edge-1", "cluster_name": "eu-west-1", "labels": {"env": "prod"}})))]
 pub struct CreateAgent {
     /// A DNS label.
+    #[schema(value_type = Name)]
     pub name: String,
     /// The cluster that it serves, for people.
     #[serde(default)]
+    #[schema(value_type = ShortText)]
     pub cluster_name: String,
     /// What stacks can share or select.
     #[serde(default)]
+    #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
     /// What stacks can share.
     #[serde(default)]
+    #[schema(value_type = Annotations)]
     pub annotations: BTreeMap<String, String>,
     /// The generators that it serves; absent means the system generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 256)]
     pub generator_ids: Option<Vec<GeneratorId>>,
 }
 
 /// What is to change in an agent (JSON Merge Patch).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"labels": {"env": "staging", "legacy": null}, "status": "cordoned"})))]
 pub struct PatchAgent {
     /// The cluster that it serves, for people.
     #[serde(default)]
+    #[schema(value_type = Option<ShortText>)]
     pub cluster_name: String,
     /// Labels; null removes one.
     #[serde(default)]
+    #[schema(value_type = Option<PatchLabels>)]
     pub labels: BTreeMap<String, String>,
     /// Annotations; null removes one.
     #[serde(default)]
+    #[schema(value_type = Option<PatchAnnotations>)]
     pub annotations: BTreeMap<String, String>,
     /// Whether it takes part.
     #[serde(default = "active")]
+    #[schema(value_type = Option<AgentStatus>)]
     pub status: AgentStatus,
 }
 

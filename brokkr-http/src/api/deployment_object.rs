@@ -1,9 +1,12 @@
 //! Deployment objects.
 
+use brokkr_core::model::schema::Message;
 use brokkr_core::model::{ActorRef, DeploymentObjectId, Digest, Provenance, Revision, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use super::manifest::ManifestOrList;
 
 /// An immutable snapshot of all manifests of a stack, without the manifests.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -21,6 +24,7 @@ pub struct DeploymentObject {
     /// Kubernetes objects in it.
     pub object_count: u32,
     /// Why it was published.
+    #[schema(value_type = Message)]
     pub message: String,
     /// Where it came from.
     pub provenance: Provenance,
@@ -35,18 +39,24 @@ pub struct DeploymentObject {
 /// Manifests as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "greeting"}, "data": {"text": "hello"}}],
+    "message": "Release 1.4.0",
+})))]
 pub struct PublishManifests {
     /// The objects, at least one.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<ManifestOrList>, min_items = 1, max_items = 5_000)]
     pub manifests: Vec<Value>,
     /// Why, for people.
     #[serde(default)]
+    #[schema(value_type = Message)]
     pub message: String,
 }
 
 /// The revision to go back to.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"revision": 1})))]
 pub struct Rollback {
     /// Its content is published again as a new revision.
     pub revision: Revision,

@@ -1,6 +1,7 @@
 //! Generators.
 
-use brokkr_core::model::{GeneratorId, GeneratorPrincipal, Timestamp, Version};
+use brokkr_core::model::schema::Description;
+use brokkr_core::model::{GeneratorId, GeneratorPrincipal, Name, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,8 +11,10 @@ pub struct Generator {
     /// Identity.
     pub id: GeneratorId,
     /// Unique among generators.
+    #[schema(value_type = Name)]
     pub name: String,
     /// For people.
+    #[schema(value_type = Description)]
     pub description: String,
     /// Grows with every change; also the ETag.
     pub version: Version,
@@ -24,20 +27,25 @@ pub struct Generator {
 /// A generator to be created.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "ci", "description": "Preview environments"})))]
 pub struct CreateGenerator {
     /// A DNS label.
+    #[schema(value_type = Name)]
     pub name: String,
     /// For people.
     #[serde(default)]
+    #[schema(value_type = Description)]
     pub description: String,
 }
 
 /// What is to change in a generator (JSON Merge Patch).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"description": "Preview environments of the shop"})))]
 pub struct PatchGenerator {
     /// For people; null empties it.
     #[serde(default)]
+    #[schema(value_type = Option<Description>)]
     pub description: Option<String>,
 }
 

@@ -3,24 +3,49 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Why a request was not carried out.
+use super::problem_type::{PREFIX, ProblemType};
+
+/// Why a request was not carried out (RFC 9457).
+///
+/// `type` is for programs; `title`, `detail` and the place (`pointer`, `parameter` or `header`) are for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "type": "/problems/label-invalid",
+    "title": "Invalid label",
+    "status": 422,
+    "detail": "\"no way\" is not a label value of Kubernetes' form",
+    "pointer": "/labels/ok",
+    "request_id": "019a1fcd-4803-75bf-9d5b-27edfd6611d6",
+})))]
 pub struct Problem {
-    /// `/problems/<slug>`; the slug is stable.
+    /// The type of the problem, stable.
     #[serde(rename = "type")]
+    #[schema(value_type = ProblemType)]
     pub kind: String,
-    /// What happened, in words that do not change.
+    /// The kind of problem in a few words; the same for every problem of the type.
     pub title: String,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
-    /// What is wrong with this request, in words for people.
+    /// What is wrong with this request, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub detail: Option<String>,
-    /// JSON pointer to the offending value of the body.
+    /// JSON pointer (RFC 6901) to the offending value of the body; empty for the whole body, absent when it is not about the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub pointer: Option<String>,
+    /// The offending query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub parameter: Option<String>,
+    /// The offending header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub header: Option<String>,
     /// The request, as the broker's log and audit name it.
     #[serde(default)]
+    #[schema(format = Uuid, required = true)]
     pub request_id: String,
 }
 
@@ -28,5 +53,10 @@ impl Problem {
     /// The slug alone.
     pub fn slug(&self) -> &str {
         self.kind.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The type; `None` for one that this version does not know.
+    pub fn problem_type(&self) -> Option<ProblemType> {
+        self.kind.strip_prefix(PREFIX).and_then(ProblemType::from_slug)
     }
 }

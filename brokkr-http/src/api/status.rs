@@ -1,7 +1,7 @@
 //! The status of a stack on its agents.
 
 use brokkr_core::broker::StackOverview;
-use brokkr_core::model::{AgentId, Condition, Health, LastError, ObjectRef, Revision, Timestamp};
+use brokkr_core::model::{AgentId, Condition, Health, LastError, Name, ObjectRef, Revision, Timestamp};
 use brokkr_core::protocol::EntryAction;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -40,6 +40,7 @@ pub struct AgentStackStatus {
     /// The agent.
     pub agent_id: AgentId,
     /// Its name.
+    #[schema(value_type = Name)]
     pub agent_name: String,
     /// What it is to do.
     pub action: EntryAction,

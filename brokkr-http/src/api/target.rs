@@ -1,7 +1,8 @@
 //! Targets and placement.
 
 use brokkr_core::broker::Placed;
-use brokkr_core::model::{ActorRef, AgentId, StackId, Timestamp};
+use brokkr_core::model::schema::Message;
+use brokkr_core::model::{ActorRef, AgentId, Name, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,8 +22,10 @@ pub struct Target {
 /// Why an agent is given up.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"reason": "the cluster was lost"})))]
 pub struct Abandon {
     /// For the audit.
+    #[schema(value_type = Message)]
     pub reason: String,
 }
 
@@ -32,10 +35,12 @@ pub struct Placement {
     /// The stack.
     pub stack_id: StackId,
     /// Its name.
+    #[schema(value_type = Name)]
     pub stack_name: String,
     /// The agent.
     pub agent_id: AgentId,
     /// Its name.
+    #[schema(value_type = Name)]
     pub agent_name: String,
     /// Whether the agent serves the stack.
     pub matched: bool,

@@ -1,6 +1,6 @@
 //! What handlers take: authenticated, bounded, strictly read.
 
-use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use brokkr_core::broker::{Actor, BrokerError, Idempotency};
-use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
+use brokkr_core::error::{Invalid, InvalidCode, excerpt};
 use brokkr_core::manifest::parse_json;
-use brokkr_core::model::{Digest, Version, limits};
+use brokkr_core::model::limits;
 use brokkr_core::store::{Listing, Page};
 use bytes::Bytes;
 use serde::Serialize;
@@ -23,12 +23,16 @@ use super::cursor::CursorKey;
 use super::error::ApiError;
 use super::origin::RequestOrigin;
 use super::respond::Caller;
+use super::typed::typed;
 use crate::api::List;
 
 /// More parameters than any route has.
 const PARAMS_MAX: usize = 32;
 /// How long a client may take to send its body.
 const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
+
+/// What is expected of a parameter that takes an id.
+pub(crate) const ID: &str = "an id as it was answered: a UUID in lower case with hyphens";
 
 /// The authenticated caller.
 pub(crate) struct Auth(pub(crate) Actor);
@@ -87,17 +91,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let invalid = |message: String| ApiError::from(Invalid::new(InvalidCode::QueryInvalid, message));
-        let mut params = Vec::new();
+        let mut params: Vec<(String, String)> = Vec::new();
         for (key, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            let shown = excerpt(&key);
             if params.len() == PARAMS_MAX {
-                return Err(invalid(format!("there are more than {PARAMS_MAX} parameters")));
+                return Err(ApiError::query_invalid(&shown, format!("send at most {PARAMS_MAX} parameters")));
             }
             if value.contains('\0') {
-                return Err(invalid(format!("{} contains NUL", excerpt(&key))));
+                return Err(ApiError::query_invalid(&shown, "the value contains NUL; leave it out"));
             }
             if params.iter().any(|(known, _)| *known == key) {
-                return Err(invalid(format!("{} is given twice", excerpt(&key))));
+                return Err(ApiError::query_invalid(&shown, "the parameter is given twice; give it once"));
             }
             params.push((key.into_owned(), value.into_owned()));
         }
@@ -111,24 +115,33 @@ impl Params {
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Takes a parameter; `None` when it is not given.
-    pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        text.parse().map(Some).map_err(|_| {
-            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
-        })
+    /// Takes a parameter; `None` when it is not given. `expected` is said of what cannot be read.
+    pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+        self.text(name).map(|text| text.parse().map_err(|_| unexpected(name, &text, expected))).transpose()
     }
 
-    /// Takes a parameter whose values are the words of an enum.
-    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
+    /// Takes a whole number, which is written in digits alone.
+    pub(crate) fn take_number(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        serde_json::from_value(Value::String(text.clone())).map(Some).map_err(|_| {
-            Invalid::new(InvalidCode::QueryInvalid, format!("{name}={} makes no sense", excerpt(&text))).into()
-        })
+        let digits = Some(text.as_str()).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.and_then(|digits| digits.parse().ok()).filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => {
+                let expected = format!("a whole number from {} to {}", range.start(), range.end());
+                Err(unexpected(name, &text, &expected))
+            }
+        }
+    }
+
+    /// Takes a parameter whose value is written as it is in JSON: a word, a time. `expected` is said of what cannot be read.
+    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_value(Value::String(text.clone()));
+        read.map(Some).map_err(|_| unexpected(name, &text, expected))
     }
 
     /// Takes a parameter that explains itself when it is wrong.
@@ -136,17 +149,14 @@ impl Params {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, ApiError> {
-        self.text(name).map(|text| text.parse()).transpose().map_err(ApiError::from)
+        self.text(name).map(|text| text.parse()).transpose().map_err(|invalid| ApiError::in_query(name, invalid))
     }
 
     /// Refuses whatever was not taken.
     pub(crate) fn done(self) -> Result<(), ApiError> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => {
-                let message = format!("{} is not a parameter of this list", excerpt(key));
-                Err(Invalid::new(InvalidCode::QueryInvalid, message).into())
-            }
+            Some((key, _)) => Err(ApiError::query_invalid(&excerpt(key), "the operation has no such parameter")),
         }
     }
 
@@ -168,15 +178,22 @@ impl Params {
         list: &str,
         actor: &Actor,
     ) -> Result<Page<K>, ApiError> {
-        let limit = self.take::<usize>("limit")?.unwrap_or(default);
-        if !(1..=limits::PAGE_MAX).contains(&limit) {
-            let message = format!("limit must be between 1 and {}", limits::PAGE_MAX);
-            return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());
-        }
+        let limit = self.limit(default)?;
         let cursor = self.text("cursor");
-        let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose()?;
-        Ok(Page { limit, after })
+        let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose();
+        Ok(Page { limit, after: after.map_err(|invalid| ApiError::in_query("cursor", invalid))? })
     }
+
+    /// Takes `limit`: the length of a page.
+    pub(crate) fn limit(&mut self, default: usize) -> Result<usize, ApiError> {
+        let limit = self.take_number("limit", 1..=limits::PAGE_MAX as u64)?;
+        // No more than the longest page, which is a `usize`.
+        Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default))
+    }
+}
+
+fn unexpected(name: &str, text: &str, expected: &str) -> ApiError {
+    ApiError::query_invalid(name, format!("invalid value \"{}\"; expected {expected}", excerpt(text)))
 }
 
 /// A page as it is sent.
@@ -253,12 +270,12 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
         let types = ["application/merge-patch+json", "application/json"];
         match read_json(request, limits::SMALL_BODY_BYTES, &types).await? {
             Value::Object(patch) => Ok(Self(patch)),
-            _ => Err(Invalid::new(InvalidCode::FieldInvalid, "a merge patch is an object").into()),
+            _ => Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object: a merge patch (RFC 7396)").into()),
         }
     }
 }
 
-/// A JSON body that may be absent, which means an empty object.
+/// A JSON body that may be absent or null, which means an empty object.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
 impl<S, T> FromRequest<S> for OptionalJson<T>
@@ -272,7 +289,8 @@ where
         if request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream() {
             return Ok(Self(T::default()));
         }
-        ApiJson::from_request(request, state).await.map(|ApiJson(value)| Self(value))
+        let ApiJson(value) = ApiJson::<Option<T>>::from_request(request, state).await?;
+        Ok(Self(value.unwrap_or_default()))
     }
 }
 
@@ -290,69 +308,4 @@ pub(crate) async fn parse_body(body: Bytes) -> Result<Value, ApiError> {
     }
     let parsed = tokio::task::spawn_blocking(move || parse_json(&body)).await;
     Ok(parsed.map_err(|error| BrokerError::Internal(Box::new(error)))??)
-}
-
-/// Reads a type out of a value; names the place and the mistake, in our words.
-pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
-    typed_or_invalid(value).map_err(ApiError::from)
-}
-
-pub(crate) fn typed_or_invalid<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let segments = error.path().iter().filter_map(|segment| match segment {
-            serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
-            serde_path_to_error::Segment::Map { key } => Some(escape_pointer(key)),
-            _ => None,
-        });
-        let pointer: String = segments.map(|segment| format!("/{segment}")).collect();
-        let said = error.inner().to_string();
-        let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
-        let (code, message) = if said.starts_with("unknown field") {
-            (InvalidCode::UnknownField, format!("the field \"{quoted}\" is not known here"))
-        } else if said.starts_with("missing field") {
-            (InvalidCode::FieldInvalid, format!("the field \"{quoted}\" is missing"))
-        } else {
-            (InvalidCode::FieldInvalid, "the value is not of the right type or form".to_owned())
-        };
-        Invalid { code, pointer, message }
-    })
-}
-
-/// The tags in `If-None-Match`, whether strong or made weak by a proxy that compresses (RFC 9110, section 13.1.2).
-pub(crate) fn known_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|tag| tag.trim().trim_start_matches("W/"))
-}
-
-/// The digest in `If-None-Match`; what is not one of ours matches nothing.
-pub(crate) struct Known(pub(crate) Option<Digest>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Known {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let digest = |tag: &str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
-        Ok(Self(known_tags(&parts.headers).find_map(digest)))
-    }
-}
-
-/// The version in `If-Match`; required.
-pub(crate) struct IfMatch(pub(crate) Version);
-
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        if_match(&parts.headers)?.map(Self).ok_or_else(ApiError::precondition_required)
-    }
-}
-
-/// The version in `If-Match`, if there is one.
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, ApiError> {
-    let Some(value) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    tag.map(|version| Some(Version::new(version)))
-        .ok_or_else(|| ApiError::header_invalid("If-Match takes one ETag, such as \"3\""))
 }

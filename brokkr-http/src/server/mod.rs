@@ -5,12 +5,15 @@ mod error;
 mod extract;
 mod meter;
 mod metrics;
+mod objects;
 mod openapi;
 mod origin;
 mod patience;
+mod preconditions;
 mod respond;
 mod routes;
 mod serve;
+mod typed;
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -163,8 +163,8 @@ fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, ApiError> {
         (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
     };
     let Some(key) = key.to_str().ok().filter(is_valid).filter(|_| more.is_none()) else {
-        let message = "Idempotency-Key takes one key of 1 to 255 visible ASCII characters";
-        return Err(ApiError::header_invalid(message));
+        let message = "expected one key of 1 to 255 visible ASCII characters";
+        return Err(ApiError::header_invalid(IDEMPOTENCY_KEY, message));
     };
     let idempotency = Arc::new(Idempotency::new(key.to_owned()));
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();

@@ -100,12 +100,30 @@ async fn updates_need_the_version_that_was_read() {
         api.call(&api.admin, "PATCH", &format!("/api/v1/stacks/{id}"), &headers, r#"{"description":"x"}"#).await
     };
     assert_eq!(patch(None).await.slug(), "precondition-required");
-    assert_eq!(patch(Some("*")).await.slug(), "header-invalid");
-    assert_eq!(patch(Some("1")).await.slug(), "header-invalid");
+    for malformed in ["1", "\"x\"", "\"+1\"", "\"1", "", "\"1\", \"2\""] {
+        let problem = patch(Some(malformed)).await;
+        assert_eq!(
+            (problem.slug().as_str(), &problem.json()["header"]),
+            ("header-invalid", &json!("if-match")),
+            "{malformed}"
+        );
+    }
     assert_eq!(patch(Some("\"7\"")).await.slug(), "precondition-failed");
     let reply = patch(Some("\"1\"")).await;
     assert_eq!((reply.status.as_u16(), reply.headers["etag"].to_str().unwrap()), (200, "\"2\""));
     assert_eq!(patch(Some("\"1\"")).await.slug(), "precondition-failed");
+    let any = patch(Some("*")).await;
+    assert_eq!(
+        (any.status.as_u16(), any.headers["etag"].to_str().unwrap()),
+        (200, "\"2\""),
+        "any version, as nothing changes"
+    );
+    let missing = "01a1fcd4-803a-75bf-9d5b-27edfd6611d6";
+    let headers = [("content-type", "application/json"), ("if-match", "*")];
+    let nothing = api.call(&api.admin, "PATCH", &format!("/api/v1/stacks/{missing}"), &headers, "{}").await;
+    assert_eq!(nothing.slug(), "not-found", "there is no version of what is not there");
+    let delete = api.call(&api.admin, "DELETE", &format!("/api/v1/stacks/{id}"), &[("if-match", "*")], "").await;
+    assert_eq!(delete.status, 204);
 }
 
 #[tokio::test]
@@ -136,5 +154,117 @@ async fn manifests_are_refused_by_class_and_nothing_is_published() {
     assert_eq!(
         (reply.status.as_u16(), reply.json()["warnings"][0].as_str()),
         (201, Some("ConfigMap a: dropped status"))
+    );
+}
+
+/// A problem names its kind in the title, the place, and what is expected there.
+#[tokio::test]
+async fn problems_name_the_place_and_what_is_expected() {
+    let api = Api::new().await;
+    let stack = api.stack("web").await;
+    let (agent, _) = api.agent("edge", json!({})).await;
+    let (rotate, rollback) = (format!("/agents/{agent}/rotate-pak"), format!("/stacks/{stack}/rollback"));
+    let now = "2026-01-01T00:00:00Z";
+    for (method, path, body, title, pointer, detail) in [
+        ("POST", rotate.as_str(), json!([]), "Invalid field", "", "expected an object"),
+        (
+            "POST",
+            &rotate,
+            json!({"overlap_seconds": "x"}),
+            "Invalid field",
+            "/overlap_seconds",
+            "expected a whole number",
+        ),
+        (
+            "POST",
+            &rotate,
+            json!({"overlap_seconds": -1}),
+            "Invalid field",
+            "/overlap_seconds",
+            "expected a whole number",
+        ),
+        ("POST", &rotate, json!({"overlap": 1}), "Unknown field", "/overlap", "\"overlap\" is not known"),
+        (
+            "POST",
+            "/keys",
+            json!({"name": "x", "kind": "agent"}),
+            "Invalid field",
+            "/kind",
+            "one of: admin, admin-read-only",
+        ),
+        (
+            "POST",
+            "/keys",
+            json!({"name": "x", "kind": "admin", "expires_at": "soon"}),
+            "Invalid field",
+            "/expires_at",
+            "RFC 3339",
+        ),
+        (
+            "POST",
+            "/keys",
+            json!({"name": "x", "kind": "admin", "expires_at": now}),
+            "Invalid field",
+            "/expires_at",
+            "a time to come",
+        ),
+        ("POST", "/stacks", json!({"name": "A"}), "Invalid name", "/name", "lower-case"),
+        ("POST", "/stacks", json!(["a"]), "Invalid field", "", "expected an object"),
+        ("POST", "/stacks", json!({"name": "a", "labels": []}), "Invalid field", "/labels", "expected an object"),
+        (
+            "POST",
+            "/stacks",
+            json!({"name": "a", "targeting": [null, null]}),
+            "Invalid field",
+            "/targeting",
+            "expected an object",
+        ),
+        ("POST", "/stacks", json!({"name": "a", "depends_on": ["x"]}), "Invalid field", "/depends_on/0", "a UUID"),
+        (
+            "POST",
+            "/stacks",
+            json!({"name": "a", "depends_on": [agent]}),
+            "Reference does not hold",
+            "/depends_on/0",
+            "does not exist",
+        ),
+        (
+            "POST",
+            "/stacks",
+            json!({"name": "a", "policies": {"adopt": 1}}),
+            "Invalid field",
+            "/policies/adopt",
+            "expected",
+        ),
+        ("POST", &rollback, json!({"revision": 7}), "Reference does not hold", "/revision", "no such revision"),
+    ] {
+        let problem = api.send(method, path, body.clone()).await.json();
+        let said = problem["detail"].as_str().unwrap_or_default();
+        assert_eq!(
+            (problem["title"].as_str(), problem["pointer"].as_str()),
+            (Some(title), Some(pointer)),
+            "{body}: {problem}"
+        );
+        assert!(said.contains(detail), "{body}: {problem}");
+    }
+    for (query, parameter) in [
+        ("limit=0", "limit"),
+        ("limit=%2B5", "limit"),
+        ("cursor=x", "cursor"),
+        ("labels=a%20b", "labels"),
+        ("x=1", "x"),
+    ] {
+        let problem = api.get(&format!("/stacks?{query}")).await.json();
+        assert_eq!((&problem["parameter"], problem.get("pointer")), (&json!(parameter), None), "{query}: {problem}");
+    }
+    // To JSON Schema 60.0 is an integer.
+    assert_eq!(api.send("POST", &rotate, json!({"overlap_seconds": 60.0})).await.status, 200);
+    assert_eq!(api.send("POST", &rotate, json!({"overlap_seconds": 60.5})).await.slug(), "field-invalid");
+    assert_eq!(api.send("POST", &rotate, json!(null)).await.status, 200);
+    // Characters are counted, as JSON Schema does, not bytes.
+    assert_eq!(api.send("POST", "/stacks", json!({"name": "b", "description": "ä".repeat(4096)})).await.status, 201);
+    assert_eq!(
+        api.send("POST", "/stacks", json!({"name": "c", "description": "ä".repeat(4097)})).await.slug(),
+        "text-too-long"
     );
 }

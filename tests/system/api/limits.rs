@@ -25,17 +25,17 @@ async fn texts() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let (agent, _) = api.agent("edge", json!({})).await;
-    at_the_border("description", limits::DESCRIPTION_BYTES, |n| {
+    at_the_border("description", limits::DESCRIPTION_CHARACTERS, |n| {
         api.send("PUT", "/stacks/by-name/web", json!({"description": text(n)}))
     })
     .await;
-    at_the_border("message", limits::MESSAGE_BYTES, |n| {
+    at_the_border("message", limits::MESSAGE_CHARACTERS, |n| {
         let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("n{n}")}});
         let (api, path) = (&api, format!("/stacks/{stack}/deployment-objects"));
         async move { api.send("POST", &path, json!({"manifests": [manifest], "message": text(n)})).await }
     })
     .await;
-    at_the_border("cluster name", limits::SHORT_TEXT_BYTES, |n| {
+    at_the_border("cluster name", limits::SHORT_TEXT_CHARACTERS, |n| {
         api.send("POST", "/agents", json!({"name": format!("a{n}"), "cluster_name": text(n)}))
     })
     .await;

@@ -6,19 +6,21 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{AgentId, Digest, Epoch, limits};
 use brokkr_core::protocol::{Poll, PollRequest, Report, ReportAnswer, TargetState};
 use brokkr_core::store::Generation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problems::{Reading, Writing};
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiPath, Auth, Known, Params, media_type, parse_body, read_body, typed};
+use crate::server::extract::{ApiPath, Auth, ID, Params, media_type, parse_body, read_body};
+use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed};
+use crate::server::openapi::parameters::PollParameters;
+use crate::server::preconditions::Known;
 use crate::server::respond::id_value;
+use crate::server::typed::typed;
 
 /// Under their whole paths: what is nested has its URI taken apart for each request, which polls would notice.
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
@@ -26,10 +28,15 @@ pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Tells an agent everything that it should hold.
-#[utoipa::path(get, path = "/api/v1/agents/{id}/target-state", operation_id = "getTargetState", tag = "agent protocol",
-    params(("id" = inline(AgentId), Path), ("wait" = Option<u64>, Query, maximum = 60, description = "Seconds to wait for something new"),
-        ("min_generation" = Option<u64>, Query, description = "The highest generation that the agent has seen"), ("epoch" = Option<String>, Query, description = "The history in which it saw that"), ("If-None-Match" = Option<String>, Header)),
-    responses(Reading, (status = 200, description = "The target state", body = TargetState), (status = 304, description = "Nothing is different"), (status = 409, description = "Too many changes at once", body = crate::api::Problem, content_type = "application/problem+json")))]
+#[utoipa::path(
+    get, path = "/api/v1/agents/{id}/target-state", operation_id = "getTargetState", tag = "agent protocol",
+    params(("id" = inline(AgentId), Path), PollParameters),
+    responses(
+        Keyed, Found, Changing,
+        (status = 200, description = "The target state", body = TargetState),
+        (status = 304, description = "Nothing is different"),
+    ),
+)]
 async fn target_state(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -37,13 +44,11 @@ async fn target_state(
     mut params: Params,
     Known(known): Known,
 ) -> Result<Response, ApiError> {
-    let wait = params.take::<u64>("wait")?.unwrap_or(0);
-    if wait > limits::POLL_WAIT_SECONDS {
-        let message = format!("wait must be at most {}", limits::POLL_WAIT_SECONDS);
-        return Err(Invalid::new(InvalidCode::QueryInvalid, message).into());
-    }
-    let min_generation = params.take::<u64>("min_generation")?.map(Generation::new);
-    let epoch = params.take::<Epoch>("epoch")?;
+    let wait = params.take_number("wait", 0..=limits::POLL_WAIT_SECONDS)?.unwrap_or(0);
+    let min_generation = params.take_number("min_generation", 0..=i64::MAX as u64)?.map(Generation::new);
+    let epoch = params.take::<Epoch>("epoch", ID)?;
+    // Generations of one history say nothing about those of another.
+    let min_generation = min_generation.filter(|_| epoch.is_some());
     params.done()?;
     let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };
     Ok(match state.broker.target_state(&actor, id, request).await? {
@@ -73,8 +78,15 @@ fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderNam
 }
 
 /// Takes an agent's report. Repeating it changes nothing.
-#[utoipa::path(post, path = "/api/v1/agents/{id}/reports", operation_id = "report", tag = "agent protocol", params(("id" = inline(AgentId), Path)), request_body = Report,
-    responses(Writing, (status = 200, description = "Acknowledged", body = ReportAnswer)))]
+#[utoipa::path(
+    post, path = "/api/v1/agents/{id}/reports", operation_id = "report", tag = "agent protocol",
+    params(("id" = inline(AgentId), Path)),
+    request_body = Report,
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 200, description = "Acknowledged", body = ReportAnswer),
+    ),
+)]
 async fn report(
     State(state): State<AppState>,
     Auth(actor): Auth,

@@ -13,12 +13,15 @@ use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problems::{Reading, Writing};
 use super::{created, entity};
 use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed_or_invalid};
+use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
+use crate::server::openapi::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
+use crate::server::openapi::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
+use crate::server::preconditions::IfMatch;
+use crate::server::typed::typed_or_invalid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -29,9 +32,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Lists agents.
-#[utoipa::path(get, path = "/agents", operation_id = "listAgents", tag = "agents",
-    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("labels" = Option<String>, Query, description = "A label selector")),
-    responses(Reading, (status = 422, description = "The selector is malformed", body = crate::api::Problem, content_type = "application/problem+json"), (status = 200, description = "A page", body = List<Agent>)))]
+#[utoipa::path(
+    get, path = "/agents", operation_id = "listAgents", tag = "agents",
+    params(PageParameters, LabelsParameter),
+    responses(
+        Keyed, Filtered,
+        (status = 200, description = "A page", body = List<Agent>),
+    ),
+)]
 async fn list(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -45,8 +53,15 @@ async fn list(
 }
 
 /// Creates an agent and its first key.
-#[utoipa::path(post, path = "/agents", operation_id = "createAgent", tag = "agents", request_body = CreateAgent,
-    responses(Writing, (status = 201, description = "Created", body = CreatedAgent)))]
+#[utoipa::path(
+    post, path = "/agents", operation_id = "createAgent", tag = "agents",
+    params(IdempotencyParameter),
+    request_body = CreateAgent,
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 201, description = "Created", body = CreatedAgent),
+    ),
+)]
 async fn create(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -69,8 +84,14 @@ async fn create(
 }
 
 /// Reads an agent.
-#[utoipa::path(get, path = "/agents/{id}", operation_id = "getAgent", tag = "agents", params(("id" = inline(AgentId), Path)),
-    responses(Reading, (status = 200, description = "The agent", body = Agent)))]
+#[utoipa::path(
+    get, path = "/agents/{id}", operation_id = "getAgent", tag = "agents",
+    params(("id" = inline(AgentId), Path)),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "The agent", body = Agent),
+    ),
+)]
 async fn get(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -81,10 +102,15 @@ async fn get(
 }
 
 /// Changes an agent.
-#[utoipa::path(patch, path = "/agents/{id}", operation_id = "patchAgent", tag = "agents",
-    params(("id" = inline(AgentId), Path), ("If-Match" = String, Header)),
+#[utoipa::path(
+    patch, path = "/agents/{id}", operation_id = "patchAgent", tag = "agents",
+    params(("id" = inline(AgentId), Path), IfMatchParameter),
     request_body(content = PatchAgent, content_type = "application/merge-patch+json"),
-    responses(Writing, (status = 200, description = "Changed", body = Agent)))]
+    responses(
+        Keyed, Found, Changing, Bodied, Versioned,
+        (status = 200, description = "Changed", body = Agent),
+    ),
+)]
 async fn patch(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -109,7 +135,7 @@ async fn patch(
             status: Some(now.status),
         })
     };
-    state.broker.agent_update(&actor, id, Some(version), edit).await?;
+    state.broker.agent_update(&actor, id, version, edit).await?;
     let details = state.broker.agent_details(&actor, id).await?;
     Ok(entity(details.agent.version, Agent::from(details)))
 }
@@ -119,7 +145,7 @@ pub(super) fn refuse_unknown(document: &Value, fields: &Map<String, Value>) -> R
     match fields.keys().find(|key| document.get(key.as_str()).is_none()) {
         None => Ok(()),
         Some(key) => {
-            let message = format!("the field \"{}\" is not known here", excerpt(key));
+            let message = format!("the field \"{}\" is not known here; leave it out or correct its name", excerpt(key));
             Err(Invalid::new(InvalidCode::UnknownField, message).within(key))
         }
     }
@@ -141,8 +167,14 @@ pub(super) fn merge(target: &mut Value, patch: &Map<String, Value>) {
 }
 
 /// Deletes an agent. Its keys end, and nobody waits for it any more.
-#[utoipa::path(delete, path = "/agents/{id}", operation_id = "deleteAgent", tag = "agents", params(("id" = inline(AgentId), Path)),
-    responses(Writing, (status = 204, description = "Deleted")))]
+#[utoipa::path(
+    delete, path = "/agents/{id}", operation_id = "deleteAgent", tag = "agents",
+    params(("id" = inline(AgentId), Path)),
+    responses(
+        Keyed, Found, Changing,
+        (status = 204, description = "Deleted"),
+    ),
+)]
 async fn delete(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -153,9 +185,14 @@ async fn delete(
 }
 
 /// Registers an agent with a generator: it serves the generator's stacks from now on.
-#[utoipa::path(put, path = "/agents/{id}/generators/{generator_id}", operation_id = "registerAgent", tag = "agents",
+#[utoipa::path(
+    put, path = "/agents/{id}/generators/{generator_id}", operation_id = "registerAgent", tag = "agents",
     params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
-    responses(Writing, (status = 204, description = "Registered")))]
+    responses(
+        Keyed, Found, Changing,
+        (status = 204, description = "Registered"),
+    ),
+)]
 async fn register(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -166,9 +203,14 @@ async fn register(
 }
 
 /// Ends a registration: the agent is told to remove the generator's stacks.
-#[utoipa::path(delete, path = "/agents/{id}/generators/{generator_id}", operation_id = "unregisterAgent", tag = "agents",
+#[utoipa::path(
+    delete, path = "/agents/{id}/generators/{generator_id}", operation_id = "unregisterAgent", tag = "agents",
     params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
-    responses(Writing, (status = 204, description = "Ended")))]
+    responses(
+        Keyed, Found, Changing,
+        (status = 204, description = "Ended"),
+    ),
+)]
 async fn unregister(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -179,8 +221,14 @@ async fn unregister(
 }
 
 /// Allows an agent that knew another epoch to remove and prune again.
-#[utoipa::path(post, path = "/agents/{id}/confirm-epoch", operation_id = "confirmEpoch", tag = "agents", params(("id" = inline(AgentId), Path)),
-    responses(Writing, (status = 200, description = "Confirmed", body = Agent)))]
+#[utoipa::path(
+    post, path = "/agents/{id}/confirm-epoch", operation_id = "confirmEpoch", tag = "agents",
+    params(("id" = inline(AgentId), Path)),
+    responses(
+        Keyed, Found, Changing,
+        (status = 200, description = "Confirmed", body = Agent),
+    ),
+)]
 async fn confirm_epoch(
     State(state): State<AppState>,
     Auth(actor): Auth,

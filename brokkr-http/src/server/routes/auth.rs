@@ -10,18 +10,24 @@ use brokkr_core::model::{ActorRef, KeyKind};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problems::Reading;
 use crate::api::WhoAmI;
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::Auth;
+use crate::server::openapi::answers::Keyed;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(who_am_i)).routes(routes!(openapi))
 }
 
 /// Tells who the presented key speaks for.
-#[utoipa::path(post, path = "/auth/pak", operation_id = "whoAmI", tag = "auth", responses(Reading, (status = 200, description = "The key is valid", body = WhoAmI)))]
+#[utoipa::path(
+    post, path = "/auth/pak", operation_id = "whoAmI", tag = "auth",
+    responses(
+        Keyed,
+        (status = 200, description = "The key is valid", body = WhoAmI),
+    ),
+)]
 async fn who_am_i(State(state): State<AppState>, Auth(actor): Auth) -> Result<Json<WhoAmI>, ApiError> {
     let key = state.broker.key_of(&actor).await?;
     let key_id = key.as_ref().map(|key| key.id.to_string());

@@ -5,18 +5,19 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::broker::{Content, Published};
-use brokkr_core::model::{DeploymentObjectId, Revision, StackId, limits};
+use brokkr_core::model::{DeploymentObjectId, Revision, StackId, limits, validate_text};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::created;
-use super::problems::{Reading, Writing};
 use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{
-    ApiJson, ApiPath, Auth, Params, known_tags, listed, media_type, parse_body, read_body, typed,
-};
+use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed, media_type, parse_body, read_body};
+use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed, Negotiated};
+use crate::server::openapi::parameters::{IdempotencyParameter, KnownParameter, MessageParameter, PageParameters};
+use crate::server::preconditions::known_tags;
+use crate::server::typed::typed_as_is;
 
 const YAML: &str = "application/yaml";
 
@@ -35,9 +36,14 @@ pub(super) fn published(published: Published) -> Response {
 }
 
 /// Lists the revisions of a stack, newest first.
-#[utoipa::path(get, path = "/stacks/{id}/deployment-objects", operation_id = "listDeploymentObjects", tag = "deployment objects",
-    params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "A page", body = List<DeploymentObject>)))]
+#[utoipa::path(
+    get, path = "/stacks/{id}/deployment-objects", operation_id = "listDeploymentObjects", tag = "deployment objects",
+    params(("id" = inline(StackId), Path), PageParameters),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "A page", body = List<DeploymentObject>),
+    ),
+)]
 async fn list(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -52,10 +58,16 @@ async fn list(
 }
 
 /// Publishes manifests as the next revision. YAML is stored byte for byte.
-#[utoipa::path(post, path = "/stacks/{id}/deployment-objects", operation_id = "publish", tag = "deployment objects",
-    params(("id" = inline(StackId), Path), ("message" = Option<String>, Query, description = "Why; for YAML bodies")),
-    request_body(content((String = "application/yaml"), (PublishManifests = "application/json"))),
-    responses(Writing, (status = 200, description = "The newest revision has these bytes already", body = DeploymentObject), (status = 201, description = "Published", body = DeploymentObject)))]
+#[utoipa::path(
+    post, path = "/stacks/{id}/deployment-objects", operation_id = "publish", tag = "deployment objects",
+    params(("id" = inline(StackId), Path), MessageParameter, IdempotencyParameter),
+    request_body(content((crate::api::ManifestOrList = "application/yaml"), (PublishManifests = "application/json"))),
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 200, description = "The newest revision has these bytes already", body = DeploymentObject),
+        (status = 201, description = "Published", body = DeploymentObject),
+    ),
+)]
 async fn publish(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -63,14 +75,16 @@ async fn publish(
     mut params: Params,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let message = params.take::<String>("message")?;
+    let message = params.take::<String>("message", "a text")?;
     params.done()?;
     let content = match media_type(request.headers()).map(str::to_ascii_lowercase).as_deref() {
         Some(YAML) => {
             Content::Yaml { bytes: read_body(request, limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
         }
         Some("application/json") => {
-            let body: PublishManifests = typed(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
+            let body: PublishManifests = typed_as_is(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
+            // Also where the parameter wins.
+            validate_text(&body.message, limits::MESSAGE_CHARACTERS).map_err(|invalid| invalid.within("message"))?;
             Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
         }
         _ => {
@@ -81,8 +95,15 @@ async fn publish(
 }
 
 /// Reads a deployment object: its metadata, or with `Accept: application/yaml` its bytes as stored.
-#[utoipa::path(get, path = "/deployment-objects/{id}", operation_id = "getDeploymentObject", tag = "deployment objects", params(("id" = inline(DeploymentObjectId), Path)),
-    responses(Reading, (status = 200, description = "The object", content((DeploymentObject = "application/json"), (String = "application/yaml"))), (status = 304, description = "The caller has these bytes"), (status = 406, description = "None of the accepted types can be had", body = crate::api::Problem, content_type = "application/problem+json")))]
+#[utoipa::path(
+    get, path = "/deployment-objects/{id}", operation_id = "getDeploymentObject", tag = "deployment objects",
+    params(("id" = inline(DeploymentObjectId), Path), KnownParameter),
+    responses(
+        Keyed, Found, Negotiated,
+        (status = 200, description = "The object", content((DeploymentObject = "application/json"), (serde_json::Value = "application/yaml"))),
+        (status = 304, description = "The caller has these bytes"),
+    ),
+)]
 async fn get(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -119,8 +140,16 @@ fn acceptable(part: &str) -> Option<&str> {
 }
 
 /// Publishes the content of an old revision again.
-#[utoipa::path(post, path = "/stacks/{id}/rollback", operation_id = "rollback", tag = "deployment objects", params(("id" = inline(StackId), Path)), request_body = Rollback,
-    responses(Writing, (status = 200, description = "The newest revision has this content already", body = DeploymentObject), (status = 201, description = "Published", body = DeploymentObject)))]
+#[utoipa::path(
+    post, path = "/stacks/{id}/rollback", operation_id = "rollback", tag = "deployment objects",
+    params(("id" = inline(StackId), Path), IdempotencyParameter),
+    request_body = Rollback,
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 200, description = "The newest revision has this content already", body = DeploymentObject),
+        (status = 201, description = "Published", body = DeploymentObject),
+    ),
+)]
 async fn rollback(
     State(state): State<AppState>,
     Auth(actor): Auth,

@@ -11,21 +11,29 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problems::{Reading, Writing};
 use super::{created, entity};
 use crate::api::{CreateGenerator, CreatedGenerator, Generator, List, PatchGenerator};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, IfMatch, MergePatch, Params, listed, typed};
+use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
+use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed, Versioned};
+use crate::server::openapi::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
+use crate::server::preconditions::IfMatch;
+use crate::server::typed::typed;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, patch, delete))
 }
 
 /// Lists generators.
-#[utoipa::path(get, path = "/generators", operation_id = "listGenerators", tag = "generators",
-    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "A page", body = List<Generator>)))]
+#[utoipa::path(
+    get, path = "/generators", operation_id = "listGenerators", tag = "generators",
+    params(PageParameters),
+    responses(
+        Keyed,
+        (status = 200, description = "A page", body = List<Generator>),
+    ),
+)]
 async fn list(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -38,8 +46,15 @@ async fn list(
 }
 
 /// Creates a generator and its first key.
-#[utoipa::path(post, path = "/generators", operation_id = "createGenerator", tag = "generators", request_body = CreateGenerator,
-    responses(Writing, (status = 201, description = "Created", body = CreatedGenerator)))]
+#[utoipa::path(
+    post, path = "/generators", operation_id = "createGenerator", tag = "generators",
+    params(IdempotencyParameter),
+    request_body = CreateGenerator,
+    responses(
+        Keyed, Changing, Bodied,
+        (status = 201, description = "Created", body = CreatedGenerator),
+    ),
+)]
 async fn create(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -53,8 +68,14 @@ async fn create(
 }
 
 /// Reads a generator.
-#[utoipa::path(get, path = "/generators/{id}", operation_id = "getGenerator", tag = "generators", params(("id" = inline(GeneratorId), Path)),
-    responses(Reading, (status = 200, description = "The generator", body = Generator)))]
+#[utoipa::path(
+    get, path = "/generators/{id}", operation_id = "getGenerator", tag = "generators",
+    params(("id" = inline(GeneratorId), Path)),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "The generator", body = Generator),
+    ),
+)]
 async fn get(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -65,10 +86,15 @@ async fn get(
 }
 
 /// Changes a generator.
-#[utoipa::path(patch, path = "/generators/{id}", operation_id = "patchGenerator", tag = "generators",
-    params(("id" = inline(GeneratorId), Path), ("If-Match" = String, Header)),
+#[utoipa::path(
+    patch, path = "/generators/{id}", operation_id = "patchGenerator", tag = "generators",
+    params(("id" = inline(GeneratorId), Path), IfMatchParameter),
     request_body(content = PatchGenerator, content_type = "application/merge-patch+json"),
-    responses(Writing, (status = 200, description = "Changed", body = Generator)))]
+    responses(
+        Keyed, Found, Changing, Bodied, Versioned,
+        (status = 200, description = "Changed", body = Generator),
+    ),
+)]
 async fn patch(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -79,13 +105,19 @@ async fn patch(
     let named = patch.contains_key("description");
     let patch: PatchGenerator = typed(Value::Object(patch))?;
     let patch = GeneratorPatch { description: named.then(|| patch.description.unwrap_or_default()) };
-    let generator = state.broker.generator_update(&actor, id, Some(version), patch).await?;
+    let generator = state.broker.generator_update(&actor, id, version, patch).await?;
     Ok(entity(generator.version, Generator::from(generator)))
 }
 
 /// Deletes a generator that owns no stacks.
-#[utoipa::path(delete, path = "/generators/{id}", operation_id = "deleteGenerator", tag = "generators", params(("id" = inline(GeneratorId), Path)),
-    responses(Writing, (status = 204, description = "Deleted")))]
+#[utoipa::path(
+    delete, path = "/generators/{id}", operation_id = "deleteGenerator", tag = "generators",
+    params(("id" = inline(GeneratorId), Path)),
+    responses(
+        Keyed, Found, Changing,
+        (status = 204, description = "Deleted"),
+    ),
+)]
 async fn delete(
     State(state): State<AppState>,
     Auth(actor): Auth,

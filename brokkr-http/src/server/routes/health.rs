@@ -7,6 +7,7 @@ use utoipa_axum::routes;
 
 use crate::server::AppState;
 use crate::server::error::ApiError;
+use crate::server::openapi::answers::Ready;
 
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
@@ -21,7 +22,7 @@ async fn healthz() -> &'static str {
 /// The broker can serve: its store answers and its view is fresh.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
     (status = 200, description = "It can serve", body = String, content_type = "text/plain"),
-    (status = 503, description = "It cannot serve now", body = crate::api::Problem, content_type = "application/problem+json"),
+    Ready,
 ))]
 async fn readyz(State(state): State<AppState>) -> Result<(StatusCode, &'static str), ApiError> {
     state.broker.ready().await?;

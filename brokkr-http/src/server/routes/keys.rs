@@ -7,18 +7,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use brokkr_core::broker::{Actor, NewKey, NewPak};
-use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::model::{AgentId, GeneratorId, KeyId, KeyKind, KeyOwner};
+use brokkr_core::model::{AgentId, GeneratorId, KeyId, KeyOwner};
 use secrecy::ExposeSecret as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::created;
-use super::problems::{Reading, Writing};
-use crate::api::{CreateAdminKey, CreateKey, CreatedKey, Key, List, RotatePak};
+use crate::api::{AdminKeyKind, CreateAdminKey, CreateKey, CreatedKey, Key, List, RotatePak};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, OptionalJson, Params, listed};
+use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed};
+use crate::server::openapi::parameters::{IdempotencyParameter, PageParameters};
 
 const ADMINS: [KeyOwner; 2] = [KeyOwner::Admin, KeyOwner::AdminReadOnly];
 
@@ -57,9 +57,14 @@ fn shown(pak: NewPak) -> CreatedKey {
 }
 
 /// Lists admin keys.
-#[utoipa::path(get, path = "/keys", operation_id = "listAdminKeys", tag = "keys",
-    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "A page", body = List<Key>)))]
+#[utoipa::path(
+    get, path = "/keys", operation_id = "listAdminKeys", tag = "keys",
+    params(PageParameters),
+    responses(
+        Keyed,
+        (status = 200, description = "A page", body = List<Key>),
+    ),
+)]
 async fn list_admin(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -69,28 +74,37 @@ async fn list_admin(
 }
 
 /// Makes an admin key.
-#[utoipa::path(post, path = "/keys", operation_id = "createAdminKey", tag = "keys", request_body = CreateAdminKey,
-    responses(Writing, (status = 201, description = "Made", body = CreatedKey)))]
+#[utoipa::path(
+    post, path = "/keys", operation_id = "createAdminKey", tag = "keys",
+    params(IdempotencyParameter),
+    request_body = CreateAdminKey,
+    responses(
+        Keyed, Changing, Bodied,
+        (status = 201, description = "Made", body = CreatedKey),
+    ),
+)]
 async fn create_admin(
     State(state): State<AppState>,
     Auth(actor): Auth,
     ApiJson(body): ApiJson<CreateAdminKey>,
 ) -> Result<Response, ApiError> {
     let owner = match body.kind {
-        KeyKind::Admin => KeyOwner::Admin,
-        KeyKind::AdminReadOnly => KeyOwner::AdminReadOnly,
-        KeyKind::Agent | KeyKind::Generator => {
-            let message = "admin or admin-read-only; keys of agents and generators are made under them";
-            return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("kind").into());
-        }
+        AdminKeyKind::Admin => KeyOwner::Admin,
+        AdminKeyKind::AdminReadOnly => KeyOwner::AdminReadOnly,
     };
     let pak = state.broker.key_create(&actor, owner, NewKey { name: body.name, expires_at: body.expires_at }).await?;
     Ok(answer("/keys", pak))
 }
 
 /// Revokes an admin key.
-#[utoipa::path(delete, path = "/keys/{key_id}", operation_id = "deleteAdminKey", tag = "keys", params(("key_id" = inline(KeyId), Path)),
-    responses(Writing, (status = 204, description = "Revoked")))]
+#[utoipa::path(
+    delete, path = "/keys/{key_id}", operation_id = "deleteAdminKey", tag = "keys",
+    params(("key_id" = inline(KeyId), Path)),
+    responses(
+        Keyed, Found, Changing,
+        (status = 204, description = "Revoked"),
+    ),
+)]
 async fn delete_admin(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -103,33 +117,80 @@ async fn delete_admin(
 macro_rules! owned {
     ($noun:literal, $Id:ident, $list:ident, $list_id:literal, $create:ident, $create_id:literal, $delete:ident, $delete_id:literal, $rotate:ident, $rotate_id:literal) => {
         #[doc = concat!("Lists the keys of ", $noun, ".")]
-        #[utoipa::path(get, path = concat!("/", $noun, "s/{id}/keys"), operation_id = $list_id, tag = "keys",
-            params(("id" = inline($Id), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
-            responses(Reading, (status = 200, description = "A page", body = List<Key>)))]
-        async fn $list(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<$Id>, params: Params) -> Result<Json<List<Key>>, ApiError> {
+        #[utoipa::path(
+                    get, path = concat!("/", $noun, "s/{id}/keys"), operation_id = $list_id, tag = "keys",
+                    params(("id" = inline($Id), Path), PageParameters),
+                    responses(
+                        Keyed, Found,
+                        (status = 200, description = "A page", body = List<Key>),
+                    ),
+                )]
+        async fn $list(
+            State(state): State<AppState>,
+            Auth(actor): Auth,
+            ApiPath(id): ApiPath<$Id>,
+            params: Params,
+        ) -> Result<Json<List<Key>>, ApiError> {
             list(state, actor, &[id.into()], params).await
         }
 
         #[doc = concat!("Makes a key for ", $noun, ".")]
-        #[utoipa::path(post, path = concat!("/", $noun, "s/{id}/keys"), operation_id = $create_id, tag = "keys", params(("id" = inline($Id), Path)), request_body = CreateKey,
-            responses(Writing, (status = 201, description = "Made", body = CreatedKey)))]
-        async fn $create(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<$Id>, ApiJson(body): ApiJson<CreateKey>) -> Result<Response, ApiError> {
-            let pak = state.broker.key_create(&actor, id.into(), NewKey { name: body.name, expires_at: body.expires_at }).await?;
+        #[utoipa::path(
+                    post, path = concat!("/", $noun, "s/{id}/keys"), operation_id = $create_id, tag = "keys",
+                    params(("id" = inline($Id), Path), IdempotencyParameter),
+                    request_body = CreateKey,
+                    responses(
+                        Keyed, Found, Changing, Bodied,
+                        (status = 201, description = "Made", body = CreatedKey),
+                    ),
+                )]
+        async fn $create(
+            State(state): State<AppState>,
+            Auth(actor): Auth,
+            ApiPath(id): ApiPath<$Id>,
+            ApiJson(body): ApiJson<CreateKey>,
+        ) -> Result<Response, ApiError> {
+            let pak = state
+                .broker
+                .key_create(&actor, id.into(), NewKey { name: body.name, expires_at: body.expires_at })
+                .await?;
             Ok(answer(&format!(concat!("/", $noun, "s/{}/keys"), id), pak))
         }
 
         #[doc = concat!("Revokes a key of ", $noun, ".")]
-        #[utoipa::path(delete, path = concat!("/", $noun, "s/{id}/keys/{key_id}"), operation_id = $delete_id, tag = "keys", params(("id" = inline($Id), Path), ("key_id" = inline(KeyId), Path)),
-            responses(Writing, (status = 204, description = "Revoked")))]
-        async fn $delete(State(state): State<AppState>, Auth(actor): Auth, ApiPath((id, key)): ApiPath<($Id, KeyId)>) -> Result<StatusCode, ApiError> {
+        #[utoipa::path(
+                    delete, path = concat!("/", $noun, "s/{id}/keys/{key_id}"), operation_id = $delete_id, tag = "keys",
+                    params(("id" = inline($Id), Path), ("key_id" = inline(KeyId), Path)),
+                    responses(
+                        Keyed, Found, Changing,
+                        (status = 204, description = "Revoked"),
+                    ),
+                )]
+        async fn $delete(
+            State(state): State<AppState>,
+            Auth(actor): Auth,
+            ApiPath((id, key)): ApiPath<($Id, KeyId)>,
+        ) -> Result<StatusCode, ApiError> {
             state.broker.key_delete(&actor, &[id.into()], key).await?;
             Ok(StatusCode::NO_CONTENT)
         }
 
         #[doc = concat!("Makes a new key for ", $noun, " in place of all present ones.")]
-        #[utoipa::path(post, path = concat!("/", $noun, "s/{id}/rotate-pak"), operation_id = $rotate_id, tag = "keys", params(("id" = inline($Id), Path)), request_body = Option<RotatePak>,
-            responses(Writing, (status = 200, description = "Rotated", body = CreatedKey)))]
-        async fn $rotate(State(state): State<AppState>, Auth(actor): Auth, ApiPath(id): ApiPath<$Id>, OptionalJson(body): OptionalJson<RotatePak>) -> Result<Json<CreatedKey>, ApiError> {
+        #[utoipa::path(
+                    post, path = concat!("/", $noun, "s/{id}/rotate-pak"), operation_id = $rotate_id, tag = "keys",
+                    params(("id" = inline($Id), Path), IdempotencyParameter),
+                    request_body = Option<RotatePak>,
+                    responses(
+                        Keyed, Found, Changing, Bodied,
+                        (status = 200, description = "Rotated", body = CreatedKey),
+                    ),
+                )]
+        async fn $rotate(
+            State(state): State<AppState>,
+            Auth(actor): Auth,
+            ApiPath(id): ApiPath<$Id>,
+            OptionalJson(body): OptionalJson<RotatePak>,
+        ) -> Result<Json<CreatedKey>, ApiError> {
             let pak = state.broker.key_rotate(&actor, id.into(), Duration::from_secs(body.overlap_seconds)).await?;
             Ok(Json(shown(pak)))
         }

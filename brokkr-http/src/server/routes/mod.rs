@@ -8,7 +8,6 @@ mod deployment_objects;
 mod generators;
 pub(super) mod health;
 mod keys;
-mod problems;
 mod records;
 mod stacks;
 mod targets;

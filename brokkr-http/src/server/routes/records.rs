@@ -8,11 +8,14 @@ use brokkr_core::store::{AuditFilter, EventFilter};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problems::Reading;
 use crate::api::{AuditRecord, Event, List};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{ApiPath, Auth, Params, listed};
+use crate::server::extract::{ApiPath, Auth, ID, Params, listed};
+use crate::server::openapi::answers::{Found, Keyed};
+use crate::server::openapi::parameters::{
+    AgentParameter, AuditParameters, EventParameters, PageParameters, StackParameter,
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -23,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 fn time(params: &mut Params, name: &str) -> Result<Option<Timestamp>, ApiError> {
-    params.take_word(name)
+    params.take_word(name, "a time in RFC 3339, such as 2026-01-01T00:00:00Z")
 }
 
 /// What the path says; only where it says nothing, the parameter of that name is known.
@@ -40,9 +43,9 @@ async fn list_events(
     let name = format!("events {:?} {:?}", fixed.agent, fixed.stack);
     let page = params.page::<(Timestamp, EventId)>(&state.cursors, &name, &actor)?;
     let filter = EventFilter {
-        agent: either(fixed.agent, || params.take("agent"))?,
-        stack: either(fixed.stack, || params.take("stack"))?,
-        outcome: params.take_word("outcome")?,
+        agent: either(fixed.agent, || params.take("agent", ID))?,
+        stack: either(fixed.stack, || params.take("stack", ID))?,
+        outcome: params.take_word("outcome", "success or failure")?,
         since: time(&mut params, "since")?,
         until: time(&mut params, "until")?,
     };
@@ -52,10 +55,15 @@ async fn list_events(
 }
 
 /// Lists events, newest first.
-#[utoipa::path(get, path = "/events", operation_id = "listEvents", tag = "records",
-    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("agent" = Option<String>, Query), ("stack" = Option<String>, Query),
-        ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
-    responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
+#[utoipa::path(
+    get, path = "/events", operation_id = "listEvents", tag = "records",
+    params(PageParameters, AgentParameter, StackParameter, EventParameters),
+    responses(
+        Keyed,
+        Found,
+        (status = 200, description = "A page", body = List<Event>),
+    ),
+)]
 async fn events(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -65,10 +73,14 @@ async fn events(
 }
 
 /// Lists the events of a stack, newest first.
-#[utoipa::path(get, path = "/stacks/{id}/events", operation_id = "listStackEvents", tag = "records",
-    params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("agent" = Option<String>, Query),
-        ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
-    responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
+#[utoipa::path(
+    get, path = "/stacks/{id}/events", operation_id = "listStackEvents", tag = "records",
+    params(("id" = inline(StackId), Path), PageParameters, AgentParameter, EventParameters),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "A page", body = List<Event>),
+    ),
+)]
 async fn stack_events(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -79,10 +91,14 @@ async fn stack_events(
 }
 
 /// Lists the events of an agent, newest first.
-#[utoipa::path(get, path = "/agents/{id}/events", operation_id = "listAgentEvents", tag = "records",
-    params(("id" = inline(AgentId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("stack" = Option<String>, Query),
-        ("outcome" = Option<String>, Query, description = "success or failure"), ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339")),
-    responses(Reading, (status = 200, description = "A page", body = List<Event>)))]
+#[utoipa::path(
+    get, path = "/agents/{id}/events", operation_id = "listAgentEvents", tag = "records",
+    params(("id" = inline(AgentId), Path), PageParameters, StackParameter, EventParameters),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "A page", body = List<Event>),
+    ),
+)]
 async fn agent_events(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -93,11 +109,14 @@ async fn agent_events(
 }
 
 /// Lists audit records, newest first.
-#[utoipa::path(get, path = "/audit", operation_id = "listAudit", tag = "records",
-    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("actor" = Option<String>, Query, description = "system, anonymous, or <kind>:<id>"),
-        ("action" = Option<String>, Query), ("object" = Option<String>, Query, description = "An id"), ("outcome" = Option<String>, Query, description = "success, denied or failed"),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query, description = "RFC 3339"), ("request_id" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "A page", body = List<AuditRecord>)))]
+#[utoipa::path(
+    get, path = "/audit", operation_id = "listAudit", tag = "records",
+    params(PageParameters, AuditParameters),
+    responses(
+        Keyed,
+        (status = 200, description = "A page", body = List<AuditRecord>),
+    ),
+)]
 async fn audit(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -105,13 +124,13 @@ async fn audit(
 ) -> Result<Json<List<AuditRecord>>, ApiError> {
     let page = params.page::<(Timestamp, AuditId)>(&state.cursors, "audit", &actor)?;
     let filter = AuditFilter {
-        actor: params.take("actor")?,
-        action: params.take("action")?,
-        object: params.take("object")?,
-        outcome: params.take_word("outcome")?,
+        actor: params.take("actor", "a text")?,
+        action: params.take("action", "a text")?,
+        object: params.take("object", "a text")?,
+        outcome: params.take_word("outcome", "success, denied or failed")?,
         since: time(&mut params, "since")?,
         until: time(&mut params, "until")?,
-        request_id: params.take("request_id")?,
+        request_id: params.take("request_id", ID)?,
     };
     params.done()?;
     let found = state.broker.audit_list(&actor, &filter, &page).await?;

@@ -6,21 +6,25 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::broker::{Applied, Content, Removal, StackSpec};
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::model::{AgentId, GeneratorId, StackId, limits};
+use brokkr_core::model::{AgentId, GeneratorId, Name, StackId, limits};
 use brokkr_core::store::StackFilter;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::agents::{merge, refuse_unknown};
-use super::problems::{Reading, Writing};
 use super::{created, entity};
 use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::extract::{
-    ApiJson, ApiPath, Auth, IfMatch, LargeJson, MergePatch, Params, if_match, listed, typed, typed_or_invalid,
+use crate::server::extract::{ApiJson, ApiPath, Auth, ID, LargeJson, MergePatch, Params, listed};
+use crate::server::openapi::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
+use crate::server::openapi::parameters::{
+    IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter, PageParameters, StackParameters,
+    StatusParameters,
 };
+use crate::server::preconditions::{IfMatch, if_match};
+use crate::server::typed::{typed_as_is, typed_or_invalid};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -32,10 +36,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Lists stacks.
-#[utoipa::path(get, path = "/stacks", operation_id = "listStacks", tag = "stacks",
-    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query), ("labels" = Option<String>, Query, description = "A label selector"),
-        ("name" = Option<String>, Query), ("generator" = Option<String>, Query, description = "A generator's id")),
-    responses(Reading, (status = 422, description = "The selector is malformed", body = crate::api::Problem, content_type = "application/problem+json"), (status = 200, description = "A page", body = List<Stack>)))]
+#[utoipa::path(
+    get, path = "/stacks", operation_id = "listStacks", tag = "stacks",
+    params(PageParameters, LabelsParameter, StackParameters),
+    responses(
+        Keyed, Filtered,
+        (status = 200, description = "A page", body = List<Stack>),
+    ),
+)]
 async fn list(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -44,7 +52,7 @@ async fn list(
     let page = params.page::<StackId>(&state.cursors, "stacks", &actor)?;
     let filter = StackFilter {
         labels: params.take_checked("labels")?.unwrap_or_default(),
-        generator: params.take::<GeneratorId>("generator")?,
+        generator: params.take::<GeneratorId>("generator", ID)?,
         name: params.take_checked("name")?,
     };
     params.done()?;
@@ -53,8 +61,15 @@ async fn list(
 }
 
 /// Creates a stack.
-#[utoipa::path(post, path = "/stacks", operation_id = "createStack", tag = "stacks", request_body = CreateStack,
-    responses(Writing, (status = 201, description = "Created", body = Stack)))]
+#[utoipa::path(
+    post, path = "/stacks", operation_id = "createStack", tag = "stacks",
+    params(IdempotencyParameter),
+    request_body = CreateStack,
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 201, description = "Created", body = Stack),
+    ),
+)]
 async fn create(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -74,8 +89,14 @@ async fn create(
 }
 
 /// Reads a stack.
-#[utoipa::path(get, path = "/stacks/{id}", operation_id = "getStack", tag = "stacks", params(("id" = inline(StackId), Path)),
-    responses(Reading, (status = 200, description = "The stack", body = Stack)))]
+#[utoipa::path(
+    get, path = "/stacks/{id}", operation_id = "getStack", tag = "stacks",
+    params(("id" = inline(StackId), Path)),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "The stack", body = Stack),
+    ),
+)]
 async fn get(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -86,10 +107,15 @@ async fn get(
 }
 
 /// Changes a stack.
-#[utoipa::path(patch, path = "/stacks/{id}", operation_id = "patchStack", tag = "stacks",
-    params(("id" = inline(StackId), Path), ("If-Match" = String, Header)),
+#[utoipa::path(
+    patch, path = "/stacks/{id}", operation_id = "patchStack", tag = "stacks",
+    params(("id" = inline(StackId), Path), IfMatchParameter),
     request_body(content = PatchStack, content_type = "application/merge-patch+json"),
-    responses(Writing, (status = 200, description = "Changed", body = Stack)))]
+    responses(
+        Keyed, Found, Changing, Bodied, Versioned,
+        (status = 200, description = "Changed", body = Stack),
+    ),
+)]
 async fn patch(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -103,14 +129,20 @@ async fn patch(
         merge(&mut now, &patch);
         typed_or_invalid(now)
     };
-    let stack = state.broker.stack_update(&actor, id, Some(version), edit).await?;
+    let stack = state.broker.stack_update(&actor, id, version, edit).await?;
     Ok(entity(stack.version, Stack::from(stack)))
 }
 
 /// Deletes a stack. Clusters that hold something of it must confirm first.
-#[utoipa::path(delete, path = "/stacks/{id}", operation_id = "deleteStack", tag = "stacks",
-    params(("id" = inline(StackId), Path), ("If-Match" = Option<String>, Header)),
-    responses(Writing, (status = 204, description = "Gone"), (status = 202, description = "Ordered; readable until every cluster has confirmed", body = Stack)))]
+#[utoipa::path(
+    delete, path = "/stacks/{id}", operation_id = "deleteStack", tag = "stacks",
+    params(("id" = inline(StackId), Path), OptionalIfMatchParameter),
+    responses(
+        Keyed, Found, Changing, MaybeVersioned,
+        (status = 204, description = "Gone"),
+        (status = 202, description = "Ordered; readable until every cluster has confirmed", body = Stack),
+    ),
+)]
 async fn delete(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -128,8 +160,16 @@ async fn delete(
 }
 
 /// Creates or changes the stack of a name, and publishes its content, in one commit.
-#[utoipa::path(put, path = "/stacks/by-name/{name}", operation_id = "applyStack", tag = "stacks", params(("name" = String, Path)), request_body = ApplyStack,
-    responses(Writing, (status = 200, description = "As wanted", body = AppliedStack), (status = 201, description = "Created", body = AppliedStack)))]
+#[utoipa::path(
+    put, path = "/stacks/by-name/{name}", operation_id = "applyStack", tag = "stacks",
+    params(("name" = inline(Name), Path, description = "The name of the stack."), IdempotencyParameter),
+    request_body = ApplyStack,
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 200, description = "As wanted", body = AppliedStack),
+        (status = 201, description = "Created", body = AppliedStack),
+    ),
+)]
 async fn apply(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -137,7 +177,7 @@ async fn apply(
     LargeJson(body): LargeJson,
 ) -> Result<Response, ApiError> {
     let Value::Object(mut fields) = body else {
-        return Err(Invalid::new(InvalidCode::FieldInvalid, "the body is an object").into());
+        return Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object").into());
     };
     let generator_id: Option<GeneratorId> = take(&mut fields, "generator_id")?;
     let message: Option<String> = take(&mut fields, "message")?;
@@ -145,10 +185,12 @@ async fn apply(
     let generate: Option<Generate> = take(&mut fields, "generate")?;
     let content = match (manifests, generate) {
         (Some(_), Some(_)) => {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "either manifests or generate, not both").into());
+            return Err(Invalid::new(InvalidCode::FieldInvalid, "give either manifests or generate, not both").into());
         }
         (None, _) if message.is_some() => {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "goes with manifests only").within("message").into());
+            return Err(Invalid::new(InvalidCode::FieldInvalid, "a message goes with manifests only")
+                .within("message")
+                .into());
         }
         (Some(documents), None) => Some(Content::Documents { documents, message: message.unwrap_or_default() }),
         (None, Some(generate)) => Some(Content::Generated { generator: generate.generator, params: generate.params }),
@@ -186,28 +228,41 @@ fn answer(applied: Applied) -> Response {
 fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, ApiError> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => typed_or_invalid(value).map(Some).map_err(|error| error.within(name).into()),
+        Some(value) => typed_as_is(value).map(Some).map_err(|error| error.within(name).into()),
     }
 }
 
 /// Runs a registered generator and publishes what it makes.
-#[utoipa::path(post, path = "/stacks/{id}/generate", operation_id = "generateStack", tag = "stacks", params(("id" = inline(StackId), Path)), request_body = Generate,
-    responses(Writing, (status = 200, description = "The newest revision has this content already", body = crate::api::DeploymentObject), (status = 201, description = "Published", body = crate::api::DeploymentObject)))]
+#[utoipa::path(
+    post, path = "/stacks/{id}/generate", operation_id = "generateStack", tag = "stacks",
+    params(("id" = inline(StackId), Path), IdempotencyParameter),
+    request_body = Generate,
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 200, description = "The newest revision has this content already", body = crate::api::DeploymentObject),
+        (status = 201, description = "Published", body = crate::api::DeploymentObject),
+    ),
+)]
 async fn generate(
     State(state): State<AppState>,
     Auth(actor): Auth,
     ApiPath(id): ApiPath<StackId>,
     LargeJson(body): LargeJson,
 ) -> Result<Response, ApiError> {
-    let Generate { generator, params } = typed(body)?;
+    let Generate { generator, params } = typed_as_is(body)?;
     let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;
     Ok(super::deployment_objects::published(published))
 }
 
 /// Tells what is where: all agents counted, and a page of them one by one.
-#[utoipa::path(get, path = "/stacks/{id}/status", operation_id = "getStackStatus", tag = "stacks",
-    params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Agents at the most; 500 by default"), ("cursor" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "The status", body = StackStatus)))]
+#[utoipa::path(
+    get, path = "/stacks/{id}/status", operation_id = "getStackStatus", tag = "stacks",
+    params(("id" = inline(StackId), Path), StatusParameters),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "The status", body = StackStatus),
+    ),
+)]
 async fn status(
     State(state): State<AppState>,
     Auth(actor): Auth,

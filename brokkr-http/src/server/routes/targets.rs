@@ -7,11 +7,12 @@ use brokkr_core::model::{AgentId, StackId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problems::{Reading, Writing};
 use crate::api::{Abandon, List, Placement, Target};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed};
+use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed};
+use crate::server::openapi::parameters::PageParameters;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -23,9 +24,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Lists the direct targets of a stack.
-#[utoipa::path(get, path = "/stacks/{id}/targets", operation_id = "listTargets", tag = "targets",
-    params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "A page", body = List<Target>)))]
+#[utoipa::path(
+    get, path = "/stacks/{id}/targets", operation_id = "listTargets", tag = "targets",
+    params(("id" = inline(StackId), Path), PageParameters),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "A page", body = List<Target>),
+    ),
+)]
 async fn list(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -40,8 +46,14 @@ async fn list(
 }
 
 /// Makes an agent serve a stack.
-#[utoipa::path(put, path = "/stacks/{id}/targets/{agent_id}", operation_id = "setTarget", tag = "targets", params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
-    responses(Writing, (status = 200, description = "It serves the stack", body = Target)))]
+#[utoipa::path(
+    put, path = "/stacks/{id}/targets/{agent_id}", operation_id = "setTarget", tag = "targets",
+    params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
+    responses(
+        Keyed, Found, Changing,
+        (status = 200, description = "It serves the stack", body = Target),
+    ),
+)]
 async fn set(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -51,8 +63,14 @@ async fn set(
 }
 
 /// Removes a direct target: unless it matches otherwise, the agent is told to remove the stack.
-#[utoipa::path(delete, path = "/stacks/{id}/targets/{agent_id}", operation_id = "removeTarget", tag = "targets", params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
-    responses(Writing, (status = 204, description = "Removed")))]
+#[utoipa::path(
+    delete, path = "/stacks/{id}/targets/{agent_id}", operation_id = "removeTarget", tag = "targets",
+    params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
+    responses(
+        Keyed, Found, Changing,
+        (status = 204, description = "Removed"),
+    ),
+)]
 async fn remove(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -63,8 +81,15 @@ async fn remove(
 }
 
 /// Stops waiting for an agent to confirm a removal.
-#[utoipa::path(post, path = "/stacks/{id}/targets/{agent_id}/abandon", operation_id = "abandonTarget", tag = "targets", params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)), request_body = Abandon,
-    responses(Writing, (status = 204, description = "Abandoned")))]
+#[utoipa::path(
+    post, path = "/stacks/{id}/targets/{agent_id}/abandon", operation_id = "abandonTarget", tag = "targets",
+    params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
+    request_body = Abandon,
+    responses(
+        Keyed, Found, Changing, Bodied,
+        (status = 204, description = "Abandoned"),
+    ),
+)]
 async fn abandon(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -76,9 +101,14 @@ async fn abandon(
 }
 
 /// Tells for every agent whether and why it serves a stack.
-#[utoipa::path(get, path = "/stacks/{id}/placement", operation_id = "getStackPlacement", tag = "targets",
-    params(("id" = inline(StackId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "A page", body = List<Placement>)))]
+#[utoipa::path(
+    get, path = "/stacks/{id}/placement", operation_id = "getStackPlacement", tag = "targets",
+    params(("id" = inline(StackId), Path), PageParameters),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "A page", body = List<Placement>),
+    ),
+)]
 async fn stack_placement(
     State(state): State<AppState>,
     Auth(actor): Auth,
@@ -93,9 +123,14 @@ async fn stack_placement(
 }
 
 /// Tells for every stack whether and why an agent serves it.
-#[utoipa::path(get, path = "/agents/{id}/placement", operation_id = "getAgentPlacement", tag = "targets",
-    params(("id" = inline(AgentId), Path), ("limit" = Option<u32>, Query, minimum = 1, maximum = 500), ("cursor" = Option<String>, Query)),
-    responses(Reading, (status = 200, description = "A page", body = List<Placement>)))]
+#[utoipa::path(
+    get, path = "/agents/{id}/placement", operation_id = "getAgentPlacement", tag = "targets",
+    params(("id" = inline(AgentId), Path), PageParameters),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "A page", body = List<Placement>),
+    ),
+)]
 async fn agent_placement(
     State(state): State<AppState>,
     Auth(actor): Auth,

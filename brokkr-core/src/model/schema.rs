@@ -1,0 +1,274 @@
+//! Schemas of values that requests and answers share, for the OpenAPI document.
+//!
+//! Each is a component of the document, so that its pattern and its limits stand in one place. Types that merely describe a
+//! value, such as [`Message`], are used as `#[schema(value_type = Message)]` on fields of other types.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Annotations, Labels, Name, Requirement, limits};
+
+/// A DNS label (RFC 1123) in lower case.
+const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
+/// What follows the prefix in a key of a label, and a value that is not empty.
+const QUALIFIED_PART: &str = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
+/// Any text but NUL.
+const TEXT: &str = r"^[^\u0000]*$";
+/// Characters of a label's key: a DNS subdomain, a slash and a name.
+const LABEL_KEY_LENGTH: usize = 253 + 1 + 63;
+
+fn label_key() -> String {
+    format!("({DNS_LABEL}(\\.{DNS_LABEL})*/)?{QUALIFIED_PART}")
+}
+
+/// A text with a pattern and a range of lengths in characters.
+pub(crate) fn text(description: &str, pattern: &str, lengths: (usize, usize), example: impl Into<Value>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .pattern(Some(pattern))
+        .min_length((lengths.0 > 0).then_some(lengths.0))
+        .max_length((lengths.1 < usize::MAX).then_some(lengths.1))
+        .examples([example.into()])
+        .build()
+}
+
+fn map(description: &str, values: Object, example: Value) -> Object {
+    let keys =
+        text("A key in the grammar of Kubernetes.", &format!("^{}$", label_key()), (1, LABEL_KEY_LENGTH), "team");
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(description))
+        .property_names(Some(Schema::Object(keys)))
+        .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(values)))))
+        .max_properties(Some(limits::LABELS))
+        .examples([example])
+        .build()
+}
+
+/// Implements the traits of schemas by a function that makes the schema.
+macro_rules! component {
+    ($type:ty, $name:expr, $schema:expr) => {
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                RefOr::T(Schema::Object($schema))
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed($name)
+            }
+        }
+    };
+}
+
+/// Types that merely describe a value.
+macro_rules! described {
+    ($($(#[$doc:meta])* $type:ident = $schema:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub enum $type {}
+
+        component!($type, stringify!($type), $schema);
+    )*};
+}
+
+component!(
+    Name,
+    "Name",
+    text(
+        "A DNS label (RFC 1123) in lower case: 1 to 63 letters, digits and hyphens, with a letter or digit at both ends.",
+        &format!("^{DNS_LABEL}$"),
+        (1, 63),
+        "web"
+    )
+);
+
+component!(
+    Labels,
+    "Labels",
+    map(
+        "Labels in the grammar of Kubernetes. A bare label has an empty value.",
+        label_value(),
+        json!({"env": "prod", "example.com/tier": "web"})
+    )
+);
+
+component!(
+    Annotations,
+    "Annotations",
+    map(
+        "Annotations: keys in the grammar of Kubernetes, values any text without NUL. At most 262,144 bytes together.",
+        text("Any text without NUL.", TEXT, (0, usize::MAX), "Team Web"),
+        json!({"example.com/contact": "Team Web"})
+    )
+);
+
+fn label_value() -> Object {
+    text(
+        "A label's value in the grammar of Kubernetes: empty, or at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit \
+         at both ends.",
+        &format!("^({QUALIFIED_PART})?$"),
+        (0, 63),
+        "prod",
+    )
+}
+
+described! {
+    /// The key of a label.
+    LabelKey = text(
+        "A label's key in the grammar of Kubernetes: an optional DNS subdomain with a slash, and a name of at most 63 characters.",
+        &format!("^{}$", label_key()),
+        (1, LABEL_KEY_LENGTH),
+        "env",
+    );
+    /// The value of a label.
+    LabelValue = label_value();
+    /// A label selector as a query parameter has it.
+    LabelSelectorText = {
+        let (key, value) = (label_key(), format!("({QUALIFIED_PART})?"));
+        let term = format!("(!?{key}|{key}(==?|!=){value}|{key} (in|notin) \\({value}(,{value}){{0,63}}\\))");
+        text(
+            "A label selector in kubectl's form: terms joined by commas, all of which must hold. Empty selects everything.",
+            &format!("^({term}(,{term}){{0,63}})?$"),
+            (0, usize::MAX),
+            "env=prod,tier in (web,api),!legacy",
+        )
+    };
+    /// The name of a namespace.
+    NamespaceName = text(
+        "The name of a namespace: a DNS label (RFC 1123).",
+        &format!("^{DNS_LABEL}$"),
+        (1, 63),
+        "default",
+    );
+    /// A description.
+    Description = text(
+        "A text for people of at most 4,096 characters, without NUL.",
+        TEXT,
+        (0, limits::DESCRIPTION_CHARACTERS),
+        "The shop's front end",
+    );
+    /// The message of a revision, an event or a condition.
+    Message = text(
+        "A sentence for people of at most 4,096 characters, without NUL.",
+        TEXT,
+        (0, limits::MESSAGE_CHARACTERS),
+        "Release 1.4.0",
+    );
+    /// A short text.
+    ShortText = text(
+        "A text of at most 253 characters, without NUL.",
+        TEXT,
+        (0, limits::SHORT_TEXT_CHARACTERS),
+        "eu-west-1",
+    );
+    /// A short text that is not empty.
+    ClusterUid = text(
+        "The UID of the Namespace `kube-system`, which stands for the cluster: 1 to 253 characters, without NUL.",
+        TEXT,
+        (1, limits::SHORT_TEXT_CHARACTERS),
+        "6a2f4f0e-5f0d-4a6c-9d67-0b8f4a3d9c11",
+    );
+    /// Any text but NUL.
+    Text = text("A text without NUL.", TEXT, (0, usize::MAX), "text");
+    /// A JSON pointer to a field that a stack leaves to others.
+    FieldPointer = text(
+        "A JSON pointer (RFC 6901) to a field of an object. Fields that say what the object is, and Brokkr's own labels, cannot be \
+         named.",
+        r"^(?!/(apiVersion|kind)(/|$))(?!/metadata(/(name|namespace|labels|uid))?$)(?!/metadata/labels/(brokkr\.io|applyset\.kubernetes\.io))(/([^/~\u0000]|~[01])*)+$",
+        (1, limits::POINTER_CHARACTERS),
+        "/spec/replicas",
+    );
+}
+
+/// One of two shapes: with values, or about the key alone.
+impl PartialSchema for Requirement {
+    fn schema() -> RefOr<Schema> {
+        let shape = OneOfBuilder::new()
+            .description(Some("One requirement of a selector on labels."))
+            .item(Ref::from_schema_name(ValueRequirement::name()))
+            .item(Ref::from_schema_name(KeyRequirement::name()));
+        RefOr::T(Schema::OneOf(shape.build()))
+    }
+}
+
+impl ToSchema for Requirement {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Requirement")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend([
+            (ValueRequirement::name().into_owned(), ValueRequirement::schema()),
+            (KeyRequirement::name().into_owned(), KeyRequirement::schema()),
+            (LabelKey::name().into_owned(), LabelKey::schema()),
+            (LabelValue::name().into_owned(), LabelValue::schema()),
+        ]);
+    }
+}
+
+fn requirement(description: &str, operators: [&str; 2], values: (usize, usize)) -> ObjectBuilder {
+    let operator = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("How to compare."))
+        .enum_values(Some(operators));
+    let values = ArrayBuilder::new()
+        .description(Some("With what."))
+        .items(Ref::from_schema_name(LabelValue::name()))
+        .min_items((values.0 > 0).then_some(values.0))
+        .max_items(Some(values.1));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(description))
+        .property("key", Ref::from_schema_name(LabelKey::name()))
+        .required("key")
+        .property("operator", operator)
+        .required("operator")
+        .property("values", values)
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+}
+
+described! {
+    /// A requirement on a label's value.
+    ValueRequirement = requirement(
+        "`In`: the key is there with one of the values. `NotIn`: it is absent, or has none of them.",
+        ["In", "NotIn"],
+        (1, limits::SELECTOR_TERMS),
+    )
+    .required("values")
+    .build();
+    /// A requirement on a label's key alone.
+    KeyRequirement = requirement(
+        "`Exists`: the key is there. `DoesNotExist`: it is absent.",
+        ["Exists", "DoesNotExist"],
+        (0, 0),
+    )
+    .build();
+}
+
+/// Changes of keys in a merge patch: null removes one.
+fn patched(description: &str, mut values: Object, example: Value) -> Object {
+    values.schema_type = [Type::String, Type::Null].into_iter().collect();
+    map(description, values, example)
+}
+
+described! {
+    /// Changes of labels.
+    PatchLabels = patched(
+        "Labels to set, in the grammar of Kubernetes; null removes one, and what is absent stays.",
+        label_value(),
+        json!({"env": "prod", "legacy": null}),
+    );
+    /// Changes of annotations.
+    PatchAnnotations = patched(
+        "Annotations to set, as in `Annotations`; null removes one, and what is absent stays.",
+        text("Any text without NUL.", TEXT, (0, usize::MAX), "Team Web"),
+        json!({"example.com/contact": null}),
+    );
+}
