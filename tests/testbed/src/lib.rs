@@ -19,6 +19,7 @@ mod process;
 mod programs;
 mod scratch;
 mod tools;
+mod workshop;
 
 use std::fmt;
 
@@ -38,6 +39,7 @@ pub use process::Process;
 pub use programs::program;
 pub use scratch::ScratchFolder;
 pub use tools::Tools;
+pub use workshop::{node_modules, python_venv};
 
 /// What went wrong, and what to do about it.
 #[derive(Debug)]

@@ -1,0 +1,42 @@
+//! A broker in memory with generators that answer in every way, for tools and clients that read the OpenAPI document.
+//!
+//! `brokkr-contract serve --listen ADDRESS` prints what `brokkr-broker serve` does.
+#![expect(clippy::print_stdout, reason = "says where it listens")]
+
+mod generators;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use brokkr_core::broker::Broker;
+use brokkr_core::store::MemoryStore;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+
+use generators::{Away, Broken, Greeting, Picky, Refusing};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [serve, listen, address] = words.as_slice() else {
+        return Err("usage: brokkr-contract serve --listen ADDRESS".into());
+    };
+    if (serve.as_str(), listen.as_str()) != ("serve", "--listen") {
+        return Err("usage: brokkr-contract serve --listen ADDRESS".into());
+    }
+    let broker = Broker::builder(Arc::new(MemoryStore::new()))
+        .generator(Greeting)
+        .generator(Picky)
+        .generator(Refusing)
+        .generator(Away)
+        .generator(Broken)
+        .start()
+        .await?;
+    if let Some(key) = broker.ensure_admin_key(None).await? {
+        println!("admin key (shown this once): {}", key.expose_secret());
+    }
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    // Whoever started it ends it.
+    Ok(brokkr_http::server::serve(listener, brokkr_http::server::router(broker), std::future::pending()).await?)
+}
