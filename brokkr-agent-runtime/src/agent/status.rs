@@ -307,7 +307,7 @@ impl StackState {
             Health::Suspended => (True, "Suspended", worst()),
             Health::Progressing => (False, "Progressing", worst()),
             Health::Degraded => (False, "Degraded", worst()),
-            Health::Unknown => (Unknown, "NotLookedAt", nothing()),
+            Health::Unknown => (Unknown, "NotChecked", nothing()),
         };
         let degraded = match outcome.health {
             Health::Degraded => (True, "Degraded", worst()),

@@ -25,10 +25,10 @@ pub enum ClusterError {
     #[error("precondition failed: {0}")]
     Precondition(String),
     /// Admission denies the request: a quota, a webhook, a policy. Another object, or the same at another time, may be let in.
-    #[error("refused: {0}")]
+    #[error("the API server rejected it: {0}")]
     Denied(String),
     /// The server refuses the object: schema, immutable field.
-    #[error("refused: {0}")]
+    #[error("the API server rejected it: {0}")]
     Invalid(String),
     /// The caller may not do this.
     #[error("forbidden: {0}")]

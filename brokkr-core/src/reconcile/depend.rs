@@ -9,6 +9,7 @@ use super::apply::Applying;
 use super::outcome::{ObjectProblem, Unhealthy};
 use super::prepare::{Objects, Prepared};
 use super::step::Step;
+use crate::error::excerpt;
 use crate::model::{Health, ObjectRef};
 
 /// The annotation.
@@ -32,12 +33,16 @@ fn reference(text: &str) -> Result<ObjectRef, String> {
         [group, kind, name] => (*group, None, *kind, *name),
         _ => {
             return Err(format!(
-                "{DEPENDS_ON_ANNOTATION} has a reference that is none; write <group>/namespaces/<namespace>/<kind>/<name> or <group>/<kind>/<name>"
+                "cannot read the reference \"{}\" in the annotation {DEPENDS_ON_ANNOTATION}; write <group>/namespaces/<namespace>/<kind>/<name> or <group>/<kind>/<name>",
+                excerpt(text)
             ));
         }
     };
     if kind.is_empty() || name.is_empty() || namespace.is_some_and(str::is_empty) {
-        return Err(format!("{DEPENDS_ON_ANNOTATION} has a reference with an empty part"));
+        return Err(format!(
+            "the reference \"{}\" in the annotation {DEPENDS_ON_ANNOTATION} has an empty part",
+            excerpt(text)
+        ));
     }
     let namespace = namespace.map(str::to_owned);
     Ok(ObjectRef { group: group.to_owned(), kind: kind.to_owned(), namespace, name: name.to_owned() })
@@ -61,8 +66,12 @@ pub(super) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
                 .with_remedy("add that object, or correct the annotation");
         }
         if reaches(prepared, &prepared.object, left) {
-            return ObjectProblem::failed(object, "DependencyCycle", "what it depends on depends on it")
-                .with_remedy("break the cycle in the annotations");
+            return ObjectProblem::failed(
+                object,
+                "DependencyCycle",
+                "its dependencies are a cycle: what it depends on depends on it",
+            )
+            .with_remedy("take one of the references out of the annotation config.kubernetes.io/depends-on");
         }
         let is_pending = |it: &&ObjectRef| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy);
         let message = match prepared.depends_on.iter().find(is_pending) {

@@ -142,6 +142,8 @@ impl<'a> Job<'a> {
             return (Health::Unknown, Vec::new());
         }
         let refused = self.prepared.iter().flat_map(|set| &set.refused);
+        let unserved = self.prepared.iter().flat_map(|set| &set.unserved);
+        let unserved = unserved.filter(|it| it.is_lasting()).map(|it| (&it.object, "KindNotServed"));
         let reasons: HashMap<&Arc<ObjectRef>, &'static str> = self
             .applying
             .problems
@@ -149,8 +151,13 @@ impl<'a> Job<'a> {
             .chain(refused)
             .filter(|problem| problem.is_lasting())
             .map(|problem| (&problem.object, problem.reason))
+            .chain(unserved)
             .collect();
-        let of = |object: &Arc<ObjectRef>| match (self.applying.health.get(object), reasons.get(object)) {
+        let of = |object: &Arc<ObjectRef>| match (self.applying.health.get(object), reasons.get(object).copied()) {
+            // How somebody else's object fares says nothing about the stack.
+            (Some(_), Some(reason @ ("NotOwned" | "Replaced" | "HeldByAnotherAgent" | "HeldByStack"))) => {
+                ObjectHealth::missing(reason)
+            }
             (Some(health), _) => health.clone(),
             (None, Some(reason)) => ObjectHealth::missing(reason),
             (None, None) if self.applying.drifted.contains(object) => ObjectHealth::missing("others deleted it"),

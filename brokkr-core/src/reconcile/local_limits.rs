@@ -8,7 +8,7 @@ use crate::model::ObjectRef;
 
 /// What a person can do about an object that the limits forbid.
 pub(super) const LIMITS_REMEDY: &str = "take the object out of the stack, or let the agent's operator allow it \
-                                        (BROKKR__AGENT__ALLOW_KINDS, BROKKR__AGENT__NAMESPACES)";
+                                        (BROKKR__AGENT__ALLOW_KINDS or BROKKR__AGENT__NAMESPACES)";
 
 /// Kinds that are allowed: `Deployment.apps`, `ConfigMap`, `*.apps`, `*`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +76,7 @@ impl LocalLimits {
         if kinds.iter().any(|it| it.matches(object)) {
             return None;
         }
-        Some("this agent is not allowed to touch this kind".to_owned())
+        Some(format!("this agent is not allowed to manage the kind {}", object.kind))
     }
 
     /// Where to look for objects of a kind: in the whole cluster, or in each of these namespaces.

@@ -169,7 +169,7 @@ impl ObjectProblem {
 
     /// Whether it stays until somebody changes something: it neither takes time only, nor waits for an API to answer.
     pub(super) fn is_lasting(&self) -> bool {
-        let is_away = matches!(self.refusal, Some(ClusterError::Unavailable { .. } | ClusterError::Webhook(_)));
+        let is_away = matches!(self.refusal, Some(ClusterError::Unavailable { .. }));
         !self.waiting && !is_away && self.reason != "ApiUnavailable"
     }
 

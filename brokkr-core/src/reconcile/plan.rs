@@ -23,6 +23,7 @@ use super::prune::Removal;
 use super::reconciler::wants;
 use super::replicas::autoscaled;
 use super::step::{Step, Target};
+use super::summary::fix;
 use super::vacancy::Settling;
 use super::write::WriteError;
 use super::{ApplierError, Desired, DesiredStack, Goal, Reconciler};
@@ -262,7 +263,7 @@ impl PlannedObject {
             "Conflict" | "HeldByAnotherAgent" | "NotOwned" | "Replaced" => PlannedAction::Conflict,
             _ => PlannedAction::Blocked,
         };
-        let remedy = problem.remedy.map(|remedy| format!(" (to do: {remedy})")).unwrap_or_default();
+        let remedy = problem.remedy.map(|remedy| fix(&problem.message, &remedy)).unwrap_or_default();
         Self::new(&problem.object, action).because(problem.reason, &format!("{}{remedy}", problem.message))
     }
 }

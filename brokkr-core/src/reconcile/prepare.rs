@@ -50,8 +50,19 @@ pub(super) struct Unserved {
     wanted: String,
     /// The versions of the kind that are served.
     served: Vec<String>,
+    /// The versions of kinds of the same name in other groups that are served.
+    elsewhere: Vec<String>,
     /// Whether the same set has its definition.
     defined_here: bool,
+    /// Whether the API that may serve it does not answer.
+    unknown: bool,
+}
+
+impl Unserved {
+    /// Whether it stays so until somebody changes something.
+    pub(super) fn is_lasting(&self) -> bool {
+        !self.defined_here && !self.unknown
+    }
 }
 
 /// A stack's manifests, resolved as far as possible.
@@ -68,17 +79,25 @@ pub(super) struct PreparedSet {
 
 /// What is wrong with an object whose kind is not served.
 pub(super) fn unserved(unserved: &Unserved) -> ObjectProblem {
-    let Unserved { object, wanted, served, defined_here } = unserved;
+    let Unserved { object, wanted, served, elsewhere, defined_here, unknown } = unserved;
+    if *unknown {
+        let message = format!("the API that serves {wanted} does not answer");
+        return ObjectProblem::waiting(object.clone(), "ApiUnavailable", message);
+    }
     if *defined_here && served.is_empty() {
         let message = format!("the definition of {wanted} is in the stack and not served yet");
         return ObjectProblem::waiting(object.clone(), "KindNotServed", message);
     }
-    let (message, remedy) = if served.is_empty() {
+    let (message, remedy) = if served.is_empty() && !elsewhere.is_empty() {
+        let message =
+            format!("the cluster does not serve {wanted}; it serves {} {}", elsewhere.join(", "), object.kind);
+        (message, "change apiVersion, and the fields that differ")
+    } else if served.is_empty() {
         let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind";
         (format!("the cluster does not serve {wanted}"), remedy)
     } else {
         let message = format!("the cluster serves {} and not {wanted}", served.join(", "));
-        (message, "write one of the versions that the cluster serves")
+        (message, "change apiVersion to one that the cluster serves")
     };
     ObjectProblem::failed(object.clone(), "KindNotServed", message).with_remedy(remedy)
 }
@@ -138,6 +157,13 @@ pub(super) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 let same = |it: &&ApiKind| it.group == manifest.group() && it.kind == manifest.kind();
                 prepared.unserved.push(Unserved {
                     defined_here: own.is_some(),
+                    unknown: discovery.failed.iter().any(|failed| failed == manifest.group()),
+                    elsewhere: discovery
+                        .kinds
+                        .iter()
+                        .filter(|it| it.group != manifest.group() && it.kind == manifest.kind())
+                        .map(|it| api_version(&it.group, &it.version))
+                        .collect(),
                     object: Arc::new(manifest.object_ref(namespace)),
                     wanted: format!("{} {}", api_version(manifest.group(), manifest.version()), manifest.kind()),
                     served: discovery.kinds.iter().filter(same).map(|it| api_version(&it.group, &it.version)).collect(),

@@ -183,7 +183,7 @@ impl Work<'_> {
                     Some(entry) => self
                         .remove(deletion, object, entry, inventory.stack, departed, kept)
                         .await
-                        .unwrap_or_else(|error| Fate::Problem(ObjectProblem::api(object.clone(), &error))),
+                        .unwrap_or_else(|error| Fate::Problem(not_removed(object, &error))),
                 };
                 (object.clone(), fate)
             }
@@ -265,7 +265,7 @@ impl Work<'_> {
             if live.finalizers.is_empty() || is_foundation(object) {
                 return Ok(Removal::UnderWay(live.health.message));
             }
-            let message = format!("it is held by the finalizers {}", live.finalizers.join(", "));
+            let message = format!("its deletion waits for the finalizers {}", live.finalizers.join(", "));
             let remedy = "let the controller that set the finalizers finish, or remove them from the object by hand";
             let problem = ObjectProblem::waiting(object.clone(), "Finalizers", message);
             return Ok(Removal::Problem(problem.with_remedy(remedy)));
@@ -322,4 +322,10 @@ impl Work<'_> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// An object that the API server does not let go. What it says is rarely about a removal.
+fn not_removed(object: &Arc<ObjectRef>, error: &ClusterError) -> ObjectProblem {
+    let problem = ObjectProblem::api(object.clone(), error);
+    ObjectProblem { message: format!("cannot remove it: {}", problem.message), ..problem }
 }

@@ -57,14 +57,18 @@ impl Work<'_> {
         };
         for (object, health) in health.iter_mut().filter(is_short).take(WORKLOADS) {
             if let Some(cause) = self.cause_in_pods(object).await {
-                health.message = format!("{}; its pods: {cause}", health.message);
+                if cause.health == Health::Degraded {
+                    health.health = Health::Degraded;
+                }
+                let detail = if cause.message.is_empty() { String::new() } else { format!(" ({})", cause.message) };
+                health.message = format!("{}; its pods: {}{detail}", health.message, cause.reason);
             }
         }
     }
 
     /// What the pods of a workload say that is not as it should be: the worst of them, without its name, which changes with each
     /// replacement.
-    async fn cause_in_pods(&self, workload: &ObjectRef) -> Option<String> {
+    async fn cause_in_pods(&self, workload: &ObjectRef) -> Option<ObjectHealth> {
         let namespace = workload.namespace.as_deref();
         let found = self.referred(&workload.group, &workload.kind, namespace, &workload.name).await;
         let Referred::There(workload) = found else { return None };
@@ -79,9 +83,7 @@ impl Work<'_> {
         let verdicts = pods.items.iter().map(|pod| health::assess("", "Pod", pod));
         let telling = verdicts.filter(|it| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
         // The worst first; of those in the order of their reasons, so that the text does not jump.
-        let worst = telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))?;
-        let message = if worst.message.is_empty() { String::new() } else { format!(" ({})", worst.message) };
-        Some(format!("{}{message}", worst.reason))
+        telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))
     }
 
     /// A claim that waits for its first consumer is as it should be; one whose class does not exist waits in vain. `None` where
@@ -94,7 +96,12 @@ impl Work<'_> {
         };
         let class = text(&claim, "/spec/storageClassName");
         if class.is_empty() {
-            return None;
+            let why = match claim.pointer("/spec/storageClassName") {
+                Some(_) => "its storageClassName is empty, so no volume is provisioned",
+                None => "it names no StorageClass and the cluster has no default one",
+            };
+            let fix = "create a PersistentVolume that matches it, or delete it and publish it with a StorageClass";
+            return Some(ObjectHealth::progressing(UNBOUND, format!("it has no volume: {why}. Fix: {fix}.")));
         }
         match self.referred("storage.k8s.io", "StorageClass", None, class).await {
             Referred::There(found) if text(&found, "/volumeBindingMode") == "WaitForFirstConsumer" => {
@@ -103,7 +110,9 @@ impl Work<'_> {
             Referred::There(_) => None,
             Referred::Missing if text(&claim, "/spec/volumeName").is_empty() => Some(ObjectHealth::degraded(
                 "ClassMissing",
-                format!("the StorageClass {class} does not exist (to do: create it, or name one that does)"),
+                format!(
+                    "the StorageClass \"{class}\" does not exist. Fix: create it, or delete this claim and publish it with another class."
+                ),
             )),
             Referred::Missing => None,
             Referred::Unseen => Some(ObjectHealth::healthy()),

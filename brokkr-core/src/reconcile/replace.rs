@@ -35,8 +35,12 @@ impl Work<'_> {
         let object = &prepared.object;
         let refused = |reason, more: &str, remedy: &str| {
             // A server's text may quote values.
-            let said = if object.kind == "Secret" { "the update is refused" } else { refusal.as_str() };
-            let problem = ObjectProblem::failed(object.clone(), reason, format!("refused: {said}{more}"));
+            let said = if object.kind == "Secret" { "Invalid" } else { refusal.as_str() };
+            let problem = ObjectProblem::failed(
+                object.clone(),
+                reason,
+                format!("the API server rejected the change: {said}{more}"),
+            );
             let refusal = Some(ClusterError::Invalid(refusal.clone()));
             Executed::Problem(ObjectProblem { refusal, ..problem.with_remedy(remedy) })
         };
@@ -45,7 +49,11 @@ impl Work<'_> {
         };
         if !stack.policies.replace_immutable {
             return if looks_immutable(&refusal) {
-                refused("Immutable", "", "publish the former value, or set the policy replace_immutable")
+                refused(
+                    "Immutable",
+                    "",
+                    "publish the former value, give the object a new name, or set policy replace_immutable: true, which deletes it and creates it anew",
+                )
             } else {
                 refused("Refused", "", CORRECT_IT)
             };

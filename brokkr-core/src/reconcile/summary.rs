@@ -12,7 +12,8 @@ const END_BYTES: usize = 64;
 
 /// Describes problems: as many as fit with their messages, then as many as fit by name, and how many more there are.
 pub(super) fn describe(problems: &[ObjectProblem], total: usize) -> String {
-    let mut text = format!("{} of {total} objects: ", problems.len());
+    let state = if problems.first().is_some_and(|it| it.waiting) { "not done yet" } else { "failed" };
+    let mut text = format!("{} of {total} objects {state}: ", problems.len());
     let room = limits::MESSAGE_BYTES - END_BYTES;
     let (mut told, mut named) = (0_usize, 0_usize);
     for (position, problem) in problems.iter().enumerate() {
@@ -23,37 +24,51 @@ pub(super) fn describe(problems: &[ObjectProblem], total: usize) -> String {
         if let Some(remedy) = &problem.remedy
             && next.is_none_or(|next| next.remedy.as_ref() != Some(remedy))
         {
-            let _ = write!(part, " (to do: {remedy})");
+            let _ = write!(part, "{}", fix(&part, remedy));
         }
         let remedy = problem.remedy.as_ref().map_or(0, |remedy| remedy.len() + 10);
         if text.len() + part.len() + remedy + 2 > room / 4 * 3 {
             break;
         }
-        let separator = if position == 0 { "" } else { "; " };
-        let _ = write!(text, "{separator}{part}");
+        let _ = write!(text, "{}{part}", separator(position == 0, &text));
         told += 1;
     }
     if let Some(remedy) = told.checked_sub(1).and_then(|last| problems.get(last)).and_then(|it| it.remedy.as_ref())
         && told < problems.len()
         && problems.get(told).and_then(|it| it.remedy.as_ref()) == Some(remedy)
     {
-        let _ = write!(text, " (to do: {remedy})");
+        let sentence = fix(&text, remedy);
+        text.push_str(&sentence);
     }
     for problem in problems.iter().skip(told) {
         let part = format!("{} ({})", problem.object, problem.reason);
         if text.len() + part.len() + 2 > room {
             break;
         }
-        let separator = if told + named == 0 { "" } else { "; " };
-        let _ = write!(text, "{separator}{part}");
+        let _ = write!(text, "{}{part}", separator(told + named == 0, &text));
         named += 1;
     }
     let more = problems.len() - told - named;
     if more > 0 {
-        let _ = write!(text, "; and {more} more");
+        let _ = write!(text, "{}and {more} more", separator(false, &text));
     }
     shorten(&mut text, limits::MESSAGE_BYTES);
     text
+}
+
+/// What parts a new item from the text before it: nothing at the begin, a blank after a sentence.
+fn separator(is_first: bool, text: &str) -> &'static str {
+    match is_first {
+        true => "",
+        false if text.ends_with('.') => " ",
+        false => "; ",
+    }
+}
+
+/// What to do, as a sentence after what was said.
+pub(super) fn fix(said: &str, remedy: &str) -> String {
+    let end = if said.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{end} Fix: {remedy}.")
 }
 
 #[cfg(test)]
@@ -76,10 +91,10 @@ mod tests {
             problem("c", "not now", None),
             problem("d", "no", Some("wait")),
         ];
-        let expected = "4 of 9 objects: ConfigMap a: no; ConfigMap b: never (to do: correct it); ConfigMap c: not now; \
-                        ConfigMap d: no (to do: wait)";
+        let expected = "4 of 9 objects failed: ConfigMap a: no; ConfigMap b: never. Fix: correct it. ConfigMap c: not now; \
+                        ConfigMap d: no. Fix: wait.";
         assert_eq!(describe(&problems, 9), expected);
-        assert_eq!(describe(&problems[..1], 1), "1 of 1 objects: ConfigMap a: no (to do: correct it)");
+        assert_eq!(describe(&problems[..1], 1), "1 of 1 objects failed: ConfigMap a: no. Fix: correct it.");
     }
 
     #[test]
@@ -94,7 +109,9 @@ mod tests {
         assert_eq!(text.matches("correct it").count(), 1, "{text}");
         let many: Vec<_> = (0..2_000).map(|n| problem(&format!("n{n}"), "no", None)).collect();
         let text = describe(&many, 5_000);
-        assert!(text.len() <= limits::MESSAGE_BYTES && text.starts_with("2000 of 5000 objects: ConfigMap n0: no; "));
+        assert!(
+            text.len() <= limits::MESSAGE_BYTES && text.starts_with("2000 of 5000 objects failed: ConfigMap n0: no; ")
+        );
         assert!(text.ends_with(" more"), "{text}");
         let told = text.matches("ConfigMap n").count();
         assert!(text.ends_with(&format!("; and {} more", 2_000 - told)), "{text}");

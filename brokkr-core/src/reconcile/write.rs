@@ -119,11 +119,11 @@ impl Work<'_> {
         match adopted.await {
             Ok(Some(applied)) => Executed::Written(self.written(prepared, &applied.object)),
             Ok(None) => {
-                let message = "it exists, was not made by this agent, and differs";
+                let message =
+                    "the object already exists, this agent did not create it, and it differs from the manifest";
                 let problem = ObjectProblem::failed(prepared.object.clone(), "NotOwned", message);
                 Executed::GivenUp(
-                    problem
-                        .with_remedy("make the manifest equal, rename the object, or set the policy adopt to always"),
+                    problem.with_remedy("make the manifest equal, rename the object, or set policy adopt: always"),
                 )
             }
             Err(error) => Executed::Problem(self.problem(prepared, error)),
@@ -189,7 +189,7 @@ impl Work<'_> {
                 let (reason, remedy) = if agents {
                     ("HeldByAnotherAgent", "remove the object from the stack that the other agent serves")
                 } else {
-                    ("Conflict", "leave these fields out, or set the policy conflicts to force")
+                    ("Conflict", "leave these fields out, or set policy conflicts: force")
                 };
                 let fields: Vec<String> =
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();

@@ -28,7 +28,7 @@ pub struct DeploymentObject {
     pub message: String,
     /// Where it came from.
     pub provenance: Provenance,
-    /// What was dropped from the manifests.
+    /// What a person may not expect of the reading: what was dropped, and scalars that are not read as they look.
     pub warnings: Vec<String>,
     /// Who published it.
     pub created_by: ActorRef,

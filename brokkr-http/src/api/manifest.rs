@@ -19,7 +19,8 @@ impl PartialSchema for ManifestOrList {
         let either = AnyOfBuilder::new()
             .description(Some("A Kubernetes object, or a List of them."))
             .item(Ref::from_schema_name("Manifest"))
-            .item(Ref::from_schema_name("ManifestList"));
+            .item(Ref::from_schema_name("ManifestList"))
+            .item(Ref::from_schema_name("TypedManifestList"));
         RefOr::T(Schema::AnyOf(either.build()))
     }
 }
@@ -30,7 +31,13 @@ impl ToSchema for ManifestOrList {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        let all = [("Manifest", manifest()), ("ManifestMetadata", metadata()), ("ManifestList", list())];
+        let all = [
+            ("Manifest", manifest()),
+            ("ManifestMetadata", metadata()),
+            ("ManifestList", list()),
+            ("TypedManifestList", typed_list()),
+            ("TypedManifestListItem", typed_item()),
+        ];
         schemas.extend(all.map(|(name, schema)| (name.to_owned(), RefOr::T(Schema::Object(schema)))));
         schemas.push((NamespaceName::name().into_owned(), NamespaceName::schema()));
     }
@@ -71,7 +78,9 @@ fn manifest() -> Object {
 }
 
 fn texts(description: &str) -> ObjectBuilder {
-    let value = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^[^\u0000]*$"));
+    let value = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .pattern(Some(r"^[^\u0000]*$"));
     let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^[^\u0000]*$"));
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
@@ -97,7 +106,7 @@ fn metadata() -> Object {
         .property("namespace", {
             text(
                 "The namespace; without it a namespaced object goes to the stack's `default_namespace`.",
-                "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+                "^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
                 63,
             )
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
@@ -115,22 +124,54 @@ fn metadata() -> Object {
 const NAME: &str = r##"[!"$&-.0->@-[\]-~]"##;
 
 fn list() -> Object {
+    list_of(
+        "A list of Kubernetes objects, which is unfolded.",
+        text("The kind of a list of any objects.", "^List$", 4).examples(["List"]),
+        "Manifest",
+    )
+}
+
+/// Whatever has `items` is a list. Its items need not name what its own kind says.
+fn typed_list() -> Object {
+    list_of(
+        "A list of Kubernetes objects of one kind, which is unfolded.",
+        text("The kind of the objects, with or without `List`.", "^(?!List$)[A-Za-z][A-Za-z0-9]*$", 63)
+            .examples(["ConfigMapList"]),
+        "TypedManifestListItem",
+    )
+}
+
+fn list_of(description: &str, kind: ObjectBuilder, item: &str) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("A list of Kubernetes objects, which is unfolded."))
-        .property(
-            "kind",
-            text("The kind: `List`, or that of the objects and `List`.", "List$", usize::MAX).examples(["List"]),
-        )
+        .description(Some(description))
+        .property("apiVersion", api_version())
+        .required("apiVersion")
+        .property("kind", kind)
         .required("kind")
         .property(
             "items",
             ArrayBuilder::new()
                 .description(Some("The objects."))
-                .items(Ref::from_schema_name("Manifest"))
+                .items(Ref::from_schema_name(item))
                 .min_items(Some(1))
                 .max_items(Some(5_000)),
         )
         .required("items")
+        .build()
+}
+
+/// An object whose kind is its list's. One that names a kind of its own is a `Manifest` in a `List`.
+fn typed_item() -> Object {
+    let listed =
+        |what: &str| ObjectBuilder::new().schema_type(Type::Null).description(Some(format!("The list says {what}.")));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("A Kubernetes object whose kind and version are those of its list."))
+        .property("apiVersion", listed("the version"))
+        .property("kind", listed("the kind"))
+        .property("metadata", Ref::from_schema_name("ManifestMetadata"))
+        .required("metadata")
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .build()
 }

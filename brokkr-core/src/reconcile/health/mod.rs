@@ -19,6 +19,7 @@ mod tests;
 use serde_json::Value;
 
 use super::remedy::of_denial;
+use super::summary::fix;
 use crate::cluster::meta;
 use crate::model::Health;
 pub(super) use jobs::JobEnd;
@@ -53,12 +54,12 @@ impl ObjectHealth {
 
     /// It is not there, and is about to come.
     pub(super) fn coming() -> Self {
-        Self::progressing("Missing", "it is not there yet")
+        Self::progressing("Missing", "it is not created yet")
     }
 
     /// It is not there, and stays so.
     pub(super) fn missing(why: &str) -> Self {
-        Self::degraded("Missing", format!("it is not there: {why}"))
+        Self::degraded("Missing", format!("it is not created: {why}"))
     }
 
     pub(super) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
@@ -67,7 +68,7 @@ impl ObjectHealth {
 
     /// Pods that are refused, in a controller's words, with what to do about it where they tell.
     fn refused_pods(reason: &str, message: &str) -> Self {
-        let remedy = of_denial(message).map(|remedy| format!(" (to do: {remedy})")).unwrap_or_default();
+        let remedy = of_denial(message).map(|remedy| fix(message, &remedy)).unwrap_or_default();
         Self::degraded(reason, format!("{message}{remedy}"))
     }
 

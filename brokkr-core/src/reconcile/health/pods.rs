@@ -17,12 +17,30 @@ const HOPELESS: [&str; 8] = [
     "ErrImageNeverPull",
 ];
 
+/// Why a pod failed: its own message, or how the first of its containers ended badly.
+fn failure(status: &Status<'_>) -> String {
+    let said = status.text("/status/message");
+    if !said.is_empty() {
+        return said.to_owned();
+    }
+    let containers =
+        status.list("/status/initContainerStatuses").iter().chain(status.list("/status/containerStatuses"));
+    let ended = containers.filter_map(|container| Some((container, container.pointer("/state/terminated")?)));
+    let badly = ended.filter_map(|(container, ended)| {
+        let code = ended.get("exitCode")?.as_i64().filter(|code| *code != 0)?;
+        let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = text(container, "name");
+        Some(format!("container {name} ended with exit code {code} {}", text(ended, "reason")).trim_end().to_owned())
+    });
+    badly.take(1).collect()
+}
+
 pub(super) fn pod(status: &Status<'_>) -> ObjectHealth {
     match status.text("/status/phase") {
         "Succeeded" => return ObjectHealth::healthy(),
         "Failed" => {
             let reason = Some(status.text("/status/reason")).filter(|it| !it.is_empty()).unwrap_or("PodFailed");
-            return ObjectHealth::degraded(reason, status.text("/status/message"));
+            return ObjectHealth::degraded(reason, failure(status));
         }
         _ => {}
     }

@@ -126,7 +126,7 @@ pub(in crate::reconcile) fn step(
         return Step::Problem(ObjectProblem::waiting(
             object.clone(),
             "Terminating",
-            format!("it is being deleted{held_by}"),
+            format!("the object of this name is being deleted{held_by}"),
         ));
     }
     let made_for = live.made_for(at.agent);
@@ -155,7 +155,7 @@ pub(in crate::reconcile) fn step(
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
         _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(Taking::Over),
         _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
-        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent holds it".to_owned()),
+        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent manages it".to_owned()),
         _ => match at.policies.adopt {
             Adopt::Always => take(Taking::Adopt),
             Adopt::IfEqual => take(Taking::AdoptIfEqual),
@@ -163,14 +163,14 @@ pub(in crate::reconcile) fn step(
                 let message = "another object of the same name has taken its place";
                 Step::Problem(
                     ObjectProblem::failed(object.clone(), "Replaced", message)
-                        .with_remedy("delete that one, or set the policy adopt to always"),
+                        .with_remedy("delete that object, or set policy adopt: always"),
                 )
             }
             Adopt::Never => {
-                let message = "it exists and was not made by this agent";
+                let message = "the object already exists, and this agent did not create it";
                 Step::Problem(
                     ObjectProblem::failed(object.clone(), "NotOwned", message)
-                        .with_remedy("rename it, delete the existing one, or set the policy adopt to always"),
+                        .with_remedy("rename it, delete the existing object, or set policy adopt: always"),
                 )
             }
         },
@@ -192,12 +192,14 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
         None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
             prepared.object.clone(),
             "HeldByStack",
-            format!("stack {owner} is about to create it"),
+            format!("it waits until stack {owner} creates it"),
         )),
         _ => Step::Problem(ObjectProblem::failed(
             prepared.object.clone(),
             "HeldByStack",
-            format!("stack {owner} of this agent holds it; this one takes over when that one drops it"),
+            format!(
+                "it belongs to stack {owner} of this agent; this stack takes it over when that stack no longer has it"
+            ),
         )),
     }
 }
