@@ -32,7 +32,8 @@ pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
         if item.get("items").is_some_and(Value::is_array) {
             return Err(invalid(&format!("/items/{n}"), "a list in a list"));
         }
-        let says = |field: &str| item.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+        // Anything else than a text is refused later.
+        let says = |field: &str| item.get(field).is_some_and(|it| !it.is_null() && it != "");
         if !says("kind") && !says("apiVersion") {
             item.insert("kind".to_owned(), item_kind.into());
             item.insert("apiVersion".to_owned(), api_version.into());
