@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::normalise::check_type;
 use crate::error::{Invalid, InvalidCode};
 
 /// The items of a list, or the document itself: as for kubectl, whatever has the field `items` is a list. An item without kind and
@@ -21,6 +22,7 @@ pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
         return Err(invalid("/metadata", "not a mapping"));
     }
     let (api_version, kind) = (text("apiVersion")?, text("kind")?);
+    check_type(api_version, kind)?;
     let item_kind = kind.strip_suffix("List").unwrap_or(kind);
     let mut items = match items {
         Value::Array(items) => items,

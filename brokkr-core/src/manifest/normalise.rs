@@ -22,29 +22,29 @@ fn invalid(pointer: &str, message: impl Into<String>) -> Invalid {
     Invalid { code: InvalidCode::ManifestInvalid, pointer: pointer.to_owned(), message: message.into() }
 }
 
-/// Checks one document and drops what only a cluster may write; says so in `warnings`.
-pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manifest, Invalid> {
-    let Value::Object(mut body) = document else {
-        return Err(invalid("", "not an object: a manifest is a mapping with apiVersion, kind and metadata"));
-    };
-    let api_version = text(&body, "apiVersion", "")?;
-    let (group, version) = match api_version.split_once('/') {
-        Some((group, version)) if !group.is_empty() => (group.to_owned(), version.to_owned()),
-        None => (String::new(), api_version),
-        Some(_) => {
-            return Err(invalid("/apiVersion", "expected group/version, or a version alone for the core group"));
-        }
-    };
-    if !is_version(&version) || !(group.is_empty() || crate::model::is_dns_subdomain(&group)) {
+/// Checks the version and the kind of an object or a list; the group and the version.
+pub(super) fn check_type(api_version: &str, kind: &str) -> Result<(String, String), Invalid> {
+    let (group, version) = api_version.split_once('/').map_or((None, api_version), |(group, it)| (Some(group), it));
+    if !is_version(version) || !group.is_none_or(crate::model::is_dns_subdomain) {
         return Err(invalid("/apiVersion", "expected group/version, or a version alone for the core group"));
     }
-    let kind = text(&body, "kind", "")?;
     if !kind.starts_with(|c: char| c.is_ascii_alphabetic())
         || !kind.bytes().all(|b| b.is_ascii_alphanumeric())
         || kind.len() > 63
     {
         return Err(invalid("/kind", "a kind is a word of letters and digits"));
     }
+    Ok((group.unwrap_or_default().to_owned(), version.to_owned()))
+}
+
+/// Checks one document and drops what only a cluster may write; says so in `warnings`.
+pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manifest, Invalid> {
+    let Value::Object(mut body) = document else {
+        return Err(invalid("", "not an object: a manifest is a mapping with apiVersion, kind and metadata"));
+    };
+    let api_version = text(&body, "apiVersion", "")?;
+    let kind = text(&body, "kind", "")?;
+    let (group, version) = check_type(&api_version, &kind)?;
     let Some(Value::Object(metadata)) = body.get_mut("metadata") else {
         return Err(invalid("/metadata", "missing, or not a mapping"));
     };

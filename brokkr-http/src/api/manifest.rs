@@ -36,9 +36,10 @@ impl ToSchema for ManifestOrList {
             ("ManifestMetadata", metadata()),
             ("ManifestList", list()),
             ("TypedManifestList", typed_list()),
-            ("TypedManifestListItem", typed_item()),
+            ("UntypedManifest", untyped()),
         ];
         schemas.extend(all.map(|(name, schema)| (name.to_owned(), RefOr::T(Schema::Object(schema)))));
+        schemas.push(("TypedManifestListItem".to_owned(), RefOr::T(typed_item())));
         schemas.push((NamespaceName::name().into_owned(), NamespaceName::schema()));
     }
 }
@@ -161,10 +162,22 @@ fn list_of(description: &str, kind: ObjectBuilder, item: &str) -> Object {
         .build()
 }
 
-/// An object whose kind is its list's. One that names a kind of its own is a `Manifest` in a `List`.
-fn typed_item() -> Object {
-    let listed =
-        |what: &str| ObjectBuilder::new().schema_type(Type::Null).description(Some(format!("The list says {what}.")));
+/// An object in a list of a kind: it names its own kind, or has that of the list.
+fn typed_item() -> Schema {
+    let either = AnyOfBuilder::new()
+        .description(Some("A Kubernetes object in a list of its kind."))
+        .item(Ref::from_schema_name("Manifest"))
+        .item(Ref::from_schema_name("UntypedManifest"));
+    Schema::AnyOf(either.build())
+}
+
+fn untyped() -> Object {
+    let listed = |what: &str| {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Null, Type::String]))
+            .max_length(Some(0))
+            .description(Some(format!("The list says {what}.")))
+    };
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some("A Kubernetes object whose kind and version are those of its list."))
