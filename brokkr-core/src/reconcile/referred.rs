@@ -57,7 +57,8 @@ impl Work<'_> {
         };
         for (object, health) in health.iter_mut().filter(is_short).take(WORKLOADS) {
             if let Some(cause) = self.cause_in_pods(object).await {
-                if cause.health == Health::Degraded {
+                // A Job replaces pods that fail, as often as its backoffLimit says.
+                if cause.health == Health::Degraded && object.group == "apps" {
                     health.health = Health::Degraded;
                 }
                 let detail = if cause.message.is_empty() { String::new() } else { format!(" ({})", cause.message) };

@@ -105,6 +105,8 @@ impl Work<'_> {
                 match self.write(stack, prepared, entry, Some(target), true).await {
                     // What tools own is about to be ours.
                     Err(WriteError::Conflicts(conflicts)) if conflicts.iter().all(|it| is_tool(&it.manager)) => {}
+                    // A webhook in the way takes no dry run: that says nothing about the object.
+                    Err(WriteError::Api(ClusterError::Other { .. })) => {}
                     tried => drop(tried?),
                 }
                 self.take_fields_over(prepared, target, Takeover::All).await.map_err(WriteError::Api)?;
