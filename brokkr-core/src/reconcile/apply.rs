@@ -76,7 +76,7 @@ type Early<'p> = (&'p Prepared, Step, ObjectProblem);
 /// A kind that discovery has and the server does not know is on its way; a Namespace that is missing is not.
 fn not_served_yet(said: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
     let is_kind = matches!(said, ClusterError::NotFound(message) if !message.contains("namespaces "));
-    ObjectProblem { waiting: is_kind, ..problem }
+    ObjectProblem { waiting: problem.waiting || is_kind, ..problem }
 }
 
 impl Work<'_> {

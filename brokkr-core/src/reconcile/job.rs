@@ -156,7 +156,7 @@ impl<'a> Job<'a> {
         let of = |object: &Arc<ObjectRef>| match (self.applying.health.get(object), reasons.get(object).copied()) {
             // How somebody else's object fares says nothing about the stack.
             (Some(_), Some(reason @ ("NotOwned" | "Replaced" | "HeldByAnotherAgent" | "HeldByStack"))) => {
-                ObjectHealth::missing(reason)
+                ObjectHealth::foreign(reason)
             }
             (Some(health), _) => health.clone(),
             (None, Some(reason)) => ObjectHealth::missing(reason),

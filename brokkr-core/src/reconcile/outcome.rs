@@ -203,3 +203,24 @@ pub(super) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progre
     let objects = problems.into_iter().map(|it| Arc::unwrap_or_clone(it.object)).take(limits::EVENT_OBJECTS).collect();
     if waiting { Progress::Waiting { reason, message, objects } } else { Progress::Failed { reason, message, objects } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_replica_goes_on_with_is_no_failure() {
+        let object =
+            || ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "a".to_owned() };
+        let of = |error: ClusterError| ObjectProblem::api(object(), &error);
+        assert!(of(ClusterError::NotLeading).waiting && !of(ClusterError::NotLeading).is_lasting());
+        let refused = of(ClusterError::Invalid("no".to_owned()));
+        assert!(!refused.waiting && refused.is_lasting());
+        assert!(!of(ClusterError::unavailable("away")).is_lasting());
+        assert!(of(ClusterError::Webhook("failed".to_owned())).is_lasting());
+        let waits = progress(vec![of(ClusterError::NotLeading)], 1);
+        assert!(matches!(waits, Progress::Waiting { .. }), "{waits:?}");
+        let fails = progress(vec![of(ClusterError::NotLeading), refused], 2);
+        assert!(matches!(fails, Progress::Failed { .. }), "failures weigh more: {fails:?}");
+    }
+}

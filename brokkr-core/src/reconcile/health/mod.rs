@@ -62,6 +62,11 @@ impl ObjectHealth {
         Self::degraded("Missing", format!("it is not created: {why}"))
     }
 
+    /// What is there is somebody else's.
+    pub(super) fn foreign(why: &str) -> Self {
+        Self::degraded("NotOfThisStack", format!("the object in the cluster is not of this stack: {why}"))
+    }
+
     pub(super) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Health::Degraded, reason, message)
     }
