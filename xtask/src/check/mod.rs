@@ -2,7 +2,7 @@
 
 mod contract;
 mod reading;
-pub(crate) mod real;
+mod real;
 
 use brokkr_testbed::Result;
 use clap::{Args, ValueEnum};
