@@ -25,6 +25,8 @@ pub(super) struct Job<'a> {
     pub(super) pruning: Pruning,
     /// Why nothing of it is applied yet: another stack comes first.
     pub(super) held_back: Option<String>,
+    /// Whether its objects were judged by others that they refer to.
+    pub(super) is_judged: bool,
     /// How far the wait for readiness is, where the policy asks for one.
     pub(super) readiness: Readiness,
     /// Set when the inventory could not be kept: what is in memory is not to be trusted any more.
@@ -47,6 +49,7 @@ impl<'a> Job<'a> {
             applying: Applying::default(),
             pruning: Pruning::default(),
             held_back: None,
+            is_judged: false,
             readiness: Readiness::NotAsked,
             broken: None,
         }

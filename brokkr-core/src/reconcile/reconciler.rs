@@ -351,8 +351,9 @@ impl Applier for Reconciler {
         }
         // Those that come after others follow as soon as these stand, in the same pass where that is at once.
         loop {
-            for job in &mut jobs {
+            for job in jobs.iter_mut().filter(|job| job.held_back.is_none() && !job.is_judged) {
                 first.judge_by_others(&mut job.applying.health).await;
+                job.is_judged = true;
             }
             let mut memory = self.memory.lock().await;
             jobs.iter_mut().for_each(|job| memory.waits.judge(job, Instant::now()));
