@@ -18,7 +18,7 @@ use super::backoff::{asked_pause, pause};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a text is told anew that differs in nothing but numbers.
-const SAMPLE_EVERY: Duration = Duration::from_secs(30);
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Objects that a condition's message names.
 const NAMED: usize = 5;
@@ -138,6 +138,11 @@ impl StackState {
     pub(super) fn begins(&mut self, due: Instant) {
         self.work = Work::Runs;
         self.due = due;
+    }
+
+    /// A pass did not end on its own account, so nothing is known from it.
+    pub(super) fn interrupted(&mut self) {
+        self.due = Instant::now() + LOOK_AGAIN;
     }
 
     /// No pass works on it any more.

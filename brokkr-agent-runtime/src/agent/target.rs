@@ -49,6 +49,7 @@ pub(super) fn not_done(entry: &TargetEntry, reason: &str, message: String) -> St
         revision: entry.revision,
         removal: entry.action == EntryAction::Remove,
         applied: false,
+        interrupted: false,
         progress: Progress::Failed { reason: reason.to_owned(), message, objects: Vec::new() },
         health: Health::Unknown,
         unhealthy: Vec::new(),

@@ -245,6 +245,11 @@ impl Worker {
             return;
         };
         tracing::debug!(?outcome, "worked on a stack");
+        if outcome.interrupted {
+            tracing::info!(stack = %outcome.stack_id, "the pass was interrupted: this process does not lead now");
+            stack.interrupted();
+            return;
+        }
         let entry = state.entries.iter().find(|it| it.stack_id == outcome.stack_id);
         self.tools.probe.worked(outcome);
         let news = stack.take(outcome, entry.and_then(|it| it.object_id), started_at, &self.tools.config);

@@ -192,6 +192,7 @@ impl<'a> Job<'a> {
         if let Some(error) = self.broken {
             problems.push(of_record("InventoryNotKept", &error));
         }
+        let interrupted = problems.iter().any(|it| matches!(it.refusal, Some(ClusterError::NotLeading)));
         let retry_after = problems.iter().filter_map(|it| it.retry_after).max();
         let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
         let progress = match (self.held_back, progress(problems, total)) {
@@ -216,6 +217,7 @@ impl<'a> Job<'a> {
             },
             removal: matches!(self.stack.goal, Goal::Remove),
             applied,
+            interrupted,
             progress,
             health,
             unhealthy,
@@ -235,5 +237,6 @@ impl<'a> Job<'a> {
 fn of_record(reason: &'static str, error: &ClusterError) -> ObjectProblem {
     let (group, kind, name) = (String::new(), "Secret".to_owned(), "inventory".to_owned());
     let record = ObjectRef { group, kind, namespace: None, name };
-    ObjectProblem { retry_after: error.retry_after(), ..ObjectProblem::failed(record, reason, error.to_string()) }
+    let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
+    ObjectProblem { refusal, retry_after, ..ObjectProblem::failed(record, reason, error.to_string()) }
 }

@@ -47,6 +47,9 @@ pub struct StackOutcome {
     /// Whether the API server has accepted every object of the revision. How they fare since, and whether what the revision
     /// no longer has is gone, does not count.
     pub applied: bool,
+    /// Whether this process lost its lead during the pass. Another replica goes on, so the rest of the outcome is about
+    /// nothing that lasts.
+    pub interrupted: bool,
     /// How far it got.
     pub progress: Progress,
     /// How the objects fare; unknown for removals.

@@ -1,6 +1,7 @@
 //! What the cluster refuses, and what others make at the same moment.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use brokkr_core::cluster::{Cluster as _, ClusterError, MemoryCluster, Verb};
 use brokkr_core::model::{Conflicts, Policies};
@@ -42,6 +43,34 @@ async fn a_refused_update_holds_up_updates_and_nothing_else() {
     cluster.set_fault(None);
     eventually("applied by itself", || fleet.applied(stack)).await;
     assert_eq!((value(&cluster, "bad"), value(&cluster, "good")), (Some(json!("2")), Some(json!("2"))));
+}
+
+/// A pass during which the lead is lost says nothing about the stack: its outcome is not reported.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_without_the_lead_is_not_reported() {
+    let Scene { fleet, cluster, stack, .. } = Scene::new().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    cluster.set_fault(Some(Box::new(move |request| {
+        let led = request.verb != Verb::Apply || request.name != "a" && request.name != "refused";
+        let denied = || match request.name {
+            "refused" => ClusterError::Denied("never".to_owned()),
+            _ => ClusterError::NotLeading,
+        };
+        (!led).then(|| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            denied()
+        })
+    })));
+    fleet.publish(stack, vec![config_map("default", "a", "1"), config_map("default", "refused", "1")]).await;
+    eventually("it tried again", async || {
+        let asked = asked.load(Ordering::Relaxed);
+        if asked >= 4 { Ok(()) } else { Err(asked) }
+    })
+    .await;
+    assert_eq!(fleet.condition(stack, "Applied").await, None);
+    cluster.set_fault(None);
+    eventually("applied by itself", || fleet.applied(stack)).await;
 }
 
 /// Between looking and creating somebody makes an object of the same name: it stays theirs, whatever the policy says.

@@ -129,7 +129,8 @@ impl Candidate {
                 return;
             }
             wait = RETRY.min(left);
-            match tokio::time::timeout(left, self.object.take(&self.me, self.duration, &term.record)).await {
+            // One request that hangs must not cost the lead.
+            match tokio::time::timeout((left / 2).max(RETRY).min(left), self.object.take(&self.me, self.duration, &term.record)).await {
                 Ok(Ok(Some(record))) => {
                     term.record = record;
                     term.lead.extend(asked + self.good_for());

@@ -91,7 +91,8 @@ impl File {
         loop {
             let mut left = Vec::new();
             for object in objects {
-                if let Some(live) = live(&scene.kube, object).await? {
+                let live = live(&scene.kube, object).await?;
+                if let Some(live) = live.filter(|it| !is_aggregated_anew(it)) {
                     let deleting = &live["metadata"]["deletionTimestamp"];
                     left.push(format!(
                         "{} {} is there (deleted at {deleting})",
@@ -105,6 +106,13 @@ impl File {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+/// Whether the controller that aggregates ClusterRoles made this one. It applies the rules without a UID, so it creates a
+/// role that was deleted a moment ago.
+fn is_aggregated_anew(live: &Value) -> bool {
+    let managers = live["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
+    !managers.is_empty() && managers.iter().all(|it| it["manager"] == "clusterrole-aggregation-controller")
 }
 
 /// What was asked for: without what the server keeps for itself, and without the agent's marks.

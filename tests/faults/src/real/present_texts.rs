@@ -15,6 +15,8 @@ use crate::{Outcome, Result};
 const GROUP: &str = "texts.example.com";
 /// The agent looks every other second; a report takes its time as well.
 const SECONDS: Duration = Duration::from_secs(10);
+/// Texts that differ only in numbers are reported every ten seconds.
+const COUNTED: Duration = Duration::from_secs(30);
 
 fn condition(kind: &str, is_true: bool, reason: &str, message: &str) -> Value {
     let status = if is_true { "True" } else { "False" };
@@ -154,7 +156,7 @@ async fn deployment(scene: &mut Scene) -> Result<Vec<String>> {
     });
     scene.publish("steps", vec![manifest.clone()]).await?;
     let mut wrong = Vec::new();
-    comes(scene, "steps", SECONDS, "it says how many are ready, not that nobody has seen it", &mut wrong, |status| {
+    comes(scene, "steps", COUNTED, "it says how many are ready, not that nobody has seen it", &mut wrong, |status| {
         let said = said(status);
         said.contains("steps") && said.contains('3') && !said.contains("not seen") && !said.contains("NotObserved")
     })
@@ -162,7 +164,7 @@ async fn deployment(scene: &mut Scene) -> Result<Vec<String>> {
     // It is scaled up, and then may run.
     manifest["spec"]["replicas"] = json!(5);
     scene.publish("steps", vec![manifest.clone()]).await?;
-    comes(scene, "steps", SECONDS, "it counts to 5", &mut wrong, |status| {
+    comes(scene, "steps", COUNTED, "it counts to 5", &mut wrong, |status| {
         let said = said(status);
         said.contains('5') && !said.contains("not seen") && !said.contains("NotObserved")
     })
