@@ -5,7 +5,7 @@ use std::thread;
 use brokkr_testbed::{Error, Kwok, Result, Tools, ensure_command};
 
 use crate::run::{cargo, debug, program};
-use crate::verify;
+use crate::{check, verify};
 
 pub(crate) fn run() -> Result<()> {
     ensure_command("cc", "gcc")?;
@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<()> {
         compiled.and(programs.map(drop))
     })?;
     cargo("tests", &["test", "--workspace", "--locked"])?;
+    check::real::run_built(None)?;
     program("demo", &debug("brokkr-broker"), &["demo", "--once"])
 }
 

@@ -2,7 +2,7 @@
 
 mod contract;
 mod reading;
-mod real;
+pub(crate) mod real;
 
 use brokkr_testbed::Result;
 use clap::{Args, ValueEnum};
