@@ -130,7 +130,12 @@ impl Candidate {
             }
             wait = RETRY.min(left);
             // One request that hangs must not cost the lead.
-            match tokio::time::timeout((left / 2).max(RETRY).min(left), self.object.take(&self.me, self.duration, &term.record)).await {
+            match tokio::time::timeout(
+                (left / 2).max(RETRY).min(left),
+                self.object.take(&self.me, self.duration, &term.record),
+            )
+            .await
+            {
                 Ok(Ok(Some(record))) => {
                     term.record = record;
                     term.lead.extend(asked + self.good_for());
