@@ -126,8 +126,8 @@ impl ProblemType {
     }
 }
 
-/// An enum of all types. Generators of clients read the names and descriptions of its values from `x-enum-varnames` and
-/// `x-enum-descriptions`.
+/// An enum of all types. Generators of clients read the names of its values from `x-enum-varnames`. A second extension would
+/// make the document differ from process to process: utoipa keeps extensions in a hash map.
 impl PartialSchema for ProblemType {
     fn schema() -> RefOr<Schema> {
         let mut description =
@@ -137,15 +137,11 @@ impl PartialSchema for ProblemType {
             description.push_str(&format!("\n- `{PREFIX}{slug}` ({status}, {title}): {remedy}"));
         }
         let names: Vec<String> = Self::ALL.iter().map(|it| it.slug().replace('-', "_").to_uppercase()).collect();
-        let remedies: Vec<&str> = Self::ALL.iter().map(|it| it.remedy()).collect();
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some(description))
             .enum_values(Some(Self::ALL.iter().map(|it| it.uri())))
-            .extensions(Some(Extensions::from_iter([
-                ("x-enum-varnames", names.into_iter().collect::<serde_json::Value>()),
-                ("x-enum-descriptions", remedies.into_iter().collect()),
-            ])));
+            .extensions(Some(Extensions::from_iter([("x-enum-varnames", names)])));
         RefOr::T(Schema::Object(schema.build()))
     }
 }
