@@ -92,9 +92,14 @@ impl Two {
         }
     }
 
-    /// How the feed tells what became of the pair.
+    /// How the feed tells what became of the pair, once it has everything: a transaction anywhere on the server may hold it up.
     async fn assignments(&self) -> Vec<String> {
-        let page = self.store.feed(&Scope::All, FeedPosition::START, 1000).await.unwrap();
+        let page = eventually("the feed has everything", async || {
+            let page = self.store.feed(&Scope::All, FeedPosition::START, 1000).await.unwrap();
+            let there = self.database.query("SELECT count(*) FROM brokkr.change");
+            if page.entries.len().to_string() == there.trim() { Ok(page) } else { Err(there) }
+        })
+        .await;
         let states = page.entries.into_iter().filter_map(|entry| match entry.change {
             Change::Assignment(it) => Some(format!("{:?}", it.state)),
             _ => None,

@@ -3,12 +3,18 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// Looks again until it is so; fails with what was seen last after a minute.
-pub(crate) async fn eventually<T: Debug, F: Future<Output = Result<(), T>>>(what: &str, mut look: impl FnMut() -> F) {
+/// Looks again until it is so, and returns what was seen then; fails with what was seen last after a minute.
+pub(crate) async fn eventually<R, T: Debug, F: Future<Output = Result<R, T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> R {
     let within = Duration::from_secs(60);
     let deadline = Instant::now() + within;
     loop {
-        let Err(seen) = look().await else { return };
+        let seen = match look().await {
+            Ok(seen) => return seen,
+            Err(seen) => seen,
+        };
         assert!(Instant::now() < deadline, "not within {} s: {what}; seen last: {seen:#?}", within.as_secs());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
