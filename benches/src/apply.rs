@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
-use brokkr_core::cluster::{ApiKind, ApplyOptions, Cluster, Patch};
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId, Validate};
-use brokkr_core::reconcile::{
+use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, Patch};
+use brokkr_reconcile::{
     Applier as _, Desired, DesiredStack, Goal, LocalLimits, Progress, Reconciler, ReconcilerConfig,
 };
 use brokkr_testbed::{BrokerProcess, Clusters, Process, TestCluster, Tools, free_port};

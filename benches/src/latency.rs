@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
-use brokkr_core::cluster::{Address, ApplyOptions, Cluster as _, ClusterResult, ListOptions, WatchEvent, meta};
+use brokkr_reconcile::cluster::{Address, ApplyOptions, Cluster as _, ClusterResult, ListOptions, WatchEvent, meta};
 use brokkr_testbed::{Clusters, Process, Tools};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;

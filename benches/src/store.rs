@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use brokkr_core::broker::{Broker, Content, NewAgent, Origin, StackSpec};
+use brokkr_control::{Broker, Content, NewAgent, Origin};
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{
     ActorRef, AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey,
-    EntityKind, EventAction, EventId, EventOutcome, InstanceId, Provenance, RequestId, Revision, Stack,
+    EntityKind, EventAction, EventId, EventOutcome, InstanceId, Provenance, RequestId, Revision, Stack, StackSpec,
 };
 use brokkr_core::protocol::{EventReport, PollRequest, Report, StatusReport};
 use brokkr_core::store::conformance::sample;

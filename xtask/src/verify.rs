@@ -2,40 +2,17 @@
 
 use std::process::Command;
 
-use brokkr_testbed::{Error, Result};
+use brokkr_testbed::Result;
 
-use crate::run::{cargo, cargo_with, root};
-
-/// What the pure core must not depend on.
-const IMPURE: [&str; 5] = ["sqlx", "kube", "axum", "reqwest", "hyper"];
+use crate::check::house;
+use crate::run::{cargo, cargo_with};
 
 pub(crate) fn run() -> Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"])?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     cargo_with("documentation", &["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])?;
-    pure_core()?;
+    house::run()?;
     deny()
-}
-
-/// The core depends on no database, no cluster and no network.
-fn pure_core() -> Result<()> {
-    println!("==> purity: cargo tree -p brokkr-core");
-    let output = Command::new("cargo")
-        .args(["tree", "-p", "brokkr-core", "-e", "normal", "--all-features", "--prefix", "none", "--locked"])
-        .current_dir(root())
-        .output()?;
-    if !output.status.success() {
-        return Err(Error::new(String::from_utf8_lossy(&output.stderr)));
-    }
-    let tree = String::from_utf8_lossy(&output.stdout);
-    let impure = tree
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .find(|name| IMPURE.iter().any(|it| name == it || name.starts_with(&format!("{it}-"))));
-    match impure {
-        None => Ok(()),
-        Some(name) => Err(Error::new(format!("brokkr-core depends on {name}; it must stay pure"))),
-    }
 }
 
 /// Licences, sources and banned crates.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brokkr_core::reconcile::LocalLimits;
+use brokkr_reconcile::LocalLimits;
 
 /// How an agent behaves.
 #[derive(Debug, Clone)]

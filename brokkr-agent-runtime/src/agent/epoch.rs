@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use brokkr_core::cluster::{Cluster, ClusterResult};
 use brokkr_core::model::{AgentId, Epoch};
 use brokkr_core::protocol::TargetState;
+use brokkr_reconcile::cluster::{Cluster, ClusterResult};
 use serde_json::{Value, json};
 
 use super::record::Record;

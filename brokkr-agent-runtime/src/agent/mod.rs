@@ -25,18 +25,17 @@ mod worker;
 use std::fmt;
 use std::sync::Arc;
 
-use brokkr_core::cluster::Cluster;
 use brokkr_core::model::AgentId;
 use brokkr_core::protocol::ControlPlane;
-use brokkr_core::reconcile::{Applier, Reconciler, ReconcilerConfig};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
+use brokkr_reconcile::cluster::Cluster;
+use brokkr_reconcile::{Applier, Reconciler, ReconcilerConfig};
 use lease::Candidate;
 use outbox::Outbox;
 use spool::Spool;
 use start::Started;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use watermark::Watermark;
 use worker::{Tools, Worker};
 

@@ -9,10 +9,8 @@ use brokkr_core::protocol::{EventReport, StatusReport};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::spool::EVENTS;
 use super::spool::Spool;
-
-/// Events kept while the broker is away. Beyond, the oldest go: the newest status says more than they do.
-pub(super) const EVENTS: usize = 5_000;
 /// Events, and likewise statuses, in one report.
 const BATCH: usize = limits::REPORT_ENTRIES / 2;
 /// Bytes of events, and likewise of statuses, in one report; what is held needs room beside them.

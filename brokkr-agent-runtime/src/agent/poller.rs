@@ -111,7 +111,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use brokkr_core::model::Epoch;
-    use brokkr_core::store::Generation;
+    use brokkr_core::model::Generation;
 
     use super::*;
 

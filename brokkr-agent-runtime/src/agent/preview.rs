@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::cluster::{Cluster, ClusterError};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Poll, PollRequest};
-use brokkr_core::reconcile::{Applier as _, ApplierError, Plan, Reconciler, ReconcilerConfig};
+use brokkr_reconcile::cluster::{Cluster, ClusterError};
+use brokkr_reconcile::{Applier as _, ApplierError, Plan, Reconciler, ReconcilerConfig};
 
 use super::AgentConfig;
 use super::contents::Contents;

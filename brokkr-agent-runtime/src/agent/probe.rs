@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use brokkr_core::reconcile::StackOutcome;
+use brokkr_reconcile::StackOutcome;
 
 /// Passes that may fail in a row before an agent counts as not ready.
 const FAILURES: u32 = 3;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use brokkr_core::cluster::{ApiKind, ApplyOptions, Cluster, ClusterResult};
 use brokkr_core::model::AgentId;
-use brokkr_core::reconcile::{AGENT_LABEL, field_manager};
+use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, ClusterResult};
+use brokkr_reconcile::{AGENT_LABEL, field_manager};
 use serde_json::{Value, json};
 
 /// A ConfigMap beside the inventories. Each part of it has a field manager of its own, so none takes another away.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use brokkr_core::model::EventId;
 use brokkr_core::protocol::EventReport;
 
-use super::outbox::EVENTS;
+/// Events kept while the broker is away. Beyond, the oldest go: the newest status says more than they do.
+pub(super) const EVENTS: usize = 5_000;
 
 const ENDING: &str = "event.json";
 

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use brokkr_core::cluster::{ApiKind, ApplyOptions, Cluster, ClusterError, meta};
 use brokkr_core::protocol::{ControlPlane, Identity};
-use brokkr_core::reconcile::field_manager;
+use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, ClusterError, meta};
+use brokkr_reconcile::field_manager;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 

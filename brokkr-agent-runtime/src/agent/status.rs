@@ -8,7 +8,7 @@ use brokkr_core::model::{
     StackId, Timestamp, limits, shorten,
 };
 use brokkr_core::protocol::{EventReport, StatusReport};
-use brokkr_core::reconcile::{Progress, StackOutcome};
+use brokkr_reconcile::{Progress, StackOutcome};
 use tokio::time::Instant;
 
 use super::AgentConfig;

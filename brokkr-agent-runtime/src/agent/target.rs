@@ -2,7 +2,7 @@
 
 use brokkr_core::model::{Health, StackId};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
-use brokkr_core::reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, StackOutcome};
+use brokkr_reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, StackOutcome};
 
 use super::contents::Contents;
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::cluster::{Cluster, ClusterResult};
-use brokkr_core::model::{AgentId, Digest, Epoch};
+use brokkr_core::model::{AgentId, Digest, Epoch, Generation};
 use brokkr_core::protocol::TargetState;
-use brokkr_core::store::Generation;
+use brokkr_reconcile::cluster::{Cluster, ClusterResult};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
-use brokkr_core::cluster::{Cluster, ClusterError};
 use brokkr_core::model::{AgentId, StackId, Timestamp};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, TargetEntry, TargetState};
-use brokkr_core::reconcile::{Applier, ApplierError, HeldStack, StackOutcome};
+use brokkr_reconcile::cluster::{Cluster, ClusterError};
+use brokkr_reconcile::{Applier, ApplierError, HeldStack, StackOutcome};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;

@@ -3,7 +3,7 @@
 //! Aggregated discovery (two requests, Kubernetes 1.26 and later) says of each version whether it is current; what is stale
 //! counts as failed. Older servers are asked group by group.
 
-use brokkr_core::cluster::{ApiKind, ClusterError, ClusterResult, Discovery};
+use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult, Discovery};
 use http::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

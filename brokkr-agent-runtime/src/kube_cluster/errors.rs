@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use brokkr_core::cluster::{ClusterError, FieldConflict};
+use brokkr_reconcile::cluster::{ClusterError, FieldConflict};
 use http::StatusCode;
 use serde::Deserialize;
 

@@ -11,11 +11,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use brokkr_core::cluster::{
+use brokkr_core::manifest::json_for_yaml;
+use brokkr_reconcile::cluster::{
     Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, Listed,
     ObjectList, Patch, Permit, Propagation, WatchEvent, meta,
 };
-use brokkr_core::manifest::json_for_yaml;
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brokkr_core::cluster::{ApiKind, ClusterError, ClusterResult};
+use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};

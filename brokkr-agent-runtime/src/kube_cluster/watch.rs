@@ -1,6 +1,6 @@
 //! Watches: a stream of JSON lines.
 
-use brokkr_core::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, WatchEvent};
+use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, WatchEvent};
 use bytes::BytesMut;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use http::{Method, StatusCode};

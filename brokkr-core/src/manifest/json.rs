@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::number::{Kept, as_sent, keep};
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::manifest::number::{Kept, as_sent, keep};
 use crate::model::limits;
 
 const DUPLICATE_KEY: &str = "brokkr: duplicate key";

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::normalise::check_type;
 use crate::error::{Invalid, InvalidCode};
+use crate::manifest::normalise::check_type;
 
 /// The items of a list, or the document itself: as for kubectl, whatever has the field `items` is a list. An item without kind and
 /// apiVersion has those of its list.

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::Manifest;
-use super::warnings::Warnings;
 use crate::error::{Invalid, InvalidCode, escape_pointer, excerpt};
+use crate::manifest::Manifest;
+use crate::manifest::warnings::Warnings;
 use crate::model::limits;
 
 /// Fields of `metadata` that only a cluster writes. Real-world files have them; they mean nothing as a wish.

@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::json::with_numbers_as_sent;
-use super::lists::unfold;
-use super::normalise::manifest;
-use super::warnings::Warnings;
-use super::{Manifest, yaml};
 use crate::error::{Invalid, InvalidCode};
+use crate::manifest::json::with_numbers_as_sent;
+use crate::manifest::lists::unfold;
+use crate::manifest::normalise::manifest;
+use crate::manifest::warnings::Warnings;
+use crate::manifest::{Manifest, yaml};
 use crate::model::{ObjectRef, limits};
 
 /// The manifests of a stack: at least one object, each of them once.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, Annotations, Epoch, GeneratorId, Labels, Name, Timestamp, Version};
+use crate::model::{AgentId, Annotations, Epoch, GeneratorId, Labels, Name, Timestamp, Version};
 
 /// Whether an agent takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub enum AgentStatus {
 
 /// A process in or beside a cluster that pulls its target state and makes the cluster so.
 ///
-/// What an agent says of itself (instance, capabilities) is an [`AgentSession`](super::AgentSession) and
+/// What an agent says of itself (instance, capabilities) is an [`AgentSession`](crate::model::AgentSession) and
 /// does not change this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, InstanceId, Timestamp, Version};
+use crate::model::{AgentId, InstanceId, Timestamp, Version};
 
 /// Which run of an agent's process speaks for it, on which cluster.
 ///
@@ -25,7 +25,7 @@ pub struct AgentSession {
     /// What the agent can do beyond the base protocol.
     pub capabilities: BTreeSet<String>,
     /// Stacks that the agent holds and the broker does not know: shown, and left alone.
-    pub unknown_stacks: Vec<super::StackId>,
+    pub unknown_stacks: Vec<crate::model::StackId>,
     /// Grows with every change.
     pub version: Version,
     /// When this run reported first.

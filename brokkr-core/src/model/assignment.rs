@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, GeneratorId, StackId, Timestamp, Version};
+use crate::model::{AgentId, GeneratorId, StackId, Timestamp, Version};
 
 /// What became of an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, DeploymentObject, DeploymentObjectId, EventId,
     GeneratorId, GeneratorPrincipal, KeyId, Stack, StackId, StackStatus, Target, Version,
 };

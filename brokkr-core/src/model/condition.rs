@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Revision, Timestamp};
+use crate::model::{Revision, Timestamp};
 
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,16 +26,16 @@ pub enum ConditionStatus {
 pub struct Condition {
     /// Which aspect.
     #[serde(rename = "type")]
-    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub kind: String,
     /// Whether it holds.
     pub status: ConditionStatus,
     /// One word in CamelCase, for programs.
-    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub reason: String,
     /// One sentence, for people.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::Message))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::Message))]
     pub message: String,
     /// The revision that was looked at.
     pub observed_revision: Option<Revision>,

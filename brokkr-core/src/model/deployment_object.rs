@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActorRef, DeploymentObjectId, Digest, GeneratorId, Revision, StackId, Timestamp};
+use crate::model::{ActorRef, DeploymentObjectId, Digest, GeneratorId, Revision, StackId, Timestamp};
 
 /// An immutable snapshot of all manifests of a stack: its metadata. The bytes travel beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

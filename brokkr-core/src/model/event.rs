@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, DeploymentObjectId, EventId, GeneratorId, Revision, StackId, Timestamp};
+use crate::model::{AgentId, DeploymentObjectId, EventId, GeneratorId, Revision, StackId, Timestamp};
 
 /// What the agent tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub enum EventOutcome {
 /// The outcome of an attempt to apply or remove.
 ///
 /// One is written when revision, action, outcome, reason or objects differ from the last one of the pair; mere
-/// attempts are counted in the [`StackStatus`](super::StackStatus).
+/// attempts are counted in the [`StackStatus`](crate::model::StackStatus).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentEvent {
     /// Identity, given by the agent; unique per agent.
@@ -75,17 +75,17 @@ pub struct AgentEvent {
 pub struct ObjectRef {
     /// API group; empty for the core group.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub group: String,
     /// Kind.
-    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub kind: String,
     /// Namespace; absent for what has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::ShortText>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::schema::ShortText>))]
     pub namespace: Option<String>,
     /// Name.
-    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::ShortText))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub name: String,
 }
 

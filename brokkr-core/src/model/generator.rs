@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GeneratorId, Name, Timestamp, Version};
+use crate::model::{GeneratorId, Name, Timestamp, Version};
 
 /// A principal that produces stacks and owns what it created.
 ///
 /// The code that makes manifests inside the process is an implementation of
-/// [`Generator`](crate::generate::Generator); it runs under such a principal.
+/// `Generator`; it runs under such a principal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneratorPrincipal {
     /// Identity.

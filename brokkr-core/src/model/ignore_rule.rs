@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits;
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::model::limits;
 
 /// Fields of some of a stack's objects that are set when an object is created and left to others from then on: what they
 /// are later is neither drift nor conflict.
@@ -13,22 +13,22 @@ use crate::error::{Invalid, InvalidCode, excerpt};
 pub struct IgnoreRule {
     /// Only objects of this API group; empty for the core group, absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::schema::Text>))]
     pub group: Option<String>,
     /// Only objects of this kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::schema::Text>))]
     pub kind: Option<String>,
     /// Only objects in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::schema::Text>))]
     pub namespace: Option<String>,
     /// Only the object of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Text>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::schema::Text>))]
     pub name: Option<String>,
     /// The fields, as JSON pointers (RFC 6901), such as `/spec/replicas`. Elements of lists are counted as in the manifest.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<super::schema::FieldPointer>, min_items = 1, max_items = 32))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::model::schema::FieldPointer>, min_items = 1, max_items = 32))]
     pub pointers: Vec<String>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, Digest, GeneratorId, KeyId, Name, Timestamp, Version};
+use crate::model::{AgentId, Digest, GeneratorId, KeyId, Name, Timestamp, Version};
 
 /// What a key's holder may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,6 +51,18 @@ pub enum KeyOwner {
         /// Which.
         id: GeneratorId,
     },
+}
+
+impl From<AgentId> for KeyOwner {
+    fn from(id: AgentId) -> Self {
+        Self::Agent { id }
+    }
+}
+
+impl From<GeneratorId> for KeyOwner {
+    fn from(id: GeneratorId) -> Self {
+        Self::Generator { id }
+    }
 }
 
 impl KeyOwner {

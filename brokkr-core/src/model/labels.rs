@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits;
-use super::name::is_dns_subdomain;
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::model::limits;
+use crate::model::name::is_dns_subdomain;
 
 /// Labels: short, selectable facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

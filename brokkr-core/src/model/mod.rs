@@ -2,8 +2,9 @@
 //!
 //! Entities are plain data. Each has a [`Version`] that grows by one with every change of the entity, and a
 //! `deleted_at` that turns it into a tombstone; who may change it and how is the business of
-//! [`broker`](crate::broker), how it is kept that of [`store`](crate::store).
+//! the broker, how it is kept that of [`store`](crate::store).
 
+mod actor_ref;
 mod agent;
 mod agent_session;
 mod assignment;
@@ -13,6 +14,7 @@ mod condition;
 mod deployment_object;
 mod digest;
 mod event;
+mod generation;
 mod generator;
 mod id;
 mod ignore_rule;
@@ -24,6 +26,7 @@ mod policies;
 #[cfg(feature = "openapi")]
 pub mod schema;
 mod stack;
+mod stack_spec;
 mod stack_status;
 mod target;
 mod targeting_rule;
@@ -31,15 +34,17 @@ mod text;
 mod time;
 mod version;
 
+pub use actor_ref::ActorRef;
 pub use agent::{Agent, AgentStatus};
 pub use agent_session::AgentSession;
 pub use assignment::{Assignment, AssignmentState};
-pub use audit::{ActorRef, AuditOutcome, AuditRecord};
+pub use audit::{AuditOutcome, AuditRecord};
 pub use change::{Change, EntityKey, EntityKind};
 pub use condition::{Condition, ConditionStatus, Health};
 pub use deployment_object::{DeploymentObject, Provenance};
 pub use digest::Digest;
 pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
+pub use generation::Generation;
 pub use generator::GeneratorPrincipal;
 pub use id::{
     AgentId, AuditId, DeploymentObjectId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId, StackId,
@@ -51,6 +56,7 @@ pub use name::Name;
 pub(crate) use name::{is_dns_label, is_dns_subdomain};
 pub use policies::{Adopt, Conflicts, Deletion, Drift, Policies, Validate, Wait};
 pub use stack::{Stack, StackPhase};
+pub use stack_spec::StackSpec;
 pub use stack_status::{LastError, OutcomeKey, StackProgress, StackStatus};
 pub use target::Target;
 pub use targeting_rule::{Exclusion, LabelSelector, Operator, Requirement, SharedKeys, TargetingRule};

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ignore_rule::IgnoreRule;
-use super::limits;
-use super::name::is_dns_label;
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::model::ignore_rule::IgnoreRule;
+use crate::model::limits;
+use crate::model::name::is_dns_label;
 
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),* $(,)? }) => {
@@ -100,7 +100,7 @@ pub struct Policies {
     /// Dry run before writing.
     pub validate: Validate,
     /// Where namespaced objects without a namespace go.
-    #[cfg_attr(feature = "openapi", schema(value_type = super::schema::NamespaceName))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::NamespaceName))]
     pub default_namespace: String,
     /// Waiting for readiness; absent means not to wait.
     pub wait: Option<Wait>,

@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, Object
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Annotations, Labels, Name, Requirement, limits};
+use crate::model::{Annotations, Labels, Name, Requirement, limits};
 
 /// A DNS label (RFC 1123) in lower case.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";

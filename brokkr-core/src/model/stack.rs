@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Annotations, GeneratorId, Labels, Name, Policies, StackId, TargetingRule, Timestamp, Version};
+use crate::model::{Annotations, GeneratorId, Labels, Name, Policies, StackId, TargetingRule, Timestamp, Version};
 
 /// Where a stack is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub enum StackPhase {
 
 /// A named group of Kubernetes objects managed as a unit.
 ///
-/// What the group consists of stands in its [`DeploymentObject`](super::DeploymentObject)s; publishing one
+/// What the group consists of stands in its [`DeploymentObject`](crate::model::DeploymentObject)s; publishing one
 /// does not change the stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {

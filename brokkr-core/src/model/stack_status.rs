@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::model::{
     AgentId, Condition, EventAction, EventOutcome, GeneratorId, Health, ObjectRef, Revision, StackId, Timestamp,
     Version,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActorRef, AgentId, GeneratorId, StackId, Timestamp, Version};
+use crate::model::{ActorRef, AgentId, GeneratorId, StackId, Timestamp, Version};
 
 /// "This agent serves this stack", said directly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{limits, validate_label_key, validate_label_value};
 use crate::error::{Invalid, InvalidCode};
+use crate::model::{limits, validate_label_key, validate_label_value};
 
 /// How a requirement compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub enum SharedKeys {
 pub struct Exclusion {
     /// Labels with these values.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = super::Labels, required = false))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::Labels, required = false))]
     pub match_labels: Option<BTreeMap<String, String>>,
     /// Further requirements on labels.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
@@ -75,7 +75,7 @@ pub struct Exclusion {
     pub match_expressions: Option<Vec<Requirement>>,
     /// Annotations with these values.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = super::Annotations, required = false))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::Annotations, required = false))]
     pub match_annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -94,7 +94,7 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D)
 pub struct TargetingRule {
     /// Labels that the agent must have with these values. An empty map selects every registered agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::Labels>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::Labels>))]
     pub match_labels: Option<BTreeMap<String, String>>,
     /// Further requirements on the agent's labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ pub struct TargetingRule {
     pub match_expressions: Option<Vec<Requirement>>,
     /// Annotations that the agent must have with these values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::Annotations>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::Annotations>))]
     pub match_annotations: Option<BTreeMap<String, String>>,
     /// Labels that stack and agent share.
     #[serde(default)]
@@ -172,7 +172,7 @@ fn validate_annotations(annotations: Option<&BTreeMap<String, String>>) -> Resul
         return Ok(());
     };
     check_count(annotations.len())
-        .and_then(|()| super::Annotations::try_from(annotations.clone()).map(drop))
+        .and_then(|()| crate::model::Annotations::try_from(annotations.clone()).map(drop))
         .map_err(|error| error.within("match_annotations"))
 }
 

@@ -7,9 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Report, ReportAnswer, TargetState};
-use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch};
-use crate::store::Generation;
+use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch, Generation};
+use crate::protocol::{Report, ReportAnswer, TargetState};
 
 /// Who the broker says the agent is.
 #[derive(Debug, Clone, PartialEq, Eq)]

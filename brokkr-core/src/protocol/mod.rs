@@ -4,11 +4,9 @@
 //! [`Report`]s. Every exchange stands on its own: lost messages heal at the next one.
 
 mod control_plane;
-mod in_process;
 mod report;
 mod target_state;
 
 pub use control_plane::{ControlPlane, ControlPlaneError, Identity, Poll, PollRequest};
-pub use in_process::InProcess;
 pub use report::{EventReport, RejectedEvent, Report, ReportAnswer, StatusReport};
 pub use target_state::{EntryAction, TargetEntry, TargetState};

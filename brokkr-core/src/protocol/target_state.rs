@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Generation;
 use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch, Policies, Revision, StackId};
-use crate::store::Generation;
 
 /// What to do with a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -10,8 +10,7 @@ use crate::model::{
     ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, GeneratorId, KeyId, RequestId, Timestamp, Version,
     limits,
 };
-
-use super::{FeedPosition, StoreError};
+use crate::store::{FeedPosition, StoreError};
 
 /// One decision: what changes, under which conditions, and who is answerable for it.
 #[derive(Debug, Clone)]

@@ -29,7 +29,7 @@ pub use read::{
     EventReader, GeneratorReader, KeyReader, StackFilter, StackReader, StackStatusReader, TargetReader,
 };
 pub use scope::Scope;
-pub use view::{Generation, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
+pub use view::{ViewEntity, ViewSnapshot, ViewTail, ViewToken};
 
 use crate::model::{AuditRecord, InstanceId, Timestamp};
 

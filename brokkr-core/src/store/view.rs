@@ -1,33 +1,9 @@
 //! What the fleet view is built from.
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::{
-    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, Epoch, GeneratorPrincipal, Stack,
-    Target,
+    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, Epoch, Generation,
+    GeneratorPrincipal, Stack, Target,
 };
-
-/// How far a view has read, as a number that is totally ordered over all replicas.
-///
-/// It never falls as a view moves on, and a view with a higher one contains everything that one with a lower
-/// one does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(value_type = u64))]
-pub struct Generation(u64);
-
-impl Generation {
-    /// From a number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
 
 /// Which transactions a reader has seen: all below `xmax` but those in `in_progress`.
 ///
@@ -35,7 +11,7 @@ impl Generation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewToken {
     /// The history that the numbers belong to. When it has forked there is another one, and tokens of this one are
-    /// [`Expired`](super::StoreError::Expired).
+    /// [`Expired`](crate::store::StoreError::Expired).
     pub epoch: Epoch,
     /// The first transaction that was not seen for sure.
     pub xmax: u64,
@@ -47,7 +23,7 @@ impl ViewToken {
     /// The number of transactions seen. Total order over replicas: a snapshot that contains another one
     /// has seen more.
     pub fn generation(&self) -> Generation {
-        Generation(self.xmax.saturating_sub(self.in_progress.len() as u64))
+        Generation::new(self.xmax.saturating_sub(self.in_progress.len() as u64))
     }
 
     /// Whether the reader has seen a transaction.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Candidate, PolicyError, TargetingPolicy, Verdict};
+use crate::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 
 /// Matches when every part does. Made by [`all_of`].
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::selector::requirement_holds;
-use super::{Candidate, PolicyError, TargetingPolicy, Verdict, any_of};
 use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
+use crate::targeting::selector::requirement_holds;
+use crate::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict, any_of};
 
 /// What a broker uses unless told otherwise: direct targets, or the stack's own rule.
 pub fn default_policy() -> Arc<dyn TargetingPolicy> {

@@ -1,8 +1,7 @@
 //! Agents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use brokkr_core::broker::AgentDetails;
 use brokkr_core::model::schema::{PatchAnnotations, PatchLabels, ShortText};
 use brokkr_core::model::{
     AgentId, AgentStatus, Annotations, Epoch, GeneratorId, InstanceId, Labels, Name, StackId, Timestamp, Version,
@@ -123,8 +122,8 @@ pub struct CreatedAgent {
     pub pak: Option<String>,
 }
 
-impl From<AgentDetails> for Agent {
-    fn from(AgentDetails { agent, last_seen_at, capabilities, session }: AgentDetails) -> Self {
+impl From<brokkr_core::model::Agent> for Agent {
+    fn from(agent: brokkr_core::model::Agent) -> Self {
         Self {
             id: agent.id,
             name: agent.name.into(),
@@ -134,23 +133,12 @@ impl From<AgentDetails> for Agent {
             status: agent.status,
             generator_ids: agent.generator_ids.into_iter().collect(),
             confirmed_epoch: agent.confirmed_epoch,
-            last_seen_at,
-            capabilities: capabilities.into_iter().collect(),
-            session: session.map(|it| AgentSessionInfo {
-                cluster_uid: it.cluster_uid,
-                instance_id: it.instance_id,
-                started_at: it.started_at,
-                unknown_stacks: it.unknown_stacks,
-            }),
+            last_seen_at: None,
+            capabilities: Vec::new(),
+            session: None,
             version: agent.version,
             created_at: agent.created_at,
             updated_at: agent.updated_at,
         }
-    }
-}
-
-impl From<brokkr_core::model::Agent> for Agent {
-    fn from(agent: brokkr_core::model::Agent) -> Self {
-        AgentDetails { agent, last_seen_at: None, capabilities: BTreeSet::new(), session: None }.into()
     }
 }

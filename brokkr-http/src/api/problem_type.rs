@@ -162,7 +162,7 @@ impl fmt::Display for ProblemType {
 mod tests {
     use std::collections::BTreeSet;
 
-    use brokkr_core::broker::BrokerErrorKind;
+    use brokkr_control::BrokerErrorKind;
     use brokkr_core::error::InvalidCode;
 
     use super::*;

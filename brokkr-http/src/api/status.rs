@@ -1,6 +1,5 @@
 //! The status of a stack on its agents.
 
-use brokkr_core::broker::StackOverview;
 use brokkr_core::model::{AgentId, Condition, Health, LastError, Name, ObjectRef, Revision, Timestamp};
 use brokkr_core::protocol::EntryAction;
 use serde::{Deserialize, Serialize};
@@ -62,54 +61,4 @@ pub struct AgentStackStatus {
     pub retained: Vec<ObjectRef>,
     /// When the agent said so; null before its first report.
     pub updated_at: Option<Timestamp>,
-}
-
-impl StackStatus {
-    /// As it is sent, with the cursor of the page behind it.
-    #[cfg(feature = "server")]
-    pub(crate) fn of(it: StackOverview, next: Option<String>) -> Self {
-        let summary = it.summary;
-        Self {
-            latest_revision: it.latest_revision,
-            summary: Summary {
-                agents: summary.agents,
-                applied: summary.applied,
-                pending: summary.pending,
-                failed: summary.failed,
-                removing: summary.removing,
-            },
-            agents: it.agents.into_iter().map(AgentStackStatus::from).collect(),
-            next,
-        }
-    }
-}
-
-impl From<brokkr_core::broker::AgentStackStatus> for AgentStackStatus {
-    fn from(it: brokkr_core::broker::AgentStackStatus) -> Self {
-        let mut out = Self {
-            agent_id: it.agent_id,
-            agent_name: it.agent_name.into(),
-            action: it.action,
-            desired_revision: it.desired_revision,
-            observed_revision: None,
-            applied_revision: None,
-            conditions: Vec::new(),
-            health: Health::Unknown,
-            attempts: 0,
-            last_error: None,
-            retained: Vec::new(),
-            updated_at: None,
-        };
-        if let Some(status) = it.status {
-            out.observed_revision = status.observed_revision;
-            out.applied_revision = status.applied_revision;
-            out.conditions = status.conditions;
-            out.health = status.health;
-            out.attempts = status.attempts;
-            out.last_error = status.last_error;
-            out.retained = status.retained;
-            out.updated_at = Some(status.updated_at);
-        }
-        out
-    }
 }

@@ -1,6 +1,5 @@
 //! Targets and placement.
 
-use brokkr_core::broker::Placed;
 use brokkr_core::model::schema::Message;
 use brokkr_core::model::{ActorRef, AgentId, Name, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -51,18 +50,5 @@ pub struct Placement {
 impl From<brokkr_core::model::Target> for Target {
     fn from(it: brokkr_core::model::Target) -> Self {
         Self { stack_id: it.stack_id, agent_id: it.agent_id, created_by: it.created_by, created_at: it.created_at }
-    }
-}
-
-impl From<Placed> for Placement {
-    fn from(it: Placed) -> Self {
-        Self {
-            stack_id: it.stack_id,
-            stack_name: it.stack_name.into(),
-            agent_id: it.agent_id,
-            agent_name: it.agent_name.into(),
-            matched: it.matched,
-            reasons: it.reasons,
-        }
     }
 }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brokkr_core::model::{AgentId, DeploymentObjectId, KeyKind};
+use brokkr_core::model::{AgentId, DeploymentObjectId, Generation, KeyKind};
 use brokkr_core::protocol::{
     ControlPlane, ControlPlaneError, Identity, Poll, PollRequest, Report, ReportAnswer, TargetState,
 };
-use brokkr_core::store::Generation;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 

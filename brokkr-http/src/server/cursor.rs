@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use brokkr_core::broker::Actor;
+use brokkr_control::Actor;
 use brokkr_core::error::{Invalid, InvalidCode};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;

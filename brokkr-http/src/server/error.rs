@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use brokkr_core::broker::BrokerError;
+use brokkr_control::BrokerError;
 use brokkr_core::error::{Invalid, InvalidCode};
 
 use crate::api::{Problem, ProblemType};

@@ -8,7 +8,7 @@ use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use brokkr_core::broker::{Actor, BrokerError, Idempotency};
+use brokkr_control::{Actor, BrokerError, Idempotency};
 use brokkr_core::error::{Invalid, InvalidCode, excerpt};
 use brokkr_core::manifest::parse_json;
 use brokkr_core::model::limits;

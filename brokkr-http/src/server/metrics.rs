@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use brokkr_core::broker::Broker;
+use brokkr_control::Broker;
 
 use super::{AppState, dressed};
 

@@ -1,5 +1,6 @@
 //! The axum router over a broker.
 
+mod convert;
 mod cursor;
 mod error;
 mod extract;
@@ -7,6 +8,7 @@ mod meter;
 mod metrics;
 mod objects;
 mod openapi;
+mod operation;
 mod origin;
 mod patience;
 mod preconditions;
@@ -19,7 +21,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use brokkr_core::broker::Broker;
+use brokkr_control::Broker;
 
 pub use metrics::metrics_router;
 pub use openapi::document;

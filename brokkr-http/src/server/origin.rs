@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use brokkr_core::broker::Origin;
+use brokkr_control::Origin;
 use brokkr_core::model::RequestId;
 
 use super::error::ApiError;

@@ -11,7 +11,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
-use brokkr_core::broker::{Actor, Idempotency};
+use brokkr_control::{Actor, Idempotency};
 use brokkr_core::model::{RequestId, limits};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;

@@ -34,7 +34,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// [`limits::CONNECTIONS`]; a client that is slow to send a request's head loses its connection after
 /// [`limits::REQUEST_HEAD_SECONDS`].
 ///
-/// End waiting polls by [`Broker::shutdown`](brokkr_core::broker::Broker::shutdown) at the same time.
+/// End waiting polls by [`Broker::shutdown`](brokkr_control::Broker::shutdown) at the same time.
 ///
 /// # Errors
 ///

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use brokkr_agent_runtime::{AgentConfig, KubeCluster, Kubeconfig};
-use brokkr_core::reconcile::{KindPattern, LocalLimits};
 use brokkr_http::client::{Client, HttpControlPlane};
+use brokkr_reconcile::{KindPattern, LocalLimits};
 use clap::Args;
 
 #[derive(Args)]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_agent_runtime::{Agent, AgentConfig, KubeCluster, Kubeconfig};
-use brokkr_core::broker::{Actor, Broker, BrokerError, Content, NewAgent, StackSpec};
-use brokkr_core::cluster::{Cluster, MemoryCluster};
-use brokkr_core::model::StackId;
+use brokkr_control::{Actor, Broker, BrokerError, Content, NewAgent};
+use brokkr_core::model::{StackId, StackSpec};
 use brokkr_core::store::{MemoryStore, Store};
 use brokkr_http::client::{Client, HttpControlPlane};
+use brokkr_reconcile::cluster::{Cluster, MemoryCluster};
 use bytes::Bytes;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::Router;
-use brokkr_core::broker::Broker;
+use brokkr_control::Broker;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// How often recorded durations are folded into their buckets.

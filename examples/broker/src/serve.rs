@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brokkr_core::broker::Broker;
+use brokkr_control::Broker;
 use brokkr_core::model::Digest;
 use brokkr_core::store::Retention;
 use clap::Args;

@@ -1,7 +1,7 @@
 //! Generators that answer in every way in which one can.
 
 use async_trait::async_trait;
-use brokkr_core::generate::{GenerateContext, GenerateError, Generator, Manifests};
+use brokkr_control::generate::{GenerateContext, GenerateError, Generator, Manifests};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};

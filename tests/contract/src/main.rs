@@ -8,12 +8,11 @@ mod generators;
 use std::error::Error;
 use std::sync::Arc;
 
-use brokkr_core::broker::Broker;
+use brokkr_control::Broker;
 use brokkr_core::store::MemoryStore;
+use generators::{Away, Broken, Greeting, Picky, Refusing};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
-
-use generators::{Away, Broken, Greeting, Picky, Refusing};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

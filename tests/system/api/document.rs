@@ -12,7 +12,7 @@ use crate::support::Api;
 #[tokio::test]
 async fn the_openapi_document_is_the_committed_one() {
     let text = brokkr_http::server::document().to_pretty_json().unwrap();
-    insta::with_settings!({ snapshot_path => "../../openapi", prepend_module_to_snapshot => false }, {
+    insta::with_settings!({ snapshot_path => "../openapi", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("brokkr-v1", text);
     });
     let api = Api::new().await;

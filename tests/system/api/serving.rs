@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::broker::{Broker, NewAgent, Origin};
+use brokkr_control::{Broker, NewAgent, Origin};
 use brokkr_core::model::limits;
 use brokkr_core::protocol::{Poll, PollRequest};
 use brokkr_core::store::MemoryStore;

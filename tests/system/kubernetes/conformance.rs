@@ -11,4 +11,4 @@ async fn real() -> Arc<KubeCluster> {
     Arc::new(KubeCluster::connect(&Kubeconfig { file, context: None }).await.unwrap())
 }
 
-brokkr_core::cluster_conformance!(((), real().await));
+brokkr_reconcile::cluster_conformance!(((), real().await));

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use brokkr_core::model::Generation;
 use brokkr_core::model::{AgentId, Digest, Epoch};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
-use brokkr_core::store::Generation;
 use brokkr_testbed::AgentProcess;
 use serde_json::json;
 

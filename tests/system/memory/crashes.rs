@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use brokkr_core::cluster::{ClusterError, MemoryCluster};
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId};
-use brokkr_core::reconcile::{
-    Applier, Desired, DesiredStack, Goal, LocalLimits, Progress, Reconciler, ReconcilerConfig,
-};
+use brokkr_reconcile::cluster::{ClusterError, MemoryCluster};
+use brokkr_reconcile::{Applier, Desired, DesiredStack, Goal, LocalLimits, Progress, Reconciler, ReconcilerConfig};
 use serde_json::Value;
 
 use crate::support::config_map;

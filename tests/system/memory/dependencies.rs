@@ -1,8 +1,8 @@
 //! Stacks that come after others.
 
-use brokkr_core::broker::{BrokerError, StackSpec};
-use brokkr_core::cluster::{Cluster as _, Patch};
-use brokkr_core::model::{Health, StackId, Wait};
+use brokkr_control::BrokerError;
+use brokkr_core::model::{Health, StackId, StackSpec, Wait};
+use brokkr_reconcile::cluster::{Cluster as _, Patch};
 use serde_json::json;
 
 use crate::support::{Fleet, Scene, config_map, eventually};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use brokkr_core::cluster::{Cluster as _, ClusterError, MemoryCluster, Verb};
 use brokkr_core::model::{Conflicts, Policies};
+use brokkr_reconcile::cluster::{Cluster as _, ClusterError, MemoryCluster, Verb};
 use serde_json::{Value, json};
 
 use crate::support::{Counted, Fleet, Scene, config_map, eventually, start_on};
@@ -33,10 +33,10 @@ async fn a_refused_update_holds_up_updates_and_nothing_else() {
     assert_eq!((value(&cluster, "bad"), value(&cluster, "good")), (Some(json!("1")), Some(json!("1"))));
     let kind = cluster.discover().await.unwrap().exact("", "v1", "ConfigMap").unwrap().clone();
     let uid = object(&cluster, "lost").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
-    let options = brokkr_core::cluster::DeleteOptions {
+    let options = brokkr_reconcile::cluster::DeleteOptions {
         uid: &uid,
         resource_version: None,
-        propagation: brokkr_core::cluster::Propagation::Background,
+        propagation: brokkr_reconcile::cluster::Propagation::Background,
     };
     cluster.delete(&kind.at(Some("default"), "lost"), &options).await.unwrap();
     eventually("what somebody deleted is back", async || value(&cluster, "lost").map(drop).ok_or(())).await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use brokkr_core::broker::Broker;
-use brokkr_core::cluster::{ClusterError, MemoryCluster, Verb};
+use brokkr_control::Broker;
 use brokkr_core::store::MemoryStore;
+use brokkr_reconcile::cluster::{ClusterError, MemoryCluster, Verb};
 
 use crate::support::{Fleet, Scene, config_map, eventually, stays};
 
@@ -33,7 +33,7 @@ async fn a_broker_that_forgot_everything_removes_nothing() {
     let known = fleet.broker.agent_get(&actor, agent).await.unwrap();
     let store = Arc::new(MemoryStore::new());
     let forgetful = Broker::builder(store.clone()).start().await.unwrap();
-    let key = brokkr_core::broker::Pak::generate(brokkr_core::model::KeyKind::Agent).unwrap();
+    let key = brokkr_control::Pak::generate(brokkr_core::model::KeyKind::Agent).unwrap();
     let mut stored = brokkr_core::store::conformance::sample::key(agent.into(), key.short_id());
     (stored.hash, stored.expires_at) = (key.hash(), None);
     let changes = vec![
@@ -59,7 +59,7 @@ async fn a_broker_that_forgot_everything_removes_nothing() {
     eventually("the broker knows the agent", || async {
         use secrecy::ExposeSecret as _;
         forgetful
-            .authenticate(pak.expose_secret(), brokkr_core::broker::Origin::in_process())
+            .authenticate(pak.expose_secret(), brokkr_control::Origin::in_process())
             .map(drop)
             .map_err(|it| it.to_string())
     })

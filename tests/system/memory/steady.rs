@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_agent_runtime::{Agent, AgentConfig};
-use brokkr_core::cluster::{Cluster, DeleteOptions, MemoryCluster, Patch, Propagation};
+use brokkr_control::InProcess;
 use brokkr_core::model::{AgentId, StackId};
-use brokkr_core::protocol::InProcess;
-use brokkr_core::reconcile::LocalLimits;
+use brokkr_reconcile::LocalLimits;
+use brokkr_reconcile::cluster::{Cluster, DeleteOptions, MemoryCluster, Patch, Propagation};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

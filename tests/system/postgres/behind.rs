@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::broker::{Actor, AgentPatch, Broker, Content, NewAgent, Origin, StackSpec};
-use brokkr_core::model::{AgentId, AgentStatus, Change, InstanceId, Stack, StackId};
+use brokkr_control::{Actor, AgentPatch, Broker, Content, NewAgent, Origin};
+use brokkr_core::model::{AgentId, AgentStatus, Change, InstanceId, Stack, StackId, StackSpec};
 use brokkr_core::protocol::{EntryAction, Poll, PollRequest, Report, TargetEntry};
 use brokkr_core::store::{FeedPosition, Scope, Store};
 use secrecy::{ExposeSecret as _, SecretString};

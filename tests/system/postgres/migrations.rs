@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use brokkr_core::broker::{Broker, StackSpec};
+use brokkr_control::Broker;
+use brokkr_core::model::StackSpec;
 use brokkr_store_postgres::{MigrateError, migrate, migrate_steps};
 use brokkr_testbed::{Process, program};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};

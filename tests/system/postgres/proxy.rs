@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_core::broker::{Broker, Content, NewAgent, Origin, StackSpec};
+use brokkr_control::{Broker, Content, NewAgent, Origin};
+use brokkr_core::model::StackSpec;
 use brokkr_core::protocol::{Poll, PollRequest};
 use brokkr_core::store::{Store, StoreError};
 use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::broker::{Broker, BrokerError, Content, NewAgent, Origin};
+use brokkr_control::{Broker, BrokerError, Content, NewAgent, Origin};
 use brokkr_core::protocol::{Poll, PollRequest};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, Executor as _, PgConnection};

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::generate::{Case, pick};
+use super::case::{Case, pick};
 use super::samples::SAMPLES;
 
 /// One sample or several.

@@ -4,11 +4,9 @@ use std::fmt::Write as _;
 
 use fastrand::Rng;
 
+use super::case::{Case, pick};
 use super::files::{encodings, handled, mistyped, samples, shapes};
 use super::scalars::{in_line, json_number, plain};
-
-/// A file, and the name of its class.
-pub(super) type Case = (&'static str, Vec<u8>);
 
 type Make = fn(&mut Rng) -> String;
 
@@ -38,10 +36,6 @@ pub(super) fn cases(rng: &mut Rng, of_each: usize) -> Vec<Case> {
     cases.extend(encodings());
     cases.extend(shapes(rng));
     cases
-}
-
-pub(super) fn pick<'a, T: ?Sized>(rng: &mut Rng, of: &[&'a T]) -> &'a T {
-    of[rng.usize(..of.len())]
 }
 
 fn head(rng: &mut Rng) -> String {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "says how many files are read alike")]
 
+mod case;
 mod compare;
 mod files;
 mod generate;

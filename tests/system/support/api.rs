@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use brokkr_core::broker::Broker;
+use brokkr_control::Broker;
 use brokkr_core::store::MemoryStore;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;

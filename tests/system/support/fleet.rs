@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_agent_runtime::{Agent, AgentConfig};
-use brokkr_core::broker::{Broker, Content, NewAgent, StackSpec};
-use brokkr_core::cluster::{Cluster, MemoryCluster};
-use brokkr_core::model::{AgentId, Condition, Policies, StackId, StackStatus};
-use brokkr_core::protocol::InProcess;
+use brokkr_control::{Broker, Content, InProcess, NewAgent};
+use brokkr_core::model::{AgentId, Condition, Policies, StackId, StackSpec, StackStatus};
 use brokkr_core::store::MemoryStore;
+use brokkr_reconcile::cluster::{Cluster, MemoryCluster};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

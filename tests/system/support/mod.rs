@@ -1,5 +1,6 @@
 //! What the tests have in common.
 
+mod agent_cluster;
 mod api;
 mod audit;
 mod counted;
@@ -12,6 +13,7 @@ mod liar;
 mod real;
 mod stage;
 
+pub(crate) use agent_cluster::AgentCluster;
 pub(crate) use api::{Api, Reply};
 pub(crate) use audit::{AuditMark, succeeded};
 pub(crate) use counted::Counted;
@@ -22,4 +24,4 @@ pub(crate) use fleet::{Fleet, Scene, config_map, namespace, start_on};
 pub(crate) use inventory::{inventory, inventory_name};
 pub(crate) use liar::{Liar, Lie, Told, json};
 pub(crate) use real::{Broker, agent_of, agent_through, cluster_with_nodes, clusters, log};
-pub(crate) use stage::{AgentCluster, Stage};
+pub(crate) use stage::Stage;

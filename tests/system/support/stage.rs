@@ -3,27 +3,16 @@
 use std::sync::Arc;
 
 use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
-use brokkr_core::cluster::{
+use brokkr_core::model::StackId;
+use brokkr_reconcile::cluster::{
     ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, Discovery, MemoryCluster, Propagation, meta,
 };
-use brokkr_core::model::StackId;
 use brokkr_testbed::TestCluster;
 use serde_json::Value;
 
+use super::agent_cluster::AgentCluster;
 use super::counted::Counted;
 use super::{clusters, eventually, namespace};
-
-/// What an agent can be started on.
-pub(crate) trait AgentCluster {
-    /// As the agent sees it.
-    fn for_agent(&self) -> Arc<dyn Cluster>;
-}
-
-impl AgentCluster for MemoryCluster {
-    fn for_agent(&self) -> Arc<dyn Cluster> {
-        Arc::new(self.clone())
-    }
-}
 
 /// One cluster of either sort, with a namespace that no other test uses.
 pub(crate) struct Stage {

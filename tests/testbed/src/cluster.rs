@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clusters::{wait_for, write_kubeconfig};
+use crate::kubeconfig::write_kubeconfig;
+use crate::wait::wait_for;
 use crate::{Error, Process, Result, Tools, free_port};
 
 /// Users with an agent's rights beside `brokkr-agent`, so that the audit log tells several agents apart.

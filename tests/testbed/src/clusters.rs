@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
+use crate::kubeconfig::write_kubeconfig;
 use crate::{Error, Process, Result, TestCluster, Tools, ensure_command, free_port};
 
 /// Several clusters: API servers and controller managers on one etcd, each with a prefix of its own. They end when
@@ -87,34 +87,4 @@ fn etcd_args(folder: &Path, port: u16) -> Result<Vec<String>> {
     // The data is thrown away; waiting for the disk would only measure the disk.
     args.push("--unsafe-no-fsync".to_owned());
     Ok(args)
-}
-
-/// Writes a kubeconfig with one context per cluster, named like it.
-pub(crate) fn write_kubeconfig(file: &Path, clusters: &[(&str, &str)], token: &str) -> Result<()> {
-    let named = |name: &str, key: &str, value: serde_json::Value| serde_json::json!({"name": name, key: value});
-    let document = serde_json::json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": clusters.first().map(|it| it.0),
-        "clusters": clusters.iter().map(|(name, url)| named(name, "cluster", serde_json::json!({"server": url, "insecure-skip-tls-verify": true}))).collect::<Vec<_>>(),
-        "users": [named("user", "user", serde_json::json!({"token": token}))],
-        "contexts": clusters.iter().map(|(name, _)| named(name, "context", serde_json::json!({"cluster": name, "user": "user"}))).collect::<Vec<_>>(),
-    });
-    Ok(std::fs::write(file, document.to_string())?)
-}
-
-/// Asks until the answer is yes, within a bound; blocks this thread.
-///
-/// # Errors
-///
-/// It was not within that time; `what` names it for people.
-pub fn wait_for(what: &str, within: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + within;
-    while !ready() {
-        if Instant::now() >= deadline {
-            return Err(Error::new(format!("{what} is not ready after {} s", within.as_secs())));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod broker;
 mod certificates;
 mod cluster;
 mod clusters;
+mod kubeconfig;
 mod kwok;
 mod nodes;
 mod oracle;
@@ -21,6 +22,7 @@ mod programs;
 mod scratch;
 pub mod shapes;
 mod tools;
+mod wait;
 mod workshop;
 
 use std::fmt;
@@ -30,7 +32,7 @@ pub use audit::writes_by;
 pub use broker::BrokerProcess;
 pub use certificates::Certificates;
 pub use cluster::TestCluster;
-pub use clusters::{Clusters, wait_for};
+pub use clusters::Clusters;
 pub use kwok::Kwok;
 pub use nodes::Nodes;
 pub use oracle::{Oracle, Sent};
@@ -42,6 +44,7 @@ pub use process::Process;
 pub use programs::program;
 pub use scratch::ScratchFolder;
 pub use tools::Tools;
+pub use wait::wait_for;
 pub use workshop::{node_modules, python_venv};
 
 /// What went wrong, and what to do about it.

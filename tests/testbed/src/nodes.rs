@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::clusters::wait_for;
+use crate::wait::wait_for;
 use crate::{Kwok, Process, Result, TestCluster, Tools};
 
 /// Lets pods fail on demand.

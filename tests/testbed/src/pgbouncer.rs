@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::clusters::wait_for;
 use crate::postgres::user_prefix;
+use crate::wait::wait_for;
 use crate::{Error, Process, Result, ensure_command, free_port};
 
 /// PgBouncer before a server, pooling transactions over a few connections. It ends when this is dropped.

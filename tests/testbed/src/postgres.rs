@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::clusters::wait_for;
 use crate::packages::{find, install};
+use crate::wait::wait_for;
 use crate::{Error, Process, Result, free_port};
 
 /// A PostgreSQL server of its own. It ends when this is dropped.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use brokkr_core::cluster::{
+use brokkr_reconcile::cluster::{
     Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
     ListOptions, Listed, ObjectList, Patch, WatchEvent,
 };

@@ -11,14 +11,14 @@ mod record;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_core::cluster::{Cluster, ClusterError};
 use brokkr_core::model::AgentId;
-use tokio_util::sync::CancellationToken;
-
-use super::backoff::pause;
+use brokkr_reconcile::cluster::{Cluster, ClusterError};
 use holder::{Holder, has_ended};
 use lead::{Lead, LedCluster};
 use record::{LeaseObject, Record};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::pause;
 
 /// Renewals within the time that one is good for.
 const RENEWALS: u32 = 4;
@@ -170,7 +170,7 @@ impl Candidate {
 
 #[cfg(test)]
 mod tests {
-    use brokkr_core::cluster::MemoryCluster;
+    use brokkr_reconcile::cluster::MemoryCluster;
 
     use super::*;
 
@@ -184,9 +184,9 @@ mod tests {
     }
 
     async fn writes(cluster: &Arc<dyn Cluster>) -> Result<(), ClusterError> {
-        let kind = brokkr_core::cluster::ApiKind::v1("", "ConfigMap", "configmaps", true);
+        let kind = brokkr_reconcile::cluster::ApiKind::v1("", "ConfigMap", "configmaps", true);
         let body = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}});
-        let options = brokkr_core::cluster::ApplyOptions { manager: "test", force: false, dry_run: false };
+        let options = brokkr_reconcile::cluster::ApplyOptions { manager: "test", force: false, dry_run: false };
         cluster.apply(&kind.at(Some("default"), "a"), &body, &options).await.map(drop)
     }
 

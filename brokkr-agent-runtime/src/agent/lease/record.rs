@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
-use brokkr_core::cluster::{ApiKind, ApplyOptions, Cluster, ClusterResult, meta};
 use brokkr_core::model::AgentId;
-use brokkr_core::reconcile::{AGENT_LABEL, field_manager};
+use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, ClusterResult, meta};
+use brokkr_reconcile::{AGENT_LABEL, field_manager};
 use serde_json::{Value, json};
 
 use super::holder::Holder;

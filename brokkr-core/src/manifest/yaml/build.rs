@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::super::number::Kept;
-use super::super::warnings::Warnings;
-use super::kind::Kind;
-use super::refused;
-use super::scalar::Scalar;
-use super::tree::Node;
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::manifest::number::Kept;
+use crate::manifest::warnings::Warnings;
+use crate::manifest::yaml::kind::Kind;
+use crate::manifest::yaml::refused;
+use crate::manifest::yaml::scalar::Scalar;
+use crate::manifest::yaml::tree::Node;
 
 pub(super) struct Builder<'a> {
     pub(super) nodes: &'a [Node<'a>],

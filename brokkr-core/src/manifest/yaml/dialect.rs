@@ -3,8 +3,8 @@
 
 use serde_saphyr::granit_parser::{ScalarStyle, Span};
 
-use super::refused;
 use crate::error::{Invalid, InvalidCode};
+use crate::manifest::yaml::refused;
 
 /// Checks a scalar beside the text that it was read from.
 pub(super) fn check(

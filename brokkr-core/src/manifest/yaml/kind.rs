@@ -7,11 +7,11 @@ use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde_saphyr::granit_parser::{ScalarStyle, Tag};
 
-use super::super::number::Kept;
-use super::super::warnings::Warnings;
-use super::scalar::{Scalar, Type, is_number_beyond_range, notation, resolve, resolve_as};
-use super::{Place, refused};
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::manifest::number::Kept;
+use crate::manifest::warnings::Warnings;
+use crate::manifest::yaml::scalar::{Scalar, Type, is_number_beyond_range, notation, resolve, resolve_as};
+use crate::manifest::yaml::{Place, refused};
 
 const YAML_ORG: &str = "tag:yaml.org,2002:";
 /// As Go decodes: bits beyond the last byte are not looked at.

@@ -17,9 +17,9 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::json::parse_counted;
-use super::warnings::Warnings;
 use crate::error::{Invalid, InvalidCode};
+use crate::manifest::json::parse_counted;
+use crate::manifest::warnings::Warnings;
 use crate::model::limits;
 
 /// Where a scalar stands.

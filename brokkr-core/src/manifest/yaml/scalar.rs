@@ -1,7 +1,7 @@
 //! What a scalar means, by the rules of kubectl's reader: YAML 1.1 as go-yaml 2 knows it, without numbers to the base 60 and with
 //! timestamps as texts.
 
-use super::super::number::{Kept, keep, keep_float};
+use crate::manifest::number::{Kept, keep, keep_float};
 
 /// The value of a scalar.
 #[derive(Debug, Clone, PartialEq)]

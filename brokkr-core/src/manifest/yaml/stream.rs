@@ -3,8 +3,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::refused;
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::manifest::yaml::refused;
 
 /// How far kubectl looks for the `{` that makes a stream one of JSON.
 const GUESS_BYTES: usize = 4096;

@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::*;
 use crate::error::excerpt;
+use crate::manifest::yaml::*;
 
 fn documents(text: &str) -> Result<Vec<Value>, Invalid> {
     let mut documents = Vec::new();

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, Span, StructureStyle};
 
-use super::super::warnings::Warnings;
-use super::dialect;
-use super::kind::{Kind, check_collection_tag, scalar};
-use super::scalar::Scalar;
-use super::stream::Document;
-use super::{Place, over_budget, refused, too_deep};
 use crate::error::{Invalid, InvalidCode};
+use crate::manifest::warnings::Warnings;
+use crate::manifest::yaml::kind::{Kind, check_collection_tag, scalar};
+use crate::manifest::yaml::scalar::Scalar;
+use crate::manifest::yaml::stream::Document;
+use crate::manifest::yaml::{Place, dialect, over_budget, refused, too_deep};
 use crate::model::limits;
 
 /// One node.

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::all;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
     DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Name, Revision, Stack,
     StackId, StackProgress, StackStatus, Target, Timestamp,
 };
+use crate::store::conformance::all;
 use crate::store::{
     Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed,
     DeploymentObjectReader, EventFilter, EventReader, FeedPage, FeedPosition, GeneratorReader, IdempotencyRecord,

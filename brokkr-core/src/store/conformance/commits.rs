@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
-use super::sample::{self, commit};
 use crate::model::{
     AuditOutcome, AuditRecord, Change, Digest, EntityKey, GeneratorPrincipal, KeyOwner, Revision, Stack, StackId,
     StackProgress, Timestamp, Version,
 };
+use crate::store::conformance::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
+use crate::store::conformance::sample;
+use crate::store::conformance::sample::commit;
 use crate::store::{
     Activity, AuditFilter, Commit, EventFilter, FeedPosition, IdempotencyRecord, Page, Precondition, Scope,
     StackFilter, Store, StoreError, StoreResult, UniqueKey,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fixture::{put, system, whole_feed, writers};
-use super::sample;
 use crate::model::{Change, EntityKey, Stack};
+use crate::store::conformance::fixture::{put, system, whole_feed, writers};
+use crate::store::conformance::sample;
 use crate::store::{FeedPosition, Scope, Store};
 
 /// Every change of every commit comes once, in the order of the commits and within them in theirs.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::sample::{self, commit};
 use crate::model::{Change, GeneratorId, GeneratorPrincipal, Stack, Version};
+use crate::store::conformance::sample;
+use crate::store::conformance::sample::commit;
 use crate::store::{Commit, Committed, FeedEntry, FeedPosition, Precondition, Scope, Store, StoreError, StoreResult};
 
 pub(super) async fn put(store: &Arc<dyn Store>, changes: Vec<Change>) -> Committed {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fixture::{put, system};
-use super::sample;
 use crate::model::{AuditOutcome, Change, EventOutcome, Stack};
+use crate::store::conformance::fixture::{put, system};
+use crate::store::conformance::sample;
 use crate::store::{AuditFilter, EventFilter, Page, Scope, StackFilter, Store};
 
 /// Page by page everything comes once, also while entries are added.

@@ -38,7 +38,7 @@ pub use scopes::*;
 pub use upkeep::*;
 pub use view::*;
 
-use super::Store;
+use crate::store::Store;
 
 /// One check of the suite.
 #[derive(Clone, Copy)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::fixture::{is_not_found, put, system};
-use super::sample;
 use crate::model::{Agent, Change, KeyOwner, Stack, Version};
+use crate::store::conformance::fixture::{is_not_found, put, system};
+use crate::store::conformance::sample;
 use crate::store::{AgentFilter, AuditFilter, EventFilter, Page, Scope, StackFilter, Store};
 
 /// A generator sees its own stacks and what belongs to them, itself, its keys, and the agents that serve it.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixture::{put, system};
-use super::sample;
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{AgentEvent, AuditRecord, Change, InstanceId};
+use crate::store::conformance::fixture::{put, system};
+use crate::store::conformance::sample;
 use crate::store::{AuditFilter, EventFilter, Page, Retention, Scope, Store};
 
 /// One holder at a time; the fencing number rises with each new one and stays with a renewal.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixture::{put, system, writers};
-use super::sample;
 use crate::model::{Assignment, AssignmentState, Change, EntityKey, KeyOwner, Stack, Version};
+use crate::store::conformance::fixture::{put, system, writers};
+use crate::store::conformance::sample;
 use crate::store::{Store, ViewEntity};
 
 fn keys(entities: &[ViewEntity]) -> Vec<EntityKey> {

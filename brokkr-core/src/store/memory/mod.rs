@@ -9,15 +9,15 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use state::State;
 use tokio::sync::watch;
 
-use super::{
+use crate::clock::{Clock as _, SystemClock};
+use crate::model::{AuditRecord, Epoch, InstanceId, Timestamp};
+use crate::store::{
     Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Lease, Retention, Scope, Store, StoreError,
     StoreResult, ViewEntity, ViewSnapshot, ViewTail, ViewToken,
 };
-use crate::clock::{Clock as _, SystemClock};
-use crate::model::{AuditRecord, Epoch, InstanceId, Timestamp};
-use state::State;
 
 /// A store that lives as long as its process.
 ///

@@ -6,13 +6,13 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::MemoryStore;
-use super::state::State;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
     DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack, StackId,
     StackProgress, StackStatus, Target, Timestamp,
 };
+use crate::store::memory::MemoryStore;
+use crate::store::memory::state::State;
 use crate::store::{
     AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
     EventReader, GeneratorReader, KeyReader, Listing, Page, Scope, StackFilter, StackReader, StackStatusReader,

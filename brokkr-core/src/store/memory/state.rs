@@ -1,13 +1,14 @@
 //! The tables of the in-memory store, and how a commit is checked and folded into them.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
-    DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, KeyId, Revision, Stack,
-    StackId, StackStatus, Target, Timestamp, Version,
+    DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId,
+    Revision, Stack, StackId, StackStatus, Target, Timestamp, Version,
 };
 use crate::store::{
     Activity, Commit, FeedEntry, FeedPage, FeedPosition, IdempotencyRecord, Precondition, Scope, StoreError,
@@ -16,6 +17,13 @@ use crate::store::{
 
 /// Changes that the feed keeps.
 const FEED_KEPT: usize = 100_000;
+
+/// A lease as it is held.
+pub(super) struct Held {
+    pub(super) holder: InstanceId,
+    pub(super) fencing: u64,
+    pub(super) until: Instant,
+}
 
 #[derive(Default)]
 pub(super) struct State {
@@ -38,7 +46,7 @@ pub(super) struct State {
     pub(super) agents_seen: HashMap<AgentId, Timestamp>,
     pub(super) keys_used: HashMap<KeyId, Timestamp>,
     idempotency: HashMap<String, HashMap<String, IdempotencyRecord>>,
-    pub(super) leases: HashMap<String, super::upkeep::Held>,
+    pub(super) leases: HashMap<String, Held>,
     feed: VecDeque<FeedEntry>,
     commits: u64,
 }

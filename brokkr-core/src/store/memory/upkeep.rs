@@ -2,15 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::state::State;
 use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, EventId, InstanceId, RequestId, Timestamp};
+use crate::store::memory::state::{Held, State};
 use crate::store::{Lease, Retention};
-
-pub(super) struct Held {
-    holder: InstanceId,
-    fencing: u64,
-    until: Instant,
-}
 
 impl State {
     pub(super) fn take_lease(&mut self, name: &str, holder: InstanceId, valid_for: Duration) -> Option<Lease> {

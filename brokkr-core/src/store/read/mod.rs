@@ -1,6 +1,6 @@
 //! The read side of a store: one small trait per noun.
 //!
-//! Every method takes the [`Scope`](super::Scope) it may see and makes it part of the query.
+//! Every method takes the [`Scope`](crate::store::Scope) it may see and makes it part of the query.
 
 mod agent;
 mod assignment;

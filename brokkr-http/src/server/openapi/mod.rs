@@ -1,9 +1,8 @@
 //! The routes and the OpenAPI document that is derived from them.
 
-pub(super) mod answers;
 mod headers;
 mod links;
-pub(super) mod parameters;
+mod served;
 
 use serde_json::json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -63,7 +62,7 @@ impl Modify for Pak {
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(routes::health::routes())
-        .nest(API_V1, routes::v1())
+        .nest(API_V1, routes::v1().merge(served::routes()))
         .merge(routes::agent_protocol::routes())
 }
 

@@ -1,11 +1,7 @@
-//! Who a key speaks for, and the document of the API.
-
-use std::sync::OnceLock;
+//! Who a key speaks for.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
 use brokkr_core::model::{ActorRef, KeyKind};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,10 +10,10 @@ use crate::api::WhoAmI;
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::Auth;
-use crate::server::openapi::answers::Keyed;
+use crate::server::operation::answers::Keyed;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(who_am_i)).routes(routes!(openapi))
+    OpenApiRouter::new().routes(routes!(who_am_i))
 }
 
 /// Tells who the presented key speaks for.
@@ -40,12 +36,4 @@ async fn who_am_i(State(state): State<AppState>, Auth(actor): Auth) -> Result<Js
     };
     let kind: KeyKind = actor.kind();
     Ok(Json(WhoAmI { kind, principal_id, name, key_id, expires_at: key.and_then(|key| key.expires_at) }))
-}
-
-/// This document.
-#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "auth", security(()), responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)))]
-async fn openapi() -> impl IntoResponse {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| crate::server::document().to_json().unwrap_or_default());
-    ([(header::CONTENT_TYPE, "application/json")], text.as_str())
 }

@@ -11,8 +11,8 @@ use crate::api::{Change, ChangePage};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{Auth, Params};
-use crate::server::openapi::answers::{Keyed, Positioned};
-use crate::server::openapi::parameters::FeedParameters;
+use crate::server::operation::answers::{Keyed, Positioned};
+use crate::server::operation::parameters::FeedParameters;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(changes))

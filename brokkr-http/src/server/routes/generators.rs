@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_core::broker::{GeneratorPatch, NewGenerator};
+use brokkr_control::{GeneratorPatch, NewGenerator};
 use brokkr_core::model::GeneratorId;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -16,8 +16,8 @@ use crate::api::{CreateGenerator, CreatedGenerator, Generator, List, PatchGenera
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
-use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed, Versioned};
-use crate::server::openapi::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
+use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
+use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
 use crate::server::typed::typed;
 

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::openapi::answers::Ready;
+use crate::server::operation::answers::Ready;
 
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_core::broker::{Actor, NewKey, NewPak};
+use brokkr_control::{Actor, NewKey, NewPak};
 use brokkr_core::model::{AgentId, GeneratorId, KeyId, KeyOwner};
 use secrecy::ExposeSecret as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,8 +17,8 @@ use crate::api::{AdminKeyKind, CreateAdminKey, CreateKey, CreatedKey, Key, List,
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, OptionalJson, Params, listed};
-use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed};
-use crate::server::openapi::parameters::{IdempotencyParameter, PageParameters};
+use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
+use crate::server::operation::parameters::{IdempotencyParameter, PageParameters};
 
 const ADMINS: [KeyOwner; 2] = [KeyOwner::Admin, KeyOwner::AdminReadOnly];
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use brokkr_core::broker::Actor;
+use brokkr_control::Actor;
 use brokkr_core::model::{AgentId, AuditId, EventId, StackId, Timestamp};
 use brokkr_core::store::{AuditFilter, EventFilter};
 use utoipa_axum::router::OpenApiRouter;
@@ -12,8 +12,8 @@ use crate::api::{AuditRecord, Event, List};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiPath, Auth, ID, Params, listed};
-use crate::server::openapi::answers::{Found, Keyed};
-use crate::server::openapi::parameters::{
+use crate::server::operation::answers::{Found, Keyed};
+use crate::server::operation::parameters::{
     AgentParameter, AuditParameters, EventParameters, PageParameters, StackParameter,
 };
 

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use brokkr_core::broker::{Applied, Content, Removal, StackSpec};
+use brokkr_control::{Applied, Content, Removal};
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::model::{AgentId, GeneratorId, Name, StackId, limits};
+use brokkr_core::model::{AgentId, GeneratorId, Name, StackId, StackSpec, limits};
 use brokkr_core::store::StackFilter;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,8 +18,8 @@ use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchSta
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, ID, LargeJson, MergePatch, Params, listed};
-use crate::server::openapi::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
-use crate::server::openapi::parameters::{
+use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
+use crate::server::operation::parameters::{
     IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter, PageParameters, StackParameters,
     StatusParameters,
 };

@@ -11,8 +11,8 @@ use crate::api::{Abandon, List, Placement, Target};
 use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed};
-use crate::server::openapi::answers::{Bodied, Changing, Found, Keyed};
-use crate::server::openapi::parameters::PageParameters;
+use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
+use crate::server::operation::parameters::PageParameters;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

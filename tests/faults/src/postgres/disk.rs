@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use brokkr_core::broker::{BrokerError, Content, StackSpec};
+use brokkr_control::{BrokerError, Content};
+use brokkr_core::model::StackSpec;
 use brokkr_testbed::ScratchFolder;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brokkr_core::broker::Broker;
+use brokkr_control::Broker;
 use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
 use brokkr_testbed::{BrokerProcess, Postgres, ScratchFolder, free_port, program};
 use http::Method;

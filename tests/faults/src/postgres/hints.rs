@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use brokkr_core::broker::{Actor, Broker, NewAgent, Origin, StackSpec};
-use brokkr_core::model::AgentId;
+use brokkr_control::{Actor, Broker, NewAgent, Origin};
+use brokkr_core::model::{AgentId, StackSpec};
 use brokkr_core::protocol::{Poll, PollRequest};
 use secrecy::ExposeSecret as _;
 
@@ -47,7 +47,7 @@ impl Pair {
         let system = self.writer.system_actor();
         let stack = self.writer.stack_create(&system, None, StackSpec::named(name)).await?;
         let manifest = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-        let content = brokkr_core::broker::Content::Documents { documents: vec![manifest], message: String::new() };
+        let content = brokkr_control::Content::Documents { documents: vec![manifest], message: String::new() };
         self.writer.publish(&system, stack.id, content).await?;
         self.writer.target_set(&system, stack.id, self.agent).await?;
         let wait = PollRequest { known: Some(before.digest), wait: Duration::from_secs(5), ..PollRequest::default() };

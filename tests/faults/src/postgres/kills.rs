@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use brokkr_core::broker::{Broker, BrokerError, Idempotency, StackSpec};
+use brokkr_control::{Broker, BrokerError, Idempotency};
+use brokkr_core::model::StackSpec;
 
 use super::fixture::{Database, text};
 use crate::{Outcome, Result};

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brokkr_agent_runtime::{Agent, AgentConfig};
-use brokkr_core::broker::{Broker, Content, NewAgent, StackSpec};
-use brokkr_core::cluster::MemoryCluster;
-use brokkr_core::model::{AgentId, StackId};
-use brokkr_core::protocol::InProcess;
+use brokkr_control::{Broker, Content, InProcess, NewAgent};
+use brokkr_core::model::{AgentId, StackId, StackSpec};
+use brokkr_reconcile::cluster::MemoryCluster;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

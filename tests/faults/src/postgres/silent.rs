@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use brokkr_core::broker::{Broker, BrokerError, Content, StackSpec};
-use brokkr_core::model::StackId;
+use brokkr_control::{Broker, BrokerError, Content};
+use brokkr_core::model::{StackId, StackSpec};
 use futures::future::join_all;
 use serde_json::json;
 

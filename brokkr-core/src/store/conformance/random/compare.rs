@@ -5,9 +5,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dice::Dice;
-use super::world::World;
 use crate::model::{Change, EntityKey, GeneratorId, StackProgress};
+use crate::store::conformance::random::dice::Dice;
+use crate::store::conformance::random::world::World;
 use crate::store::{
     AgentFilter, EventFilter, FeedPosition, Page, Scope, StackFilter, Store, StoreError, StoreResult, ViewEntity,
     ViewToken,

@@ -13,9 +13,9 @@ use compare::{Follower, compare};
 use dice::Dice;
 use world::World;
 
-use super::fixture::system;
-use super::sample::commit;
 use crate::model::{ActorRef, AgentId, GeneratorId, KeyId, RequestId};
+use crate::store::conformance::fixture::system;
+use crate::store::conformance::sample::commit;
 use crate::store::{Commit, Store, StoreError, StoreResult};
 
 /// Two stores that are given the same histories.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::dice::Dice;
 use crate::model::{
     AgentId, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, KeyOwner, Labels, Revision, Stack, StackId,
     StackPhase, Version,
 };
 use crate::store::Precondition;
+use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::sample;
 
 /// The newest state of every entity of a history.

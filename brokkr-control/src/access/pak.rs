@@ -1,0 +1,137 @@
+//! Prefixed API keys: `brokkr_<kind>_<short id>_<secret>_<crc32>`.
+//!
+//! The prefix makes leaked keys findable, the short id makes them nameable, the check sum makes typing errors
+//! cheap to refuse. All parts are base62, so a double click selects the whole.
+
+use std::fmt;
+
+use brokkr_core::model::{Digest, KeyKind};
+use secrecy::{ExposeSecret as _, SecretString};
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const SHORT_ID: usize = 12;
+/// 43 of 62 characters are 256.03 bits.
+const SECRET: usize = 43;
+const CHECK: usize = 6;
+
+/// A key just made. Shown once; the store gets only its hash.
+pub struct Pak {
+    short_id: String,
+    text: SecretString,
+}
+
+/// A text is not a key, or none can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PakError {
+    /// Not of a key's form, or mistyped.
+    #[error("not a key")]
+    Malformed,
+    /// The operating system gives no randomness.
+    #[error("no randomness")]
+    NoRandomness,
+}
+
+impl Pak {
+    /// Makes a key.
+    pub fn generate(kind: KeyKind) -> Result<Self, PakError> {
+        let short_id = random(SHORT_ID)?;
+        let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET)?);
+        let check: String = check(&head).into_iter().map(char::from).collect();
+        let text = format!("{head}_{check}");
+        Ok(Self { short_id, text: text.into() })
+    }
+
+    /// The public part, by which the key is looked up.
+    pub fn short_id(&self) -> &str {
+        &self.short_id
+    }
+
+    /// What the store keeps.
+    pub fn hash(&self) -> Digest {
+        Digest::of(self.text.expose_secret().as_bytes())
+    }
+
+    /// The key itself.
+    pub fn into_secret(self) -> SecretString {
+        self.text
+    }
+
+    /// Reads a presented key: its short id and its hash. Says nothing about whether it is valid.
+    pub(crate) fn parse(text: &str) -> Result<(&str, Digest), PakError> {
+        let (head, crc) = text.rsplit_once('_').ok_or(PakError::Malformed)?;
+        let mut parts = head.split('_');
+        let (Some("brokkr"), Some(kind), Some(short_id), Some(secret), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(PakError::Malformed);
+        };
+        let base62 = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let kinds = [KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent, KeyKind::Generator];
+        let well_formed = kinds.iter().any(|it| it.tag() == kind)
+            && base62(short_id, SHORT_ID)
+            && base62(secret, SECRET)
+            && crc.as_bytes() == check(head);
+        if well_formed { Ok((short_id, Digest::of(text.as_bytes()))) } else { Err(PakError::Malformed) }
+    }
+}
+
+impl fmt::Debug for Pak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pak").field("short_id", &self.short_id).finish_non_exhaustive()
+    }
+}
+
+/// Characters of the alphabet, each equally likely: bytes beyond the last multiple of 62 are thrown away.
+fn random(length: usize) -> Result<String, PakError> {
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0_u8; 64];
+    while text.len() < length {
+        getrandom::fill(&mut bytes).map_err(|_| PakError::NoRandomness)?;
+        let fair = bytes.iter().filter(|byte| **byte < 248);
+        text.extend(
+            fair.filter_map(|byte| ALPHABET.get(usize::from(*byte) % 62))
+                .map(|b| char::from(*b))
+                .take(length - text.len()),
+        );
+    }
+    Ok(text)
+}
+
+/// CRC-32 in base62, of fixed length.
+fn check(head: &str) -> [u8; CHECK] {
+    let mut rest = crc32fast::hash(head.as_bytes()) as usize;
+    let mut out = [0; CHECK];
+    for place in out.iter_mut().rev() {
+        *place = ALPHABET.get(rest % 62).copied().unwrap_or_default();
+        rest /= 62;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_themselves_and_nothing_else() {
+        let pak = Pak::generate(KeyKind::Agent).expect("randomness");
+        let (short_id, hash) = (pak.short_id().to_owned(), pak.hash());
+        let text = pak.into_secret();
+        let text = text.expose_secret();
+        assert!(text.starts_with("brokkr_agent_"));
+        assert_eq!(Pak::parse(text), Ok((short_id.as_str(), hash)));
+        let mut wrong =
+            vec![String::new(), "x".repeat(65_536), format!("{text}\n"), format!("{text}_x"), text.replace('_', "-")];
+        wrong.push(text.replacen("agent", "admin", 1));
+        for at in [0, 10, 20, 40, text.len() - 1] {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
+            wrong.push(String::from_utf8(bytes).expect("ASCII"));
+        }
+        for wrong in wrong {
+            assert_eq!(Pak::parse(&wrong), Err(PakError::Malformed), "{wrong}");
+        }
+        assert!(!format!("{:?}", Pak::generate(KeyKind::Admin)).contains("brokkr_"));
+    }
+}

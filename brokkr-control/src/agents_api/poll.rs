@@ -1,0 +1,163 @@
+//! Answering agents: from the fleet view alone, unless something new is to be listed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokkr_core::model::{
+    AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Timestamp, Version, limits,
+};
+use brokkr_core::protocol::{Poll, PollRequest, TargetState};
+use brokkr_core::store::{Precondition, Scope};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+use crate::view::{CATCH_UP, PollView, Wanted};
+
+impl Broker {
+    /// What an agent should hold now; with `wait`, as soon as that differs from what it knows.
+    ///
+    /// Costs no query while nothing is new. [`BrokerError::Stale`] when this replica cannot know: the agent
+    /// keeps what it has.
+    pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
+        let result = self.poll(actor, agent, request).await;
+        self.parts.polls.polled(&result);
+        result
+    }
+
+    async fn poll(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
+        const NAME: &str = "target-state.read";
+        self.permit(actor, Action::TargetStateRead, NAME, Some(EntityKey::Agent(agent)))?;
+        if actor.agent_id().is_some_and(|own| own != agent) {
+            self.failed(actor, NAME, Some(EntityKey::Agent(agent)), &BrokerError::NotFound);
+            return Err(BrokerError::NotFound);
+        }
+        if actor.kind() == KeyKind::Agent {
+            self.parts.activity.agent_seen(agent, self.now());
+        }
+        let view = &self.parts.view;
+        let wait = request.wait.min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
+        let deadline = (!wait.is_zero()).then(|| Instant::now() + wait);
+        // Present while there is something to wait for.
+        let mut news: Option<watch::Receiver<u64>> = None;
+        // Listing can lose races against other changes of the same stacks; it is bounded like every decision.
+        let mut tries = 0;
+        loop {
+            let poll = view.poll(agent, actor.key_id());
+            if let Some(generation) = request.min_generation.filter(|it| !poll.has(*it, request.epoch)) {
+                view.at_least(generation, request.epoch, CATCH_UP).await?;
+                continue;
+            }
+            let key_ends = self.check_still_valid(actor, &poll)?;
+            let (_, wanted) = poll.agent.as_ref().ok_or(BrokerError::NotFound)?;
+            poll.check_fresh()?;
+            if !wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
+                tries += 1;
+                if tries > limits::COMMIT_TRIES {
+                    return Err(BrokerError::Contention);
+                }
+                self.list_unlisted(actor, agent).await?;
+                continue;
+            }
+            let state = &wanted.state;
+            if request.known != Some(state.digest) {
+                return Ok(Poll::Changed(Arc::new(TargetState { generation: poll.generation, ..state.clone() })));
+            }
+            let unchanged = Ok(Poll::Unchanged { generation: poll.generation, epoch: state.epoch });
+            let Some(deadline) = deadline.filter(|deadline| Instant::now() < *deadline) else {
+                return unchanged;
+            };
+            let Some(news) = &mut news else {
+                // Looked at once more, in case something came before this.
+                news = view.news_of(agent);
+                continue;
+            };
+            let key_ends = key_ends.map(|end| Instant::now() + end.since(self.now()));
+            tokio::select! {
+                () = self.parts.draining.cancelled() => return unchanged,
+                _ = news.changed() => {}
+                () = tokio::time::sleep_until(key_ends.map_or(deadline, |end| end.min(deadline))) => {}
+            }
+        }
+    }
+
+    /// Records what is to be listed and is not yet, and waits until the view has it.
+    async fn list_unlisted(&self, actor: &Actor, agent: AgentId) -> BrokerResult<()> {
+        let mut folds = self.parts.view.folds();
+        let poll = self.parts.view.poll(agent, actor.key_id());
+        let Some((_, wanted)) = poll.agent.filter(|(_, wanted)| !wanted.unlisted.is_empty()) else {
+            return Ok(());
+        };
+        match self.record_listing(actor, agent, &wanted).await {
+            Ok(()) | Err(BrokerError::Contention) => {}
+            Err(error) => return Err(error),
+        }
+        // The view has it now, or is about to have what made it unnecessary.
+        let _ = tokio::time::timeout(CATCH_UP, folds.changed()).await;
+        Ok(())
+    }
+
+    /// A key that was revoked or expired, or an agent that was retired, while its poll waited gets no answer. Otherwise,
+    /// when the key ends.
+    fn check_still_valid(&self, actor: &Actor, poll: &PollView) -> BrokerResult<Option<Timestamp>> {
+        let key_ends = poll.key_ends.ok_or(BrokerError::Unauthenticated)?;
+        if key_ends.is_some_and(|end| end <= self.now()) {
+            return Err(BrokerError::Unauthenticated);
+        }
+        if actor.kind() != KeyKind::Agent {
+            return Ok(key_ends);
+        }
+        match poll.agent {
+            None => Err(BrokerError::Unauthenticated),
+            Some((AgentStatus::Retired, _)) => Err(BrokerError::AgentRetired),
+            Some((AgentStatus::Active | AgentStatus::Cordoned, _)) => Ok(key_ends),
+        }
+    }
+
+    /// Records pairs as listed before the agent is told: from then on their removal needs a confirmation.
+    async fn record_listing(&self, actor: &Actor, agent: AgentId, wanted: &Wanted) -> BrokerResult<()> {
+        let stacks: Vec<StackId> = wanted.unlisted.iter().map(|(stack, _)| *stack).collect();
+        self.decide(actor, "assignment.list", Some(EntityKey::Agent(agent)), || async {
+            let now = self.now();
+            let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
+            let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
+            // Not for one that was cordoned or retired meanwhile, or has other labels: the view is about to say what that means.
+            if self.parts.store.agent_get(&Scope::All, agent).await?.version != wanted.agent_version {
+                return Ok(Decision::nothing(()));
+            }
+            let mut changes = Vec::new();
+            let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), wanted.agent_version)];
+            for (stack, version) in &wanted.unlisted {
+                let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
+                    continue;
+                };
+                let old = before.get(stack);
+                if old.is_some_and(|it| it.state == AssignmentState::Listed) {
+                    continue;
+                }
+                preconditions.push(Precondition::Version(EntityKey::Stack(*stack), *version));
+                changes.push(Change::Assignment(Assignment {
+                    agent_id: agent,
+                    stack_id: *stack,
+                    generator_id: owner,
+                    state: AssignmentState::Listed,
+                    version: old.map_or(Version::FIRST, |it| it.version.next()),
+                    created_at: old.map_or(now, |it| it.created_at),
+                    updated_at: now,
+                }));
+            }
+            let count = changes.len();
+            let mut decision = Decision::commit((), changes).detail(format!("{count} stacks"));
+            decision.object = Some(EntityKey::Agent(agent));
+            decision.preconditions = preconditions;
+            Ok(decision)
+        })
+        .await
+    }
+}

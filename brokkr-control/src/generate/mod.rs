@@ -1,0 +1,8 @@
+//! Generators: code of the host that makes the manifests of a stack from parameters.
+
+mod generator;
+mod registered;
+
+pub use generator::{GenerateContext, GenerateError, Generator, Manifests};
+pub use registered::DynGenerator;
+pub(crate) use registered::Registered;

@@ -1,0 +1,54 @@
+//! What a broker tells about itself, through the `metrics` facade: the host chooses where it goes, and without a recorder
+//! nothing is done.
+
+use brokkr_core::protocol::Poll;
+use metrics::{Counter, Unit, counter, describe_counter, describe_gauge};
+
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+
+const POLLS: &str = "brokkr_polls_total";
+const COMMITS: &str = "brokkr_commits_total";
+pub(crate) const VIEW_AGE: &str = "brokkr_view_age_seconds";
+pub(crate) const VIEW_GENERATION: &str = "brokkr_view_generation";
+pub(crate) const VIEW_ENTITIES: &str = "brokkr_view_entities";
+
+/// Says what the numbers mean; once, at the start.
+pub(crate) fn describe() {
+    describe_counter!(POLLS, "Polls of agents by result");
+    describe_counter!(COMMITS, "Decisions that were committed, or lost their race, by operation");
+    describe_gauge!(VIEW_AGE, Unit::Seconds, "Age of what polls are answered from; above 3 they are refused");
+    describe_gauge!(VIEW_GENERATION, "How far this replica has read");
+    describe_gauge!(VIEW_ENTITIES, "Agents and stacks in the view");
+}
+
+/// Counts polls by result. The handles are kept: to find one by its labels costs about as much as a poll.
+pub(crate) struct PollCounters {
+    changed: Counter,
+    unchanged: Counter,
+    stale: Counter,
+    refused: Counter,
+}
+
+impl Default for PollCounters {
+    fn default() -> Self {
+        let of = |result: &'static str| counter!(POLLS, "result" => result);
+        Self { changed: of("changed"), unchanged: of("unchanged"), stale: of("stale"), refused: of("refused") }
+    }
+}
+
+impl PollCounters {
+    pub(crate) fn polled(&self, result: &BrokerResult<Poll>) {
+        let counter = match result {
+            Ok(Poll::Changed(_)) => &self.changed,
+            Ok(Poll::Unchanged { .. }) => &self.unchanged,
+            Err(BrokerError::Stale) => &self.stale,
+            Err(_) => &self.refused,
+        };
+        counter.increment(1);
+    }
+}
+
+pub(crate) fn committed(operation: &'static str, outcome: &'static str) {
+    counter!(COMMITS, "operation" => operation, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,325 @@
+//! Operations on agents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use brokkr_core::error::Invalid;
+use brokkr_core::model::{
+    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, KeyOwner, Timestamp,
+    Version, limits, validate_text,
+};
+use brokkr_core::store::{AgentFilter, Listing, Page, Precondition, Scope};
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+use crate::operations::generators::expect_version;
+use crate::operations::keys::{NewPak, new_key, revoke_all};
+use crate::view::CATCH_UP;
+
+/// An agent to be created.
+#[derive(Debug, Clone, Default)]
+pub struct NewAgent {
+    /// Its name.
+    pub name: String,
+    /// The cluster that it serves, for people.
+    pub cluster_name: String,
+    /// What stacks can share or select.
+    pub labels: BTreeMap<String, String>,
+    /// What stacks can share or select.
+    pub annotations: BTreeMap<String, String>,
+    /// The generators that it serves; absent means the system generator.
+    pub generator_ids: Option<Vec<GeneratorId>>,
+}
+
+/// What is to change in an agent; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct AgentPatch {
+    /// The cluster that it serves, for people.
+    pub cluster_name: Option<String>,
+    /// All labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// All annotations.
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// Whether it takes part.
+    pub status: Option<AgentStatus>,
+}
+
+/// An agent with what it said of itself.
+#[derive(Debug, Clone)]
+pub struct AgentDetails {
+    /// The agent. A generator sees itself only among the registrations.
+    pub agent: Agent,
+    /// When it polled or reported last.
+    pub last_seen_at: Option<Timestamp>,
+    /// What it can do beyond the base protocol.
+    pub capabilities: BTreeSet<String>,
+    /// What else it said of itself; not in lists.
+    pub session: Option<AgentSession>,
+}
+
+impl Broker {
+    /// Creates an agent and its first key.
+    pub async fn agent_create(&self, actor: &Actor, new: NewAgent) -> BrokerResult<(Agent, NewPak)> {
+        const NAME: &str = "agent.create";
+        let scope = self.authorise(actor, Action::AgentManage, NAME, None)?;
+        self.decide_once(actor, NAME, None, || async {
+            let now = self.now();
+            validate_text(&new.cluster_name, limits::SHORT_TEXT_CHARACTERS)
+                .map_err(|error| error.within("cluster_name"))?;
+            let generator_ids = new.generator_ids.clone().unwrap_or_else(|| vec![GeneratorId::SYSTEM]);
+            let agent = Agent {
+                id: AgentId::generate(),
+                name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
+                cluster_name: new.cluster_name.clone(),
+                labels: new.labels.clone().try_into().map_err(|error: Invalid| error.within("labels"))?,
+                annotations: new
+                    .annotations
+                    .clone()
+                    .try_into()
+                    .map_err(|error: Invalid| error.within("annotations"))?,
+                status: AgentStatus::Active,
+                generator_ids: generator_ids.iter().copied().collect::<BTreeSet<_>>(),
+                confirmed_epoch: None,
+                version: Version::FIRST,
+                created_at: now,
+                updated_at: now,
+                deleted_at: None,
+            };
+            if agent.generator_ids.len() > limits::REGISTRATIONS {
+                return Err(BrokerError::LimitReached(
+                    "an agent serves at most 256 generators; end a registration first",
+                ));
+            }
+            let pak = new_key(agent.id.into(), "initial", None, now)?;
+            let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
+            decision.object = Some(EntityKey::Agent(agent.id));
+            for id in &agent.generator_ids {
+                let generator = self.parts.store.generator_get(&scope, *id).await?;
+                decision = decision.provided(Precondition::Version(EntityKey::Generator(*id), generator.version));
+            }
+            decision.changes = vec![Change::Key(decision.outcome.1.key.clone()), Change::Agent(agent)];
+            Ok(decision)
+        })
+        .await
+    }
+
+    /// One agent.
+    pub async fn agent_get(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
+        let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
+        Ok(as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?))
+    }
+
+    /// One agent with what it said of itself.
+    pub async fn agent_details(&self, actor: &Actor, id: AgentId) -> BrokerResult<AgentDetails> {
+        let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
+        let agent = as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?);
+        let session = self.parts.store.agent_session(&scope, id).await?;
+        let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
+        let capabilities = session.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default();
+        Ok(AgentDetails { agent, last_seen_at, capabilities, session })
+    }
+
+    /// All agents that the actor may see and that fit the filter.
+    pub async fn agent_list(
+        &self,
+        actor: &Actor,
+        filter: &AgentFilter,
+        page: &Page<AgentId>,
+    ) -> BrokerResult<Listing<AgentDetails, AgentId>> {
+        let scope = self.authorise(actor, Action::AgentRead, "agent.read", None)?;
+        let agents = self.parts.store.agent_list(&scope, filter, page).await?;
+        let ids: Vec<AgentId> = agents.items.iter().map(|agent| agent.id).collect();
+        let seen = self.last_seen(&scope, &ids).await?;
+        let said = self.parts.store.agent_capabilities(&scope, &ids).await?;
+        let mut said: BTreeMap<_, _> = said.into_iter().collect();
+        Ok(agents.map(|agent| AgentDetails {
+            last_seen_at: seen.get(&agent.id).copied(),
+            capabilities: said.remove(&agent.id).unwrap_or_default(),
+            agent: as_seen_by(&scope, agent),
+            session: None,
+        }))
+    }
+
+    async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
+        let mut seen: BTreeMap<_, _> = self.parts.store.agent_last_seen(scope, ids).await?.into_iter().collect();
+        for id in ids {
+            // What this replica saw and has not written yet.
+            if let Some(at) = self.parts.activity.last_seen(*id) {
+                let newest = seen.entry(*id).or_insert(at);
+                *newest = at.max(*newest);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Changes an agent that has the expected version.
+    pub async fn agent_update(
+        &self,
+        actor: &Actor,
+        id: AgentId,
+        expected: Option<Version>,
+        edit: impl Fn(&Agent) -> Result<AgentPatch, Invalid>,
+    ) -> BrokerResult<Agent> {
+        const NAME: &str = "agent.update";
+        let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
+            let before = self.parts.store.agent_get(&scope, id).await?;
+            expect_version(expected, before.version)?;
+            let patch = edit(&before)?;
+            let mut after = before.clone();
+            if let Some(name) = patch.cluster_name {
+                validate_text(&name, limits::SHORT_TEXT_CHARACTERS).map_err(|error| error.within("cluster_name"))?;
+                after.cluster_name = name;
+            }
+            if let Some(labels) = patch.labels {
+                after.labels = labels.try_into().map_err(|error: Invalid| error.within("labels"))?;
+            }
+            if let Some(annotations) = patch.annotations {
+                after.annotations = annotations.try_into().map_err(|error: Invalid| error.within("annotations"))?;
+            }
+            after.status = patch.status.unwrap_or(after.status);
+            if after == before {
+                return Ok(Decision::nothing(before));
+            }
+            let now = self.now();
+            after.version = before.version.next();
+            after.updated_at = now;
+            let mut changes = vec![Change::Agent(after.clone())];
+            if after.status == AgentStatus::Retired {
+                changes.extend(self.abandon_all(&scope, id, now).await?);
+            }
+            Ok(Decision::commit(after, changes))
+        })
+        .await
+    }
+
+    /// Deletes an agent: its keys are revoked, and nobody waits for it any more.
+    pub async fn agent_delete(&self, actor: &Actor, id: AgentId) -> BrokerResult<()> {
+        const NAME: &str = "agent.delete";
+        let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
+            let mut agent = self.parts.store.agent_get(&scope, id).await?;
+            let now = self.now();
+            agent.version = agent.version.next();
+            agent.updated_at = now;
+            agent.deleted_at = Some(now);
+            let mut changes = vec![Change::Agent(agent)];
+            changes.extend(revoke_all(self, &scope, KeyOwner::Agent { id }, now).await?);
+            changes.extend(self.abandon_all(&scope, id, now).await?);
+            Ok(Decision::commit((), changes))
+        })
+        .await?;
+        self.parts.activity.forget(id);
+        Ok(())
+    }
+
+    /// Stops waiting for anything from an agent.
+    async fn abandon_all(&self, scope: &Scope, id: AgentId, now: Timestamp) -> BrokerResult<Vec<Change>> {
+        let open = self.parts.view.open_of_agent(id);
+        let assignments = self.parts.store.assignment_find(scope, id, &open).await?;
+        let abandoned = assignments.into_iter().filter(|it| it.is_open()).map(|mut it| {
+            it.version = it.version.next();
+            it.state = AssignmentState::Abandoned;
+            it.updated_at = now;
+            Change::Assignment(it)
+        });
+        Ok(abandoned.collect())
+    }
+
+    /// Registers an agent with a generator: from now on it serves the generator's stacks.
+    pub async fn agent_register(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<Agent> {
+        const NAME: &str = "agent.register";
+        let scope = self.authorise(actor, Action::AgentRegister, NAME, Some(EntityKey::Agent(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
+            let mut agent = self.parts.store.agent_get(&scope, id).await?;
+            let principal = self.parts.store.generator_get(&scope, generator).await?;
+            if !agent.generator_ids.insert(generator) {
+                return Ok(Decision::nothing(agent));
+            }
+            if agent.generator_ids.len() > limits::REGISTRATIONS {
+                return Err(BrokerError::LimitReached(
+                    "an agent serves at most 256 generators; end a registration first",
+                ));
+            }
+            agent.version = agent.version.next();
+            agent.updated_at = self.now();
+            Ok(Decision::commit(agent.clone(), vec![Change::Agent(agent)])
+                .provided(Precondition::Version(EntityKey::Generator(generator), principal.version))
+                .detail(generator.to_string()))
+        })
+        .await
+    }
+
+    /// Ends a registration. The agent is told to remove the generator's stacks.
+    pub async fn agent_unregister(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<()> {
+        const NAME: &str = "agent.unregister";
+        let scope = self.authorise(actor, Action::AgentUnregister, NAME, Some(EntityKey::Agent(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
+            if actor.generator_id().is_some_and(|own| own != generator) {
+                return Err(BrokerError::NotFound);
+            }
+            let mut agent = self.parts.store.agent_get(&scope, id).await?;
+            if !agent.generator_ids.remove(&generator) {
+                return Err(BrokerError::NotFound);
+            }
+            agent.version = agent.version.next();
+            agent.updated_at = self.now();
+            Ok(Decision::commit((), vec![Change::Agent(agent)]).detail(generator.to_string()))
+        })
+        .await
+    }
+
+    /// Ends every registration with a generator that goes.
+    pub(crate) async fn unregister_all(
+        &self,
+        scope: &Scope,
+        generator: GeneratorId,
+        now: Timestamp,
+    ) -> BrokerResult<Vec<Change>> {
+        let mut changes = Vec::new();
+        let mut page = Page::first(limits::PAGE_MAX);
+        loop {
+            let agents = self.parts.store.agent_list(scope, &AgentFilter::default(), &page).await?;
+            for mut agent in agents.items {
+                if agent.generator_ids.remove(&generator) {
+                    agent.version = agent.version.next();
+                    agent.updated_at = now;
+                    changes.push(Change::Agent(agent));
+                }
+            }
+            match agents.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(changes),
+            }
+        }
+    }
+
+    /// Allows an agent that knew another epoch to remove and prune again.
+    pub async fn agent_confirm_epoch(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
+        const NAME: &str = "agent.confirm-epoch";
+        let scope = self.authorise(actor, Action::ConfirmEpoch, NAME, Some(EntityKey::Agent(id)))?;
+        // What is confirmed is the history that is there now.
+        self.parts.view.refreshed(CATCH_UP).await?;
+        self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
+            let mut agent = self.parts.store.agent_get(&scope, id).await?;
+            if agent.confirmed_epoch.replace(self.epoch()) == Some(self.epoch()) {
+                return Ok(Decision::nothing(agent));
+            }
+            agent.version = agent.version.next();
+            agent.updated_at = self.now();
+            Ok(Decision::commit(agent.clone(), vec![Change::Agent(agent)]).detail(self.epoch().to_string()))
+        })
+        .await
+    }
+}
+
+/// A generator does not learn which others an agent serves.
+fn as_seen_by(scope: &Scope, mut agent: Agent) -> Agent {
+    if let Scope::Generator(own) = scope {
+        agent.generator_ids.retain(|id| id == own);
+    }
+    agent
+}

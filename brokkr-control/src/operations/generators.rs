@@ -1,0 +1,139 @@
+//! Operations on generators.
+
+use brokkr_core::model::{
+    Change, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Version, limits, validate_text,
+};
+use brokkr_core::store::{Listing, Page, Precondition, StackFilter};
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+use crate::operations::keys::{NewPak, new_key, revoke_all};
+
+/// A generator to be created.
+#[derive(Debug, Clone, Default)]
+pub struct NewGenerator {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+}
+
+/// What is to change in a generator; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct GeneratorPatch {
+    /// For people.
+    pub description: Option<String>,
+}
+
+impl Broker {
+    /// Creates a generator and its first key.
+    pub async fn generator_create(
+        &self,
+        actor: &Actor,
+        new: NewGenerator,
+    ) -> BrokerResult<(GeneratorPrincipal, NewPak)> {
+        const NAME: &str = "generator.create";
+        self.authorise(actor, Action::GeneratorManage, NAME, None)?;
+        self.decide_once(actor, NAME, None, || async {
+            let now = self.now();
+            validate_text(&new.description, limits::DESCRIPTION_CHARACTERS)
+                .map_err(|error| error.within("description"))?;
+            let generator = GeneratorPrincipal {
+                id: GeneratorId::generate(),
+                name: new.name.parse().map_err(|error: brokkr_core::error::Invalid| error.within("name"))?,
+                description: new.description.clone(),
+                version: Version::FIRST,
+                created_at: now,
+                updated_at: now,
+                deleted_at: None,
+            };
+            let pak = new_key(KeyOwner::Generator { id: generator.id }, "initial", None, now)?;
+            let changes = vec![Change::Generator(generator.clone()), Change::Key(pak.key.clone())];
+            Ok(Decision::commit((generator, pak), changes))
+        })
+        .await
+    }
+
+    /// One generator.
+    pub async fn generator_get(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<GeneratorPrincipal> {
+        let scope = self.authorise(actor, Action::GeneratorRead, "generator.read", Some(EntityKey::Generator(id)))?;
+        Ok(self.parts.store.generator_get(&scope, id).await?)
+    }
+
+    /// All generators that the actor may see.
+    pub async fn generator_list(
+        &self,
+        actor: &Actor,
+        page: &Page<GeneratorId>,
+    ) -> BrokerResult<Listing<GeneratorPrincipal, GeneratorId>> {
+        let scope = self.authorise(actor, Action::GeneratorRead, "generator.read", None)?;
+        Ok(self.parts.store.generator_list(&scope, page).await?)
+    }
+
+    /// Changes a generator that has the expected version.
+    pub async fn generator_update(
+        &self,
+        actor: &Actor,
+        id: GeneratorId,
+        expected: Option<Version>,
+        patch: GeneratorPatch,
+    ) -> BrokerResult<GeneratorPrincipal> {
+        const NAME: &str = "generator.update";
+        let scope = self.authorise(actor, Action::GeneratorManage, NAME, Some(EntityKey::Generator(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
+            let before = self.parts.store.generator_get(&scope, id).await?;
+            expect_version(expected, before.version)?;
+            let mut after = before.clone();
+            if let Some(description) = &patch.description {
+                validate_text(description, limits::DESCRIPTION_CHARACTERS)
+                    .map_err(|error| error.within("description"))?;
+                after.description.clone_from(description);
+            }
+            if after == before {
+                return Ok(Decision::nothing(before));
+            }
+            after.version = before.version.next();
+            after.updated_at = self.now();
+            Ok(Decision::commit(after.clone(), vec![Change::Generator(after)]))
+        })
+        .await
+    }
+
+    /// Deletes a generator that owns no stacks. Its keys and registrations go with it.
+    pub async fn generator_delete(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<()> {
+        const NAME: &str = "generator.delete";
+        let scope = self.authorise(actor, Action::GeneratorManage, NAME, Some(EntityKey::Generator(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
+            let mut generator = self.parts.store.generator_get(&scope, id).await?;
+            if id == GeneratorId::SYSTEM {
+                return Err(BrokerError::InUse("the system generator is always there"));
+            }
+            let owned = StackFilter { generator: Some(id), ..StackFilter::default() };
+            if !self.parts.store.stack_list(&scope, &owned, &Page::first(1)).await?.items.is_empty() {
+                return Err(BrokerError::InUse("it owns stacks; delete them first"));
+            }
+            let now = self.now();
+            generator.version = generator.version.next();
+            generator.updated_at = now;
+            generator.deleted_at = Some(now);
+            let mut changes = vec![Change::Generator(generator)];
+            changes.extend(revoke_all(self, &scope, KeyOwner::Generator { id }, now).await?);
+            changes.extend(self.unregister_all(&scope, id, now).await?);
+            // Somebody may create one at this moment.
+            Ok(Decision::commit((), changes).provided(Precondition::OwnsNoStacks(id)))
+        })
+        .await
+    }
+}
+
+/// Fails unless the entity has the version that the caller expects.
+pub(crate) fn expect_version(expected: Option<Version>, actual: Version) -> BrokerResult<()> {
+    match expected {
+        Some(expected) if expected != actual => Err(BrokerError::PreconditionFailed),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,270 @@
+//! Operations on keys.
+
+use std::fmt;
+use std::time::Duration;
+
+use brokkr_core::error::{Invalid, InvalidCode};
+use brokkr_core::model::{ApiKey, Change, Digest, EntityKey, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits};
+use brokkr_core::store::{Listing, Page, Scope, StoreResult};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::access::pak::Pak;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Its name.
+    pub name: String,
+    /// When it stops being valid.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key just made, with the secret that is shown this once.
+#[derive(Serialize, Deserialize)]
+pub struct NewPak {
+    /// What is kept.
+    pub key: ApiKey,
+    /// What is shown; absent when the answer is one to a repeated request.
+    #[serde(skip)]
+    pub pak: Option<SecretString>,
+}
+
+impl fmt::Debug for NewPak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewPak").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// The actions on one kind of owner's keys.
+struct Rules {
+    read: Action,
+    manage: Action,
+    rotate: Action,
+}
+
+fn rules(kind: KeyKind) -> Rules {
+    use Action::{
+        AdminKeyManage, AdminKeyRead, AgentKeyManage, AgentKeyRead, AgentKeyRotate, GeneratorKeyManage,
+        GeneratorKeyRead,
+    };
+    match kind {
+        KeyKind::Admin | KeyKind::AdminReadOnly => {
+            Rules { read: AdminKeyRead, manage: AdminKeyManage, rotate: AdminKeyManage }
+        }
+        KeyKind::Agent => Rules { read: AgentKeyRead, manage: AgentKeyManage, rotate: AgentKeyRotate },
+        KeyKind::Generator => Rules { read: GeneratorKeyRead, manage: GeneratorKeyManage, rotate: GeneratorKeyManage },
+    }
+}
+
+pub(crate) fn new_key(
+    owner: KeyOwner,
+    name: &str,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> BrokerResult<NewPak> {
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(Invalid::new(InvalidCode::FieldInvalid, "the key would have expired already; name a time to come")
+            .within("expires_at")
+            .into());
+    }
+    let pak = Pak::generate(owner.kind()).map_err(|error| BrokerError::Internal(Box::new(error)))?;
+    let key = ApiKey {
+        id: KeyId::generate(),
+        short_id: pak.short_id().to_owned(),
+        hash: pak.hash(),
+        name: name.parse().map_err(|error: Invalid| error.within("name"))?,
+        owner,
+        expires_at,
+        version: Version::FIRST,
+        created_at: now,
+        deleted_at: None,
+    };
+    Ok(NewPak { key, pak: Some(pak.into_secret()) })
+}
+
+fn revoked(mut key: ApiKey, now: Timestamp) -> Change {
+    key.version = key.version.next();
+    key.deleted_at = Some(now);
+    Change::Key(key)
+}
+
+/// Every living key of an owner, oldest first.
+async fn keys_of(broker: &Broker, scope: &Scope, owner: KeyOwner) -> StoreResult<Vec<ApiKey>> {
+    let (mut keys, mut page) = (Vec::new(), Page::first(limits::PAGE_MAX));
+    loop {
+        let listing = broker.parts.store.key_list(scope, &[owner], &page).await?;
+        keys.extend(listing.items);
+        match listing.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(keys),
+        }
+    }
+}
+
+/// Revokes every key of an owner that goes.
+pub(crate) async fn revoke_all(
+    broker: &Broker,
+    scope: &Scope,
+    owner: KeyOwner,
+    now: Timestamp,
+) -> StoreResult<Vec<Change>> {
+    Ok(keys_of(broker, scope, owner).await?.into_iter().map(|key| revoked(key, now)).collect())
+}
+
+impl Broker {
+    /// Fails with `NotFound` unless the owner exists for this actor.
+    async fn check_owner(&self, scope: &Scope, owner: KeyOwner) -> BrokerResult<()> {
+        match owner {
+            KeyOwner::Admin | KeyOwner::AdminReadOnly => {}
+            KeyOwner::Agent { id } => drop(self.parts.store.agent_get(scope, id).await?),
+            KeyOwner::Generator { id } => drop(self.parts.store.generator_get(scope, id).await?),
+        }
+        Ok(())
+    }
+
+    /// Makes a key.
+    pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
+        const NAME: &str = "key.create";
+        let scope = self.authorise(actor, rules(owner.kind()).manage, NAME, None)?;
+        self.decide_once(actor, NAME, None, || async {
+            self.check_owner(&scope, owner).await?;
+            let now = self.now();
+            let (expired, active): (Vec<_>, Vec<_>) = keys_of(self, &scope, owner)
+                .await?
+                .into_iter()
+                .partition(|key| key.expires_at.is_some_and(|end| end <= now));
+            if active.len() >= limits::KEYS_PER_PRINCIPAL {
+                return Err(BrokerError::LimitReached("an owner has at most 16 keys; delete one first"));
+            }
+            let pak = new_key(owner, &new.name, new.expires_at, now)?;
+            let mut changes = vec![Change::Key(pak.key.clone())];
+            changes.extend(expired.into_iter().map(|key| revoked(key, now)));
+            Ok(Decision::commit(pak, changes))
+        })
+        .await
+    }
+
+    /// The keys of some owners of one kind.
+    pub async fn key_list(
+        &self,
+        actor: &Actor,
+        owners: &[KeyOwner],
+        page: &Page<KeyId>,
+    ) -> BrokerResult<Listing<ApiKey, KeyId>> {
+        let Some(first) = owners.first() else {
+            return Ok(Listing { items: Vec::new(), next: None });
+        };
+        let scope = self.authorise(actor, rules(first.kind()).read, "key.read", None)?;
+        for owner in owners {
+            self.check_owner(&scope, *owner).await?;
+        }
+        Ok(self.parts.store.key_list(&scope, owners, page).await?)
+    }
+
+    /// Revokes a key of one of these owners. It works at once on this replica, and on others when their view has it.
+    pub async fn key_delete(&self, actor: &Actor, owners: &[KeyOwner], id: KeyId) -> BrokerResult<()> {
+        const NAME: &str = "key.delete";
+        let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
+        let scope = self.authorise(actor, rules(kind).manage, NAME, Some(EntityKey::Key(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Key(id)), || async {
+            let key = self.parts.store.key_get(&scope, id).await?;
+            if !owners.contains(&key.owner) {
+                return Err(BrokerError::NotFound);
+            }
+            Ok(Decision::commit((), vec![revoked(key, self.now())]))
+        })
+        .await
+    }
+
+    /// Makes a new key in place of all present ones, which stay valid for `overlap`.
+    pub async fn key_rotate(&self, actor: &Actor, owner: KeyOwner, overlap: Duration) -> BrokerResult<NewPak> {
+        const NAME: &str = "key.rotate";
+        let scope = self.authorise(actor, rules(owner.kind()).rotate, NAME, None)?;
+        self.decide_once(actor, NAME, None, || async {
+            if overlap > Duration::from_secs(limits::ROTATION_OVERLAP_SECONDS) {
+                let message = format!("at most {} are allowed", limits::ROTATION_OVERLAP_SECONDS);
+                return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("overlap_seconds").into());
+            }
+            self.check_owner(&scope, owner).await?;
+            let now = self.now();
+            let end = now.plus(overlap);
+            let pak = new_key(owner, "rotated", None, now)?;
+            let mut changes = vec![Change::Key(pak.key.clone())];
+            let present = keys_of(self, &scope, owner).await?;
+            // With the new one there are never more than allowed: the oldest end at once.
+            let surplus = (present.len() + 1).saturating_sub(limits::KEYS_PER_PRINCIPAL);
+            for (n, mut key) in present.into_iter().enumerate() {
+                if n < surplus || overlap.is_zero() || key.expires_at.is_some_and(|expiry| expiry <= now) {
+                    changes.push(revoked(key, now));
+                } else if key.expires_at.is_none_or(|expiry| expiry > end) {
+                    key.version = key.version.next();
+                    key.expires_at = Some(end);
+                    changes.push(Change::Key(key));
+                }
+            }
+            Ok(Decision::commit(pak, changes))
+        })
+        .await
+    }
+
+    /// Makes sure that an admin key exists. The first start of a store gets a new one, to be shown once; or
+    /// the one whose short id and hash the host brings, of which nothing needs to be shown.
+    pub async fn ensure_admin_key(&self, given: Option<(String, Digest)>) -> BrokerResult<Option<SecretString>> {
+        const NAME: &str = "key.create";
+        let actor = self.system_actor();
+        if let Some((short_id, _)) = &given
+            && matches!(self.parts.view.key(short_id), Ok(Some(_)))
+        {
+            return Ok(None);
+        }
+        let made = self
+            .decide(&actor, NAME, None, || async {
+                let keys = keys_of(self, &Scope::All, KeyOwner::Admin).await?;
+                let now = self.now();
+                match &given {
+                    Some((short_id, _)) if keys.iter().any(|key| key.short_id == *short_id) => {
+                        Ok(Decision::nothing(None))
+                    }
+                    None if !keys.is_empty() => Ok(Decision::nothing(None)),
+                    Some((short_id, hash)) => {
+                        let mut key = new_key(KeyOwner::Admin, "configured", None, now)?.key;
+                        key.short_id.clone_from(short_id);
+                        key.hash = *hash;
+                        Ok(Decision::commit(None, vec![Change::Key(key)]))
+                    }
+                    None => {
+                        let mut pak = new_key(KeyOwner::Admin, "initial", None, now)?;
+                        pak.key.id = KeyId::INITIAL;
+                        Ok(Decision::commit(pak.pak, vec![Change::Key(pak.key)]))
+                    }
+                }
+            })
+            .await;
+        match made {
+            // It was there once and has been revoked since: it stays so.
+            Err(BrokerError::Contention) => Ok(None),
+            made => made,
+        }
+    }
+
+    /// Who a key speaks for, for the holder of the key.
+    pub async fn key_of(&self, actor: &Actor) -> BrokerResult<Option<ApiKey>> {
+        use brokkr_core::model::ActorRef as Ref;
+        let id = match actor.reference() {
+            Ref::Admin { key_id } | Ref::AdminReadOnly { key_id } => Some(key_id),
+            Ref::Agent { key_id, .. } | Ref::Generator { key_id, .. } => key_id,
+            Ref::System | Ref::Anonymous => None,
+        };
+        match id {
+            Some(id) => Ok(Some(self.parts.store.key_get(&Scope::All, id).await?)),
+            None => Ok(None),
+        }
+    }
+}

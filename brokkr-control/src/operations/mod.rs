@@ -1,0 +1,15 @@
+//! The operations on each noun: authorise, decide, commit.
+
+pub(crate) mod agents;
+pub(crate) mod authenticate;
+pub(crate) mod dependencies;
+pub(crate) mod generators;
+pub(crate) mod keys;
+pub(crate) mod observe;
+pub(crate) mod placement;
+pub(crate) mod publish;
+pub(crate) mod records;
+pub(crate) mod stack_removal;
+pub(crate) mod stacks;
+pub(crate) mod status;
+pub(crate) mod targets;

@@ -1,0 +1,19 @@
+//! The gauges of a broker.
+
+use metrics::gauge;
+
+use crate::broker::Broker;
+use crate::metrics::{VIEW_AGE, VIEW_ENTITIES, VIEW_GENERATION};
+
+impl Broker {
+    /// Brings the gauges up to date: to be called before they are read.
+    pub async fn observe(&self) {
+        let view = &self.parts.view;
+        gauge!(VIEW_AGE).set(view.age().as_secs_f64());
+        gauge!(VIEW_GENERATION).set(view.token().generation().get() as f64);
+        let (agents, stacks) = view.counts();
+        gauge!(VIEW_ENTITIES, "kind" => "agent").set(agents as f64);
+        gauge!(VIEW_ENTITIES, "kind" => "stack").set(stacks as f64);
+        self.parts.store.observe().await;
+    }
+}

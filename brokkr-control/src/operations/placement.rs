@@ -1,0 +1,83 @@
+//! Why which agent serves which stack.
+
+use brokkr_core::model::{AgentId, EntityKey, Name, StackId};
+use brokkr_core::store::{Listing, Page, Scope};
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::error::BrokerResult;
+use crate::view::PlacedPair;
+
+/// A candidate and the verdict on it.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// The stack.
+    pub stack_id: StackId,
+    /// Its name.
+    pub stack_name: Name,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its name.
+    pub agent_name: Name,
+    /// Whether the agent serves the stack.
+    pub matched: bool,
+    /// Why or why not.
+    pub reasons: Vec<String>,
+}
+
+impl From<PlacedPair> for Placed {
+    fn from(placed: PlacedPair) -> Self {
+        let reasons = match placed.verdict {
+            Ok(verdict) => verdict.reasons.into_iter().map(|reason| reason.into_owned()).collect(),
+            Err(_) => vec!["the policy failed; what was decided before stays".to_owned()],
+        };
+        Self {
+            stack_id: placed.stack.id,
+            stack_name: placed.stack.name.clone(),
+            agent_id: placed.agent.id,
+            agent_name: placed.agent.name.clone(),
+            matched: placed.pair.matched,
+            reasons,
+        }
+    }
+}
+
+impl Broker {
+    /// Every agent that the actor may see, with the verdict for this stack, by agent.
+    pub async fn stack_placement(
+        &self,
+        actor: &Actor,
+        stack: StackId,
+        page: &Page<AgentId>,
+    ) -> BrokerResult<Listing<Placed, AgentId>> {
+        let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Stack(stack)))?;
+        self.parts.store.stack_get(&scope, stack).await?;
+        self.parts.view.check_fresh()?;
+        let mut pairs = self.parts.view.place_stack(stack);
+        pairs.retain(|it| match &scope {
+            Scope::Generator(own) => it.agent.generator_ids.contains(own),
+            _ => true,
+        });
+        pairs.sort_by_key(|it| it.agent.id);
+        let rest = pairs.into_iter().filter(|it| page.after.is_none_or(|after| after < it.agent.id));
+        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| it.agent_id))
+    }
+
+    /// Every stack that the actor may see, with the verdict for this agent, by stack.
+    pub async fn agent_placement(
+        &self,
+        actor: &Actor,
+        agent: AgentId,
+        page: &Page<StackId>,
+    ) -> BrokerResult<Listing<Placed, StackId>> {
+        let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Agent(agent)))?;
+        self.parts.store.agent_get(&scope, agent).await?;
+        self.parts.view.check_fresh()?;
+        let mut pairs = self.parts.view.place_agent(agent);
+        pairs.retain(|it| scope.sees_stack(it.stack.id, it.stack.generator_id));
+        pairs.sort_by_key(|it| it.stack.id);
+        let rest = pairs.into_iter().filter(|it| page.after.is_none_or(|after| after < it.stack.id));
+        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| it.stack_id))
+    }
+}

@@ -1,0 +1,335 @@
+//! Publishing deployment objects, and reading them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use brokkr_core::error::{Invalid, InvalidCode, excerpt};
+use brokkr_core::manifest::ManifestSet;
+use brokkr_core::model::{
+    Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
+    StackSpec, limits, validate_text,
+};
+use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+use crate::generate::{GenerateContext, GenerateError};
+use crate::view::CATCH_UP;
+
+/// What a stack should consist of.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// YAML as received; it is stored byte for byte.
+    Yaml {
+        /// The bytes.
+        bytes: Bytes,
+        /// Why, for people.
+        message: String,
+    },
+    /// Objects as values; they are stored as compact documents.
+    Documents {
+        /// The objects.
+        documents: Vec<Value>,
+        /// Why, for people.
+        message: String,
+    },
+    /// What a registered generator makes.
+    Generated {
+        /// Its name.
+        generator: String,
+        /// Its parameters.
+        params: Value,
+    },
+}
+
+/// What publishing led to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Published {
+    /// The newest deployment object.
+    pub object: DeploymentObject,
+    /// Whether it is new; if not, the newest one had the same bytes already.
+    pub created: bool,
+}
+
+/// Checked content, ready to become a revision.
+struct Prepared {
+    digest: Digest,
+    size: u64,
+    /// Absent when they are stored already.
+    bytes: Option<Bytes>,
+    object_count: usize,
+    warnings: Vec<String>,
+    message: String,
+    provenance: Provenance,
+}
+
+impl Broker {
+    /// Checks content, running the generator if it is one's.
+    async fn prepare(&self, stack: &Stack, content: &Content) -> BrokerResult<Prepared> {
+        let check_message =
+            |message: &str| validate_text(message, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("message"));
+        let (set, bytes, message, provenance) = match content {
+            Content::Yaml { bytes, message } => {
+                check_message(message)?;
+                let given = bytes.clone();
+                let set = apart(move || ManifestSet::parse_yaml(&given)).await?;
+                (set, bytes.clone(), message.clone(), Provenance::Published)
+            }
+            Content::Documents { documents, message } => {
+                check_message(message)?;
+                let given = documents.clone();
+                let encode = move || ManifestSet::encode(given).map_err(|error| error.within("manifests"));
+                let (set, bytes) = apart(encode).await?;
+                (set, bytes, message.clone(), Provenance::Published)
+            }
+            Content::Generated { generator, params } => {
+                let (set, bytes) = self.run_generator(stack, generator, params).await?;
+                let canonical = serde_json_canonicalizer::to_vec(params).unwrap_or_default();
+                let provenance =
+                    Provenance::Generated { generator: generator.clone(), params_digest: Digest::of(&canonical) };
+                (set, bytes, String::new(), provenance)
+            }
+        };
+        set.refuse_twins(&stack.policies.default_namespace)?;
+        if bytes.len() > limits::BODY_BYTES {
+            return Err(Invalid::new(
+                InvalidCode::SetTooLarge,
+                format!("at most {} bytes are stored", limits::BODY_BYTES),
+            )
+            .into());
+        }
+        Ok(Prepared {
+            digest: Digest::of(&bytes),
+            size: bytes.len() as u64,
+            bytes: Some(bytes),
+            object_count: set.objects().len(),
+            warnings: set.warnings().to_vec(),
+            message,
+            provenance,
+        })
+    }
+
+    async fn run_generator(&self, stack: &Stack, name: &str, params: &Value) -> BrokerResult<(ManifestSet, Bytes)> {
+        let registered = self.parts.generators.get(name).ok_or_else(|| {
+            Invalid::new(InvalidCode::GeneratorUnknown, format!("no generator \"{}\" is registered", excerpt(name)))
+        })?;
+        registered.check(params).map_err(|error| error.within("params"))?;
+        let spec = StackSpec::from(stack);
+        let context = GenerateContext::new(&spec, stack.generator_id);
+        let manifests = registered.generator.run(&context, params.clone()).await.map_err(|error| match error {
+            GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
+            GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
+        })?;
+        apart(move || ManifestSet::encode(manifests.into_documents())).await
+    }
+
+    /// What publishing this content on top of `latest` comes to, and its bytes.
+    pub(crate) async fn publication(
+        &self,
+        actor: &Actor,
+        stack: &Stack,
+        latest: Option<&DeploymentObject>,
+        content: &Content,
+    ) -> BrokerResult<(Published, Option<Bytes>)> {
+        let mut prepared = self.prepare(stack, content).await?;
+        let bytes = prepared.bytes.take();
+        Ok((self.next_revision(actor, stack, latest, prepared), bytes))
+    }
+
+    fn next_revision(
+        &self,
+        actor: &Actor,
+        stack: &Stack,
+        latest: Option<&DeploymentObject>,
+        prepared: Prepared,
+    ) -> Published {
+        let digest = prepared.digest;
+        let revision = latest.map_or(Revision::FIRST, |it| it.revision.next());
+        if let Some(object) = latest
+            && object.digest == digest
+        {
+            return Published { object: object.clone(), created: false };
+        }
+        let object = DeploymentObject {
+            id: DeploymentObjectId::generate(),
+            stack_id: stack.id,
+            generator_id: stack.generator_id,
+            revision,
+            digest,
+            size: prepared.size,
+            object_count: u32::try_from(prepared.object_count).unwrap_or(u32::MAX),
+            message: prepared.message,
+            provenance: prepared.provenance,
+            warnings: prepared.warnings,
+            created_by: actor.reference(),
+            created_at: self.now(),
+        };
+        Published { object, created: true }
+    }
+
+    /// A stack that takes new revisions, with the newest one, as the view has them; `None` when only the store can tell.
+    fn seen(&self, scope: &Scope, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
+        let seen = self.parts.view.stack_with_object(id)?;
+        (seen.0.is_active() && scope.sees_stack(id, seen.0.generator_id)).then_some(seen)
+    }
+
+    /// A stack that takes new revisions.
+    async fn publishable(&self, scope: &Scope, id: StackId) -> BrokerResult<Stack> {
+        let stack = self.parts.store.stack_get(scope, id).await?;
+        if stack.phase == StackPhase::Deleting {
+            return Err(BrokerError::StackDeleting);
+        }
+        Ok(stack)
+    }
+
+    /// Publishes content as the next revision of a stack; bytes equal to the newest revision's make none.
+    pub async fn publish(&self, actor: &Actor, id: StackId, content: Content) -> BrokerResult<Published> {
+        const NAME: &str = "deployment-object.publish";
+        let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
+        let tries = AtomicUsize::new(0);
+        self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
+            let decide = async |stack: &Stack, latest: Option<&DeploymentObject>| {
+                let (published, bytes) = self.publication(actor, stack, latest, &content).await?;
+                Ok::<_, BrokerError>(published_decision(stack, published, bytes))
+            };
+            // The view is nearly always right, and the commit finds out when it is not. Without a commit nothing would: that there
+            // is nothing to do only the store can say.
+            let seen = if tries.fetch_add(1, Ordering::Relaxed) == 0 { self.seen(&scope, id) } else { None };
+            let mut decided = None;
+            if let Some((stack, latest)) = seen {
+                let decision = decide(&stack, latest.as_deref()).await?;
+                if decision.outcome.created {
+                    return Ok(decision);
+                }
+                decided = Some((stack, latest, decision));
+            }
+            let now = self.publishable(&scope, id).await?;
+            let newest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            match decided {
+                Some((stack, latest, decision)) if *stack == now && latest.as_deref() == newest.as_ref() => {
+                    Ok(decision)
+                }
+                _ => decide(&now, newest.as_ref()).await,
+            }
+        })
+        .await
+    }
+
+    /// Publishes the content of an old revision as a new one.
+    pub async fn rollback(&self, actor: &Actor, id: StackId, to: Revision) -> BrokerResult<Published> {
+        const NAME: &str = "stack.rollback";
+        let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
+        self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
+            let stack = self.publishable(&scope, id).await?;
+            let old =
+                self.parts.store.deployment_object_by_revision(&scope, id, to).await.map_err(|error| match error {
+                    brokkr_core::store::StoreError::NotFound => BrokerError::Invalid(
+                        Invalid::new(InvalidCode::ReferenceInvalid, "the stack has no such revision")
+                            .within("revision"),
+                    ),
+                    error => error.into(),
+                })?;
+            let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            // The content is stored already.
+            let prepared = Prepared {
+                digest: old.digest,
+                size: old.size,
+                bytes: None,
+                object_count: old.object_count as usize,
+                warnings: old.warnings,
+                message: format!("rollback to revision {to}"),
+                provenance: Provenance::Rollback { of: to },
+            };
+            let published = self.next_revision(actor, &stack, latest.as_ref(), prepared);
+            Ok(published_decision(&stack, published, None))
+        })
+        .await
+    }
+
+    /// One deployment object's metadata.
+    pub async fn deployment_object_get(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<DeploymentObject> {
+        let scope = self.authorise(
+            actor,
+            Action::DeploymentObjectRead,
+            "deployment-object.read",
+            Some(EntityKey::DeploymentObject(id)),
+        )?;
+        Ok(self.parts.store.deployment_object_get(&scope, id).await?)
+    }
+
+    /// One deployment object with its bytes as stored.
+    pub async fn deployment_object_content(
+        &self,
+        actor: &Actor,
+        id: DeploymentObjectId,
+    ) -> BrokerResult<(DeploymentObject, Bytes)> {
+        let scope = self.authorise(
+            actor,
+            Action::DeploymentObjectRead,
+            "deployment-object.read",
+            Some(EntityKey::DeploymentObject(id)),
+        )?;
+        // Read for all who ask; who sees it is said after that.
+        let read = self.parts.store.deployment_object_content(&Scope::All, id);
+        let found = match self.parts.contents.get_or_read(self.epoch(), id, read).await {
+            Ok(found) if self.is_seen(&scope, found.0.stack_id) => return Ok(found),
+            Ok(found) => Some(found),
+            Err(StoreError::NotFound) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // Of a stack that goes, the store tells who sees it. What is not there is asked for all the same: by its time nobody is to
+        // tell it from what is not to be seen.
+        let seen = self.parts.store.deployment_object_get(&scope, id).await;
+        if matches!(seen, Err(StoreError::NotFound)) && actor.agent_id().is_some() {
+            // It may have been listed by a replica that has read further than this one.
+            self.parts.view.refreshed(CATCH_UP).await?;
+            self.parts.store.deployment_object_get(&self.scope(actor), id).await?;
+        } else {
+            seen?;
+        }
+        found.ok_or(BrokerError::NotFound)
+    }
+
+    /// Whether the view has a stack that is to stay, and it is in scope.
+    fn is_seen(&self, scope: &Scope, stack: StackId) -> bool {
+        let stack = self.parts.view.stack(stack).filter(|stack| stack.is_active());
+        stack.is_some_and(|stack| scope.sees_stack(stack.id, stack.generator_id))
+    }
+
+    /// The revisions of a stack, newest first.
+    pub async fn deployment_object_list(
+        &self,
+        actor: &Actor,
+        stack: StackId,
+        page: &Page<Revision>,
+    ) -> BrokerResult<Listing<DeploymentObject, Revision>> {
+        let scope = self.authorise(actor, Action::StackRead, "deployment-object.read", None)?;
+        Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
+    }
+}
+
+/// Runs what takes its time on a thread of its own: megabytes of manifests must not keep others waiting.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Invalid> + Send + 'static) -> BrokerResult<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| BrokerError::Internal(Box::new(error)))??)
+}
+
+fn published_decision(stack: &Stack, published: Published, bytes: Option<Bytes>) -> Decision<Published> {
+    if !published.created {
+        return Decision::nothing(published);
+    }
+    let object = published.object.clone();
+    let mut decision = Decision::commit(published, vec![Change::DeploymentObject(object.clone())])
+        .provided(Precondition::Version(EntityKey::Stack(stack.id), stack.version))
+        .detail(format!("revision {} {}", object.revision, object.digest));
+    decision.contents.extend(bytes.map(|bytes| (object.digest, bytes)));
+    decision.object = Some(EntityKey::Stack(stack.id));
+    decision
+}

@@ -1,0 +1,246 @@
+//! Operations on stacks.
+
+use std::collections::BTreeMap;
+
+use brokkr_core::error::{Invalid, InvalidCode};
+use brokkr_core::model::{
+    Annotations, Change, EntityKey, GeneratorId, Labels, Name, Policies, Stack, StackId, StackPhase, StackSpec, Version,
+};
+use brokkr_core::store::{Listing, Page, Precondition, Scope, StackFilter, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+use crate::operations::generators::expect_version;
+use crate::operations::publish::{Content, Published};
+
+/// The result of creating or updating a stack and its content in one commit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Applied {
+    /// The stack as it is now.
+    pub stack: Stack,
+    /// Whether it was created.
+    pub created: bool,
+    /// The content, if some was given.
+    pub published: Option<Published>,
+}
+
+impl Broker {
+    /// The generator in whose name an actor creates stacks.
+    async fn stack_owner(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        wanted: Option<GeneratorId>,
+    ) -> BrokerResult<(GeneratorId, Precondition)> {
+        let id = match (actor.generator_id(), wanted) {
+            (Some(own), None) => own,
+            (Some(own), Some(wanted)) if own == wanted => own,
+            (Some(_), Some(_)) => return Err(BrokerError::NotFound),
+            (None, wanted) => wanted.unwrap_or(GeneratorId::SYSTEM),
+        };
+        let generator = self.parts.store.generator_get(scope, id).await?;
+        Ok((id, Precondition::Version(EntityKey::Generator(id), generator.version)))
+    }
+
+    fn new_stack(&self, owner: GeneratorId, spec: StackSpec) -> Result<Stack, Invalid> {
+        let now = self.now();
+        let mut stack = Stack {
+            id: StackId::generate(),
+            generator_id: owner,
+            name: spec.name.parse().map_err(|error: Invalid| error.within("name"))?,
+            description: String::new(),
+            labels: Labels::default(),
+            annotations: Annotations::default(),
+            targeting: None,
+            policies: Policies::default(),
+            depends_on: Vec::new(),
+            phase: StackPhase::Active,
+            version: Version::FIRST,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        };
+        spec.write_to(&mut stack)?;
+        Ok(stack)
+    }
+
+    /// Creates a stack.
+    pub async fn stack_create(
+        &self,
+        actor: &Actor,
+        owner: Option<GeneratorId>,
+        spec: StackSpec,
+    ) -> BrokerResult<Stack> {
+        const NAME: &str = "stack.create";
+        let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
+        self.decide_once(actor, NAME, None, || async {
+            let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
+            let stack = self.new_stack(owner, spec.clone())?;
+            let mut preconditions = self.check_dependencies(&scope, &stack, &[]).await?;
+            preconditions.push(precondition);
+            self.refuse_taken_name(owner, &stack.name).await?;
+            Ok(Decision { preconditions, ..Decision::commit(stack.clone(), vec![Change::Stack(stack)]) })
+        })
+        .await
+    }
+
+    /// A taken name is a conflict of one of two kinds: a living stack, or one whose removal will end.
+    async fn refuse_taken_name(&self, owner: GeneratorId, name: &Name) -> BrokerResult<()> {
+        match self.parts.store.stack_by_name(&Scope::All, owner, name).await {
+            Ok(there) if there.phase == StackPhase::Deleting => Err(BrokerError::StackDeleting),
+            Ok(_) => Err(BrokerError::AlreadyExists(brokkr_core::store::UniqueKey::StackName)),
+            Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One stack.
+    pub async fn stack_get(&self, actor: &Actor, id: StackId) -> BrokerResult<Stack> {
+        let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(id)))?;
+        Ok(self.parts.store.stack_get(&scope, id).await?)
+    }
+
+    /// All stacks that the actor may see and that fit the filter.
+    pub async fn stack_list(
+        &self,
+        actor: &Actor,
+        filter: &StackFilter,
+        page: &Page<StackId>,
+    ) -> BrokerResult<Listing<Stack, StackId>> {
+        let scope = self.authorise(actor, Action::StackRead, "stack.read", None)?;
+        Ok(self.parts.store.stack_list(&scope, filter, page).await?)
+    }
+
+    /// Changes a stack that has the expected version. `edit` says what it should be, given what it is.
+    pub async fn stack_update(
+        &self,
+        actor: &Actor,
+        id: StackId,
+        expected: Option<Version>,
+        edit: impl Fn(StackSpec) -> Result<StackSpec, Invalid>,
+    ) -> BrokerResult<Stack> {
+        const NAME: &str = "stack.update";
+        let scope = self.authorise(actor, Action::StackManage, NAME, Some(EntityKey::Stack(id)))?;
+        self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
+            let before = self.parts.store.stack_get(&scope, id).await?;
+            expect_version(expected, before.version)?;
+            Ok(match self.edited(&before, &edit)? {
+                None => Decision::nothing(before),
+                Some(after) => {
+                    let preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                    Decision { preconditions, ..Decision::commit(after.clone(), vec![Change::Stack(after)]) }
+                }
+            })
+        })
+        .await
+    }
+
+    /// The stack after an edit; `None` when nothing is different.
+    fn edited(
+        &self,
+        before: &Stack,
+        edit: &impl Fn(StackSpec) -> Result<StackSpec, Invalid>,
+    ) -> BrokerResult<Option<Stack>> {
+        if before.phase == StackPhase::Deleting {
+            return Err(BrokerError::StackDeleting);
+        }
+        let mut after = before.clone();
+        edit(StackSpec::from(before))?.write_to(&mut after)?;
+        if after == *before {
+            return Ok(None);
+        }
+        after.version = before.version.next();
+        after.updated_at = self.now();
+        Ok(Some(after))
+    }
+
+    /// Creates or changes the stack of this name, and publishes content if some is given: one commit, and none at all when
+    /// everything is as it should be. `edit` says what the stack should be, given what it is.
+    pub async fn stack_apply(
+        &self,
+        actor: &Actor,
+        owner: Option<GeneratorId>,
+        name: &str,
+        edit: impl Fn(StackSpec) -> Result<StackSpec, Invalid>,
+        content: Option<Content>,
+    ) -> BrokerResult<Applied> {
+        const NAME: &str = "stack.apply";
+        let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
+        self.decide_once(actor, NAME, None, || async {
+            let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
+            let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
+            let mut preconditions = Vec::new();
+            let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
+                Ok(before) => match self.edited(&before, &edit)? {
+                    None => (before, false, false),
+                    Some(after) => {
+                        preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                        (after, true, false)
+                    }
+                },
+                Err(StoreError::NotFound) => {
+                    let spec = edit(StackSpec::named(name.as_str()))?;
+                    if spec.name != name.as_str() {
+                        let message = "the name stands in the path and cannot be another one here";
+                        return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("name").into());
+                    }
+                    let stack = self.new_stack(owner, spec)?;
+                    preconditions = self.check_dependencies(&scope, &stack, &[]).await?;
+                    (stack, true, true)
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let (mut changes, mut contents) = (Vec::new(), BTreeMap::new());
+            if change {
+                changes.push(Change::Stack(stack.clone()));
+            }
+            let published = match &content {
+                None => None,
+                Some(content) => {
+                    let latest = if created {
+                        None
+                    } else {
+                        self.parts.store.deployment_object_latest(&scope, stack.id).await?
+                    };
+                    let (published, bytes) = self.publication(actor, &stack, latest.as_ref(), content).await?;
+                    if published.created {
+                        changes.push(Change::DeploymentObject(published.object.clone()));
+                        contents.extend(bytes.map(|bytes| (published.object.digest, bytes)));
+                    }
+                    Some(published)
+                }
+            };
+            let unchanged = Precondition::Version(EntityKey::Stack(stack.id), stack.version);
+            let applied = Applied { created, published, stack };
+            if changes.is_empty() {
+                return Ok(Decision::nothing(applied));
+            }
+            if created {
+                preconditions.push(precondition);
+            } else if !change {
+                preconditions.push(unchanged);
+            }
+            Ok(Decision { contents, preconditions, ..Decision::commit(applied, changes) })
+        })
+        .await
+    }
+
+    /// Creates or changes a stack and runs a registered generator for its content, in one commit.
+    pub async fn generate(
+        &self,
+        actor: &Actor,
+        generator: &str,
+        spec: StackSpec,
+        params: Value,
+    ) -> BrokerResult<Applied> {
+        let name = spec.name.clone();
+        let content = Content::Generated { generator: generator.to_owned(), params };
+        self.stack_apply(actor, None, &name, |_| Ok(spec.clone()), Some(content)).await
+    }
+}

@@ -1,0 +1,160 @@
+//! Operations on direct targets.
+
+use brokkr_core::model::{
+    AgentId, AssignmentState, Change, EntityKey, Stack, StackId, StackPhase, Target, Timestamp, Version, limits,
+    validate_text,
+};
+use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError};
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerError;
+use crate::error::BrokerResult;
+
+impl Broker {
+    /// Makes an agent serve a stack, directly. Setting a target that is set changes nothing.
+    pub async fn target_set(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<Target> {
+        const NAME: &str = "target.set";
+        let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
+        self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
+            let found = self.parts.store.stack_get(&scope, stack).await?;
+            if found.phase == StackPhase::Deleting {
+                return Err(BrokerError::StackDeleting);
+            }
+            let serving = self.parts.store.agent_get(&scope, agent).await?;
+            let before = self.parts.store.target_find(&scope, stack, agent).await?;
+            if let Some(living) = before.as_ref().filter(|it| it.deleted_at.is_none()) {
+                return Ok(Decision::nothing(living.clone()));
+            }
+            let target = Target {
+                stack_id: stack,
+                agent_id: agent,
+                generator_id: found.generator_id,
+                created_by: actor.reference(),
+                version: before.map_or(Version::FIRST, |it| it.version.next()),
+                created_at: self.now(),
+                deleted_at: None,
+            };
+            Ok(Decision::commit(target.clone(), vec![Change::Target(target)])
+                .provided(Precondition::Version(EntityKey::Stack(stack), found.version))
+                .provided(Precondition::Version(EntityKey::Agent(agent), serving.version)))
+        })
+        .await
+    }
+
+    /// Removes a direct target. Unless the pair is matched otherwise, this orders the removal of the stack from
+    /// the agent's cluster.
+    pub async fn target_remove(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<()> {
+        const NAME: &str = "target.remove";
+        let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
+        self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
+            let found = self.parts.store.stack_get(&scope, stack).await?;
+            let before = self.parts.store.target_find(&scope, stack, agent).await?;
+            let mut target = before.filter(|it| it.deleted_at.is_none()).ok_or(BrokerError::NotFound)?;
+            let now = self.now();
+            target.version = target.version.next();
+            target.deleted_at = Some(now);
+            let mut changes = vec![Change::Target(target)];
+            let (matched, preconditions) = self.may_match(&found, agent, false).await?;
+            if !matched {
+                changes.extend(self.end_assignment(stack, agent, AssignmentState::Withdrawn, now).await?);
+            }
+            Ok(Decision { preconditions, ..Decision::commit((), changes) })
+        })
+        .await?;
+        // The agent may have been told of it between the two, for the target's sake.
+        self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
+            let found = match self.parts.store.stack_get(&scope, stack).await {
+                Ok(found) => found,
+                Err(StoreError::NotFound) => return Ok(Decision::nothing(())),
+                Err(error) => return Err(error.into()),
+            };
+            let (matched, preconditions) = self.may_match_now(&found, agent).await?;
+            if matched {
+                return Ok(Decision::nothing(()));
+            }
+            let change = self.end_assignment(stack, agent, AssignmentState::Withdrawn, self.now()).await?;
+            Ok(Decision { preconditions, ..Decision::commit((), change.into_iter().collect()) })
+        })
+        .await
+    }
+
+    /// Whether an agent is to serve a stack, with or without a direct target, and under which conditions that is so.
+    async fn may_match(&self, stack: &Stack, agent: AgentId, direct: bool) -> BrokerResult<(bool, Vec<Precondition>)> {
+        let mut conditions = vec![Precondition::Version(EntityKey::Stack(stack.id), stack.version)];
+        let matched = match self.parts.store.agent_get(&Scope::All, agent).await {
+            Ok(serving) => {
+                conditions.push(Precondition::Version(EntityKey::Agent(agent), serving.version));
+                self.parts.view.may_match(stack, &serving, direct)
+            }
+            Err(StoreError::NotFound) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok((matched, conditions))
+    }
+
+    /// The same, with the direct target that is there or not.
+    async fn may_match_now(&self, stack: &Stack, agent: AgentId) -> BrokerResult<(bool, Vec<Precondition>)> {
+        let target = self.parts.store.target_find(&Scope::All, stack.id, agent).await?;
+        let is_living = target.as_ref().is_some_and(|it| it.deleted_at.is_none());
+        let (matched, mut conditions) = self.may_match(stack, agent, is_living).await?;
+        let target = target.map(|it| Precondition::Version(EntityKey::Target(stack.id, agent), it.version));
+        conditions.extend(target);
+        Ok((matched, conditions))
+    }
+
+    /// An open assignment, ended in this way.
+    async fn end_assignment(
+        &self,
+        stack: StackId,
+        agent: AgentId,
+        state: AssignmentState,
+        now: Timestamp,
+    ) -> BrokerResult<Option<Change>> {
+        let found = self.parts.store.assignment_find(&Scope::All, agent, &[stack]).await?;
+        Ok(found.into_iter().find(|it| it.is_open() && it.state != state).map(|mut it| {
+            it.version = it.version.next();
+            it.state = state;
+            it.updated_at = now;
+            Change::Assignment(it)
+        }))
+    }
+
+    /// The direct targets of a stack.
+    pub async fn target_list(
+        &self,
+        actor: &Actor,
+        stack: StackId,
+        page: &Page<AgentId>,
+    ) -> BrokerResult<Listing<Target, AgentId>> {
+        let scope = self.authorise(actor, Action::StackRead, "target.read", None)?;
+        self.parts.store.stack_get(&scope, stack).await?;
+        Ok(self.parts.store.target_list(&scope, stack, page).await?)
+    }
+
+    /// Stops waiting for an agent to confirm a removal, because it is lost. If it returns it is still told to remove.
+    pub async fn target_abandon(
+        &self,
+        actor: &Actor,
+        stack: StackId,
+        agent: AgentId,
+        reason: &str,
+    ) -> BrokerResult<()> {
+        const NAME: &str = "target.abandon";
+        let scope = self.authorise(actor, Action::TargetAbandon, NAME, Some(EntityKey::Target(stack, agent)))?;
+        self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
+            validate_text(reason, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("reason"))?;
+            let found = self.parts.store.stack_get(&scope, stack).await?;
+            let (matched, preconditions) = self.may_match_now(&found, agent).await?;
+            let change = self.end_assignment(stack, agent, AssignmentState::Abandoned, self.now()).await?;
+            match change.filter(|_| !matched) {
+                Some(change) => Ok(Decision { preconditions, ..Decision::commit((), vec![change]) }.detail(reason)),
+                None => Err(BrokerError::NotFound),
+            }
+        })
+        .await?;
+        self.complete_removal_if_deleting(actor, stack).await
+    }
+}

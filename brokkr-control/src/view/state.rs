@@ -1,0 +1,386 @@
+//! The view's content and how a change is folded into it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use brokkr_core::model::{
+    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, Epoch, GeneratorId, KeyId,
+    KeyOwner, Stack, StackId, StackPhase, Target, Timestamp,
+};
+use brokkr_core::store::{ViewEntity, ViewToken};
+use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
+use uuid::Uuid;
+
+use crate::view::agent_entry::{AgentEntry, Pair, Wanted};
+use crate::view::stack_entry::StackEntry;
+
+/// A candidate with the verdict on it.
+pub(crate) struct PlacedPair {
+    pub(crate) stack: Arc<Stack>,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) pair: Pair,
+    pub(crate) verdict: Result<Verdict, PolicyError>,
+}
+
+pub(crate) struct ViewState {
+    policy: Arc<dyn TargetingPolicy>,
+    token: ViewToken,
+    keys: HashMap<String, Arc<ApiKey>>,
+    key_ends: HashMap<KeyId, Option<Timestamp>>,
+    generators: HashSet<GeneratorId>,
+    agents: HashMap<AgentId, AgentEntry>,
+    stacks: HashMap<StackId, StackEntry>,
+    /// When the last successful read of the store *began*.
+    read_at: Instant,
+}
+
+impl ViewState {
+    pub(crate) fn new(policy: Arc<dyn TargetingPolicy>, read_at: Instant) -> Self {
+        // The token of no history at all.
+        let token = ViewToken { epoch: Epoch::from_uuid(Uuid::nil()), xmax: 0, in_progress: Vec::new() };
+        Self {
+            policy,
+            token,
+            keys: HashMap::new(),
+            key_ends: HashMap::new(),
+            generators: HashSet::new(),
+            agents: HashMap::new(),
+            stacks: HashMap::new(),
+            read_at,
+        }
+    }
+
+    /// Forgets everything but the channels of the agents that a snapshot has, which waiting polls hold on to.
+    pub(crate) fn clear(&mut self, snapshot: &[ViewEntity]) {
+        let there: HashSet<AgentId> = snapshot
+            .iter()
+            .filter_map(|entity| match entity {
+                ViewEntity::Agent(it) => Some(it.id),
+                _ => None,
+            })
+            .collect();
+        self.agents.retain(|id, _| there.contains(id));
+        self.keys.clear();
+        self.key_ends.clear();
+        self.generators.clear();
+        self.stacks.clear();
+        for entry in self.agents.values_mut() {
+            entry.pairs.clear();
+            entry.touch();
+        }
+    }
+
+    pub(crate) fn token(&self) -> &ViewToken {
+        &self.token
+    }
+
+    pub(crate) fn read_at(&self) -> Instant {
+        self.read_at
+    }
+
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.agents.len(), self.stacks.len())
+    }
+
+    pub(crate) fn key(&self, short_id: &str) -> Option<&Arc<ApiKey>> {
+        self.keys.get(short_id)
+    }
+
+    pub(crate) fn key_ends(&self, id: KeyId) -> Option<Option<Timestamp>> {
+        self.key_ends.get(&id).copied()
+    }
+
+    pub(crate) fn agent(&self, id: AgentId) -> Option<&AgentEntry> {
+        self.agents.get(&id)
+    }
+
+    pub(crate) fn has_generator(&self, id: GeneratorId) -> bool {
+        self.generators.contains(&id)
+    }
+
+    pub(crate) fn stack(&self, id: StackId) -> Option<Arc<Stack>> {
+        self.stacks.get(&id).map(|entry| entry.stack.clone())
+    }
+
+    pub(crate) fn stack_with_object(&self, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
+        self.stacks.get(&id).map(|entry| (entry.stack.clone(), entry.object.clone()))
+    }
+
+    /// An agent's status and what it should hold.
+    pub(crate) fn wanted(&self, id: AgentId) -> Option<(AgentStatus, Arc<Wanted>)> {
+        let entry = self.agents.get(&id)?;
+        Some((entry.agent.status, entry.wanted(self.token.epoch, &self.stacks)))
+    }
+
+    /// Folds changes in, whole batches at a time: nobody sees half of a commit.
+    pub(crate) fn fold(&mut self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
+        // What others refer to comes first, so that every pair is evaluated with both sides in place.
+        let rank = |entity: &ViewEntity| match entity {
+            ViewEntity::Generator(_) | ViewEntity::Key(_) => 0,
+            ViewEntity::Agent(_) => 1,
+            ViewEntity::Stack(_) => 2,
+            ViewEntity::DeploymentObject(_) => 3,
+            ViewEntity::Assignment(_) => 4,
+            ViewEntity::Target(_) => 5,
+        };
+        let mut entities = entities;
+        entities.sort_by_key(rank);
+        let mut maybe_forgotten = Vec::new();
+        for entity in entities {
+            match &entity {
+                ViewEntity::Stack(it) if it.deleted_at.is_some() => maybe_forgotten.push(it.id),
+                ViewEntity::Assignment(it) if it.state == AssignmentState::Gone => maybe_forgotten.push(it.stack_id),
+                _ => {}
+            }
+            match entity {
+                ViewEntity::Generator(it) => {
+                    if it.deleted_at.is_some() {
+                        self.generators.remove(&it.id);
+                    } else {
+                        self.generators.insert(it.id);
+                    }
+                }
+                ViewEntity::Key(it) => self.fold_key(it),
+                ViewEntity::Agent(it) => self.fold_agent(it),
+                ViewEntity::Stack(it) => self.fold_stack(it),
+                ViewEntity::DeploymentObject(it) => self.fold_object(it),
+                ViewEntity::Target(it) => self.fold_target(&it),
+                ViewEntity::Assignment(it) => self.fold_assignment(&it),
+            }
+        }
+        for stack in maybe_forgotten {
+            self.drop_if_forgotten(stack);
+        }
+        self.token = token;
+        self.read_at = began;
+    }
+
+    fn fold_key(&mut self, key: ApiKey) {
+        // A poll that waits with a key must end with it.
+        if (key.deleted_at.is_some() || key.expires_at.is_some())
+            && let KeyOwner::Agent { id } = key.owner
+            && let Some(entry) = self.agents.get_mut(&id)
+        {
+            entry.touch();
+        }
+        if key.deleted_at.is_some() {
+            self.key_ends.remove(&key.id);
+            self.keys.remove(&key.short_id);
+            return;
+        }
+        self.key_ends.insert(key.id, key.expires_at);
+        self.keys.insert(key.short_id.clone(), Arc::new(key));
+    }
+
+    fn fold_agent(&mut self, agent: Agent) {
+        let id = agent.id;
+        if agent.deleted_at.is_some() {
+            if let Some(mut entry) = self.agents.remove(&id) {
+                entry.touch();
+                for stack in entry.pairs.keys() {
+                    if let Some(stack) = self.stacks.get_mut(stack) {
+                        stack.agents.remove(&id);
+                    }
+                }
+            }
+            return;
+        }
+        let agent = Arc::new(agent);
+        let is_new = !self.agents.contains_key(&id);
+        let entry = self.agents.entry(id).or_insert_with(|| AgentEntry::new(agent.clone()));
+        let before = std::mem::replace(&mut entry.agent, agent.clone());
+        entry.touch();
+        if is_new
+            || before.labels != agent.labels
+            || before.annotations != agent.annotations
+            || before.generator_ids != agent.generator_ids
+            || before.status != agent.status
+        {
+            let stacks: Vec<StackId> = self.stacks.keys().copied().collect();
+            for stack in stacks {
+                self.evaluate(stack, id);
+            }
+        }
+    }
+
+    fn fold_stack(&mut self, stack: Stack) {
+        let id = stack.id;
+        let stack = Arc::new(stack);
+        let entry = self.stacks.entry(id).or_insert_with(|| StackEntry {
+            stack: stack.clone(),
+            object: None,
+            agents: HashSet::new(),
+        });
+        entry.stack = stack;
+        let agents: Vec<AgentId> = self.agents.keys().copied().collect();
+        for agent in agents {
+            self.evaluate(id, agent);
+        }
+        self.touch_agents_of(id);
+    }
+
+    fn fold_object(&mut self, object: DeploymentObject) {
+        let Some(entry) = self.stacks.get_mut(&object.stack_id) else {
+            return;
+        };
+        if entry.object.as_ref().is_some_and(|newest| newest.revision >= object.revision) {
+            return;
+        }
+        let id = object.stack_id;
+        entry.object = Some(Arc::new(object));
+        self.touch_agents_of(id);
+    }
+
+    fn fold_target(&mut self, target: &Target) {
+        let direct = target.deleted_at.is_none();
+        self.with_pair(target.stack_id, target.agent_id, |pair| pair.direct = direct);
+        self.evaluate(target.stack_id, target.agent_id);
+    }
+
+    fn fold_assignment(&mut self, assignment: &Assignment) {
+        let state = Some(assignment.state).filter(|state| *state != AssignmentState::Gone);
+        self.with_pair(assignment.stack_id, assignment.agent_id, |pair| pair.assignment = state);
+    }
+
+    /// Changes a pair, keeps both indices right, and touches the agent if anything changed.
+    fn with_pair(&mut self, stack: StackId, agent: AgentId, change: impl FnOnce(&mut Pair)) {
+        let (Some(stack_entry), Some(agent_entry)) = (self.stacks.get_mut(&stack), self.agents.get_mut(&agent)) else {
+            return;
+        };
+        let before = agent_entry.pairs.get(&stack).copied().unwrap_or_default();
+        let mut pair = before;
+        change(&mut pair);
+        if pair == before {
+            return;
+        }
+        if pair.is_nothing() {
+            agent_entry.pairs.remove(&stack);
+            stack_entry.agents.remove(&agent);
+        } else {
+            agent_entry.pairs.insert(stack, pair);
+            stack_entry.agents.insert(agent);
+        }
+        agent_entry.touch();
+    }
+
+    /// Decides again about one pair. After a policy's error everything stays as it was.
+    fn evaluate(&mut self, stack: StackId, agent: AgentId) {
+        let (Some(stack_entry), Some(agent_entry)) = (self.stacks.get(&stack), self.agents.get(&agent)) else {
+            return;
+        };
+        let direct = agent_entry.pairs.get(&stack).is_some_and(|pair| pair.direct);
+        let matched = match self.verdict(&stack_entry.stack, &agent_entry.agent, direct) {
+            Ok(verdict) => verdict.matched,
+            Err(error) => {
+                tracing::error!(%stack, %agent, %error, "keeping what was decided before");
+                return;
+            }
+        };
+        self.with_pair(stack, agent, |pair| pair.matched = matched);
+    }
+
+    /// Registration, life and then the policy.
+    fn verdict(&self, stack: &Stack, agent: &Agent, direct: bool) -> Result<Verdict, PolicyError> {
+        if !stack.is_active() {
+            return Ok(Verdict::unmatched("the stack is being deleted"));
+        }
+        if agent.status == AgentStatus::Retired {
+            return Ok(Verdict::unmatched("the agent is retired"));
+        }
+        if !agent.generator_ids.contains(&stack.generator_id) {
+            return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
+        }
+        self.policy.evaluate(&Candidate::new(stack, agent, direct))
+    }
+
+    fn touch_agents_of(&mut self, stack: StackId) {
+        let Some(entry) = self.stacks.get(&stack) else {
+            return;
+        };
+        for agent in &entry.agents {
+            if let Some(agent) = self.agents.get_mut(agent) {
+                agent.touch();
+            }
+        }
+    }
+
+    /// Frees a tombstone that nobody may hold any more.
+    fn drop_if_forgotten(&mut self, id: StackId) {
+        let Some(entry) = self.stacks.get(&id) else {
+            return;
+        };
+        let held = |agent: &AgentId| {
+            self.agents.get(agent).and_then(|it| it.pairs.get(&id)).is_some_and(|pair| pair.assignment.is_some())
+        };
+        if entry.stack.deleted_at.is_none() || entry.agents.iter().any(held) {
+            return;
+        }
+        if let Some(entry) = self.stacks.remove(&id) {
+            for agent in entry.agents {
+                if let Some(agent) = self.agents.get_mut(&agent) {
+                    agent.pairs.remove(&id);
+                    agent.touch();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn may_match(&self, stack: &Stack, agent: &Agent, direct: bool) -> bool {
+        self.verdict(stack, agent, direct).map_or(true, |verdict| verdict.matched)
+    }
+
+    pub(crate) fn open_of_agent(&self, agent: AgentId) -> Vec<StackId> {
+        let Some(entry) = self.agents.get(&agent) else {
+            return Vec::new();
+        };
+        entry.pairs.iter().filter(|(_, pair)| pair.is_open()).map(|(stack, _)| *stack).collect()
+    }
+
+    pub(crate) fn removable(&self, limit: usize) -> Vec<StackId> {
+        let deleting = self
+            .stacks
+            .iter()
+            .filter(|(_, entry)| entry.stack.phase == StackPhase::Deleting && entry.stack.deleted_at.is_none());
+        let waits = |agent: &AgentEntry, id: &StackId| {
+            agent.agent.status != AgentStatus::Retired && agent.pairs.get(id).is_some_and(|pair| pair.is_open())
+        };
+        let waited_for = |id: &StackId, entry: &StackEntry| {
+            entry.agents.iter().filter_map(|agent| self.agents.get(agent)).any(|agent| waits(agent, id))
+        };
+        deleting.filter(|(id, entry)| !waited_for(id, entry)).map(|(id, _)| *id).take(limit).collect()
+    }
+
+    pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
+        let Some(entry) = self.stacks.get(&stack) else {
+            return Vec::new();
+        };
+        let known = entry.agents.iter().filter_map(|id| self.agents.get(id));
+        known.filter_map(|it| Some((it.agent.clone(), *it.pairs.get(&stack)?))).collect()
+    }
+
+    fn placed(&self, stack: &StackEntry, agent: &AgentEntry) -> PlacedPair {
+        let pair = agent.pairs.get(&stack.stack.id).copied().unwrap_or_default();
+        PlacedPair {
+            stack: stack.stack.clone(),
+            agent: agent.agent.clone(),
+            pair,
+            verdict: self.verdict(&stack.stack, &agent.agent, pair.direct),
+        }
+    }
+
+    pub(crate) fn place_stack(&self, stack: StackId) -> Vec<PlacedPair> {
+        let Some(entry) = self.stacks.get(&stack) else {
+            return Vec::new();
+        };
+        self.agents.values().map(|agent| self.placed(entry, agent)).collect()
+    }
+
+    pub(crate) fn place_agent(&self, agent: AgentId) -> Vec<PlacedPair> {
+        let Some(entry) = self.agents.get(&agent) else {
+            return Vec::new();
+        };
+        let living = self.stacks.values().filter(|stack| stack.stack.deleted_at.is_none());
+        living.map(|stack| self.placed(stack, entry)).collect()
+    }
+}

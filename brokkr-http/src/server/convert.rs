@@ -1,0 +1,85 @@
+//! What the broker answers, as the API's documents.
+
+use brokkr_control::{AgentDetails, Placed, StackOverview};
+use brokkr_core::model::Health;
+
+use crate::api::{Agent, AgentSessionInfo, AgentStackStatus, Placement, StackStatus, Summary};
+
+impl From<AgentDetails> for Agent {
+    fn from(AgentDetails { agent, last_seen_at, capabilities, session }: AgentDetails) -> Self {
+        Self {
+            last_seen_at,
+            capabilities: capabilities.into_iter().collect(),
+            session: session.map(|it| AgentSessionInfo {
+                cluster_uid: it.cluster_uid,
+                instance_id: it.instance_id,
+                started_at: it.started_at,
+                unknown_stacks: it.unknown_stacks,
+            }),
+            ..Self::from(agent)
+        }
+    }
+}
+
+impl From<Placed> for Placement {
+    fn from(it: Placed) -> Self {
+        Self {
+            stack_id: it.stack_id,
+            stack_name: it.stack_name.into(),
+            agent_id: it.agent_id,
+            agent_name: it.agent_name.into(),
+            matched: it.matched,
+            reasons: it.reasons,
+        }
+    }
+}
+
+impl StackStatus {
+    /// As it is sent, with the cursor of the page behind it.
+    #[cfg(feature = "server")]
+    pub(crate) fn of(it: StackOverview, next: Option<String>) -> Self {
+        let summary = it.summary;
+        Self {
+            latest_revision: it.latest_revision,
+            summary: Summary {
+                agents: summary.agents,
+                applied: summary.applied,
+                pending: summary.pending,
+                failed: summary.failed,
+                removing: summary.removing,
+            },
+            agents: it.agents.into_iter().map(AgentStackStatus::from).collect(),
+            next,
+        }
+    }
+}
+
+impl From<brokkr_control::AgentStackStatus> for AgentStackStatus {
+    fn from(it: brokkr_control::AgentStackStatus) -> Self {
+        let mut out = Self {
+            agent_id: it.agent_id,
+            agent_name: it.agent_name.into(),
+            action: it.action,
+            desired_revision: it.desired_revision,
+            observed_revision: None,
+            applied_revision: None,
+            conditions: Vec::new(),
+            health: Health::Unknown,
+            attempts: 0,
+            last_error: None,
+            retained: Vec::new(),
+            updated_at: None,
+        };
+        if let Some(status) = it.status {
+            out.observed_revision = status.observed_revision;
+            out.applied_revision = status.applied_revision;
+            out.conditions = status.conditions;
+            out.health = status.health;
+            out.attempts = status.attempts;
+            out.last_error = status.last_error;
+            out.retained = status.retained;
+            out.updated_at = Some(status.updated_at);
+        }
+        out
+    }
+}

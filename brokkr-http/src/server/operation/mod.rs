@@ -1,0 +1,4 @@
+//! What operations take and answer, for their documentation.
+
+pub(crate) mod answers;
+pub(crate) mod parameters;

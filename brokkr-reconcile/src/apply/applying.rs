@@ -1,0 +1,353 @@
+//! Applying one stack: intents first, then foundations, then the rest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brokkr_core::model::{ObjectRef, Validate};
+use futures::FutureExt as _;
+
+use crate::applier::DesiredStack;
+use crate::apply::decide::{Circumstances, Step, step};
+use crate::apply::own_rules::OwnRules;
+use crate::apply::progress::Applying;
+use crate::apply::unanswered::Unanswered;
+use crate::apply::write::{Executed, WriteError};
+use crate::apply::{dependencies, replicas};
+use crate::cluster::{ClusterError, ClusterResult};
+use crate::context::Work;
+use crate::desired::prepare::Prepared;
+use crate::health;
+use crate::observed::job_ends::{Gone, is_job};
+use crate::observed::live::{Live, REPLICAS};
+use crate::observed::observer::{CONCURRENCY, concurrently};
+use crate::order::{apply_rank, is_crd, is_foundation, is_namespace};
+use crate::outcome::problem::ObjectProblem;
+use crate::ownership::inventory::{Entry, EntryState, Inventory};
+use crate::ownership::objects::Objects;
+
+/// The pauses before what is not found is tried again within a pass.
+const VISIBLE_AFTER: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(250), Duration::from_millis(500)];
+/// The further pauses for what the rules of the same revision may let in: API servers read policies once a second.
+const RULES_AFTER: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(1500)];
+
+/// What was refused, and may be let in a moment later.
+type Early<'p> = (&'p Prepared, Step, ObjectProblem);
+
+/// A kind that discovery has and the server does not know is on its way; a Namespace that is missing is not.
+fn not_served_yet(said: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
+    let is_kind = matches!(said, ClusterError::NotFound(message) if !message.contains("namespaces "));
+    ObjectProblem { waiting: problem.waiting || is_kind, ..problem }
+}
+
+impl Work<'_> {
+    /// Applies some of a stack's objects. An error means that the inventory could not be kept: then nothing more is
+    /// written.
+    pub(crate) async fn apply(
+        &self,
+        stack: &DesiredStack,
+        objects: &[Prepared],
+        wanted: &Objects,
+        inventory: &mut Inventory,
+        result: &mut Applying,
+    ) -> ClusterResult<()> {
+        let (mut steps, failed) = self.plan(stack, objects, inventory, result).await;
+        result.problems.extend(failed);
+        self.give_way(&mut steps, result);
+        self.record_intents(&steps, inventory, result).await?;
+        let rules = OwnRules::of(&steps);
+        let mut steps = self.validated(stack, steps, &rules, inventory, result).await;
+        steps.sort_by_key(|(prepared, _)| (!is_foundation(&prepared.object), apply_rank(&prepared.object)));
+        let border = steps.partition_point(|(prepared, _)| is_foundation(&prepared.object));
+        let mut rest = steps.split_off(border);
+        self.execute_all(stack, steps, &rules, inventory, result).await;
+        while !rest.is_empty() {
+            let (due, left) = dependencies::due(rest, result);
+            if due.is_empty() {
+                result.problems.extend(dependencies::explain(&left, wanted, result));
+                break;
+            }
+            self.execute_all(stack, due, &rules, inventory, result).await;
+            rest = left;
+        }
+        self.keep(inventory).await?;
+        Ok(())
+    }
+
+    /// Decides about each object, and notes how those fare that are there.
+    pub(crate) async fn plan<'p>(
+        &self,
+        stack: &DesiredStack,
+        objects: &'p [Prepared],
+        inventory: &Inventory,
+        result: &mut Applying,
+    ) -> (Vec<(&'p Prepared, Step)>, Vec<ObjectProblem>) {
+        let (live, mut failed) = self.observer.observe(objects).await;
+        let confined = self.limits.namespaces.is_some();
+        // Who works in some namespaces only is rarely allowed to read a Namespace itself.
+        let unseen = |object: &ObjectRef, error: &ClusterError| {
+            confined && is_namespace(object) && matches!(error, ClusterError::Forbidden(_))
+        };
+        failed.retain(|object, error| !unseen(object, error));
+        let problem = |(object, error): (&Arc<ObjectRef>, &ClusterError)| {
+            not_served_yet(error, ObjectProblem::api(object.clone(), error))
+        };
+        let problems = failed.iter().map(problem).collect();
+        result.health.extend(live.iter().map(|(object, live)| (object.clone(), live.health.clone())));
+        for (prepared, live) in objects.iter().filter_map(|it| Some((it, live.get(&it.object)?))) {
+            let is_ours = |entry: &&Entry| entry.is_ours() && entry.uid.as_ref() == Some(&live.uid);
+            if inventory.entries.get(&prepared.object).filter(is_ours).is_some() {
+                result.yielded.extend(replicas::yielded(prepared, live));
+            }
+        }
+        let seen = objects.iter().filter(|it| !failed.contains_key(&it.object));
+        let steps = seen.map(|prepared| (prepared, self.step(stack, prepared, inventory, &live))).collect();
+        (steps, problems)
+    }
+
+    fn step(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        inventory: &Inventory,
+        seen: &HashMap<Arc<ObjectRef>, Arc<Live>>,
+    ) -> Step {
+        let live = seen.get(&prepared.object).map(|it| &**it);
+        let entry = inventory.entries.get(&prepared.object);
+        if self.limits.namespaces.is_some() && is_namespace(&prepared.object) {
+            return Step::Use { uid: live.map(|it| it.uid.clone()).unwrap_or_default() };
+        }
+        let claims = self.claims();
+        let circumstances = Circumstances {
+            agent: self.agent,
+            stack: stack.stack_id,
+            policies: &stack.policies,
+            own_namespace: self.keeper.namespace(),
+            holder: live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object)),
+            owner: claims.owner(&prepared.object),
+            gone_job: entry.filter(|_| live.is_none() && is_job(&prepared.object)).map(|entry| self.gone_job(entry)),
+        };
+        step(prepared, entry, live, &circumstances)
+    }
+
+    /// What is known of a Job that is not there any more.
+    fn gone_job(&self, entry: &Entry) -> Gone {
+        match (&entry.ended, &entry.uid) {
+            (Some(end), _) => Gone::Ended(end.clone()),
+            (None, Some(uid)) => self.job_ends.of_gone(uid, Instant::now()),
+            (None, None) => Gone::Unfinished,
+        }
+    }
+
+    /// Leaves alone for a while what somebody else changes again and again.
+    fn give_way(&self, steps: &mut [(&Prepared, Step)], result: &mut Applying) {
+        let fights = self.fights();
+        for (prepared, step) in steps {
+            let corrects = matches!(step, Step::Correct(_) | Step::Create { drifted: true });
+            if corrects && !fights.may_correct(&prepared.object, Instant::now()) {
+                result.contested.push((*prepared.object).clone());
+                *step = Step::ReportDrift;
+            }
+        }
+    }
+
+    /// Writes down what is about to be created, before it is.
+    async fn record_intents(
+        &self,
+        steps: &[(&Prepared, Step)],
+        inventory: &mut Inventory,
+        result: &mut Applying,
+    ) -> ClusterResult<()> {
+        for (prepared, step) in steps {
+            let object = &prepared.object;
+            match step {
+                Step::Create { .. } => {
+                    // The one that we had is gone: the next one has another UID.
+                    let entry =
+                        inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent));
+                    entry.uid = None;
+                    if entry.state == EntryState::Used {
+                        entry.state = EntryState::Intent;
+                    }
+                }
+                Step::Take { .. } => {
+                    inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent));
+                }
+                Step::Use { uid } => {
+                    let entry = inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Used));
+                    entry.state = EntryState::Used;
+                    entry.uid = Some(uid.clone());
+                }
+                Step::Ended(end) => drop(result.health.insert(object.clone(), health::ended_job(end))),
+                Step::ReportDrift => result.drifted.push((**object).clone()),
+                Step::Problem(problem) => result.problems.push(problem.clone()),
+                Step::Unchanged { .. } | Step::Yield { .. } | Step::Update(_) | Step::Correct(_) => {}
+            }
+            let Some(entry) = inventory.entries.get_mut(object) else { continue };
+            match step {
+                Step::Unchanged { ended } => entry.ended = ended.clone().or(entry.ended.take()),
+                Step::Ended(end) => entry.ended = Some(end.clone()),
+                Step::Yield { fields } => entry.fields = fields.clone(),
+                _ => continue,
+            }
+            // It may have been retained by a removal that was taken back.
+            entry.state = EntryState::Held;
+        }
+        self.keep(inventory).await?;
+        Ok(())
+    }
+
+    /// Tries updates of several existing objects on the server first; if one is refused, none of them is written. What is
+    /// missing or was changed by others is put right all the same.
+    ///
+    /// What cannot be tried is not validated, and does not fail because of it: a webhook without dry run, or an object whose
+    /// definition or admission changes in the same revision.
+    async fn validated<'p>(
+        &self,
+        stack: &DesiredStack,
+        steps: Vec<(&'p Prepared, Step)>,
+        rules: &OwnRules,
+        inventory: &Inventory,
+        result: &mut Applying,
+    ) -> Vec<(&'p Prepared, Step)> {
+        let updates: Vec<_> = steps
+            .iter()
+            .filter_map(|(prepared, step)| match step {
+                Step::Update(target) => Some((*prepared, target)),
+                _ => None,
+            })
+            .collect();
+        if stack.policies.validate == Validate::None || updates.len() < 2 {
+            return steps;
+        }
+        let tries = updates.into_iter().map(|(prepared, target)| {
+            let entry = inventory.entries.get(&prepared.object);
+            async move {
+                let tried = self.write(stack, prepared, entry, Some(target), true).await;
+                let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
+                // What is to be replaced need not be possible as an update.
+                if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {
+                    return (prepared, Ok(()));
+                }
+                (prepared, tried.map(drop))
+            }
+            .boxed()
+        });
+        let mut refused = Vec::new();
+        for (prepared, tried) in concurrently(tries, CONCURRENCY).await {
+            let Err(WriteError::Api(error)) = tried else { continue };
+            let is_refusal =
+                matches!(error, ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_));
+            if is_refusal && !self.is_inconclusive(rules, &prepared.object, &error).await {
+                let problem = ObjectProblem::api(prepared.object.clone(), &error);
+                refused.push(ObjectProblem { reason: "ValidationFailed", ..problem });
+            }
+        }
+        if refused.is_empty() {
+            return steps;
+        }
+        result.problems.append(&mut refused);
+        steps.into_iter().filter(|(_, step)| !matches!(step, Step::Update(_))).collect()
+    }
+
+    /// Carries steps out. What is refused although something was written a moment ago that it depends on is tried again: the
+    /// server's own caches follow a definition, a role or a policy after some time.
+    async fn execute_all(
+        &self,
+        stack: &DesiredStack,
+        steps: Vec<(&Prepared, Step)>,
+        rules: &OwnRules,
+        inventory: &mut Inventory,
+        result: &mut Applying,
+    ) {
+        let by_own_rules = |it: &Early<'_>| it.2.refusal.as_ref().is_some_and(|said| rules.explain(&it.0.object, said));
+        let mut early = self.execute_some(stack, steps, rules, inventory, result).await;
+        for (round, pause) in VISIBLE_AFTER.into_iter().chain(RULES_AFTER).enumerate() {
+            let is_hopeful = round < VISIBLE_AFTER.len() || early.iter().any(by_own_rules);
+            if early.is_empty() || result.writes == 0 || !is_hopeful {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            let again = early.into_iter().map(|(prepared, step, _)| (prepared, step)).collect();
+            early = self.execute_some(stack, again, rules, inventory, result).await;
+        }
+        for (prepared, _, mut problem) in early {
+            // The next pass has no rules of its own any more: what is refused then is refused for good.
+            problem.waiting |= problem.refusal.as_ref().is_some_and(|said| rules.explain(&prepared.object, said));
+            result.problems.push(problem);
+        }
+    }
+
+    /// Carries steps out once; what may be let in a moment later comes back.
+    async fn execute_some<'p>(
+        &self,
+        stack: &DesiredStack,
+        steps: Vec<(&'p Prepared, Step)>,
+        rules: &OwnRules,
+        inventory: &mut Inventory,
+        result: &mut Applying,
+    ) -> Vec<Early<'p>> {
+        let mut early = Vec::new();
+        let entries = &inventory.entries;
+        let kind_of = |prepared: &'p Prepared| (&*prepared.object.group, &*prepared.object.kind);
+        let unanswered: HashMap<_, _> =
+            steps.iter().map(|(prepared, _)| (kind_of(prepared), Unanswered::default())).collect();
+        let none = Unanswered::default();
+        let executions = steps.into_iter().map(|(prepared, step)| {
+            let entry = entries.get(&prepared.object);
+            let unanswered = unanswered.get(&kind_of(prepared)).unwrap_or(&none);
+            async move {
+                if let Some(reason) = unanswered.exhausted().filter(|_| step.writes()) {
+                    let message = "not tried: others of its kind got no answer before it; tried again in the next pass";
+                    let problem = ObjectProblem::failed(prepared.object.clone(), reason, message);
+                    return (prepared, step, Executed::Problem(problem));
+                }
+                let began = Instant::now();
+                let outcome = self.execute(stack, prepared, entry, &step).await;
+                if let Executed::Problem(problem) = &outcome {
+                    unanswered.note(problem, began.elapsed());
+                }
+                (prepared, step, outcome)
+            }
+            .boxed()
+        });
+        for (prepared, step, outcome) in concurrently(executions, CONCURRENCY).await {
+            match outcome {
+                Executed::Nothing => {}
+                Executed::Written(written) => {
+                    result.writes += 1;
+                    if matches!(step, Step::Correct(_) | Step::Create { drifted: true }) {
+                        self.fights().corrected(&prepared.object, Instant::now());
+                        result.corrected.push((*prepared.object).clone());
+                    }
+                    result.defined |= is_crd(&prepared.object);
+                    result.health.insert(prepared.object.clone(), written.health);
+                    if let Some(entry) = inventory.entries.get_mut(&prepared.object) {
+                        entry.state = EntryState::Held;
+                        entry.uid = written.uid;
+                        entry.manifest = Some(prepared.hash.clone());
+                        if written.fields.contains(REPLICAS) {
+                            result.yielded.retain(|it| it.object != *prepared.object);
+                        }
+                        entry.fields = written.fields;
+                        entry.replicas = prepared.replicas;
+                        entry.ended = written.ended;
+                    }
+                }
+                Executed::GivenUp(problem) => {
+                    inventory.entries.remove(&prepared.object);
+                    result.problems.push(problem);
+                }
+                Executed::Problem(problem) => match &problem.refusal {
+                    Some(said @ ClusterError::NotFound(_)) => {
+                        early.push((prepared, step, not_served_yet(said, problem.clone())))
+                    }
+                    Some(said) if rules.explain(&prepared.object, said) => early.push((prepared, step, problem)),
+                    _ => result.problems.push(problem),
+                },
+            }
+        }
+        early
+    }
+}

@@ -1,0 +1,13 @@
+//! Applying: what to do about each object, and doing it.
+
+pub(crate) mod adopt;
+pub(crate) mod applying;
+pub(crate) mod decide;
+pub(crate) mod dependencies;
+pub(crate) mod establish;
+pub(crate) mod own_rules;
+pub(crate) mod progress;
+pub(crate) mod replace;
+pub(crate) mod replicas;
+pub(crate) mod unanswered;
+pub(crate) mod write;

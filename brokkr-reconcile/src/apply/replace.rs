@@ -1,0 +1,158 @@
+//! Replacing an object whose immutable field should change, where the policy asks for it.
+
+use std::time::Duration;
+
+use brokkr_core::model::ObjectRef;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::applier::DesiredStack;
+use crate::apply::decide::Target;
+use crate::apply::write::Executed;
+use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, Propagation, meta};
+use crate::context::Work;
+use crate::desired::prepare::Prepared;
+use crate::order::is_foundation;
+use crate::outcome::problem::ObjectProblem;
+use crate::ownership::inventory::Entry;
+
+/// How long the end of the old object is waited for within a pass.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const CORRECT_IT: &str = "correct the manifest and publish it again";
+
+impl Work<'_> {
+    /// The API server refused an update of ours. Where the policy allows it, the object is safe to replace, and a new one
+    /// would be accepted, the old one is deleted and the new one created.
+    pub(crate) async fn replace(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: Option<&Target>,
+        refusal: String,
+    ) -> Executed {
+        let object = &prepared.object;
+        let refused = |reason, more: &str, remedy: &str| {
+            // A server's text may quote values.
+            let said = if object.kind == "Secret" { "Invalid" } else { refusal.as_str() };
+            let problem = ObjectProblem::failed(
+                object.clone(),
+                reason,
+                format!("the API server rejected the change: {said}{more}"),
+            );
+            let refusal = Some(ClusterError::Invalid(refusal.clone()));
+            Executed::Problem(ObjectProblem { refusal, ..problem.with_remedy(remedy) })
+        };
+        let Some(target) = target.filter(|target| entry.is_some_and(|it| it.uid.as_ref() == Some(&target.uid))) else {
+            return refused("Refused", "", CORRECT_IT);
+        };
+        if !stack.policies.replace_immutable {
+            return if looks_immutable(&refusal) {
+                refused(
+                    "Immutable",
+                    "",
+                    "publish the former value, give the object a new name, or set policy replace_immutable: true, which deletes it and creates it anew",
+                )
+            } else {
+                refused("Refused", "", CORRECT_IT)
+            };
+        }
+        let live = match self.cluster.get(&prepared.kind.at(object.namespace.as_deref(), &object.name)).await {
+            Ok(Some(live)) if meta::uid(&live) == Some(&target.uid) => live,
+            Ok(_) => {
+                return refused("Changed", "; another object has taken its place", "nothing; the agent looks again");
+            }
+            Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
+        };
+        if let Some(obstacle) = obstacle(object, &live) {
+            let more = format!("; it is not replaced because {obstacle}");
+            return refused("NotReplaceable", &more, "publish the former value, or replace the object by hand");
+        }
+        match self.would_be_created(prepared).await {
+            Ok(()) => {}
+            // What is refused when new as well is simply wrong.
+            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused("Refused", "", CORRECT_IT),
+            Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
+        }
+        match self.delete_and_wait(prepared, &live, &target.uid).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = "it was deleted to be replaced, and is not gone yet";
+                return Executed::Problem(ObjectProblem::waiting(object.clone(), "Replacing", message));
+            }
+            Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
+        }
+        match self.write(stack, prepared, None, None, false).await {
+            Ok(applied) if !applied.created && self.is_others(&applied.object) => {
+                self.give_up(prepared, &applied.object).await
+            }
+            Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
+            Err(error) => Executed::Problem(self.problem(prepared, error)),
+        }
+    }
+
+    /// Tries whether the server would create the object: under another name, as its own is taken.
+    pub(crate) async fn would_be_created(&self, prepared: &Prepared) -> Result<(), ClusterError> {
+        let name = probe_name(&prepared.object.name);
+        let mut body = prepared.body();
+        body["metadata"]["name"] = json!(name);
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &name);
+        let options = ApplyOptions { manager: self.manager, force: false, dry_run: true };
+        self.cluster.apply(&at, &body, &options).await.map(drop)
+    }
+
+    async fn delete_and_wait(&self, prepared: &Prepared, live: &Value, uid: &str) -> Result<bool, ClusterError> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let resource_version = meta::resource_version(live);
+        let options = DeleteOptions { uid, resource_version, propagation: Propagation::Background };
+        match self.cluster.delete(&at, &options).await {
+            Ok(()) | Err(ClusterError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.cluster.get(&at).await? {
+                Some(live) if meta::uid(&live) == Some(uid) => {}
+                _ => return Ok(true),
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// What forbids to replace an object whatever the policy says: data would be lost, or others would be surprised.
+fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
+    if is_foundation(object) {
+        return Some("everything in it would go with it");
+    }
+    match (object.group.as_str(), object.kind.as_str()) {
+        ("", "PersistentVolumeClaim" | "PersistentVolume") => return Some("its data would be lost"),
+        ("apps", "StatefulSet")
+            if live
+                .pointer("/spec/volumeClaimTemplates")
+                .and_then(Value::as_array)
+                .is_some_and(|it| !it.is_empty()) =>
+        {
+            return Some("it has claims for storage");
+        }
+        _ => {}
+    }
+    meta::finalizers(live).next().is_some().then_some("it has finalizers of others")
+}
+
+/// Whether a refusal reads like that of an immutable field. Only for choosing words: nothing is decided by it.
+fn looks_immutable(message: &str) -> bool {
+    ["immutable", "may not change", "updates to", "cannot be changed", "cannot change"]
+        .iter()
+        .any(|it| message.contains(it))
+}
+
+/// A name that nothing has, of the same grammar and no longer.
+fn probe_name(name: &str) -> String {
+    let kept: String = name.chars().take(40).collect();
+    format!("{}-brokkr-probe", kept.trim_end_matches(['-', '.']))
+}

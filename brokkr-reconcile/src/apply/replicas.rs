@@ -1,0 +1,209 @@
+//! Who sets the number of replicas: the manifest, an autoscaler, or somebody who scaled by hand.
+//!
+//! A number that was set through the `scale` subresource is left alone and named in the status, until the manifest's own number
+//! changes: then that counts, unless an autoscaler targets the object.
+//!
+//! When a manifest no longer names `spec.replicas`, server-side apply gives the field back to its default, one replica, if
+//! nobody else owns it. Where an autoscaler is meant to take it over, the number must stay until it does: see
+//! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership>.
+
+use std::collections::BTreeSet;
+
+use brokkr_core::model::ObjectRef;
+use serde_json::{Value, json};
+
+use crate::apply::decide::Target;
+use crate::apply::write::skeleton;
+use crate::cluster::{ApplyOptions, ClusterError, ClusterResult, ListOptions, meta};
+use crate::context::Work;
+use crate::desired::prepare::Prepared;
+use crate::observed::live::{Live, REPLICAS};
+use crate::outcome::stack_outcome::Yielded;
+use crate::ownership::inventory::Entry;
+
+/// The field manager that keeps the number until an autoscaler changes it.
+const KEEPER: &str = "handover-to-autoscaler";
+
+/// The number that is left to who scaled an object, where its manifest names another owner's.
+pub(crate) fn yielded(prepared: &Prepared, live: &Live) -> Option<Yielded> {
+    let (named, scaled) = (prepared.replicas?, live.scaled.as_ref()?);
+    if live.fields.contains(REPLICAS) || prepared.ignored.covers(&["spec", "replicas"]) {
+        return None;
+    }
+    let by = if scaled.by.is_empty() { String::new() } else { format!(" by {}", scaled.by) };
+    let why = format!("stays {} as scaled{by}; the manifest names {named}", scaled.replicas);
+    Some(Yielded { object: (*prepared.object).clone(), field: REPLICAS.to_owned(), why })
+}
+
+/// Whether a manifest's number has changed since it was applied, so that it counts again.
+pub(crate) fn has_new_number(prepared: &Prepared, entry: Option<&Entry>) -> bool {
+    let was_applied = |entry: &&Entry| entry.manifest.is_some();
+    entry.filter(was_applied).is_some_and(|entry| prepared.replicas.is_some() && prepared.replicas != entry.replicas)
+}
+
+impl Work<'_> {
+    /// Whether an update sends the manifest's number of replicas although somebody scaled the object.
+    pub(crate) async fn takes_replicas_back(&self, prepared: &Prepared, entry: Option<&Entry>) -> ClusterResult<bool> {
+        Ok(has_new_number(prepared, entry) && !self.is_autoscaled(&prepared.object).await?)
+    }
+
+    /// Keeps the number of replicas of an object whose manifest no longer names it and that an autoscaler targets.
+    pub(crate) async fn leave_replicas_to_autoscaler(
+        &self,
+        prepared: &Prepared,
+        target: &Target,
+        entry: &Entry,
+    ) -> ClusterResult<()> {
+        if prepared.replicas.is_some() || target.scaled || !entry.fields.contains(REPLICAS) {
+            return Ok(());
+        }
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let Some(live) = self.cluster.get(&at).await?.filter(|live| meta::uid(live) == Some(&target.uid)) else {
+            return Ok(());
+        };
+        let Some(replicas) = live.pointer("/spec/replicas").and_then(Value::as_i64) else {
+            return Ok(());
+        };
+        if !self.is_autoscaled(&prepared.object).await? {
+            return Ok(());
+        }
+        let mut body = skeleton(prepared, Some(&target.uid));
+        body["spec"] = json!({"replicas": replicas});
+        let options = ApplyOptions { manager: KEEPER, force: false, dry_run: false };
+        match self.cluster.apply(&at, &body, &options).await {
+            // Somebody else owns it with another number by now, and so keeps it.
+            Ok(_) | Err(ClusterError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an autoscaler targets an object: one that is wanted, or one in the cluster.
+    async fn is_autoscaled(&self, object: &ObjectRef) -> ClusterResult<bool> {
+        if self.autoscaled.contains(object) {
+            return Ok(true);
+        }
+        let Some(kind) = self.discovery.preferred("autoscaling", "HorizontalPodAutoscaler") else {
+            return Ok(false);
+        };
+        match self.cluster.list(kind, object.namespace.as_deref(), &ListOptions::default()).await {
+            Ok(list) => Ok(list
+                .items
+                .iter()
+                .filter_map(|it| scaled_by(it, object.namespace.as_deref()))
+                .any(|it| it == *object)),
+            // Without the right to look it is a manifest like any other.
+            Err(ClusterError::Forbidden(_) | ClusterError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What the autoscalers among these objects target.
+pub(crate) fn autoscaled(objects: &[Prepared]) -> BTreeSet<ObjectRef> {
+    let autoscalers =
+        objects.iter().filter(|it| it.object.group == "autoscaling" && it.object.kind == "HorizontalPodAutoscaler");
+    autoscalers.filter_map(|it| scaled_by(&it.body(), it.object.namespace.as_deref())).collect()
+}
+
+fn scaled_by(autoscaler: &Value, namespace: Option<&str>) -> Option<ObjectRef> {
+    let target = autoscaler.pointer("/spec/scaleTargetRef")?;
+    let text = |field: &str| target.get(field).and_then(Value::as_str);
+    let group = text("apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+    Some(ObjectRef {
+        group: group.to_owned(),
+        kind: text("kind")?.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: text("name")?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ownership::inventory::{Entry, EntryState, ManifestHash};
+    use crate::samples::{Sample, manifest};
+    use brokkr_core::model::IgnoreRule;
+
+    fn deployment(replicas: Option<i64>) -> Value {
+        let mut deployment = manifest("apps/v1", "Deployment", "web");
+        deployment["spec"] = json!({"template": {}});
+        if let Some(replicas) = replicas {
+            deployment["spec"]["replicas"] = json!(replicas);
+        }
+        deployment
+    }
+
+    /// The object after it was scaled: `owner` is the entry of `managedFields` that has the number.
+    fn scaled(sample: &Sample, replicas: i64, owner: Option<Value>) -> Value {
+        let mut object = sample.applied(&deployment(Some(replicas)), json!({"f:spec": {"f:template": {}}}));
+        if let (Some(owner), Some(entries)) = (owner, object["metadata"]["managedFields"].as_array_mut()) {
+            entries.push(owner);
+        }
+        object
+    }
+
+    fn owner(manager: &str, subresource: Option<&str>) -> Value {
+        let mut entry = json!({"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+        if let Some(subresource) = subresource {
+            entry["subresource"] = json!(subresource);
+        }
+        entry
+    }
+
+    #[test]
+    fn what_was_scaled_is_left_and_named() {
+        let sample = Sample::new();
+        let prepared = sample.prepared(&deployment(Some(2)));
+        let named = |object: &Value| yielded(&prepared, &sample.live(&prepared, object)).map(|it| it.why);
+        let by_scale = scaled(&sample, 5, Some(owner("kubectl", Some("scale"))));
+        assert_eq!(named(&by_scale).as_deref(), Some("stays 5 as scaled by kubectl; the manifest names 2"));
+        let to_zero = scaled(&sample, 0, None);
+        assert_eq!(named(&to_zero).as_deref(), Some("stays 0 as scaled; the manifest names 2"));
+        // Somebody edited the object itself: that is drift or a conflict.
+        assert_eq!(named(&scaled(&sample, 5, Some(owner("kubectl-edit", None)))), None);
+        assert_eq!(named(&scaled(&sample, 0, Some(owner("kubectl-edit", None)))), None);
+        assert_eq!(named(&scaled(&sample, 1, None)), None, "the default of who names no number");
+        // Nothing is left to anybody where the manifest names nothing, or where our manager owns the number too.
+        let unnamed = sample.prepared(&deployment(None));
+        assert_eq!(yielded(&unnamed, &sample.live(&unnamed, &by_scale)), None);
+        let mut both = sample.applied(&deployment(Some(2)), json!({"f:spec": {"f:replicas": {}, "f:template": {}}}));
+        both["metadata"]["managedFields"].as_array_mut().expect("entries").push(owner("kubectl", Some("scale")));
+        assert_eq!(named(&both), None);
+    }
+
+    #[test]
+    fn a_number_that_the_policy_leaves_to_others_is_not_named() {
+        let mut sample = Sample::new();
+        for (pointer, expected) in [("/spec/replicas", false), ("/spec", false), ("/spec/template", true)] {
+            let rule = json!({"pointers": [pointer]});
+            sample.ignore = vec![serde_json::from_value::<IgnoreRule>(rule).expect("a rule")];
+            let prepared = sample.prepared(&deployment(Some(2)));
+            let object = scaled(&sample, 5, Some(owner("kubectl", Some("scale"))));
+            assert_eq!(yielded(&prepared, &sample.live(&prepared, &object)).is_some(), expected, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn only_a_changed_number_of_what_was_applied_counts_again() {
+        let sample = Sample::new();
+        let entry = |replicas, applied: bool| {
+            let mut entry = Entry::new(EntryState::Held);
+            entry.replicas = replicas;
+            entry.manifest = applied.then(|| ManifestHash::of(&json!({})));
+            entry
+        };
+        for (named, before, applied, expected) in [
+            (Some(4), Some(2), true, true),
+            (Some(2), Some(2), true, false),
+            (Some(4), None, true, true),
+            (None, Some(2), true, false),
+            (Some(4), None, false, false),
+            (Some(4), Some(2), false, false),
+        ] {
+            let prepared = sample.prepared(&deployment(named));
+            let is_new = has_new_number(&prepared, Some(&entry(before, applied)));
+            assert_eq!(is_new, expected, "{named:?} after {before:?}, applied: {applied}");
+        }
+        assert!(!has_new_number(&sample.prepared(&deployment(Some(4))), None));
+    }
+}

@@ -1,0 +1,69 @@
+//! How long a pass puts up with an API that does not answer.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::cluster::ClusterError;
+use crate::outcome::problem::ObjectProblem;
+
+/// Writes of one kind that may go unanswered before the rest of that kind waits for the next pass.
+const WRITES: usize = 4;
+/// A failure that comes faster holds nothing up, and every object is tried on its own.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Counts the writes of one kind that got no answer. By kind, since it may be a webhook that hangs.
+///
+/// Only what takes long counts: a server that refuses an object, in whatever words, has answered.
+#[derive(Debug, Default)]
+pub(crate) struct Unanswered {
+    writes: AtomicUsize,
+    reason: OnceLock<&'static str>,
+}
+
+impl Unanswered {
+    /// Notes a problem and how long it took to come.
+    pub(crate) fn note(&self, problem: &ObjectProblem, took: Duration) {
+        let Some(ClusterError::Unavailable { .. } | ClusterError::Webhook(_)) = &problem.refusal else { return };
+        if took >= SLOW {
+            self.reason.get_or_init(|| problem.reason);
+            self.writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Why no more writes of this kind are tried in this pass; `None` while they are.
+    pub(crate) fn exhausted(&self) -> Option<&'static str> {
+        self.reason.get().copied().filter(|_| self.writes.load(Ordering::Relaxed) >= WRITES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use brokkr_core::model::ObjectRef;
+
+    fn problem(error: &ClusterError) -> ObjectProblem {
+        let object =
+            ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "a".to_owned() };
+        ObjectProblem::api(object, error)
+    }
+
+    #[test]
+    fn only_what_takes_long_uses_patience_up() {
+        let unavailable = problem(&ClusterError::unavailable("timed out"));
+        let webhook = problem(&ClusterError::Webhook("failed calling webhook".to_owned()));
+        let refused = problem(&ClusterError::Invalid("no".to_owned()));
+        let unanswered = Unanswered::default();
+        for _ in 0..20 {
+            unanswered.note(&unavailable, SLOW - Duration::from_millis(1));
+            unanswered.note(&refused, SLOW * 20);
+        }
+        assert_eq!(unanswered.exhausted(), None);
+        for _ in 0..WRITES - 1 {
+            unanswered.note(&webhook, SLOW);
+        }
+        assert_eq!(unanswered.exhausted(), None);
+        unanswered.note(&unavailable, SLOW);
+        assert_eq!(unanswered.exhausted(), Some("WebhookFailed"), "the first reason is told");
+    }
+}

@@ -1,0 +1,282 @@
+//! Writing one object: conflicts, adoption, immutable fields, and giving back what was taken by mistake.
+
+use brokkr_core::model::Conflicts;
+use serde_json::{Value, json};
+
+use crate::applier::DesiredStack;
+use crate::apply::adopt::{Takeover, is_tool};
+use crate::apply::decide::{Step, Taking, Target};
+use crate::cluster::{Applied, ApplyOptions, ClusterError, FieldConflict, meta};
+use crate::context::Work;
+use crate::desired::prepare::Prepared;
+use crate::health;
+use crate::health::{JobEnd, ObjectHealth};
+use crate::observed::job_ends::is_job;
+use crate::observed::live::REPLICAS;
+use crate::order::is_foundation;
+use crate::outcome::problem::ObjectProblem;
+use crate::ownership::field_hashes::FieldHashes;
+use crate::ownership::inventory::Entry;
+use crate::ownership::labels::{AGENT_LABEL, MANAGER_PREFIX, PART_OF_LABEL, STACK_LABEL};
+
+/// What came of one step.
+pub(crate) enum Executed {
+    Nothing,
+    Written(Written),
+    /// It is not ours, and the inventory forgets it.
+    GivenUp(ObjectProblem),
+    Problem(ObjectProblem),
+}
+
+/// What matters of an object that was written. The object itself is let go: a stack may have thousands.
+pub(crate) struct Written {
+    pub(crate) uid: Option<String>,
+    /// The fields that our manager owns now, without those that are left to others.
+    pub(crate) fields: FieldHashes,
+    pub(crate) health: ObjectHealth,
+    /// How it ended, if it is a Job that has.
+    pub(crate) ended: Option<JobEnd>,
+}
+
+pub(crate) enum WriteError {
+    Api(ClusterError),
+    Conflicts(Vec<FieldConflict>),
+}
+
+impl Work<'_> {
+    pub(crate) async fn execute(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        step: &Step,
+    ) -> Executed {
+        let target = match step {
+            Step::Create { .. } => None,
+            Step::Update(target) | Step::Correct(target) => Some(target),
+            Step::Take { target, how: Taking::Over } => Some(target),
+            Step::Take { target, how } => return self.adopt(stack, prepared, entry, target, *how).await,
+            _ => return Executed::Nothing,
+        };
+        if let (Step::Update(target), Some(entry)) = (step, entry)
+            && let Err(error) = self.leave_replicas_to_autoscaler(prepared, target, entry).await
+        {
+            return Executed::Problem(self.problem(prepared, WriteError::Api(error)));
+        }
+        match self.write(stack, prepared, entry, target, false).await {
+            // Others have written it, so it is theirs; what nobody but our manager ever wrote another run of ours made.
+            Ok(applied) if target.is_none() && !applied.created && self.is_others(&applied.object) => {
+                self.give_up(prepared, &applied.object).await
+            }
+            Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
+            Err(WriteError::Api(ClusterError::Invalid(message)))
+                if matches!(step, Step::Update(_) | Step::Correct(_)) =>
+            {
+                self.replace(stack, prepared, entry, target, message).await
+            }
+            // Nothing was written, and an intent that stays would make it ours in name.
+            Err(error @ WriteError::Conflicts(_)) if target.is_none() && entry.is_none_or(Entry::is_bare) => {
+                Executed::GivenUp(if is_foundation(&prepared.object) {
+                    let message = "somebody else made it at the same moment; it will be used";
+                    ObjectProblem::waiting(prepared.object.clone(), "Changed", message)
+                } else {
+                    self.problem(prepared, error)
+                })
+            }
+            Err(error) => Executed::Problem(self.problem(prepared, error)),
+        }
+    }
+
+    /// Makes an object ours that nobody's inventory has.
+    async fn adopt(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: &Target,
+        how: Taking,
+    ) -> Executed {
+        let adopted = async {
+            let takeover = if how == Taking::AdoptIfEqual {
+                if self.would_change(stack, prepared, Some(target)).await? {
+                    return Ok(None);
+                }
+                Takeover::Applied
+            } else {
+                // What the server refuses leaves the object as it was.
+                match self.write(stack, prepared, entry, Some(target), true).await {
+                    // What tools own is about to be ours.
+                    Err(WriteError::Conflicts(conflicts)) if conflicts.iter().all(|it| is_tool(&it.manager)) => {}
+                    // A webhook in the way takes no dry run: that says nothing about the object.
+                    Err(WriteError::Api(ClusterError::Other { .. })) => {}
+                    tried => drop(tried?),
+                }
+                self.take_fields_over(prepared, target, Takeover::All).await.map_err(WriteError::Api)?;
+                Takeover::All
+            };
+            let applied = self.write(stack, prepared, entry, Some(target), false).await?;
+            if takeover == Takeover::Applied {
+                self.take_fields_over(prepared, target, takeover).await.map_err(WriteError::Api)?;
+            }
+            Ok(Some(applied))
+        };
+        match adopted.await {
+            Ok(Some(applied)) => Executed::Written(self.written(prepared, &applied.object)),
+            Ok(None) => {
+                let message =
+                    "the object already exists, this agent did not create it, and it differs from the manifest";
+                let problem = ObjectProblem::failed(prepared.object.clone(), "NotOwned", message);
+                Executed::GivenUp(
+                    problem.with_remedy("make the manifest equal, rename the object, or set policy adopt: always"),
+                )
+            }
+            Err(error) => Executed::Problem(self.problem(prepared, error)),
+        }
+    }
+
+    /// Applies an object. A conflict is answered with force only where the object is known by its UID and everything in conflict is
+    /// drift, or the policy says so, and never against another agent.
+    pub(crate) async fn write(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: Option<&Target>,
+        dry_run: bool,
+    ) -> Result<Applied, WriteError> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let mut body = prepared.body();
+        let mut takes_replicas = false;
+        if let Some(target) = target {
+            body["metadata"]["uid"] = json!(target.uid);
+            if target.scaled {
+                takes_replicas = self.takes_replicas_back(prepared, entry).await.map_err(WriteError::Api)?;
+            }
+            if target.scaled
+                && !takes_replicas
+                && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
+            {
+                spec.remove("replicas");
+            }
+            if !prepared.ignored.is_empty() {
+                let live = self.cluster.get(&at).await.map_err(WriteError::Api)?;
+                live.iter().for_each(|live| prepared.ignored.leave(&mut body, live));
+            }
+        }
+        let options = ApplyOptions { manager: self.manager, force: false, dry_run };
+        let conflicts = match self.cluster.apply(&at, &body, &options).await {
+            Err(ClusterError::Conflict(conflicts)) => conflicts,
+            result => return result.map_err(WriteError::Api),
+        };
+        let is_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager;
+        let is_drift = |it: &FieldConflict| {
+            takes_replicas && it.field == REPLICAS || entry.is_some_and(|entry| entry.fields.contains(&it.field))
+        };
+        let may_force =
+            target.is_some() && (stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift));
+        if !may_force || conflicts.iter().any(is_agent) {
+            return Err(WriteError::Conflicts(conflicts));
+        }
+        let options = ApplyOptions { force: true, ..options };
+        self.cluster.apply(&at, &body, &options).await.map_err(WriteError::Api)
+    }
+
+    pub(crate) fn problem(&self, prepared: &Prepared, error: WriteError) -> ObjectProblem {
+        let object = prepared.object.clone();
+        match error {
+            WriteError::Api(error @ (ClusterError::Precondition(_) | ClusterError::Terminating(_))) => {
+                ObjectProblem::waiting(object, error.reason(), error.to_string())
+            }
+            WriteError::Api(error) => ObjectProblem::api(object, &error),
+            WriteError::Conflicts(conflicts) => {
+                let agents = conflicts.iter().any(|it| it.manager.starts_with(MANAGER_PREFIX));
+                let (reason, remedy) = if agents {
+                    ("HeldByAnotherAgent", "remove the object from the stack that the other agent serves")
+                } else {
+                    ("Conflict", "leave these fields out, or set policy conflicts: force")
+                };
+                let fields: Vec<String> =
+                    conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
+                ObjectProblem::failed(object, reason, fields.join(", ")).with_remedy(remedy)
+            }
+        }
+    }
+
+    pub(crate) fn written(&self, prepared: &Prepared, object: &Value) -> Written {
+        Written {
+            uid: meta::uid(object).map(str::to_owned),
+            fields: FieldHashes::of(&prepared.ignored.applied_fields(object, self.manager)),
+            health: health::of(&prepared.kind.group, &prepared.kind.kind, object),
+            ended: if is_job(&prepared.object) { health::job_end(object) } else { None },
+        }
+    }
+
+    pub(crate) fn is_others(&self, object: &Value) -> bool {
+        meta::managers(object).any(|manager| manager != self.manager)
+    }
+
+    /// A create hit an object that came to exist since we looked: our fields are given up again.
+    pub(crate) async fn give_up(&self, prepared: &Prepared, object: &Value) -> Executed {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let nothing = skeleton(prepared, meta::uid(object));
+        let options = ApplyOptions { manager: self.manager, force: false, dry_run: false };
+        match self.cluster.apply(&at, &nothing, &options).await {
+            Ok(_) | Err(ClusterError::NotFound(_)) => Executed::GivenUp(ObjectProblem::failed(
+                prepared.object.clone(),
+                "NotOwned",
+                "somebody else made it at the same moment",
+            )),
+            // The intent stays, so that the next pass looks again.
+            Err(error) => Executed::Problem(ObjectProblem::api(prepared.object.clone(), &error)),
+        }
+    }
+
+    /// Whether applying would change anything but ownership and our labels.
+    async fn would_change(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        target: Option<&Target>,
+    ) -> Result<bool, WriteError> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let Some(live) = self.cluster.get(&at).await.map_err(WriteError::Api)? else {
+            return Ok(true);
+        };
+        let applied = match self.write(stack, prepared, None, target, true).await {
+            Err(WriteError::Conflicts(_)) => return Ok(true),
+            result => result?,
+        };
+        Ok(without_ownership(live) != without_ownership(applied.object))
+    }
+}
+
+/// An object's identity and nothing else: what is applied to own none of its fields.
+pub(crate) fn skeleton(prepared: &Prepared, uid: Option<&str>) -> Value {
+    let mut body = json!({
+        "apiVersion": prepared.kind.api_version(),
+        "kind": prepared.kind.kind,
+        "metadata": {"name": prepared.object.name, "uid": uid},
+    });
+    if let Some(namespace) = &prepared.object.namespace {
+        body["metadata"]["namespace"] = json!(namespace);
+    }
+    body
+}
+
+/// An object without what adopting it changes in any case.
+fn without_ownership(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "resourceVersion", "generation"] {
+            metadata.remove(field);
+        }
+        if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+            for own in [AGENT_LABEL, STACK_LABEL, PART_OF_LABEL] {
+                labels.remove(own);
+            }
+            if labels.is_empty() {
+                metadata.remove("labels");
+            }
+        }
+    }
+    object
+}

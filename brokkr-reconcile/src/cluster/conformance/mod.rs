@@ -1,0 +1,101 @@
+//! The suite that proves a cluster: one check per duty of [`Cluster`].
+//!
+//! The checks use ConfigMaps, Namespaces and a custom resource definition under names of their own, so they can
+//! run beside each other on one API server. They may change in any release.
+
+mod apply;
+#[cfg(test)]
+mod broken;
+mod fixture;
+mod objects;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+pub use apply::*;
+pub use objects::*;
+
+use crate::cluster::Cluster;
+
+/// One check of the suite.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// Its name.
+    pub name: &'static str,
+    /// Runs it; panics when the cluster fails it.
+    pub run: fn(Arc<dyn Cluster>) -> BoxFuture<'static, ()>,
+}
+
+/// Calls a macro with the names of all checks.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cluster_checks {
+    ($callback:ident $(, $argument:expr)?) => {
+        $callback! {
+            [$($argument)?]
+            what_does_not_exist_is_none
+            creating_says_so
+            applying_the_same_changes_nothing
+            fields_of_others_stay
+            fields_no_longer_named_go
+            conflicts_name_field_and_manager
+            force_takes_fields_over
+            a_uid_is_insisted_on
+            a_resource_version_is_insisted_on
+            a_dry_run_changes_nothing
+            deleting_needs_the_right_uid
+            finalizers_hold_what_is_deleted
+            namespaces_must_exist
+            deleting_a_namespace_takes_its_content
+            definitions_come_before_their_objects
+            lists_select_by_label
+            lists_say_when_they_are_cut
+            watches_tell_what_happens
+            ownership_can_be_edited
+        }
+    };
+}
+
+macro_rules! list {
+    ([] $($name:ident)*) => {
+        /// Every check.
+        pub fn all() -> Vec<Check> {
+            vec![$(Check { name: stringify!($name), run: |cluster| Box::pin($name(cluster)) }),*]
+        }
+    };
+}
+
+__cluster_checks!(list);
+
+/// Expands to one test per check. The argument makes a guard and a cluster, as `(guard, Arc<dyn Cluster>)`; it is evaluated in an
+/// async function on tokio. The cluster may be the same for all checks.
+#[macro_export]
+macro_rules! cluster_conformance {
+    ($make:expr) => {
+        #[allow(unused_imports, reason = "needed outside of this crate only")]
+        use $crate::__brokkr_cluster_tests;
+        $crate::__cluster_checks!(__brokkr_cluster_tests, $make);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __brokkr_cluster_tests {
+    ([$make:expr] $($name:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let (_guard, cluster) = $make;
+            $crate::cluster::conformance::$name(cluster).await;
+        }
+    )*};
+}
+
+#[cfg(test)]
+mod memory {
+    use std::sync::Arc;
+
+    use crate::cluster::MemoryCluster;
+
+    crate::cluster_conformance!(((), Arc::new(MemoryCluster::new())));
+}

@@ -1,0 +1,172 @@
+//! Objects: reading, listing, deleting, watching; namespaces and definitions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::json;
+
+use crate::cluster::conformance::fixture::{Bench, by, eventually, only};
+use crate::cluster::{Cluster, ClusterError, ListOptions, Patch, WatchEvent, meta};
+
+/// An object that does not exist is no error; a namespace that does not exist makes no difference to that.
+pub async fn what_does_not_exist_is_none(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    assert_eq!(bench.get("missing").await, None);
+    let at = bench.config_maps.at(Some("no-such-namespace"), "missing");
+    assert_eq!(bench.cluster.get(&at).await, Ok(None));
+}
+
+/// Nothing is deleted under another UID, and what does not exist is `NotFound`.
+pub async fn deleting_needs_the_right_uid(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
+    let other = uuid::Uuid::now_v7().to_string();
+    let wrong = bench.cluster.delete(&bench.at("a"), &only(&other)).await;
+    assert!(matches!(wrong, Err(ClusterError::Precondition(_))), "{wrong:?}");
+    assert!(bench.get("a").await.is_some());
+    bench.delete("a").await.expect("the right UID");
+    assert_eq!(bench.get("a").await, None);
+    let missing = bench.cluster.delete(&bench.at("a"), &only(&other)).await;
+    assert!(matches!(missing, Err(ClusterError::NotFound(_))), "{missing:?}");
+}
+
+/// What has a finalizer stays, marked as being deleted, until the finalizer is gone.
+pub async fn finalizers_hold_what_is_deleted(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    let mut body = bench.config_map("a", json!({"k": "1"}));
+    body["metadata"]["finalizers"] = json!(["example.brokkr.io/hold"]);
+    bench.cluster.apply(&bench.at("a"), &body, &by("one")).await.expect("an apply");
+    bench.delete("a").await.expect("a deletion");
+    let held = bench.get("a").await.expect("held");
+    assert!(meta::is_deleting(&held));
+    assert_eq!(meta::finalizers(&held).collect::<Vec<_>>(), ["example.brokkr.io/hold"]);
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    bench.cluster.patch(&bench.at("a"), &patch, "one").await.expect("a patch");
+    assert_eq!(bench.get("a").await, None);
+}
+
+/// An object in a namespace that does not exist is refused.
+pub async fn namespaces_must_exist(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    let metadata = json!({"name": "a", "namespace": "no-such-namespace"});
+    let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+    let at = bench.config_maps.at(Some("no-such-namespace"), "a");
+    let refused = bench.cluster.apply(&at, &body, &by("one")).await;
+    assert!(matches!(refused, Err(ClusterError::NotFound(_))), "{refused:?}");
+}
+
+/// A namespace goes with everything in it.
+pub async fn deleting_a_namespace_takes_its_content(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
+    let at = bench.namespaces.at(None, &bench.namespace);
+    let live = bench.cluster.get(&at).await.expect("a read").expect("the namespace");
+    bench.cluster.delete(&at, &only(meta::uid(&live).unwrap_or_default())).await.expect("a deletion");
+    eventually("the namespace is gone", || async { bench.cluster.get(&at).await == Ok(None) }).await;
+    assert_eq!(bench.get("a").await, None);
+}
+
+/// A kind is served once its definition is established, and no longer when that is gone.
+pub async fn definitions_come_before_their_objects(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    let group = format!("g{}.example.brokkr.io", uuid::Uuid::now_v7().simple());
+    let discovery = bench.cluster.discover().await.expect("discovery");
+    assert!(discovery.certainly_lacks(&group, "Thing"));
+    let crds = discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition").cloned().expect("definitions");
+    let name = format!("things.{group}");
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let body = json!({
+        "apiVersion": crds.api_version(), "kind": "CustomResourceDefinition", "metadata": {"name": name},
+        "spec": {
+            "group": group, "scope": "Namespaced",
+            "names": {"kind": "Thing", "plural": "things", "singular": "thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    });
+    let at = crds.at(None, &name);
+    bench.cluster.apply(&at, &body, &by("one")).await.expect("a definition");
+    let find = || async { bench.cluster.discover().await.ok()?.preferred(&group, "Thing").cloned() };
+    eventually("the kind is served", || async { find().await.is_some() }).await;
+    let things = find().await.expect("the kind");
+    assert!(things.namespaced && things.plural == "things" && things.version == "v1");
+    let metadata = json!({"name": "a", "namespace": bench.namespace});
+    let thing = json!({"apiVersion": things.api_version(), "kind": "Thing", "metadata": metadata, "spec": {"n": 1}});
+    let thing_at = things.at(Some(&bench.namespace), "a");
+    eventually("an object of the kind is taken", || async {
+        bench.cluster.apply(&thing_at, &thing, &by("one")).await.is_ok()
+    })
+    .await;
+    let live = bench.cluster.get(&at).await.expect("a read").expect("the definition");
+    bench.cluster.delete(&at, &only(meta::uid(&live).unwrap_or_default())).await.expect("a deletion");
+    eventually("the kind is gone", || async {
+        bench.cluster.discover().await.is_ok_and(|it| it.certainly_lacks(&group, "Thing"))
+    })
+    .await;
+}
+
+/// A list has what the selector selects, whole or metadata only.
+pub async fn lists_select_by_label(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    for (name, value) in [("a", "x"), ("b", "y"), ("c", "x")] {
+        let mut body = bench.config_map(name, json!({"k": "1"}));
+        body["metadata"]["labels"] = json!({"select": value});
+        bench.cluster.apply(&bench.at(name), &body, &by("one")).await.expect("an apply");
+    }
+    for metadata_only in [false, true] {
+        let options = ListOptions { selector: "select=x".to_owned(), metadata_only, limit: None };
+        let list = bench.cluster.list(&bench.config_maps, Some(&bench.namespace), &options).await.expect("a list");
+        let mut names: Vec<_> = list.items.iter().filter_map(meta::name).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["a", "c"]);
+        assert!(!list.cut && !list.resource_version.is_empty());
+        assert!(list.items.iter().all(|it| it.get("data").is_none() == metadata_only));
+        assert!(list.items.iter().all(|it| !meta::applied_fields(it, "one").is_empty()));
+    }
+    let options = ListOptions { selector: "select=x".to_owned(), ..ListOptions::default() };
+    let everywhere = bench.cluster.list(&bench.config_maps, None, &options).await.expect("a list");
+    assert!(everywhere.items.iter().filter(|it| meta::namespace(it) == Some(&bench.namespace)).count() == 2);
+}
+
+/// A list with a limit says when it is not whole, and a list that cannot be longer says that it is.
+pub async fn lists_say_when_they_are_cut(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    for name in ["a", "b", "c"] {
+        let mut body = bench.config_map(name, json!({"k": "1"}));
+        body["metadata"]["labels"] = json!({"cut": "yes"});
+        bench.cluster.apply(&bench.at(name), &body, &by("one")).await.expect("an apply");
+    }
+    for (limit, count, cut) in [(2, 2, true), (100, 3, false)] {
+        let options = ListOptions { selector: "cut".to_owned(), limit: Some(limit), ..ListOptions::default() };
+        let list = bench.cluster.list(&bench.config_maps, Some(&bench.namespace), &options).await.expect("a list");
+        assert_eq!((list.items.len(), list.cut), (count, cut), "limit {limit}");
+    }
+}
+
+/// A watch tells what happens after the version that it begins at.
+pub async fn watches_tell_what_happens(cluster: Arc<dyn Cluster>) {
+    let bench = Bench::new(cluster).await;
+    bench.apply("one", "before", json!({"k": "1"})).await.expect("an apply");
+    let options = ListOptions::default();
+    let list = bench.cluster.list(&bench.config_maps, Some(&bench.namespace), &options).await.expect("a list");
+    let watch = bench.cluster.watch(&bench.config_maps, Some(&bench.namespace), &options, &list.resource_version).await;
+    let mut watch = watch.expect("a watch");
+    bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
+    bench.apply("one", "a", json!({"k": "2"})).await.expect("an apply");
+    bench.delete("a").await.expect("a deletion");
+    let mut told = Vec::new();
+    let listening = async {
+        while let Some(event) = watch.next().await {
+            match event.expect("an event") {
+                // Others write into every namespace of a real cluster.
+                WatchEvent::Set(it) if meta::name(&it) == Some("a") && !meta::is_deleting(&it) => {
+                    told.push(it["data"]["k"].clone());
+                }
+                WatchEvent::Gone(it) if meta::name(&it) == Some("a") => break,
+                _ => {}
+            }
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), listening).await.is_ok(), "the watch is silent: {told:?}");
+    assert_eq!(told, [json!("1"), json!("2")]);
+}

@@ -1,0 +1,287 @@
+//! A cluster in memory: for demonstrations, simulations and tests.
+//!
+//! It behaves like an API server in what matters to a reconciler: server-side apply with field managers and
+//! conflicts, UIDs, resource versions and generations, namespaces that must exist, custom resource definitions before their objects,
+//! finalizers, deletion of namespaces and dependents, watches. It has no schemas, no admission and no controllers.
+
+mod apply;
+mod fields;
+mod kinds;
+mod state;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brokkr_core::model::LabelSelector;
+use futures::stream::{BoxStream, StreamExt as _};
+use serde_json::Value;
+use state::State;
+use tokio::sync::watch;
+
+use crate::cluster::{
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
+    ListOptions, ObjectList, Patch, WatchEvent, meta,
+};
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Discovery.
+    Discover,
+    /// Reading one object.
+    Get,
+    /// Reading many.
+    List,
+    /// Server-side apply; dry runs too.
+    Apply,
+    /// Patching.
+    Patch,
+    /// Deleting.
+    Delete,
+    /// Watching.
+    Watch,
+}
+
+/// A request, as a fault sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What it does.
+    pub verb: Verb,
+    /// The kind, except for discovery.
+    pub kind: &'a str,
+    /// The name, for requests on one object.
+    pub name: &'a str,
+    /// How many requests came before this one.
+    pub number: u64,
+}
+
+/// Decides whether a request fails, and how.
+pub type Fault = Box<dyn Fn(&Request<'_>) -> Option<ClusterError> + Send + Sync>;
+
+/// A cluster in memory. Clones are the same cluster.
+#[derive(Clone)]
+pub struct MemoryCluster(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
+    fault: RwLock<Option<Fault>>,
+    requests: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl MemoryCluster {
+    /// A cluster with the namespaces `default` and `kube-system`.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            state: Mutex::new(State::new()),
+            version: watch::Sender::new(0),
+            fault: RwLock::new(None),
+            requests: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        }))
+    }
+
+    /// Lets requests fail from now on; `None` ends it.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        *self.0.fault.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = fault;
+    }
+
+    /// How long a custom resource definition takes to be established; nothing unless told otherwise.
+    pub fn set_crd_delay(&self, delay: Duration) {
+        self.state().crd_delay = delay;
+    }
+
+    /// Groups that discovery reports as failed from now on.
+    pub fn set_failed_groups(&self, groups: Vec<String>) {
+        self.state().failed_groups = groups;
+    }
+
+    /// How many requests wanted to write so far, dry runs left out.
+    pub fn writes(&self) -> u64 {
+        self.0.writes.load(Ordering::Relaxed)
+    }
+
+    /// Everything that there is, for assertions.
+    pub fn objects(&self) -> Vec<Value> {
+        self.state().all().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn admit(&self, verb: Verb, kind: &str, name: &str) -> ClusterResult<()> {
+        let number = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        let fault = self.0.fault.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match fault.as_ref().and_then(|fault| fault(&Request { verb, kind, name, number })) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a write and tells the watchers.
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> ClusterResult<T>) -> ClusterResult<T> {
+        self.0.writes.fetch_add(1, Ordering::Relaxed);
+        let (result, version) = {
+            let mut state = self.state();
+            let result = change(&mut state);
+            state.settle();
+            (result, state.version())
+        };
+        self.0.version.send_replace(version);
+        result
+    }
+}
+
+impl Default for MemoryCluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryCluster").finish_non_exhaustive()
+    }
+}
+
+fn selector(text: &str) -> ClusterResult<LabelSelector> {
+    text.parse().map_err(|_| ClusterError::Invalid(format!("unable to parse the selector {text}")))
+}
+
+fn labels(object: &Value) -> std::collections::BTreeMap<String, String> {
+    let labels = object.get("metadata").and_then(|meta| meta.get("labels")).and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    labels.into_iter().flatten().filter_map(text).collect()
+}
+
+/// The object as a metadata-only request sees it.
+fn metadata_only(object: &Value) -> Value {
+    serde_json::json!({
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "PartialObjectMetadata",
+        "metadata": object.get("metadata"),
+    })
+}
+
+#[async_trait]
+impl Cluster for MemoryCluster {
+    async fn discover(&self) -> ClusterResult<Discovery> {
+        self.admit(Verb::Discover, "", "")?;
+        let mut state = self.state();
+        state.settle();
+        Ok(state.discovery())
+    }
+
+    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+        self.admit(Verb::Get, &at.kind.kind, at.name)?;
+        let mut state = self.state();
+        state.settle();
+        state.check_served(at.kind)?;
+        Ok(state.get(at).cloned())
+    }
+
+    async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
+        self.admit(Verb::List, &kind.kind, "")?;
+        let selector = selector(&options.selector)?;
+        let mut state = self.state();
+        state.settle();
+        state.check_served(kind)?;
+        let matching = state.of_kind(kind, namespace).filter(|object| selector.matches(&labels(object)));
+        let mut items: Vec<Value> =
+            matching.map(|it| if options.metadata_only { metadata_only(it) } else { it.clone() }).collect();
+        let limit = options.limit.map_or(usize::MAX, |limit| limit as usize);
+        let cut = items.len() > limit;
+        items.truncate(limit);
+        Ok(ObjectList { items, resource_version: state.version().to_string(), cut })
+    }
+
+    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+        self.admit(Verb::Apply, &at.kind.kind, at.name)?;
+        if options.dry_run {
+            return self.state().apply(at, body, options);
+        }
+        self.write(|state| state.apply(at, body, options))
+    }
+
+    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+        self.admit(Verb::Patch, &at.kind.kind, at.name)?;
+        self.write(|state| state.patch(at, patch, manager))
+    }
+
+    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+        self.admit(Verb::Delete, &at.kind.kind, at.name)?;
+        self.write(|state| state.delete(at, options))
+    }
+
+    async fn watch(
+        &self,
+        kind: &ApiKind,
+        namespace: Option<&str>,
+        options: &ListOptions,
+        resource_version: &str,
+    ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
+        self.admit(Verb::Watch, &kind.kind, "")?;
+        let selector = selector(&options.selector)?;
+        let from: u64 = resource_version
+            .parse()
+            .map_err(|_| ClusterError::Invalid(format!("not a resource version: {resource_version}")))?;
+        self.state().check_served(kind)?;
+        let (kind, namespace) = (kind.clone(), namespace.map(str::to_owned));
+        let metadata = options.metadata_only;
+        let (inner, changes) = (self.clone(), self.0.version.subscribe());
+        let start = (inner, changes, from);
+        let batches = futures::stream::unfold(Some(start), move |next| {
+            let (kind, namespace, selector) = (kind.clone(), namespace.clone(), selector.clone());
+            async move {
+                let (inner, mut changes, from) = next?;
+                loop {
+                    changes.mark_unchanged();
+                    let events = inner.state().events_since(from, &kind, namespace.as_deref());
+                    match events {
+                        Err(error) => return Some((vec![Err(error)], None)),
+                        Ok((events, until)) => {
+                            let events: Vec<_> = events
+                                .into_iter()
+                                .filter(|event| match event {
+                                    WatchEvent::Set(object) | WatchEvent::Gone(object) => {
+                                        selector.matches(&labels(object))
+                                    }
+                                    WatchEvent::Bookmark(_) => true,
+                                })
+                                .map(|event| match event {
+                                    WatchEvent::Set(object) if metadata => WatchEvent::Set(metadata_only(&object)),
+                                    WatchEvent::Gone(object) if metadata => WatchEvent::Gone(metadata_only(&object)),
+                                    event => event,
+                                })
+                                .map(Ok)
+                                .collect();
+                            if !events.is_empty() {
+                                return Some((events, Some((inner, changes, until))));
+                            }
+                        }
+                    }
+                    if changes.changed().await.is_err() {
+                        return None;
+                    }
+                }
+            }
+        });
+        Ok(batches.flat_map(futures::stream::iter).boxed())
+    }
+}
+
+/// The uid and resource version that an applied body or a deletion insists on.
+fn check_precondition(live: &Value, uid: Option<&str>, version: Option<&str>) -> ClusterResult<()> {
+    if uid.is_some_and(|uid| meta::uid(live) != Some(uid)) {
+        return Err(ClusterError::Precondition("the object has another UID".to_owned()));
+    }
+    if version.is_some_and(|version| meta::resource_version(live) != Some(version)) {
+        return Err(ClusterError::Precondition("the object has been modified".to_owned()));
+    }
+    Ok(())
+}

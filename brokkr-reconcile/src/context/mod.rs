@@ -1,0 +1,52 @@
+//! What the work on a stack needs: the cluster, whose agent this is, what is served, and what passes remember.
+
+pub(crate) mod contention;
+pub(crate) mod settling;
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use brokkr_core::model::{AgentId, ObjectRef};
+
+use crate::cluster::{Cluster, ClusterResult, Discovery};
+use crate::context::contention::Fights;
+use crate::context::settling::Settling;
+use crate::limits::LocalLimits;
+use crate::observed::job_ends::JobEnds;
+use crate::observed::observer::Observer;
+use crate::ownership::claims::Claims;
+use crate::ownership::inventory::{Inventory, Keeper};
+
+/// What working on a stack needs.
+pub(crate) struct Work<'a> {
+    pub(crate) cluster: &'a dyn Cluster,
+    pub(crate) agent: AgentId,
+    pub(crate) manager: &'a str,
+    pub(crate) keeper: &'a Keeper,
+    pub(crate) observer: &'a Observer<'a>,
+    pub(crate) limits: &'a LocalLimits,
+    pub(crate) claims: &'a Mutex<Claims>,
+    pub(crate) fights: &'a Mutex<Fights>,
+    pub(crate) job_ends: &'a JobEnds,
+    pub(crate) settling: &'a Settling,
+    pub(crate) discovery: &'a Discovery,
+    /// What the autoscalers among everything that is wanted target.
+    pub(crate) autoscaled: &'a BTreeSet<ObjectRef>,
+}
+
+impl Work<'_> {
+    pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fights(&self) -> MutexGuard<'_, Fights> {
+        self.fights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the inventory, and lets the other stacks see what is held now.
+    pub(crate) async fn keep(&self, inventory: &mut Inventory) -> ClusterResult<()> {
+        self.keeper.save(self.cluster, inventory).await?;
+        self.claims().set_held(inventory);
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Fields that a stack leaves to others once an object is there.
+//!
+//! A field that we no longer applied would be removed where nobody else owns it. So an update sends what is there already, and
+//! what our manager owns is compared without these fields.
+
+use brokkr_core::model::{IgnoreRule, ObjectRef};
+use serde_json::{Map, Value};
+
+use crate::cluster::{FieldSet, meta};
+
+/// One step of a pointer, as the manifest has it.
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    /// A member of an object.
+    Member(String),
+    /// An element of a list: its position, and what the manifest has there.
+    Element(usize, Value),
+}
+
+/// The fields of one object that are left to others.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Ignored(Vec<Vec<Step>>);
+
+impl Ignored {
+    /// The fields that a stack's rules name in one of its objects.
+    pub(crate) fn of(rules: &[IgnoreRule], object: &ObjectRef, body: &Value) -> Self {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        let concerns = |rule: &&IgnoreRule| {
+            is(&rule.group, &object.group)
+                && is(&rule.kind, &object.kind)
+                && is(&rule.name, &object.name)
+                && is(&rule.namespace, object.namespace.as_deref().unwrap_or_default())
+        };
+        let pointers = rules.iter().filter(concerns).flat_map(|rule| &rule.pointers);
+        Self(pointers.map(|pointer| steps(pointer, body)).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a field is left to others, itself or with what it is in.
+    pub(crate) fn covers(&self, field: &[&str]) -> bool {
+        let is_on_the_way = |steps: &Vec<Step>| {
+            let is = |(step, name): (&Step, &&str)| matches!(step, Step::Member(member) if member == name);
+            steps.len() <= field.len() && steps.iter().zip(field).all(is)
+        };
+        self.0.iter().any(is_on_the_way)
+    }
+
+    /// The fields that a manager applied and still owns, without these.
+    pub(crate) fn applied_fields(&self, object: &Value, manager: &str) -> FieldSet {
+        if self.is_empty() {
+            return meta::applied_fields(object, manager);
+        }
+        let Some(mut tree) = meta::applied_tree(object, manager).cloned() else {
+            return FieldSet::default();
+        };
+        self.0.iter().for_each(|steps| prune(&mut tree, steps));
+        FieldSet::from_fields_v1(&tree)
+    }
+
+    /// Puts into what is to be applied what is there: values, or their absence.
+    pub(crate) fn leave(&self, body: &mut Value, live: &Value) {
+        for steps in &self.0 {
+            let there = steps.iter().try_fold(live, |live, step| match step {
+                Step::Member(name) => live.get(name),
+                Step::Element(position, like) => element(live.as_array()?, *position, like),
+            });
+            put(body, steps, there.cloned());
+        }
+    }
+}
+
+/// A pointer's steps, as far as the manifest has them; beyond, names are members.
+fn steps(pointer: &str, body: &Value) -> Vec<Step> {
+    let mut at = Some(body);
+    let tokens = pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
+    let step = |token: String| match at {
+        Some(Value::Array(list)) => {
+            let position = token.parse().unwrap_or(usize::MAX);
+            at = list.get(position);
+            Step::Element(position, at.cloned().unwrap_or_default())
+        }
+        _ => {
+            at = at.and_then(|at| at.get(&token));
+            Step::Member(token)
+        }
+    };
+    tokens.map(step).collect()
+}
+
+/// The element of a list that is the one the manifest means: by name where it has one, otherwise by position.
+fn element<'a>(list: &'a [Value], position: usize, like: &Value) -> Option<&'a Value> {
+    match like.get("name") {
+        Some(name) => list.iter().find(|it| it.get("name") == Some(name)),
+        None => list.get(position),
+    }
+}
+
+/// Removes what lies below the steps from a tree of managed fields.
+fn prune(tree: &mut Value, steps: &[Step]) {
+    let (Some(map), Some((step, rest))) = (tree.as_object_mut(), steps.split_first()) else { return };
+    let keys: Vec<String> = map.keys().filter(|key| leads(key, step)).cloned().collect();
+    for key in keys {
+        if rest.is_empty() {
+            map.remove(&key);
+        } else if let Some(below) = map.get_mut(&key) {
+            prune(below, rest);
+        }
+    }
+}
+
+/// Whether a key of managed fields is where a step leads.
+fn leads(key: &str, step: &Step) -> bool {
+    let Some((kind, text)) = key.split_once(':') else { return false };
+    match (kind, step) {
+        ("f", Step::Member(name)) => text == name,
+        ("i", Step::Element(position, _)) => text.parse() == Ok(*position),
+        ("v", Step::Element(_, like)) => serde_json::from_str::<Value>(text).is_ok_and(|value| value == *like),
+        // The key's fields may be defaulted and not stand in the manifest; those that do must agree.
+        ("k", Step::Element(_, like)) => serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|keys| {
+            keys.keys().any(|name| like.get(name).is_some())
+                && keys.iter().all(|(name, value)| like.get(name).is_none_or(|it| it == value))
+        }),
+        _ => false,
+    }
+}
+
+/// Sets or removes what the steps lead to, where the way there exists.
+fn put(body: &mut Value, steps: &[Step], value: Option<Value>) {
+    let Some((last, way)) = steps.split_last() else { return };
+    let parent = way.iter().try_fold(body, |at, step| match step {
+        Step::Member(name) => at.get_mut(name),
+        Step::Element(position, _) => at.get_mut(*position),
+    });
+    match (parent, last, value) {
+        (Some(Value::Object(map)), Step::Member(name), Some(value)) => drop(map.insert(name.clone(), value)),
+        (Some(Value::Object(map)), Step::Member(name), None) => drop(map.remove(name)),
+        (Some(Value::Array(list)), Step::Element(position, _), Some(value)) => {
+            list.get_mut(*position).into_iter().for_each(|it| *it = value.clone());
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ignored(pointers: &[&str], body: &Value) -> Ignored {
+        let pointers = pointers.iter().map(|it| (*it).to_owned()).collect();
+        let rule = IgnoreRule { kind: Some("Deployment".to_owned()), pointers, ..IgnoreRule::default() };
+        let object = |kind: &str| ObjectRef {
+            group: "apps".to_owned(),
+            kind: kind.to_owned(),
+            namespace: Some("a".to_owned()),
+            name: "web".to_owned(),
+        };
+        assert!(Ignored::of(std::slice::from_ref(&rule), &object("StatefulSet"), body).is_empty());
+        Ignored::of(&[rule], &object("Deployment"), body)
+    }
+
+    #[test]
+    fn what_is_there_stays_and_is_not_compared() {
+        let manifest = json!({"spec": {"replicas": 2, "paused": true, "containers": [{"name": "web", "image": "a"}]}});
+        let live = json!({
+            "metadata": {"managedFields": [{"manager": "m", "operation": "Apply", "fieldsV1": {
+                "f:spec": {"f:replicas": {}, "f:selector": {}, "f:containers": {
+                    "k:{\"name\":\"side\"}": {"f:image": {}},
+                    "k:{\"name\":\"web\"}": {".": {}, "f:image": {}, "f:name": {}},
+                }},
+            }}]},
+            "spec": {"replicas": 7, "containers": [{"name": "side", "image": "s"}, {"name": "web", "image": "b"}]},
+        });
+        let ignored =
+            ignored(&["/spec/replicas", "/spec/paused", "/spec/containers/0/image", "/spec/no/where"], &manifest);
+        let fields = ignored.applied_fields(&live, "m");
+        let paths: Vec<&str> = fields.paths().collect();
+        let expected = [
+            ".spec.containers[name=\"side\"].image",
+            ".spec.containers[name=\"web\"]",
+            ".spec.containers[name=\"web\"].name",
+            ".spec.selector",
+        ];
+        assert_eq!(paths, expected);
+        let mut body = manifest.clone();
+        ignored.leave(&mut body, &live);
+        assert_eq!(body, json!({"spec": {"replicas": 7, "containers": [{"name": "web", "image": "b"}]}}));
+    }
+}

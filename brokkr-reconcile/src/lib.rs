@@ -1,0 +1,31 @@
+//! From a target state to a cluster: plan → apply → prune, over any [`Cluster`](cluster::Cluster).
+//!
+//! The reconciler is the same code in production, in the demonstration and in tests: only the cluster behind
+//! it differs. Everything it does is decided from three things: what is desired, what the inventory says that we hold, and what is
+//! there.
+
+mod applier;
+mod apply;
+pub mod cluster;
+mod context;
+mod desired;
+pub mod health;
+mod limits;
+mod observed;
+mod order;
+mod outcome;
+mod ownership;
+mod pass;
+pub mod plan;
+mod prune;
+mod remedy;
+#[cfg(test)]
+mod samples;
+
+pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};
+pub use desired::depends_on::DEPENDS_ON_ANNOTATION;
+pub use limits::{KindPattern, LocalLimits, NotAPattern};
+pub use outcome::stack_outcome::{Progress, Retained, StackOutcome, Unhealthy, Yielded};
+pub use ownership::labels::{AGENT_LABEL, INVENTORY_LABEL, KEEP_ANNOTATION, PART_OF_LABEL, STACK_LABEL, field_manager};
+pub use pass::reconciler::{Reconciler, ReconcilerConfig};
+pub use plan::Plan;

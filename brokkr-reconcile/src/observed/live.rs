@@ -1,0 +1,98 @@
+//! What is there, as far as it matters: metadata and ownership of one object.
+
+use brokkr_core::model::{AgentId, StackId};
+use serde_json::{Map, Value};
+
+use crate::cluster::{ApiKind, FieldSet, meta};
+use crate::desired::ignore::Ignored;
+use crate::health;
+use crate::health::{JobEnd, ObjectHealth};
+use crate::ownership::field_hashes::FieldHashes;
+use crate::ownership::labels::{AGENT_LABEL, KEEP_ANNOTATION, MANAGER_PREFIX, STACK_LABEL};
+
+/// An object in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Live {
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+    pub(crate) deleting: bool,
+    pub(crate) finalizers: Vec<String>,
+    /// The agent that its label names, whoever wrote it.
+    agent: Option<AgentId>,
+    /// The stack that its label names, whoever wrote it.
+    stack: Option<StackId>,
+    /// Whether our field manager owns anything in it.
+    pub(crate) ours_in_fields: bool,
+    /// Whether another Brokkr agent's field manager owns anything in it.
+    pub(crate) others_in_fields: bool,
+    /// The fields that our manager applied and still owns.
+    pub(crate) fields: FieldHashes,
+    pub(crate) keep: bool,
+    /// How the number of its replicas was set through the `scale` subresource, if it was.
+    pub(crate) scaled: Option<Scaled>,
+    /// How it ended, if it is a Job that has.
+    pub(crate) ended: Option<JobEnd>,
+    /// How it fares; healthy where nothing but its existence matters.
+    pub(crate) health: ObjectHealth,
+}
+
+impl Live {
+    /// `None` for something that is not an object of a server.
+    pub(crate) fn of(kind: &ApiKind, object: &Value, manager: &str, ignored: Option<&Ignored>) -> Option<Self> {
+        let is_other = |name: &str| name.starts_with(MANAGER_PREFIX) && name != manager;
+        let (group, kind) = (kind.group.as_str(), kind.kind.as_str());
+        Some(Self {
+            uid: meta::uid(object)?.to_owned(),
+            resource_version: meta::resource_version(object)?.to_owned(),
+            deleting: meta::is_deleting(object),
+            finalizers: meta::finalizers(object).map(str::to_owned).collect(),
+            agent: meta::label(object, AGENT_LABEL).and_then(|id| id.parse().ok()),
+            stack: meta::label(object, STACK_LABEL).and_then(|id| id.parse().ok()),
+            ours_in_fields: meta::managers(object).any(|name| name == manager),
+            others_in_fields: meta::managers(object).any(is_other),
+            fields: FieldHashes::of(&match ignored {
+                Some(ignored) => ignored.applied_fields(object, manager),
+                None => meta::applied_fields(object, manager),
+            }),
+            keep: meta::annotation(object, KEEP_ANNOTATION) == Some("true"),
+            scaled: scaled(object),
+            ended: if (group, kind) == ("batch", "Job") { health::job_end(object) } else { None },
+            health: health::of(group, kind, object),
+        })
+    }
+
+    /// The stack for which this agent made the object, by its labels and by who owns its fields. Labels alone
+    /// prove nothing: they can be copied, and are inherited by what controllers make.
+    pub(crate) fn made_for(&self, agent: AgentId) -> Option<StackId> {
+        self.stack.filter(|_| self.agent == Some(agent) && self.ours_in_fields)
+    }
+}
+
+/// The field that autoscalers own by way of the `scale` subresource.
+pub(crate) const REPLICAS: &str = ".spec.replicas";
+
+/// A number of replicas that was set through the `scale` subresource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scaled {
+    /// How many.
+    pub(crate) replicas: i64,
+    /// The field manager that set it; empty where the server keeps none.
+    pub(crate) by: String,
+}
+
+/// Reads from `managedFields` whether the number of replicas was set through the `scale` subresource.
+fn scaled(object: &Value) -> Option<Scaled> {
+    let replicas = object.pointer("/spec/replicas").and_then(Value::as_i64)?;
+    let text =
+        |entry: &Map<String, Value>, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let owns = |entry: &&Map<String, Value>| {
+        FieldSet::from_fields_v1(entry.get("fieldsV1").unwrap_or(&Value::Null)).contains(REPLICAS)
+    };
+    let mut owners = meta::managed_fields(object).filter(owns).peekable();
+    if owners.peek().is_none() {
+        // Scaling to zero leaves no owner behind: a zero is not sent. Every other way to zero does.
+        return (replicas == 0).then(|| Scaled { replicas, by: String::new() });
+    }
+    let scaler = owners.find(|entry| text(entry, "subresource") == "scale")?;
+    Some(Scaled { replicas, by: text(scaler, "manager") })
+}

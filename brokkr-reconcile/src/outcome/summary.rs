@@ -1,0 +1,122 @@
+//! The problems of a stack's objects as one text: every object by name, and what to do once per remedy.
+
+use std::fmt::Write as _;
+
+use brokkr_core::model::{limits, shorten};
+
+use crate::outcome::problem::ObjectProblem;
+use crate::remedy::fix;
+
+/// Bytes of one object's message. A server may quote a whole manifest.
+const MESSAGE_BYTES: usize = 600;
+/// Bytes kept free for what closes the text.
+const END_BYTES: usize = 64;
+
+/// Describes problems: as many as fit with their messages, then as many as fit by name, and how many more there are.
+pub(crate) fn describe(problems: &[ObjectProblem], total: usize) -> String {
+    let state = if problems.first().is_some_and(|it| it.waiting) { "not done yet" } else { "failed" };
+    let mut text = format!("{} of {total} objects {state}: ", problems.len());
+    let room = limits::MESSAGE_BYTES - END_BYTES;
+    let (mut told, mut named) = (0_usize, 0_usize);
+    for (position, problem) in problems.iter().enumerate() {
+        let mut part = format!("{}: {}", problem.object, problem.message);
+        shorten(&mut part, MESSAGE_BYTES);
+        // The last one with a remedy tells it for those before it.
+        let next = problems.get(position + 1);
+        if let Some(remedy) = &problem.remedy
+            && next.is_none_or(|next| next.remedy.as_ref() != Some(remedy))
+        {
+            let _ = write!(part, "{}", fix(&part, remedy));
+        }
+        let remedy = problem.remedy.as_ref().map_or(0, |remedy| remedy.len() + 10);
+        if text.len() + part.len() + remedy + 2 > room / 4 * 3 {
+            break;
+        }
+        let _ = write!(text, "{}{part}", separator(position == 0, &text));
+        told += 1;
+    }
+    if let Some(remedy) = told.checked_sub(1).and_then(|last| problems.get(last)).and_then(|it| it.remedy.as_ref())
+        && told < problems.len()
+        && problems.get(told).and_then(|it| it.remedy.as_ref()) == Some(remedy)
+    {
+        let sentence = fix(&text, remedy);
+        text.push_str(&sentence);
+    }
+    for problem in problems.iter().skip(told) {
+        let part = format!("{} ({})", problem.object, problem.reason);
+        if text.len() + part.len() + 2 > room {
+            break;
+        }
+        let _ = write!(text, "{}{part}", separator(told + named == 0, &text));
+        named += 1;
+    }
+    let more = problems.len() - told - named;
+    if more > 0 {
+        let _ = write!(text, "{}and {more} more", separator(false, &text));
+    }
+    shorten(&mut text, limits::MESSAGE_BYTES);
+    text
+}
+
+/// What parts a new item from the text before it: nothing at the begin, a blank after a sentence.
+fn separator(is_first: bool, text: &str) -> &'static str {
+    match is_first {
+        true => "",
+        false if text.ends_with('.') => " ",
+        false => "; ",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use brokkr_core::model::ObjectRef;
+
+    fn problem(name: &str, message: &str, remedy: Option<&str>) -> ObjectProblem {
+        let object =
+            ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: name.to_owned() };
+        let problem = ObjectProblem::failed(object, "Refused", message);
+        remedy.into_iter().fold(problem, ObjectProblem::with_remedy)
+    }
+
+    #[test]
+    fn a_remedy_stands_once_for_those_that_share_it() {
+        let problems = [
+            problem("a", "no", Some("correct it")),
+            problem("b", "never", Some("correct it")),
+            problem("c", "not now", None),
+            problem("d", "no", Some("wait")),
+        ];
+        let expected = "4 of 9 objects failed: ConfigMap a: no; ConfigMap b: never. Fix: correct it. ConfigMap c: not now; \
+                        ConfigMap d: no. Fix: wait.";
+        assert_eq!(describe(&problems, 9), expected);
+        assert_eq!(describe(&problems[..1], 1), "1 of 1 objects failed: ConfigMap a: no. Fix: correct it.");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_and_then_counted() {
+        let long = "x".repeat(2_000);
+        let twenty: Vec<_> = (0..20).map(|n| problem(&format!("n{n}"), &long, Some("correct it"))).collect();
+        let text = describe(&twenty, 20);
+        for n in 0..20 {
+            assert!(text.contains(&format!("ConfigMap n{n}")), "{n}: {text}");
+        }
+        assert!(text.len() <= limits::MESSAGE_BYTES, "{}", text.len());
+        assert_eq!(text.matches("correct it").count(), 1, "{text}");
+        let many: Vec<_> = (0..2_000).map(|n| problem(&format!("n{n}"), "no", None)).collect();
+        let text = describe(&many, 5_000);
+        assert!(
+            text.len() <= limits::MESSAGE_BYTES && text.starts_with("2000 of 5000 objects failed: ConfigMap n0: no; ")
+        );
+        assert!(text.ends_with(" more"), "{text}");
+        let told = text.matches("ConfigMap n").count();
+        assert!(text.ends_with(&format!("; and {} more", 2_000 - told)), "{text}");
+    }
+
+    #[test]
+    fn one_message_does_not_crowd_the_others_out() {
+        let long = "y".repeat(10_000);
+        let text = describe(&[problem("a", &long, None), problem("b", "short", None)], 2);
+        assert!(text.contains("ConfigMap b: short") && text.contains('…'), "{text}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Which stacks of this agent want which objects.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use brokkr_core::model::{ObjectRef, StackId};
+
+use crate::ownership::inventory::{EntryState, Inventory};
+use crate::ownership::objects::Objects;
+
+/// What one stack wants.
+#[derive(Debug, Clone)]
+pub(crate) enum Want {
+    /// These objects and no others.
+    Objects(Arc<Objects>),
+    /// Whatever it holds.
+    WhatIsHeld,
+    /// Nothing.
+    Nothing,
+}
+
+impl Want {
+    /// Whether it is the same as far as it can be told at once.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Objects(mine), Self::Objects(others)) => Arc::ptr_eq(mine, others),
+            (Self::WhatIsHeld, Self::WhatIsHeld) | (Self::Nothing, Self::Nothing) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Which stacks of this agent want which objects, and which hold them.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    wants: BTreeMap<StackId, Want>,
+    /// The stacks that want an object, in their order.
+    claimants: HashMap<Arc<ObjectRef>, Vec<StackId>>,
+    /// The stacks whose inventories have an object, and as what. While it changes hands there are several.
+    makers: HashMap<Arc<ObjectRef>, Vec<(StackId, EntryState)>>,
+    /// What is known of each inventory, to forget it again.
+    known: HashMap<StackId, Vec<(Arc<ObjectRef>, EntryState)>>,
+}
+
+impl Claims {
+    /// Takes over what the stacks want now. What has not changed costs nothing: a pass is often about one stack of many.
+    pub(crate) fn set_wants(&mut self, wants: BTreeMap<StackId, Want>) {
+        let before = std::mem::take(&mut self.wants);
+        for (stack, want) in &before {
+            if let Want::Objects(objects) = want
+                && !wants.get(stack).is_some_and(|it| it.is_same(want))
+            {
+                objects.iter().for_each(|object| self.unclaim(*stack, object));
+            }
+        }
+        for (stack, want) in &wants {
+            if let Want::Objects(objects) = want
+                && !before.get(stack).is_some_and(|it| it.is_same(want))
+            {
+                objects.iter().for_each(|object| self.claim(*stack, object));
+            }
+        }
+        self.wants = wants;
+    }
+
+    fn claim(&mut self, stack: StackId, object: &Arc<ObjectRef>) {
+        let claimants = self.claimants.entry(object.clone()).or_insert_with(|| Vec::with_capacity(1));
+        if let Err(place) = claimants.binary_search(&stack) {
+            claimants.insert(place, stack);
+        }
+    }
+
+    fn unclaim(&mut self, stack: StackId, object: &Arc<ObjectRef>) {
+        remove(&mut self.claimants, object, |it| *it == stack);
+    }
+
+    /// Takes over what an inventory holds now.
+    pub(crate) fn set_held(&mut self, inventory: &Inventory) {
+        let stack = inventory.stack;
+        let before = self.known.remove(&stack).unwrap_or_default();
+        if before.iter().map(|(object, state)| (object, *state)).ne(states(inventory)) {
+            for (object, _) in &before {
+                remove(&mut self.makers, object, |(it, _)| *it == stack);
+            }
+            for (object, state) in states(inventory) {
+                let makers = self.makers.entry(object.clone()).or_insert_with(|| Vec::with_capacity(1));
+                let place = makers.partition_point(|(it, _)| *it < stack);
+                makers.insert(place, (stack, state));
+            }
+        }
+        if !inventory.entries.is_empty() {
+            let known = states(inventory).map(|(object, state)| (object.clone(), state));
+            self.known.insert(stack, known.collect());
+        }
+    }
+
+    /// Whether a stack still wants an object that it holds. One without an entry in the target state keeps everything: absence
+    /// is never an order.
+    fn keeps(&self, stack: StackId, object: &ObjectRef) -> bool {
+        match self.wants.get(&stack) {
+            Some(Want::Objects(objects)) => objects.contains(object),
+            Some(Want::WhatIsHeld) | None => true,
+            Some(Want::Nothing) => false,
+        }
+    }
+
+    /// The stack whose an object is: who holds it and still wants it, or is about to create it, otherwise the first that wants
+    /// it.
+    pub(crate) fn owner(&self, object: &ObjectRef) -> Option<StackId> {
+        let makers = || self.makers.get(object).into_iter().flatten();
+        let keeper = |as_what| {
+            let mut makers = makers().filter(|(_, state)| *state == as_what).map(|(stack, _)| *stack);
+            makers.find(|stack| self.keeps(*stack, object))
+        };
+        keeper(EntryState::Held)
+            .or_else(|| keeper(EntryState::Intent))
+            .or_else(|| self.claimants.get(object)?.first().copied())
+    }
+
+    /// Whether a stack holds an object.
+    pub(crate) fn holds(&self, stack: StackId, object: &ObjectRef) -> bool {
+        let held = |state| matches!(state, EntryState::Held | EntryState::Retained);
+        self.makers.get(object).is_some_and(|makers| makers.iter().any(|(it, state)| *it == stack && held(*state)))
+    }
+
+    /// Whether a stack holds an object, or may have created it.
+    pub(crate) fn made(&self, stack: StackId, object: &ObjectRef) -> bool {
+        self.makers.get(object).is_some_and(|makers| makers.iter().any(|(it, _)| *it == stack))
+    }
+}
+
+/// What an inventory says of objects that exist because of us.
+fn states(inventory: &Inventory) -> impl Iterator<Item = (&Arc<ObjectRef>, EntryState)> {
+    let ours = inventory.entries.iter().filter(|(_, entry)| entry.is_ours());
+    ours.map(|(object, entry)| (object, entry.state))
+}
+
+/// Takes something out of an object's list, and the list with the last of it.
+fn remove<T>(lists: &mut HashMap<Arc<ObjectRef>, Vec<T>>, object: &Arc<ObjectRef>, is_it: impl Fn(&T) -> bool) {
+    if let Some(list) = lists.get_mut(object) {
+        list.retain(|it| !is_it(it));
+        if list.is_empty() {
+            lists.remove(object);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ownership::inventory::Entry;
+
+    fn object(name: &str) -> Arc<ObjectRef> {
+        let (group, kind, namespace) = (String::new(), "ConfigMap".to_owned(), Some("default".to_owned()));
+        Arc::new(ObjectRef { group, kind, namespace, name: name.to_owned() })
+    }
+
+    struct Stacks {
+        claims: Claims,
+        wants: BTreeMap<StackId, Want>,
+    }
+
+    impl Stacks {
+        fn wants(&mut self, stack: StackId, names: &[&str]) {
+            let objects = names.iter().map(|name| object(name)).collect();
+            self.wants.insert(stack, Want::Objects(Arc::new(objects)));
+            self.claims.set_wants(self.wants.clone());
+        }
+
+        fn has(&mut self, stack: StackId, entries: &[(&str, EntryState)]) {
+            let mut inventory = Inventory::new(stack);
+            inventory.entries.extend(entries.iter().map(|(name, state)| (object(name), Entry::new(*state))));
+            self.claims.set_held(&inventory);
+        }
+    }
+
+    fn two() -> (Stacks, StackId, StackId) {
+        let (first, second) = (StackId::generate(), StackId::generate());
+        (Stacks { claims: Claims::default(), wants: BTreeMap::new() }, first, second)
+    }
+
+    #[test]
+    fn who_dropped_an_object_and_still_has_it_does_not_hold_the_next_one_up() {
+        use EntryState::{Held, Intent};
+        for swapped in [false, true] {
+            let (mut stacks, mut first, mut second) = two();
+            if swapped {
+                (first, second) = (second, first);
+            }
+            let x = object("x");
+            stacks.wants(first, &["x"]);
+            stacks.has(first, &[("x", Held)]);
+            stacks.wants(second, &["x"]);
+            assert_eq!(stacks.claims.owner(&x), Some(first), "who holds it and wants it");
+            // The first drops it and cannot prune yet; the second takes it; something else of the first changes.
+            stacks.wants(first, &["y"]);
+            stacks.has(second, &[("x", Held)]);
+            stacks.has(first, &[("x", Held), ("y", Intent)]);
+            stacks.has(first, &[("x", Held), ("y", Held)]);
+            assert_eq!(stacks.claims.owner(&x), Some(second));
+            assert!(stacks.claims.holds(second, &x), "so the first may forget it");
+            // The second goes, and the first wants it again: it has it still.
+            stacks.has(second, &[]);
+            stacks.wants(second, &[]);
+            stacks.wants(first, &["x", "y"]);
+            assert_eq!(stacks.claims.owner(&x), Some(first));
+            assert!(stacks.claims.made(first, &x) && !stacks.claims.made(second, &x));
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_is_of_the_first_that_wants_it_and_what_is_only_used_of_nobody() {
+        let (mut stacks, first, second) = two();
+        let x = object("x");
+        stacks.has(first, &[("x", EntryState::Used)]);
+        assert_eq!(stacks.claims.owner(&x), None);
+        stacks.wants(second, &["x"]);
+        stacks.wants(first, &["x"]);
+        assert_eq!(stacks.claims.owner(&x), Some(first.min(second)));
+        stacks.has(first.max(second), &[("x", EntryState::Intent)]);
+        assert_eq!(stacks.claims.owner(&x), Some(first.max(second)), "it is about to create it");
+        stacks.has(first.max(second), &[("x", EntryState::Retained)]);
+        assert_eq!(stacks.claims.owner(&x), Some(first.min(second)), "it only waits for others to leave");
+        stacks.wants(first, &[]);
+        stacks.wants(second, &[]);
+        stacks.has(first.max(second), &[]);
+        assert!(stacks.claims.claimants.is_empty() && stacks.claims.makers.is_empty());
+    }
+}

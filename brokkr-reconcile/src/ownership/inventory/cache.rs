@@ -1,0 +1,254 @@
+//! The inventories as they were read and kept last, each with whoever works on it.
+//!
+//! Several passes may run at the same time, each on stacks of its own: a pass takes its stacks' inventories out and puts them
+//! back. If it is dropped in the middle they are read again from the cluster, which knows what is true.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use brokkr_core::model::{ObjectRef, StackId};
+use tokio::sync::Notify;
+
+use crate::health::JobEnd;
+use crate::ownership::field_hashes::FieldHashes;
+use crate::ownership::inventory::Inventory;
+
+#[derive(Debug)]
+enum Slot {
+    Here(Inventory),
+    /// A pass works on it; so many objects were held when it began.
+    Out(usize),
+    /// What is true must be read from the cluster.
+    Lost,
+}
+
+/// What a watch saw of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// It is there, with the fields that our manager owns.
+    There { uid: String, fields: FieldHashes },
+    /// It is not there any more.
+    Gone,
+    /// Something happened to it, and only reading it tells whether that matters.
+    Stirred,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Absent before the first read.
+    slots: Option<BTreeMap<StackId, Slot>>,
+    /// What was seen of stacks that are worked on: judged when they are back.
+    sights: HashMap<StackId, HashMap<ObjectRef, Sight>>,
+    /// Stacks to be looked at.
+    stirred: BTreeSet<StackId>,
+}
+
+/// The inventories of all stacks.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    state: Mutex<State>,
+    /// Told when something is to be looked at.
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Slots {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something must be read from the cluster before it can be worked on.
+    pub(crate) fn must_read(&self) -> bool {
+        let state = self.state();
+        state.slots.as_ref().is_none_or(|slots| slots.values().any(|slot| matches!(slot, Slot::Lost)))
+    }
+
+    /// Takes over what was read from the cluster, apart from what is worked on just now.
+    pub(crate) fn fill(&self, mut read: BTreeMap<StackId, Inventory>, mut noted: impl FnMut(&Inventory)) {
+        let mut state = self.state();
+        let is_first = state.slots.is_none();
+        let slots = state.slots.get_or_insert_default();
+        slots.retain(|stack, slot| {
+            if matches!(slot, Slot::Lost) {
+                let inventory = read.remove(stack).unwrap_or_else(|| Inventory::new(*stack));
+                noted(&inventory);
+                let is_there = !inventory.entries.is_empty();
+                *slot = Slot::Here(inventory);
+                return is_there;
+            }
+            true
+        });
+        // What else was read is older than what is here, or worked on.
+        if is_first {
+            read.values().for_each(noted);
+            slots.extend(read.into_iter().map(|(stack, inventory)| (stack, Slot::Here(inventory))));
+        }
+    }
+
+    /// The stacks of which something is held, and how many objects.
+    pub(crate) fn held(&self) -> Vec<(StackId, usize)> {
+        let state = self.state();
+        let held = |(stack, slot): (&StackId, &Slot)| match slot {
+            Slot::Here(inventory) => Some((*stack, inventory.held_count())),
+            Slot::Out(objects) => Some((*stack, *objects)),
+            Slot::Lost => None,
+        };
+        state.slots.iter().flatten().filter_map(held).filter(|(_, objects)| *objects > 0).collect()
+    }
+
+    /// The stacks of which there is any record.
+    pub(crate) fn held_or_retained(&self) -> BTreeSet<StackId> {
+        self.state().slots.iter().flat_map(BTreeMap::keys).copied().collect()
+    }
+
+    /// Whether some stacks are worked on, or must be read again: then not everything can be seen here.
+    pub(crate) fn is_anything_out(&self) -> bool {
+        self.state().slots.iter().flat_map(BTreeMap::values).any(|slot| !matches!(slot, Slot::Here(_)))
+    }
+
+    /// Takes inventories out to be worked on. A stack that somebody else works on is left out.
+    pub(crate) fn take(&self, stacks: impl Iterator<Item = StackId>) -> Taken<'_> {
+        let mut state = self.state();
+        let slots = state.slots.get_or_insert_default();
+        let mut inventories = BTreeMap::new();
+        for stack in stacks {
+            let inventory = match slots.remove(&stack) {
+                Some(Slot::Here(inventory)) => inventory,
+                None => Inventory::new(stack),
+                Some(busy) => {
+                    slots.insert(stack, busy);
+                    continue;
+                }
+            };
+            slots.insert(stack, Slot::Out(inventory.held_count()));
+            inventories.insert(stack, inventory);
+        }
+        let out = inventories.keys().copied().collect();
+        Taken { slots: self, inventories, out }
+    }
+
+    /// Takes out what is only waited for because of others, of stacks that nobody wants anything of.
+    pub(crate) fn take_retained(&self, known: &BTreeSet<StackId>) -> Taken<'_> {
+        let retained = |(stack, slot): (&StackId, &Slot)| match slot {
+            Slot::Here(it) if it.is_retained_only() && !it.entries.is_empty() && !known.contains(stack) => Some(*stack),
+            _ => None,
+        };
+        let stacks: Vec<StackId> = self.state().slots.iter().flatten().filter_map(retained).collect();
+        self.take(stacks.into_iter())
+    }
+
+    /// Whether anything is only waited for because of others.
+    pub(crate) fn has_retained(&self) -> bool {
+        let is_retained =
+            |slot: &Slot| matches!(slot, Slot::Here(it) if it.is_retained_only() && !it.entries.is_empty());
+        self.state().slots.iter().flat_map(BTreeMap::values).any(is_retained)
+    }
+
+    fn put_back(&self, inventory: Inventory) {
+        let mut state = self.state();
+        let stack = inventory.stack;
+        let sights = state.sights.remove(&stack).unwrap_or_default();
+        if sights.iter().any(|(object, sight)| matters(&inventory, object, sight)) {
+            state.stirred.insert(stack);
+            self.wake.notify_one();
+        }
+        let slots = state.slots.get_or_insert_default();
+        if inventory.entries.is_empty() {
+            slots.remove(&stack);
+        } else {
+            slots.insert(stack, Slot::Here(inventory));
+        }
+    }
+
+    fn lose(&self, stack: StackId) {
+        let mut state = self.state();
+        state.sights.remove(&stack);
+        state.slots.get_or_insert_default().insert(stack, Slot::Lost);
+    }
+
+    /// Notes what a watch saw of an object that carries a stack's label.
+    pub(crate) fn saw(&self, stack: StackId, object: ObjectRef, sight: Sight) {
+        let mut state = self.state();
+        let stirs = match state.slots.as_ref().and_then(|slots| slots.get(&stack)) {
+            Some(Slot::Here(inventory)) => matters(inventory, &object, &sight),
+            Some(Slot::Out(_)) => {
+                state.sights.entry(stack).or_default().insert(object, sight);
+                false
+            }
+            // Labels alone say nothing.
+            Some(Slot::Lost) | None => false,
+        };
+        if stirs {
+            state.stirred.insert(stack);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Notes that objects of a kind may have changed unseen.
+    pub(crate) fn lost_sight_of(&self, group: &str, kind: &str) {
+        let mut state = self.state();
+        let has = |inventory: &Inventory| inventory.entries.keys().any(|it| it.group == group && it.kind == kind);
+        let stacks = state.slots.iter().flatten().filter_map(|(stack, slot)| match slot {
+            Slot::Here(inventory) => has(inventory).then_some(*stack),
+            Slot::Out(_) | Slot::Lost => Some(*stack),
+        });
+        let stacks: Vec<StackId> = stacks.collect();
+        state.stirred.extend(stacks);
+        self.wake.notify_one();
+    }
+
+    /// The stacks to be looked at, once.
+    pub(crate) fn take_stirred(&self) -> BTreeSet<StackId> {
+        std::mem::take(&mut self.state().stirred)
+    }
+
+    /// Group and kind of everything that is held and at hand.
+    pub(crate) fn kinds(&self) -> BTreeSet<(String, String)> {
+        let state = self.state();
+        let inventories = state.slots.iter().flat_map(BTreeMap::values).filter_map(|slot| match slot {
+            Slot::Here(inventory) => Some(inventory),
+            _ => None,
+        });
+        let ours = inventories.flat_map(|it| it.entries.iter()).filter(|(_, entry)| entry.is_ours());
+        let mut kinds = BTreeSet::new();
+        for (object, _) in ours {
+            if !kinds.iter().any(|(group, kind)| *group == object.group && *kind == object.kind) {
+                kinds.insert((object.group.clone(), object.kind.clone()));
+            }
+        }
+        kinds
+    }
+}
+
+/// Whether what was seen of an object differs from what is known of it.
+fn matters(inventory: &Inventory, object: &ObjectRef, sight: &Sight) -> bool {
+    let Some(entry) = inventory.entries.get(object).filter(|entry| entry.is_ours()) else { return false };
+    match sight {
+        Sight::There { uid, fields } => entry.uid.as_ref() != Some(uid) || entry.fields != *fields,
+        // One that is gone after it completed is not missing; what else is gone is looked at.
+        Sight::Gone => entry.ended != Some(JobEnd::Complete),
+        Sight::Stirred => true,
+    }
+}
+
+/// Inventories that are worked on. What is not put back is read again from the cluster.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    slots: &'a Slots,
+    pub(crate) inventories: BTreeMap<StackId, Inventory>,
+    out: BTreeSet<StackId>,
+}
+
+impl Taken<'_> {
+    /// Puts one back as it is now.
+    pub(crate) fn put_back(&mut self, inventory: Inventory) {
+        if self.out.remove(&inventory.stack) {
+            self.slots.put_back(inventory);
+        }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.out.iter().for_each(|stack| self.slots.lose(*stack));
+    }
+}

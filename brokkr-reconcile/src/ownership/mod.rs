@@ -1,0 +1,7 @@
+//! Whose an object is.
+
+pub(crate) mod claims;
+pub(crate) mod field_hashes;
+pub(crate) mod inventory;
+pub(crate) mod labels;
+pub(crate) mod objects;

@@ -1,0 +1,185 @@
+//! Health that another object decides or explains: the class of a claim for storage, the service behind a webhook, the pods of a
+//! workload.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use brokkr_core::model::{Health, ObjectRef};
+use serde_json::Value;
+
+use crate::cluster::{ClusterError, ListOptions};
+use crate::context::Work;
+use crate::health;
+use crate::health::{ObjectHealth, UNBOUND};
+
+/// Workloads of a stack whose pods are looked at in one pass.
+const WORKLOADS: usize = 10;
+/// Pods of a workload that are looked at.
+const PODS: u32 = 50;
+
+/// Whether an object makes pods that its selector names.
+fn is_workload(object: &ObjectRef) -> bool {
+    matches!(
+        (object.group.as_str(), object.kind.as_str()),
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job")
+    )
+}
+
+/// What is known of an object that another one refers to.
+enum Referred {
+    There(Value),
+    Missing,
+    /// It cannot be read, so nothing is said about it.
+    Unseen,
+}
+
+impl Work<'_> {
+    /// Completes the verdicts on objects that cannot be judged alone.
+    pub(crate) async fn judge_by_others(&self, health: &mut HashMap<Arc<ObjectRef>, ObjectHealth>) {
+        for (object, health) in health.iter_mut() {
+            match (object.group.as_str(), object.kind.as_str()) {
+                ("", "PersistentVolumeClaim") if health.reason == UNBOUND => {
+                    if let Some(verdict) = self.unbound_claim(object).await {
+                        *health = verdict;
+                    }
+                }
+                ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration")
+                    if health.health == Health::Healthy =>
+                {
+                    if let Some(verdict) = self.webhook_without_backend(object).await {
+                        *health = verdict;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let is_short = |(object, health): &(&Arc<ObjectRef>, &mut ObjectHealth)| {
+            is_workload(object) && health.health != Health::Healthy && health.reason != "NotObserved"
+        };
+        for (object, health) in health.iter_mut().filter(is_short).take(WORKLOADS) {
+            if let Some(cause) = self.cause_in_pods(object).await {
+                // A Job replaces pods that fail, as often as its backoffLimit says.
+                if cause.health == Health::Degraded && object.group == "apps" {
+                    health.health = Health::Degraded;
+                }
+                let detail = if cause.message.is_empty() { String::new() } else { format!(" ({})", cause.message) };
+                health.message = format!("{}; its pods: {}{detail}", health.message, cause.reason);
+            }
+        }
+    }
+
+    /// What the pods of a workload say that is not as it should be: the worst of them, without its name, which changes with each
+    /// replacement.
+    async fn cause_in_pods(&self, workload: &ObjectRef) -> Option<ObjectHealth> {
+        let namespace = workload.namespace.as_deref();
+        let found = self.referred(&workload.group, &workload.kind, namespace, &workload.name).await;
+        let Referred::There(workload) = found else { return None };
+        let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object)?;
+        let pairs = labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+        let selector = pairs.collect::<Vec<_>>().join(",");
+        if selector.is_empty() {
+            return None;
+        }
+        let options = ListOptions { selector, limit: Some(PODS), ..ListOptions::default() };
+        let pods = self.cluster.list(self.discovery.preferred("", "Pod")?, namespace, &options).await.ok()?;
+        let verdicts = pods.items.iter().map(|pod| health::assess("", "Pod", pod));
+        let telling = verdicts.filter(|it| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
+        // The worst first; of those in the order of their reasons, so that the text does not jump.
+        telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))
+    }
+
+    /// A claim that waits for its first consumer is as it should be; one whose class does not exist waits in vain. `None` where
+    /// the claim's own verdict stands.
+    async fn unbound_claim(&self, claim: &ObjectRef) -> Option<ObjectHealth> {
+        let Referred::There(claim) =
+            self.referred("", "PersistentVolumeClaim", claim.namespace.as_deref(), &claim.name).await
+        else {
+            return Some(ObjectHealth::healthy());
+        };
+        let class = text(&claim, "/spec/storageClassName");
+        if class.is_empty() {
+            let why = match claim.pointer("/spec/storageClassName") {
+                Some(_) => "its storageClassName is empty, so no volume is provisioned",
+                None => "it names no StorageClass and the cluster has no default one",
+            };
+            let fix = "create a PersistentVolume that matches it, or delete it and publish it with a StorageClass";
+            return Some(ObjectHealth::progressing(UNBOUND, format!("it has no volume: {why}. Fix: {fix}.")));
+        }
+        match self.referred("storage.k8s.io", "StorageClass", None, class).await {
+            Referred::There(found) if text(&found, "/volumeBindingMode") == "WaitForFirstConsumer" => {
+                Some(ObjectHealth::healthy())
+            }
+            Referred::There(_) => None,
+            Referred::Missing if text(&claim, "/spec/volumeName").is_empty() => Some(ObjectHealth::degraded(
+                "ClassMissing",
+                format!(
+                    "the StorageClass \"{class}\" does not exist. Fix: create it, or delete this claim and publish it with another class."
+                ),
+            )),
+            Referred::Missing => None,
+            Referred::Unseen => Some(ObjectHealth::healthy()),
+        }
+    }
+
+    /// A webhook that must be asked and that nothing answers for: every request that it has a say in fails.
+    async fn webhook_without_backend(&self, configuration: &ObjectRef) -> Option<ObjectHealth> {
+        let found = self.referred(&configuration.group, &configuration.kind, None, &configuration.name).await;
+        let Referred::There(configuration) = found else { return None };
+        for webhook in configuration.pointer("/webhooks").and_then(Value::as_array).into_iter().flatten() {
+            let (namespace, service) =
+                (text(webhook, "/clientConfig/service/namespace"), text(webhook, "/clientConfig/service/name"));
+            if service.is_empty() || text(webhook, "/failurePolicy") == "Ignore" {
+                continue;
+            }
+            let name = text(webhook, "/name");
+            match self.referred("", "Service", Some(namespace), service).await {
+                Referred::Missing => {
+                    return Some(ObjectHealth::progressing(
+                        "NoBackend",
+                        format!(
+                            "the Service {namespace}/{service} of the webhook {name} does not exist, so requests that it must answer fail"
+                        ),
+                    ));
+                }
+                Referred::There(_) if self.has_no_ready_endpoint(namespace, service).await => {
+                    return Some(ObjectHealth::progressing(
+                        "NoBackend",
+                        format!(
+                            "nothing is ready behind the Service {namespace}/{service} of the webhook {name}, so requests that it must answer fail"
+                        ),
+                    ));
+                }
+                Referred::There(_) | Referred::Unseen => {}
+            }
+        }
+        None
+    }
+
+    /// Whether a Service's endpoints can be seen and none of them is ready.
+    async fn has_no_ready_endpoint(&self, namespace: &str, service: &str) -> bool {
+        let Some(kind) = self.discovery.preferred("discovery.k8s.io", "EndpointSlice") else { return false };
+        let selector = format!("kubernetes.io/service-name={service}");
+        let options = ListOptions { selector, ..ListOptions::default() };
+        let Ok(slices) = self.cluster.list(kind, Some(namespace), &options).await else { return false };
+        // Absent means ready, as the API says.
+        let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false));
+        let endpoints = |slice: &Value| {
+            let list = slice.get("endpoints").and_then(Value::as_array);
+            list.is_some_and(|list| list.iter().any(is_ready))
+        };
+        !slices.items.iter().any(endpoints)
+    }
+
+    async fn referred(&self, group: &str, kind: &str, namespace: Option<&str>, name: &str) -> Referred {
+        let Some(kind) = self.discovery.preferred(group, kind) else { return Referred::Unseen };
+        match self.cluster.get(&kind.at(namespace, name)).await {
+            Ok(Some(object)) => Referred::There(object),
+            Ok(None) | Err(ClusterError::NotFound(_)) => Referred::Missing,
+            Err(_) => Referred::Unseen,
+        }
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}

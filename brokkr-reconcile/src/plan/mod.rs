@@ -1,0 +1,327 @@
+//! The plan as a value: what would be done now, object by object, and why. It is the dry run.
+//!
+//! It is made by the code that acts, up to the point where it would write; what a write would change is asked of the server by a
+//! dry run.
+
+mod changes;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use brokkr_core::model::{ObjectRef, Revision, StackId};
+use futures::FutureExt as _;
+use serde::Serialize;
+
+use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
+use crate::apply::decide::{Step, Target};
+use crate::apply::progress::Applying;
+use crate::apply::replicas::autoscaled;
+use crate::apply::write::WriteError;
+use crate::cluster::ClusterError;
+use crate::context::Work;
+use crate::context::contention::Fights;
+use crate::context::settling::Settling;
+use crate::desired::prepare::{Prepared, unserved};
+use crate::health::JobEnd;
+use crate::observed::observer::{CONCURRENCY, Observer, concurrently};
+use crate::outcome::problem::ObjectProblem;
+use crate::ownership::claims::Claims;
+use crate::ownership::inventory::{Entry, Inventory};
+use crate::ownership::objects::Objects;
+use crate::pass::reconciler::{Reconciler, wants};
+use crate::plan::changes::{Change, changes};
+use crate::prune::phases::Removal;
+use crate::remedy::fix;
+
+/// What would be done now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// One entry per stack.
+    pub stacks: Vec<StackPlan>,
+}
+
+/// What would be done about one stack.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StackPlan {
+    /// The stack.
+    pub stack_id: StackId,
+    /// Its name.
+    pub name: String,
+    /// The revision that would be applied; absent for removals and for what is left as it is.
+    pub revision: Option<Revision>,
+    /// What would be done about its objects, those that are as they should be included.
+    pub objects: Vec<PlannedObject>,
+}
+
+/// What would be done about one object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlannedObject {
+    /// Which.
+    pub object: ObjectRef,
+    /// What.
+    pub action: PlannedAction,
+    /// Why, in one word; empty where the action says it.
+    pub reason: String,
+    /// Why, in words.
+    pub message: String,
+    /// What a write would change, where there is something already.
+    pub changes: Vec<Change>,
+}
+
+/// What would be done about an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PlannedAction {
+    /// It is not there.
+    Create,
+    /// It is ours, and the manifest is another one now.
+    Update,
+    /// It is as it should be.
+    Unchanged,
+    /// Somebody else changed or deleted it: it is put right, or reported, as the policy says.
+    Drift,
+    /// Somebody else owns it, or fields of it.
+    Conflict,
+    /// Another stack of this agent has it.
+    HeldByStack,
+    /// It goes.
+    Prune,
+    /// It stays, and our ownership of it ends.
+    Release,
+    /// It should go, and stays because something of others is in it.
+    Retained,
+    /// It cannot be done now.
+    Blocked,
+}
+
+impl Reconciler {
+    /// What [`reconcile`](crate::applier::Applier::reconcile) would do now for all stacks. Writes nothing.
+    pub async fn plan(&self, desired: &Desired) -> Result<Plan, ApplierError> {
+        let (inventories, discovery, prepared) = self.look(desired).await?;
+        let mut claims = Claims::default();
+        claims.set_wants(wants(desired, &prepared));
+        inventories.values().for_each(|inventory| claims.set_held(inventory));
+        let claims = Mutex::new(claims);
+        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits)
+            .ignoring(prepared.values().flat_map(|set| &set.ready));
+        let scaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
+        let fights = Mutex::new(Fights::default());
+        let work = Work {
+            cluster: &*self.cluster,
+            agent: self.agent,
+            manager: &self.manager,
+            keeper: &self.keeper,
+            observer: &observer,
+            limits: &self.limits,
+            claims: &claims,
+            fights: &fights,
+            job_ends: &self.job_ends,
+            settling: &Settling::default(),
+            discovery: &discovery,
+            autoscaled: &scaled,
+        };
+        let mut plan = Plan::default();
+        for stack in &desired.stacks {
+            let nothing = Inventory::new(stack.stack_id);
+            let inventory = inventories.get(&stack.stack_id).unwrap_or(&nothing);
+            let mut objects = Vec::new();
+            let mut wanted = Arc::default();
+            if let Some(set) = prepared.get(&stack.stack_id) {
+                wanted = set.objects.clone();
+                let (steps, failed) = work.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
+                objects.extend(failed.into_iter().map(PlannedObject::blocked));
+                let previews = steps.into_iter().map(|(prepared, step)| {
+                    let entry = inventory.entries.get(&prepared.object);
+                    work.preview(stack, prepared, entry, step).boxed()
+                });
+                objects.extend(concurrently(previews, CONCURRENCY).await);
+                let unserved = set.unserved.iter().map(unserved);
+                objects.extend(unserved.chain(set.refused.iter().cloned()).map(PlannedObject::blocked));
+            }
+            if !matches!(stack.goal, Goal::Keep) {
+                objects.extend(work.preview_removals(stack, desired, inventory, &wanted).await);
+            }
+            objects.sort_by(|a, b| a.object.cmp(&b.object));
+            let revision = match &stack.goal {
+                Goal::Apply { revision, .. } => Some(*revision),
+                Goal::Remove | Goal::Keep => None,
+            };
+            plan.stacks.push(StackPlan { stack_id: stack.stack_id, name: stack.name.clone(), revision, objects });
+        }
+        Ok(plan)
+    }
+}
+
+impl Work<'_> {
+    async fn preview(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        step: Step,
+    ) -> PlannedObject {
+        let planned = |action| PlannedObject::new(&prepared.object, action);
+        let because = |action, reason: &str, message: &str| planned(action).because(reason, message);
+        let (action, target) = match &step {
+            Step::Unchanged { .. } | Step::Yield { .. } => return planned(PlannedAction::Unchanged),
+            Step::Ended(JobEnd::Complete) => {
+                return because(PlannedAction::Unchanged, "Finished", "the Job completed and was deleted afterwards");
+            }
+            Step::Ended(JobEnd::Failed(reason)) => {
+                let message = format!("the Job failed ({reason}) and was deleted afterwards");
+                return because(PlannedAction::Unchanged, "JobFailed", &message);
+            }
+            Step::Use { .. } => {
+                return because(PlannedAction::Unchanged, "Used", "it was there before, and is only used");
+            }
+            Step::ReportDrift => return because(PlannedAction::Drift, "Reported", "the policy is to report it only"),
+            Step::Problem(problem) => return PlannedObject::blocked(problem.clone()),
+            Step::Create { drifted } => {
+                let action = if *drifted { PlannedAction::Drift } else { PlannedAction::Create };
+                let (reason, message) = if *drifted { ("Deleted", "somebody deleted it") } else { ("", "") };
+                return match self.write(stack, prepared, entry, None, true).await {
+                    // Its Namespace or its kind comes with the same revision: that cannot be tried.
+                    Ok(_) | Err(WriteError::Api(ClusterError::NotFound(_))) => because(action, reason, message),
+                    Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
+                };
+            }
+            Step::Update(target) => (PlannedAction::Update, target),
+            Step::Correct(target) => (PlannedAction::Drift, target),
+            Step::Take { target, .. } => (PlannedAction::Update, target),
+        };
+        match self.what_would_change(stack, prepared, entry, target).await {
+            Ok(changes) => PlannedObject { changes, ..planned(action) },
+            Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
+        }
+    }
+
+    async fn what_would_change(
+        &self,
+        stack: &DesiredStack,
+        prepared: &Prepared,
+        entry: Option<&Entry>,
+        target: &Target,
+    ) -> Result<Vec<Change>, WriteError> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let live = self.cluster.get(&at).await.map_err(WriteError::Api)?.unwrap_or_default();
+        let applied = self.write(stack, prepared, entry, Some(target), true).await?;
+        Ok(changes(&prepared.object, &live, &applied.object))
+    }
+
+    async fn preview_removals(
+        &self,
+        stack: &DesiredStack,
+        desired: &Desired,
+        inventory: &Inventory,
+        wanted: &Objects,
+    ) -> Vec<PlannedObject> {
+        let departed = inventory.uids();
+        let kept = inventory.uids_of(wanted);
+        let mut planned = Vec::new();
+        for (object, entry) in inventory.entries.iter().filter(|(object, _)| !wanted.contains(*object)) {
+            let blocked =
+                |reason, message: &str| PlannedObject::blocked(ObjectProblem::waiting(object.clone(), reason, message));
+            let action = |action| PlannedObject::new(object, action);
+            let owner = self.claims().owner(object).filter(|owner| *owner != stack.stack_id);
+            let one = if let Some(owner) = owner {
+                let message = format!("stack {owner} takes it over");
+                action(PlannedAction::Release).because("HandedOver", &message)
+            } else if !desired.may_remove {
+                blocked(
+                    "EpochUnconfirmed",
+                    "history may have forked: nothing is removed until an admin confirms the epoch",
+                )
+            } else if !desired.complete {
+                blocked("ContentPending", "the content of another stack, which may want it, is not at hand")
+            } else {
+                let deletion = stack.policies.deletion;
+                match self.decide_removal(deletion, object, entry, stack.stack_id, &departed, &kept).await {
+                    Ok(Removal::Forget) => continue,
+                    Ok(Removal::UnderWay(_) | Removal::Delete(..)) => action(PlannedAction::Prune),
+                    Ok(Removal::LetGo(..)) => action(PlannedAction::Release),
+                    Ok(Removal::Retain(what)) => action(PlannedAction::Retained).because("NotEmpty", &what),
+                    Ok(Removal::Problem(problem)) => PlannedObject::blocked(problem),
+                    Err(error) => PlannedObject::blocked(ObjectProblem::api(object.clone(), &error)),
+                }
+            };
+            planned.push(one);
+        }
+        planned
+    }
+}
+
+impl PlannedObject {
+    fn new(object: &ObjectRef, action: PlannedAction) -> Self {
+        Self { object: object.clone(), action, reason: String::new(), message: String::new(), changes: Vec::new() }
+    }
+
+    fn because(self, reason: &str, message: &str) -> Self {
+        Self { reason: reason.to_owned(), message: message.to_owned(), ..self }
+    }
+
+    fn blocked(problem: ObjectProblem) -> Self {
+        let action = match problem.reason {
+            "HeldByStack" => PlannedAction::HeldByStack,
+            "Conflict" | "HeldByAnotherAgent" | "NotOwned" | "Replaced" => PlannedAction::Conflict,
+            _ => PlannedAction::Blocked,
+        };
+        let remedy = problem.remedy.map(|remedy| fix(&problem.message, &remedy)).unwrap_or_default();
+        Self::new(&problem.object, action).because(problem.reason, &format!("{}{remedy}", problem.message))
+    }
+}
+
+impl Plan {
+    /// How many objects something would be done about.
+    pub fn changes(&self) -> usize {
+        let idle = |it: &&PlannedObject| it.action != PlannedAction::Unchanged;
+        self.stacks.iter().map(|stack| stack.objects.iter().filter(idle).count()).sum()
+    }
+}
+
+impl fmt::Display for PlannedAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Unchanged => "unchanged",
+            Self::Drift => "drift",
+            Self::Conflict => "conflict",
+            Self::HeldByStack => "held by stack",
+            Self::Prune => "prune",
+            Self::Release => "release",
+            Self::Retained => "retained",
+            Self::Blocked => "blocked",
+        })
+    }
+}
+
+/// For people: what is not as it should be, and a count of the rest.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for stack in &self.stacks {
+            let revision = stack.revision.map(|it| format!(" revision {it}")).unwrap_or_default();
+            writeln!(f, "stack {} ({}){revision}", stack.name, stack.stack_id)?;
+            let (unchanged, others): (Vec<_>, Vec<_>) =
+                stack.objects.iter().partition(|it| it.action == PlannedAction::Unchanged);
+            for planned in others {
+                write!(f, "  {:<13} {}", planned.action.to_string(), planned.object)?;
+                if !planned.reason.is_empty() {
+                    write!(f, "  {}", planned.reason)?;
+                }
+                if !planned.message.is_empty() {
+                    write!(f, ": {}", planned.message)?;
+                }
+                writeln!(f)?;
+                for change in &planned.changes {
+                    writeln!(f, "      {change}")?;
+                }
+            }
+            if !unchanged.is_empty() {
+                writeln!(f, "  {} unchanged", unchanged.len())?;
+            }
+        }
+        Ok(())
+    }
+}

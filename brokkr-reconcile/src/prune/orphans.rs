@@ -1,0 +1,56 @@
+//! What a stack left in the cluster although no inventory knows it.
+
+use brokkr_core::model::{ObjectRef, StackId};
+use futures::FutureExt as _;
+
+use crate::cluster::{ClusterError, ClusterResult, ListOptions, meta};
+use crate::context::Work;
+use crate::observed::live::Live;
+use crate::observed::observer::{CONCURRENCY, concurrently};
+use crate::outcome::problem::ObjectProblem;
+use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL};
+use crate::prune::vacancy::one_version_each;
+
+impl Work<'_> {
+    /// Looks for objects that this agent made for a stack of which it has no inventory. An inventory that was lost must
+    /// not make "removed" of "unknown"; nothing is deleted on the word of labels either.
+    pub(crate) async fn strays(&self, stack: StackId) -> ClusterResult<Vec<ObjectProblem>> {
+        if let Some(failed) = self.discovery.failed.first() {
+            return Err(ClusterError::unavailable(format!("the API {failed} does not answer")));
+        }
+        let selector = format!("{AGENT_LABEL}={},{STACK_LABEL}={stack}", self.agent);
+        let options = ListOptions { selector, metadata_only: true, ..ListOptions::default() };
+        let options = &options;
+        let kinds = one_version_each(self.discovery.kinds.iter());
+        let places = kinds
+            .into_iter()
+            .flat_map(|kind| self.limits.places(kind.namespaced).into_iter().map(move |place| (kind, place)));
+        let lists =
+            places.map(|(kind, place)| async move { (kind, self.cluster.list(kind, place, options).await) }.boxed());
+        let mut strays = Vec::new();
+        for (kind, list) in concurrently(lists, CONCURRENCY).await {
+            let list = match list {
+                Ok(list) => list,
+                // Where the agent may not look it could not have made anything; what is not served is not there.
+                Err(ClusterError::Forbidden(_) | ClusterError::NotFound(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            for body in &list.items {
+                let made = Live::of(kind, body, self.manager, None)
+                    .is_some_and(|live| live.made_for(self.agent) == Some(stack));
+                let (true, Some(name)) = (made, meta::name(body)) else {
+                    continue;
+                };
+                let object = ObjectRef {
+                    group: kind.group.clone(),
+                    kind: kind.kind.clone(),
+                    namespace: meta::namespace(body).map(str::to_owned),
+                    name: name.to_owned(),
+                };
+                let message = "the record of what is held was lost, so it is not deleted: delete it by hand, or target the stack again before removing it";
+                strays.push(ObjectProblem::failed(object, "InventoryLost", message));
+            }
+        }
+        Ok(strays)
+    }
+}

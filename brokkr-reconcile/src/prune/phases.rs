@@ -1,0 +1,332 @@
+//! Removing what is no longer wanted: in phases, each waiting until the former is gone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokkr_core::model::{Deletion, ObjectRef, StackId};
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
+use crate::context::Work;
+use crate::context::settling::Vacancy;
+use crate::limits::LIMITS_REMEDY;
+use crate::observed::live::Live;
+use crate::observed::observer::{CONCURRENCY, concurrently};
+use crate::order::{is_foundation, removal_phase};
+use crate::outcome::problem::ObjectProblem;
+use crate::outcome::stack_outcome::Retained;
+use crate::ownership::inventory::{Entry, EntryState, Inventory};
+use crate::ownership::labels::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
+use crate::ownership::objects::Objects;
+
+/// How long a pass waits for deletions before it reports that it waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const DELETING: &str = "it is being deleted";
+
+/// What came of pruning a stack.
+#[derive(Debug, Default)]
+pub(crate) struct Pruning {
+    pub(crate) problems: Vec<ObjectProblem>,
+    pub(crate) retained: Vec<Retained>,
+    pub(crate) writes: usize,
+}
+
+/// What is known about an object that should go.
+enum Fate {
+    /// It is not there, or not ours: the inventory forgets it.
+    Forget,
+    /// It was deleted or let go now, and may take its time; what it waits for, in words, where the server says so.
+    Ordered(String),
+    /// It cannot go yet.
+    Problem(ObjectProblem),
+    /// Something of others is in it; what, in words.
+    Retained(String),
+}
+
+/// What is to be done about an object that should go.
+pub(crate) enum Removal<'a> {
+    /// It is not there, or not ours.
+    Forget,
+    /// It is being deleted, and nothing holds it; what it waits for, in words.
+    UnderWay(String),
+    /// It cannot go yet.
+    Problem(ObjectProblem),
+    /// Something of others is in it; what, in words.
+    Retain(String),
+    /// It stays, and our ownership ends.
+    LetGo(&'a ApiKind, Live),
+    /// It is to be deleted.
+    Delete(&'a ApiKind, Live),
+}
+
+/// What is to go.
+struct Doomed {
+    now: Vec<Arc<ObjectRef>>,
+    /// Objects that another stack is about to take over.
+    pending: Vec<Arc<ObjectRef>>,
+}
+
+impl Work<'_> {
+    /// Removes what the inventory has and `wanted` has not. `departed` collects the UIDs of what went, so that what
+    /// descends from it is not taken for others' things.
+    pub(crate) async fn prune(
+        &self,
+        deletion: Deletion,
+        wanted: &Objects,
+        only_retained: bool,
+        inventory: &mut Inventory,
+        departed: &mut BTreeSet<String>,
+    ) -> ClusterResult<Pruning> {
+        let mut result = Pruning::default();
+        let deadline = Instant::now() + PATIENCE;
+        departed.extend(inventory.uids());
+        // One object may be known under two names, as an Event is in two API groups: what is wanted under one is not deleted under
+        // the other.
+        let kept = inventory.uids_of(wanted);
+        let mut waiting = Objects::new();
+        loop {
+            let doomed = self.doomed(wanted, only_retained, &waiting, inventory, &mut result);
+            waiting.extend(doomed.pending);
+            let Some(phase) = doomed.now.iter().map(|it| removal_phase(it)).min() else {
+                break;
+            };
+            let now: Vec<Arc<ObjectRef>> = doomed.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
+            let fates = self.remove_all(deletion, &now, inventory, departed, &kept).await;
+            let mut ordered = Vec::new();
+            let mut blocked = false;
+            for (object, fate) in fates {
+                match fate {
+                    Fate::Forget => drop(inventory.entries.remove(&object)),
+                    Fate::Ordered(what) => {
+                        result.writes += 1;
+                        ordered.push((object, what));
+                    }
+                    Fate::Retained(why) => {
+                        if let Some(entry) = inventory.entries.get_mut(&object) {
+                            entry.state = EntryState::Retained;
+                        }
+                        waiting.insert(object.clone());
+                        result.retained.push(Retained { object: Arc::unwrap_or_clone(object), why });
+                    }
+                    Fate::Problem(problem) => {
+                        blocked = true;
+                        result.problems.push(problem);
+                    }
+                }
+            }
+            if blocked {
+                break;
+            }
+            if ordered.is_empty() {
+                continue;
+            }
+            if Instant::now() >= deadline {
+                let problem = |(object, what)| ObjectProblem::waiting(object, "Deleting", what);
+                result.problems.extend(ordered.into_iter().map(problem));
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.keep(inventory).await?;
+        Ok(result)
+    }
+
+    /// What should go, apart from what changes hands. What was handed over already is forgotten here.
+    fn doomed(
+        &self,
+        wanted: &Objects,
+        only_retained: bool,
+        waiting: &Objects,
+        inventory: &mut Inventory,
+        result: &mut Pruning,
+    ) -> Doomed {
+        let stack = inventory.stack;
+        let claims = self.claims();
+        let mut doomed = Doomed { now: Vec::new(), pending: Vec::new() };
+        inventory.entries.retain(|object, entry| {
+            let goes = !wanted.contains(object) && (!only_retained || entry.state == EntryState::Retained);
+            if !goes || waiting.contains(object) {
+                return true;
+            }
+            if entry.state == EntryState::Used {
+                return false;
+            }
+            match claims.owner(object).filter(|owner| *owner != stack) {
+                None => doomed.now.push(object.clone()),
+                Some(owner) if claims.holds(owner, object) => return false,
+                Some(owner) => {
+                    let message = format!("stack {owner} is about to take it over");
+                    result.problems.push(ObjectProblem::waiting(object.clone(), "HandoverPending", message));
+                    doomed.pending.push(object.clone());
+                }
+            }
+            true
+        });
+        doomed
+    }
+
+    async fn remove_all(
+        &self,
+        deletion: Deletion,
+        objects: &[Arc<ObjectRef>],
+        inventory: &Inventory,
+        departed: &BTreeSet<String>,
+        kept: &BTreeSet<String>,
+    ) -> Vec<(Arc<ObjectRef>, Fate)> {
+        let removals = objects.iter().map(|object| {
+            async move {
+                let fate = match inventory.entries.get(object) {
+                    None => Fate::Forget,
+                    Some(entry) => self
+                        .remove(deletion, object, entry, inventory.stack, departed, kept)
+                        .await
+                        .unwrap_or_else(|error| Fate::Problem(not_removed(object, &error))),
+                };
+                (object.clone(), fate)
+            }
+            .boxed()
+        });
+        concurrently(removals, CONCURRENCY).await
+    }
+
+    /// Takes one step towards the end of one object.
+    async fn remove(
+        &self,
+        deletion: Deletion,
+        object: &ObjectRef,
+        entry: &Entry,
+        stack: StackId,
+        departed: &BTreeSet<String>,
+        kept: &BTreeSet<String>,
+    ) -> ClusterResult<Fate> {
+        let (kind, live) = match self.decide_removal(deletion, object, entry, stack, departed, kept).await? {
+            Removal::Forget => return Ok(Fate::Forget),
+            Removal::UnderWay(what) => return Ok(Fate::Ordered(what)),
+            Removal::Problem(problem) => return Ok(Fate::Problem(problem)),
+            Removal::Retain(why) => return Ok(Fate::Retained(why)),
+            Removal::LetGo(kind, live) => return self.let_go(kind, object, &live).await,
+            Removal::Delete(kind, live) => (kind, live),
+        };
+        let at = kind.at(object.namespace.as_deref(), &object.name);
+        let options = DeleteOptions {
+            uid: &live.uid,
+            resource_version: Some(&live.resource_version),
+            propagation: Propagation::Background,
+        };
+        match self.cluster.delete(&at, &options).await {
+            // Changed since we looked, or being changed: we look again.
+            Ok(()) | Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered(DELETING.to_owned())),
+            Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is to be done about an object that should go. Reads only.
+    pub(crate) async fn decide_removal(
+        &self,
+        deletion: Deletion,
+        object: &ObjectRef,
+        entry: &Entry,
+        stack: StackId,
+        departed: &BTreeSet<String>,
+        kept: &BTreeSet<String>,
+    ) -> ClusterResult<Removal<'_>> {
+        if let Some(problem) = self.limits.refuse(object) {
+            let problem = ObjectProblem::failed(object.clone(), "NotAllowed", problem);
+            return Ok(Removal::Problem(problem.with_remedy(LIMITS_REMEDY)));
+        }
+        let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
+            let message = if !self.discovery.certainly_lacks(&object.group, &object.kind) {
+                "the API that serves it does not answer"
+            } else if self.is_still_defined(&object.group, &object.kind).await? {
+                // Its objects may be there, out of sight.
+                "its kind is defined, and not served now"
+            } else {
+                return Ok(Removal::Forget);
+            };
+            return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+        };
+        let live = match self.observer.read(kind, object).await {
+            Ok(Some(live)) => live,
+            Ok(None) => return Ok(Removal::Forget),
+            // Not the object: its kind is not served, although discovery said so a moment ago.
+            Err(ClusterError::NotFound(message)) => {
+                return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+            }
+            Err(error) => return Err(error),
+        };
+        if !self.is_ours(entry, &live, stack) || kept.contains(&live.uid) {
+            return Ok(Removal::Forget);
+        }
+        if live.deleting {
+            if live.finalizers.is_empty() || is_foundation(object) {
+                return Ok(Removal::UnderWay(live.health.message));
+            }
+            let message = format!("its deletion waits for the finalizers {}", live.finalizers.join(", "));
+            let remedy = "let the controller that set the finalizers finish, or remove them from the object by hand";
+            let problem = ObjectProblem::waiting(object.clone(), "Finalizers", message);
+            return Ok(Removal::Problem(problem.with_remedy(remedy)));
+        }
+        if live.keep || deletion == Deletion::Orphan {
+            return Ok(Removal::LetGo(kind, live));
+        }
+        if is_foundation(object) {
+            match self.vacancy(object, departed).await? {
+                Vacancy::Vacant => {}
+                Vacancy::Occupied(why) => return Ok(Removal::Retain(why)),
+                Vacancy::Settling(what) => {
+                    let message = format!("it goes as soon as it is empty: {what}");
+                    return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "NotEmptyYet", message)));
+                }
+            }
+        }
+        Ok(Removal::Delete(kind, live))
+    }
+
+    /// Whether the object in the cluster is the one that we made: by UID, and by owning fields in it. An intent without UID
+    /// needs our labels as well.
+    fn is_ours(&self, entry: &Entry, live: &Live, stack: StackId) -> bool {
+        match &entry.uid {
+            Some(uid) => {
+                let ours = live.made_for(self.agent).is_none_or(|made_for| made_for == stack);
+                *uid == live.uid && live.ours_in_fields && ours
+            }
+            None => live.made_for(self.agent) == Some(stack),
+        }
+    }
+
+    /// Ends our ownership of an object that stays: labels and managed fields are edited, nothing is applied.
+    async fn let_go(&self, kind: &ApiKind, object: &ObjectRef, live: &Live) -> ClusterResult<Fate> {
+        let at = kind.at(object.namespace.as_deref(), &object.name);
+        let Some(body) = self.cluster.get(&at).await?.filter(|body| meta::uid(body) == Some(&live.uid)) else {
+            return Ok(Fate::Forget);
+        };
+        let others: Vec<Value> = meta::managed_fields(&body)
+            .filter(|entry| entry.get("manager").and_then(Value::as_str) != Some(self.manager))
+            .map(|entry| Value::Object(entry.clone()))
+            .collect();
+        // An empty list means "unchanged" to the API server; one empty entry resets it.
+        let managed_fields = if others.is_empty() { json!([{}]) } else { json!(others) };
+        let patch = json!({"metadata": {
+            "uid": live.uid,
+            "resourceVersion": meta::resource_version(&body),
+            "labels": {AGENT_LABEL: null, STACK_LABEL: null, PART_OF_LABEL: null},
+            "managedFields": managed_fields,
+        }});
+        match self.cluster.patch(&at, &Patch::Merge(patch), "orphaned-by-brokkr").await {
+            Ok(_) | Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
+            Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered(DELETING.to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// An object that the API server does not let go. What it says is rarely about a removal.
+fn not_removed(object: &Arc<ObjectRef>, error: &ClusterError) -> ObjectProblem {
+    let problem = ObjectProblem::api(object.clone(), error);
+    ObjectProblem { message: format!("cannot remove it: {}", problem.message), ..problem }
+}

@@ -1,0 +1,270 @@
+//! Whether anything of others is in a namespace or a custom resource definition.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use brokkr_core::model::ObjectRef;
+use futures::FutureExt as _;
+use serde_json::Value;
+
+use crate::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, meta};
+use crate::context::Work;
+use crate::context::settling::Vacancy;
+use crate::observed::observer::{CONCURRENCY, concurrently};
+use crate::order::{is_built_in, is_namespace};
+
+/// Objects that a message names.
+const NAMED: usize = 3;
+
+impl Work<'_> {
+    /// Whether nothing of others would go with this namespace or definition. What cannot be seen counts as there; an error is
+    /// only what may be different at the next try.
+    pub(crate) async fn vacancy(&self, object: &ObjectRef, departed: &BTreeSet<String>) -> ClusterResult<Vacancy> {
+        let vacancy = if is_namespace(object) {
+            self.namespace_vacancy(&object.name, departed).await?
+        } else {
+            self.crd_vacancy(object).await?
+        };
+        Ok(self.settling.judge(object, vacancy, Instant::now()))
+    }
+
+    async fn namespace_vacancy(&self, namespace: &str, departed: &BTreeSet<String>) -> ClusterResult<Vacancy> {
+        if let Some(failed) = self.discovery.failed.first() {
+            return Ok(Vacancy::Occupied(format!("the API {failed} does not answer, so its objects cannot be seen")));
+        }
+        if let Some(hidden) = self.hidden_definition().await? {
+            return Ok(hidden);
+        }
+        let kinds = one_version_each(self.discovery.kinds.iter().filter(|it| it.namespaced));
+        let kinds = kinds.into_iter().filter(|kind| !comes_and_goes(kind));
+        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
+        let options = &options;
+        let lists =
+            kinds.map(|kind| async move { (kind, self.cluster.list(kind, Some(namespace), options).await) }.boxed());
+        let mut there = Vec::new();
+        for (kind, list) in concurrently(lists, CONCURRENCY).await {
+            match list {
+                Ok(list) if list.cut => {
+                    return Ok(Vacancy::Occupied(format!("its {} are too many to be listed", kind.plural)));
+                }
+                Ok(list) => there.extend(list.items.into_iter().map(|object| (kind, object))),
+                Err(ClusterError::NotFound(_)) => {
+                    return Ok(Vacancy::Settling(format!("the kind {} has just gone", kind.kind)));
+                }
+                Err(ClusterError::Forbidden(_)) => {
+                    return Ok(Vacancy::Occupied(format!("the agent may not list its {}", kind.plural)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let owners: HashMap<&str, Vec<&str>> =
+            there.iter().filter_map(|(_, it)| Some((meta::uid(it)?, meta::owners(it).collect()))).collect();
+        let mut strangers = there
+            .iter()
+            .filter(|(kind, object)| !is_furniture(kind, object) && !descends(kind, object, &owners, departed))
+            .collect::<Vec<_>>();
+        if strangers.is_empty() {
+            return Ok(Vacancy::Vacant);
+        }
+        let all_go = strangers.iter().all(|(_, object)| meta::is_deleting(object));
+        strangers.sort_by_key(|(kind, object)| (&kind.kind, meta::name(object).unwrap_or_default().to_owned()));
+        let named: Vec<String> = strangers
+            .iter()
+            .take(NAMED)
+            .map(|(kind, object)| format!("{} {}", kind.kind, meta::name(object).unwrap_or_default()))
+            .collect();
+        let more = strangers.len().saturating_sub(NAMED);
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let what = format!("{}{tail}", named.join(", "));
+        Ok(if all_go {
+            Vacancy::Settling(format!("{what} in it: about to be gone"))
+        } else {
+            Vacancy::Occupied(format!("{what} in it: not of this stack"))
+        })
+    }
+
+    /// All definitions of custom resources, without their content, and their kind; nothing for who may not read them.
+    async fn definitions(&self) -> ClusterResult<Option<(&ApiKind, Vec<Value>)>> {
+        let Some(kind) = self.discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition") else {
+            return Ok(None);
+        };
+        let options = ListOptions { metadata_only: true, ..ListOptions::default() };
+        match self.cluster.list(kind, None, &options).await {
+            Ok(list) => Ok(Some((kind, list.items))),
+            Err(ClusterError::Forbidden(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A definition that discovery does not know: an API server that has just started serves for a while without them. `None` when
+    /// there is none, and for who may not read definitions.
+    async fn hidden_definition(&self) -> ClusterResult<Option<Vacancy>> {
+        let Some((definitions, there)) = self.definitions().await? else { return Ok(None) };
+        let served: BTreeSet<String> =
+            self.discovery.kinds.iter().map(|kind| format!("{}.{}", kind.plural, kind.group)).collect();
+        for name in there.iter().filter_map(meta::name).filter(|name| !served.contains(*name)) {
+            let Some(definition) = self.cluster.get(&definitions.at(None, name)).await? else { continue };
+            if !is_established(&definition) {
+                continue;
+            }
+            // One that is being deleted, or is served as soon as the server has read it, is seen at another look.
+            return Ok(Some(if meta::is_deleting(&definition) || has_served_version(&definition) {
+                Vacancy::Settling(format!("the definition {name} is on its way"))
+            } else {
+                Vacancy::Occupied(format!("the definition {name} is not served, so its objects cannot be seen"))
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Whether a kind that is not served has a definition nevertheless. Who may not read definitions goes by what is served.
+    pub(crate) async fn is_still_defined(&self, group: &str, kind: &str) -> ClusterResult<bool> {
+        if is_built_in(group) {
+            return Ok(false);
+        }
+        let Some((definitions, there)) = self.definitions().await? else { return Ok(false) };
+        // A definition's name is `<plural>.<group>`.
+        let of_group = |name: &&str| name.split_once('.').is_some_and(|(_, its)| its == group);
+        for name in there.iter().filter_map(meta::name).filter(of_group) {
+            let definition = self.cluster.get(&definitions.at(None, name)).await?;
+            let defined = definition.as_ref().and_then(|it| it.pointer("/spec/names/kind")).and_then(Value::as_str);
+            if defined == Some(kind) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn crd_vacancy(&self, crd: &ObjectRef) -> ClusterResult<Vacancy> {
+        let mut kinds = self.discovery.kinds.iter();
+        let Some(kind) = kinds.find(|kind| crd.name == format!("{}.{}", kind.plural, kind.group)) else {
+            return self.unserved_crd_vacancy(crd).await;
+        };
+        let options = ListOptions { metadata_only: true, limit: Some(1), ..ListOptions::default() };
+        match self.cluster.list(kind, None, &options).await {
+            Ok(list) if list.items.is_empty() => Ok(Vacancy::Vacant),
+            Ok(list) if list.items.iter().all(meta::is_deleting) => {
+                Ok(Vacancy::Settling(format!("its last {} are about to be gone", kind.plural)))
+            }
+            Ok(_) => Ok(Vacancy::Occupied(format!("there are {} that are not of this stack", kind.plural))),
+            Err(ClusterError::NotFound(_)) => {
+                Ok(Vacancy::Settling("its kind has just stopped being served".to_owned()))
+            }
+            Err(ClusterError::Forbidden(_)) => Ok(Vacancy::Occupied(format!("the agent may not list {}", kind.plural))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is not served cannot be listed. Nothing was ever stored under a definition that was never established; the condition
+    /// never goes back once it is true.
+    async fn unserved_crd_vacancy(&self, crd: &ObjectRef) -> ClusterResult<Vacancy> {
+        let Some(kind) = self.discovery.preferred(&crd.group, &crd.kind) else {
+            return Ok(Vacancy::Occupied("definitions cannot be read".to_owned()));
+        };
+        let Some(definition) = self.cluster.get(&kind.at(None, &crd.name)).await? else {
+            return Ok(Vacancy::Vacant);
+        };
+        Ok(if !is_established(&definition) {
+            Vacancy::Vacant
+        } else if has_served_version(&definition) {
+            Vacancy::Settling("it is established and not served yet".to_owned())
+        } else {
+            Vacancy::Occupied("it serves no version, so its objects cannot be seen".to_owned())
+        })
+    }
+}
+
+fn is_established(definition: &Value) -> bool {
+    let conditions = definition.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|it| it["type"] == "Established" && it["status"] == "True")
+}
+
+fn has_served_version(definition: &Value) -> bool {
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    versions.into_iter().flatten().any(|it| it["served"] == true)
+}
+
+/// The kinds that can be listed, each in one version: versions of one kind show the same objects.
+pub(crate) fn one_version_each<'a>(kinds: impl Iterator<Item = &'a ApiKind>) -> Vec<&'a ApiKind> {
+    let mut kinds: Vec<&ApiKind> = kinds.filter(|it| it.listable).collect();
+    kinds.sort_by(|a, b| (&a.group, &a.kind).cmp(&(&b.group, &b.kind)));
+    kinds.dedup_by(|a, b| a.group == b.group && a.kind == b.kind);
+    kinds
+}
+
+/// Kinds whose objects come and go by themselves and mean nothing to anybody once the rest is gone.
+fn comes_and_goes(kind: &ApiKind) -> bool {
+    matches!(
+        (kind.group.as_str(), kind.kind.as_str()),
+        ("" | "events.k8s.io", "Event")
+            | ("coordination.k8s.io", "Lease")
+            | ("", "Endpoints")
+            | ("discovery.k8s.io", "EndpointSlice")
+    )
+}
+
+/// What every namespace has from the beginning.
+fn is_furniture(kind: &ApiKind, object: &Value) -> bool {
+    kind.group.is_empty()
+        && matches!(
+            (kind.kind.as_str(), meta::name(object)),
+            ("ServiceAccount", Some("default")) | ("ConfigMap", Some("kube-root-ca.crt"))
+        )
+}
+
+/// Whether an object descends by owner references from what was ours. Claims on storage always count as somebody's: their
+/// data outlives what made them.
+fn descends(kind: &ApiKind, object: &Value, owners: &HashMap<&str, Vec<&str>>, departed: &BTreeSet<String>) -> bool {
+    if kind.group.is_empty() && kind.kind == "PersistentVolumeClaim" {
+        return false;
+    }
+    let mut open: Vec<&str> = meta::owners(object).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(owner) = open.pop() {
+        if departed.contains(owner) {
+            return true;
+        }
+        if seen.insert(owner) {
+            open.extend(owners.get(owner).into_iter().flatten());
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn definitions_tell_what_can_be_in_them() {
+        let definition = |established: &str, served: bool| {
+            json!({
+                "spec": {"versions": [{"served": false}, {"served": served}]},
+                "status": {"conditions": [
+                    {"type": "NamesAccepted", "status": "True"},
+                    {"type": "Established", "status": established},
+                ]},
+            })
+        };
+        assert!(is_established(&definition("True", true)) && has_served_version(&definition("True", true)));
+        assert!(!is_established(&definition("False", true)) && !has_served_version(&definition("True", false)));
+        assert!(!is_established(&json!({})) && !has_served_version(&json!({})));
+    }
+
+    #[test]
+    fn what_descends_from_ours_is_nobody_elses() {
+        let pods = ApiKind::v1("", "Pod", "pods", true);
+        let claims = ApiKind::v1("", "PersistentVolumeClaim", "persistentvolumeclaims", true);
+        let owned = |owner: &str| json!({"metadata": {"ownerReferences": [{"uid": owner}]}});
+        let departed = BTreeSet::from(["deployment".to_owned()]);
+        let owners = HashMap::from([("set", vec!["deployment"]), ("circle", vec!["circle"]), ("foreign", vec![])]);
+        assert!(descends(&pods, &owned("deployment"), &owners, &departed));
+        assert!(descends(&pods, &owned("set"), &owners, &departed));
+        assert!(!descends(&claims, &owned("set"), &owners, &departed), "their data outlives what made them");
+        assert!(!descends(&pods, &owned("circle"), &owners, &departed));
+        assert!(!descends(&pods, &owned("foreign"), &owners, &departed));
+        assert!(!descends(&pods, &json!({"metadata": {}}), &owners, &departed));
+    }
+}

@@ -1,1 +1,0 @@
-//! Whole-system tests of Brokkr; they stand in `system/`.

@@ -1,0 +1,17 @@
+//! What an agent can be started on.
+
+use std::sync::Arc;
+
+use brokkr_reconcile::cluster::{Cluster, MemoryCluster};
+
+/// What an agent can be started on.
+pub(crate) trait AgentCluster {
+    /// As the agent sees it.
+    fn for_agent(&self) -> Arc<dyn Cluster>;
+}
+
+impl AgentCluster for MemoryCluster {
+    fn for_agent(&self) -> Arc<dyn Cluster> {
+        Arc::new(self.clone())
+    }
+}
