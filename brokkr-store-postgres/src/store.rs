@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brokkr_core::model::{AuditRecord, Epoch, InstanceId, Timestamp};
 use brokkr_core::store::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Lease, Retention, Scope, Store, StoreError,
-    StoreResult, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, Maintenance,
+    Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 use metrics::{Unit, describe_gauge, gauge};
 use sqlx::types::Json;
@@ -144,17 +144,16 @@ impl Store for PostgresStore {
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
         self.reader.tail(token).await
     }
+}
 
+#[async_trait]
+impl Coordination for PostgresStore {
     async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>> {
         upkeep::take(&self.database, name, holder, valid_for).await
     }
 
     async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()> {
         upkeep::release(&self.database, name, holder).await
-    }
-
-    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
-        upkeep::purge(&self.database, keep).await
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {
@@ -164,6 +163,13 @@ impl Store for PostgresStore {
 
     fn subscribe(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
+    }
+}
+
+#[async_trait]
+impl Maintenance for PostgresStore {
+    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
+        upkeep::purge(&self.database, keep).await
     }
 
     async fn observe(&self) {

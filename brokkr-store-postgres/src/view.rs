@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use brokkr_core::model::{
-    Agent, ApiKey, Assignment, Change, DeploymentObject, Epoch, GeneratorPrincipal, Stack, Target,
+    Agent, ApiKey, Assignment, Change, DeploymentObject, Epoch, Generation, GeneratorPrincipal, Stack, Target,
 };
-use brokkr_core::store::{ViewEntity, ViewSnapshot, ViewTail, ViewToken};
+use brokkr_core::store::{FeedPosition, Moment, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use sqlx::types::Json;
@@ -150,9 +150,10 @@ pub(crate) async fn tail<C: Link>(
     run: Uuid,
     landmark: Option<&Landmark>,
 ) -> Result<Tail, sqlx::Error> {
-    let in_progress: Vec<String> = since.in_progress.iter().map(u64::to_string).collect();
+    let Some(seen) = since.moment::<Snapshot>() else { return Ok(Tail::Expired) };
+    let in_progress: Vec<String> = seen.in_progress.iter().map(u64::to_string).collect();
     let rows = sqlx::query(TAIL_SINCE)
-        .bind(since.xmax.to_string())
+        .bind(seen.xmax.to_string())
         .bind(in_progress)
         // One more tells whether that is all.
         .bind(TAIL + 1)
@@ -169,9 +170,9 @@ pub(crate) async fn tail<C: Link>(
     }
     let kept_after: Option<String> = first.try_get("kept_after")?;
     let kept_after: u64 = kept_after.and_then(|it| it.parse().ok()).unwrap_or(0);
-    let oldest = since.in_progress.iter().copied().min().unwrap_or(since.xmax);
     let is_same_run: bool = first.try_get("is_same_run")?;
-    if !is_same_run || token.epoch != since.epoch || oldest <= kept_after || rows.len() as i64 > TAIL {
+    if !is_same_run || token.epoch() != since.epoch() || seen.oldest_unseen() <= kept_after || rows.len() as i64 > TAIL
+    {
         return Ok(Tail::Expired);
     }
     let newest: Option<i32> = first.try_get("newest_epoch")?;
@@ -202,14 +203,36 @@ pub(crate) fn change(kind: String, entity: serde_json::Value) -> Result<Change, 
     serde_json::from_value(tagged).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
+/// The transactions that a snapshot of the server has seen: all below `xmax` but those in `in_progress`.
+///
+/// See <https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT>.
+#[derive(Debug)]
+struct Snapshot {
+    xmax: u64,
+    in_progress: Vec<u64>,
+}
+
+impl Snapshot {
+    /// The oldest transaction that it may not have seen.
+    fn oldest_unseen(&self) -> u64 {
+        self.in_progress.iter().copied().min().unwrap_or(self.xmax)
+    }
+}
+
+impl Moment for Snapshot {
+    fn contains(&self, position: FeedPosition) -> bool {
+        position.transaction < self.xmax && !self.in_progress.contains(&position.transaction)
+    }
+}
+
 fn token(row: &sqlx::postgres::PgRow) -> Result<ViewToken, sqlx::Error> {
     let number = |text: &String| text.parse::<u64>().map_err(|error| sqlx::Error::Decode(Box::new(error)));
     let xmax: String = row.try_get("xmax")?;
     let in_progress: Vec<String> = row.try_get("in_progress")?;
     let epoch: Uuid = row.try_get("epoch")?;
-    Ok(ViewToken {
-        epoch: Epoch::from_uuid(epoch),
-        xmax: number(&xmax)?,
-        in_progress: in_progress.iter().map(number).collect::<Result<_, _>>()?,
-    })
+    let in_progress: Vec<u64> = in_progress.iter().map(number).collect::<Result<_, _>>()?;
+    let snapshot = Snapshot { xmax: number(&xmax)?, in_progress };
+    // A snapshot that contains another one has seen more transactions.
+    let generation = Generation::new(snapshot.xmax.saturating_sub(snapshot.in_progress.len() as u64));
+    Ok(ViewToken::new(Epoch::from_uuid(epoch), generation, snapshot))
 }

@@ -156,7 +156,7 @@ impl FleetView {
 
     /// Waits until a commit is part of the view, within a bound.
     pub(crate) async fn caught_up(&self, position: FeedPosition) {
-        let contains = || self.read().token().contains(position.transaction);
+        let contains = || self.read().token().contains(position);
         if self.folded_until(OWN_COMMIT_WAIT, contains).await.is_err() {
             tracing::warn!("the view did not take a commit in within a second");
         }
@@ -164,7 +164,7 @@ impl FleetView {
 
     /// The history that the view belongs to.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.read().token().epoch
+        self.read().token().epoch()
     }
 
     /// Waits until the view has at least this generation; `Stale` when it does not get there in time. One of another history
@@ -178,7 +178,7 @@ impl FleetView {
         let reached = || {
             let state = self.read();
             let token = state.token();
-            is_at_least((token.generation(), token.epoch), generation, epoch)
+            is_at_least((token.generation(), token.epoch()), generation, epoch)
         };
         self.folded_until(within, reached).await
     }
@@ -222,7 +222,7 @@ impl FleetView {
             agent: state.wanted(id),
             key_ends: key.map_or(Some(None), |key| state.key_ends(key)),
             generation: state.token().generation(),
-            epoch: state.token().epoch,
+            epoch: state.token().epoch(),
             read_at: state.read_at(),
         }
     }

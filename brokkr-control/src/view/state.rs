@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, Epoch, GeneratorId, KeyId,
-    KeyOwner, Stack, StackId, StackPhase, Target, Timestamp,
+    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, GeneratorId, KeyId, KeyOwner,
+    Stack, StackId, StackPhase, Target, Timestamp,
 };
 use brokkr_core::store::{ViewEntity, ViewToken};
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
-use uuid::Uuid;
 
 use crate::view::agent_entry::{AgentEntry, Pair, Wanted};
 use crate::view::stack_entry::StackEntry;
@@ -38,7 +37,7 @@ pub(crate) struct ViewState {
 impl ViewState {
     pub(crate) fn new(policy: Arc<dyn TargetingPolicy>, read_at: Instant) -> Self {
         // The token of no history at all.
-        let token = ViewToken { epoch: Epoch::from_uuid(Uuid::nil()), xmax: 0, in_progress: Vec::new() };
+        let token = ViewToken::nothing();
         Self {
             policy,
             token,
@@ -110,7 +109,7 @@ impl ViewState {
     /// An agent's status and what it should hold.
     pub(crate) fn wanted(&self, id: AgentId) -> Option<(AgentStatus, Arc<Wanted>)> {
         let entry = self.agents.get(&id)?;
-        Some((entry.agent.status, entry.wanted(self.token.epoch, &self.stacks)))
+        Some((entry.agent.status, entry.wanted(self.token.epoch(), &self.stacks)))
     }
 
     /// Folds changes in, whole batches at a time: nobody sees half of a commit.

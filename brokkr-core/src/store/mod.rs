@@ -3,25 +3,26 @@
 mod commit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod coordination;
 mod error;
 mod feed;
-mod lease;
+mod maintenance;
 mod memory;
 mod page;
 mod read;
 mod scope;
 mod view;
+mod view_token;
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 pub use commit::{Activity, Commit, Committed, IdempotencyRecord, Precondition};
+pub use coordination::{Coordination, Lease};
 pub use error::{StoreError, UniqueKey};
 pub use feed::{FeedEntry, FeedPage, FeedPosition};
-pub use lease::{Lease, Retention};
+pub use maintenance::{Maintenance, Retention};
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use read::{
@@ -29,9 +30,10 @@ pub use read::{
     EventReader, GeneratorReader, KeyReader, StackFilter, StackReader, StackStatusReader, TargetReader,
 };
 pub use scope::Scope;
-pub use view::{ViewEntity, ViewSnapshot, ViewTail, ViewToken};
+pub use view::{ViewEntity, ViewSnapshot, ViewTail};
+pub use view_token::{Moment, ViewToken};
 
-use crate::model::{AuditRecord, InstanceId, Timestamp};
+use crate::model::{AuditRecord, Timestamp};
 
 /// The result of a store's operations.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -86,6 +88,8 @@ pub trait Store:
     + StackStatusReader
     + EventReader
     + AuditReader
+    + Coordination
+    + Maintenance
     + Debug
     + Send
     + Sync
@@ -122,31 +126,6 @@ pub trait Store:
     /// What was committed since a token was issued. [`StoreError::Expired`] when that is no longer kept, or when
     /// history has forked since; the reader then takes a new snapshot.
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail>;
-
-    /// Takes a lease for a holder, or renews the holder's own; `None` while another one has it. Time is the store's.
-    async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>>;
-
-    /// Gives a lease back before its time; one that the holder does not have stays as it is.
-    async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()>;
-
-    /// Drops some of what is older than it is kept, and of answers that [`idempotency_find`](Self::idempotency_find) would not
-    /// give any more, and records that it did; how many rows. Zero when there is nothing more to drop. A store may keep things
-    /// for longer, and refuse less than it was made with; then it has dropped the rest all the same.
-    async fn purge(&self, keep: &Retention) -> StoreResult<u64>;
-
-    /// A secret that all brokers on the same data share, made when the data was. What one of them signs for itself, such as a
-    /// cursor, each of them can check.
-    async fn secret(&self) -> StoreResult<[u8; 32]>;
-
-    /// A counter that moves when there may be something new: at once after a commit through this instance, soon
-    /// after one elsewhere. A hint: it may move for nothing, and a reader must also look by itself from time to time.
-    fn subscribe(&self) -> watch::Receiver<u64>;
-
-    /// Brings the gauges of the store's own up to date, through the `metrics` facade. Called when they are about to be read.
-    async fn observe(&self) {}
-
-    /// Whether the store can serve right now.
-    async fn check(&self) -> StoreResult<()>;
 }
 
 const _: Option<&dyn Store> = None;

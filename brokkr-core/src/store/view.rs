@@ -1,36 +1,9 @@
 //! What the fleet view is built from.
 
 use crate::model::{
-    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, Epoch, Generation,
-    GeneratorPrincipal, Stack, Target,
+    Agent, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, EntityKey, GeneratorPrincipal, Stack, Target,
 };
-
-/// Which transactions a reader has seen: all below `xmax` but those in `in_progress`.
-///
-/// The shape is that of a PostgreSQL snapshot; a store without concurrent transactions leaves `in_progress` empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ViewToken {
-    /// The history that the numbers belong to. When it has forked there is another one, and tokens of this one are
-    /// [`Expired`](crate::store::StoreError::Expired).
-    pub epoch: Epoch,
-    /// The first transaction that was not seen for sure.
-    pub xmax: u64,
-    /// Transactions below it that were still running.
-    pub in_progress: Vec<u64>,
-}
-
-impl ViewToken {
-    /// The number of transactions seen. Total order over replicas: a snapshot that contains another one
-    /// has seen more.
-    pub fn generation(&self) -> Generation {
-        Generation::new(self.xmax.saturating_sub(self.in_progress.len() as u64))
-    }
-
-    /// Whether the reader has seen a transaction.
-    pub fn contains(&self, transaction: u64) -> bool {
-        transaction < self.xmax && !self.in_progress.contains(&transaction)
-    }
-}
+use crate::store::view_token::ViewToken;
 
 /// An entity that matters for answering agents, as of some version.
 #[expect(

@@ -151,6 +151,6 @@ async fn a_crash_of_the_server_ends_what_readers_know() {
     assert!(matches!(store.view_tail(&token).await, Err(StoreError::Expired)));
     // It can be gone on from there, in the same history.
     let snapshot = store.view_snapshot().await.unwrap();
-    assert_eq!(snapshot.token.epoch, token.epoch);
+    assert_eq!(snapshot.token.epoch(), token.epoch());
     store.view_tail(&snapshot.token).await.unwrap();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use brokkr_core::model::{Change, Stack, Version};
 use brokkr_core::store::conformance::sample;
-use brokkr_core::store::{Commit, FeedPosition, Retention, Scope, Store, StoreError};
+use brokkr_core::store::{Commit, FeedPosition, Maintenance as _, Retention, Scope, Store, StoreError};
 use brokkr_store_postgres::PostgresStore;
 
 use crate::support::Database;

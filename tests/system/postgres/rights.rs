@@ -1,8 +1,8 @@
 //! What a broker's role cannot do, and what not even the owner does by mistake.
 
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal};
-use brokkr_core::store::Store as _;
 use brokkr_core::store::conformance::sample;
+use brokkr_core::store::{Maintenance as _, Store as _};
 use brokkr_store_postgres::{ConnectError, PostgresConfig, PostgresStore, migrate, roles_sql};
 
 use crate::support::Database;

@@ -25,7 +25,7 @@ async fn the_servers_certificate_is_checked() {
     let right = format!("sslmode=verify-full&sslrootcert={}", made.authority.display());
     migrate(&url("brokkr_owner", &right).into(), Some("brokkr_broker")).await.unwrap();
     let store = PostgresStore::connect(PostgresConfig::new(url("brokkr_broker", &right).into())).await.unwrap();
-    brokkr_core::store::Store::check(&store).await.unwrap();
+    brokkr_core::store::Maintenance::check(&store).await.unwrap();
     let encrypted = "SELECT bool_and(s.ssl) AND count(*) > 0 FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
         WHERE a.application_name = 'brokkr-broker'";
     assert_eq!(server.query(encrypted).unwrap(), "t");

@@ -14,11 +14,12 @@ use crate::model::{
     StackId, StackProgress, StackStatus, Target, Timestamp,
 };
 use crate::store::conformance::all;
+use crate::store::memory::seen::Seen;
 use crate::store::{
-    Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed,
+    Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed, Coordination,
     DeploymentObjectReader, EventFilter, EventReader, FeedPage, FeedPosition, GeneratorReader, IdempotencyRecord,
-    KeyReader, Lease, Listing, MemoryStore, Page, Retention, Scope, StackFilter, StackReader, StackStatusReader, Store,
-    StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
+    KeyReader, Lease, Listing, Maintenance, MemoryStore, Page, Retention, Scope, StackFilter, StackReader,
+    StackStatusReader, Store, StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +138,8 @@ impl Store for Broken {
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
         let mut token = token.clone();
         if self.has(Fault::TailRepeats) {
-            token.xmax = token.xmax.saturating_sub(1);
+            let commits = token.moment::<Seen>().map_or(0, |seen| seen.commits.saturating_sub(1));
+            token = ViewToken::new(token.epoch(), token.generation(), Seen { commits });
         }
         let mut tail = self.inner.view_tail(&token).await?;
         if self.has(Fault::TailLoses) && !tail.entities.is_empty() {
@@ -145,7 +147,10 @@ impl Store for Broken {
         }
         Ok(tail)
     }
+}
 
+#[async_trait]
+impl Coordination for Broken {
     async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>> {
         self.inner.lease_take(name, holder, valid_for).await
     }
@@ -154,16 +159,19 @@ impl Store for Broken {
         self.inner.lease_release(name, holder).await
     }
 
-    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
-        self.inner.purge(keep).await
-    }
-
     async fn secret(&self) -> StoreResult<[u8; 32]> {
         self.inner.secret().await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {
         if self.has(Fault::SubscribersForgotten) { self.deaf.subscribe() } else { self.inner.subscribe() }
+    }
+}
+
+#[async_trait]
+impl Maintenance for Broken {
+    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
+        self.inner.purge(keep).await
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -312,8 +312,8 @@ pub async fn the_epoch_does_not_change_by_itself(store: Arc<dyn Store>) {
     let secret = store.secret().await.expect("a secret");
     assert_ne!(secret, [0; 32]);
     put(&store, vec![Change::Generator(sample::generator("any"))]).await;
-    assert_eq!(store.view_tail(&before).await.expect("a tail").token.epoch, before.epoch);
-    assert_eq!(store.view_snapshot().await.expect("a snapshot").token.epoch, before.epoch);
+    assert_eq!(store.view_tail(&before).await.expect("a tail").token.epoch(), before.epoch());
+    assert_eq!(store.view_snapshot().await.expect("a snapshot").token.epoch(), before.epoch());
     assert_eq!(store.secret().await.expect("a secret"), secret);
 }
 

@@ -73,8 +73,8 @@ pub async fn the_tail_goes_on_from_the_snapshot(store: Arc<dyn Store>) {
     let of_stack: Vec<&ViewEntity> = tail.entities.iter().filter(|it| it.key() == EntityKey::Stack(stack.id)).collect();
     assert_eq!(of_stack, [&ViewEntity::Stack(changed), &ViewEntity::Stack(gone)], "in the order of versions");
     assert_eq!(tail.entities.len(), 3, "what answers do not depend on is left out");
-    assert!(tail.token.contains(committed.position.transaction));
-    assert!(!snapshot.token.contains(committed.position.transaction));
+    assert!(tail.token.contains(committed.position));
+    assert!(!snapshot.token.contains(committed.position));
     assert!(tail.token.generation() > snapshot.token.generation());
     assert!(store.view_tail(&tail.token).await.expect("a tail").entities.is_empty());
 }

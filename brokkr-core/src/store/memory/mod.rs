@@ -1,6 +1,7 @@
 //! A store in memory: for tests, demonstrations and hosts that can afford to forget.
 
 mod read;
+pub(in crate::store) mod seen;
 mod state;
 mod upkeep;
 
@@ -9,14 +10,15 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use seen::Seen;
 use state::State;
 use tokio::sync::watch;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{AuditRecord, Epoch, InstanceId, Timestamp};
 use crate::store::{
-    Activity, Commit, Committed, FeedPage, FeedPosition, IdempotencyRecord, Lease, Retention, Scope, Store, StoreError,
-    StoreResult, ViewEntity, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, Maintenance,
+    Retention, Scope, Store, StoreError, StoreResult, ViewEntity, ViewSnapshot, ViewTail, ViewToken,
 };
 
 /// A store that lives as long as its process.
@@ -113,14 +115,16 @@ impl Store for MemoryStore {
     }
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
-        if token.epoch != self.epoch {
-            return Err(StoreError::Expired);
-        }
+        let seen = token.moment::<Seen>().filter(|_| token.epoch() == self.epoch).ok_or(StoreError::Expired)?;
         let state = self.read();
-        let entities = state.changes_since(token.xmax)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
+        let entities =
+            state.changes_since(seen.commits + 1)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
         Ok(ViewTail { entities, token: state.token(self.epoch) })
     }
+}
 
+#[async_trait]
+impl Coordination for MemoryStore {
     async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>> {
         Ok(self.write().take_lease(name, holder, valid_for))
     }
@@ -130,16 +134,19 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
-        Ok(self.write().purge(keep, SystemClock.now()))
-    }
-
     async fn secret(&self) -> StoreResult<[u8; 32]> {
         Ok(self.secret)
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
+    }
+}
+
+#[async_trait]
+impl Maintenance for MemoryStore {
+    async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
+        Ok(self.write().purge(keep, SystemClock.now()))
     }
 
     async fn check(&self) -> StoreResult<()> {

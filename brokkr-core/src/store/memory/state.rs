@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::model::Generation;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
     DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId,
     Revision, Stack, StackId, StackStatus, Target, Timestamp, Version,
 };
+use crate::store::memory::seen::Seen;
 use crate::store::{
     Activity, Commit, FeedEntry, FeedPage, FeedPosition, IdempotencyRecord, Precondition, Scope, StoreError,
     StoreResult, UniqueKey, ViewEntity, ViewToken,
@@ -264,7 +266,7 @@ impl State {
     }
 
     pub(super) fn token(&self, epoch: Epoch) -> ViewToken {
-        ViewToken { epoch, xmax: self.commits + 1, in_progress: Vec::new() }
+        ViewToken::new(epoch, Generation::new(self.commits + 1), Seen { commits: self.commits })
     }
 
     /// The kept changes of the transactions from `first` on.
