@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_core::model::{AssignmentState, InstanceId, StackId};
-use brokkr_core::store::{Retention, Scope, StoreError, StoreResult, ViewEntity};
+use brokkr_core::model::{AssignmentState, Change, InstanceId, StackId};
+use brokkr_core::store::{Retention, Scope, StoreError, StoreResult};
 
 use crate::broker::{Broker, Parts};
 
@@ -70,21 +70,21 @@ pub(crate) async fn load(parts: &Parts, began: Instant) -> StoreResult<()> {
 /// Tombstones are not part of a snapshot; those that somebody may still hold are fetched.
 async fn with_missing_stacks(
     parts: &Parts,
-    mut entities: Vec<ViewEntity>,
+    mut entities: Vec<Change>,
     has: impl Fn(StackId) -> bool,
-) -> StoreResult<Vec<ViewEntity>> {
+) -> StoreResult<Vec<Change>> {
     let (mut coming, mut held) = (HashSet::new(), BTreeSet::new());
     for entity in &entities {
         match entity {
-            ViewEntity::Stack(it) => drop(coming.insert(it.id)),
-            ViewEntity::Assignment(it) if it.state != AssignmentState::Gone => drop(held.insert(it.stack_id)),
+            Change::Stack(it) => drop(coming.insert(it.id)),
+            Change::Assignment(it) if it.state != AssignmentState::Gone => drop(held.insert(it.stack_id)),
             _ => {}
         }
     }
     let missing: Vec<StackId> = held.into_iter().filter(|id| !coming.contains(id) && !has(*id)).collect();
     if !missing.is_empty() {
         let stacks = parts.store.stack_find_with_tombstones(&Scope::All, &missing).await?;
-        entities.extend(stacks.into_iter().map(ViewEntity::Stack));
+        entities.extend(stacks.into_iter().map(Change::Stack));
     }
     Ok(entities)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use brokkr_core::model::{
     Agent, ApiKey, Assignment, Change, DeploymentObject, Epoch, Generation, GeneratorPrincipal, Stack, Target,
 };
-use brokkr_core::store::{FeedPosition, Moment, ViewEntity, ViewSnapshot, ViewTail, ViewToken};
+use brokkr_core::store::{FeedPosition, Moment, ViewSnapshot, ViewTail, ViewToken};
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use sqlx::types::Json;
@@ -123,13 +123,13 @@ pub(crate) async fn snapshot<C: Link>(
     sqlx::query(SNAPSHOT_PATIENCE).execute(&mut work).await?;
     let token = token(&sqlx::query(TOKEN).fetch_one(&mut work).await?)?;
     let mut entities = Vec::new();
-    entities.extend(all::<GeneratorPrincipal>(&mut work, GENERATORS).await?.into_iter().map(ViewEntity::Generator));
-    entities.extend(all::<ApiKey>(&mut work, KEYS).await?.into_iter().map(ViewEntity::Key));
-    entities.extend(all::<Agent>(&mut work, AGENTS).await?.into_iter().map(ViewEntity::Agent));
-    entities.extend(all::<Stack>(&mut work, STACKS).await?.into_iter().map(ViewEntity::Stack));
-    entities.extend(all::<DeploymentObject>(&mut work, OBJECTS).await?.into_iter().map(ViewEntity::DeploymentObject));
-    entities.extend(all::<Target>(&mut work, TARGETS).await?.into_iter().map(ViewEntity::Target));
-    entities.extend(all::<Assignment>(&mut work, ASSIGNMENTS).await?.into_iter().map(ViewEntity::Assignment));
+    entities.extend(all::<GeneratorPrincipal>(&mut work, GENERATORS).await?.into_iter().map(Change::Generator));
+    entities.extend(all::<ApiKey>(&mut work, KEYS).await?.into_iter().map(Change::Key));
+    entities.extend(all::<Agent>(&mut work, AGENTS).await?.into_iter().map(Change::Agent));
+    entities.extend(all::<Stack>(&mut work, STACKS).await?.into_iter().map(Change::Stack));
+    entities.extend(all::<DeploymentObject>(&mut work, OBJECTS).await?.into_iter().map(Change::DeploymentObject));
+    entities.extend(all::<Target>(&mut work, TARGETS).await?.into_iter().map(Change::Target));
+    entities.extend(all::<Assignment>(&mut work, ASSIGNMENTS).await?.into_iter().map(Change::Assignment));
     let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut work).await?;
     work.commit().await?;
     let landmark = landmark.map(|(epoch, transaction, request_id)| Landmark { epoch, transaction, request_id });
@@ -194,7 +194,7 @@ pub(crate) async fn tail<C: Link>(
     }
     // Two transactions on one entity may have been numbered in the other order than they were committed in.
     changes.sort_by_key(Change::version);
-    Ok(Tail::Read(ViewTail { entities: changes.iter().filter_map(ViewEntity::of).collect(), token }, landmark))
+    Ok(Tail::Read(ViewTail { entities: changes, token }, landmark))
 }
 
 /// A change from its columns.

@@ -12,10 +12,10 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use agent_entry::{Pair, Wanted};
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, DeploymentObject, Epoch, Generation, GeneratorId, KeyId, Stack, StackId,
-    Timestamp, limits,
+    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, Epoch, Generation, GeneratorId, KeyId, Stack,
+    StackId, Timestamp, limits,
 };
-use brokkr_core::store::{FeedPosition, ViewEntity, ViewToken};
+use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
 pub(crate) use state::PlacedPair;
 use state::ViewState;
@@ -87,7 +87,7 @@ impl FleetView {
     }
 
     /// Folds a snapshot in place of everything known.
-    pub(crate) fn reset(&self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
+    pub(crate) fn reset(&self, entities: Vec<Change>, token: ViewToken, began: Instant) {
         let mut state = self.write();
         state.clear(&entities);
         state.fold(entities, token, began);
@@ -96,7 +96,7 @@ impl FleetView {
     }
 
     /// Folds what was read from the store by a read that began at `began`.
-    pub(crate) fn fold(&self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
+    pub(crate) fn fold(&self, entities: Vec<Change>, token: ViewToken, began: Instant) {
         self.write().fold(entities, token, began);
         self.folded.send_modify(|count| *count += 1);
     }

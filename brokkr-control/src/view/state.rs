@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, DeploymentObject, GeneratorId, KeyId, KeyOwner,
-    Stack, StackId, StackPhase, Target, Timestamp,
+    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, GeneratorId, KeyId,
+    KeyOwner, Stack, StackId, StackPhase, Target, Timestamp,
 };
-use brokkr_core::store::{ViewEntity, ViewToken};
+use brokkr_core::store::ViewToken;
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 
 use crate::view::agent_entry::{AgentEntry, Pair, Wanted};
@@ -51,11 +51,11 @@ impl ViewState {
     }
 
     /// Forgets everything but the channels of the agents that a snapshot has, which waiting polls hold on to.
-    pub(crate) fn clear(&mut self, snapshot: &[ViewEntity]) {
+    pub(crate) fn clear(&mut self, snapshot: &[Change]) {
         let there: HashSet<AgentId> = snapshot
             .iter()
             .filter_map(|entity| match entity {
-                ViewEntity::Agent(it) => Some(it.id),
+                Change::Agent(it) => Some(it.id),
                 _ => None,
             })
             .collect();
@@ -113,39 +113,33 @@ impl ViewState {
     }
 
     /// Folds changes in, whole batches at a time: nobody sees half of a commit.
-    pub(crate) fn fold(&mut self, entities: Vec<ViewEntity>, token: ViewToken, began: Instant) {
+    pub(crate) fn fold(&mut self, entities: Vec<Change>, token: ViewToken, began: Instant) {
         // What others refer to comes first, so that every pair is evaluated with both sides in place.
-        let rank = |entity: &ViewEntity| match entity {
-            ViewEntity::Generator(_) | ViewEntity::Key(_) => 0,
-            ViewEntity::Agent(_) => 1,
-            ViewEntity::Stack(_) => 2,
-            ViewEntity::DeploymentObject(_) => 3,
-            ViewEntity::Assignment(_) => 4,
-            ViewEntity::Target(_) => 5,
-        };
         let mut entities = entities;
-        entities.sort_by_key(rank);
+        entities.sort_by_key(|entity| entity.key().kind());
         let mut maybe_forgotten = Vec::new();
         for entity in entities {
             match &entity {
-                ViewEntity::Stack(it) if it.deleted_at.is_some() => maybe_forgotten.push(it.id),
-                ViewEntity::Assignment(it) if it.state == AssignmentState::Gone => maybe_forgotten.push(it.stack_id),
+                Change::Stack(it) if it.deleted_at.is_some() => maybe_forgotten.push(it.id),
+                Change::Assignment(it) if it.state == AssignmentState::Gone => maybe_forgotten.push(it.stack_id),
                 _ => {}
             }
             match entity {
-                ViewEntity::Generator(it) => {
+                Change::Generator(it) => {
                     if it.deleted_at.is_some() {
                         self.generators.remove(&it.id);
                     } else {
                         self.generators.insert(it.id);
                     }
                 }
-                ViewEntity::Key(it) => self.fold_key(it),
-                ViewEntity::Agent(it) => self.fold_agent(it),
-                ViewEntity::Stack(it) => self.fold_stack(it),
-                ViewEntity::DeploymentObject(it) => self.fold_object(it),
-                ViewEntity::Target(it) => self.fold_target(&it),
-                ViewEntity::Assignment(it) => self.fold_assignment(&it),
+                Change::Key(it) => self.fold_key(it),
+                Change::Agent(it) => self.fold_agent(it),
+                Change::Stack(it) => self.fold_stack(it),
+                Change::DeploymentObject(it) => self.fold_object(it),
+                Change::Target(it) => self.fold_target(&it),
+                Change::Assignment(it) => self.fold_assignment(&it),
+                // Agents' answers do not depend on them.
+                Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
             }
         }
         for stack in maybe_forgotten {

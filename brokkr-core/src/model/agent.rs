@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{AgentId, Annotations, Epoch, GeneratorId, Labels, Name, Timestamp, Version};
 
 /// Whether an agent takes part.
@@ -49,4 +50,28 @@ pub struct Agent {
     pub updated_at: Timestamp,
     /// Set on a tombstone.
     pub deleted_at: Option<Timestamp>,
+}
+
+impl Record for Agent {
+    type Id = AgentId;
+
+    fn id(&self) -> Self::Id {
+        self.id
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn deleted_at(&self) -> Option<Timestamp> {
+        self.deleted_at
+    }
+
+    fn name(&self) -> Option<&Name> {
+        Some(&self.name)
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        Some(&self.labels)
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{AgentId, InstanceId, Timestamp, Version};
 
 /// Which run of an agent's process speaks for it, on which cluster.
@@ -32,4 +33,16 @@ pub struct AgentSession {
     pub started_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Record for AgentSession {
+    type Id = AgentId;
+
+    fn id(&self) -> Self::Id {
+        self.agent_id
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
 }

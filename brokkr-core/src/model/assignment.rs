@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{AgentId, GeneratorId, StackId, Timestamp, Version};
 
 /// What became of an assignment.
@@ -45,5 +46,25 @@ impl Assignment {
     /// Whether the agent may still hold something of the stack and is waited for.
     pub fn is_open(&self) -> bool {
         matches!(self.state, AssignmentState::Listed | AssignmentState::Withdrawn)
+    }
+}
+
+impl Record for Assignment {
+    type Id = (StackId, AgentId);
+
+    fn id(&self) -> Self::Id {
+        (self.stack_id, self.agent_id)
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn is_gone(&self) -> bool {
+        self.state == AssignmentState::Gone
+    }
+
+    fn generator(&self) -> Option<GeneratorId> {
+        Some(self.generator_id)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{ActorRef, DeploymentObjectId, Digest, GeneratorId, Revision, StackId, Timestamp};
 
 /// An immutable snapshot of all manifests of a stack: its metadata. The bytes travel beside it.
@@ -52,4 +53,16 @@ pub enum Provenance {
         /// The revision whose content this is.
         of: Revision,
     },
+}
+
+impl Record for DeploymentObject {
+    type Id = DeploymentObjectId;
+
+    fn id(&self) -> Self::Id {
+        self.id
+    }
+
+    fn generator(&self) -> Option<GeneratorId> {
+        Some(self.generator_id)
+    }
 }

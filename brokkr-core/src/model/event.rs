@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{AgentId, DeploymentObjectId, EventId, GeneratorId, Revision, StackId, Timestamp};
 
 /// What the agent tried.
@@ -99,5 +100,17 @@ impl fmt::Display for ObjectRef {
             Some(namespace) => write!(f, " {namespace}/{}", self.name),
             None => write!(f, " {}", self.name),
         }
+    }
+}
+
+impl Record for AgentEvent {
+    type Id = (AgentId, EventId);
+
+    fn id(&self) -> Self::Id {
+        (self.agent_id, self.id)
+    }
+
+    fn generator(&self) -> Option<GeneratorId> {
+        Some(self.generator_id)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{GeneratorId, Name, Timestamp, Version};
 
 /// A principal that produces stacks and owns what it created.
@@ -24,4 +25,28 @@ pub struct GeneratorPrincipal {
     pub updated_at: Timestamp,
     /// Set on a tombstone.
     pub deleted_at: Option<Timestamp>,
+}
+
+impl Record for GeneratorPrincipal {
+    type Id = GeneratorId;
+
+    fn id(&self) -> Self::Id {
+        self.id
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn deleted_at(&self) -> Option<Timestamp> {
+        self.deleted_at
+    }
+
+    fn generator(&self) -> Option<GeneratorId> {
+        Some(self.id)
+    }
+
+    fn name(&self) -> Option<&Name> {
+        Some(&self.name)
+    }
 }

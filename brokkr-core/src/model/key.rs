@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{AgentId, Digest, GeneratorId, KeyId, Name, Timestamp, Version};
 
 /// What a key's holder may be.
@@ -108,5 +109,25 @@ impl fmt::Debug for ApiKey {
             .field("owner", &self.owner)
             .field("deleted_at", &self.deleted_at)
             .finish_non_exhaustive()
+    }
+}
+
+impl Record for ApiKey {
+    type Id = KeyId;
+
+    fn id(&self) -> Self::Id {
+        self.id
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn deleted_at(&self) -> Option<Timestamp> {
+        self.deleted_at
+    }
+
+    fn name(&self) -> Option<&Name> {
+        Some(&self.name)
     }
 }

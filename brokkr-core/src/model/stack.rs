@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{Annotations, GeneratorId, Labels, Name, Policies, StackId, TargetingRule, Timestamp, Version};
 
 /// Where a stack is in its life.
@@ -56,5 +57,33 @@ impl Stack {
     /// Whether it is wanted: neither being deleted nor gone.
     pub fn is_active(&self) -> bool {
         self.phase == StackPhase::Active && self.deleted_at.is_none()
+    }
+}
+
+impl Record for Stack {
+    type Id = StackId;
+
+    fn id(&self) -> Self::Id {
+        self.id
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn deleted_at(&self) -> Option<Timestamp> {
+        self.deleted_at
+    }
+
+    fn generator(&self) -> Option<GeneratorId> {
+        Some(self.generator_id)
+    }
+
+    fn name(&self) -> Option<&Name> {
+        Some(&self.name)
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        Some(&self.labels)
     }
 }

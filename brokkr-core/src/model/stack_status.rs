@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{
     AgentId, Condition, EventAction, EventOutcome, GeneratorId, Health, ObjectRef, Revision, StackId, Timestamp,
     Version,
@@ -76,4 +77,20 @@ pub struct LastError {
     pub objects: Vec<ObjectRef>,
     /// When it was first seen.
     pub since: Timestamp,
+}
+
+impl Record for StackStatus {
+    type Id = (StackId, AgentId);
+
+    fn id(&self) -> Self::Id {
+        (self.stack_id, self.agent_id)
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn generator(&self) -> Option<GeneratorId> {
+        Some(self.generator_id)
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::entity::Record;
 use crate::model::{ActorRef, AgentId, GeneratorId, StackId, Timestamp, Version};
 
 /// "This agent serves this stack", said directly.
@@ -21,4 +22,24 @@ pub struct Target {
     pub created_at: Timestamp,
     /// Set on a tombstone.
     pub deleted_at: Option<Timestamp>,
+}
+
+impl Record for Target {
+    type Id = (StackId, AgentId);
+
+    fn id(&self) -> Self::Id {
+        (self.stack_id, self.agent_id)
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn deleted_at(&self) -> Option<Timestamp> {
+        self.deleted_at
+    }
+
+    fn generator(&self) -> Option<GeneratorId> {
+        Some(self.generator_id)
+    }
 }

@@ -30,7 +30,7 @@ pub use read::{
     EventReader, GeneratorReader, KeyReader, StackFilter, StackReader, StackStatusReader, TargetReader,
 };
 pub use scope::Scope;
-pub use view::{ViewEntity, ViewSnapshot, ViewTail};
+pub use view::{ViewSnapshot, ViewTail};
 pub use view_token::{Moment, ViewToken};
 
 use crate::model::{AuditRecord, Timestamp};

@@ -2,7 +2,7 @@
 
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Stack, Version};
 use brokkr_core::store::conformance::sample;
-use brokkr_core::store::{FeedPosition, Scope, StackReader as _, Store as _, StoreError, ViewEntity};
+use brokkr_core::store::{FeedPosition, Scope, StackReader as _, Store as _, StoreError};
 use brokkr_store_postgres::PostgresStore;
 
 use crate::support::Database;
@@ -59,7 +59,7 @@ async fn what_another_server_numbered_is_not_taken_for_new() {
         let newer = Stack { version: stack_version(&store, &stack).await.next(), ..stack.clone() };
         put(&store, vec![Change::Stack(newer.clone())]).await;
         let tail = store.view_tail(&token).await.unwrap();
-        assert!(matches!(&tail.entities[..], [ViewEntity::Stack(it)] if it.version == newer.version), "{tail:?}");
+        assert!(matches!(&tail.entities[..], [Change::Stack(it)] if it.version == newer.version), "{tail:?}");
         assert!(store.view_tail(&tail.token).await.unwrap().entities.is_empty());
         // Who had read everything there, by its numbers of now, reads on with what is new here.
         let old = FeedPosition { transaction: old.transaction + 1_000_000_000, ..old };

@@ -130,7 +130,7 @@ impl Store for Broken {
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
         let mut snapshot = self.inner.view_snapshot().await?;
         if self.has(Fault::SnapshotIncomplete) {
-            snapshot.entities.retain(|it| !matches!(it, crate::store::ViewEntity::Assignment(_)));
+            snapshot.entities.retain(|it| !matches!(it, crate::model::Change::Assignment(_)));
         }
         Ok(snapshot)
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Assignment, AssignmentState, Change, EntityKey, KeyOwner, Stack, Version};
+use crate::store::Store;
 use crate::store::conformance::fixture::{put, system, writers};
 use crate::store::conformance::sample;
-use crate::store::{Store, ViewEntity};
 
-fn keys(entities: &[ViewEntity]) -> Vec<EntityKey> {
-    let mut keys: Vec<EntityKey> = entities.iter().map(ViewEntity::key).collect();
+fn keys(entities: &[Change]) -> Vec<EntityKey> {
+    let mut keys: Vec<EntityKey> = entities.iter().map(Change::key).collect();
     keys.sort_unstable();
     keys
 }
@@ -70,8 +70,8 @@ pub async fn the_tail_goes_on_from_the_snapshot(store: Arc<dyn Store>) {
     let gone = Stack { version: Version::new(3), deleted_at: Some(sample::time(1)), ..stack.clone() };
     put(&store, vec![Change::Stack(gone.clone())]).await;
     let tail = store.view_tail(&snapshot.token).await.expect("a tail");
-    let of_stack: Vec<&ViewEntity> = tail.entities.iter().filter(|it| it.key() == EntityKey::Stack(stack.id)).collect();
-    assert_eq!(of_stack, [&ViewEntity::Stack(changed), &ViewEntity::Stack(gone)], "in the order of versions");
+    let of_stack: Vec<&Change> = tail.entities.iter().filter(|it| it.key() == EntityKey::Stack(stack.id)).collect();
+    assert_eq!(of_stack, [&Change::Stack(changed), &Change::Stack(gone)], "in the order of versions");
     assert_eq!(tail.entities.len(), 3, "what answers do not depend on is left out");
     assert!(tail.token.contains(committed.position));
     assert!(!snapshot.token.contains(committed.position));
@@ -96,7 +96,7 @@ pub async fn the_view_misses_nothing_under_load(store: Arc<dyn Store>) {
             token = tail.token;
             count += tail.entities.len();
             for entity in tail.entities {
-                if let ViewEntity::Stack(it) = &entity {
+                if let Change::Stack(it) = &entity {
                     seen.entry(entity.key()).or_default().push(it.version.get());
                 }
             }

@@ -18,7 +18,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::model::{AuditRecord, Epoch, InstanceId, Timestamp};
 use crate::store::{
     Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, Maintenance,
-    Retention, Scope, Store, StoreError, StoreResult, ViewEntity, ViewSnapshot, ViewTail, ViewToken,
+    Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 
 /// A store that lives as long as its process.
@@ -117,8 +117,11 @@ impl Store for MemoryStore {
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
         let seen = token.moment::<Seen>().filter(|_| token.epoch() == self.epoch).ok_or(StoreError::Expired)?;
         let state = self.read();
-        let entities =
-            state.changes_since(seen.commits + 1)?.filter_map(|entry| ViewEntity::of(&entry.change)).collect();
+        let entities = state
+            .changes_since(seen.commits + 1)?
+            .filter(|entry| entry.change.key().kind().is_in_view())
+            .map(|entry| entry.change.clone())
+            .collect();
         Ok(ViewTail { entities, token: state.token(self.epoch) })
     }
 }

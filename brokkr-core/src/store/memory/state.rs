@@ -14,7 +14,7 @@ use crate::model::{
 use crate::store::memory::seen::Seen;
 use crate::store::{
     Activity, Commit, FeedEntry, FeedPage, FeedPosition, IdempotencyRecord, Precondition, Scope, StoreError,
-    StoreResult, UniqueKey, ViewEntity, ViewToken,
+    StoreResult, UniqueKey, ViewToken,
 };
 
 /// Changes that the feed keeps.
@@ -307,16 +307,16 @@ impl State {
         Ok(FeedPage { entries, next })
     }
 
-    pub(super) fn view_entities(&self) -> Vec<ViewEntity> {
+    pub(super) fn view_entities(&self) -> Vec<Change> {
         let latest =
             self.stacks.values().filter(|stack| stack.deleted_at.is_none()).filter_map(|stack| self.latest(stack.id));
-        let all = (self.generators.values().cloned().map(ViewEntity::Generator))
-            .chain(self.keys.values().cloned().map(ViewEntity::Key))
-            .chain(self.agents.values().cloned().map(ViewEntity::Agent))
-            .chain(self.stacks.values().cloned().map(ViewEntity::Stack))
-            .chain(latest.cloned().map(ViewEntity::DeploymentObject))
-            .chain(self.targets.values().cloned().map(ViewEntity::Target))
-            .chain(self.assignments.values().cloned().map(ViewEntity::Assignment));
+        let all = (self.generators.values().cloned().map(Change::Generator))
+            .chain(self.keys.values().cloned().map(Change::Key))
+            .chain(self.agents.values().cloned().map(Change::Agent))
+            .chain(self.stacks.values().cloned().map(Change::Stack))
+            .chain(latest.cloned().map(Change::DeploymentObject))
+            .chain(self.targets.values().cloned().map(Change::Target))
+            .chain(self.assignments.values().cloned().map(Change::Assignment));
         all.filter(|entity| !entity.is_gone()).collect()
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Stack, StackId, Version};
 use brokkr_core::store::conformance::sample;
-use brokkr_core::store::{Commit, FeedPosition, Scope, Store, StoreError, ViewEntity, ViewToken};
+use brokkr_core::store::{Commit, FeedPosition, Scope, Store, StoreError, ViewToken};
 
 use super::fixture::Database;
 use crate::{Outcome, Result};
@@ -121,7 +121,7 @@ async fn read_view(
         let tail = store.view_tail(&token).await?;
         idle = if tail.entities.is_empty() { idle + 1 } else { 0 };
         for entity in &tail.entities {
-            if let ViewEntity::Stack(stack) = entity {
+            if let Change::Stack(stack) = entity {
                 seen.take(stack);
             }
         }

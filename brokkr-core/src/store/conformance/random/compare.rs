@@ -9,8 +9,7 @@ use crate::model::{Change, EntityKey, GeneratorId, StackProgress};
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::random::world::World;
 use crate::store::{
-    AgentFilter, EventFilter, FeedPosition, Page, Scope, StackFilter, Store, StoreError, StoreResult, ViewEntity,
-    ViewToken,
+    AgentFilter, EventFilter, FeedPosition, Page, Scope, StackFilter, Store, StoreError, StoreResult, ViewToken,
 };
 
 /// Compares reads of everything in the history, as different callers.
@@ -130,7 +129,7 @@ pub(super) struct Follower {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct News {
     /// The newest state of each entity of the view that changed.
-    view: BTreeMap<EntityKey, ViewEntity>,
+    view: BTreeMap<EntityKey, Change>,
     feed: Vec<Change>,
 }
 
