@@ -8,7 +8,7 @@ use std::time::Instant;
 use brokkr_core::clock::{Clock, SystemClock};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Version};
-use brokkr_core::store::{Retention, Scope, Store, StoreError};
+use brokkr_core::store::{Retention, Scope, Store, StoreError, StoreExt as _};
 use brokkr_core::targeting::{TargetingPolicy, default_policy};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -147,7 +147,7 @@ impl Broker {
         let actor = self.system_actor();
         let created = self
             .decide(&actor, "generator.create", None, || async {
-                match self.parts.store.generator_get(&Scope::All, GeneratorId::SYSTEM).await {
+                match self.parts.store.get::<GeneratorPrincipal>(&Scope::All, GeneratorId::SYSTEM).await {
                     Ok(_) => return Ok(crate::commit::decide::Decision::nothing(())),
                     Err(StoreError::NotFound) => {}
                     Err(error) => return Err(error.into()),

@@ -26,6 +26,7 @@ pub use broker::Broker;
 pub use builder::{BrokerBuilder, StartError};
 pub use error::{BrokerError, BrokerErrorKind, BrokerResult};
 pub use operations::agents::{AgentDetails, AgentPatch, NewAgent};
+pub use operations::environments::{EnvironmentPatch, NewEnvironment};
 pub use operations::generators::{GeneratorPatch, NewGenerator};
 pub use operations::keys::{NewKey, NewPak};
 pub use operations::placement::Placed;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use brokkr_core::model::{AuditRecord, Change, EntityKey, EntityKind, Version, limits};
+use brokkr_core::model::{AuditRecord, Change, EntityKey, EntityKind, Storage, Version, limits};
 use brokkr_core::store::{
     Commit, Committed, FeedPosition, IdempotencyRecord, Precondition, StoreError, StoreResult, UniqueKey,
 };
@@ -16,26 +16,12 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::error::{is_retryable, meaning};
-use crate::query::statements;
+use crate::query::{kind_text, statements};
 use crate::session::{Link, Session, Work};
 use crate::tables::{self, Table};
 
 /// Tries of a transaction that lost against another one by no fault of its own.
 const TRIES: usize = 3;
-
-/// The kinds in the order in which their tables are written: what others refer to comes first.
-const ORDER: [EntityKind; 10] = [
-    EntityKind::Generator,
-    EntityKind::Agent,
-    EntityKind::Key,
-    EntityKind::AgentSession,
-    EntityKind::Stack,
-    EntityKind::DeploymentObject,
-    EntityKind::Target,
-    EntityKind::Assignment,
-    EntityKind::StackStatus,
-    EntityKind::Event,
-];
 
 /// Inserts audit records, given as JSON in `$1`.
 macro_rules! insert_audit {
@@ -85,7 +71,26 @@ fn table(kind: EntityKind) -> Table {
         EntityKind::Assignment => of::ASSIGNMENT,
         EntityKind::StackStatus => of::STATUS,
         EntityKind::Event => of::EVENT,
+        EntityKind::Environment => of::DOCUMENT,
     }
+}
+
+/// The row of an entity: its own serialisation, or what the table of documents has of it.
+fn row_of(change: &Change, entity: Value) -> StoreResult<Value> {
+    let key = change.key();
+    if key.kind().storage() == Storage::Table {
+        return Ok(entity);
+    }
+    Ok(json!({
+        "id": key.ids().0,
+        "kind": kind_text(key.kind()),
+        "generator_id": change.generator(),
+        "name": change.name(),
+        "labels": change.labels().map_or_else(|| json!({}), |labels| json!(labels)),
+        "deleted_at": entity.get("deleted_at"),
+        "body": entity,
+        "version": change.version(),
+    }))
 }
 
 /// A commit in the form in which it is sent.
@@ -171,11 +176,11 @@ impl<'a> Prepared<'a> {
             audit: commit.audit.iter().map(audit_row).collect::<StoreResult<_>>()?,
         };
         for change in &commit.changes {
-            let mut row = value(change)?;
-            row["generator_id"] = value(&change.generator())?;
+            let mut record = value(change)?;
+            record["generator_id"] = value(&change.generator())?;
             let entities = if change.version() == Version::FIRST { &mut prepared.new } else { &mut prepared.changed };
-            entities.entry(change.key().kind()).or_default().push(row["entity"].clone());
-            prepared.changes.push(row);
+            entities.entry(change.key().kind()).or_default().push(row_of(change, record["entity"].clone())?);
+            prepared.changes.push(record);
         }
         Ok(prepared)
     }
@@ -192,8 +197,8 @@ impl<'a> Prepared<'a> {
                 self.commit.contents.iter().map(|(digest, bytes)| (digest.to_string(), &bytes[..])).unzip();
             sqlx::query(INSERT_CONTENT).bind(digests).bind(bytes).execute(&mut work).await?;
         }
-        for kind in ORDER {
-            self.write_kind(&mut work, kind).await?;
+        for kind in EntityKind::ALL {
+            self.write_kind(&mut work, *kind).await?;
         }
         self.check_owners(&mut work).await?;
         let places: Vec<(i32, String)> = sqlx::query_as(INSERT_RECORDS)
@@ -246,15 +251,15 @@ impl<'a> Prepared<'a> {
     async fn check_preconditions(&self, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut by_kind: BTreeMap<EntityKind, BTreeSet<(Uuid, Uuid, i64)>> = BTreeMap::new();
         for (key, version) in self.versions() {
-            let (one, other) = ids(key);
+            let (one, other) = key.ids();
             let version = i64::try_from(version.get()).unwrap_or(i64::MAX);
-            by_kind.entry(key.kind()).or_default().insert((one, other, version));
+            by_kind.entry(key.kind()).or_default().insert((one, other.unwrap_or_default(), version));
         }
         for (kind, wanted) in by_kind {
             let ones: Vec<Uuid> = wanted.iter().map(|it| it.0).collect();
             let versions: Vec<i64> = wanted.iter().map(|it| it.2).collect();
             let query = sqlx::query(table(kind).lock).bind(ones);
-            let query = if is_pair(kind) {
+            let query = if kind.is_pair() {
                 query.bind(wanted.iter().map(|it| it.1).collect::<Vec<Uuid>>()).bind(versions)
             } else {
                 query.bind(versions)
@@ -294,49 +299,31 @@ impl<'a> Prepared<'a> {
         Failure::Refused(of_kind.next().map_or(StoreError::Malformed("no entity of this kind"), StoreError::Conflict))
     }
 
-    /// Says which revision it was, which the database's error does not.
+    /// Says which revision or which kind it was, which the database's error does not.
     fn name(&self, error: StoreError) -> StoreError {
-        let revision = self.commit.changes.iter().find_map(|change| match change {
-            Change::DeploymentObject(it) => Some(it.revision),
+        let StoreError::NotUnique(key) = error else { return error };
+        let named = self.commit.changes.iter().find_map(|change| match (&key, change) {
+            (UniqueKey::StackRevision(_), Change::DeploymentObject(it)) => Some(UniqueKey::StackRevision(it.revision)),
+            (UniqueKey::Name(_), change) if change.key().kind().storage() == Storage::Document => {
+                Some(UniqueKey::Name(change.key().kind()))
+            }
             _ => None,
         });
-        match (error, revision) {
-            (StoreError::NotUnique(UniqueKey::StackRevision(_)), Some(revision)) => {
-                StoreError::NotUnique(UniqueKey::StackRevision(revision))
-            }
-            (error, _) => error,
-        }
+        StoreError::NotUnique(named.unwrap_or(key))
     }
 }
 
 /// A name that a change takes or gives up, among those that it must be unique with. Names do not change.
 fn name_at_stake(change: &Change) -> Option<String> {
-    let (name, is_gone) = match change {
-        Change::Generator(it) => (format!("generator {}", it.name), it.deleted_at.is_some()),
-        Change::Agent(it) => (format!("agent {}", it.name), it.deleted_at.is_some()),
-        Change::Stack(it) => (format!("stack {} {}", it.generator_id, it.name), it.deleted_at.is_some()),
+    let name = match change {
+        Change::Generator(it) => format!("generator {}", it.name),
+        Change::Agent(it) => format!("agent {}", it.name),
+        Change::Stack(it) => format!("stack {} {}", it.generator_id, it.name),
+        other if other.key().kind().storage() == Storage::Document => {
+            let owner = other.generator().map_or(Uuid::nil(), |id| id.as_uuid());
+            format!("{} {owner} {}", kind_text(other.key().kind()), other.name()?)
+        }
         _ => return None,
     };
-    (is_gone || change.version() == Version::FIRST).then_some(name)
-}
-
-fn is_pair(kind: EntityKind) -> bool {
-    use EntityKind::{Assignment, Event, StackStatus, Target};
-    matches!(kind, Target | Assignment | StackStatus | Event)
-}
-
-/// An entity's id; for pairs both, in the order of the table's key.
-fn ids(key: &EntityKey) -> (Uuid, Uuid) {
-    let nil = Uuid::nil();
-    match key {
-        EntityKey::Generator(id) => (id.as_uuid(), nil),
-        EntityKey::Key(id) => (id.as_uuid(), nil),
-        EntityKey::Agent(id) | EntityKey::AgentSession(id) => (id.as_uuid(), nil),
-        EntityKey::Stack(id) => (id.as_uuid(), nil),
-        EntityKey::DeploymentObject(id) => (id.as_uuid(), nil),
-        EntityKey::Target(stack, agent)
-        | EntityKey::Assignment(stack, agent)
-        | EntityKey::StackStatus(stack, agent) => (stack.as_uuid(), agent.as_uuid()),
-        EntityKey::Event(agent, id) => (agent.as_uuid(), id.as_uuid()),
-    }
+    (change.is_tombstone() || change.version() == Version::FIRST).then_some(name)
 }

@@ -1,6 +1,6 @@
 //! Database errors by meaning.
 
-use brokkr_core::model::Revision;
+use brokkr_core::model::{EntityKind, Revision};
 use brokkr_core::store::{StoreError, UniqueKey};
 
 /// Why no store could be made of a database.
@@ -139,6 +139,8 @@ fn unique_key(constraint: &str) -> Option<UniqueKey> {
         "generator_name" => UniqueKey::GeneratorName,
         "agent_name" => UniqueKey::AgentName,
         "stack_name" => UniqueKey::StackName,
+        // Which kind is known to the caller.
+        "document_name" => UniqueKey::Name(EntityKind::Environment),
         "api_key_short_id" => UniqueKey::KeyShortId,
         // Which one is known to the caller: it committed at most one per stack.
         "deployment_object_revision" => UniqueKey::StackRevision(Revision::new(0)),

@@ -3,7 +3,7 @@
 //! Rows are read as `to_jsonb(row)` and written through `jsonb_populate_recordset`: the columns have the names of the
 //! entities' fields, so the entities' own serialisation is the one mapping in both directions.
 
-use brokkr_core::model::{LabelSelector, Operator, Requirement};
+use brokkr_core::model::{EntityKind, LabelSelector, Operator, Requirement};
 use brokkr_core::store::{Scope, StoreError, StoreResult};
 use serde::de::DeserializeOwned;
 use sqlx::Postgres;
@@ -93,6 +93,15 @@ pub(crate) fn unwrapped<T>(rows: Vec<Json<T>>) -> Vec<T> {
 /// The number of rows to ask for to know whether there are more.
 pub(crate) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// A kind as the feed and the table of documents name it.
+pub(crate) fn kind_text(kind: EntityKind) -> String {
+    // An enum without data is a string.
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    }
 }
 
 /// A selector as one list of requirements, for `brokkr.labels_fit`.

@@ -135,6 +135,11 @@ statements! {
 
     LOCK_EVENT = lock!(pair "agent_event", "agent_id", "id", "1", "");
 
+    INSERT_DOCUMENT = insert!("document", "id", "id, kind, generator_id, name, labels, body, version, deleted_at");
+    UPDATE_DOCUMENT = update!("document", "t.id = n.id AND t.kind = n.kind",
+        "name = n.name, labels = n.labels, body = n.body, deleted_at = n.deleted_at");
+    LOCK_DOCUMENT = lock!("document");
+
     /// Drops the registrations that agents no longer have, then adds the new ones.
     UNREGISTER = "DELETE FROM brokkr.agent_registration r
         USING jsonb_to_recordset($1) AS n (id uuid, generator_ids uuid[])
@@ -160,5 +165,7 @@ pub(crate) mod of {
     pub(crate) const ASSIGNMENT: Table =
         Table { insert: INSERT_ASSIGNMENT, update: Some(UPDATE_ASSIGNMENT), lock: LOCK_ASSIGNMENT };
     pub(crate) const STATUS: Table = Table { insert: INSERT_STATUS, update: Some(UPDATE_STATUS), lock: LOCK_STATUS };
+    pub(crate) const DOCUMENT: Table =
+        Table { insert: INSERT_DOCUMENT, update: Some(UPDATE_DOCUMENT), lock: LOCK_DOCUMENT };
     pub(crate) const EVENT: Table = Table { insert: INSERT_EVENT, update: None, lock: LOCK_EVENT };
 }

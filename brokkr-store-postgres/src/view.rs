@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use brokkr_core::model::{
-    Agent, ApiKey, Assignment, Change, DeploymentObject, Epoch, Generation, GeneratorPrincipal, Stack, Target,
+    Agent, ApiKey, Assignment, Change, DeploymentObject, EntityKind, Epoch, Generation, GeneratorPrincipal, Stack,
+    Storage, Target,
 };
 use brokkr_core::store::{FeedPosition, Moment, ViewSnapshot, ViewTail, ViewToken};
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ use sqlx::Row as _;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::query::{agent_row, statements, unwrapped};
+use crate::query::{agent_row, kind_text, statements, unwrapped};
 use crate::session::{Link, Session, Work};
 
 /// Changes that one read takes. A reader that is further behind reads everything anew.
@@ -30,10 +31,10 @@ macro_rules! token {
     };
 }
 
-/// The kinds that the view is made of, as the index `change_of_view` has them.
+/// Everything but what comes with every report, as the index `change_of_view` has it. What is left is looked through by kind.
 macro_rules! of_view {
     () => {
-        "kind IN ('generator', 'key', 'agent', 'stack', 'deployment-object', 'target', 'assignment')"
+        "kind NOT IN ('agent-session', 'stack-status', 'event')"
     };
 }
 
@@ -52,6 +53,7 @@ statements! {
             SELECT * FROM brokkr.deployment_object o WHERE o.stack_id = s.id ORDER BY o.revision DESC LIMIT 1) o
         WHERE s.deleted_at IS NULL";
     TARGETS = "SELECT to_jsonb(t) FROM brokkr.target t WHERE deleted_at IS NULL";
+    DOCUMENTS = "SELECT jsonb_build_object('kind', kind, 'entity', body) FROM brokkr.document WHERE kind = ANY ($1) AND deleted_at IS NULL";
     ASSIGNMENTS = "SELECT to_jsonb(t) FROM brokkr.assignment t WHERE state <> 'gone'";
     LANDMARK = "SELECT epoch, transaction::text, request_id FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1";
     IS_THERE = "SELECT EXISTS (SELECT FROM brokkr.change WHERE epoch = $1 AND transaction = $2::text::xid8 AND request_id = $3)
@@ -130,6 +132,10 @@ pub(crate) async fn snapshot<C: Link>(
     entities.extend(all::<DeploymentObject>(&mut work, OBJECTS).await?.into_iter().map(Change::DeploymentObject));
     entities.extend(all::<Target>(&mut work, TARGETS).await?.into_iter().map(Change::Target));
     entities.extend(all::<Assignment>(&mut work, ASSIGNMENTS).await?.into_iter().map(Change::Assignment));
+    let documents = EntityKind::ALL.iter().filter(|it| it.is_in_view() && it.storage() == Storage::Document);
+    let kinds: Vec<String> = documents.copied().map(kind_text).collect();
+    let documents = sqlx::query_scalar::<_, Json<Change>>(DOCUMENTS).bind(kinds).fetch_all(&mut work).await?;
+    entities.extend(unwrapped(documents));
     let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut work).await?;
     work.commit().await?;
     let landmark = landmark.map(|(epoch, transaction, request_id)| Landmark { epoch, transaction, request_id });
@@ -189,7 +195,10 @@ pub(crate) async fn tail<C: Link>(
         let kind: Option<String> = row.try_get("kind")?;
         if let Some(kind) = kind {
             let entity: Json<serde_json::Value> = row.try_get("entity")?;
-            changes.push(change(kind, entity.0)?);
+            let change = change(kind, entity.0)?;
+            if change.key().kind().is_in_view() {
+                changes.push(change);
+            }
         }
     }
     // Two transactions on one entity may have been numbered in the other order than they were committed in.

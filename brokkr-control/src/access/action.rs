@@ -7,6 +7,8 @@ use brokkr_core::model::KeyKind;
 pub(crate) enum Action {
     GeneratorRead,
     GeneratorManage,
+    EnvironmentRead,
+    EnvironmentManage,
     AgentRead,
     AgentManage,
     AgentRegister,
@@ -43,7 +45,7 @@ impl Action {
             }
             Self::AgentRead | Self::DeploymentObjectRead | Self::EventRead => true,
             Self::TargetStateRead => matches!(kind, Admin | AdminReadOnly | Agent),
-            Self::AdminKeyRead | Self::AgentKeyRead | Self::AuditRead => {
+            Self::EnvironmentRead | Self::AdminKeyRead | Self::AgentKeyRead | Self::AuditRead => {
                 matches!(kind, Admin | AdminReadOnly)
             }
             Self::StackManage
@@ -56,6 +58,7 @@ impl Action {
             Self::AgentKeyRotate => matches!(kind, Admin | Agent),
             Self::Report => kind == Agent,
             Self::GeneratorManage
+            | Self::EnvironmentManage
             | Self::AgentManage
             | Self::AgentRegister
             | Self::AdminKeyManage

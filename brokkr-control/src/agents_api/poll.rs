@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::model::{
-    AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Timestamp, Version, limits,
+    Agent, AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Timestamp, Version,
+    limits,
 };
 use brokkr_core::protocol::{Poll, PollRequest, TargetState};
-use brokkr_core::store::{Precondition, Scope};
+use brokkr_core::store::{Precondition, Scope, StoreExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -128,7 +129,7 @@ impl Broker {
             let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
             let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
             // Not for one that was cordoned or retired meanwhile, or has other labels: the view is about to say what that means.
-            if self.parts.store.agent_get(&Scope::All, agent).await?.version != wanted.agent_version {
+            if self.parts.store.get::<Agent>(&Scope::All, agent).await?.version != wanted.agent_version {
                 return Ok(Decision::nothing(()));
             }
             let mut changes = Vec::new();

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use brokkr_core::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, Change, Digest, EntityKey, Timestamp, limits};
+use brokkr_core::model::{
+    ActorRef, AuditId, AuditOutcome, AuditRecord, Change, Digest, Entity, EntityKey, Timestamp, limits,
+};
 use brokkr_core::store::{Commit, IdempotencyRecord, Precondition, Scope, StoreError, UniqueKey};
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -52,6 +55,13 @@ impl<T> Decision<T> {
         Self { changes, object, ..Self::nothing(outcome) }
     }
 
+    /// An entity becomes another version of itself. The audit names the fields that differ.
+    pub(crate) fn update<E: Entity>(outcome: T, before: &E, after: E) -> Self {
+        let changed = changed_fields(before, &after);
+        let decision = Self::commit(outcome, vec![after.into()]);
+        if changed.is_empty() { decision } else { decision.detail(format!("changed: {}", changed.join(", "))) }
+    }
+
     /// Only as long as this entity is as it was read.
     pub(crate) fn provided(mut self, precondition: Precondition) -> Self {
         self.preconditions.push(precondition);
@@ -63,6 +73,18 @@ impl<T> Decision<T> {
         self.detail = Some(detail.into());
         self
     }
+}
+
+/// The fields of an entity that differ, without those that differ in every version.
+fn changed_fields<E: Entity>(before: &E, after: &E) -> Vec<String> {
+    let (Ok(Value::Object(before)), Ok(Value::Object(after))) =
+        (serde_json::to_value(before), serde_json::to_value(after))
+    else {
+        return Vec::new();
+    };
+    let always = ["version", "updated_at"];
+    let differs = |key: &&String| !always.contains(&key.as_str()) && before.get(*key) != after.get(*key);
+    after.keys().filter(differs).cloned().collect()
 }
 
 impl Broker {

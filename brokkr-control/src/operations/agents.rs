@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{
-    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, KeyOwner, Timestamp,
-    Version, limits, validate_text,
+    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, GeneratorPrincipal,
+    KeyOwner, Timestamp, Version, limits, validate_text,
 };
-use brokkr_core::store::{AgentFilter, Listing, Page, Precondition, Scope};
+use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -97,7 +97,7 @@ impl Broker {
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
             for id in &agent.generator_ids {
-                let generator = self.parts.store.generator_get(&scope, *id).await?;
+                let generator = self.parts.store.get::<GeneratorPrincipal>(&scope, *id).await?;
                 decision = decision.provided(Precondition::Version(EntityKey::Generator(*id), generator.version));
             }
             decision.changes = vec![Change::Key(decision.outcome.1.key.clone()), Change::Agent(agent)];
@@ -109,13 +109,13 @@ impl Broker {
     /// One agent.
     pub async fn agent_get(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
         let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
-        Ok(as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?))
+        Ok(as_seen_by(&scope, self.parts.store.get::<Agent>(&scope, id).await?))
     }
 
     /// One agent with what it said of itself.
     pub async fn agent_details(&self, actor: &Actor, id: AgentId) -> BrokerResult<AgentDetails> {
         let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
-        let agent = as_seen_by(&scope, self.parts.store.agent_get(&scope, id).await?);
+        let agent = as_seen_by(&scope, self.parts.store.get::<Agent>(&scope, id).await?);
         let session = self.parts.store.agent_session(&scope, id).await?;
         let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
         let capabilities = session.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default();
@@ -126,11 +126,11 @@ impl Broker {
     pub async fn agent_list(
         &self,
         actor: &Actor,
-        filter: &AgentFilter,
+        filter: &EntityQuery,
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<AgentDetails, AgentId>> {
         let scope = self.authorise(actor, Action::AgentRead, "agent.read", None)?;
-        let agents = self.parts.store.agent_list(&scope, filter, page).await?;
+        let agents = self.parts.store.list::<Agent>(&scope, filter, page).await?;
         let ids: Vec<AgentId> = agents.items.iter().map(|agent| agent.id).collect();
         let seen = self.last_seen(&scope, &ids).await?;
         let said = self.parts.store.agent_capabilities(&scope, &ids).await?;
@@ -166,7 +166,7 @@ impl Broker {
         const NAME: &str = "agent.update";
         let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let before = self.parts.store.agent_get(&scope, id).await?;
+            let before = self.parts.store.get::<Agent>(&scope, id).await?;
             expect_version(expected, before.version)?;
             let patch = edit(&before)?;
             let mut after = before.clone();
@@ -187,11 +187,12 @@ impl Broker {
             let now = self.now();
             after.version = before.version.next();
             after.updated_at = now;
-            let mut changes = vec![Change::Agent(after.clone())];
-            if after.status == AgentStatus::Retired {
-                changes.extend(self.abandon_all(&scope, id, now).await?);
+            let is_retired = after.status == AgentStatus::Retired;
+            let mut decision = Decision::update(after.clone(), &before, after);
+            if is_retired {
+                decision.changes.extend(self.abandon_all(&scope, id, now).await?);
             }
-            Ok(Decision::commit(after, changes))
+            Ok(decision)
         })
         .await
     }
@@ -201,7 +202,7 @@ impl Broker {
         const NAME: &str = "agent.delete";
         let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let mut agent = self.parts.store.agent_get(&scope, id).await?;
+            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
             let now = self.now();
             agent.version = agent.version.next();
             agent.updated_at = now;
@@ -234,8 +235,8 @@ impl Broker {
         const NAME: &str = "agent.register";
         let scope = self.authorise(actor, Action::AgentRegister, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let mut agent = self.parts.store.agent_get(&scope, id).await?;
-            let principal = self.parts.store.generator_get(&scope, generator).await?;
+            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
+            let principal = self.parts.store.get::<GeneratorPrincipal>(&scope, generator).await?;
             if !agent.generator_ids.insert(generator) {
                 return Ok(Decision::nothing(agent));
             }
@@ -261,7 +262,7 @@ impl Broker {
             if actor.generator_id().is_some_and(|own| own != generator) {
                 return Err(BrokerError::NotFound);
             }
-            let mut agent = self.parts.store.agent_get(&scope, id).await?;
+            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
             if !agent.generator_ids.remove(&generator) {
                 return Err(BrokerError::NotFound);
             }
@@ -282,7 +283,7 @@ impl Broker {
         let mut changes = Vec::new();
         let mut page = Page::first(limits::PAGE_MAX);
         loop {
-            let agents = self.parts.store.agent_list(scope, &AgentFilter::default(), &page).await?;
+            let agents = self.parts.store.list::<Agent>(scope, &EntityQuery::default(), &page).await?;
             for mut agent in agents.items {
                 if agent.generator_ids.remove(&generator) {
                     agent.version = agent.version.next();
@@ -304,7 +305,7 @@ impl Broker {
         // What is confirmed is the history that is there now.
         self.parts.view.refreshed(CATCH_UP).await?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let mut agent = self.parts.store.agent_get(&scope, id).await?;
+            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
             if agent.confirmed_epoch.replace(self.epoch()) == Some(self.epoch()) {
                 return Ok(Decision::nothing(agent));
             }

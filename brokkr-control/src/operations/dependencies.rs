@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{EntityKey, Stack, StackId, Version, limits};
-use brokkr_core::store::{Precondition, Scope, StoreError};
+use brokkr_core::store::{Precondition, Scope, StoreError, StoreExt as _};
 
 use crate::broker::Broker;
 use crate::error::BrokerResult;
@@ -43,7 +43,7 @@ impl Broker {
             if before.contains(id) {
                 continue;
             }
-            match self.parts.store.stack_get(scope, *id).await {
+            match self.parts.store.get::<Stack>(scope, *id).await {
                 Ok(there) if there.is_active() => {}
                 Ok(_) | Err(StoreError::NotFound) => {
                     return Err(at("the stack does not exist, or this key may not see it").into());
@@ -73,7 +73,7 @@ impl Broker {
             if !seen.insert(id) || seen.len() > FOLLOWED {
                 continue;
             }
-            match self.parts.store.stack_get(&Scope::All, id).await {
+            match self.parts.store.get::<Stack>(&Scope::All, id).await {
                 Ok(stack) => {
                     followed.insert(id, stack.version);
                     open.extend(stack.depends_on);

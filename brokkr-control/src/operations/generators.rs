@@ -1,9 +1,9 @@
 //! Operations on generators.
 
 use brokkr_core::model::{
-    Change, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Version, limits, validate_text,
+    Change, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Stack, Version, limits, validate_text,
 };
-use brokkr_core::store::{Listing, Page, Precondition, StackFilter};
+use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -61,7 +61,7 @@ impl Broker {
     /// One generator.
     pub async fn generator_get(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<GeneratorPrincipal> {
         let scope = self.authorise(actor, Action::GeneratorRead, "generator.read", Some(EntityKey::Generator(id)))?;
-        Ok(self.parts.store.generator_get(&scope, id).await?)
+        Ok(self.parts.store.get::<GeneratorPrincipal>(&scope, id).await?)
     }
 
     /// All generators that the actor may see.
@@ -71,7 +71,7 @@ impl Broker {
         page: &Page<GeneratorId>,
     ) -> BrokerResult<Listing<GeneratorPrincipal, GeneratorId>> {
         let scope = self.authorise(actor, Action::GeneratorRead, "generator.read", None)?;
-        Ok(self.parts.store.generator_list(&scope, page).await?)
+        Ok(self.parts.store.list::<GeneratorPrincipal>(&scope, &EntityQuery::default(), page).await?)
     }
 
     /// Changes a generator that has the expected version.
@@ -85,7 +85,7 @@ impl Broker {
         const NAME: &str = "generator.update";
         let scope = self.authorise(actor, Action::GeneratorManage, NAME, Some(EntityKey::Generator(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
-            let before = self.parts.store.generator_get(&scope, id).await?;
+            let before = self.parts.store.get::<GeneratorPrincipal>(&scope, id).await?;
             expect_version(expected, before.version)?;
             let mut after = before.clone();
             if let Some(description) = &patch.description {
@@ -98,7 +98,7 @@ impl Broker {
             }
             after.version = before.version.next();
             after.updated_at = self.now();
-            Ok(Decision::commit(after.clone(), vec![Change::Generator(after)]))
+            Ok(Decision::update(after.clone(), &before, after))
         })
         .await
     }
@@ -108,12 +108,12 @@ impl Broker {
         const NAME: &str = "generator.delete";
         let scope = self.authorise(actor, Action::GeneratorManage, NAME, Some(EntityKey::Generator(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
-            let mut generator = self.parts.store.generator_get(&scope, id).await?;
+            let mut generator = self.parts.store.get::<GeneratorPrincipal>(&scope, id).await?;
             if id == GeneratorId::SYSTEM {
                 return Err(BrokerError::InUse("the system generator is always there"));
             }
-            let owned = StackFilter { generator: Some(id), ..StackFilter::default() };
-            if !self.parts.store.stack_list(&scope, &owned, &Page::first(1)).await?.items.is_empty() {
+            let owned = EntityQuery { generator: Some(id), ..EntityQuery::default() };
+            if !self.parts.store.list::<Stack>(&scope, &owned, &Page::first(1)).await?.items.is_empty() {
                 return Err(BrokerError::InUse("it owns stacks; delete them first"));
             }
             let now = self.now();

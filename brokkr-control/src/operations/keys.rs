@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::model::{ApiKey, Change, Digest, EntityKey, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits};
-use brokkr_core::store::{Listing, Page, Scope, StoreResult};
+use brokkr_core::model::{
+    Agent, ApiKey, Change, Digest, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits,
+};
+use brokkr_core::store::{Listing, Page, Scope, StoreExt as _, StoreResult};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -123,8 +125,8 @@ impl Broker {
     async fn check_owner(&self, scope: &Scope, owner: KeyOwner) -> BrokerResult<()> {
         match owner {
             KeyOwner::Admin | KeyOwner::AdminReadOnly => {}
-            KeyOwner::Agent { id } => drop(self.parts.store.agent_get(scope, id).await?),
-            KeyOwner::Generator { id } => drop(self.parts.store.generator_get(scope, id).await?),
+            KeyOwner::Agent { id } => drop(self.parts.store.get::<Agent>(scope, id).await?),
+            KeyOwner::Generator { id } => drop(self.parts.store.get::<GeneratorPrincipal>(scope, id).await?),
         }
         Ok(())
     }
@@ -174,7 +176,7 @@ impl Broker {
         let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
         let scope = self.authorise(actor, rules(kind).manage, NAME, Some(EntityKey::Key(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Key(id)), || async {
-            let key = self.parts.store.key_get(&scope, id).await?;
+            let key = self.parts.store.get::<ApiKey>(&scope, id).await?;
             if !owners.contains(&key.owner) {
                 return Err(BrokerError::NotFound);
             }
@@ -263,7 +265,7 @@ impl Broker {
             Ref::System | Ref::Anonymous => None,
         };
         match id {
-            Some(id) => Ok(Some(self.parts.store.key_get(&Scope::All, id).await?)),
+            Some(id) => Ok(Some(self.parts.store.get::<ApiKey>(&Scope::All, id).await?)),
             None => Ok(None),
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod authenticate;
 pub(crate) mod dependencies;
+pub(crate) mod environments;
 pub(crate) mod generators;
 pub(crate) mod keys;
 pub(crate) mod observe;

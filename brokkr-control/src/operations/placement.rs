@@ -1,7 +1,7 @@
 //! Why which agent serves which stack.
 
-use brokkr_core::model::{AgentId, EntityKey, Name, StackId};
-use brokkr_core::store::{Listing, Page, Scope};
+use brokkr_core::model::{Agent, AgentId, EntityKey, Name, Stack, StackId};
+use brokkr_core::store::{Listing, Page, Scope, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -52,7 +52,7 @@ impl Broker {
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<Placed, AgentId>> {
         let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Stack(stack)))?;
-        self.parts.store.stack_get(&scope, stack).await?;
+        self.parts.store.get::<Stack>(&scope, stack).await?;
         self.parts.view.check_fresh()?;
         let mut pairs = self.parts.view.place_stack(stack);
         pairs.retain(|it| match &scope {
@@ -72,7 +72,7 @@ impl Broker {
         page: &Page<StackId>,
     ) -> BrokerResult<Listing<Placed, StackId>> {
         let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Agent(agent)))?;
-        self.parts.store.agent_get(&scope, agent).await?;
+        self.parts.store.get::<Agent>(&scope, agent).await?;
         self.parts.view.check_fresh()?;
         let mut pairs = self.parts.view.place_agent(agent);
         pairs.retain(|it| scope.sees_stack(it.stack.id, it.stack.generator_id));

@@ -9,7 +9,7 @@ use brokkr_core::model::{
     Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
     StackSpec, limits, validate_text,
 };
-use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError};
+use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -182,7 +182,7 @@ impl Broker {
 
     /// A stack that takes new revisions.
     async fn publishable(&self, scope: &Scope, id: StackId) -> BrokerResult<Stack> {
-        let stack = self.parts.store.stack_get(scope, id).await?;
+        let stack = self.parts.store.get::<Stack>(scope, id).await?;
         if stack.phase == StackPhase::Deleting {
             return Err(BrokerError::StackDeleting);
         }
@@ -261,7 +261,7 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
-        Ok(self.parts.store.deployment_object_get(&scope, id).await?)
+        Ok(self.parts.store.get::<DeploymentObject>(&scope, id).await?)
     }
 
     /// One deployment object with its bytes as stored.
@@ -286,11 +286,11 @@ impl Broker {
         };
         // Of a stack that goes, the store tells who sees it. What is not there is asked for all the same: by its time nobody is to
         // tell it from what is not to be seen.
-        let seen = self.parts.store.deployment_object_get(&scope, id).await;
+        let seen = self.parts.store.get::<DeploymentObject>(&scope, id).await;
         if matches!(seen, Err(StoreError::NotFound)) && actor.agent_id().is_some() {
             // It may have been listed by a replica that has read further than this one.
             self.parts.view.refreshed(CATCH_UP).await?;
-            self.parts.store.deployment_object_get(&self.scope(actor), id).await?;
+            self.parts.store.get::<DeploymentObject>(&self.scope(actor), id).await?;
         } else {
             seen?;
         }

@@ -1,8 +1,8 @@
 //! Reading what was recorded: events and the audit.
 
-use brokkr_core::model::{AgentEvent, AuditId, AuditRecord, EventId, Timestamp};
+use brokkr_core::model::{Agent, AgentEvent, AuditId, AuditRecord, EventId, Stack, Timestamp};
 use brokkr_core::store::{
-    AuditFilter, EventFilter, FeedPage, FeedPosition, Listing, Page, Scope, StoreError, StoreResult,
+    AuditFilter, EventFilter, FeedPage, FeedPosition, Listing, Page, Scope, StoreError, StoreExt as _, StoreResult,
 };
 
 use crate::access::action::Action;
@@ -21,11 +21,11 @@ impl Broker {
     ) -> BrokerResult<Listing<AgentEvent, (Timestamp, EventId)>> {
         let scope = self.authorise(actor, Action::EventRead, "event.read", None)?;
         if let Some(agent) = filter.agent {
-            let there = self.parts.store.agent_get(&scope, agent).await.map(drop);
+            let there = self.parts.store.get::<Agent>(&scope, agent).await.map(drop);
             self.exists_or_left(&scope, there, EventFilter { agent: Some(agent), ..EventFilter::default() }).await?;
         }
         if let Some(stack) = filter.stack {
-            let there = self.parts.store.stack_get(&scope, stack).await.map(drop);
+            let there = self.parts.store.get::<Stack>(&scope, stack).await.map(drop);
             self.exists_or_left(&scope, there, EventFilter { stack: Some(stack), ..EventFilter::default() }).await?;
         }
         Ok(self.parts.store.event_list(&scope, filter, page).await?)

@@ -1,7 +1,7 @@
 //! Deleting stacks: first the order, then, when every cluster has confirmed it, the tombstone.
 
-use brokkr_core::model::{AgentStatus, Change, EntityKey, Stack, StackId, StackPhase, Version};
-use brokkr_core::store::{Scope, StoreError};
+use brokkr_core::model::{Agent, AgentStatus, Change, EntityKey, Stack, StackId, StackPhase, Version};
+use brokkr_core::store::{Scope, StoreError, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -26,7 +26,7 @@ impl Broker {
         const NAME: &str = "stack.delete";
         let scope = self.authorise(actor, Action::StackManage, NAME, Some(EntityKey::Stack(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
-            let mut stack = self.parts.store.stack_get(&scope, id).await?;
+            let mut stack = self.parts.store.get::<Stack>(&scope, id).await?;
             expect_version(expected, stack.version)?;
             if stack.phase == StackPhase::Deleting {
                 return Ok(Decision::nothing(()));
@@ -40,7 +40,7 @@ impl Broker {
         // From here on nobody can be told any more to hold it, so what is open now is all there is to wait for.
         match self.complete_removal(actor, id).await {
             Ok(true) | Err(BrokerError::NotFound) => Ok(Removal::Gone),
-            Ok(false) => match self.parts.store.stack_get(&scope, id).await {
+            Ok(false) => match self.parts.store.get::<Stack>(&scope, id).await {
                 Ok(stack) => Ok(Removal::Pending(Box::new(stack))),
                 // The last confirmation came at this moment.
                 Err(StoreError::NotFound) => Ok(Removal::Gone),
@@ -53,7 +53,7 @@ impl Broker {
     /// Turns a stack that is being deleted into a tombstone once nobody is waited for; tells whether it is gone.
     pub(crate) async fn complete_removal(&self, actor: &Actor, id: StackId) -> BrokerResult<bool> {
         self.decide(actor, "stack.removed", Some(EntityKey::Stack(id)), || async {
-            let mut stack = match self.parts.store.stack_get(&Scope::All, id).await {
+            let mut stack = match self.parts.store.get::<Stack>(&Scope::All, id).await {
                 Ok(stack) if stack.phase == StackPhase::Deleting => stack,
                 Ok(_) => return Ok(Decision::nothing(false)),
                 Err(StoreError::NotFound) => return Ok(Decision::nothing(true)),
@@ -62,7 +62,7 @@ impl Broker {
             let assignments = self.parts.store.assignment_of_stack(&Scope::All, id).await?;
             for open in assignments.iter().filter(|it| it.is_open()) {
                 // An agent that is gone or retired confirms nothing, and nobody waits for it.
-                match self.parts.store.agent_get(&Scope::All, open.agent_id).await {
+                match self.parts.store.get::<Agent>(&Scope::All, open.agent_id).await {
                     Ok(agent) if agent.status == AgentStatus::Retired => {}
                     Err(StoreError::NotFound) => {}
                     Ok(_) => return Ok(Decision::nothing(false)),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Annotations, Change, EntityKey, GeneratorId, Labels, Name, Policies, Stack, StackId, StackPhase, StackSpec, Version,
+    Annotations, Change, EntityKey, GeneratorId, GeneratorPrincipal, Labels, Name, Policies, Stack, StackId,
+    StackPhase, StackSpec, Version,
 };
-use brokkr_core::store::{Listing, Page, Precondition, Scope, StackFilter, StoreError};
+use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ impl Broker {
             (Some(_), Some(_)) => return Err(BrokerError::NotFound),
             (None, wanted) => wanted.unwrap_or(GeneratorId::SYSTEM),
         };
-        let generator = self.parts.store.generator_get(scope, id).await?;
+        let generator = self.parts.store.get::<GeneratorPrincipal>(scope, id).await?;
         Ok((id, Precondition::Version(EntityKey::Generator(id), generator.version)))
     }
 
@@ -103,18 +104,18 @@ impl Broker {
     /// One stack.
     pub async fn stack_get(&self, actor: &Actor, id: StackId) -> BrokerResult<Stack> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(id)))?;
-        Ok(self.parts.store.stack_get(&scope, id).await?)
+        Ok(self.parts.store.get::<Stack>(&scope, id).await?)
     }
 
     /// All stacks that the actor may see and that fit the filter.
     pub async fn stack_list(
         &self,
         actor: &Actor,
-        filter: &StackFilter,
+        filter: &EntityQuery,
         page: &Page<StackId>,
     ) -> BrokerResult<Listing<Stack, StackId>> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", None)?;
-        Ok(self.parts.store.stack_list(&scope, filter, page).await?)
+        Ok(self.parts.store.list::<Stack>(&scope, filter, page).await?)
     }
 
     /// Changes a stack that has the expected version. `edit` says what it should be, given what it is.
@@ -128,13 +129,13 @@ impl Broker {
         const NAME: &str = "stack.update";
         let scope = self.authorise(actor, Action::StackManage, NAME, Some(EntityKey::Stack(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
-            let before = self.parts.store.stack_get(&scope, id).await?;
+            let before = self.parts.store.get::<Stack>(&scope, id).await?;
             expect_version(expected, before.version)?;
             Ok(match self.edited(&before, &edit)? {
                 None => Decision::nothing(before),
                 Some(after) => {
                     let preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
-                    Decision { preconditions, ..Decision::commit(after.clone(), vec![Change::Stack(after)]) }
+                    Decision { preconditions, ..Decision::update(after.clone(), &before, after) }
                 }
             })
         })

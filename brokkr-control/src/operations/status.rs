@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use brokkr_core::model::{
-    AgentId, AgentStatus, EntityKey, Name, Revision, StackId, StackProgress, StackStatus, limits,
+    AgentId, AgentStatus, EntityKey, Name, Revision, Stack, StackId, StackProgress, StackStatus, limits,
 };
 use brokkr_core::protocol::EntryAction;
-use brokkr_core::store::{Listing, Page};
+use brokkr_core::store::{Listing, Page, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -71,7 +71,7 @@ impl Broker {
         page: &Page<AgentId>,
     ) -> BrokerResult<StackOverview> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(stack)))?;
-        self.parts.store.stack_get(&scope, stack).await?;
+        self.parts.store.get::<Stack>(&scope, stack).await?;
         self.parts.view.check_fresh()?;
         let latest = self.parts.store.deployment_object_latest(&scope, stack).await?.map(|it| it.revision);
         let progress = self.parts.store.stack_progress(&scope, stack).await?;

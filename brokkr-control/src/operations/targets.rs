@@ -1,10 +1,10 @@
 //! Operations on direct targets.
 
 use brokkr_core::model::{
-    AgentId, AssignmentState, Change, EntityKey, Stack, StackId, StackPhase, Target, Timestamp, Version, limits,
+    Agent, AgentId, AssignmentState, Change, EntityKey, Stack, StackId, StackPhase, Target, Timestamp, Version, limits,
     validate_text,
 };
-use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError};
+use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -19,11 +19,11 @@ impl Broker {
         const NAME: &str = "target.set";
         let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
-            let found = self.parts.store.stack_get(&scope, stack).await?;
+            let found = self.parts.store.get::<Stack>(&scope, stack).await?;
             if found.phase == StackPhase::Deleting {
                 return Err(BrokerError::StackDeleting);
             }
-            let serving = self.parts.store.agent_get(&scope, agent).await?;
+            let serving = self.parts.store.get::<Agent>(&scope, agent).await?;
             let before = self.parts.store.target_find(&scope, stack, agent).await?;
             if let Some(living) = before.as_ref().filter(|it| it.deleted_at.is_none()) {
                 return Ok(Decision::nothing(living.clone()));
@@ -50,7 +50,7 @@ impl Broker {
         const NAME: &str = "target.remove";
         let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Target(stack, agent)), || async {
-            let found = self.parts.store.stack_get(&scope, stack).await?;
+            let found = self.parts.store.get::<Stack>(&scope, stack).await?;
             let before = self.parts.store.target_find(&scope, stack, agent).await?;
             let mut target = before.filter(|it| it.deleted_at.is_none()).ok_or(BrokerError::NotFound)?;
             let now = self.now();
@@ -66,7 +66,7 @@ impl Broker {
         .await?;
         // The agent may have been told of it between the two, for the target's sake.
         self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
-            let found = match self.parts.store.stack_get(&scope, stack).await {
+            let found = match self.parts.store.get::<Stack>(&scope, stack).await {
                 Ok(found) => found,
                 Err(StoreError::NotFound) => return Ok(Decision::nothing(())),
                 Err(error) => return Err(error.into()),
@@ -84,7 +84,7 @@ impl Broker {
     /// Whether an agent is to serve a stack, with or without a direct target, and under which conditions that is so.
     async fn may_match(&self, stack: &Stack, agent: AgentId, direct: bool) -> BrokerResult<(bool, Vec<Precondition>)> {
         let mut conditions = vec![Precondition::Version(EntityKey::Stack(stack.id), stack.version)];
-        let matched = match self.parts.store.agent_get(&Scope::All, agent).await {
+        let matched = match self.parts.store.get::<Agent>(&Scope::All, agent).await {
             Ok(serving) => {
                 conditions.push(Precondition::Version(EntityKey::Agent(agent), serving.version));
                 self.parts.view.may_match(stack, &serving, direct)
@@ -130,7 +130,7 @@ impl Broker {
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<Target, AgentId>> {
         let scope = self.authorise(actor, Action::StackRead, "target.read", None)?;
-        self.parts.store.stack_get(&scope, stack).await?;
+        self.parts.store.get::<Stack>(&scope, stack).await?;
         Ok(self.parts.store.target_list(&scope, stack, page).await?)
     }
 
@@ -146,7 +146,7 @@ impl Broker {
         let scope = self.authorise(actor, Action::TargetAbandon, NAME, Some(EntityKey::Target(stack, agent)))?;
         self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
             validate_text(reason, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("reason"))?;
-            let found = self.parts.store.stack_get(&scope, stack).await?;
+            let found = self.parts.store.get::<Stack>(&scope, stack).await?;
             let (matched, preconditions) = self.may_match_now(&found, agent).await?;
             let change = self.end_assignment(stack, agent, AssignmentState::Abandoned, self.now()).await?;
             match change.filter(|_| !matched) {

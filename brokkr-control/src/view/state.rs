@@ -139,7 +139,7 @@ impl ViewState {
                 Change::Target(it) => self.fold_target(&it),
                 Change::Assignment(it) => self.fold_assignment(&it),
                 // Agents' answers do not depend on them.
-                Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
+                Change::Environment(_) | Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
             }
         }
         for stack in maybe_forgotten {

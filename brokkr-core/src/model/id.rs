@@ -85,6 +85,8 @@ ids! {
     AuditId;
     /// Identity of a deployment object.
     DeploymentObjectId;
+    /// Identity of an environment.
+    EnvironmentId;
     /// The history that a store's answers belong to. It changes when history may have forked: agents then
     /// remove nothing until an admin has confirmed the new one.
     Epoch;

@@ -34,6 +34,8 @@ pub const POINTER_CHARACTERS: usize = 512;
 pub const IGNORE_BYTES: usize = 16 * 1024;
 /// Stacks that one stack may depend on.
 pub const DEPENDENCIES: usize = 32;
+/// Bytes of the values of an environment, as JSON.
+pub const VALUES_BYTES: usize = 64 * 1024;
 /// Characters of a description.
 pub const DESCRIPTION_CHARACTERS: usize = 4096;
 /// Characters of the message of a revision, an event or a condition.

@@ -13,6 +13,7 @@ mod condition;
 mod deployment_object;
 mod digest;
 mod entity;
+mod environment;
 mod event;
 mod generation;
 mod generator;
@@ -44,11 +45,13 @@ pub use condition::{Condition, ConditionStatus, Health};
 pub use deployment_object::{DeploymentObject, Provenance};
 pub use digest::Digest;
 pub use entity::Record;
+pub use environment::Environment;
 pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
 pub use generation::Generation;
 pub use generator::GeneratorPrincipal;
 pub use id::{
-    AgentId, AuditId, DeploymentObjectId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId, StackId,
+    AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId,
+    StackId,
 };
 pub use ignore_rule::IgnoreRule;
 pub use key::{ApiKey, KeyKind, KeyOwner};

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::model::entity::Record;
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, DeploymentObject, DeploymentObjectId, EventId,
-    GeneratorId, GeneratorPrincipal, KeyId, Stack, StackId, StackStatus, Target, Version,
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, DeploymentObject, DeploymentObjectId, Environment,
+    EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, KeyId, Stack, StackId, StackStatus, Target, Version,
 };
 
 /// Where a store keeps the entities of a kind.
@@ -50,7 +50,7 @@ macro_rules! single_ids {
     )*};
 }
 
-single_ids! { GeneratorId KeyId AgentId StackId DeploymentObjectId }
+single_ids! { GeneratorId KeyId AgentId StackId DeploymentObjectId EnvironmentId }
 
 impl Ids for (StackId, AgentId) {
     fn ids(&self) -> (Uuid, Option<Uuid>) {
@@ -106,6 +106,13 @@ macro_rules! entities {
             pub const fn storage(self) -> Storage {
                 match self {
                     $(Self::$kind => Storage::$storage,)*
+                }
+            }
+
+            /// Whether an entity of this kind is known by a pair of ids.
+            pub const fn is_pair(self) -> bool {
+                match self {
+                    $(Self::$kind => [$(stringify!($part)),+].len() == 2,)*
                 }
             }
 
@@ -214,6 +221,8 @@ macro_rules! entities {
 entities! {
     /// A generator was created, changed or deleted.
     Generator(GeneratorPrincipal) by (id: GeneratorId) in Table, view: true;
+    /// An environment was created, changed or deleted.
+    Environment(Environment) by (id: EnvironmentId) in Document, view: false;
     /// An agent was created, changed or deleted.
     Agent(Agent) by (id: AgentId) in Table, view: true;
     /// A key was made or revoked.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::model::{EntityKey, Revision};
+use crate::model::{EntityKey, EntityKind, Revision};
 
 /// A store's error.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,8 @@ pub enum UniqueKey {
     AgentName,
     /// A stack's name within its generator.
     StackName,
+    /// The name of an entity of a kind that is stored as a document, among those of its generator.
+    Name(EntityKind),
     /// A key's short id.
     KeyShortId,
     /// A revision within its stack.
@@ -55,6 +57,7 @@ impl fmt::Display for UniqueKey {
             Self::GeneratorName => f.write_str("generator name"),
             Self::AgentName => f.write_str("agent name"),
             Self::StackName => f.write_str("stack name"),
+            Self::Name(kind) => write!(f, "{kind:?} name"),
             Self::KeyShortId => f.write_str("short id of a key"),
             Self::IdempotencyKey => f.write_str("idempotency key"),
             Self::StackRevision(revision) => write!(f, "revision {revision}"),

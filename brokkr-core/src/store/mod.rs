@@ -5,6 +5,7 @@ mod commit;
 pub mod conformance;
 mod coordination;
 mod error;
+mod ext;
 mod feed;
 mod maintenance;
 mod memory;
@@ -21,13 +22,14 @@ use async_trait::async_trait;
 pub use commit::{Activity, Commit, Committed, IdempotencyRecord, Precondition};
 pub use coordination::{Coordination, Lease};
 pub use error::{StoreError, UniqueKey};
+pub use ext::StoreExt;
 pub use feed::{FeedEntry, FeedPage, FeedPosition};
 pub use maintenance::{Maintenance, Retention};
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use read::{
-    AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
-    EventReader, GeneratorReader, KeyReader, StackFilter, StackReader, StackStatusReader, TargetReader,
+    AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EntityQuery, EntityReader,
+    EventFilter, EventReader, KeyReader, StackReader, StackStatusReader, TargetReader,
 };
 pub use scope::Scope;
 pub use view::{ViewSnapshot, ViewTail};
@@ -78,7 +80,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 /// The macro `store_conformance!` (feature `conformance`) expands to one test per duty.
 #[async_trait]
 pub trait Store:
-    GeneratorReader
+    EntityReader
     + KeyReader
     + AgentReader
     + StackReader

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Agent, DeploymentObject, Event, Generator, Key, Stack, Target};
+use super::{Agent, DeploymentObject, Environment, Event, Generator, Key, Stack, Target};
 
 /// One committed change.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -48,6 +48,7 @@ impl From<FeedEntry> for Change {
             Fact::Generator(it) => json!(Generator::from(it)),
             // Without its hash.
             Fact::Key(it) => json!(Key::from(it)),
+            Fact::Environment(it) => json!(Environment::from(it)),
             Fact::Agent(it) => json!(Agent::from(it)),
             Fact::Stack(it) => json!(Stack::from(it)),
             Fact::DeploymentObject(it) => json!(DeploymentObject::from(it)),

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use brokkr_core::model::{Agent, AgentId, AgentSession, Timestamp};
-use brokkr_core::store::{AgentFilter, AgentReader, Listing, Page, Scope, StoreResult};
+use brokkr_core::model::{AgentId, AgentSession, Timestamp};
+use brokkr_core::store::{AgentReader, Scope, StoreResult};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{agent_row, found, one_more, requirements, scoped, statements, unwrapped};
+use crate::query::{scoped, statements, unwrapped};
 
 macro_rules! sees {
     () => {
@@ -20,9 +20,6 @@ macro_rules! sees {
 }
 
 statements! {
-    GET = concat!("SELECT ", agent_row!(), " FROM brokkr.agent t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees!());
-    LIST = concat!("SELECT ", agent_row!(), " FROM brokkr.agent t WHERE t.id > $4 AND t.deleted_at IS NULL AND ", sees!(),
-        " AND ($5::jsonb = '[]' OR brokkr.labels_fit(t.labels, $5)) ORDER BY t.id LIMIT $6");
     SESSION = concat!("SELECT to_jsonb(s) FROM brokkr.agent_session s JOIN brokkr.agent t ON t.id = s.agent_id
         WHERE s.agent_id = $4 AND t.deleted_at IS NULL AND ", sees!());
     CAPABILITIES = concat!("SELECT jsonb_build_array(s.agent_id, s.capabilities) FROM brokkr.agent_session s
@@ -33,22 +30,6 @@ statements! {
 
 #[async_trait]
 impl AgentReader for PostgresStore {
-    async fn agent_get(&self, scope: &Scope, id: AgentId) -> StoreResult<Agent> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
-    }
-
-    async fn agent_list(
-        &self,
-        scope: &Scope,
-        filter: &AgentFilter,
-        page: &Page<AgentId>,
-    ) -> StoreResult<Listing<Agent, AgentId>> {
-        let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
-        let query = scoped(LIST, scope).bind(after).bind(requirements(&filter.labels)).bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
-        Ok(Listing::collect(rows.into_iter(), page.limit, |it: &Agent| it.id))
-    }
-
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>> {
         let row = scoped(SESSION, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?;
         Ok(row.map(|Json(session)| session))

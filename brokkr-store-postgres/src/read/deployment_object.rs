@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use brokkr_core::model::{DeploymentObject, DeploymentObjectId, Revision, StackId};
-use brokkr_core::store::{DeploymentObjectReader, Listing, Page, Scope, StoreError, StoreResult};
+use brokkr_core::store::{DeploymentObjectReader, Listing, Page, Scope, StoreError, StoreExt as _, StoreResult};
 use bytes::Bytes;
 use sqlx::types::Json;
 
@@ -17,9 +17,6 @@ macro_rules! sees {
 }
 
 statements! {
-    /// Those of a stack that is gone are there for everything's scope only.
-    GET = concat!("SELECT to_jsonb(o) FROM brokkr.deployment_object o JOIN brokkr.stack s ON s.id = o.stack_id
-        WHERE o.id = $4 AND ($1::int4 = 0 OR (", sees!(), "))");
     CONTENT = "SELECT bytes FROM brokkr.content WHERE digest = $1";
     /// One row if the stack is there, with its newest object if it has one.
     LATEST = concat!("SELECT coalesce(to_jsonb(o), 'null') FROM brokkr.stack s LEFT JOIN LATERAL (
@@ -37,16 +34,12 @@ fn number(revision: Revision) -> i64 {
 
 #[async_trait]
 impl DeploymentObjectReader for PostgresStore {
-    async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
-    }
-
     async fn deployment_object_content(
         &self,
         scope: &Scope,
         id: DeploymentObjectId,
     ) -> StoreResult<(DeploymentObject, Bytes)> {
-        let object = self.deployment_object_get(scope, id).await?;
+        let object = self.get::<DeploymentObject>(scope, id).await?;
         let query = sqlx::query_scalar(CONTENT).bind(object.digest.to_string());
         let bytes: Vec<u8> = query.fetch_one(&self.database).await.map_err(meaning)?;
         Ok((object, bytes.into()))

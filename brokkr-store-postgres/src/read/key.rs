@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{found, one_more, scoped, sees_own, statements, unwrapped};
+use crate::query::{one_more, scoped, sees_own, statements, unwrapped};
 
 statements! {
-    GET = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", sees_own!());
     LIST = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t
         WHERE t.owner::jsonb = ANY ($4::jsonb[]) AND t.id > $5 AND t.deleted_at IS NULL AND ", sees_own!(), " ORDER BY t.id LIMIT $6");
     LAST_USED = concat!("SELECT to_jsonb(a.used_at) FROM brokkr.key_activity a JOIN brokkr.api_key t ON t.id = a.key_id
@@ -20,10 +19,6 @@ statements! {
 
 #[async_trait]
 impl KeyReader for PostgresStore {
-    async fn key_get(&self, scope: &Scope, id: KeyId) -> StoreResult<ApiKey> {
-        found(scoped(GET, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?)
-    }
-
     async fn key_list(
         &self,
         scope: &Scope,

@@ -4,8 +4,8 @@ mod agent;
 mod assignment;
 mod audit;
 mod deployment_object;
+mod entity;
 mod event;
-mod generator;
 mod key;
 mod stack;
 mod stack_status;
@@ -16,8 +16,8 @@ pub(crate) const STATEMENTS: &[&[(&str, &str)]] = &[
     assignment::STATEMENTS,
     audit::STATEMENTS,
     deployment_object::STATEMENTS,
+    entity::STATEMENTS,
     event::STATEMENTS,
-    generator::STATEMENTS,
     key::STATEMENTS,
     stack::STATEMENTS,
     stack_status::STATEMENTS,

@@ -99,6 +99,7 @@ impl Names {
             Change::Generator(_)
             | Change::Key(_)
             | Change::AgentSession(_)
+            | Change::Environment(_)
             | Change::StackStatus(_)
             | Change::Assignment(_) => None,
         }

@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod document;
+mod environments;
 mod feed;
 mod life;
 mod limits;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use brokkr_control::{Actor, AgentPatch, Broker, Content, NewAgent, Origin};
 use brokkr_core::model::{AgentId, AgentStatus, Change, InstanceId, Stack, StackId, StackSpec};
 use brokkr_core::protocol::{EntryAction, Poll, PollRequest, Report, TargetEntry};
-use brokkr_core::store::{FeedPosition, Scope, Store};
+use brokkr_core::store::{FeedPosition, Scope, Store, StoreExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
@@ -208,7 +208,7 @@ async fn what_is_to_go_is_still_told_after_the_view_was_read_anew() {
     // The agent is given up, the stack goes, and then the agent is back and still holds it.
     two.other.stack_delete(&admin, stack, None).await.unwrap();
     two.other.target_abandon(&admin, stack, agent, "lost").await.unwrap();
-    let gone = two.store.stack_get(&Scope::All, stack).await;
+    let gone = two.store.get::<Stack>(&Scope::All, stack).await;
     assert!(gone.is_err(), "{gone:?}");
     let actor = two.other.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
     let report = Report {

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use crate::support::{Database, eventually};
 
 /// The newest step; a new one has to be added here.
-const STEPS: i64 = 6;
+const STEPS: i64 = 7;
 
 /// Someone who holds a lock until this is dropped.
 async fn hold(database: &Database, statement: &str) -> PgConnection {

@@ -16,28 +16,31 @@ async fn every_statement_can_be_prepared() {
 }
 
 /// The statements of requests, polls and followers: none may read a whole table that grows.
-const HOT: [&str; 26] = [
+const HOT: [&str; 29] = [
     "agent::CAPABILITIES",
-    "agent::GET",
-    "agent::LIST",
     "agent::SESSION",
     "assignment::FIND",
     "assignment::OF_STACK",
     "deployment_object::BY_REVISION",
     "deployment_object::CONTENT",
-    "deployment_object::GET",
     "deployment_object::LATEST",
     "deployment_object::LIST",
+    "entity::GET_AGENT",
+    "entity::GET_DEPLOYMENT_OBJECT",
+    "entity::GET_DOCUMENT",
+    "entity::GET_GENERATOR",
+    "entity::GET_KEY",
+    "entity::GET_STACK",
+    "entity::LIST_AGENTS",
+    "entity::LIST_DOCUMENTS",
+    "entity::LIST_STACKS",
     "event::KNOWN",
     "event::LIST",
     "feed::READ",
-    "generator::GET",
-    "key::GET",
     "key::LIST",
     "read::audit::LIST",
     "stack::BY_NAME",
     "stack::FIND",
-    "stack::GET",
     "stack_status::FIND",
     "stack_status::OF_STACK",
     "stack_status::PROGRESS",
@@ -93,6 +96,8 @@ fn fill(database: &Database) {
             gen_random_uuid(), NULL, 'success', NULL, 1 FROM generate_series(1, 20000) n",
         "INSERT INTO brokkr.change SELECT 1, n::text::xid8, 1, 'stack', NULL, now(), '{}', gen_random_uuid(), '{}'
          FROM generate_series(1, 20000) n",
+        "INSERT INTO brokkr.document SELECT gen_random_uuid(), 'environment', NULL, 'e' || n, '{}', '{}', 1, NULL
+         FROM generate_series(1, 3000) n",
         "ANALYZE",
     ] {
         database.query(statement);

@@ -2,7 +2,7 @@
 
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Stack, Version};
 use brokkr_core::store::conformance::sample;
-use brokkr_core::store::{FeedPosition, Scope, StackReader as _, Store as _, StoreError};
+use brokkr_core::store::{FeedPosition, Scope, Store as _, StoreError, StoreExt as _};
 use brokkr_store_postgres::PostgresStore;
 
 use crate::support::Database;
@@ -69,7 +69,7 @@ async fn what_another_server_numbered_is_not_taken_for_new() {
 }
 
 async fn stack_version(store: &PostgresStore, stack: &Stack) -> Version {
-    store.stack_get(&Scope::All, stack.id).await.unwrap().version
+    store.get::<Stack>(&Scope::All, stack.id).await.unwrap().version
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,16 +9,19 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
-    DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Name, Revision, Stack,
-    StackId, StackProgress, StackStatus, Target, Timestamp,
+    AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject, DeploymentObjectId,
+    EventId, GeneratorId, InstanceId, KeyId, KeyOwner, Name, Revision, Stack, StackId, StackProgress, StackStatus,
+    Target, Timestamp,
 };
 use crate::store::conformance::all;
 use crate::store::memory::seen::Seen;
+use uuid::Uuid;
+
+use crate::model::{Change, EntityKey, EntityKind};
 use crate::store::{
-    Activity, AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed, Coordination,
-    DeploymentObjectReader, EventFilter, EventReader, FeedPage, FeedPosition, GeneratorReader, IdempotencyRecord,
-    KeyReader, Lease, Listing, Maintenance, MemoryStore, Page, Retention, Scope, StackFilter, StackReader,
+    Activity, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed, Coordination,
+    DeploymentObjectReader, EntityQuery, EntityReader, EventFilter, EventReader, FeedPage, FeedPosition,
+    IdempotencyRecord, KeyReader, Lease, Listing, Maintenance, MemoryStore, Page, Retention, Scope, StackReader,
     StackStatusReader, Store, StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
 };
 
@@ -190,18 +193,11 @@ macro_rules! delegate {
     };
 }
 
-delegate!(GeneratorReader {
-    generator_get(id: GeneratorId) -> GeneratorPrincipal;
-    generator_list(page: &Page<GeneratorId>) -> Listing<GeneratorPrincipal, GeneratorId>;
-});
 delegate!(KeyReader {
-    key_get(id: KeyId) -> ApiKey;
     key_list(owners: &[KeyOwner], page: &Page<KeyId>) -> Listing<ApiKey, KeyId>;
     key_last_used(id: KeyId) -> Option<Timestamp>;
 });
 delegate!(AgentReader {
-    agent_get(id: AgentId) -> Agent;
-    agent_list(filter: &AgentFilter, page: &Page<AgentId>) -> Listing<Agent, AgentId>;
     agent_session(id: AgentId) -> Option<AgentSession>;
     agent_capabilities(ids: &[AgentId]) -> Vec<(AgentId, BTreeSet<String>)>;
     agent_last_seen(ids: &[AgentId]) -> Vec<(AgentId, Timestamp)>;
@@ -228,26 +224,30 @@ delegate!(AuditReader {
 });
 
 #[async_trait]
-impl StackReader for Broken {
-    async fn stack_get(&self, scope: &Scope, id: StackId) -> StoreResult<Stack> {
-        self.inner.stack_get(&self.scope(scope), id).await
+impl EntityReader for Broken {
+    async fn entity_get(&self, scope: &Scope, key: EntityKey) -> StoreResult<Change> {
+        self.inner.entity_get(&self.scope(scope), key).await
     }
 
-    async fn stack_by_name(&self, scope: &Scope, generator: GeneratorId, name: &Name) -> StoreResult<Stack> {
-        self.inner.stack_by_name(scope, generator, name).await
-    }
-
-    async fn stack_list(
+    async fn entity_list(
         &self,
         scope: &Scope,
-        filter: &StackFilter,
-        page: &Page<StackId>,
-    ) -> StoreResult<Listing<Stack, StackId>> {
-        let mut listing = self.inner.stack_list(scope, filter, page).await?;
+        kind: EntityKind,
+        query: &EntityQuery,
+        page: &Page<Uuid>,
+    ) -> StoreResult<Listing<Change, Uuid>> {
+        let mut listing = self.inner.entity_list(scope, kind, query, page).await?;
         if self.has(Fault::ListSkips) && page.after.is_some() && !listing.items.is_empty() {
             listing.items.remove(0);
         }
         Ok(listing)
+    }
+}
+
+#[async_trait]
+impl StackReader for Broken {
+    async fn stack_by_name(&self, scope: &Scope, generator: GeneratorId, name: &Name) -> StoreResult<Stack> {
+        self.inner.stack_by_name(scope, generator, name).await
     }
 
     async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>> {
@@ -257,10 +257,6 @@ impl StackReader for Broken {
 
 #[async_trait]
 impl DeploymentObjectReader for Broken {
-    async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject> {
-        self.inner.deployment_object_get(scope, id).await
-    }
-
     async fn deployment_object_content(
         &self,
         scope: &Scope,

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AuditOutcome, AuditRecord, Change, Digest, EntityKey, GeneratorPrincipal, KeyOwner, Revision, Stack, StackId,
-    StackProgress, Timestamp, Version,
+    Agent, ApiKey, AuditOutcome, AuditRecord, Change, DeploymentObject, Digest, EntityKey, GeneratorPrincipal,
+    KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp, Version,
 };
 use crate::store::conformance::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
 use crate::store::conformance::sample;
 use crate::store::conformance::sample::commit;
 use crate::store::{
-    Activity, AuditFilter, Commit, EventFilter, FeedPosition, IdempotencyRecord, Page, Precondition, Scope,
-    StackFilter, Store, StoreError, StoreResult, UniqueKey,
+    Activity, AuditFilter, Commit, EntityQuery, EventFilter, FeedPosition, IdempotencyRecord, Page, Precondition,
+    Scope, Store, StoreError, StoreExt as _, StoreResult, UniqueKey,
 };
 
 /// Every noun comes back as it was committed, times and bytes included.
@@ -39,14 +39,14 @@ pub async fn a_commit_is_visible_afterwards(store: Arc<dyn Store>) {
     )
     .await;
     let all = &Scope::All;
-    assert_eq!(store.stack_get(all, stack.id).await.expect("stack"), stack);
+    assert_eq!(store.get::<Stack>(all, stack.id).await.expect("stack"), stack);
     assert_eq!(store.stack_by_name(all, stack.generator_id, &stack.name).await.expect("stack"), stack);
-    assert_eq!(store.agent_get(all, agent.id).await.expect("agent"), agent);
+    assert_eq!(store.get::<Agent>(all, agent.id).await.expect("agent"), agent);
     let capabilities = store.agent_capabilities(all, &[agent.id]).await.expect("capabilities");
     assert_eq!(capabilities, [(agent.id, session.capabilities.clone())]);
     assert_eq!(store.agent_session(all, agent.id).await.expect("session"), Some(session));
-    assert_eq!(store.key_get(all, key.id).await.expect("key"), key);
-    assert_eq!(store.deployment_object_get(all, object.id).await.expect("object"), object);
+    assert_eq!(store.get::<ApiKey>(all, key.id).await.expect("key"), key);
+    assert_eq!(store.get::<DeploymentObject>(all, object.id).await.expect("object"), object);
     assert_eq!(
         store.deployment_object_content(all, object.id).await.expect("content"),
         (object.clone(), sample::content(object.id))
@@ -85,8 +85,8 @@ pub async fn a_refused_commit_changes_nothing(store: Arc<dyn Store>) {
         vec![Change::Stack(bad.clone()), Change::Stack(good.clone())],
     ] {
         assert!(is_conflict(store.commit(commit(changes)).await));
-        assert!(is_not_found(store.stack_get(&Scope::All, good.id).await));
-        assert!(is_not_found(store.stack_get(&Scope::All, bad.id).await));
+        assert!(is_not_found(store.get::<Stack>(&Scope::All, good.id).await));
+        assert!(is_not_found(store.get::<Stack>(&Scope::All, bad.id).await));
     }
     assert_eq!(audit_of(&store).await, audit);
     assert_eq!(whole_feed(&store, &Scope::All, FeedPosition::START).await, before);
@@ -102,7 +102,7 @@ pub async fn versions_rise_by_one(store: Arc<dyn Store>) {
     assert!(is_conflict(store.commit(commit(vec![with(1)])).await));
     assert!(is_conflict(store.commit(commit(vec![with(3)])).await));
     put(&store, vec![with(2)]).await;
-    assert_eq!(store.stack_get(&Scope::All, stack.id).await.expect("stack").version, Version::new(2));
+    assert_eq!(store.get::<Stack>(&Scope::All, stack.id).await.expect("stack").version, Version::new(2));
 }
 
 /// Of many commits with the same version at once exactly one succeeds.
@@ -157,7 +157,7 @@ pub async fn a_generator_that_owns_stacks_stays(store: Arc<dyn Store>) {
     let gone = with(Version::new(2), Some(sample::time(1)));
     let refused = put_if(&store, vec![Change::Generator(gone.clone())], only_if).await;
     assert!(matches!(refused, Err(StoreError::Conflict(key)) if key == owner), "{refused:?}");
-    assert_eq!(store.generator_get(&Scope::All, generator.id).await.expect("it").version, Version::FIRST);
+    assert_eq!(store.get::<GeneratorPrincipal>(&Scope::All, generator.id).await.expect("it").version, Version::FIRST);
     let last = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack };
     let kept = with(Version::new(2), None);
     put_if(&store, vec![Change::Generator(kept), Change::Stack(last)], only_if)
@@ -303,7 +303,7 @@ pub async fn activity_keeps_the_newest_times(store: Arc<dyn Store>) {
     let seen = store.agent_last_seen(&Scope::All, &[agent.id]).await.expect("seen");
     assert_eq!(seen, [(agent.id, sample::time(9))]);
     assert_eq!(store.key_last_used(&Scope::All, key.id).await.expect("used"), Some(sample::time(9)));
-    assert_eq!(store.agent_get(&Scope::All, agent.id).await.expect("agent").version, Version::FIRST);
+    assert_eq!(store.get::<Agent>(&Scope::All, agent.id).await.expect("agent").version, Version::FIRST);
 }
 
 /// The epoch and the secret stay as long as the store does.
@@ -346,7 +346,7 @@ pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
         assert!(result.is_ok() || taken(result), "the others find it taken");
     }
     assert_eq!(committed, 1, "of many twins one is carried out");
-    let stacks = store.stack_list(&Scope::All, &StackFilter::default(), &Page::default()).await.expect("stacks");
+    let stacks = store.list::<Stack>(&Scope::All, &EntityQuery::default(), &Page::default()).await.expect("stacks");
     assert_eq!(stacks.items.len(), 1);
     let before = sample::time(-1);
     assert_eq!(store.idempotency_find("admin:a", "once", before).await.expect("found"), Some(record("admin:a", now)));

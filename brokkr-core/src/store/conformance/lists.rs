@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{AuditOutcome, Change, EventOutcome, Stack};
-use crate::store::conformance::fixture::{put, system};
+use crate::model::{AuditOutcome, Change, EntityKind, Environment, EventOutcome, GeneratorId, Stack, Version};
+use crate::store::conformance::fixture::{is_conflict, is_not_found, put, system};
 use crate::store::conformance::sample;
-use crate::store::{AuditFilter, EventFilter, Page, Scope, StackFilter, Store};
+use crate::store::{AuditFilter, EntityQuery, EventFilter, Page, Scope, Store, StoreError, StoreExt as _, UniqueKey};
 
 /// Page by page everything comes once, also while entries are added.
 pub async fn lists_are_whole_and_stable(store: Arc<dyn Store>) {
@@ -15,7 +15,7 @@ pub async fn lists_are_whole_and_stable(store: Arc<dyn Store>) {
     put(&store, stacks.iter().cloned().map(Change::Stack).collect()).await;
     let (mut seen, mut page) = (Vec::new(), Page::first(3));
     for round in 0..20 {
-        let listed = store.stack_list(&Scope::All, &StackFilter::default(), &page).await.expect("list");
+        let listed = store.list::<Stack>(&Scope::All, &EntityQuery::default(), &page).await.expect("list");
         assert!(listed.items.len() <= 3);
         seen.extend(listed.items.into_iter().map(|it| it.id));
         put(&store, vec![Change::Stack(sample::stack(&format!("later{round}")))]).await;
@@ -31,8 +31,8 @@ pub async fn lists_are_whole_and_stable(store: Arc<dyn Store>) {
     assert_eq!(sorted.len(), seen.len(), "an entry came twice");
     assert!(stacks.iter().all(|it| seen.contains(&it.id)), "an entry was skipped");
     let exactly = Page::first(seen.len().min(3));
-    let one = StackFilter { name: Some("s3".parse().expect("a name")), ..StackFilter::default() };
-    let listed = store.stack_list(&Scope::All, &one, &exactly).await.expect("list");
+    let one = EntityQuery { name: Some("s3".parse().expect("a name")), ..EntityQuery::default() };
+    let listed = store.list::<Stack>(&Scope::All, &one, &exactly).await.expect("list");
     assert_eq!((listed.items.len(), listed.next), (1, None));
 }
 
@@ -46,8 +46,8 @@ pub async fn lists_filter_literally(store: Arc<dyn Store>) {
     let (prod, dev) = (labelled("a", "prod"), labelled("b", "dev"));
     put(&store, vec![Change::Stack(prod.clone()), Change::Stack(dev.clone()), Change::Stack(sample::stack("c"))]).await;
     for (selector, expected) in [("env=prod", 1), ("env", 2), ("!env", 1), ("env notin (prod)", 2), ("env in (x)", 0)] {
-        let filter = StackFilter { labels: selector.parse().expect(selector), ..StackFilter::default() };
-        let listed = store.stack_list(&Scope::All, &filter, &Page::default()).await.expect("list");
+        let filter = EntityQuery { labels: selector.parse().expect(selector), ..EntityQuery::default() };
+        let listed = store.list::<Stack>(&Scope::All, &filter, &Page::default()).await.expect("list");
         assert_eq!(listed.items.len(), expected, "{selector}");
     }
     for text in ["%", "_ample", "sample' OR '1'='1", "\\", "$1", "samp%"] {
@@ -62,6 +62,42 @@ pub async fn lists_filter_literally(store: Arc<dyn Store>) {
     }
     let denied = AuditFilter { outcome: Some(AuditOutcome::Denied), ..AuditFilter::default() };
     assert!(store.audit_list(&Scope::All, &denied, &Page::default()).await.expect("list").items.is_empty());
+}
+
+/// Entities that are stored as documents have versions, unique names, pages and tombstones like all others. Those of nobody are admins'.
+pub async fn documents_are_like_other_entities(store: Arc<dyn Store>) {
+    system(&store).await;
+    let all: Vec<Environment> = ["dev", "staging", "prod"].map(sample::environment).to_vec();
+    put(&store, all.iter().cloned().map(Change::Environment).collect()).await;
+    let first = store.list::<Environment>(&Scope::All, &EntityQuery::default(), &Page::first(2)).await.expect("list");
+    let rest = Page { limit: 2, after: first.next };
+    let rest = store.list::<Environment>(&Scope::All, &EntityQuery::default(), &rest).await.expect("list");
+    let mut listed = [first.items, rest.items].concat();
+    listed.sort_by_key(|it| all.iter().position(|other| other.id == it.id));
+    assert_eq!((listed, rest.next), (all.clone(), None));
+    let named = EntityQuery { name: Some("prod".parse().expect("a name")), ..EntityQuery::default() };
+    let found = store.list::<Environment>(&Scope::All, &named, &Page::default()).await.expect("list").items;
+    assert_eq!(found, [all[2].clone()]);
+    let own = Scope::Generator(GeneratorId::SYSTEM);
+    assert!(is_not_found(store.get::<Environment>(&own, all[0].id).await));
+    assert!(
+        store
+            .list::<Environment>(&own, &EntityQuery::default(), &Page::default())
+            .await
+            .expect("list")
+            .items
+            .is_empty()
+    );
+    let twin = store.commit(sample::commit(vec![Change::Environment(sample::environment("dev"))])).await;
+    let taken = UniqueKey::Name(EntityKind::Environment);
+    assert!(matches!(twin, Err(StoreError::NotUnique(key)) if key == taken));
+    let stale =
+        store.commit(sample::commit(vec![Change::Environment(Environment { rank: 7, ..all[0].clone() })])).await;
+    assert!(is_conflict(stale));
+    let gone = Environment { version: Version::new(2), deleted_at: Some(sample::time(1)), ..all[0].clone() };
+    put(&store, vec![Change::Environment(gone)]).await;
+    assert!(is_not_found(store.get::<Environment>(&Scope::All, all[0].id).await));
+    put(&store, vec![Change::Environment(sample::environment("dev"))]).await;
 }
 
 /// Events and audit records come newest first, and their time filters include the beginning and exclude the end.

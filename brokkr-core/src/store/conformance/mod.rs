@@ -76,6 +76,7 @@ macro_rules! __store_checks {
             tombstones_do_not_exist
             lists_are_whole_and_stable
             lists_filter_literally
+            documents_are_like_other_entities
             records_come_newest_first
             the_feed_has_everything_once_in_order
             the_feed_is_scoped

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use crate::model::{
     ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
-    AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, EventAction, EventId,
-    EventOutcome, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner, Labels, Name, Policies, Provenance,
-    RequestId, Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
+    AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, Environment,
+    EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner,
+    Labels, Name, Policies, Provenance, RequestId, Revision, Stack, StackId, StackPhase, StackStatus, Target,
+    Timestamp, Version,
 };
 use crate::store::Commit;
 
@@ -27,6 +28,21 @@ pub fn generator(called: &str) -> GeneratorPrincipal {
         id: GeneratorId::generate(),
         name: name(called),
         description: "ä description".to_owned(),
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
+    }
+}
+
+/// An environment.
+pub fn environment(called: &str) -> Environment {
+    Environment {
+        id: EnvironmentId::generate(),
+        name: name(called),
+        description: "ä description".to_owned(),
+        rank: 1,
+        values: serde_json::Map::from_iter([("domain".to_owned(), "example.com".into())]),
         version: Version::FIRST,
         created_at: time(0),
         updated_at: time(0),

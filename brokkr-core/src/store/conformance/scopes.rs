@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Agent, Change, KeyOwner, Stack, Version};
+use crate::model::{Agent, ApiKey, Change, DeploymentObject, GeneratorPrincipal, KeyOwner, Stack, Version};
 use crate::store::conformance::fixture::{is_not_found, put, system};
 use crate::store::conformance::sample;
-use crate::store::{AgentFilter, AuditFilter, EventFilter, Page, Scope, StackFilter, Store};
+use crate::store::{AuditFilter, EntityQuery, EventFilter, Page, Scope, Store, StoreExt as _};
 
 /// A generator sees its own stacks and what belongs to them, itself, its keys, and the agents that serve it.
 pub async fn generators_see_their_own(store: Arc<dyn Store>) {
@@ -39,27 +39,30 @@ pub async fn generators_see_their_own(store: Arc<dyn Store>) {
 
     let scope = &Scope::Generator(mine.id);
     let first = Page::default;
-    assert!(store.generator_get(scope, mine.id).await.is_ok());
-    assert!(is_not_found(store.generator_get(scope, others.id).await));
-    assert_eq!(store.generator_list(scope, &first()).await.expect("list").items.len(), 1);
-    assert!(store.stack_get(scope, own.id).await.is_ok());
-    assert!(is_not_found(store.stack_get(scope, foreign.id).await));
+    assert!(store.get::<GeneratorPrincipal>(scope, mine.id).await.is_ok());
+    assert!(is_not_found(store.get::<GeneratorPrincipal>(scope, others.id).await));
+    assert_eq!(
+        store.list::<GeneratorPrincipal>(scope, &EntityQuery::default(), &first()).await.expect("list").items.len(),
+        1
+    );
+    assert!(store.get::<Stack>(scope, own.id).await.is_ok());
+    assert!(is_not_found(store.get::<Stack>(scope, foreign.id).await));
     assert!(is_not_found(store.stack_by_name(scope, others.id, &foreign.name).await));
-    let stacks = store.stack_list(scope, &StackFilter::default(), &Page::default()).await.expect("list").items;
+    let stacks = store.list::<Stack>(scope, &EntityQuery::default(), &Page::default()).await.expect("list").items;
     assert_eq!(stacks, [own.clone()]);
     let found = store.stack_find_with_tombstones(scope, &[own.id, foreign.id]).await.expect("find");
     assert_eq!(found, [own.clone()]);
-    assert!(store.agent_get(scope, serving.id).await.is_ok());
-    assert!(is_not_found(store.agent_get(scope, stranger.id).await));
-    let agents = store.agent_list(scope, &AgentFilter::default(), &Page::default()).await.expect("list").items;
+    assert!(store.get::<Agent>(scope, serving.id).await.is_ok());
+    assert!(is_not_found(store.get::<Agent>(scope, stranger.id).await));
+    let agents = store.list::<Agent>(scope, &EntityQuery::default(), &Page::default()).await.expect("list").items;
     assert_eq!(agents, [serving.clone()]);
-    assert!(store.key_get(scope, own_key.id).await.is_ok());
-    assert!(is_not_found(store.key_get(scope, foreign_key.id).await));
+    assert!(store.get::<ApiKey>(scope, own_key.id).await.is_ok());
+    assert!(is_not_found(store.get::<ApiKey>(scope, foreign_key.id).await));
     let owners = [own_key.owner, foreign_key.owner];
     assert_eq!(store.key_list(scope, &owners, &Page::default()).await.expect("list").items, [own_key]);
     assert!(store.deployment_object_content(scope, own_object.id).await.is_ok());
     assert!(is_not_found(store.deployment_object_content(scope, foreign_object.id).await));
-    assert!(is_not_found(store.deployment_object_get(scope, foreign_object.id).await));
+    assert!(is_not_found(store.get::<DeploymentObject>(scope, foreign_object.id).await));
     assert!(is_not_found(store.deployment_object_latest(scope, foreign.id).await));
     assert!(is_not_found(store.deployment_object_list(scope, foreign.id, &Page::default()).await));
     assert!(store.target_find(scope, own.id, serving.id).await.expect("find").is_some());
@@ -98,12 +101,19 @@ pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
     )
     .await;
     let scope = &Scope::Agent { id: me.id, stacks: Arc::new(BTreeSet::from([listed.id])) };
-    assert!(store.agent_get(scope, me.id).await.is_ok());
-    assert!(is_not_found(store.agent_get(scope, other.id).await));
+    assert!(store.get::<Agent>(scope, me.id).await.is_ok());
+    assert!(is_not_found(store.get::<Agent>(scope, other.id).await));
     assert!(store.deployment_object_content(scope, listed_object.id).await.is_ok());
     assert!(is_not_found(store.deployment_object_content(scope, hidden_object.id).await));
-    assert!(is_not_found(store.stack_get(scope, hidden.id).await));
-    assert!(store.generator_list(scope, &Page::default()).await.expect("list").items.is_empty());
+    assert!(is_not_found(store.get::<Stack>(scope, hidden.id).await));
+    assert!(
+        store
+            .list::<GeneratorPrincipal>(scope, &EntityQuery::default(), &Page::default())
+            .await
+            .expect("list")
+            .items
+            .is_empty()
+    );
     let found = store.stack_status_of_stack(scope, listed.id, &[me.id, other.id]).await.expect("list");
     assert!(found.is_empty(), "another agent's status");
     assert!(store.stack_progress(scope, listed.id).await.expect("list").is_empty(), "another agent's status");
@@ -119,9 +129,9 @@ pub async fn tombstones_do_not_exist(store: Arc<dyn Store>) {
     let gone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack.clone() };
     put(&store, vec![Change::Stack(gone.clone())]).await;
     let all = &Scope::All;
-    assert!(is_not_found(store.stack_get(all, stack.id).await));
+    assert!(is_not_found(store.get::<Stack>(all, stack.id).await));
     assert!(is_not_found(store.stack_by_name(all, stack.generator_id, &stack.name).await));
-    assert!(store.stack_list(all, &StackFilter::default(), &Page::default()).await.expect("list").items.is_empty());
+    assert!(store.list::<Stack>(all, &EntityQuery::default(), &Page::default()).await.expect("list").items.is_empty());
     assert!(is_not_found(store.deployment_object_latest(all, stack.id).await));
     assert_eq!(store.stack_find_with_tombstones(all, &[stack.id]).await.expect("find"), [gone]);
 }

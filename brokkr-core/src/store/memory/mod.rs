@@ -1,7 +1,9 @@
 //! A store in memory: for tests, demonstrations and hosts that can afford to forget.
 
+mod entities;
 mod read;
 pub(in crate::store) mod seen;
+mod sees;
 mod state;
 mod upkeep;
 

@@ -8,15 +8,15 @@ use bytes::Bytes;
 
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
-    DeploymentObjectId, EventId, GeneratorId, GeneratorPrincipal, KeyId, KeyOwner, Name, Revision, Stack, StackId,
-    StackProgress, StackStatus, Target, Timestamp,
+    DeploymentObjectId, EventId, GeneratorId, KeyId, KeyOwner, Name, Revision, Stack, StackId, StackProgress,
+    StackStatus, Target, Timestamp,
 };
 use crate::store::memory::MemoryStore;
+use crate::store::memory::sees::{sees_agent, sees_key};
 use crate::store::memory::state::State;
 use crate::store::{
-    AgentFilter, AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter,
-    EventReader, GeneratorReader, KeyReader, Listing, Page, Scope, StackFilter, StackReader, StackStatusReader,
-    StoreError, StoreResult, TargetReader,
+    AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter, EventReader,
+    KeyReader, Listing, Page, Scope, StackReader, StackStatusReader, StoreError, StoreResult, TargetReader,
 };
 
 fn behind<K: Copy>(after: Option<K>) -> (Bound<K>, Bound<K>) {
@@ -25,22 +25,6 @@ fn behind<K: Copy>(after: Option<K>) -> (Bound<K>, Bound<K>) {
 
 fn before<K: Copy>(after: Option<K>) -> (Bound<K>, Bound<K>) {
     (Bound::Unbounded, after.map_or(Bound::Unbounded, Bound::Excluded))
-}
-
-fn sees_agent(scope: &Scope, agent: &Agent) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Generator(id) => agent.generator_ids.contains(id),
-        Scope::Agent { id, .. } => *id == agent.id,
-    }
-}
-
-fn sees_key(scope: &Scope, key: &ApiKey) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Generator(id) => key.owner == KeyOwner::Generator { id: *id },
-        Scope::Agent { id, .. } => key.owner == KeyOwner::Agent { id: *id },
-    }
 }
 
 impl State {
@@ -68,41 +52,7 @@ impl State {
 }
 
 #[async_trait]
-impl GeneratorReader for MemoryStore {
-    async fn generator_get(&self, scope: &Scope, id: GeneratorId) -> StoreResult<GeneratorPrincipal> {
-        let state = self.read();
-        let found = state.generators.get(&id).filter(|it| it.deleted_at.is_none() && sees_generator(scope, it.id));
-        found.cloned().ok_or(StoreError::NotFound)
-    }
-
-    async fn generator_list(
-        &self,
-        scope: &Scope,
-        page: &Page<GeneratorId>,
-    ) -> StoreResult<Listing<GeneratorPrincipal, GeneratorId>> {
-        let state = self.read();
-        let rows = state.generators.range(behind(page.after)).map(|(_, it)| it);
-        let rows = rows.filter(|it| it.deleted_at.is_none() && sees_generator(scope, it.id));
-        Ok(Listing::collect(rows.cloned(), page.limit, |it| it.id))
-    }
-}
-
-fn sees_generator(scope: &Scope, id: GeneratorId) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Generator(own) => *own == id,
-        Scope::Agent { .. } => false,
-    }
-}
-
-#[async_trait]
 impl KeyReader for MemoryStore {
-    async fn key_get(&self, scope: &Scope, id: KeyId) -> StoreResult<ApiKey> {
-        let state = self.read();
-        let found = state.keys.get(&id).filter(|it| it.deleted_at.is_none() && sees_key(scope, it));
-        found.cloned().ok_or(StoreError::NotFound)
-    }
-
     async fn key_list(
         &self,
         scope: &Scope,
@@ -124,23 +74,6 @@ impl KeyReader for MemoryStore {
 
 #[async_trait]
 impl AgentReader for MemoryStore {
-    async fn agent_get(&self, scope: &Scope, id: AgentId) -> StoreResult<Agent> {
-        self.read().agent(scope, id).cloned()
-    }
-
-    async fn agent_list(
-        &self,
-        scope: &Scope,
-        filter: &AgentFilter,
-        page: &Page<AgentId>,
-    ) -> StoreResult<Listing<Agent, AgentId>> {
-        let state = self.read();
-        let rows = state.agents.range(behind(page.after)).map(|(_, it)| it);
-        let rows = rows
-            .filter(|it| it.deleted_at.is_none() && sees_agent(scope, it) && filter.labels.matches(it.labels.as_map()));
-        Ok(Listing::collect(rows.cloned(), page.limit, |it| it.id))
-    }
-
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>> {
         let state = self.read();
         Ok(state.agent(scope, id).ok().and_then(|_| state.sessions.get(&id)).cloned())
@@ -165,33 +98,11 @@ impl AgentReader for MemoryStore {
 
 #[async_trait]
 impl StackReader for MemoryStore {
-    async fn stack_get(&self, scope: &Scope, id: StackId) -> StoreResult<Stack> {
-        self.read().stack(scope, id).cloned()
-    }
-
     async fn stack_by_name(&self, scope: &Scope, generator: GeneratorId, name: &Name) -> StoreResult<Stack> {
         let state = self.read();
         let mut living = state.stacks.values().filter(|it| it.deleted_at.is_none());
         let found = living.find(|it| it.generator_id == generator && it.name == *name);
         found.filter(|it| scope.sees_stack(it.id, it.generator_id)).cloned().ok_or(StoreError::NotFound)
-    }
-
-    async fn stack_list(
-        &self,
-        scope: &Scope,
-        filter: &StackFilter,
-        page: &Page<StackId>,
-    ) -> StoreResult<Listing<Stack, StackId>> {
-        let state = self.read();
-        let rows = state.stacks.range(behind(page.after)).map(|(_, it)| it);
-        let rows = rows.filter(|it| {
-            it.deleted_at.is_none()
-                && scope.sees_stack(it.id, it.generator_id)
-                && filter.generator.is_none_or(|generator| generator == it.generator_id)
-                && filter.name.as_ref().is_none_or(|name| *name == it.name)
-                && filter.labels.matches(it.labels.as_map())
-        });
-        Ok(Listing::collect(rows.cloned(), page.limit, |it| it.id))
     }
 
     async fn stack_find_with_tombstones(&self, scope: &Scope, ids: &[StackId]) -> StoreResult<Vec<Stack>> {
@@ -203,10 +114,6 @@ impl StackReader for MemoryStore {
 
 #[async_trait]
 impl DeploymentObjectReader for MemoryStore {
-    async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject> {
-        self.read().object(scope, id).cloned()
-    }
-
     async fn deployment_object_content(
         &self,
         scope: &Scope,

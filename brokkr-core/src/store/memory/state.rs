@@ -9,7 +9,7 @@ use crate::model::Generation;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
     DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId,
-    Revision, Stack, StackId, StackStatus, Target, Timestamp, Version,
+    Revision, Stack, StackId, StackStatus, Storage, Target, Timestamp, Version,
 };
 use crate::store::memory::seen::Seen;
 use crate::store::{
@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) statuses: BTreeMap<(StackId, AgentId), StackStatus>,
     pub(super) events: BTreeMap<(Timestamp, EventId, AgentId), AgentEvent>,
     pub(super) event_ids: HashSet<(AgentId, EventId)>,
+    /// Entities of the kinds that are stored as documents.
+    pub(super) documents: BTreeMap<EntityKey, Change>,
     pub(super) audit: BTreeMap<(Timestamp, AuditId), AuditRecord>,
     pub(super) agents_seen: HashMap<AgentId, Timestamp>,
     pub(super) keys_used: HashMap<KeyId, Timestamp>,
@@ -70,6 +72,7 @@ impl State {
             EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
+            EntityKey::Environment(_) => self.documents.get(key).map(Change::version),
             EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
         }
     }
@@ -190,7 +193,21 @@ impl State {
                         let taken = !revisions.insert((object.stack_id, object.revision));
                         taken.then_some(UniqueKey::StackRevision(object.revision))
                     }),
-                Change::AgentSession(_)
+                document if document.key().kind().storage() == Storage::Document => {
+                    let (kind, owner) = (document.key().kind(), document.generator());
+                    let is_same = |other: &Change| {
+                        other.key().kind() == kind && other.generator() == owner && other.name() == document.name()
+                    };
+                    let is_taken = document.name().is_some()
+                        && self
+                            .documents
+                            .values()
+                            .any(|other| !other.is_tombstone() && is_same(other) && !changed.contains(&other.key()));
+                    let twins = commit.changes.iter().filter(|other| !other.is_tombstone() && is_same(other)).count();
+                    (is_taken || document.name().is_some() && twins > 1).then_some(UniqueKey::Name(kind))
+                }
+                Change::Environment(_)
+                | Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)
                 | Change::StackStatus(_)
@@ -243,6 +260,7 @@ impl State {
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
             Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
+            Change::Environment(_) => drop(self.documents.insert(change.key(), change)),
             Change::Event(it) => {
                 self.event_ids.insert((it.agent_id, it.id));
                 self.events.insert((it.recorded_at, it.id, it.agent_id), it);
@@ -317,7 +335,8 @@ impl State {
             .chain(latest.cloned().map(Change::DeploymentObject))
             .chain(self.targets.values().cloned().map(Change::Target))
             .chain(self.assignments.values().cloned().map(Change::Assignment));
-        all.filter(|entity| !entity.is_gone()).collect()
+        let documents = self.documents.values().filter(|it| it.key().kind().is_in_view()).cloned();
+        all.chain(documents).filter(|entity| !entity.is_gone()).collect()
     }
 
     /// The newest deployment object of a stack.

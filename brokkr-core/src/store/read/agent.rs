@@ -4,30 +4,12 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use crate::model::{Agent, AgentId, AgentSession, LabelSelector, Timestamp};
-use crate::store::{Listing, Page, Scope, StoreResult};
-
-/// Which agents a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct AgentFilter {
-    /// Those that fit this selector.
-    pub labels: LabelSelector,
-}
+use crate::model::{AgentId, AgentSession, Timestamp};
+use crate::store::{Scope, StoreResult};
 
 /// Reads agents. Tombstones do not exist for it.
 #[async_trait]
 pub trait AgentReader {
-    /// One agent.
-    async fn agent_get(&self, scope: &Scope, id: AgentId) -> StoreResult<Agent>;
-
-    /// All that fit the filter, by id.
-    async fn agent_list(
-        &self,
-        scope: &Scope,
-        filter: &AgentFilter,
-        page: &Page<AgentId>,
-    ) -> StoreResult<Listing<Agent, AgentId>>;
-
     /// What the agent said of itself; `None` before its first report.
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>>;
 

@@ -9,9 +9,6 @@ use crate::store::{Listing, Page, Scope, StoreResult};
 /// Reads deployment objects. Those of a stack that is gone do not exist for scopes other than `All`.
 #[async_trait]
 pub trait DeploymentObjectReader {
-    /// One object's metadata.
-    async fn deployment_object_get(&self, scope: &Scope, id: DeploymentObjectId) -> StoreResult<DeploymentObject>;
-
     /// One object with its bytes, exactly as they were committed.
     async fn deployment_object_content(
         &self,

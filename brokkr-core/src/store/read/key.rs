@@ -8,9 +8,6 @@ use crate::store::{Listing, Page, Scope, StoreResult};
 /// Reads keys. Revoked ones do not exist for it.
 #[async_trait]
 pub trait KeyReader {
-    /// One key.
-    async fn key_get(&self, scope: &Scope, id: KeyId) -> StoreResult<ApiKey>;
-
     /// The keys of some owners, by id.
     async fn key_list(
         &self,

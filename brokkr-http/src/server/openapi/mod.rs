@@ -30,6 +30,7 @@ use crate::api::{API_V1, Problem};
     tags(
         (name = "auth", description = "Whose key this is, and this document."),
         (name = "agents", description = "Agents: processes that serve a cluster, and the generators that they serve."),
+        (name = "environments", description = "Environments: stages of delivery, from development to production."),
         (name = "generators", description = "Generators: principals that own stacks."),
         (name = "keys", description = "Prefixed API keys (PAKs) of admins, agents and generators."),
         (name = "stacks", description = "Stacks: named groups of Kubernetes objects that are managed as a unit."),

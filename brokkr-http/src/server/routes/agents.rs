@@ -7,7 +7,7 @@ use axum::response::Response;
 use brokkr_control::{AgentPatch, NewAgent};
 use brokkr_core::error::{Invalid, InvalidCode, excerpt};
 use brokkr_core::model::{AgentId, GeneratorId};
-use brokkr_core::store::AgentFilter;
+use brokkr_core::store::EntityQuery;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -46,7 +46,7 @@ async fn list(
     mut params: Params,
 ) -> Result<Json<List<Agent>>, ApiError> {
     let page = params.page::<AgentId>(&state.cursors, "agents", &actor)?;
-    let filter = AgentFilter { labels: params.take_checked("labels")?.unwrap_or_default() };
+    let filter = EntityQuery { labels: params.take_checked("labels")?.unwrap_or_default(), ..EntityQuery::default() };
     params.done()?;
     let found = state.broker.agent_list(&actor, &filter, &page).await?;
     Ok(listed(&state.cursors, "agents", &actor, found))

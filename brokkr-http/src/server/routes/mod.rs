@@ -5,6 +5,7 @@ mod agents;
 mod auth;
 mod changes;
 mod deployment_objects;
+mod environments;
 mod generators;
 pub(super) mod health;
 mod keys;
@@ -26,6 +27,7 @@ pub(super) fn v1() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(generators::routes())
+        .merge(environments::routes())
         .merge(agents::routes())
         .merge(keys::routes())
         .merge(stacks::routes())

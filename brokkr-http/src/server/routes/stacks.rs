@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use brokkr_control::{Applied, Content, Removal};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{AgentId, GeneratorId, Name, StackId, StackSpec, limits};
-use brokkr_core::store::StackFilter;
+use brokkr_core::store::EntityQuery;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -50,7 +50,7 @@ async fn list(
     mut params: Params,
 ) -> Result<Json<List<Stack>>, ApiError> {
     let page = params.page::<StackId>(&state.cursors, "stacks", &actor)?;
-    let filter = StackFilter {
+    let filter = EntityQuery {
         labels: params.take_checked("labels")?.unwrap_or_default(),
         generator: params.take::<GeneratorId>("generator", ID)?,
         name: params.take_checked("name")?,

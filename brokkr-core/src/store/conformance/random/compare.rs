@@ -5,11 +5,13 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Change, EntityKey, GeneratorId, StackProgress};
+use crate::model::{
+    Agent, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Stack, StackProgress,
+};
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::random::world::World;
 use crate::store::{
-    AgentFilter, EventFilter, FeedPosition, Page, Scope, StackFilter, Store, StoreError, StoreResult, ViewToken,
+    EntityQuery, EventFilter, FeedPosition, Page, Scope, Store, StoreError, StoreExt as _, StoreResult, ViewToken,
 };
 
 /// Compares reads of everything in the history, as different callers.
@@ -56,20 +58,27 @@ fn by_agent(mut progress: Vec<StackProgress>) -> Vec<StackProgress> {
 /// Everything that can be asked about an entity.
 async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<String> {
     match change {
-        Change::Generator(it) => vec![told(store.generator_get(scope, it.id).await)],
+        Change::Generator(it) => vec![told(store.get::<GeneratorPrincipal>(scope, it.id).await)],
+        Change::Environment(it) => {
+            let named = EntityQuery { name: Some(it.name.clone()), ..EntityQuery::default() };
+            vec![
+                told(store.get::<Environment>(scope, it.id).await),
+                told(store.list::<Environment>(scope, &named, &Page::first(3)).await),
+            ]
+        }
         Change::Key(it) => vec![
-            told(store.key_get(scope, it.id).await),
+            told(store.get::<ApiKey>(scope, it.id).await),
             told(store.key_list(scope, &[it.owner], &Page::first(3)).await.map(|page| page.next.is_some())),
         ],
         Change::Agent(it) => {
-            vec![told(store.agent_get(scope, it.id).await), told(store.agent_session(scope, it.id).await)]
+            vec![told(store.get::<Agent>(scope, it.id).await), told(store.agent_session(scope, it.id).await)]
         }
         Change::AgentSession(it) => vec![
             told(store.agent_session(scope, it.agent_id).await),
             told(store.agent_capabilities(scope, &[it.agent_id]).await),
         ],
         Change::Stack(it) => vec![
-            told(store.stack_get(scope, it.id).await),
+            told(store.get::<Stack>(scope, it.id).await),
             told(store.stack_by_name(scope, it.generator_id, &it.name).await),
             told(store.stack_find_with_tombstones(scope, &[it.id]).await),
             told(store.deployment_object_latest(scope, it.id).await),
@@ -103,10 +112,10 @@ async fn lists(store: &Arc<dyn Store>, scope: &Scope, generator: GeneratorId) ->
     let mut told_all = Vec::new();
     for labels in ["", "k0=v0", "k1", "!k0,k1!=v0", "k0 notin (v1)"] {
         let labels: crate::model::LabelSelector = labels.parse().unwrap_or_default();
-        let filter = StackFilter { generator: Some(generator), labels: labels.clone(), name: None };
+        let filter = EntityQuery { generator: Some(generator), labels: labels.clone(), name: None };
         let mut page = Page::first(2);
         loop {
-            let listing = store.stack_list(scope, &filter, &page).await;
+            let listing = store.list::<Stack>(scope, &filter, &page).await;
             page.after = listing.as_ref().ok().and_then(|listing| listing.next);
             told_all.push(told(listing));
             if page.after.is_none() {
@@ -114,7 +123,11 @@ async fn lists(store: &Arc<dyn Store>, scope: &Scope, generator: GeneratorId) ->
             }
         }
         let of_generator = Scope::Generator(generator);
-        told_all.push(told(store.agent_list(&of_generator, &AgentFilter { labels }, &Page::first(3)).await));
+        told_all.push(told(
+            store
+                .list::<Agent>(&of_generator, &EntityQuery { labels, ..EntityQuery::default() }, &Page::first(3))
+                .await,
+        ));
     }
     told_all
 }

@@ -61,7 +61,7 @@ impl World {
         for _ in 0..=dice.below(3) {
             let change = self.change(dice);
             // Of what has a name one of a kind: moving a name within a commit is the store's choice.
-            let named = |it: &Change| matches!(it, Change::Generator(_) | Change::Agent(_) | Change::Stack(_));
+            let named = |it: &Change| it.name().is_some() && !matches!(it, Change::Key(_));
             let same_kind = |it: &Change| changes.keys().any(|key| key.kind() == it.key().kind());
             if let Some(change) = change.filter(|it| !named(it) || !same_kind(it)) {
                 changes.entry(change.key()).or_insert(change);
@@ -101,6 +101,7 @@ impl World {
     fn change(&mut self, dice: &mut Dice) -> Option<Change> {
         let (stacks, agents) = (self.stacks(), self.agents());
         match dice.below(13) {
+            0 if dice.once_in(2) => Some(self.environment(dice)),
             0 => Some(self.generator(dice)),
             1 | 2 => Some(self.agent(&agents, dice)),
             3 => self.key(&agents, dice),
@@ -133,6 +134,23 @@ impl World {
             generator.deleted_at = Some(sample::time(self.events));
         }
         Change::Generator(generator)
+    }
+
+    fn environment(&self, dice: &mut Dice) -> Change {
+        let known = self.of(|change| match change {
+            Change::Environment(it) => Some(it.clone()),
+            _ => None,
+        });
+        let mut environment = match dice.pick(&known) {
+            Some(known) if dice.once_in(2) => known.clone(),
+            _ => sample::environment(&self.name("e", dice)),
+        };
+        environment.version = self.version(EntityKey::Environment(environment.id), dice);
+        environment.rank = u32::try_from(dice.below(4)).unwrap_or_default();
+        if environment.version.get() > 1 && dice.once_in(3) {
+            environment.deleted_at = Some(sample::time(self.events));
+        }
+        Change::Environment(environment)
     }
 
     fn agent(&self, known: &[crate::model::Agent], dice: &mut Dice) -> Change {

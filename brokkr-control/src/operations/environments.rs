@@ -1,0 +1,131 @@
+//! Operations on environments.
+
+use brokkr_core::error::{Invalid, InvalidCode};
+use brokkr_core::model::{Change, EntityKey, Environment, EnvironmentId, Version, limits, validate_text};
+use brokkr_core::store::{EntityQuery, Listing, Page, StoreExt as _};
+use serde_json::{Map, Value};
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::commit::decide::Decision;
+use crate::error::BrokerResult;
+use crate::operations::generators::expect_version;
+
+/// An environment to be created.
+#[derive(Debug, Clone, Default)]
+pub struct NewEnvironment {
+    /// A DNS label, unique among environments.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Its place in the order of promotion; 0 comes first.
+    pub rank: u32,
+    /// Values that templates may read.
+    pub values: Map<String, Value>,
+}
+
+/// Everything of an environment that can change.
+#[derive(Debug, Clone, Default)]
+pub struct EnvironmentPatch {
+    /// For people.
+    pub description: String,
+    /// Its place in the order of promotion; 0 comes first.
+    pub rank: u32,
+    /// Values that templates may read.
+    pub values: Map<String, Value>,
+}
+
+fn validate(environment: &Environment) -> Result<(), Invalid> {
+    validate_text(&environment.description, limits::DESCRIPTION_CHARACTERS)
+        .map_err(|error| error.within("description"))?;
+    let size = serde_json::to_string(&environment.values).map_or(usize::MAX, |text| text.len());
+    if size > limits::VALUES_BYTES {
+        let message = format!("the values are {size} bytes of JSON; {} are allowed", limits::VALUES_BYTES);
+        return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("values"));
+    }
+    Ok(())
+}
+
+impl Broker {
+    /// Creates an environment.
+    pub async fn environment_create(&self, actor: &Actor, new: NewEnvironment) -> BrokerResult<Environment> {
+        const NAME: &str = "environment.create";
+        self.authorise(actor, Action::EnvironmentManage, NAME, None)?;
+        self.decide_once(actor, NAME, None, || async {
+            let now = self.now();
+            let environment = Environment {
+                id: EnvironmentId::generate(),
+                name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
+                description: new.description.clone(),
+                rank: new.rank,
+                values: new.values.clone(),
+                version: Version::FIRST,
+                created_at: now,
+                updated_at: now,
+                deleted_at: None,
+            };
+            validate(&environment)?;
+            Ok(Decision::commit(environment.clone(), vec![environment.into()]))
+        })
+        .await
+    }
+
+    /// One environment.
+    pub async fn environment_get(&self, actor: &Actor, id: EnvironmentId) -> BrokerResult<Environment> {
+        let key = EntityKey::Environment(id);
+        let scope = self.authorise(actor, Action::EnvironmentRead, "environment.read", Some(key))?;
+        Ok(self.parts.store.get::<Environment>(&scope, id).await?)
+    }
+
+    /// All environments, by id.
+    pub async fn environment_list(
+        &self,
+        actor: &Actor,
+        page: &Page<EnvironmentId>,
+    ) -> BrokerResult<Listing<Environment, EnvironmentId>> {
+        let scope = self.authorise(actor, Action::EnvironmentRead, "environment.read", None)?;
+        Ok(self.parts.store.list::<Environment>(&scope, &EntityQuery::default(), page).await?)
+    }
+
+    /// Changes an environment that has the expected version. `edit` is called again with a newer one if somebody was faster.
+    pub async fn environment_update(
+        &self,
+        actor: &Actor,
+        id: EnvironmentId,
+        expected: Option<Version>,
+        edit: impl Fn(&Environment) -> Result<EnvironmentPatch, Invalid>,
+    ) -> BrokerResult<Environment> {
+        const NAME: &str = "environment.update";
+        let key = EntityKey::Environment(id);
+        let scope = self.authorise(actor, Action::EnvironmentManage, NAME, Some(key))?;
+        self.decide(actor, NAME, Some(key), || async {
+            let before = self.parts.store.get::<Environment>(&scope, id).await?;
+            expect_version(expected, before.version)?;
+            let EnvironmentPatch { description, rank, values } = edit(&before)?;
+            let after = Environment { description, rank, values, ..before.clone() };
+            validate(&after)?;
+            if after == before {
+                return Ok(Decision::nothing(before));
+            }
+            let after = Environment { version: before.version.next(), updated_at: self.now(), ..after };
+            Ok(Decision::update(after.clone(), &before, after))
+        })
+        .await
+    }
+
+    /// Deletes an environment.
+    pub async fn environment_delete(&self, actor: &Actor, id: EnvironmentId) -> BrokerResult<()> {
+        const NAME: &str = "environment.delete";
+        let key = EntityKey::Environment(id);
+        let scope = self.authorise(actor, Action::EnvironmentManage, NAME, Some(key))?;
+        self.decide(actor, NAME, Some(key), || async {
+            let before = self.parts.store.get::<Environment>(&scope, id).await?;
+            let now = self.now();
+            let after =
+                Environment { version: before.version.next(), updated_at: now, deleted_at: Some(now), ..before };
+            Ok(Decision::commit((), vec![Change::Environment(after)]))
+        })
+        .await
+    }
+}

@@ -1,0 +1,89 @@
+//! Reading entities of any kind from the in-memory store.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::model::{Change, EntityKey, EntityKind, GeneratorId, Record as _, Storage};
+use crate::store::memory::MemoryStore;
+use crate::store::memory::sees::sees;
+use crate::store::memory::state::State;
+use crate::store::{EntityQuery, EntityReader, Listing, Page, Scope, StoreError, StoreResult};
+
+impl State {
+    /// An entity of a kind that is read by key.
+    fn entity(&self, key: &EntityKey) -> StoreResult<Option<Change>> {
+        let found = match key {
+            EntityKey::Generator(id) => self.generators.get(id).cloned().map(Change::Generator),
+            EntityKey::Agent(id) => self.agents.get(id).cloned().map(Change::Agent),
+            EntityKey::Key(id) => self.keys.get(id).cloned().map(Change::Key),
+            EntityKey::Stack(id) => self.stacks.get(id).cloned().map(Change::Stack),
+            EntityKey::DeploymentObject(id) => self.objects.get(id).cloned().map(Change::DeploymentObject),
+            other if other.kind().storage() == Storage::Document => self.documents.get(other).cloned(),
+            _ => return Err(StoreError::Malformed("entities of this kind have a reader of their own")),
+        };
+        Ok(found)
+    }
+
+    /// All entities of a kind, by id.
+    fn entities_of(&self, kind: EntityKind) -> StoreResult<Box<dyn Iterator<Item = Change> + '_>> {
+        Ok(match kind {
+            EntityKind::Generator => Box::new(self.generators.values().cloned().map(Change::Generator)),
+            EntityKind::Agent => Box::new(self.agents.values().cloned().map(Change::Agent)),
+            EntityKind::Key => Box::new(self.keys.values().cloned().map(Change::Key)),
+            EntityKind::Stack => Box::new(self.stacks.values().cloned().map(Change::Stack)),
+            kind if kind.storage() == Storage::Document => {
+                Box::new(self.documents.values().filter(move |it| it.key().kind() == kind).cloned())
+            }
+            _ => return Err(StoreError::Malformed("lists of this kind have a reader of their own")),
+        })
+    }
+}
+
+/// Whether an entity is among those of a generator; agents are those that are registered with it.
+fn is_of(entity: &Change, generator: GeneratorId) -> bool {
+    match entity {
+        Change::Agent(it) => it.generator_ids.contains(&generator),
+        Change::Key(it) => it.owner == generator.into(),
+        other => other.generator() == Some(generator),
+    }
+}
+
+fn fits(entity: &Change, query: &EntityQuery) -> bool {
+    let none = std::collections::BTreeMap::new();
+    let labels = entity.labels().map_or(&none, |labels| labels.as_map());
+    query.labels.matches(labels)
+        && query.generator.is_none_or(|generator| is_of(entity, generator))
+        && query.name.as_ref().is_none_or(|name| entity.name() == Some(name))
+}
+
+#[async_trait]
+impl EntityReader for MemoryStore {
+    async fn entity_get(&self, scope: &Scope, key: EntityKey) -> StoreResult<Change> {
+        let state = self.read();
+        let found = state.entity(&key)?.filter(|it| !it.is_tombstone()).ok_or(StoreError::NotFound)?;
+        let is_visible = match &found {
+            // One of a stack that is gone is there for the scope of everything only.
+            Change::DeploymentObject(it) if *scope != Scope::All => state
+                .stacks
+                .get(&it.stack_id)
+                .is_some_and(|stack| stack.deleted_at().is_none() && scope.sees_stack(stack.id, stack.generator_id)),
+            other => sees(scope, other),
+        };
+        if is_visible { Ok(found) } else { Err(StoreError::NotFound) }
+    }
+
+    async fn entity_list(
+        &self,
+        scope: &Scope,
+        kind: EntityKind,
+        query: &EntityQuery,
+        page: &Page<Uuid>,
+    ) -> StoreResult<Listing<Change, Uuid>> {
+        let state = self.read();
+        let id = |it: &Change| it.key().ids().0;
+        let rows = state.entities_of(kind)?.filter(|it| {
+            !it.is_tombstone() && page.after.is_none_or(|after| id(it) > after) && sees(scope, it) && fits(it, query)
+        });
+        Ok(Listing::collect(rows, page.limit, id))
+    }
+}

@@ -1,0 +1,137 @@
+//! Environments.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use brokkr_control::{EnvironmentPatch, NewEnvironment};
+use brokkr_core::error::Invalid;
+use brokkr_core::model::EnvironmentId;
+use serde_json::json;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::agents::{merge, refuse_unknown};
+use super::{created, entity};
+use crate::api::{CreateEnvironment, Environment, List, PatchEnvironment};
+use crate::server::AppState;
+use crate::server::error::ApiError;
+use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
+use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
+use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
+use crate::server::preconditions::IfMatch;
+use crate::server::typed::typed_or_invalid;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, patch, delete))
+}
+
+/// Lists environments.
+#[utoipa::path(
+    get, path = "/environments", operation_id = "listEnvironments", tag = "environments",
+    params(PageParameters),
+    responses(
+        Keyed,
+        (status = 200, description = "A page", body = List<Environment>),
+    ),
+)]
+async fn list(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    mut params: Params,
+) -> Result<Json<List<Environment>>, ApiError> {
+    let page = params.page::<EnvironmentId>(&state.cursors, "environments", &actor)?;
+    params.done()?;
+    let found = state.broker.environment_list(&actor, &page).await?;
+    Ok(listed(&state.cursors, "environments", &actor, found))
+}
+
+/// Creates an environment.
+#[utoipa::path(
+    post, path = "/environments", operation_id = "createEnvironment", tag = "environments",
+    params(IdempotencyParameter),
+    request_body = CreateEnvironment,
+    responses(
+        Keyed, Changing, Bodied,
+        (status = 201, description = "Created", body = Environment),
+    ),
+)]
+async fn create(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiJson(body): ApiJson<CreateEnvironment>,
+) -> Result<Response, ApiError> {
+    let CreateEnvironment { name, description, rank, values } = body;
+    let new = NewEnvironment { name, description, rank, values };
+    let environment = state.broker.environment_create(&actor, new).await?;
+    let (path, version) = (format!("/environments/{}", environment.id), environment.version);
+    Ok(created(path, Some(version), Environment::from(environment)))
+}
+
+/// Reads an environment.
+#[utoipa::path(
+    get, path = "/environments/{id}", operation_id = "getEnvironment", tag = "environments",
+    params(("id" = inline(EnvironmentId), Path)),
+    responses(
+        Keyed, Found,
+        (status = 200, description = "The environment", body = Environment),
+    ),
+)]
+async fn get(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<EnvironmentId>,
+) -> Result<Response, ApiError> {
+    let environment = state.broker.environment_get(&actor, id).await?;
+    Ok(entity(environment.version, Environment::from(environment)))
+}
+
+/// Changes an environment.
+#[utoipa::path(
+    patch, path = "/environments/{id}", operation_id = "patchEnvironment", tag = "environments",
+    params(("id" = inline(EnvironmentId), Path), IfMatchParameter),
+    request_body(content = PatchEnvironment, content_type = "application/merge-patch+json"),
+    responses(
+        Keyed, Found, Changing, Bodied, Versioned,
+        (status = 200, description = "Changed", body = Environment),
+    ),
+)]
+async fn patch(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<EnvironmentId>,
+    IfMatch(version): IfMatch,
+    MergePatch(patch): MergePatch,
+) -> Result<Response, ApiError> {
+    let edit = |before: &brokkr_core::model::Environment| -> Result<EnvironmentPatch, Invalid> {
+        let mut now = json!({"description": before.description, "rank": before.rank, "values": before.values});
+        refuse_unknown(&now, &patch)?;
+        merge(&mut now, &patch);
+        let now: PatchEnvironment = typed_or_invalid(now)?;
+        Ok(EnvironmentPatch {
+            description: now.description.unwrap_or_default(),
+            rank: now.rank.unwrap_or_default(),
+            values: now.values.unwrap_or_default(),
+        })
+    };
+    let environment = state.broker.environment_update(&actor, id, version, edit).await?;
+    Ok(entity(environment.version, Environment::from(environment)))
+}
+
+/// Deletes an environment.
+#[utoipa::path(
+    delete, path = "/environments/{id}", operation_id = "deleteEnvironment", tag = "environments",
+    params(("id" = inline(EnvironmentId), Path)),
+    responses(
+        Keyed, Found, Changing,
+        (status = 204, description = "Deleted"),
+    ),
+)]
+async fn delete(
+    State(state): State<AppState>,
+    Auth(actor): Auth,
+    ApiPath(id): ApiPath<EnvironmentId>,
+) -> Result<StatusCode, ApiError> {
+    state.broker.environment_delete(&actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,128 @@
+//! Reading entities of any kind.
+
+use async_trait::async_trait;
+use brokkr_core::model::{Change, EntityKey, EntityKind, Storage};
+use brokkr_core::store::{EntityQuery, EntityReader, Listing, Page, Scope, StoreError, StoreResult};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::PostgresStore;
+use crate::error::meaning;
+use crate::query::{
+    agent_row, found, kind_text, one_more, requirements, scoped, sees_own, sees_stack, statements, unwrapped,
+};
+use crate::view::change;
+
+macro_rules! sees_generator {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND t.id = $2::uuid) OR ($1 = 2 AND t.id = ANY ('{}'::uuid[]) AND $3::uuid[] IS NOT NULL))"
+    };
+}
+
+macro_rules! sees_agent {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $2::uuid))
+            OR ($1 = 2 AND t.id = $2 AND $3::uuid[] IS NOT NULL))"
+    };
+}
+
+/// What nobody owns belongs to admins.
+macro_rules! sees_document {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.id = ANY ('{}'::uuid[]) AND $3::uuid[] IS NOT NULL))"
+    };
+}
+
+/// One living row by id.
+macro_rules! get {
+    ($row:expr, $table:literal, $sees:expr) => {
+        concat!("SELECT ", $row, " FROM brokkr.", $table, " t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", $sees)
+    };
+}
+
+/// A page of living rows: `$4` is the id before, `$5` a generator, `$6` a name, `$7` requirements on labels, `$8` the limit.
+macro_rules! list {
+    ($row:expr, $table:literal, $of_generator:literal, $labels:literal, $sees:expr) => {
+        concat!(
+            "SELECT ",
+            $row,
+            " FROM brokkr.",
+            $table,
+            " t WHERE t.id > $4 AND t.deleted_at IS NULL
+            AND ($5::uuid IS NULL OR ",
+            $of_generator,
+            ") AND ($6::text IS NULL OR t.name = $6)
+            AND ($7::jsonb = '[]' OR brokkr.labels_fit(",
+            $labels,
+            ", $7)) AND ",
+            $sees
+        )
+    };
+}
+
+statements! {
+    GET_GENERATOR = get!("to_jsonb(t)", "generator", sees_generator!());
+    GET_AGENT = get!(agent_row!(), "agent", sees_agent!());
+    GET_KEY = get!("to_jsonb(t)", "api_key", sees_own!());
+    GET_STACK = get!("to_jsonb(t)", "stack", sees_stack!("t.id", "t.generator_id"));
+    /// Those of a stack that is gone are there for everything's scope only.
+    GET_DEPLOYMENT_OBJECT = concat!("SELECT to_jsonb(o) FROM brokkr.deployment_object o JOIN brokkr.stack s ON s.id = o.stack_id
+        WHERE o.id = $4 AND ($1::int4 = 0 OR (s.deleted_at IS NULL AND ", sees_stack!("s.id", "s.generator_id"), "))");
+    GET_DOCUMENT = concat!(get!("t.body", "document", sees_document!()), " AND t.kind = $5");
+    LIST_GENERATORS = concat!(list!("to_jsonb(t)", "generator", "t.id = $5", "'{}'", sees_generator!()), " ORDER BY t.id LIMIT $8");
+    LIST_AGENTS = concat!(list!(agent_row!(), "agent",
+        "EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $5)", "t.labels", sees_agent!()),
+        " ORDER BY t.id LIMIT $8");
+    LIST_KEYS = concat!(list!("to_jsonb(t)", "api_key", "t.generator_id = $5", "'{}'", sees_own!()), " ORDER BY t.id LIMIT $8");
+    LIST_STACKS = concat!(list!("to_jsonb(t)", "stack", "t.generator_id = $5", "t.labels",
+        sees_stack!("t.id", "t.generator_id")), " ORDER BY t.id LIMIT $8");
+    LIST_DOCUMENTS = concat!(list!("t.body", "document", "t.generator_id = $5", "t.labels", sees_document!()),
+        " AND t.kind = $9 ORDER BY t.id LIMIT $8");
+}
+
+#[async_trait]
+impl EntityReader for PostgresStore {
+    async fn entity_get(&self, scope: &Scope, key: EntityKey) -> StoreResult<Change> {
+        let statement = match key {
+            EntityKey::Generator(_) => GET_GENERATOR,
+            EntityKey::Agent(_) => GET_AGENT,
+            EntityKey::Key(_) => GET_KEY,
+            EntityKey::Stack(_) => GET_STACK,
+            EntityKey::DeploymentObject(_) => GET_DEPLOYMENT_OBJECT,
+            other if other.kind().storage() == Storage::Document => GET_DOCUMENT,
+            _ => return Err(StoreError::Malformed("entities of this kind have a reader of their own")),
+        };
+        let query = scoped::<Value>(statement, scope).bind(key.ids().0);
+        let query = if statement == GET_DOCUMENT { query.bind(kind_text(key.kind())) } else { query };
+        let row = found(query.fetch_optional(&self.database).await.map_err(meaning)?)?;
+        change(kind_text(key.kind()), row).map_err(meaning)
+    }
+
+    async fn entity_list(
+        &self,
+        scope: &Scope,
+        kind: EntityKind,
+        query: &EntityQuery,
+        page: &Page<Uuid>,
+    ) -> StoreResult<Listing<Change, Uuid>> {
+        let statement = match kind {
+            EntityKind::Generator => LIST_GENERATORS,
+            EntityKind::Agent => LIST_AGENTS,
+            EntityKind::Key => LIST_KEYS,
+            EntityKind::Stack => LIST_STACKS,
+            kind if kind.storage() == Storage::Document => LIST_DOCUMENTS,
+            _ => return Err(StoreError::Malformed("lists of this kind have a reader of their own")),
+        };
+        let rows = scoped::<Value>(statement, scope)
+            .bind(page.after.unwrap_or_default())
+            .bind(query.generator.map(|id| id.as_uuid()))
+            .bind(query.name.as_ref().map(|name| name.as_str().to_owned()))
+            .bind(requirements(&query.labels))
+            .bind(one_more(page.limit));
+        let rows = if statement == LIST_DOCUMENTS { rows.bind(kind_text(kind)) } else { rows };
+        let rows = unwrapped(rows.fetch_all(&self.database).await.map_err(meaning)?);
+        let changes = rows.into_iter().map(|row| change(kind_text(kind), row)).collect::<Result<Vec<_>, _>>();
+        let changes = changes.map_err(meaning)?;
+        Ok(Listing::collect(changes.into_iter(), page.limit, |it| it.key().ids().0))
+    }
+}
