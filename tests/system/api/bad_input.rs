@@ -1,7 +1,7 @@
 //! Bad input gets a clear problem, and nothing is lost.
 
 use axum::body::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::Api;
 
@@ -192,18 +192,16 @@ async fn manifests_mean_what_they_mean_to_kubectl() {
 }
 
 /// A problem names its kind in the title, the place, and what is expected there.
-#[tokio::test]
-async fn problems_name_the_place_and_what_is_expected() {
-    let api = Api::new().await;
-    let stack = api.stack("web").await;
-    let (agent, _) = api.agent("edge", json!({})).await;
-    let (rotate, rollback) = (format!("/agents/{agent}/rotate-pak"), format!("/stacks/{stack}/rollback"));
+/// A request, and the title, the pointer and some words of the problem that it leads to.
+type WrongBody<'a> = (&'static str, &'a str, Value, &'static str, &'static str, &'static str);
+
+fn wrong_bodies<'a>(rotate: &'a str, rollback: &'a str, agent: &str) -> Vec<WrongBody<'a>> {
     let now = "2026-01-01T00:00:00Z";
-    for (method, path, body, title, pointer, detail) in [
-        ("POST", rotate.as_str(), json!([]), "Invalid field", "", "expected an object"),
+    vec![
+        ("POST", rotate, json!([]), "Invalid field", "", "expected an object"),
         (
             "POST",
-            &rotate,
+            rotate,
             json!({"overlap_seconds": "x"}),
             "Invalid field",
             "/overlap_seconds",
@@ -211,13 +209,13 @@ async fn problems_name_the_place_and_what_is_expected() {
         ),
         (
             "POST",
-            &rotate,
+            rotate,
             json!({"overlap_seconds": -1}),
             "Invalid field",
             "/overlap_seconds",
             "expected a whole number",
         ),
-        ("POST", &rotate, json!({"overlap": 1}), "Unknown field", "/overlap", "\"overlap\" is not known"),
+        ("POST", rotate, json!({"overlap": 1}), "Unknown field", "/overlap", "\"overlap\" is not known"),
         (
             "POST",
             "/keys",
@@ -270,8 +268,17 @@ async fn problems_name_the_place_and_what_is_expected() {
             "/policies/adopt",
             "expected",
         ),
-        ("POST", &rollback, json!({"revision": 7}), "Reference does not hold", "/revision", "no such revision"),
-    ] {
+        ("POST", rollback, json!({"revision": 7}), "Reference does not hold", "/revision", "no such revision"),
+    ]
+}
+
+#[tokio::test]
+async fn problems_name_the_place_and_what_is_expected() {
+    let api = Api::new().await;
+    let stack = api.stack("web").await;
+    let (agent, _) = api.agent("edge", json!({})).await;
+    let (rotate, rollback) = (format!("/agents/{agent}/rotate-pak"), format!("/stacks/{stack}/rollback"));
+    for (method, path, body, title, pointer, detail) in wrong_bodies(&rotate, &rollback, &agent) {
         let problem = api.send(method, path, body.clone()).await.json();
         let said = problem["detail"].as_str().unwrap_or_default();
         assert_eq!(

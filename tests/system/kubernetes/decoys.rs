@@ -167,6 +167,31 @@ fn swap(
     apply_as(cluster, agent, forged.map(|n| map(n, &labels)).collect());
 }
 
+/// Puts decoys around the agent's objects, and waits until Services have made theirs. Returns a real object of the agent.
+async fn surround(cluster: &TestCluster, agent: &AgentProcess) -> Value {
+    let member = cluster.get("configmap", NAMESPACE, "own-0").unwrap().unwrap();
+    make_decoys(cluster, agent, &member);
+    let of_other = cluster.get("configmap", NAMESPACE, "also-0").unwrap().unwrap();
+    let labels = copied_labels(&of_other);
+    let copies =
+        (0..20).map(|n| object("v1", "ConfigMap", Some(NAMESPACE), &format!("also-copied-{n}"), &labels)).collect();
+    apply_as(cluster, agent, copies);
+    let slices = || {
+        let ours = format!("brokkr.io/agent={}", agent_id(&member));
+        cluster.kubectl(&["get", "endpointslices", "-n", NAMESPACE, "-l", &ours, "-o", "name"]).unwrap().lines().count()
+    };
+    eventually("each Service's EndpointSlice has inherited our labels", || async {
+        if slices() == 5 { Ok(()) } else { Err(slices()) }
+    })
+    .await;
+    let forged = cluster.get("configmap", NAMESPACE, "whole-3").unwrap().unwrap();
+    assert!(
+        forged["metadata"]["managedFields"].to_string().contains(&agent.manager()),
+        "the copy is a good one: {forged}"
+    );
+    member
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_looks_like_ours_is_left_alone() {
     let broker = Broker::start(None).await;
@@ -187,26 +212,7 @@ async fn what_only_looks_like_ours_is_left_alone() {
         eventually("applied", || async { broker.applied(stack, 1) }).await;
     }
 
-    let member = cluster.get("configmap", NAMESPACE, "own-0").unwrap().unwrap();
-    make_decoys(cluster, &agent, &member);
-    let of_other = cluster.get("configmap", NAMESPACE, "also-0").unwrap().unwrap();
-    let labels = copied_labels(&of_other);
-    let copies =
-        (0..20).map(|n| object("v1", "ConfigMap", Some(NAMESPACE), &format!("also-copied-{n}"), &labels)).collect();
-    apply_as(cluster, &agent, copies);
-    let slices = || {
-        let ours = format!("brokkr.io/agent={}", agent_id(&member));
-        cluster.kubectl(&["get", "endpointslices", "-n", NAMESPACE, "-l", &ours, "-o", "name"]).unwrap().lines().count()
-    };
-    eventually("each Service's EndpointSlice has inherited our labels", || async {
-        if slices() == 5 { Ok(()) } else { Err(slices()) }
-    })
-    .await;
-    let forged = cluster.get("configmap", NAMESPACE, "whole-3").unwrap().unwrap();
-    assert!(
-        forged["metadata"]["managedFields"].to_string().contains(&agent.manager()),
-        "the copy is a good one: {forged}"
-    );
+    let member = surround(cluster, &agent).await;
     let selectors = [format!("{MARK}=yes"), format!("brokkr.io/agent={}", neighbour.id), format!("{MARK}=swapped")];
     let begin = AuditMark::now(cluster);
     let decoys = [Decoys::now(cluster, &selectors[0]), Decoys::now(cluster, &selectors[1])];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokkr_testbed::AgentProcess;
 use serde_json::{Value, json};
 
 use crate::support::{Broker, agent_of, clusters, eventually, stays};
@@ -35,47 +36,50 @@ fn versions(cluster: &brokkr_testbed::TestCluster, namespace: &str) -> Vec<(Stri
     out
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stack_reaches_real_clusters_and_leaves_them() {
-    let broker = Broker::start(None).await;
-    let name = "main-job";
-    let mut agents: Vec<_> =
-        clusters().iter().enumerate().map(|(n, it)| agent_of(&broker, &format!("agent-{n}"), it)).collect();
-    let stack = broker.stack(name);
-    assert_eq!(broker.publish(&stack, &application(name)), 1);
-    // One directly, the other two by a shared label.
-    broker.target(&stack, &agents[0]);
-    for agent in &agents[1..] {
-        let (status, body) = broker.curl(
-            "PATCH",
-            &format!("/agents/{}", agent.id),
-            &["content-type: application/merge-patch+json", "if-match: \"1\""],
-            Some(r#"{"labels":{"fleet":"edge"}}"#),
-        );
-        assert_eq!(status, 200, "{body}");
-    }
-    let (status, body) = broker.curl(
-        "PATCH",
-        &format!("/stacks/{stack}"),
-        &["content-type: application/merge-patch+json", "if-match: \"1\""],
-        Some(r#"{"labels":{"fleet":"edge"}}"#),
-    );
-    assert_eq!(status, 200, "{body}");
-    eventually("all three have applied it", || async {
-        if broker.get(&format!("/stacks/{stack}/status"))["summary"]["applied"] == 3 {
-            Ok(())
-        } else {
-            Err(broker.get(&format!("/stacks/{stack}/status")))
+/// A broker, an agent in each of the three clusters, and the application published to them as one stack.
+struct Fleet {
+    broker: Broker,
+    agents: Vec<AgentProcess>,
+    stack: String,
+}
+
+const NAME: &str = "main-job";
+
+impl Fleet {
+    /// One agent is targeted directly, the other two by a label that they share with the stack.
+    async fn publish() -> Self {
+        let broker = Broker::start(None).await;
+        let agents: Vec<_> =
+            clusters().iter().enumerate().map(|(n, it)| agent_of(&broker, &format!("agent-{n}"), it)).collect();
+        let stack = broker.stack(NAME);
+        assert_eq!(broker.publish(&stack, &application(NAME)), 1);
+        broker.target(&stack, &agents[0]);
+        let fleet = Self { broker, agents, stack };
+        for agent in &fleet.agents[1..] {
+            fleet.label(&format!("/agents/{}", agent.id));
         }
-    })
-    .await;
-    for cluster in clusters() {
-        assert_eq!(versions(cluster, name).len(), KINDS.len(), "{}", cluster.name);
-        let greeting = cluster.get("greetings.example.brokkr.io", name, "morning").unwrap();
-        assert_eq!(greeting.unwrap()["spec"]["text"], "Good morning");
+        fleet.label(&format!("/stacks/{}", fleet.stack));
+        eventually("all three have applied it", || async {
+            let status = fleet.broker.get(&format!("/stacks/{}/status", fleet.stack));
+            if status["summary"]["applied"] == 3 { Ok(()) } else { Err(status) }
+        })
+        .await;
+        fleet
     }
 
-    // Idle: not a single write by these agents.
+    fn label(&self, path: &str) {
+        let headers = ["content-type: application/merge-patch+json", "if-match: \"1\""];
+        let (status, body) = self.broker.curl("PATCH", path, &headers, Some(r#"{"labels":{"fleet":"edge"}}"#));
+        assert_eq!(status, 200, "{body}");
+    }
+
+    fn status(&self, method: &str, path: &str) -> u16 {
+        self.broker.curl(method, path, &[], None).0
+    }
+}
+
+/// Without changes the agents write nothing.
+async fn nothing_is_written_while_nothing_changes() {
     let writes = || {
         clusters()
             .iter()
@@ -83,7 +87,7 @@ async fn a_stack_reaches_real_clusters_and_leaves_them() {
                 it.writes_by("brokkr-agent")
                     .unwrap()
                     .into_iter()
-                    .filter(|event| event["requestURI"].as_str().unwrap().contains(name))
+                    .filter(|event| event["requestURI"].as_str().unwrap().contains(NAME))
                     .count()
             })
             .collect::<Vec<_>>()
@@ -93,90 +97,95 @@ async fn a_stack_reaches_real_clusters_and_leaves_them() {
         if writes() == before { Ok(()) } else { Err(writes()) }
     })
     .await;
+}
 
-    // Revision 2 as JSON, without the ConfigMap: it is gone, and the rest untouched. The autoscaler has had its say by then.
+/// Revision 2 as JSON, without the ConfigMap: that object is gone, and the rest untouched.
+async fn a_revision_prunes_what_it_drops(fleet: &Fleet) {
+    // The autoscaler has had its say by then.
     eventually("the Deployment is scaled", || async {
-        let deployment = clusters()[0].get("deployment", name, "greeter").unwrap().unwrap();
+        let deployment = clusters()[0].get("deployment", NAME, "greeter").unwrap().unwrap();
         if deployment["spec"]["replicas"] == 2 { Ok(()) } else { Err(deployment["spec"].clone()) }
     })
     .await;
-    let before = versions(&clusters()[0], name);
-    let documents: Vec<Value> = brokkr_core::manifest::ManifestSet::parse_yaml(application(name).as_bytes())
+    let before = versions(&clusters()[0], NAME);
+    let documents: Vec<Value> = brokkr_core::manifest::ManifestSet::parse_yaml(application(NAME).as_bytes())
         .unwrap()
         .objects()
         .iter()
         .filter(|it| it.kind() != "ConfigMap")
         .map(|it| Value::Object(it.body().clone()))
         .collect();
-    broker.send(
+    fleet.broker.send(
         "POST",
-        &format!("/stacks/{stack}/deployment-objects"),
+        &format!("/stacks/{}/deployment-objects", fleet.stack),
         &json!({"manifests": documents, "message": "without configuration"}),
     );
-    eventually("revision 2 is applied", || async { broker.applied(&stack, 2) }).await;
+    eventually("revision 2 is applied", || async { fleet.broker.applied(&fleet.stack, 2) }).await;
     for cluster in clusters() {
-        assert_eq!(cluster.get("configmap", name, "greeter").unwrap(), None, "{}", cluster.name);
+        assert_eq!(cluster.get("configmap", NAME, "greeter").unwrap(), None, "{}", cluster.name);
     }
     let expected: Vec<_> = before.into_iter().filter(|(kind, _)| kind != "configmap").collect();
-    assert_eq!(versions(&clusters()[0], name), expected);
+    assert_eq!(versions(&clusters()[0], NAME), expected);
+}
 
-    // Deleted by hand: back. Changed by hand: put right, and what was added stays.
+/// Deleted by hand: back. Changed by hand: put right, and what was added stays.
+async fn drift_is_corrected() {
     let cluster = &clusters()[1];
-    cluster.kubectl(&["delete", "service", "greeter", "-n", name]).unwrap();
+    cluster.kubectl(&["delete", "service", "greeter", "-n", NAME]).unwrap();
     let patch = r#"{"metadata":{"annotations":{"human":"was here"}},"spec":{"template":{"spec":{"containers":[{"name":"greeter","image":"other:1"}]}}}}"#;
-    cluster.kubectl(&["patch", "deployment", "greeter", "-n", name, "-p", patch]).unwrap();
+    cluster.kubectl(&["patch", "deployment", "greeter", "-n", NAME, "-p", patch]).unwrap();
     eventually("it is back and right", || async {
-        let deployment = cluster.get("deployment", name, "greeter").unwrap().unwrap();
-        let right =
-            deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example/greeter:1.4.2";
+        let deployment = cluster.get("deployment", NAME, "greeter").unwrap().unwrap();
+        let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
         let added = deployment["metadata"]["annotations"]["human"] == "was here";
-        if right && added && cluster.get("service", name, "greeter").unwrap().is_some() {
-            Ok(())
-        } else {
-            Err(deployment)
-        }
+        let is_back = cluster.get("service", NAME, "greeter").unwrap().is_some();
+        if image == "registry.example/greeter:1.4.2" && added && is_back { Ok(()) } else { Err(deployment) }
     })
     .await;
+}
 
-    // A target removed: that cluster is clean, the others are not.
-    let (status, _) = broker.curl("DELETE", &format!("/stacks/{stack}/targets/{}", agents[0].id), &[], None);
-    assert_eq!(status, 204);
-    let clean = |n: usize| {
-        let cluster = &clusters()[n];
-        let crd = cluster.get("crd", "", "greetings.example.brokkr.io").unwrap();
-        let namespace = cluster.get("namespace", "", name).unwrap();
-        if crd.is_none() && namespace.is_none() { Ok(()) } else { Err((crd.is_some(), namespace)) }
-    };
-    eventually("the first cluster is clean", || async { clean(0) }).await;
-    assert_eq!(versions(&clusters()[1], name).len(), KINDS.len() - 1);
+fn is_clean(n: usize) -> Result<(), (bool, Option<Value>)> {
+    let cluster = &clusters()[n];
+    let crd = cluster.get("crd", "", "greetings.example.brokkr.io").unwrap();
+    let namespace = cluster.get("namespace", "", NAME).unwrap();
+    if crd.is_none() && namespace.is_none() { Ok(()) } else { Err((crd.is_some(), namespace)) }
+}
 
-    // The stack deleted while an agent is away: it stays until that one is back.
-    agents[1].kill();
-    let (status, _) = broker.curl("DELETE", &format!("/stacks/{stack}"), &[], None);
-    assert_eq!(status, 202);
-    eventually("the third cluster is clean", || async { clean(2) }).await;
-    assert_eq!(broker.get(&format!("/stacks/{stack}"))["phase"], "deleting");
-    assert!(clean(1).is_err());
-    agents[1].start().unwrap();
-    eventually("the second cluster is clean too", || async { clean(1) }).await;
+/// A target removed cleans one cluster. A stack deleted while an agent is away stays until that agent is back.
+async fn removals_wait_for_every_agent(fleet: &mut Fleet) {
+    let target = format!("/stacks/{}/targets/{}", fleet.stack, fleet.agents[0].id);
+    assert_eq!(fleet.status("DELETE", &target), 204);
+    eventually("the first cluster is clean", || async { is_clean(0) }).await;
+    assert_eq!(versions(&clusters()[1], NAME).len(), KINDS.len() - 1);
+
+    fleet.agents[1].kill();
+    let path = format!("/stacks/{}", fleet.stack);
+    assert_eq!(fleet.status("DELETE", &path), 202);
+    eventually("the third cluster is clean", || async { is_clean(2) }).await;
+    assert_eq!(fleet.broker.get(&path)["phase"], "deleting");
+    assert!(is_clean(1).is_err());
+    fleet.agents[1].start().unwrap();
+    eventually("the second cluster is clean too", || async { is_clean(1) }).await;
     eventually("and the stack is gone", || async {
-        let (status, body) = broker.curl("GET", &format!("/stacks/{stack}"), &[], None);
-        if status == 404 { Ok(()) } else { Err(body) }
+        let status = fleet.status("GET", &path);
+        if status == 404 { Ok(()) } else { Err(status) }
     })
     .await;
+}
 
-    // Events and audit tell all of it, also now that the stack is gone.
-    let events = broker.get(&format!("/stacks/{stack}/events?limit=100"));
-    let told: Vec<String> = events["items"]
+/// Events and audit have all of it, also now that the stack is gone.
+fn the_record_is_complete(fleet: &Fleet) {
+    let events = fleet.broker.get(&format!("/stacks/{}/events?limit=100", fleet.stack));
+    let recorded: Vec<String> = events["items"]
         .as_array()
         .unwrap()
         .iter()
         .map(|it| format!("{} {}", it["action"].as_str().unwrap(), it["reason"].as_str().unwrap()))
         .collect();
     for (what, count) in [("apply Applied", 6), ("apply DriftCorrected", 1), ("remove Removed", 3)] {
-        assert!(told.iter().filter(|it| *it == what).count() >= count, "{what}: {told:?}");
+        assert!(recorded.iter().filter(|it| *it == what).count() >= count, "{what}: {recorded:?}");
     }
-    let audit = broker.get("/audit?limit=500").to_string();
+    let audit = fleet.broker.get("/audit?limit=500").to_string();
     for action in [
         "stack.create",
         "deployment-object.publish",
@@ -189,20 +198,39 @@ async fn a_stack_reaches_real_clusters_and_leaves_them() {
     ] {
         assert!(audit.contains(action), "{action}");
     }
-    // The oracle: what these agents wrote was on what they were told, on their inventories or on their own record. (A
-    // deletion names no manager; it may be that of a test beside this one.)
-    let told = ["main-job", "greetings.example.brokkr.io", "brokkr-system"];
+}
+
+/// The oracle: these agents wrote to the stack's objects, to their inventories or to their own record. (A deletion names no
+/// manager; it may be that of a test beside this one.)
+fn nothing_else_was_written(fleet: &Fleet) {
+    let allowed = [NAME, "greetings.example.brokkr.io", "brokkr-system"];
     let (mut seen, mut others) = (0, Vec::new());
     for event in clusters().iter().flat_map(|cluster| cluster.writes_by("brokkr-agent").unwrap()) {
         let uri = event["requestURI"].as_str().unwrap();
-        if agents.iter().any(|agent| uri.contains(&format!("fieldManager=brokkr-{}", agent.id))) {
+        if fleet.agents.iter().any(|agent| uri.contains(&format!("fieldManager=brokkr-{}", agent.id))) {
             seen += 1;
-            if !told.iter().any(|it| uri.contains(it)) {
+            if !allowed.iter().any(|it| uri.contains(it)) {
                 others.push(event);
             }
         }
     }
     assert!(seen >= 3 * KINDS.len() && others.is_empty(), "{seen} writes, {others:?} on something else");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_reaches_real_clusters_and_leaves_them() {
+    let mut fleet = Fleet::publish().await;
+    for cluster in clusters() {
+        assert_eq!(versions(cluster, NAME).len(), KINDS.len(), "{}", cluster.name);
+        let greeting = cluster.get("greetings.example.brokkr.io", NAME, "morning").unwrap();
+        assert_eq!(greeting.unwrap()["spec"]["text"], "Good morning");
+    }
+    nothing_is_written_while_nothing_changes().await;
+    a_revision_prunes_what_it_drops(&fleet).await;
+    drift_is_corrected().await;
+    removals_wait_for_every_agent(&mut fleet).await;
+    the_record_is_complete(&fleet);
+    nothing_else_was_written(&fleet);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
