@@ -14,6 +14,8 @@ mod status;
 mod workloads;
 
 #[cfg(test)]
+mod controllers;
+#[cfg(test)]
 mod tests;
 
 use brokkr_core::model::Health;

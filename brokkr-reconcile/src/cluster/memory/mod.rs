@@ -2,9 +2,11 @@
 //!
 //! It behaves like an API server in what matters to a reconciler: server-side apply with field managers and
 //! conflicts, UIDs, resource versions and generations, namespaces that must exist, custom resource definitions before their objects,
-//! finalizers, deletion of namespaces and dependents, watches. It has no schemas, no admission and no controllers.
+//! finalizers, deletion of namespaces and dependents, watches. It has no schemas and no admission, and no controllers
+//! unless [`MemoryCluster::with_controllers`] made it.
 
 mod apply;
+mod controllers;
 mod fields;
 mod kinds;
 mod state;
@@ -74,10 +76,45 @@ struct Inner {
 }
 
 impl MemoryCluster {
-    /// A cluster with the namespaces `default` and `kube-system`.
+    /// A cluster with the namespaces `default` and `kube-system`, without controllers: a Deployment stays without status.
     pub fn new() -> Self {
+        Self::of(State::new())
+    }
+
+    /// The same cluster with just enough of Kubernetes' controllers that what is applied becomes ready.
+    ///
+    /// They write the status of Deployments, ReplicaSets, StatefulSets, DaemonSets, Pods, Jobs, Services, claims, volumes,
+    /// autoscalers and disruption budgets, as part of the write that causes it. Everything succeeds at once, without pods behind
+    /// it: Jobs complete, claims are bound. An autoscaler leaves its target's replicas as they are.
+    ///
+    /// ```
+    /// use brokkr_core::model::Health;
+    /// use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster as _, MemoryCluster};
+    /// use brokkr_reconcile::health;
+    /// use serde_json::json;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cluster = MemoryCluster::with_controllers();
+    /// let deployments = ApiKind::v1("apps", "Deployment", "deployments", true);
+    /// let web = deployments.at(Some("default"), "web");
+    /// let body = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 3}});
+    /// let options = ApplyOptions { manager: "example", force: false, dry_run: false };
+    /// cluster.apply(&web, &body, &options).await.unwrap();
+    ///
+    /// let object = cluster.get(&web).await.unwrap().unwrap();
+    /// assert_eq!(object["status"]["readyReplicas"], 3);
+    /// assert_eq!(health::assess("apps", "Deployment", &object).health, Health::Healthy);
+    /// # });
+    /// ```
+    pub fn with_controllers() -> Self {
+        let mut state = State::new();
+        state.has_controllers = true;
+        Self::of(state)
+    }
+
+    fn of(state: State) -> Self {
         Self(Arc::new(Inner {
-            state: Mutex::new(State::new()),
+            state: Mutex::new(state),
             version: watch::Sender::new(0),
             fault: RwLock::new(None),
             requests: AtomicU64::new(0),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use brokkr_core::model::ObjectRef;
 use serde_json::{Value, json};
 
-use crate::cluster::memory::{check_precondition, kinds};
+use crate::cluster::memory::{check_precondition, controllers, kinds};
 use crate::cluster::{
     Address, ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, Propagation, WatchEvent, meta,
 };
@@ -29,6 +29,8 @@ pub(super) struct State {
     defined_at: BTreeMap<String, Instant>,
     pub(super) crd_delay: Duration,
     pub(super) failed_groups: Vec<String>,
+    /// Whether controllers write status.
+    pub(super) has_controllers: bool,
 }
 
 fn namespace_ref(name: &str) -> ObjectRef {
@@ -53,6 +55,7 @@ impl State {
             defined_at: BTreeMap::new(),
             crd_delay: Duration::ZERO,
             failed_groups: Vec::new(),
+            has_controllers: false,
         };
         for name in ["default", "kube-system"] {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
@@ -250,7 +253,7 @@ impl State {
                 }
             }
             if doomed.is_empty() && ready.is_empty() {
-                return;
+                break;
             }
             for key in doomed {
                 if let Some(live) = self.objects.get(&key).cloned() {
@@ -262,6 +265,24 @@ impl State {
                     self.next_version();
                     self.defined_at.remove(&key.name);
                     self.record(key, WatchEvent::Gone(object));
+                }
+            }
+        }
+        if self.has_controllers {
+            self.control();
+        }
+    }
+
+    /// Lets the controllers write until nothing changes any more.
+    fn control(&mut self) {
+        for _ in 0..controllers::ROUNDS {
+            let changes = controllers::changes(&self.objects);
+            if changes.is_empty() {
+                return;
+            }
+            for (key, object) in changes {
+                if let Some(live) = self.objects.get(&key).cloned() {
+                    self.put(key, &live, object);
                 }
             }
         }

@@ -1,0 +1,92 @@
+//! Stand-ins for Kubernetes' controllers: each object's status as it is when all goes well.
+//!
+//! A controller here is a function of one object and of the others in the cluster, run after every write until nothing changes.
+//! There are no pods, nodes or volumes behind it: a workload reports at once that everything it asks for runs.
+
+mod jobs;
+mod scaling;
+mod services;
+mod storage;
+mod workloads;
+
+use std::collections::BTreeMap;
+
+use brokkr_core::model::ObjectRef;
+use serde_json::{Value, json};
+
+use crate::cluster::meta;
+
+/// The objects of a cluster.
+pub(super) type Objects = BTreeMap<ObjectRef, Value>;
+
+/// How often one object's new status may lead to another's. The longest chain has two links: an autoscaler and a disruption
+/// budget read what a workload reports.
+pub(super) const ROUNDS: usize = 4;
+
+/// The objects that a controller changes now, as they are afterwards.
+pub(super) fn changes(objects: &Objects) -> Vec<(ObjectRef, Value)> {
+    let alive = objects.iter().filter(|(_, object)| !meta::is_deleting(object));
+    let changed = alive.filter_map(|(key, live)| {
+        let object = controlled(key, live, objects)?;
+        (object != *live).then(|| (key.clone(), object))
+    });
+    changed.collect()
+}
+
+/// The object as its controller leaves it; `None` for kinds without one.
+fn controlled(key: &ObjectRef, live: &Value, objects: &Objects) -> Option<Value> {
+    let mut object = live.clone();
+    match (key.group.as_str(), key.kind.as_str()) {
+        ("apps", "Deployment") => workloads::deployment(&mut object),
+        ("apps", "ReplicaSet") => workloads::replica_set(&mut object),
+        ("apps", "StatefulSet") => workloads::stateful_set(&mut object),
+        ("apps", "DaemonSet") => workloads::daemon_set(&mut object),
+        ("", "Pod") => workloads::pod(&mut object),
+        ("batch", "Job") => jobs::job(&mut object),
+        ("", "Service") => services::service(key, &mut object),
+        ("", "PersistentVolumeClaim") => storage::claim(&mut object, objects),
+        ("", "PersistentVolume") => storage::volume(&mut object),
+        ("autoscaling", "HorizontalPodAutoscaler") => scaling::autoscaler(key, &mut object, objects),
+        ("policy", "PodDisruptionBudget") => scaling::disruption_budget(key, &mut object, objects),
+        _ => return None,
+    }
+    Some(object)
+}
+
+fn number(object: &Value, pointer: &str) -> Option<i64> {
+    object.pointer(pointer)?.as_i64()
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_set(object: &Value, pointer: &str) -> bool {
+    object.pointer(pointer) == Some(&Value::Bool(true))
+}
+
+/// The replicas that a workload asks for; 1 by default.
+fn wanted_replicas(object: &Value) -> i64 {
+    number(object, "/spec/replicas").unwrap_or(1)
+}
+
+/// Sets a field of the object. Status and specification of an object that was applied are maps or absent.
+fn set(object: &mut Value, part: &str, field: &str, value: Value) {
+    if !object[part].is_object() {
+        object[part] = json!({});
+    }
+    object[part][field] = value;
+}
+
+fn set_status(object: &mut Value, fields: Value) {
+    if let Value::Object(fields) = fields {
+        for (field, value) in fields {
+            set(object, "status", &field, value);
+        }
+    }
+}
+
+fn condition(kind: &str, status: bool, reason: &str, message: &str) -> Value {
+    let status = if status { "True" } else { "False" };
+    json!({"type": kind, "status": status, "reason": reason, "message": message})
+}
