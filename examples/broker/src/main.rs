@@ -12,7 +12,6 @@ mod runtime;
 mod serve;
 mod settings;
 mod shutdown;
-mod tell;
 
 use std::error::Error;
 use std::process::ExitCode;

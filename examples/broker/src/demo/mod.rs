@@ -1,4 +1,7 @@
-//! `brokkr-broker demo`: everything at once, in one process.
+//! `brokkr-broker demo`: a broker, agents and clusters in one process.
+
+mod overview;
+mod tell;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -19,21 +22,24 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{metrics, shutdown, tell};
+use crate::{metrics, shutdown};
+use overview::{CONVERGENCE, Wanted, converge, table};
 
-const APPLICATION: &[u8] = include_bytes!("../../manifests/application.yaml");
+/// Where the broker listens if the port is free; any port of this address otherwise.
+const LISTEN: &str = "127.0.0.1:3000";
+const ANY_PORT: &str = "127.0.0.1:0";
+const STACK: &str = "greeter";
+const APPLICATION: &[u8] = include_bytes!("../../../manifests/application.yaml");
 const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
-/// How long everything may take to be as it should.
-const CONVERGENCE: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
     /// End when everything has converged: exit code 0, or 1 with the reason after 60 s.
     #[arg(long)]
     once: bool,
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:0")]
-    listen: String,
+    /// Where to listen [default: 127.0.0.1:3000, or any port if that one is taken].
+    #[arg(long)]
+    listen: Option<String>,
     /// Use real clusters of this kubeconfig instead of clusters in memory.
     #[arg(long, requires = "contexts")]
     kubeconfig: Option<PathBuf>,
@@ -48,8 +54,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let broker = Broker::builder(store.clone()).start().await?;
     let admin_key = broker.ensure_admin_key(None).await?.ok_or("a new store makes a new admin key")?;
-    let listener =
-        TcpListener::bind(&args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let listener = listen(&args).await?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let stop = CancellationToken::new();
@@ -67,7 +72,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
         start_agent(&broker, &admin, name, cluster.clone(), &url, &stop, &tasks).await?;
     }
     let (stack, objects) = publish(&broker, &admin).await?;
-    let converged = converge(&broker, &admin, stack, clusters.len()).await;
+    let wanted = if args.kubeconfig.is_some() { Wanted::Applied } else { Wanted::Available };
+    let (overview, converged) = converge(&broker, &admin, stack, clusters.len(), wanted).await?;
+    println!("\n{}\n", table(STACK, objects, &overview));
     if !args.once {
         match &converged {
             Ok(()) => println!("converged: {0} of {0} agents, {objects} objects each", clusters.len()),
@@ -91,6 +98,21 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Binds `--listen`. By default the port that other commands expect a broker on, or any port if that one is taken.
+async fn listen(args: &DemoArgs) -> Result<TcpListener, String> {
+    let bind = async |address: &str| {
+        TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+    };
+    match &args.listen {
+        Some(address) => bind(address).await,
+        None if args.once => bind(ANY_PORT).await,
+        None => match bind(LISTEN).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => bind(ANY_PORT).await,
+        },
+    }
+}
+
 /// Removes the application from every cluster.
 async fn remove(broker: &Broker, admin: &Actor, stack: StackId) -> Result<(), String> {
     println!("removing the application from the clusters");
@@ -109,7 +131,9 @@ async fn remove(broker: &Broker, admin: &Actor, stack: StackId) -> Result<(), St
 async fn clusters(args: &DemoArgs) -> Result<Vec<(String, Arc<dyn Cluster>)>, Box<dyn Error>> {
     let mut clusters: Vec<(String, Arc<dyn Cluster>)> = Vec::new();
     let Some(file) = &args.kubeconfig else {
-        clusters.extend(ENVIRONMENTS.map(|name| (name.to_owned(), Arc::new(MemoryCluster::new()) as Arc<dyn Cluster>)));
+        clusters.extend(
+            ENVIRONMENTS.map(|name| (name.to_owned(), Arc::new(MemoryCluster::with_controllers()) as Arc<dyn Cluster>)),
+        );
         return Ok(clusters);
     };
     for (n, context) in args.contexts.iter().enumerate() {
@@ -145,7 +169,7 @@ async fn start_agent(
 
 /// Publishes the example application, for every agent with the label `example=greeter`.
 async fn publish(broker: &Broker, admin: &Actor) -> Result<(StackId, u32), Box<dyn Error>> {
-    let mut spec = StackSpec::named("greeter");
+    let mut spec = StackSpec::named(STACK);
     spec.labels.insert("example".to_owned(), "greeter".to_owned());
     let stack = broker.stack_create(admin, None, spec).await?;
     let content = Content::Yaml { bytes: Bytes::from_static(APPLICATION), message: "first".to_owned() };
@@ -153,38 +177,13 @@ async fn publish(broker: &Broker, admin: &Actor) -> Result<(StackId, u32), Box<d
     Ok((stack.id, published.object.object_count))
 }
 
-/// Waits until every agent has applied the newest revision.
-async fn converge(broker: &Broker, admin: &Actor, stack: StackId, agents: usize) -> Result<(), String> {
-    let deadline = Instant::now() + CONVERGENCE;
-    loop {
-        let status = broker.stack_status(admin, stack).await.map_err(|error| error.to_string())?;
-        if status.summary.applied == agents {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let errors = status.agents.iter().filter_map(|agent| {
-                let error = agent.status.as_ref()?.last_error.as_ref()?;
-                Some(format!("{}: {}", agent.agent_name, error.message))
-            });
-            let errors: Vec<String> = errors.collect();
-            let why = if errors.is_empty() { "no agent says why".to_owned() } else { errors.join("; ") };
-            return Err(format!("{} of {agents} agents have applied it after 60 s ({why})", status.summary.applied));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 fn explain(url: &str, key: &SecretString, stack: StackId) {
-    let key = key.expose_secret();
-    println!();
-    println!("API:       {url}/api/v1");
-    println!("admin key: {key}");
     println!();
     println!("Try, in another terminal:");
-    println!("  export KEY={key}");
-    println!("  curl -s -H \"Authorization: Bearer $KEY\" {url}/api/v1/stacks/{stack}/status");
-    println!("  curl -s -H \"Authorization: Bearer $KEY\" {url}/api/v1/events");
-    println!("  curl -s -X DELETE -H \"Authorization: Bearer $KEY\" {url}/api/v1/stacks/{stack}");
+    println!("  export BROKKR__URL={url} BROKKR__PAK={}", key.expose_secret());
+    println!("  curl -s -H \"Authorization: Bearer $BROKKR__PAK\" $BROKKR__URL/api/v1/stacks/{stack}/status");
+    println!("  curl -s -H \"Authorization: Bearer $BROKKR__PAK\" $BROKKR__URL/api/v1/events");
+    println!("  curl -s -X DELETE -H \"Authorization: Bearer $BROKKR__PAK\" $BROKKR__URL/api/v1/stacks/{stack}");
     println!();
-    println!("Ctrl-C ends it.");
+    println!("Ctrl-C ends the demonstration.");
 }

@@ -1,4 +1,4 @@
-//! Telling live what happens: the feed of changes in words.
+//! The feed of changes, one line each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,9 +55,9 @@ impl Names {
             Change::Stack(it) => {
                 let new = self.stacks.insert(it.id, it.name.to_string()).is_none();
                 Some(match (new, it.phase, it.deleted_at) {
-                    (_, _, Some(_)) => format!("stack {} is gone", it.name),
+                    (_, _, Some(_)) => format!("stack {} is removed", it.name),
                     (_, StackPhase::Deleting, None) => {
-                        format!("stack {} is to be removed everywhere", it.name)
+                        format!("stack {} is being removed from every agent", it.name)
                     }
                     (true, ..) => format!("stack {} created", it.name),
                     (false, ..) => format!("stack {} changed", it.name),
@@ -78,7 +78,7 @@ impl Names {
                 self.agent(it.agent_id)
             )),
             Change::Assignment(it) if it.state == AssignmentState::Listed => {
-                Some(format!("agent {} is told to hold stack {}", self.agent(it.agent_id), self.stack(it.stack_id)))
+                Some(format!("stack {} is assigned to agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
             }
             Change::Event(it) => {
                 let what = match (it.action, it.outcome) {

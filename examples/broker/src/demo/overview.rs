@@ -1,0 +1,99 @@
+//! How the stack fares on each agent: what the demonstration waits for, and the table that it prints.
+
+use std::time::Duration;
+
+use brokkr_control::{Actor, AgentStackStatus, Broker, StackOverview};
+use brokkr_core::model::{Condition, ConditionStatus, StackId};
+use tokio::time::Instant;
+
+/// How long everything may take to become as it should be.
+pub(crate) const CONVERGENCE: Duration = Duration::from_secs(60);
+
+/// What counts as converged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Every agent has applied the newest revision. Real clusters may be unable to run it: its image does not exist.
+    Applied,
+    /// Every object is ready, too.
+    Available,
+}
+
+/// Waits until every agent has what is wanted; the last overview, and the reason where the time was not enough.
+pub(crate) async fn converge(
+    broker: &Broker,
+    admin: &Actor,
+    stack: StackId,
+    agents: usize,
+    wanted: Wanted,
+) -> Result<(StackOverview, Result<(), String>), String> {
+    let deadline = Instant::now() + CONVERGENCE;
+    loop {
+        let status = broker.stack_status(admin, stack).await.map_err(|error| error.to_string())?;
+        let done = status.agents.iter().filter(|it| is_done(it, wanted)).count();
+        if done == agents {
+            return Ok((status, Ok(())));
+        }
+        if Instant::now() >= deadline {
+            let reasons: Vec<String> =
+                status.agents.iter().filter_map(|it| Some(format!("{}: {}", it.agent_name, reason(it)?))).collect();
+            let why = if reasons.is_empty() { "no agent reported a reason".to_owned() } else { reasons.join("; ") };
+            let state = if wanted == Wanted::Applied { "applied" } else { "available" };
+            return Ok((status, Err(format!("{state} on {done} of {agents} agents after 60 s ({why})"))));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn is_done(agent: &AgentStackStatus, wanted: Wanted) -> bool {
+    let is_applied = agent.status.as_ref().is_some_and(|it| it.applied_revision == agent.desired_revision);
+    let is_available = || {
+        available(agent)
+            .is_some_and(|it| it.status == ConditionStatus::True && it.observed_revision == agent.desired_revision)
+    };
+    is_applied && (wanted == Wanted::Applied || is_available())
+}
+
+fn available(agent: &AgentStackStatus) -> Option<&Condition> {
+    agent.status.as_ref()?.conditions.iter().find(|it| it.kind == "Available")
+}
+
+/// Why an agent is not there yet, as far as it says.
+fn reason(agent: &AgentStackStatus) -> Option<&str> {
+    let error = agent.status.as_ref()?.last_error.as_ref().map(|it| it.message.as_str());
+    error.or_else(|| available(agent).map(|it| it.message.as_str())).filter(|it| !it.is_empty())
+}
+
+/// The table: a line per agent. In the demonstration an agent has its cluster's name.
+pub(crate) fn table(stack: &str, objects: u32, overview: &StackOverview) -> String {
+    let mut rows = vec![["CLUSTER", "STACK", "REVISION", "OBJECTS", "HEALTH"].map(str::to_owned)];
+    rows.extend(overview.agents.iter().map(|agent| {
+        let status = agent.status.as_ref();
+        let revision = status.and_then(|it| it.applied_revision).map_or_else(|| "-".to_owned(), |it| it.to_string());
+        let health = status.map(|it| format!("{:?}", it.health)).unwrap_or_default();
+        let available = available(agent).map_or(ConditionStatus::Unknown, |it| it.status);
+        let health = format!("{health} (Available: {available:?})");
+        [agent.agent_name.to_string(), stack.to_owned(), revision, objects.to_string(), health]
+    }));
+    align(&rows)
+}
+
+/// Pads every column but the last to its widest cell.
+fn align<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0));
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["A", "B", "C"], ["production", "x", "y"]].map(|row| row.map(str::to_owned));
+        assert_eq!(align(&rows), "A           B  C\nproduction  x  y");
+    }
+}
