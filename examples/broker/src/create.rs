@@ -25,9 +25,9 @@ pub(crate) struct CreateArgs {
 enum What {
     /// An agent; prints its key once.
     Agent {
-        /// Its name.
-        name: String,
-        /// The cluster that it serves, for people.
+        #[command(flatten)]
+        name: Named,
+        /// The cluster that it serves; shown to people, not used to connect.
         #[arg(long, default_value = "")]
         cluster_name: String,
         /// A label, key=value; may be repeated.
@@ -36,9 +36,9 @@ enum What {
     },
     /// A stack.
     Stack {
-        /// Its name.
-        name: String,
-        /// For people.
+        #[command(flatten)]
+        name: Named,
+        /// A text for people.
         #[arg(long, default_value = "")]
         description: String,
         /// A label, key=value; may be repeated.
@@ -47,12 +47,31 @@ enum What {
     },
     /// A generator; prints its key once.
     Generator {
-        /// Its name.
-        name: String,
-        /// For people.
+        #[command(flatten)]
+        name: Named,
+        /// A text for people.
         #[arg(long, default_value = "")]
         description: String,
     },
+}
+
+/// A name, given as `NAME` or as `--name NAME`.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Named {
+    /// The name; may be given as --name instead.
+    #[arg(value_name = "NAME")]
+    positional: Option<String>,
+    /// The name.
+    #[arg(long = "name", value_name = "NAME")]
+    option: Option<String>,
+}
+
+impl Named {
+    fn text(self) -> String {
+        // Exactly one of them is there: the group sees to it.
+        self.positional.or(self.option).unwrap_or_default()
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -65,15 +84,15 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
     let labels = |labels: Vec<(String, String)>| labels.into_iter().collect::<BTreeMap<_, _>>();
     let created: Value = match args.what {
         What::Agent { name, cluster_name, labels: given } => {
-            let body = CreateAgent { name, cluster_name, labels: labels(given), ..CreateAgent::default() };
+            let body = CreateAgent { name: name.text(), cluster_name, labels: labels(given), ..CreateAgent::default() };
             client.send(Method::POST, "/agents", Some(&body)).await?
         }
         What::Stack { name, description, labels: given } => {
-            let body = CreateStack { name, description, labels: labels(given), ..CreateStack::default() };
+            let body = CreateStack { name: name.text(), description, labels: labels(given), ..CreateStack::default() };
             client.send(Method::POST, "/stacks", Some(&body)).await?
         }
         What::Generator { name, description } => {
-            client.send(Method::POST, "/generators", Some(&CreateGenerator { name, description })).await?
+            client.send(Method::POST, "/generators", Some(&CreateGenerator { name: name.text(), description })).await?
         }
     };
     println!("{}", serde_json::to_string_pretty(&created)?);
@@ -81,4 +100,52 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
         eprintln!("The key is shown this once. An agent takes it as BROKKR__AGENT__PAK.");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        create: CreateArgs,
+    }
+
+    fn parse(line: &str) -> Result<What, ErrorKind> {
+        let words = ["create", "--pak", "key"].into_iter().chain(line.split(' '));
+        Cli::try_parse_from(words).map(|it| it.create.what).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn names_are_options_or_positions() {
+        for line in [
+            "agent production-agent --cluster-name production",
+            "agent --name production-agent --cluster-name production",
+            "agent --cluster-name production --name=production-agent",
+        ] {
+            let Ok(What::Agent { name, cluster_name, .. }) = parse(line) else { panic!("{line} is not an agent") };
+            assert_eq!((name.text().as_str(), cluster_name.as_str()), ("production-agent", "production"), "{line}");
+        }
+        for line in ["stack my-stack --description all", "stack --name my-stack --description all"] {
+            let Ok(What::Stack { name, description, .. }) = parse(line) else { panic!("{line} is not a stack") };
+            assert_eq!((name.text().as_str(), description.as_str()), ("my-stack", "all"), "{line}");
+        }
+        for line in ["generator ci", "generator --name ci"] {
+            let Ok(What::Generator { name, .. }) = parse(line) else { panic!("{line} is not a generator") };
+            assert_eq!(name.text(), "ci", "{line}");
+        }
+    }
+
+    #[test]
+    fn one_name_is_required() {
+        for what in ["agent", "stack", "generator"] {
+            assert_eq!(parse(what).err(), Some(ErrorKind::MissingRequiredArgument), "{what}");
+            let both = format!("{what} one --name two");
+            assert_eq!(parse(&both).err(), Some(ErrorKind::ArgumentConflict), "{both}");
+        }
+    }
 }
