@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,13 +32,14 @@ struct Bench {
     cluster: TestClusterRef,
     kube: Arc<KubeCluster>,
     maps: ApiKind,
-    kubectl: std::path::PathBuf,
+    kubectl: PathBuf,
+    agent: PathBuf,
 }
 
 struct TestClusterRef {
-    admin_kubeconfig: std::path::PathBuf,
-    agent_kubeconfig: std::path::PathBuf,
-    audit_log: std::path::PathBuf,
+    admin_kubeconfig: PathBuf,
+    agent_kubeconfig: PathBuf,
+    audit_log: PathBuf,
 }
 
 impl TestClusterRef {
@@ -60,7 +61,8 @@ fn config_maps(namespace: &str, count: usize) -> Vec<Value> {
     (0..count).map(|number| config_map(namespace, number)).collect()
 }
 
-pub(crate) async fn run() -> Result<()> {
+pub(crate) async fn run(agent: Option<PathBuf>) -> Result<()> {
+    let agent = agent.map_or_else(|| binary("brokkr-agent"), Ok)?;
     let folder = brokkr_testbed::ScratchFolder::new("bench-apply").map_err(text)?;
     let tools = Tools::ensure().map_err(text)?;
     let clusters = Clusters::start(&tools, 1, folder.path()).map_err(text)?;
@@ -70,7 +72,7 @@ pub(crate) async fn run() -> Result<()> {
     let discovery = kube.discover().await?;
     let maps = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?.clone();
     let kubectl = tools.path("kubectl");
-    let bench = Bench { cluster: TestClusterRef::of(cluster), kube, maps, kubectl };
+    let bench = Bench { cluster: TestClusterRef::of(cluster), kube, maps, kubectl, agent };
     bench.namespace("brokkr-system")?;
     bench.beside_the_limit(folder.path()).await?;
     bench.drift_and_memory(folder.path(), OBJECTS).await?;
@@ -202,8 +204,7 @@ impl Bench {
         ];
         let variables = variables.map(|(key, value)| (key.to_owned(), value));
         let log = folder.join(format!("agent-{objects}.log"));
-        let process =
-            Process::start(&binary("brokkr-agent")?, &["start".to_owned()], &variables, &log).map_err(text)?;
+        let process = Process::start(&self.agent, &["start".to_owned()], &variables, &log).map_err(text)?;
         let all = config_maps(&namespace, objects);
         for (number, part) in all.chunks(5_000).enumerate() {
             let stack: Value =

@@ -14,6 +14,8 @@ mod seed;
 mod start;
 mod store;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 /// What Brokkr costs, beside bare equivalents.
@@ -34,7 +36,11 @@ enum Bench {
     /// From publishing to the answer of a long poll, and to the object in a real cluster.
     Latency,
     /// The reconciler beside the API server's limit and kubectl; drift; memory.
-    Apply,
+    Apply {
+        /// The agent whose memory is measured; the one beside this program by default.
+        #[arg(long)]
+        agent: Option<PathBuf>,
+    },
     /// A bare handler that answers 304, for comparison.
     #[command(hide = true)]
     Bare {
@@ -69,7 +75,7 @@ async fn main() -> std::process::ExitCode {
             Ok(()) => latency::run().await,
             failed => failed,
         },
-        Bench::Apply => apply::run().await,
+        Bench::Apply { agent } => apply::run(agent).await,
         Bench::Bare { listen } => poll::bare(&listen).await,
     };
     match result {

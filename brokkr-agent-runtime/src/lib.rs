@@ -4,8 +4,10 @@
 //! [`Cluster`](brokkr_reconcile::cluster::Cluster): over HTTP on a real cluster, or in one process on one in memory.
 
 mod agent;
+#[cfg(feature = "kube")]
 mod kube_cluster;
 pub mod rbac;
 
 pub use agent::{Agent, AgentConfig, AgentError, PlanError, Probe, plan};
+#[cfg(feature = "kube")]
 pub use kube_cluster::{ConnectError, KubeCluster, Kubeconfig};

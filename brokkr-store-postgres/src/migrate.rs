@@ -21,7 +21,22 @@ const LOCK_TIMEOUT: &str = "1s";
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The steps by number. The macro of sqlx that reads a folder would compile the whole driver a second time.
+const MIGRATIONS: [(i64, &str, &str); 7] = [
+    (1, "entities", include_str!("../migrations/0001_entities.sql")),
+    (2, "records", include_str!("../migrations/0002_records.sql")),
+    (3, "operation", include_str!("../migrations/0003_operation.sql")),
+    (4, "retention", include_str!("../migrations/0004_retention.sql")),
+    (5, "rights", include_str!("../migrations/0005_rights.sql")),
+    (6, "run", include_str!("../migrations/0006_run.sql")),
+    (7, "documents", include_str!("../migrations/0007_documents.sql")),
+];
+
+fn migrations() -> impl Iterator<Item = Migration> {
+    MIGRATIONS.into_iter().map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    })
+}
 
 statements! {
     /// One migration at a time. The number is arbitrary.
@@ -42,7 +57,7 @@ statements! {
 
 /// The newest migration that this version needs.
 pub(crate) fn newest() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+    MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0)
 }
 
 /// Brings the schema up to date, as its owner, and gives the broker's role its rights.
@@ -56,7 +71,7 @@ pub(crate) fn newest() -> i64 {
 ///
 /// [`MigrateError`]; repeat it when a lock could not be had.
 pub async fn migrate(owner_url: &SecretString, broker_role: Option<&str>) -> Result<(), MigrateError> {
-    run(owner_url, broker_role, MIGRATIONS.iter().cloned().collect()).await
+    run(owner_url, broker_role, migrations().collect()).await
 }
 
 /// The steps up to one, and then others, for tests of how steps are run.
@@ -66,7 +81,7 @@ pub async fn migrate_steps(
     last: i64,
     others: &[(i64, &'static str)],
 ) -> Result<(), MigrateError> {
-    let first = MIGRATIONS.iter().filter(|it| it.version <= last).cloned();
+    let first = migrations().filter(|it| it.version <= last);
     let others = others.iter().map(|(version, sql)| {
         Migration::new(*version, "other".into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     });
@@ -132,5 +147,21 @@ fn is_held_up(error: &MigrateError) -> bool {
         MigrateError::Database(error) => is_locked(error),
         MigrateError::Step(Execute(error) | ExecuteMigration(error, _)) => is_locked(error),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_a_step() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("the folder");
+        let mut files: Vec<String> =
+            folder.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned()).collect();
+        files.sort();
+        let steps: Vec<String> =
+            MIGRATIONS.iter().map(|(version, name, _)| format!("{version:04}_{name}.sql")).collect();
+        assert_eq!(steps, files);
     }
 }

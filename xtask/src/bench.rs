@@ -36,5 +36,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Latency => "latency",
         Bench::Apply => "apply",
     };
-    program("bench", &built("release", "brokkr-benches"), &[name])
+    let benches = built("release", "brokkr-benches");
+    if !matches!(args.what, Bench::Apply) {
+        return program("bench", &benches, &[name]);
+    }
+    // How much memory an agent needs is a figure of what is shipped.
+    cargo("the shipped agent", &["build", "--profile", "dist", "--locked", "-p", "brokkr-agent"])?;
+    program("bench", &benches, &[name, "--agent", &built("dist", "brokkr-agent").display().to_string()])
 }

@@ -1,19 +1,19 @@
 //! `brokkr-broker demo`: a broker, agents and clusters in one process.
 
+mod clusters;
 mod overview;
 mod tell;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_agent_runtime::{Agent, AgentConfig, KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{Agent, AgentConfig};
 use brokkr_control::{Actor, Broker, BrokerError, Content, NewAgent};
 use brokkr_core::model::{StackId, StackSpec};
 use brokkr_core::store::{MemoryStore, Store};
 use brokkr_http::client::{Client, HttpControlPlane};
-use brokkr_reconcile::cluster::{Cluster, MemoryCluster};
+use brokkr_reconcile::cluster::Cluster;
 use bytes::Bytes;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{metrics, shutdown};
+use clusters::ClusterArgs;
 use overview::{CONVERGENCE, Wanted, converge, table};
 
 /// Where the broker listens if the port is free; any port of this address otherwise.
@@ -30,7 +31,6 @@ const LISTEN: &str = "127.0.0.1:3000";
 const ANY_PORT: &str = "127.0.0.1:0";
 const STACK: &str = "greeter";
 const APPLICATION: &[u8] = include_bytes!("../../../manifests/application.yaml");
-const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
@@ -40,16 +40,12 @@ pub(crate) struct DemoArgs {
     /// Where to listen [default: 127.0.0.1:3000, or any port if that one is taken].
     #[arg(long)]
     listen: Option<String>,
-    /// Use real clusters of this kubeconfig instead of clusters in memory.
-    #[arg(long, requires = "contexts")]
-    kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig; may be repeated.
-    #[arg(long = "context", requires = "kubeconfig")]
-    contexts: Vec<String>,
+    #[command(flatten)]
+    clusters: ClusterArgs,
 }
 
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
-    let clusters = clusters(&args).await?;
+    let clusters = args.clusters.connect().await?;
     let recorded = metrics::install()?;
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let broker = Broker::builder(store.clone()).start().await?;
@@ -72,7 +68,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
         start_agent(&broker, &admin, name, cluster.clone(), &url, &stop, &tasks).await?;
     }
     let (stack, objects) = publish(&broker, &admin).await?;
-    let wanted = if args.kubeconfig.is_some() { Wanted::Applied } else { Wanted::Available };
+    let wanted = if args.clusters.are_real() { Wanted::Applied } else { Wanted::Available };
     let (overview, converged) = converge(&broker, &admin, stack, clusters.len(), wanted).await?;
     println!("\n{}\n", table(STACK, objects, &overview));
     if !args.once {
@@ -84,7 +80,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
         shutdown::signal().await;
     }
     // Real clusters outlive the demonstration: what it brought them goes with it.
-    let cleaned = if args.kubeconfig.is_some() { remove(&broker, &admin, stack).await } else { Ok(()) };
+    let cleaned = if args.clusters.are_real() { remove(&broker, &admin, stack).await } else { Ok(()) };
     broker.drain();
     stop.cancel();
     tasks.close();
@@ -125,23 +121,6 @@ async fn remove(broker: &Broker, admin: &Actor, stack: StackId) -> Result<(), St
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
-}
-
-/// The clusters and the names of their agents: in memory, or those of the contexts.
-async fn clusters(args: &DemoArgs) -> Result<Vec<(String, Arc<dyn Cluster>)>, Box<dyn Error>> {
-    let mut clusters: Vec<(String, Arc<dyn Cluster>)> = Vec::new();
-    let Some(file) = &args.kubeconfig else {
-        clusters.extend(
-            ENVIRONMENTS.map(|name| (name.to_owned(), Arc::new(MemoryCluster::with_controllers()) as Arc<dyn Cluster>)),
-        );
-        return Ok(clusters);
-    };
-    for (n, context) in args.contexts.iter().enumerate() {
-        let from = Kubeconfig { file: Some(file.clone()), context: Some(context.clone()) };
-        let cluster = KubeCluster::connect(&from).await.map_err(|error| format!("context {context}: {error}"))?;
-        clusters.push((format!("cluster-{}", n + 1), Arc::new(cluster)));
-    }
-    Ok(clusters)
 }
 
 async fn start_agent(
