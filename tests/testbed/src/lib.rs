@@ -11,6 +11,7 @@ mod cluster;
 mod clusters;
 mod kubeconfig;
 mod kwok;
+pub mod markdown;
 mod nodes;
 mod oracle;
 mod packages;

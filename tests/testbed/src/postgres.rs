@@ -97,6 +97,11 @@ impl Postgres {
         Ok((first, words))
     }
 
+    /// The folder with PostgreSQL's programs, if they are installed.
+    pub fn programs() -> Option<PathBuf> {
+        newest_version().or_else(in_path)
+    }
+
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
@@ -176,7 +181,7 @@ fn children(parent: u32) -> Vec<u32> {
 
 /// The folder with the server's programs; installed if it is missing.
 fn binaries() -> Result<PathBuf> {
-    if let Some(found) = newest_version().or_else(in_path) {
+    if let Some(found) = Postgres::programs() {
         return Ok(found);
     }
     install("postgresql")?;

@@ -8,7 +8,7 @@ use brokkr_testbed::{Error, Result};
 use crate::run::root;
 
 /// Folders whose files are looked at: every crate of the workspace.
-const ROOTS: [&str; 13] = [
+const ROOTS: [&str; 14] = [
     "brokkr/src",
     "brokkr-core/src",
     "brokkr-control/src",
@@ -17,6 +17,7 @@ const ROOTS: [&str; 13] = [
     "brokkr-agent-runtime/src",
     "brokkr-http/src",
     "examples",
+    "tests/docs",
     "tests/system",
     "tests/faults",
     "tests/testbed",

@@ -1,0 +1,44 @@
+//! The commands of the README and the book, run as a reader would.
+//!
+//! `cargo xtask check docs` fails for a page with commands that is not listed here.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod page;
+mod transcript;
+
+use brokkr_testbed::{Postgres, ScratchFolder};
+
+use page::Page;
+
+#[test]
+fn readme() {
+    Page::read("README.md").run();
+}
+
+#[test]
+fn first_minutes() {
+    Page::read("docs/tutorials/first-minutes.md").run();
+}
+
+#[test]
+fn with_a_database() {
+    let folder = ScratchFolder::new("docs-postgres").unwrap();
+    let server = Postgres::start(folder.path()).unwrap();
+    server.query("CREATE DATABASE brokkr").unwrap();
+    let mut page = Page::read("docs/tutorials/with-a-database.md");
+    for (variable, role) in [("ADMIN_URL", "postgres"), ("OWNER_URL", "brokkr_owner"), ("BROKER_URL", "brokkr_broker")]
+    {
+        page.set(variable, &server.url_of(role, "brokkr"));
+    }
+    page.run();
+}
+
+#[test]
+fn agent_in_a_cluster() {
+    Page::read("docs/how-to/agent-in-a-cluster.md").run();
+}
+
+#[test]
+fn configuration() {
+    Page::read("docs/reference/configuration.md").run();
+}

@@ -1,0 +1,126 @@
+//! One page, whose blocks are run from top to bottom in one session.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use brokkr_testbed::markdown::{Block, blocks};
+use brokkr_testbed::{Postgres, Process, ScratchFolder, free_port, program};
+
+use crate::transcript::Transcript;
+
+/// The address that pages name; each run has a port of its own instead.
+const ADDRESS: &str = "127.0.0.1:3000";
+/// How long an output may take to become as it is shown.
+const EVENTUALLY: Duration = Duration::from_secs(30);
+/// Runs what a reader runs by cargo, without compiling: it was built before, with the features of the whole workspace.
+const CARGO: &str = r#"cargo() {
+    [ "$1 $2 $4" = "run -p --" ] || { echo "cargo $*: pages run programs only" >&2; return 1; }
+    local program=$3; shift 4; "$program" "$@"
+}
+"#;
+
+pub(crate) struct Page {
+    name: &'static str,
+    blocks: Vec<Block>,
+    folder: ScratchFolder,
+    address: String,
+    background: Vec<Process>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+}
+
+impl Page {
+    pub(crate) fn read(name: &'static str) -> Self {
+        let text = std::fs::read_to_string(root().join(name)).unwrap();
+        let address = format!("127.0.0.1:{}", free_port().unwrap());
+        let folder = ScratchFolder::new("docs").unwrap();
+        // Pages write into it; with `CARGO_TARGET_DIR` it may be missing.
+        std::fs::create_dir_all(root().join("target")).unwrap();
+        let page = Self { name, blocks: blocks(&text), folder, address, background: Vec::new() };
+        let programs = program("brokkr-broker").unwrap();
+        let mut path = programs.parent().unwrap().display().to_string();
+        if let Some(postgres) = Postgres::programs() {
+            write!(path, ":{}", postgres.display()).unwrap();
+        }
+        std::fs::write(page.state(), format!("export PATH='{path}':\"$PATH\"\n")).unwrap();
+        page
+    }
+
+    /// Sets a variable that the reader sets by hand.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+        self.append(&format!("export {variable}='{value}'"));
+    }
+
+    pub(crate) fn run(mut self) {
+        for block in std::mem::take(&mut self.blocks) {
+            let text = block.text.replace(ADDRESS, &self.address);
+            if let Some(file) = block.attribute("file") {
+                std::fs::write(root().join(file), text).unwrap();
+            } else if block.language == "console" {
+                let at = format!("{}:{}", self.name, block.line);
+                let transcript = Transcript::parse(&text);
+                if block.has("background") {
+                    self.start(&at, &transcript);
+                } else {
+                    self.check(&at, &transcript, block.has("eventually"));
+                }
+            }
+        }
+    }
+
+    /// The file with the session's variables.
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn append(&self, line: &str) {
+        let state = std::fs::read_to_string(self.state()).unwrap();
+        std::fs::write(self.state(), format!("{state}{line}\n")).unwrap();
+    }
+
+    fn check(&self, at: &str, transcript: &Transcript, eventually: bool) {
+        let began = Instant::now();
+        loop {
+            let state = self.state().display().to_string();
+            let script = format!(
+                "source '{state}'\n{CARGO}set -euo pipefail -a\n{}export -p > '{state}'\n",
+                transcript.commands
+            );
+            let output = Command::new("bash").args(["-c", &script]).current_dir(root()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            let missing = transcript.missing(&said);
+            if output.status.success() && missing.is_none() {
+                return;
+            }
+            let is_late = !eventually || began.elapsed() >= EVENTUALLY;
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(!is_late, "{at}: {}, missing {missing:?}\n{said}\n{errors}", output.status);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Starts a program and waits until it printed what is shown. Lines that set variables are taken over, as the reader does.
+    fn start(&mut self, at: &str, transcript: &Transcript) {
+        let log = self.folder.path().join(format!("background-{}", self.background.len()));
+        // Without a shell in between, which would outlive it.
+        let command = transcript.commands.replacen("cargo run -p brokkr-broker --", "brokkr-broker", 1);
+        let command = command.replacen("brokkr-broker", "exec brokkr-broker", 1);
+        let script = format!("cd '{}'\nsource '{}'\n{command}", root().display(), self.state().display());
+        let process = Process::start(Path::new("bash"), &["-c".to_owned(), script], &[], &log).unwrap();
+        let began = Instant::now();
+        loop {
+            let said = std::fs::read_to_string(&log).unwrap();
+            let Some(missing) = transcript.missing(&said) else { break };
+            let is_late = began.elapsed() >= 2 * EVENTUALLY || !process.is_running();
+            assert!(!is_late, "{at}: missing {missing:?}\n{said}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.background.push(process);
+        let said = std::fs::read_to_string(&log).unwrap();
+        said.lines().map(str::trim).filter(|line| line.starts_with("export ")).for_each(|line| self.append(line));
+    }
+}

@@ -1,0 +1,18 @@
+//! The Rust blocks of the book, as documentation tests.
+//!
+//! `cargo xtask check docs` fails for a page with Rust blocks that is not listed here.
+
+macro_rules! pages {
+    ($($name:ident: $path:literal,)*) => {
+        $(
+            #[cfg(doctest)]
+            #[doc = include_str!(concat!("../../../docs/", $path))]
+            pub mod $name {}
+        )*
+    };
+}
+
+pages! {
+    cluster_in_memory: "how-to/cluster-in-memory.md",
+    targeting_policy: "how-to/targeting-policy.md",
+}
