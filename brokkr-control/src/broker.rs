@@ -84,7 +84,7 @@ impl Broker {
         self.parts.tasks.wait().await;
     }
 
-    /// A secret that all brokers on the same data share: see [`Store::secret`].
+    /// A secret that all brokers on the same data share: see [`Coordination::secret`](brokkr_core::store::Coordination::secret).
     pub fn secret(&self) -> [u8; 32] {
         self.parts.secret
     }

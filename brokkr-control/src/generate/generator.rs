@@ -65,7 +65,7 @@ pub enum GenerateError {
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use brokkr_core::generate::{GenerateContext, GenerateError, Generator, Manifests};
+/// use brokkr_control::generate::{GenerateContext, GenerateError, Generator, Manifests};
 /// use serde_json::json;
 ///
 /// #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]

@@ -20,7 +20,7 @@ pub struct Retention {
 /// What a broker asks of a store besides reading and writing.
 #[async_trait]
 pub trait Maintenance {
-    /// Drops some of what is older than it is kept, and of answers that [`idempotency_find`](Self::idempotency_find) would not
+    /// Drops some of what is older than it is kept, and of answers that [`idempotency_find`](crate::store::Store::idempotency_find) would not
     /// give any more, and records that it did; how many rows. Zero when there is nothing more to drop. A store may keep things
     /// for longer, and refuse less than it was made with; then it has dropped the rest all the same.
     async fn purge(&self, keep: &Retention) -> StoreResult<u64>;
