@@ -24,6 +24,13 @@ pub struct Desired {
     pub may_remove: bool,
 }
 
+impl Desired {
+    /// What should become of a stack; `None` without an entry.
+    pub(crate) fn goal_of(&self, stack: StackId) -> Option<&Goal> {
+        self.stacks.iter().find(|it| it.stack_id == stack).map(|it| &it.goal)
+    }
+}
+
 /// What should become of one stack.
 #[derive(Debug, Clone)]
 pub struct DesiredStack {

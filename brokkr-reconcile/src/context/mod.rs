@@ -1,16 +1,17 @@
 //! What the work on a stack needs: the cluster, whose agent this is, what is served, and what passes remember.
 
+pub(crate) mod bookkeeping;
 pub(crate) mod contention;
 pub(crate) mod settling;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use brokkr_core::model::{AgentId, ObjectRef};
 
 use crate::cluster::{Cluster, ClusterResult, Discovery};
+use crate::context::bookkeeping::Bookkeeping;
 use crate::context::contention::Fights;
-use crate::context::settling::Settling;
 use crate::limits::LocalLimits;
 use crate::observed::job_ends::JobEnds;
 use crate::observed::observer::Observer;
@@ -25,10 +26,8 @@ pub(crate) struct Work<'a> {
     pub(crate) keeper: &'a Keeper,
     pub(crate) observer: &'a Observer<'a>,
     pub(crate) limits: &'a LocalLimits,
-    pub(crate) claims: &'a Mutex<Claims>,
-    pub(crate) fights: &'a Mutex<Fights>,
+    pub(crate) books: &'a Bookkeeping,
     pub(crate) job_ends: &'a JobEnds,
-    pub(crate) settling: &'a Settling,
     pub(crate) discovery: &'a Discovery,
     /// What the autoscalers among everything that is wanted target.
     pub(crate) autoscaled: &'a BTreeSet<ObjectRef>,
@@ -36,11 +35,11 @@ pub(crate) struct Work<'a> {
 
 impl Work<'_> {
     pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.claims()
     }
 
     pub(crate) fn fights(&self) -> MutexGuard<'_, Fights> {
-        self.fights.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.fights()
     }
 
     /// Keeps the inventory, and lets the other stacks see what is held now.

@@ -1,7 +1,253 @@
 //! A pass: what is due is applied, judged and pruned.
 
+pub(crate) mod memory;
 pub(crate) mod readiness;
 pub(crate) mod reconciler;
 pub(crate) mod referred;
+pub(crate) mod setup;
+pub(crate) mod shared;
 pub(crate) mod stack_pass;
 pub(crate) mod waits;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use brokkr_core::model::{Deletion, StackId};
+use futures::FutureExt as _;
+
+use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
+use crate::cluster::Discovery;
+use crate::observed::observer::concurrently;
+use crate::outcome::stack_outcome::{Progress, StackOutcome};
+use crate::ownership::inventory::cache::Taken;
+use crate::ownership::objects::Objects;
+use crate::pass::memory::Memory;
+use crate::pass::setup::PassSetup;
+use crate::pass::shared::Shared;
+use crate::pass::stack_pass::Job;
+
+/// Stacks that are worked on at the same time.
+const STACKS: usize = 8;
+
+/// One pass over the stacks that are due: each phase ends for all of them before the next one begins.
+pub(crate) struct Pass<'a> {
+    shared: &'a Shared,
+    desired: &'a Desired,
+    setup: PassSetup<'a>,
+    /// What was served when the pass began.
+    discovery: Arc<Discovery>,
+    /// What is served by now.
+    latest: Arc<Discovery>,
+    stacks: Vec<Job<'a>>,
+    /// The inventories of these stacks: nobody else works on them meanwhile.
+    taken: Taken<'a>,
+}
+
+impl<'a> Pass<'a> {
+    /// Finds out what is held and served, prepares the manifests, and takes the inventories of what is due. A stack that another
+    /// pass works on is left out.
+    pub(crate) async fn begin(
+        shared: &'a Shared,
+        desired: &'a Desired,
+        due: &BTreeSet<StackId>,
+    ) -> Result<Self, ApplierError> {
+        let is_due = |stack: &&DesiredStack| due.contains(&stack.stack_id) && !matches!(stack.goal, Goal::Keep);
+        let due: Vec<&DesiredStack> = desired.stacks.iter().filter(is_due).collect();
+        let mut memory = shared.memory.lock().await;
+        shared.read_inventories().await?;
+        let discovery = Self::discover(shared, &mut memory, &due).await?;
+        let setup = PassSetup::new(shared, desired, |stack| shared.prepared(&mut memory, stack, &discovery));
+        shared.books.claims().set_wants(setup.wants());
+        let sets = due.iter().filter_map(|stack| setup.prepared(stack.stack_id));
+        shared.watch_jobs_to_come(sets.map(|set| &**set), &discovery);
+        let (taken, stacks) = Self::take(shared, desired, &mut memory, &setup, due);
+        let latest = discovery.clone();
+        Ok(Self { shared, desired, setup, discovery, latest, stacks, taken })
+    }
+
+    /// What is served: asked again if something that is due is of a kind that was not.
+    async fn discover(
+        shared: &Shared,
+        memory: &mut Memory,
+        due: &[&DesiredStack],
+    ) -> Result<Arc<Discovery>, ApplierError> {
+        let discovery = memory.discovery(&*shared.cluster, false).await?;
+        let mut sets = due.iter().filter_map(|stack| shared.prepared(memory, stack, &discovery));
+        if sets.any(|set| !set.unserved.is_empty()) {
+            return memory.discovery(&*shared.cluster, true).await;
+        }
+        Ok(discovery)
+    }
+
+    /// Takes the inventories of the stacks out, and notes which stacks must wait for others.
+    fn take(
+        shared: &'a Shared,
+        desired: &Desired,
+        memory: &mut Memory,
+        setup: &PassSetup<'a>,
+        due: Vec<&'a DesiredStack>,
+    ) -> (Taken<'a>, Vec<Job<'a>>) {
+        let mut taken = shared.slots.take(due.iter().map(|stack| stack.stack_id));
+        let mut stacks = Vec::new();
+        for stack in due {
+            let Some(inventory) = taken.inventories.remove(&stack.stack_id) else { continue };
+            let departed = memory.departed.remove(&stack.stack_id).unwrap_or_default();
+            let mut stack = Job::new(stack, inventory, departed, setup.prepared(stack.stack_id).cloned());
+            stack.held_back = memory.waits.held_back(&stack, desired);
+            stacks.push(stack);
+        }
+        (taken, stacks)
+    }
+
+    /// Runs all phases.
+    pub(crate) async fn run(mut self) -> Result<Vec<StackOutcome>, ApplierError> {
+        // Everything is applied before anything is pruned, so that what changes hands never goes away.
+        self.apply().await;
+        self.establish().await?;
+        self.follow_up().await;
+        self.discover_before_pruning().await?;
+        self.prune().await;
+        self.prune_retained().await;
+        Ok(self.finish().await)
+    }
+
+    /// Applies every stack that waits for no other one.
+    async fn apply(&mut self) {
+        let context = self.setup.context(&self.shared.books, &self.discovery);
+        concurrently(self.stacks.iter_mut().map(|stack| stack.apply(&context).boxed()), STACKS).await;
+    }
+
+    /// Where custom resource definitions were written: waits until they are established, and applies the objects of the new kinds.
+    async fn establish(&mut self) -> Result<(), ApplierError> {
+        if !self.stacks.iter().any(|stack| stack.applying.defined) {
+            return Ok(());
+        }
+        let context = self.setup.context(&self.shared.books, &self.discovery);
+        let defining = self.stacks.iter().filter(|stack| stack.applying.defined);
+        let defining = defining.filter_map(|stack| stack.prepared.as_deref());
+        concurrently(defining.map(|set| context.established(&set.ready).boxed()), STACKS).await;
+        let mut memory = self.shared.memory.lock().await;
+        self.latest = memory.discovery(&*self.shared.cluster, true).await?;
+        let mut before = Vec::new();
+        for stack in &mut self.stacks {
+            let prepared = self.shared.prepared(&mut memory, stack.stack, &self.latest);
+            before.push(stack.prepare_anew(prepared));
+        }
+        drop(memory);
+        let context = self.setup.context(&self.shared.books, &self.latest);
+        let rounds = self.stacks.iter_mut().zip(&before).filter_map(|(stack, before)| {
+            let (before, context) = (before.as_deref()?, &context);
+            Some(async move { stack.apply_newly_served(context, before).await }.boxed())
+        });
+        concurrently(rounds, STACKS).await;
+        Ok(())
+    }
+
+    /// Judges what is applied, and applies the stacks that waited for it, until none is freed any more: what is ready at once is
+    /// followed in the same pass.
+    async fn follow_up(&mut self) {
+        loop {
+            self.judge().await;
+            let freed = self.free().await;
+            if freed.is_empty() {
+                return;
+            }
+            let context = self.setup.context(&self.shared.books, &self.discovery);
+            let freed = self.stacks.iter_mut().filter(|stack| freed.contains(&stack.stack.stack_id));
+            concurrently(freed.map(|stack| stack.apply(&context).boxed()), STACKS).await;
+        }
+    }
+
+    /// Completes the verdicts on objects that refer to others.
+    async fn judge(&mut self) {
+        let context = self.setup.context(&self.shared.books, &self.discovery);
+        for stack in self.stacks.iter_mut().filter(|stack| stack.held_back.is_none() && !stack.is_judged) {
+            context.judge_by_others(&mut stack.applying.health).await;
+            stack.is_judged = true;
+        }
+    }
+
+    /// Notes which stacks are ready, and lets go of those that waited for them.
+    async fn free(&mut self) -> BTreeSet<StackId> {
+        let mut memory = self.shared.memory.lock().await;
+        self.stacks.iter_mut().for_each(|stack| memory.waits.judge(stack, Instant::now()));
+        let mut freed = BTreeSet::new();
+        for stack in self.stacks.iter_mut().filter(|stack| stack.held_back.is_some()) {
+            stack.held_back = memory.waits.held_back(stack, self.desired);
+            if stack.held_back.is_none() {
+                freed.insert(stack.stack.stack_id);
+            }
+        }
+        freed
+    }
+
+    /// Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
+    async fn discover_before_pruning(&mut self) -> Result<(), ApplierError> {
+        let mut memory = self.shared.memory.lock().await;
+        if self.stacks.iter().any(Job::loses_foundation) || self.shared.slots.has_retained() {
+            self.latest = memory.discovery(&*self.shared.cluster, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is no longer wanted.
+    async fn prune(&mut self) {
+        let context = self.setup.context(&self.shared.books, &self.latest);
+        let Desired { may_remove, complete, .. } = *self.desired;
+        let prunings = self.stacks.iter_mut().map(|stack| stack.prune(&context, may_remove, complete).boxed());
+        concurrently(prunings, STACKS).await;
+    }
+
+    /// Deletes what was retained and has become empty, of stacks that have no entry any more.
+    async fn prune_retained(&self) {
+        let may_remove = self.desired.may_remove && self.desired.complete;
+        if !may_remove || !self.shared.memory.lock().await.retained_is_due() {
+            return;
+        }
+        let context = self.setup.context(&self.shared.books, &self.latest);
+        let mut taken = self.shared.slots.take_retained(&self.desired_ids());
+        while let Some((stack, mut inventory)) = taken.inventories.pop_first() {
+            let mut departed = self.shared.memory.lock().await.departed.remove(&stack).unwrap_or_default();
+            let pruned = context.prune(Deletion::Delete, &Objects::new(), true, &mut inventory, &mut departed).await;
+            if pruned.is_ok() {
+                if !inventory.entries.is_empty() {
+                    self.shared.memory.lock().await.departed.insert(stack, departed);
+                }
+                taken.put_back(inventory);
+            }
+        }
+    }
+
+    /// Puts the inventories back, and says what came of each stack.
+    async fn finish(mut self) -> Vec<StackOutcome> {
+        let desired = self.desired_ids();
+        let mut outcomes: Vec<StackOutcome> = Vec::new();
+        let mut memory = self.shared.memory.lock().await;
+        for stack in self.stacks {
+            let is_trusted = stack.broken.is_none();
+            let (inventory, departed, outcome) = stack.finish();
+            let is_being_removed = outcome.removal && outcome.progress != Progress::Done;
+            if !inventory.entries.is_empty() && (is_being_removed || inventory.is_retained_only()) {
+                memory.departed.insert(inventory.stack, departed);
+            }
+            if is_trusted {
+                self.taken.put_back(inventory);
+            }
+            outcomes.push(outcome);
+        }
+        let now = Instant::now();
+        if outcomes.iter().any(|outcome| outcome.progress != Progress::Done) {
+            memory.trouble_at = Some(now);
+        }
+        memory.keep_only(&desired, &self.shared.slots.held_or_retained());
+        self.shared.books.fights().forget_old(now);
+        self.shared.job_ends.forget_old(now);
+        self.shared.watch_what_is_held(&self.latest);
+        outcomes
+    }
+
+    fn desired_ids(&self) -> BTreeSet<StackId> {
+        self.desired.stacks.iter().map(|stack| stack.stack_id).collect()
+    }
+}

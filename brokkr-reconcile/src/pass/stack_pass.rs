@@ -11,6 +11,7 @@ use crate::cluster::ClusterError;
 use crate::context::Work;
 use crate::desired::prepare::{Prepared, PreparedSet, unserved};
 use crate::health::{ObjectHealth, worst};
+use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::stack_outcome::{Progress, StackOutcome, Unhealthy, progress};
 use crate::ownership::inventory::Inventory;
@@ -59,10 +60,15 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Takes over what the manifests have become since discovery is newer.
-    pub(crate) fn prepare_anew(&mut self, prepared: Option<Arc<PreparedSet>>) {
+    /// Takes over what the manifests have become since discovery is newer; returns what they were.
+    pub(crate) fn prepare_anew(&mut self, prepared: Option<Arc<PreparedSet>>) -> Option<Arc<PreparedSet>> {
         self.wanted = prepared.as_ref().map(|it| it.objects.clone()).unwrap_or_default();
-        self.prepared = prepared;
+        std::mem::replace(&mut self.prepared, prepared)
+    }
+
+    /// Whether it is about to remove a Namespace or a custom resource definition.
+    pub(crate) fn loses_foundation(&self) -> bool {
+        self.inventory.entries.keys().any(|object| is_foundation(object) && !self.wanted.contains(object))
     }
 
     pub(crate) async fn apply(&mut self, work: &Work<'_>) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use brokkr_core::model::{Health, Revision, StackId};
 
-use crate::applier::Goal;
+use crate::applier::{Desired, Goal};
 use crate::health::ObjectHealth;
 use crate::pass::readiness::Readiness;
 use crate::pass::stack_pass::Job;
@@ -49,10 +49,10 @@ impl Waits {
     }
 
     /// Why a stack must wait for others; `None` when all that it depends on stand.
-    pub(crate) fn held_back(&self, job: &Job<'_>, goal_of: impl Fn(StackId) -> Option<Goal>) -> Option<String> {
-        job.stack.depends_on.iter().find_map(|id| match goal_of(*id) {
+    pub(crate) fn held_back(&self, job: &Job<'_>, desired: &Desired) -> Option<String> {
+        job.stack.depends_on.iter().find_map(|id| match desired.goal_of(*id) {
             None => Some(format!("it depends on stack {id}, which this agent does not have")),
-            Some(Goal::Apply { revision, .. }) if self.reached.get(id) == Some(&revision) => None,
+            Some(Goal::Apply { revision, .. }) if self.reached.get(id) == Some(revision) => None,
             Some(Goal::Apply { .. }) => Some(format!("it waits until stack {id} is applied and ready")),
             Some(Goal::Keep) => Some(format!("it waits for the content of stack {id}")),
             Some(Goal::Remove) => Some(format!("it depends on stack {id}, which is being removed")),

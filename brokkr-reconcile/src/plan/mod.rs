@@ -5,9 +5,8 @@
 
 mod changes;
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use brokkr_core::model::{ObjectRef, Revision, StackId};
 use futures::FutureExt as _;
@@ -16,20 +15,18 @@ use serde::Serialize;
 use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
 use crate::apply::decide::{Step, Target};
 use crate::apply::progress::Applying;
-use crate::apply::replicas::autoscaled;
 use crate::apply::write::WriteError;
 use crate::cluster::ClusterError;
 use crate::context::Work;
-use crate::context::contention::Fights;
-use crate::context::settling::Settling;
+use crate::context::bookkeeping::Bookkeeping;
 use crate::desired::prepare::{Prepared, unserved};
 use crate::health::JobEnd;
-use crate::observed::observer::{CONCURRENCY, Observer, concurrently};
+use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::outcome::problem::ObjectProblem;
-use crate::ownership::claims::Claims;
 use crate::ownership::inventory::{Entry, Inventory};
 use crate::ownership::objects::Objects;
-use crate::pass::reconciler::{Reconciler, wants};
+use crate::pass::reconciler::Reconciler;
+use crate::pass::setup::PassSetup;
 use crate::plan::changes::{Change, changes};
 use crate::prune::phases::Removal;
 use crate::remedy::fix;
@@ -99,36 +96,21 @@ pub enum PlannedAction {
 impl Reconciler {
     /// What [`reconcile`](crate::applier::Applier::reconcile) would do now for all stacks. Writes nothing.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan, ApplierError> {
-        let (inventories, discovery, prepared) = self.look(desired).await?;
-        let mut claims = Claims::default();
-        claims.set_wants(wants(desired, &prepared));
-        inventories.values().for_each(|inventory| claims.set_held(inventory));
-        let claims = Mutex::new(claims);
-        let observer = Observer::new(&*self.cluster, self.agent, &self.manager, &self.limits)
-            .ignoring(prepared.values().flat_map(|set| &set.ready));
-        let scaled: BTreeSet<ObjectRef> = prepared.values().flat_map(|set| autoscaled(&set.ready)).collect();
-        let fights = Mutex::new(Fights::default());
-        let work = Work {
-            cluster: &*self.cluster,
-            agent: self.agent,
-            manager: &self.manager,
-            keeper: &self.keeper,
-            observer: &observer,
-            limits: &self.limits,
-            claims: &claims,
-            fights: &fights,
-            job_ends: &self.job_ends,
-            settling: &Settling::default(),
-            discovery: &discovery,
-            autoscaled: &scaled,
-        };
+        let shared = &self.shared;
+        let inventories = shared.keeper.load(&*shared.cluster).await?;
+        let discovery = shared.cluster.discover().await.map_err(ApplierError::Discovery)?;
+        let setup = PassSetup::new(shared, desired, |stack| shared.prepare(stack, &discovery));
+        let books = Bookkeeping::default();
+        books.claims().set_wants(setup.wants());
+        inventories.values().for_each(|inventory| books.claims().set_held(inventory));
+        let work = setup.context(&books, &discovery);
         let mut plan = Plan::default();
         for stack in &desired.stacks {
             let nothing = Inventory::new(stack.stack_id);
             let inventory = inventories.get(&stack.stack_id).unwrap_or(&nothing);
             let mut objects = Vec::new();
             let mut wanted = Arc::default();
-            if let Some(set) = prepared.get(&stack.stack_id) {
+            if let Some(set) = setup.prepared(stack.stack_id) {
                 wanted = set.objects.clone();
                 let (steps, failed) = work.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
                 objects.extend(failed.into_iter().map(PlannedObject::blocked));

@@ -25,7 +25,7 @@ impl Work<'_> {
         } else {
             self.crd_vacancy(object).await?
         };
-        Ok(self.settling.judge(object, vacancy, Instant::now()))
+        Ok(self.books.settling.judge(object, vacancy, Instant::now()))
     }
 
     async fn namespace_vacancy(&self, namespace: &str, departed: &BTreeSet<String>) -> ClusterResult<Vacancy> {

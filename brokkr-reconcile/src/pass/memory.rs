@@ -1,0 +1,120 @@
+//! What is known from earlier passes. All of it can be read again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brokkr_core::manifest::ManifestSet;
+use brokkr_core::model::{IgnoreRule, StackId};
+
+use crate::applier::{ApplierError, DesiredStack, Goal};
+use crate::cluster::{Cluster, Discovery};
+use crate::desired::prepare::PreparedSet;
+use crate::pass::waits::Waits;
+
+/// How long a discovery is used when nothing suggests that the served kinds have changed.
+const DISCOVERY_AGE: Duration = Duration::from_secs(300);
+/// How long a discovery is used after a pass left something undone: a kind may have come or gone.
+const TROUBLED_AGE: Duration = Duration::from_secs(10);
+/// How often what is retained is looked at again.
+const RETAINED_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What is known from earlier passes.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    discovery: Option<(Arc<Discovery>, Instant)>,
+    /// When a pass last left something undone.
+    pub(crate) trouble_at: Option<Instant>,
+    prepared: HashMap<StackId, Cached>,
+    /// UIDs of what was deleted, per stack, while its removal goes on.
+    pub(crate) departed: HashMap<StackId, BTreeSet<String>>,
+    retained_at: Option<Instant>,
+    pub(crate) waits: Waits,
+}
+
+/// A stack's prepared manifests, and everything that they were made from.
+#[derive(Debug)]
+struct Cached {
+    manifests: Arc<ManifestSet>,
+    discovery: Arc<Discovery>,
+    namespace: String,
+    ignore: Vec<IgnoreRule>,
+    set: Arc<PreparedSet>,
+}
+
+impl Cached {
+    fn is_of(&self, stack: &DesiredStack, manifests: &Arc<ManifestSet>, discovery: &Arc<Discovery>) -> bool {
+        Arc::ptr_eq(&self.manifests, manifests)
+            && Arc::ptr_eq(&self.discovery, discovery)
+            && self.namespace == stack.policies.default_namespace
+            && self.ignore == stack.policies.ignore
+    }
+}
+
+impl Memory {
+    /// What the cluster serves: as it is known, or asked again if that is old, or `afresh` asks for it.
+    pub(crate) async fn discovery(
+        &mut self,
+        cluster: &dyn Cluster,
+        afresh: bool,
+    ) -> Result<Arc<Discovery>, ApplierError> {
+        if let Some((discovery, at)) = &self.discovery
+            && !afresh
+            && at.elapsed() < DISCOVERY_AGE
+            && (at.elapsed() < TROUBLED_AGE || self.trouble_at.is_none_or(|trouble| trouble < *at))
+            && discovery.failed.is_empty()
+        {
+            return Ok(discovery.clone());
+        }
+        let discovery = cluster.discover().await.map_err(ApplierError::Discovery)?;
+        // The same content keeps the same identity, so that what was prepared with it stays valid.
+        let discovery = match self.discovery.take() {
+            Some((before, _)) if *before == discovery => before,
+            _ => Arc::new(discovery),
+        };
+        self.discovery = Some((discovery.clone(), Instant::now()));
+        Ok(discovery)
+    }
+
+    /// The prepared manifests of a stack, made at most once per content, policy and discovery. `None` if nothing of it is applied.
+    pub(crate) fn prepared(
+        &mut self,
+        stack: &DesiredStack,
+        discovery: &Arc<Discovery>,
+        prepare: impl FnOnce() -> Option<Arc<PreparedSet>>,
+    ) -> Option<Arc<PreparedSet>> {
+        let Goal::Apply { manifests, .. } = &stack.goal else {
+            return None;
+        };
+        let cached = self.prepared.get(&stack.stack_id).filter(|cached| cached.is_of(stack, manifests, discovery));
+        if let Some(cached) = cached {
+            return Some(cached.set.clone());
+        }
+        let set = prepare()?;
+        let cached = Cached {
+            manifests: manifests.clone(),
+            discovery: discovery.clone(),
+            namespace: stack.policies.default_namespace.clone(),
+            ignore: stack.policies.ignore.clone(),
+            set: set.clone(),
+        };
+        self.prepared.insert(stack.stack_id, cached);
+        Some(set)
+    }
+
+    /// Whether it is time to look at what is retained; if so, the next time is one interval later.
+    pub(crate) fn retained_is_due(&mut self) -> bool {
+        let is_due = self.retained_at.is_none_or(|at| at.elapsed() >= RETAINED_INTERVAL);
+        if is_due {
+            self.retained_at = Some(Instant::now());
+        }
+        is_due
+    }
+
+    /// Forgets the stacks that are not desired any more, and the deletions of stacks of which nothing is left.
+    pub(crate) fn keep_only(&mut self, desired: &BTreeSet<StackId>, held: &BTreeSet<StackId>) {
+        self.prepared.retain(|stack, _| desired.contains(stack));
+        self.waits.keep_only(|stack| desired.contains(&stack));
+        self.departed.retain(|stack, _| held.contains(stack));
+    }
+}
