@@ -8,6 +8,7 @@ mod backoff;
 mod config;
 mod contents;
 mod epoch;
+mod event;
 mod lease;
 mod outbox;
 mod poller;

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{
-    Condition, ConditionStatus, DeploymentObjectId, EventAction, EventId, EventOutcome, Health, ObjectRef, Revision,
-    StackId, Timestamp, limits, shorten,
+    Condition, ConditionStatus, DeploymentObjectId, EventAction, EventId, Health, ObjectRef, Revision, StackId,
+    Timestamp, limits, shorten,
 };
 use brokkr_core::protocol::{EventReport, StatusReport};
-use brokkr_reconcile::{Progress, StackOutcome};
+use brokkr_reconcile::{Progress, Reason, StackOutcome};
 use tokio::time::Instant;
 
 use super::AgentConfig;
 use super::backoff::{asked_pause, pause};
+use super::event::{EventReason, Occurrence, Signature};
 
 /// What is repeated while something takes its time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -74,18 +75,9 @@ struct Told {
 /// Something that keeps a stack from its goal.
 #[derive(Debug)]
 struct Stuck {
-    reason: String,
+    reason: Reason,
     objects: Vec<ObjectRef>,
     since: Instant,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Signature {
-    revision: Option<Revision>,
-    action: EventAction,
-    outcome: EventOutcome,
-    reason: String,
-    objects: Vec<ObjectRef>,
 }
 
 /// What is worth telling about one pass.
@@ -190,20 +182,20 @@ impl StackState {
                 let after_failure = std::mem::take(&mut self.failures) > 0;
                 let worth = after_failure || outcome.removal || outcome.writes > 0;
                 let done = || {
-                    let reason = if outcome.removal { "Removed" } else { "Applied" };
-                    (EventOutcome::Success, reason.to_owned(), String::new(), Vec::new())
+                    let reason = if outcome.removal { EventReason::Removed } else { EventReason::Applied };
+                    Occurrence { reason, message: String::new(), objects: Vec::new() }
                 };
                 accepted.or_else(|| worth.then(done))
             }
             Progress::Waiting { reason, objects, .. } => {
                 // What has taken long will hardly be there in a second.
-                let waited = self.stuck_for(reason, objects);
+                let waited = self.stuck_for(*reason, objects);
                 self.due = self.by_stalling((waited / 8).min(config.retry_max).max(LOOK_AGAIN), config);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {
                 self.failures += 1;
-                self.stuck_for(reason, objects);
+                self.stuck_for(*reason, objects);
                 let (first, max) = (config.retry_first, config.retry_max);
                 let pause = asked_pause(outcome.retry_after, self.failures, first, max);
                 // The pause that an API server asks for is kept.
@@ -211,19 +203,16 @@ impl StackState {
                     Some(_) => Instant::now() + pause,
                     None => self.by_stalling(pause, config),
                 };
-                Some((EventOutcome::Failure, reason.clone(), message.clone(), objects.clone()))
+                let reason = EventReason::Failed(*reason);
+                Some(Occurrence { reason, message: message.clone(), objects: objects.clone() })
             }
         };
-        let event = event.and_then(|(result, reason, message, mut objects)| {
+        let event = event.and_then(|occurrence| {
+            let result = occurrence.outcome();
+            let Occurrence { reason, message, mut objects } = occurrence;
             objects.truncate(limits::EVENT_OBJECTS);
-            let signature = Signature {
-                revision: outcome.revision,
-                action,
-                outcome: result,
-                reason: reason.clone(),
-                objects: objects.clone(),
-            };
-            let drift = reason == "DriftCorrected";
+            let signature = Signature { revision: outcome.revision, action, reason, objects: objects.clone() };
+            let drift = reason == EventReason::DriftCorrected;
             if self.last_event.replace(signature.clone()) == Some(signature) && !drift {
                 return None;
             }
@@ -234,7 +223,7 @@ impl StackState {
                 revision: outcome.revision,
                 action,
                 outcome: result,
-                reason,
+                reason: reason.to_string(),
                 message,
                 objects,
                 retained: outcome.retained.iter().take(limits::EVENT_OBJECTS).map(|it| it.object.clone()).collect(),
@@ -248,25 +237,24 @@ impl StackState {
     }
 
     /// What is to be said when the API server has accepted everything: that it has, or what was put right.
-    fn accepted(&mut self, outcome: &StackOutcome) -> Option<(EventOutcome, String, String, Vec<ObjectRef>)> {
+    fn accepted(&mut self, outcome: &StackOutcome) -> Option<Occurrence> {
         let anew = std::mem::take(&mut self.tell_anew);
         let first = anew || self.applied != outcome.revision;
         self.applied = outcome.revision;
         let (reason, objects) = if outcome.corrected.is_empty() {
-            ("Applied", Vec::new())
+            (EventReason::Applied, Vec::new())
         } else {
-            ("DriftCorrected", outcome.corrected.clone())
+            (EventReason::DriftCorrected, outcome.corrected.clone())
         };
         let worth = first || !outcome.corrected.is_empty();
-        worth.then(|| (EventOutcome::Success, reason.to_owned(), String::new(), objects))
+        worth.then(|| Occurrence { reason, message: String::new(), objects })
     }
 
     /// For how long the same objects have kept the stack from its goal for the same reason.
-    fn stuck_for(&mut self, reason: &str, objects: &[ObjectRef]) -> Duration {
+    fn stuck_for(&mut self, reason: Reason, objects: &[ObjectRef]) -> Duration {
         let is_same = |it: &Stuck| it.reason == reason && it.objects == objects;
         if !self.stuck.as_ref().is_some_and(is_same) {
-            let (reason, objects) = (reason.to_owned(), objects.to_vec());
-            self.stuck = Some(Stuck { reason, objects, since: Instant::now() });
+            self.stuck = Some(Stuck { reason, objects: objects.to_vec(), since: Instant::now() });
         }
         self.stuck.as_ref().map_or(Duration::ZERO, |it| it.since.elapsed())
     }
@@ -281,7 +269,7 @@ impl StackState {
     /// Why nothing moves any more; `None` while it does.
     fn stalled(&self, outcome: &StackOutcome, config: &AgentConfig) -> Option<String> {
         match &outcome.progress {
-            Progress::Failed { reason, message, .. } if reason == "Stalled" => Some(message.clone()),
+            Progress::Failed { reason: Reason::Stalled, message, .. } => Some(message.clone()),
             Progress::Waiting { message, .. } | Progress::Failed { message, .. } => {
                 let since = self.stuck.as_ref()?.since;
                 (since.elapsed() >= config.stalled_after).then(|| message.clone())

@@ -2,7 +2,7 @@
 
 use brokkr_core::model::{Health, StackId};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
-use brokkr_reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, StackOutcome};
+use brokkr_reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, Reason, StackOutcome};
 
 use super::contents::Contents;
 
@@ -43,14 +43,14 @@ pub(super) fn desired<'s>(
 }
 
 /// The outcome of an entry that the applier was not asked to work on.
-pub(super) fn not_done(entry: &TargetEntry, reason: &str, message: String) -> StackOutcome {
+pub(super) fn not_done(entry: &TargetEntry, reason: Reason, message: String) -> StackOutcome {
     StackOutcome {
         stack_id: entry.stack_id,
         revision: entry.revision,
         removal: entry.action == EntryAction::Remove,
         applied: false,
         interrupted: false,
-        progress: Progress::Failed { reason: reason.to_owned(), message, objects: Vec::new() },
+        progress: Progress::Failed { reason, message, objects: Vec::new() },
         health: Health::Unknown,
         unhealthy: Vec::new(),
         retained: Vec::new(),

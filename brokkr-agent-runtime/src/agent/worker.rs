@@ -11,7 +11,7 @@ use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{AgentId, StackId, Timestamp};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, TargetEntry, TargetState};
 use brokkr_reconcile::cluster::{Cluster, ClusterError};
-use brokkr_reconcile::{Applier, ApplierError, HeldStack, StackOutcome};
+use brokkr_reconcile::{Applier, ApplierError, HeldStack, Reason, StackOutcome};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -177,13 +177,13 @@ impl Worker {
             tracing::warn!(stack = %entry.stack_name, %error, "cannot get the content; what is there stays");
             match error {
                 ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => away = true,
-                error => self.tell(&state, &not_done(entry, "ContentUnavailable", error.to_string()), started_at),
+                error => self.tell(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at),
             }
         }
         let (desired, over_budget) = desired(&state, &self.contents, &held, trust == Trust::Full);
         for entry in over_budget.into_iter().filter(|it| due.contains(&it.stack_id)) {
             let message = "removals that nobody confirmed would take more than half of what is held";
-            self.tell(&state, &not_done(entry, "RemovalBudget", message.to_owned()), started_at);
+            self.tell(&state, &not_done(entry, Reason::RemovalBudget, message.to_owned()), started_at);
         }
         // What could not be worked on for want of content is looked at again.
         let again = if away { self.tools.config.retry_first } else { self.tools.config.interval };

@@ -140,6 +140,8 @@ pub(super) fn from_transport(error: &kube::Error) -> ClusterError {
 
 #[cfg(test)]
 mod tests {
+    use brokkr_reconcile::Reason;
+
     use super::*;
 
     #[test]
@@ -185,32 +187,40 @@ mod tests {
     fn a_500_is_told_by_its_words() {
         let say = |reason: &str, message: &str| {
             let body = serde_json::json!({"kind": "Status", "message": message, "reason": reason, "code": 500});
-            from_answer(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()).reason()
+            Reason::from(&from_answer(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()))
         };
         for (reason, message, expected) in [
             (
                 "",
                 "failed to create typed patch object (a/b; apps/v1, Kind=Deployment): duplicate entries for key [name=\"A\"]",
-                "Refused",
+                Reason::Refused,
             ),
             (
                 "",
                 "failed to create typed patch object (a/b; v1, Kind=ConfigMap): .data.a: expected string, got 1.5",
-                "Refused",
+                Reason::Refused,
             ),
-            ("InternalError", "failed calling webhook \"w.example\": connect: connection refused", "WebhookFailed"),
-            ("", "conversion webhook for example.com/v1, Kind=Widget failed: Post: x509: certificate", "WebhookFailed"),
-            ("", "etcdserver: request is too large", "TooLarge"),
-            ("", "rpc error: code = ResourceExhausted desc = trying to send message larger than max", "TooLarge"),
-            ("", "etcdserver: request timed out", "ApiUnavailable"),
-            ("InternalError", "Internal error occurred: context deadline exceeded", "ApiUnavailable"),
-            ("InternalError", "Internal error occurred: something else", "ApiError"),
-            ("", "admission webhook \"w.example\" denied the request: no", "Refused"),
+            (
+                "InternalError",
+                "failed calling webhook \"w.example\": connect: connection refused",
+                Reason::WebhookFailed,
+            ),
+            (
+                "",
+                "conversion webhook for example.com/v1, Kind=Widget failed: Post: x509: certificate",
+                Reason::WebhookFailed,
+            ),
+            ("", "etcdserver: request is too large", Reason::TooLarge),
+            ("", "rpc error: code = ResourceExhausted desc = trying to send message larger than max", Reason::TooLarge),
+            ("", "etcdserver: request timed out", Reason::ApiUnavailable),
+            ("InternalError", "Internal error occurred: context deadline exceeded", Reason::ApiUnavailable),
+            ("InternalError", "Internal error occurred: something else", Reason::ApiError),
+            ("", "admission webhook \"w.example\" denied the request: no", Reason::Refused),
         ] {
             assert_eq!(say(reason, message), expected, "{message}");
         }
         let unavailable = from_answer(StatusCode::SERVICE_UNAVAILABLE, None, b"");
-        assert_eq!(unavailable.reason(), "ApiUnavailable");
+        assert_eq!(Reason::from(&unavailable), Reason::ApiUnavailable);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::observed::live::{Live, REPLICAS};
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::order::{apply_rank, is_crd, is_foundation, is_namespace};
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::ownership::inventory::{Entry, EntryState, Inventory};
 use crate::ownership::objects::Objects;
 
@@ -241,7 +242,7 @@ impl Work<'_> {
                 matches!(error, ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_));
             if is_refusal && !self.is_inconclusive(rules, &prepared.object, &error).await {
                 let problem = ObjectProblem::api(prepared.object.clone(), &error);
-                refused.push(ObjectProblem { reason: "ValidationFailed", ..problem });
+                refused.push(ObjectProblem { reason: Reason::ValidationFailed, ..problem });
             }
         }
         if refused.is_empty() {

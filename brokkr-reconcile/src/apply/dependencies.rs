@@ -8,6 +8,7 @@ use crate::apply::decide::Step;
 use crate::apply::progress::Applying;
 use crate::desired::prepare::Prepared;
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::Unhealthy;
 use crate::ownership::objects::Objects;
 
@@ -25,13 +26,13 @@ pub(crate) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
         let object = prepared.object.clone();
         if let Some(stranger) = prepared.depends_on.iter().find(|it| !wanted.contains(*it)) {
             let message = format!("it depends on {stranger}, which is not in this stack");
-            return ObjectProblem::failed(object, "DependencyUnknown", message)
+            return ObjectProblem::failed(object, Reason::DependencyUnknown, message)
                 .with_remedy("add that object, or correct the annotation");
         }
         if reaches(prepared, &prepared.object, left) {
             return ObjectProblem::failed(
                 object,
-                "DependencyCycle",
+                Reason::DependencyCycle,
                 "its dependencies are a cycle: what it depends on depends on it",
             )
             .with_remedy("take one of the references out of the annotation config.kubernetes.io/depends-on");
@@ -47,7 +48,7 @@ pub(crate) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
             },
             None => "it waits for what it depends on".to_owned(),
         };
-        ObjectProblem::waiting(object, "DependencyPending", message)
+        ObjectProblem::waiting(object, Reason::DependencyPending, message)
     };
     left.iter().map(explain).collect()
 }

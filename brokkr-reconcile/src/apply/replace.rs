@@ -14,6 +14,7 @@ use crate::context::Work;
 use crate::desired::prepare::Prepared;
 use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::ownership::inventory::Entry;
 
 /// How long the end of the old object is waited for within a pass.
@@ -45,41 +46,45 @@ impl Work<'_> {
             Executed::Problem(ObjectProblem { refusal, ..problem.with_remedy(remedy) })
         };
         let Some(target) = target.filter(|target| entry.is_some_and(|it| it.uid.as_ref() == Some(&target.uid))) else {
-            return refused("Refused", "", CORRECT_IT);
+            return refused(Reason::Refused, "", CORRECT_IT);
         };
         if !stack.policies.replace_immutable {
             return if looks_immutable(&refusal) {
                 refused(
-                    "Immutable",
+                    Reason::Immutable,
                     "",
                     "publish the former value, give the object a new name, or set policy replace_immutable: true, which deletes it and creates it anew",
                 )
             } else {
-                refused("Refused", "", CORRECT_IT)
+                refused(Reason::Refused, "", CORRECT_IT)
             };
         }
         let live = match self.cluster.get(&prepared.kind.at(object.namespace.as_deref(), &object.name)).await {
             Ok(Some(live)) if meta::uid(&live) == Some(&target.uid) => live,
             Ok(_) => {
-                return refused("Changed", "; another object has taken its place", "nothing; the agent looks again");
+                return refused(
+                    Reason::Changed,
+                    "; another object has taken its place",
+                    "nothing; the agent looks again",
+                );
             }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         };
         if let Some(obstacle) = obstacle(object, &live) {
             let more = format!("; it is not replaced because {obstacle}");
-            return refused("NotReplaceable", &more, "publish the former value, or replace the object by hand");
+            return refused(Reason::NotReplaceable, &more, "publish the former value, or replace the object by hand");
         }
         match self.would_be_created(prepared).await {
             Ok(()) => {}
             // What is refused when new as well is simply wrong.
-            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused("Refused", "", CORRECT_IT),
+            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused(Reason::Refused, "", CORRECT_IT),
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.delete_and_wait(prepared, &live, &target.uid).await {
             Ok(true) => {}
             Ok(false) => {
                 let message = "it was deleted to be replaced, and is not gone yet";
-                return Executed::Problem(ObjectProblem::waiting(object.clone(), "Replacing", message));
+                return Executed::Problem(ObjectProblem::waiting(object.clone(), Reason::Replacing, message));
             }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }

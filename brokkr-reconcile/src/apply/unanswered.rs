@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cluster::ClusterError;
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 
 /// Writes of one kind that may go unanswered before the rest of that kind waits for the next pass.
 const WRITES: usize = 4;
@@ -18,7 +19,7 @@ const SLOW: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Unanswered {
     writes: AtomicUsize,
-    reason: OnceLock<&'static str>,
+    reason: OnceLock<Reason>,
 }
 
 impl Unanswered {
@@ -32,7 +33,7 @@ impl Unanswered {
     }
 
     /// Why no more writes of this kind are tried in this pass; `None` while they are.
-    pub(crate) fn exhausted(&self) -> Option<&'static str> {
+    pub(crate) fn exhausted(&self) -> Option<Reason> {
         self.reason.get().copied().filter(|_| self.writes.load(Ordering::Relaxed) >= WRITES)
     }
 }
@@ -64,6 +65,6 @@ mod tests {
         }
         assert_eq!(unanswered.exhausted(), None);
         unanswered.note(&unavailable, SLOW);
-        assert_eq!(unanswered.exhausted(), Some("WebhookFailed"), "the first reason is told");
+        assert_eq!(unanswered.exhausted(), Some(Reason::WebhookFailed), "the first reason is told");
     }
 }

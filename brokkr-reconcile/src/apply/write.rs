@@ -15,6 +15,7 @@ use crate::observed::job_ends::is_job;
 use crate::observed::live::REPLICAS;
 use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::ownership::field_hashes::FieldHashes;
 use crate::ownership::inventory::Entry;
 use crate::ownership::labels::{AGENT_LABEL, MANAGER_PREFIX, PART_OF_LABEL, STACK_LABEL};
@@ -78,7 +79,7 @@ impl Work<'_> {
             Err(error @ WriteError::Conflicts(_)) if target.is_none() && entry.is_none_or(Entry::is_bare) => {
                 Executed::GivenUp(if is_foundation(&prepared.object) {
                     let message = "somebody else made it at the same moment; it will be used";
-                    ObjectProblem::waiting(prepared.object.clone(), "Changed", message)
+                    ObjectProblem::waiting(prepared.object.clone(), Reason::Changed, message)
                 } else {
                     self.problem(prepared, error)
                 })
@@ -125,7 +126,7 @@ impl Work<'_> {
             Ok(None) => {
                 let message =
                     "the object already exists, this agent did not create it, and it differs from the manifest";
-                let problem = ObjectProblem::failed(prepared.object.clone(), "NotOwned", message);
+                let problem = ObjectProblem::failed(prepared.object.clone(), Reason::NotOwned, message);
                 Executed::GivenUp(
                     problem.with_remedy("make the manifest equal, rename the object, or set policy adopt: always"),
                 )
@@ -185,15 +186,15 @@ impl Work<'_> {
         let object = prepared.object.clone();
         match error {
             WriteError::Api(error @ (ClusterError::Precondition(_) | ClusterError::Terminating(_))) => {
-                ObjectProblem::waiting(object, error.reason(), error.to_string())
+                ObjectProblem::waiting(object, Reason::from(&error), error.to_string())
             }
             WriteError::Api(error) => ObjectProblem::api(object, &error),
             WriteError::Conflicts(conflicts) => {
                 let agents = conflicts.iter().any(|it| it.manager.starts_with(MANAGER_PREFIX));
                 let (reason, remedy) = if agents {
-                    ("HeldByAnotherAgent", "remove the object from the stack that the other agent serves")
+                    (Reason::HeldByAnotherAgent, "remove the object from the stack that the other agent serves")
                 } else {
-                    ("Conflict", "leave these fields out, or set policy conflicts: force")
+                    (Reason::Conflict, "leave these fields out, or set policy conflicts: force")
                 };
                 let fields: Vec<String> =
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
@@ -223,7 +224,7 @@ impl Work<'_> {
         match self.cluster.apply(&at, &nothing, &options).await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Executed::GivenUp(ObjectProblem::failed(
                 prepared.object.clone(),
-                "NotOwned",
+                Reason::NotOwned,
                 "somebody else made it at the same moment",
             )),
             // The intent stays, so that the next pass looks again.

@@ -79,22 +79,4 @@ impl ClusterError {
             _ => None,
         }
     }
-
-    /// One word for what happened.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NotFound(_) => "NotFound",
-            Self::Conflict(_) => "Conflict",
-            Self::Precondition(_) => "Changed",
-            Self::Invalid(_) | Self::Denied(_) => "Refused",
-            Self::Forbidden(_) => "Forbidden",
-            Self::Terminating(_) => "NamespaceTerminating",
-            Self::TooLarge(_) => "TooLarge",
-            Self::Expired(_) => "Expired",
-            Self::Unavailable { .. } => "ApiUnavailable",
-            Self::NotLeading => "NotLeading",
-            Self::Webhook(_) => "WebhookFailed",
-            Self::Other { .. } => "ApiError",
-        }
-    }
 }

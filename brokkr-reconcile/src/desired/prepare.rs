@@ -15,6 +15,7 @@ use crate::desired::depends_on::DEPENDS_ON_ANNOTATION;
 use crate::desired::ignore::Ignored;
 use crate::limits::{LIMITS_REMEDY, LocalLimits};
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::ownership::inventory::ManifestHash;
 use crate::ownership::labels::{AGENT_LABEL, APPLYSET_ID_LABEL, INVENTORY_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::ownership::objects::Objects;
@@ -84,11 +85,11 @@ pub(crate) fn unserved(unserved: &Unserved) -> ObjectProblem {
     let Unserved { object, wanted, served, elsewhere, defined_here, unknown } = unserved;
     if *unknown {
         let message = format!("the API that serves {wanted} does not answer");
-        return ObjectProblem::waiting(object.clone(), "ApiUnavailable", message);
+        return ObjectProblem::waiting(object.clone(), Reason::ApiUnavailable, message);
     }
     if *defined_here && served.is_empty() {
         let message = format!("the definition of {wanted} is in the stack and not served yet");
-        return ObjectProblem::waiting(object.clone(), "KindNotServed", message);
+        return ObjectProblem::waiting(object.clone(), Reason::KindNotServed, message);
     }
     let (message, remedy) = if served.is_empty() && !elsewhere.is_empty() {
         let message =
@@ -101,7 +102,7 @@ pub(crate) fn unserved(unserved: &Unserved) -> ObjectProblem {
         let message = format!("the cluster serves {} and not {wanted}", served.join(", "));
         (message, "change apiVersion to one that the cluster serves")
     };
-    ObjectProblem::failed(object.clone(), "KindNotServed", message).with_remedy(remedy)
+    ObjectProblem::failed(object.clone(), Reason::KindNotServed, message).with_remedy(remedy)
 }
 
 /// Where the stack's objects belong.
@@ -132,19 +133,19 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 let object = Arc::new(manifest.object_ref(namespace));
                 // Known only now: the namespace of what has none is the stack's to say, or does not count.
                 if !seen.insert(object.clone()) {
-                    let problem = ObjectProblem::failed(object, "Refused", "the stack has two manifests of it");
+                    let problem = ObjectProblem::failed(object, Reason::Refused, "the stack has two manifests of it");
                     prepared.refused.push(problem.with_remedy("delete one of them"));
                     continue;
                 }
                 if let Some(problem) = belonging.limits.refuse(&object) {
-                    let problem = ObjectProblem::failed(object, "NotAllowed", problem);
+                    let problem = ObjectProblem::failed(object, Reason::NotAllowed, problem);
                     prepared.refused.push(problem.with_remedy(LIMITS_REMEDY));
                     continue;
                 }
                 let body = manifest.body();
                 match depends_on(&body) {
                     Ok(before) => prepared.ready.push(with_labels(body, kind, object, belonging, before)),
-                    Err(problem) => prepared.refused.push(ObjectProblem::failed(object, "Refused", problem)),
+                    Err(problem) => prepared.refused.push(ObjectProblem::failed(object, Reason::Refused, problem)),
                 }
             }
             None => {

@@ -1,5 +1,6 @@
 //! What came of working on a stack, in words that a person can act on.
 
 pub(crate) mod problem;
+pub(crate) mod reason;
 pub(crate) mod stack_outcome;
 pub(crate) mod summary;

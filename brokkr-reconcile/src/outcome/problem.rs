@@ -6,13 +6,14 @@ use std::time::Duration;
 use brokkr_core::model::ObjectRef;
 
 use crate::cluster::ClusterError;
+use crate::outcome::reason::Reason;
 use crate::remedy::remedy;
 
 /// What kept one object from being as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectProblem {
     pub(crate) object: Arc<ObjectRef>,
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Reason,
     pub(crate) message: String,
     /// Whether it only takes time.
     pub(crate) waiting: bool,
@@ -25,7 +26,7 @@ pub(crate) struct ObjectProblem {
 }
 
 impl ObjectProblem {
-    pub(crate) fn failed(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn failed(object: impl Into<Arc<ObjectRef>>, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             object: object.into(),
             reason,
@@ -37,7 +38,7 @@ impl ObjectProblem {
         }
     }
 
-    pub(crate) fn waiting(object: impl Into<Arc<ObjectRef>>, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn waiting(object: impl Into<Arc<ObjectRef>>, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             object: object.into(),
             reason,
@@ -57,17 +58,18 @@ impl ObjectProblem {
     /// Whether it stays until somebody changes something: it neither takes time only, nor waits for an API to answer.
     pub(crate) fn is_lasting(&self) -> bool {
         let is_away = matches!(self.refusal, Some(ClusterError::Unavailable { .. }));
-        !self.waiting && !is_away && self.reason != "ApiUnavailable"
+        !self.waiting && !is_away && self.reason != Reason::ApiUnavailable
     }
 
     /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
     pub(crate) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
         let object = object.into();
-        let message = if object.kind == "Secret" { error.reason().to_owned() } else { error.to_string() };
+        let reason = Reason::from(error);
+        let message = if object.kind == "Secret" { reason.to_string() } else { error.to_string() };
         let remedy = remedy(&object, error);
         // Another replica goes on with it.
         let waiting = matches!(error, ClusterError::NotLeading);
         let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
-        Self { waiting, remedy, refusal, retry_after, ..Self::failed(object, error.reason(), message) }
+        Self { waiting, remedy, refusal, retry_after, ..Self::failed(object, reason, message) }
     }
 }

@@ -8,6 +8,7 @@ use brokkr_core::model::{Health, ObjectRef, Revision, StackId, limits};
 
 use crate::health::ObjectHealth;
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::outcome::summary::describe;
 
 /// How far a stack got.
@@ -17,17 +18,17 @@ pub enum Progress {
     Done,
     /// Something takes its time; look again soon.
     Waiting {
-        /// One word.
-        reason: String,
-        /// For what.
+        /// Why.
+        reason: Reason,
+        /// For what, in words.
         message: String,
         /// The objects that are waited for.
         objects: Vec<ObjectRef>,
     },
     /// Something was refused; try again later.
     Failed {
-        /// One word.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// What, in words.
         message: String,
         /// The objects concerned.
@@ -127,7 +128,7 @@ impl fmt::Display for Yielded {
 /// The progress that these problems leave.
 pub(crate) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progress {
     // Failures weigh more than waits; the order must not depend on which request came back first.
-    problems.sort_by(|a, b| (a.waiting, &a.object, a.reason).cmp(&(b.waiting, &b.object, b.reason)));
+    problems.sort_by(|a, b| (a.waiting, &a.object, a.reason.as_str()).cmp(&(b.waiting, &b.object, b.reason.as_str())));
     let Some(first) = problems.first() else {
         return Progress::Done;
     };
@@ -137,7 +138,7 @@ pub(crate) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progre
         return Progress::Done;
     };
     let same = problems.iter().all(|it| it.reason == first.reason);
-    let reason = if same { first.reason } else { "SeveralReasons" }.to_owned();
+    let reason = if same { first.reason } else { Reason::SeveralReasons };
     let message = describe(&problems, total);
     let objects = problems.into_iter().map(|it| Arc::unwrap_or_clone(it.object)).take(limits::EVENT_OBJECTS).collect();
     if waiting { Progress::Waiting { reason, message, objects } } else { Progress::Failed { reason, message, objects } }

@@ -70,12 +70,13 @@ fn separator(is_first: bool, text: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::reason::Reason;
     use brokkr_core::model::ObjectRef;
 
     fn problem(name: &str, message: &str, remedy: Option<&str>) -> ObjectProblem {
         let object =
             ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: name.to_owned() };
-        let problem = ObjectProblem::failed(object, "Refused", message);
+        let problem = ObjectProblem::failed(object, Reason::Refused, message);
         remedy.into_iter().fold(problem, ObjectProblem::with_remedy)
     }
 

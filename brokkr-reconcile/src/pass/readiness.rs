@@ -2,6 +2,7 @@
 
 use brokkr_core::model::Health;
 
+use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::{Progress, Unhealthy};
 
 /// How far the wait for a stack's readiness is.
@@ -33,8 +34,8 @@ impl Readiness {
         let objects = waits.iter().map(|it| it.object.clone()).collect();
         let message = format!("not ready: {}", texts.join("; "));
         match self {
-            Self::Stalled => Progress::Failed { reason: "Stalled".to_owned(), message, objects },
-            _ => Progress::Waiting { reason: "NotReady".to_owned(), message, objects },
+            Self::Stalled => Progress::Failed { reason: Reason::Stalled, message, objects },
+            _ => Progress::Waiting { reason: Reason::NotReady, message, objects },
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::desired::prepare::{Prepared, PreparedSet, unserved};
 use crate::health::{ObjectHealth, worst};
 use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::{Progress, StackOutcome, Unhealthy, progress};
 use crate::ownership::inventory::Inventory;
 use crate::ownership::objects::Objects;
@@ -108,7 +109,7 @@ impl<'a> Job<'a> {
     pub(crate) async fn prune(&mut self, work: &Work<'_>, may_remove: bool, complete: bool) {
         let is_removal = matches!(self.stack.goal, Goal::Remove);
         // What replaces something must stand before that goes. What another stack holds stands already.
-        let stands = self.applying.problems.iter().all(|it| it.reason == "HeldByStack")
+        let stands = self.applying.problems.iter().all(|it| it.reason == Reason::HeldByStack)
             && self.prepared.as_deref().is_none_or(|set| set.unserved.is_empty() && set.refused.is_empty())
             && self.held_back.is_none()
             && self.readiness.allows_prune();
@@ -120,7 +121,7 @@ impl<'a> Job<'a> {
             match work.strays(self.stack.stack_id).await {
                 Ok(strays) => self.pruning.problems.extend(strays),
                 Err(error) => {
-                    self.pruning.problems.push(of_record(error.reason(), &error));
+                    self.pruning.problems.push(of_record(Reason::from(&error), &error));
                 }
             }
             return;
@@ -128,9 +129,12 @@ impl<'a> Job<'a> {
         let doomed: Vec<&Arc<ObjectRef>> =
             self.inventory.entries.keys().filter(|object| !self.wanted.contains(*object)).collect();
         let obstacle = if !complete {
-            Some(("ContentPending", "the content of another stack, which may want it, is not at hand"))
+            Some((Reason::ContentPending, "the content of another stack, which may want it, is not at hand"))
         } else if !may_remove {
-            Some(("EpochUnconfirmed", "history may have forked: nothing is removed until an admin confirms the epoch"))
+            Some((
+                Reason::EpochUnconfirmed,
+                "history may have forked: nothing is removed until an admin confirms the epoch",
+            ))
         } else {
             None
         };
@@ -156,8 +160,8 @@ impl<'a> Job<'a> {
         }
         let refused = self.prepared.iter().flat_map(|set| &set.refused);
         let unserved = self.prepared.iter().flat_map(|set| &set.unserved);
-        let unserved = unserved.filter(|it| it.is_lasting()).map(|it| (&it.object, "KindNotServed"));
-        let reasons: HashMap<&Arc<ObjectRef>, &'static str> = self
+        let unserved = unserved.filter(|it| it.is_lasting()).map(|it| (&it.object, Reason::KindNotServed));
+        let reasons: HashMap<&Arc<ObjectRef>, Reason> = self
             .applying
             .problems
             .iter()
@@ -168,11 +172,9 @@ impl<'a> Job<'a> {
             .collect();
         let of = |object: &Arc<ObjectRef>| match (self.applying.health.get(object), reasons.get(object).copied()) {
             // How somebody else's object fares says nothing about the stack.
-            (Some(_), Some(reason @ ("NotOwned" | "Replaced" | "HeldByAnotherAgent" | "HeldByStack"))) => {
-                ObjectHealth::foreign(reason)
-            }
+            (Some(_), Some(reason)) if reason.is_about_foreign_object() => ObjectHealth::foreign(reason.as_str()),
             (Some(health), _) => health.clone(),
-            (None, Some(reason)) => ObjectHealth::missing(reason),
+            (None, Some(reason)) => ObjectHealth::missing(reason.as_str()),
             (None, None) if self.applying.drifted.contains(object) => ObjectHealth::missing("others deleted it"),
             (None, None) => ObjectHealth::coming(),
         };
@@ -200,15 +202,13 @@ impl<'a> Job<'a> {
         }
         problems.extend(self.pruning.problems);
         if let Some(error) = self.broken {
-            problems.push(of_record("InventoryNotKept", &error));
+            problems.push(of_record(Reason::InventoryNotKept, &error));
         }
         let interrupted = problems.iter().any(|it| matches!(it.refusal, Some(ClusterError::NotLeading)));
         let retry_after = problems.iter().filter_map(|it| it.retry_after).max();
         let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
         let progress = match (self.held_back, progress(problems, total)) {
-            (Some(message), _) => {
-                Progress::Waiting { reason: "DependsOnStack".to_owned(), message, objects: Vec::new() }
-            }
+            (Some(message), _) => Progress::Waiting { reason: Reason::DependsOnStack, message, objects: Vec::new() },
             (None, Progress::Done) => self.readiness.progress(&unhealthy),
             (None, progress) => progress,
         };
@@ -244,7 +244,7 @@ impl<'a> Job<'a> {
 }
 
 /// A problem with the record itself. What the server says of it quotes nothing secret.
-fn of_record(reason: &'static str, error: &ClusterError) -> ObjectProblem {
+fn of_record(reason: Reason, error: &ClusterError) -> ObjectProblem {
     let (group, kind, name) = (String::new(), "Secret".to_owned(), "inventory".to_owned());
     let record = ObjectRef { group, kind, namespace: None, name };
     let (refusal, retry_after) = (Some(error.clone()), error.retry_after());

@@ -23,6 +23,7 @@ use crate::desired::prepare::{Prepared, unserved};
 use crate::health::JobEnd;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::ownership::inventory::{Entry, Inventory};
 use crate::ownership::objects::Objects;
 use crate::pass::reconciler::Reconciler;
@@ -212,11 +213,11 @@ impl Work<'_> {
                 action(PlannedAction::Release).because("HandedOver", &message)
             } else if !desired.may_remove {
                 blocked(
-                    "EpochUnconfirmed",
+                    Reason::EpochUnconfirmed,
                     "history may have forked: nothing is removed until an admin confirms the epoch",
                 )
             } else if !desired.complete {
-                blocked("ContentPending", "the content of another stack, which may want it, is not at hand")
+                blocked(Reason::ContentPending, "the content of another stack, which may want it, is not at hand")
             } else {
                 let deletion = stack.policies.deletion;
                 match self.decide_removal(deletion, object, entry, stack.stack_id, &departed, &kept).await {
@@ -245,12 +246,14 @@ impl PlannedObject {
 
     fn blocked(problem: ObjectProblem) -> Self {
         let action = match problem.reason {
-            "HeldByStack" => PlannedAction::HeldByStack,
-            "Conflict" | "HeldByAnotherAgent" | "NotOwned" | "Replaced" => PlannedAction::Conflict,
+            Reason::HeldByStack => PlannedAction::HeldByStack,
+            Reason::Conflict | Reason::HeldByAnotherAgent | Reason::NotOwned | Reason::Replaced => {
+                PlannedAction::Conflict
+            }
             _ => PlannedAction::Blocked,
         };
         let remedy = problem.remedy.map(|remedy| fix(&problem.message, &remedy)).unwrap_or_default();
-        Self::new(&problem.object, action).because(problem.reason, &format!("{}{remedy}", problem.message))
+        Self::new(&problem.object, action).because(problem.reason.as_str(), &format!("{}{remedy}", problem.message))
     }
 }
 

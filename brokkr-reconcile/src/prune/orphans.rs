@@ -8,6 +8,7 @@ use crate::context::Work;
 use crate::observed::live::Live;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL};
 use crate::prune::vacancy::one_version_each;
 
@@ -48,7 +49,7 @@ impl Work<'_> {
                     name: name.to_owned(),
                 };
                 let message = "the record of what is held was lost, so it is not deleted: delete it by hand, or target the stack again before removing it";
-                strays.push(ObjectProblem::failed(object, "InventoryLost", message));
+                strays.push(ObjectProblem::failed(object, Reason::InventoryLost, message));
             }
         }
         Ok(strays)

@@ -17,6 +17,7 @@ use crate::observed::live::Live;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::order::{is_foundation, removal_phase};
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::Retained;
 use crate::ownership::inventory::{Entry, EntryState, Inventory};
 use crate::ownership::labels::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
@@ -125,7 +126,7 @@ impl Work<'_> {
                 continue;
             }
             if Instant::now() >= deadline {
-                let problem = |(object, what)| ObjectProblem::waiting(object, "Deleting", what);
+                let problem = |(object, what)| ObjectProblem::waiting(object, Reason::Deleting, what);
                 result.problems.extend(ordered.into_iter().map(problem));
                 break;
             }
@@ -160,7 +161,7 @@ impl Work<'_> {
                 Some(owner) if claims.holds(owner, object) => return false,
                 Some(owner) => {
                     let message = format!("stack {owner} is about to take it over");
-                    result.problems.push(ObjectProblem::waiting(object.clone(), "HandoverPending", message));
+                    result.problems.push(ObjectProblem::waiting(object.clone(), Reason::HandoverPending, message));
                     doomed.pending.push(object.clone());
                 }
             }
@@ -236,7 +237,7 @@ impl Work<'_> {
         kept: &BTreeSet<String>,
     ) -> ClusterResult<Removal<'_>> {
         if let Some(problem) = self.limits.refuse(object) {
-            let problem = ObjectProblem::failed(object.clone(), "NotAllowed", problem);
+            let problem = ObjectProblem::failed(object.clone(), Reason::NotAllowed, problem);
             return Ok(Removal::Problem(problem.with_remedy(LIMITS_REMEDY)));
         }
         let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
@@ -248,14 +249,14 @@ impl Work<'_> {
             } else {
                 return Ok(Removal::Forget);
             };
-            return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+            return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), Reason::ApiUnavailable, message)));
         };
         let live = match self.observer.read(kind, object).await {
             Ok(Some(live)) => live,
             Ok(None) => return Ok(Removal::Forget),
             // Not the object: its kind is not served, although discovery said so a moment ago.
             Err(ClusterError::NotFound(message)) => {
-                return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "ApiUnavailable", message)));
+                return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), Reason::ApiUnavailable, message)));
             }
             Err(error) => return Err(error),
         };
@@ -268,7 +269,7 @@ impl Work<'_> {
             }
             let message = format!("its deletion waits for the finalizers {}", live.finalizers.join(", "));
             let remedy = "let the controller that set the finalizers finish, or remove them from the object by hand";
-            let problem = ObjectProblem::waiting(object.clone(), "Finalizers", message);
+            let problem = ObjectProblem::waiting(object.clone(), Reason::Finalizers, message);
             return Ok(Removal::Problem(problem.with_remedy(remedy)));
         }
         if live.keep || deletion == Deletion::Orphan {
@@ -280,7 +281,7 @@ impl Work<'_> {
                 Vacancy::Occupied(why) => return Ok(Removal::Retain(why)),
                 Vacancy::Settling(what) => {
                     let message = format!("it goes as soon as it is empty: {what}");
-                    return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), "NotEmptyYet", message)));
+                    return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), Reason::NotEmptyYet, message)));
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::observed::job_ends::Gone;
 use crate::observed::live::{Live, REPLICAS};
 use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
+use crate::outcome::reason::Reason;
 use crate::ownership::field_hashes::FieldHashes;
 use crate::ownership::inventory::{Entry, EntryState};
 use crate::ownership::labels::MANAGER_PREFIX;
@@ -88,7 +89,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
     let object = &prepared.object;
     let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
     if is_reserved(prepared, at.own_namespace) {
-        return problem("Reserved", "its name is one that the agent keeps its own records under".to_owned());
+        return problem(Reason::Reserved, "its name is one that the agent keeps its own records under".to_owned());
     }
     let Some(live) = live else {
         if at.owner.is_some_and(|owner| owner != at.stack) {
@@ -104,7 +105,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
             Some(Gone::Ended(end)) => Step::Ended(end.clone()),
             Some(Gone::Unknown) => Step::Problem(ObjectProblem::waiting(
                 object.clone(),
-                "JobGone",
+                Reason::JobGone,
                 "its object is gone; the event that says whether it completed has not come yet",
             )),
             Some(Gone::Unfinished) | None if at.policies.drift == Drift::Report => Step::ReportDrift,
@@ -122,7 +123,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         };
         return Step::Problem(ObjectProblem::waiting(
             object.clone(),
-            "Terminating",
+            Reason::Terminating,
             format!("the object of this name is being deleted{held_by}"),
         ));
     }
@@ -152,21 +153,21 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
         _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(Taking::Over),
         _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
-        _ if live.others_in_fields => problem("HeldByAnotherAgent", "another agent manages it".to_owned()),
+        _ if live.others_in_fields => problem(Reason::HeldByAnotherAgent, "another agent manages it".to_owned()),
         _ => match at.policies.adopt {
             Adopt::Always => take(Taking::Adopt),
             Adopt::IfEqual => take(Taking::AdoptIfEqual),
             Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
                 let message = "another object of the same name has taken its place";
                 Step::Problem(
-                    ObjectProblem::failed(object.clone(), "Replaced", message)
+                    ObjectProblem::failed(object.clone(), Reason::Replaced, message)
                         .with_remedy("delete that object, or set policy adopt: always"),
                 )
             }
             Adopt::Never => {
                 let message = "the object already exists, and this agent did not create it";
                 Step::Problem(
-                    ObjectProblem::failed(object.clone(), "NotOwned", message)
+                    ObjectProblem::failed(object.clone(), Reason::NotOwned, message)
                         .with_remedy("rename it, delete the existing object, or set policy adopt: always"),
                 )
             }
@@ -188,12 +189,12 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
         Some(live) if is_foundation(&prepared.object) => Step::Use { uid: live.uid.clone() },
         None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
             prepared.object.clone(),
-            "HeldByStack",
+            Reason::HeldByStack,
             format!("it waits until stack {owner} creates it"),
         )),
         _ => Step::Problem(ObjectProblem::failed(
             prepared.object.clone(),
-            "HeldByStack",
+            Reason::HeldByStack,
             format!(
                 "it belongs to stack {owner} of this agent; this stack takes it over when that stack no longer has it"
             ),
