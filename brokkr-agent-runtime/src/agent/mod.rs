@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use brokkr_core::model::AgentId;
 use brokkr_core::protocol::ControlPlane;
-use brokkr_reconcile::cluster::Cluster;
+use brokkr_reconcile::cluster::{Cluster, Fenceable};
 use brokkr_reconcile::{Applier, Reconciler, ReconcilerConfig};
 use lease::Candidate;
 use outbox::Outbox;
@@ -66,7 +66,7 @@ type MakeApplier = dyn Fn(AgentId) -> Arc<dyn Applier> + Send + Sync;
 /// An agent, ready to run.
 pub struct Agent {
     control_plane: Arc<dyn ControlPlane>,
-    cluster: Arc<dyn Cluster>,
+    cluster: Arc<dyn Fenceable>,
     applier: Option<Box<MakeApplier>>,
     config: AgentConfig,
     probe: Probe,
@@ -74,7 +74,9 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that keeps this cluster as this broker wants it.
-    pub fn new(control_plane: Arc<dyn ControlPlane>, cluster: Arc<dyn Cluster>, config: AgentConfig) -> Self {
+    ///
+    /// With a Lease it writes to the cluster only behind a [`Fence`](brokkr_reconcile::cluster::Fence) that closes when the lead ends.
+    pub fn new(control_plane: Arc<dyn ControlPlane>, cluster: Arc<dyn Fenceable>, config: AgentConfig) -> Self {
         Self { control_plane, cluster, applier: None, config, probe: Probe::default() }
     }
 

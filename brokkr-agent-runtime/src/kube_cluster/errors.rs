@@ -130,10 +130,10 @@ pub(super) fn from_transport(error: &kube::Error) -> ClusterError {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    // What the permit refuses (see `permit`): nothing was sent, and the server has nothing to do with it.
+    // What the fence refuses (see `fence`): nothing was sent, and the server has nothing to do with it.
     let is_refused = |it: &io::Error| it.kind() == io::ErrorKind::PermissionDenied;
     if innermost.downcast_ref::<io::Error>().is_some_and(is_refused) {
-        return ClusterError::NotLeading;
+        return ClusterError::Fenced;
     }
     ClusterError::unavailable(innermost.to_string())
 }

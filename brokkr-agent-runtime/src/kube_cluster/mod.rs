@@ -3,7 +3,7 @@
 mod connect;
 mod discover;
 mod errors;
-mod permit;
+mod fence;
 mod request;
 mod watch;
 
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use brokkr_core::manifest::json_for_yaml;
 use brokkr_reconcile::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, Listed,
-    ObjectList, Patch, Permit, Propagation, WatchEvent, meta,
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
+    FencedCluster, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
@@ -54,17 +54,6 @@ const CHUNK: u32 = 250;
 
 #[async_trait]
 impl Cluster for KubeCluster {
-    fn permitted(&self, permit: Permit) -> Option<Arc<dyn Cluster>> {
-        let config = self.config.clone()?;
-        match permit::client(&config, permit) {
-            Ok(client) => Some(Arc::new(Self { client, config: Some(config) })),
-            Err(error) => {
-                tracing::warn!(%error, "requests are held back before they are queued, not when they are sent");
-                None
-            }
-        }
-    }
-
     async fn discover(&self) -> ClusterResult<Discovery> {
         discover::discover(self).await
     }
@@ -169,6 +158,23 @@ impl Cluster for KubeCluster {
         resource_version: &str,
     ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
         watch::watch(self, kind, namespace, options, resource_version).await
+    }
+}
+
+impl Fenceable for KubeCluster {
+    /// The fence is asked before each call, and again by the socket for each write to it. Behind a client that came ready
+    /// ([`KubeCluster::new`]) it is asked before each call only.
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn Cluster> {
+        let client = self.config.as_deref().map(|config| fence::client(config, fence.clone())).transpose();
+        let cluster = match client {
+            Ok(Some(client)) => Arc::new(Self { client, config: self.config.clone() }),
+            Ok(None) => self,
+            Err(error) => {
+                tracing::warn!(%error, "requests are held back before they are queued, not when they are sent");
+                self
+            }
+        };
+        Arc::new(FencedCluster::new(cluster, fence))
     }
 }
 

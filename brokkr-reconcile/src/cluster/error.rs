@@ -50,9 +50,9 @@ pub enum ClusterError {
         /// How long it asked to wait.
         retry_after: Option<Duration>,
     },
-    /// This process may not write now: it does not lead among the replicas of its agent.
-    #[error("this process does not lead")]
-    NotLeading,
+    /// A [`Fence`](crate::cluster::Fence) holds this process back: the request was not sent.
+    #[error("not sent: this process may not write any more")]
+    Fenced,
     /// A webhook that has a say in the request failed or did not answer.
     #[error("{0}")]
     Webhook(String),

@@ -5,13 +5,13 @@ mod api_kind;
 pub mod conformance;
 mod discovery;
 mod error;
+mod fence;
 mod field_set;
 mod memory;
 pub mod meta;
 mod options;
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -20,6 +20,7 @@ use serde_json::Value;
 pub use api_kind::{Address, ApiKind};
 pub use discovery::Discovery;
 pub use error::{ClusterError, FieldConflict};
+pub use fence::{Fence, Fenceable, FencedCluster};
 pub use field_set::FieldSet;
 pub use memory::{Fault, MemoryCluster, Request, Verb};
 pub use options::{
@@ -28,9 +29,6 @@ pub use options::{
 
 /// The result of a cluster's operations.
 pub type ClusterResult<T> = Result<T, ClusterError>;
-
-/// Says whether requests may be sent now.
-pub type Permit = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A Kubernetes API.
 ///
@@ -57,14 +55,6 @@ pub type Permit = Arc<dyn Fn() -> bool + Send + Sync>;
 /// happened. The macro `cluster_conformance!` (feature `conformance`) expands to one test per duty.
 #[async_trait]
 pub trait Cluster: Debug + Send + Sync + 'static {
-    /// The same API with requests that are sent only while the permit says so, asked for as late as possible: a process may be
-    /// stopped between a check and what it was for, and go on much later. `None` where nothing lies between a call and its
-    /// effect; whoever needs the permit then asks before each call.
-    fn permitted(&self, permit: Permit) -> Option<Arc<dyn Cluster>> {
-        let _ = permit;
-        None
-    }
-
     /// The kinds that are served.
     async fn discover(&self) -> ClusterResult<Discovery>;
 

@@ -68,7 +68,7 @@ impl ObjectProblem {
         let message = if object.kind == "Secret" { reason.to_string() } else { error.to_string() };
         let remedy = remedy(&object, error);
         // Another replica goes on with it.
-        let waiting = matches!(error, ClusterError::NotLeading);
+        let waiting = matches!(error, ClusterError::Fenced);
         let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
         Self { waiting, remedy, refusal, retry_after, ..Self::failed(object, reason, message) }
     }

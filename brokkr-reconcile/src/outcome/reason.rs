@@ -28,8 +28,8 @@ pub enum Reason {
     Expired,
     /// The API server, or the server behind one of its APIs, does not answer.
     ApiUnavailable,
-    /// This process does not lead among the replicas of its agent.
-    NotLeading,
+    /// A fence holds this process back: the request was not sent.
+    Fenced,
     /// A webhook that must agree fails or does not answer.
     WebhookFailed,
     /// The API server answers with an error that has no other word.
@@ -111,7 +111,7 @@ impl Reason {
             Self::TooLarge => "TooLarge",
             Self::Expired => "Expired",
             Self::ApiUnavailable => "ApiUnavailable",
-            Self::NotLeading => "NotLeading",
+            Self::Fenced => "Fenced",
             Self::WebhookFailed => "WebhookFailed",
             Self::ApiError => "ApiError",
             Self::ValidationFailed => "ValidationFailed",
@@ -172,7 +172,7 @@ impl From<&ClusterError> for Reason {
             ClusterError::TooLarge(_) => Self::TooLarge,
             ClusterError::Expired(_) => Self::Expired,
             ClusterError::Unavailable { .. } => Self::ApiUnavailable,
-            ClusterError::NotLeading => Self::NotLeading,
+            ClusterError::Fenced => Self::Fenced,
             ClusterError::Webhook(_) => Self::WebhookFailed,
             ClusterError::Other { .. } => Self::ApiError,
         }
@@ -197,7 +197,7 @@ mod tests {
             (ClusterError::TooLarge(text()), "TooLarge"),
             (ClusterError::Expired(text()), "Expired"),
             (ClusterError::unavailable("away"), "ApiUnavailable"),
-            (ClusterError::NotLeading, "NotLeading"),
+            (ClusterError::Fenced, "Fenced"),
             (ClusterError::Webhook(text()), "WebhookFailed"),
             (ClusterError::Other { status: 418, message: text() }, "ApiError"),
         ] {

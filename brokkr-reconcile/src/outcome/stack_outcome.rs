@@ -48,8 +48,8 @@ pub struct StackOutcome {
     /// Whether the API server has accepted every object of the revision. How they fare since, and whether what the revision
     /// no longer has is gone, does not count.
     pub applied: bool,
-    /// Whether this process lost its lead during the pass. Another replica goes on, so the rest of the outcome is about
-    /// nothing that lasts.
+    /// Whether a [`Fence`](crate::cluster::Fence) held back a write of the pass. Another process goes on with the stack, so do not
+    /// report the rest of the outcome.
     pub interrupted: bool,
     /// How far it got.
     pub progress: Progress,
@@ -154,14 +154,14 @@ mod tests {
         let object =
             || ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "a".to_owned() };
         let of = |error: ClusterError| ObjectProblem::api(object(), &error);
-        assert!(of(ClusterError::NotLeading).waiting && !of(ClusterError::NotLeading).is_lasting());
+        assert!(of(ClusterError::Fenced).waiting && !of(ClusterError::Fenced).is_lasting());
         let refused = of(ClusterError::Invalid("no".to_owned()));
         assert!(!refused.waiting && refused.is_lasting());
         assert!(!of(ClusterError::unavailable("away")).is_lasting());
         assert!(of(ClusterError::Webhook("failed".to_owned())).is_lasting());
-        let waits = progress(vec![of(ClusterError::NotLeading)], 1);
+        let waits = progress(vec![of(ClusterError::Fenced)], 1);
         assert!(matches!(waits, Progress::Waiting { .. }), "{waits:?}");
-        let fails = progress(vec![of(ClusterError::NotLeading), refused], 2);
+        let fails = progress(vec![of(ClusterError::Fenced), refused], 2);
         assert!(matches!(fails, Progress::Failed { .. }), "failures weigh more: {fails:?}");
     }
 }

@@ -204,7 +204,7 @@ impl<'a> Job<'a> {
         if let Some(error) = self.broken {
             problems.push(of_record(Reason::InventoryNotKept, &error));
         }
-        let interrupted = problems.iter().any(|it| matches!(it.refusal, Some(ClusterError::NotLeading)));
+        let interrupted = problems.iter().any(|it| matches!(it.refusal, Some(ClusterError::Fenced)));
         let retry_after = problems.iter().filter_map(|it| it.retry_after).max();
         let total = self.wanted.len().max(self.inventory.entries.len()).max(problems.len());
         let progress = match (self.held_back, progress(problems, total)) {

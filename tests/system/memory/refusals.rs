@@ -45,9 +45,9 @@ async fn a_refused_update_holds_up_updates_and_nothing_else() {
     assert_eq!((value(&cluster, "bad"), value(&cluster, "good")), (Some(json!("2")), Some(json!("2"))));
 }
 
-/// A pass during which the lead is lost says nothing about the stack: its outcome is not reported.
+/// A pass that a fence interrupts says nothing about the stack: its outcome is not reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pass_without_the_lead_is_not_reported() {
+async fn fenced_pass_is_not_reported() {
     let Scene { fleet, cluster, stack, .. } = Scene::new().await;
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -55,7 +55,7 @@ async fn a_pass_without_the_lead_is_not_reported() {
         let led = request.verb != Verb::Apply || request.name != "a" && request.name != "refused";
         let denied = || match request.name {
             "refused" => ClusterError::Denied("never".to_owned()),
-            _ => ClusterError::NotLeading,
+            _ => ClusterError::Fenced,
         };
         (!led).then(|| {
             counted.fetch_add(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use brokkr_agent_runtime::{Agent, AgentConfig};
 use brokkr_control::InProcess;
 use brokkr_core::model::{AgentId, StackId};
 use brokkr_reconcile::LocalLimits;
-use brokkr_reconcile::cluster::{Cluster, DeleteOptions, MemoryCluster, Patch, Propagation};
+use brokkr_reconcile::cluster::{Cluster as _, DeleteOptions, Fenceable, MemoryCluster, Patch, Propagation};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::support::{Counted, Fleet, config_map, eventually, stays};
 fn start(
     fleet: &Fleet,
     pak: &SecretString,
-    cluster: Arc<dyn Cluster>,
+    cluster: Arc<dyn Fenceable>,
     limits: LocalLimits,
 ) -> tokio_util::sync::DropGuard {
     let mut config = AgentConfig::default();

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use brokkr_reconcile::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, ObjectList,
-    Patch, WatchEvent,
+    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
+    FencedCluster, ListOptions, ObjectList, Patch, WatchEvent,
 };
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -101,5 +101,11 @@ impl Cluster for Counted {
         resource_version: &str,
     ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
         self.reading().watch(kind, namespace, options, resource_version).await
+    }
+}
+
+impl Fenceable for Counted {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn Cluster> {
+        Arc::new(FencedCluster::new(self, fence))
     }
 }

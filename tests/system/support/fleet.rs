@@ -7,7 +7,7 @@ use brokkr_agent_runtime::{Agent, AgentConfig};
 use brokkr_control::{Broker, Content, InProcess, NewAgent};
 use brokkr_core::model::{AgentId, Condition, Policies, StackId, StackSpec, StackStatus};
 use brokkr_core::store::MemoryStore;
-use brokkr_reconcile::cluster::{Cluster, MemoryCluster};
+use brokkr_reconcile::cluster::{Fenceable, MemoryCluster};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -160,7 +160,7 @@ impl<C: AgentCluster> Scene<C> {
 pub(crate) fn start_on(
     broker: &Broker,
     pak: &SecretString,
-    cluster: Arc<dyn Cluster>,
+    cluster: Arc<dyn Fenceable>,
     stop: CancellationToken,
 ) -> CancellationToken {
     let mut config = AgentConfig::default();

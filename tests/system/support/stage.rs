@@ -5,7 +5,7 @@ use std::sync::Arc;
 use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
 use brokkr_core::model::StackId;
 use brokkr_reconcile::cluster::{
-    ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, Discovery, MemoryCluster, Propagation, meta,
+    ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, Discovery, Fenceable, MemoryCluster, Propagation, meta,
 };
 use brokkr_testbed::TestCluster;
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub(crate) struct Stage {
 }
 
 impl AgentCluster for Stage {
-    fn for_agent(&self) -> Arc<dyn Cluster> {
+    fn for_agent(&self) -> Arc<dyn Fenceable> {
         self.agent.clone()
     }
 }

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brokkr_core::model::AgentId;
-use brokkr_reconcile::cluster::{Cluster, ClusterError};
+use brokkr_reconcile::cluster::{Cluster, ClusterError, Fenceable};
 use holder::{Holder, has_ended};
-use lead::{Lead, LedCluster};
+use lead::Lead;
 use record::{LeaseObject, Record};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Stands for the Lease of one agent.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    cluster: Arc<dyn Cluster>,
+    cluster: Arc<dyn Fenceable>,
     object: LeaseObject,
     me: Holder,
     duration: Duration,
@@ -48,7 +48,7 @@ pub(super) struct Term {
 }
 
 impl Candidate {
-    pub(super) fn new(cluster: Arc<dyn Cluster>, namespace: String, agent: AgentId, duration: Duration) -> Self {
+    pub(super) fn new(cluster: Arc<dyn Fenceable>, namespace: String, agent: AgentId, duration: Duration) -> Self {
         let object = LeaseObject::new(cluster.clone(), namespace, agent);
         Self { cluster, object, me: Holder::this(), duration, seen: None }
     }
@@ -61,7 +61,7 @@ impl Candidate {
             let wait = match self.try_to_take().await {
                 Ok(Some(record)) => {
                     let lead = Arc::new(Lead::until(asked + self.good_for()));
-                    let cluster = Arc::new(LedCluster::new(self.cluster.clone(), lead.clone()));
+                    let cluster = self.cluster.clone().fenced(lead.fence());
                     tracing::info!(holder = %record.holder, "leading");
                     return Some(Term { record, lead, cluster });
                 }
@@ -204,7 +204,7 @@ mod tests {
         }
         // No longer renewed: the first one stops by its own clock before the second begins.
         let next = second.stand(&stop).await.expect("the first is silent");
-        assert_eq!(writes(&term.cluster).await, Err(ClusterError::NotLeading));
+        assert_eq!(writes(&term.cluster).await, Err(ClusterError::Fenced));
         assert!(writes(&next.cluster).await.is_ok());
         first.keep(&mut term).await;
         // Released: the next one need not wait.

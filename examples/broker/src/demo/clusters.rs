@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use brokkr_reconcile::cluster::{Cluster, MemoryCluster};
+use brokkr_reconcile::cluster::{Fenceable, MemoryCluster};
 use clap::Args;
 
 const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
@@ -20,7 +20,7 @@ pub(crate) struct ClusterArgs {
 }
 
 /// A cluster, and the name of the agent in it.
-pub(crate) type Named = (String, Arc<dyn Cluster>);
+pub(crate) type Named = (String, Arc<dyn Fenceable>);
 
 impl ClusterArgs {
     /// Whether the clusters outlive the demonstration.

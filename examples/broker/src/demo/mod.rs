@@ -13,7 +13,7 @@ use brokkr_control::{Actor, Broker, BrokerError, Content, NewAgent};
 use brokkr_core::model::{StackId, StackSpec};
 use brokkr_core::store::{MemoryStore, Store};
 use brokkr_http::client::{Client, HttpControlPlane};
-use brokkr_reconcile::cluster::Cluster;
+use brokkr_reconcile::cluster::Fenceable;
 use bytes::Bytes;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -127,7 +127,7 @@ async fn start_agent(
     broker: &Broker,
     admin: &Actor,
     name: &str,
-    cluster: Arc<dyn Cluster>,
+    cluster: Arc<dyn Fenceable>,
     url: &str,
     stop: &CancellationToken,
     tasks: &TaskTracker,
