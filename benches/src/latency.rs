@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
-use brokkr_reconcile::cluster::{Address, ApplyOptions, Cluster as _, ClusterResult, ListOptions, WatchEvent, meta};
+use brokkr_reconcile::cluster::{ApplyOptions, Cluster as _, ClusterResult, ListOptions, ObjectKey, WatchEvent, meta};
 use brokkr_testbed::{Clusters, Process, Tools};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -59,7 +59,7 @@ pub(crate) async fn run() -> Result<()> {
         let began = Instant::now();
         if direct {
             let options = ApplyOptions { manager: "bench", force: false, dry_run: false };
-            kube.apply(&Address { kind, namespace: Some("default"), name: &name }, &manifest, &options).await?;
+            kube.apply(&ObjectKey { kind, namespace: Some("default"), name: &name }, &manifest, &options).await?;
         } else {
             client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": [manifest]}))).await?;
         }
@@ -82,7 +82,7 @@ pub(crate) async fn run() -> Result<()> {
 /// Waits until the watch tells of an object of this name.
 async fn appears(watch: &mut BoxStream<'static, ClusterResult<WatchEvent>>, name: &str) -> Result<()> {
     while let Some(event) = watch.next().await {
-        if let WatchEvent::Set(object) = event?
+        if let WatchEvent::Applied(object) = event?
             && meta::name(&object) == Some(name)
         {
             return Ok(());

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plurals_are_those_of_kubernetes() {
+    fn plurals_match_kubernetes() {
         for (kind, expected) in [
             ("Pod", "pods"),
             ("Ingress", "ingresses"),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn confined_agents_get_no_rights_in_the_cluster() {
+    fn namespaced_agent_gets_no_cluster_rights() {
         let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n";
         let set = ManifestSet::parse_yaml(text).expect("manifests");
         let options = RbacOptions {

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_name_kind_and_group() {
+    fn patterns_match_kind_and_group() {
         let limits = |kinds: &[&str]| LocalLimits {
             kinds: Some(kinds.iter().map(|it| it.parse().expect("a pattern")).collect()),
             namespaces: None,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_confine() {
+    fn namespaces_limit_objects() {
         let limits = LocalLimits { kinds: None, namespaces: Some(["a".to_owned()].into()) };
         assert_eq!(limits.refuse(&object("", "ConfigMap", Some("a"), "x")), None);
         assert!(limits.refuse(&object("", "ConfigMap", Some("b"), "x")).is_some());

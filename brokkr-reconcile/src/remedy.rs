@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_name_what_to_do() {
+    fn errors_have_remedies() {
         let object = ObjectRef { group: String::new(), kind: "Pod".to_owned(), namespace: None, name: "a".to_owned() };
         let denied = |text: &str| ClusterError::Denied(text.to_owned());
         for (error, expected) in [

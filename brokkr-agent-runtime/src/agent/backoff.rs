@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_cap_and_differ() {
+    fn pauses_grow_to_the_cap_with_jitter() {
         let (first, max) = (Duration::from_secs(1), Duration::from_secs(30));
         let at = |failures| (0..100).map(|_| pause(failures, first, max)).collect::<Vec<_>>();
         assert!(at(1).iter().all(|it| (500..=1_000).contains(&it.as_millis())));
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_get_the_pause_that_they_ask_for_within_the_cap() {
+    fn requested_pause_is_kept_within_the_cap() {
         let (first, max) = (Duration::from_secs(1), Duration::from_secs(30));
         let asked = |seconds| asked_pause(Some(Duration::from_secs(seconds)), 1, first, max).as_secs_f64();
         assert!((7.0..8.0).contains(&asked(7)) && (30.0..31.0).contains(&asked(3_600)));

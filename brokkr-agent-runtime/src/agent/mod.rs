@@ -151,7 +151,7 @@ impl Agent {
         };
         let watermark = Watermark::new(cluster.clone(), self.config.namespace.clone(), agent);
         let doing = "looking how far the target state had come";
-        let Some(noted) = start::persist(&stop, &self.config, doing, || watermark.read()).await else {
+        let Some(noted) = start::retry_until_ok(&stop, &self.config, doing, || watermark.read()).await else {
             return Ok(());
         };
         outbox.begin_term();

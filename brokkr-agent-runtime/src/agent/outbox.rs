@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_are_bounded_in_number_and_in_bytes() {
+    fn reports_are_bounded_in_count_and_bytes() {
         assert_eq!(that_fit(std::iter::empty::<String>()), 0);
         assert_eq!(that_fit(std::iter::repeat_n("small", 10_000)), BATCH);
         let large = "x".repeat(BATCH_BYTES / 3);

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_back_or_was_touched_is_refused() {
+    fn older_or_altered_state_is_refused() {
         let (agent, epoch) = (AgentId::generate(), Epoch::generate());
         let mut seen = Seen::default();
         let changed = |state: TargetState| Poll::Changed(Arc::new(state));

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_told_is_there_after_a_restart() {
+    fn untold_events_survive_a_restart() {
         let folder = std::env::temp_dir().join(format!("brokkr-spool-{}", EventId::generate()));
         let events: Vec<EventReport> = (0..3).map(|_| event()).collect();
         let outbox = Outbox::new(Some(Spool::open(&folder).expect("a folder")));

@@ -24,19 +24,20 @@ pub(super) async fn start(
     config: &AgentConfig,
     stop: &CancellationToken,
 ) -> Option<Started> {
-    let identity = persist(stop, config, "asking the broker who we are", || control_plane.identify()).await?;
+    let identity = retry_until_ok(stop, config, "asking the broker who we are", || control_plane.identify()).await?;
     let manager = field_manager(identity.agent_id);
-    persist(stop, config, "looking for the agent's namespace", || {
+    retry_until_ok(stop, config, "looking for the agent's namespace", || {
         ensure_namespace(cluster, &config.namespace, &manager)
     })
     .await?;
     let cluster_uid =
-        persist(stop, config, "asking which cluster this is", || cluster_uid(cluster, &config.namespace)).await?;
+        retry_until_ok(stop, config, "asking which cluster this is", || cluster_uid(cluster, &config.namespace))
+            .await?;
     Some(Started { identity, cluster_uid })
 }
 
 /// Tries until it works, with growing pauses.
-pub(super) async fn persist<T, E, F>(
+pub(super) async fn retry_until_ok<T, E, F>(
     stop: &CancellationToken,
     config: &AgentConfig,
     doing: &str,

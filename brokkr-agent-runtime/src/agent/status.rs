@@ -15,8 +15,8 @@ use super::AgentConfig;
 use super::backoff::{asked_pause, pause};
 use super::event::{EventReason, Occurrence, Signature};
 
-/// What is repeated while something takes its time.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The pause before a stack is looked at again while something takes its time.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a text is told anew that differs in nothing but numbers.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ const STIRRED: Duration = Duration::from_millis(100);
 
 /// Whether a pass works on a stack, and what is to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+enum Activity {
     Rests,
     Runs,
     /// Others changed something meanwhile.
@@ -54,7 +54,7 @@ pub(super) struct StackState {
     looks: u32,
     /// What is waited for or fails, and since when.
     stuck: Option<Stuck>,
-    work: Work,
+    activity: Activity,
     /// When a pass worked on it last.
     ended: Instant,
     /// The last event, without what differs from try to try.
@@ -98,7 +98,7 @@ impl StackState {
             health: Health::Unknown,
             looks: 0,
             stuck: None,
-            work: Work::Rests,
+            activity: Activity::Rests,
             ended: Instant::now(),
             last_event: None,
             told: None,
@@ -109,7 +109,7 @@ impl StackState {
     /// Something else is wanted now: whatever failed before says nothing about it.
     pub(super) fn wanted_anew(&mut self) {
         if self.is_worked_on() {
-            self.work = Work::RunsAndAnew;
+            self.activity = Activity::RunsAndAnew;
         }
         self.due = Instant::now();
         self.failures = 0;
@@ -119,8 +119,8 @@ impl StackState {
 
     /// Others seem to have changed something of it: it is looked at soon, unless it is being retried anyway.
     pub(super) fn stirred(&mut self) {
-        if self.work == Work::Runs {
-            self.work = Work::RunsAndAgain;
+        if self.activity == Activity::Runs {
+            self.activity = Activity::RunsAndAgain;
         } else if self.failures == 0 {
             self.due = self.due.min(self.ended + STIRRED);
         }
@@ -128,28 +128,28 @@ impl StackState {
 
     /// A pass begins to work on it; unless its outcome says otherwise it is due again then.
     pub(super) fn begins(&mut self, due: Instant) {
-        self.work = Work::Runs;
+        self.activity = Activity::Runs;
         self.due = due;
     }
 
     /// A pass did not end on its own account, so nothing is known from it.
     pub(super) fn interrupted(&mut self) {
-        self.due = Instant::now() + LOOK_AGAIN;
+        self.due = Instant::now() + RECHECK_INTERVAL;
     }
 
     /// No pass works on it any more.
     pub(super) fn ends(&mut self) {
         self.ended = Instant::now();
-        match std::mem::replace(&mut self.work, Work::Rests) {
-            Work::RunsAndAnew => self.due = self.ended,
-            Work::RunsAndAgain if self.failures == 0 => self.due = self.due.min(self.ended + STIRRED),
+        match std::mem::replace(&mut self.activity, Activity::Rests) {
+            Activity::RunsAndAnew => self.due = self.ended,
+            Activity::RunsAndAgain if self.failures == 0 => self.due = self.due.min(self.ended + STIRRED),
             _ => {}
         }
     }
 
     /// Whether a pass works on it.
     pub(super) fn is_worked_on(&self) -> bool {
-        self.work != Work::Rests
+        self.activity != Activity::Rests
     }
 
     /// What was told may not have arrived: the next outcome is told whatever it is.
@@ -176,7 +176,7 @@ impl StackState {
             Progress::Done => {
                 let on_its_way = outcome.health == Health::Progressing;
                 self.looks = if on_its_way { self.looks + 1 } else { 0 };
-                let soon = pause(self.looks, LOOK_AGAIN, config.interval);
+                let soon = pause(self.looks, RECHECK_INTERVAL, config.interval);
                 self.due = Instant::now() + if on_its_way { soon } else { config.interval };
                 self.stuck = None;
                 let after_failure = std::mem::take(&mut self.failures) > 0;
@@ -190,7 +190,7 @@ impl StackState {
             Progress::Waiting { reason, objects, .. } => {
                 // What has taken long will hardly be there in a second.
                 let waited = self.stuck_for(*reason, objects);
-                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(LOOK_AGAIN), config);
+                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(RECHECK_INTERVAL), config);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn only_counts_are_samples() {
+    fn only_changed_counts_are_samples() {
         let a = saying("Available", "Progressing", "Deployment a/web-1: NotReady (1 of 3 replicas are ready)");
         let with = |message: &str| {
             let mut other = a.clone();

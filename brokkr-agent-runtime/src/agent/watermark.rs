@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_bounded() {
+    fn watermarks_round_trip_within_the_limit() {
         let mut marks = Marks::default();
         assert!(Marks::from_text(&marks.to_text()).0.is_empty());
         for generation in 0..2 * HISTORIES as u64 {

@@ -145,14 +145,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conflicts_name_field_and_manager() {
+    fn conflict_names_field_and_manager() {
         let body = br#"{"kind":"Status","status":"Failure","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\" using apps/v1: .spec.replicas","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","message":"conflict with \"kubectl-edit\" using apps/v1","field":".spec.replicas"}]},"code":409}"#;
         let expected = FieldConflict { field: ".spec.replicas".to_owned(), manager: "kubectl-edit".to_owned() };
         assert_eq!(from_answer(StatusCode::CONFLICT, None, body), ClusterError::Conflict(vec![expected]));
     }
 
     #[test]
-    fn what_cannot_be_tried_is_not_refused() {
+    fn unsupported_dry_run_is_no_refusal() {
         let say =
             |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"BadRequest","code":400}}"#);
         let of = |message: &str| from_answer(StatusCode::BAD_REQUEST, None, say(message).as_bytes());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_admission_denies_is_told_from_what_is_wrong() {
+    fn admission_denial_is_not_invalid() {
         let say = |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"Invalid","code":422}}"#);
         let of = |message: &str| from_answer(StatusCode::UNPROCESSABLE_ENTITY, None, say(message).as_bytes());
         for denied in [
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_to_be_deleted_takes_time_only() {
+    fn terminating_definition_is_terminating() {
         let message =
             "things.example.com a is forbidden: create not allowed while custom resource definition is terminating";
         let body = format!(r#"{{"kind":"Status","message":"{message}","reason":"Forbidden","code":403}}"#);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_500_is_told_by_its_words() {
+    fn internal_error_is_classified_by_message() {
         let say = |reason: &str, message: &str| {
             let body = serde_json::json!({"kind": "Status", "message": message, "reason": reason, "code": 500});
             Reason::from(&from_answer(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()))
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_status_is_still_an_error() {
+    fn body_without_status_is_an_error() {
         assert!(matches!(from_answer(StatusCode::BAD_GATEWAY, None, b"<html>"), ClusterError::Unavailable { .. }));
         assert!(matches!(from_answer(StatusCode::IM_A_TEAPOT, None, b""), ClusterError::Other { status: 418, .. }));
     }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use brokkr_core::manifest::json_for_yaml;
 use brokkr_reconcile::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
-    FencedCluster, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
+    FencedCluster, ListOptions, Listed, ObjectKey, ObjectList, Patch, Propagation, WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
@@ -58,7 +58,7 @@ impl Cluster for KubeCluster {
         discover::discover(self).await
     }
 
-    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+    async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>> {
         let answer = self.call(Call::new(Method::GET, path(at.kind, at.namespace, Some(at.name)))).await?;
         if answer.status == StatusCode::NOT_FOUND && answer.is_about(at.name) {
             return Ok(None);
@@ -69,7 +69,7 @@ impl Cluster for KubeCluster {
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         let mut items = Vec::new();
         let listed = self.list_each(kind, namespace, options, &mut |item| items.push(item)).await?;
-        Ok(ObjectList { items, resource_version: listed.resource_version, cut: listed.cut })
+        Ok(ObjectList { items, resource_version: listed.resource_version, truncated: listed.truncated })
     }
 
     async fn list_each(
@@ -84,8 +84,8 @@ impl Cluster for KubeCluster {
             let wanted = options.limit.map(|limit| limit.saturating_sub(count));
             let chunk = wanted.unwrap_or(CHUNK).min(CHUNK).to_string();
             let mut parameters = vec![("limit", chunk.as_str())];
-            if !options.selector.is_empty() {
-                parameters.push(("labelSelector", &options.selector));
+            if !options.label_selector.is_empty() {
+                parameters.push(("labelSelector", &options.label_selector));
             }
             if !next.is_empty() {
                 parameters.push(("continue", &next));
@@ -101,12 +101,12 @@ impl Cluster for KubeCluster {
             let resource_version = text("resourceVersion");
             next = text("continue");
             if next.is_empty() || options.limit.is_some_and(|limit| count >= limit) {
-                return Ok(Listed { resource_version, cut: !next.is_empty() });
+                return Ok(Listed { resource_version, truncated: !next.is_empty() });
             }
         }
     }
 
-    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+    async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
         let mut parameters = vec![("fieldManager", options.manager), ("fieldValidation", "Strict")];
         if options.force {
             parameters.push(("force", "true"));
@@ -118,10 +118,10 @@ impl Cluster for KubeCluster {
         call.body = Some(("application/apply-patch+yaml", json_for_yaml(body.to_string())));
         let answer = self.call(call).await?;
         let created = answer.status == StatusCode::CREATED;
-        Ok(Applied { object: answer.json()?, created })
+        Ok(ApplyOutcome { object: answer.json()?, created })
     }
 
-    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+    async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         let Patch::Merge(patch) = patch;
         let parameters = [("fieldManager", manager)];
         let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
@@ -129,7 +129,7 @@ impl Cluster for KubeCluster {
         self.call(call).await?.json()
     }
 
-    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+    async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         let propagation = match options.propagation {
             Propagation::Background => "Background",
             Propagation::Foreground => "Foreground",

@@ -28,8 +28,8 @@ pub(super) async fn watch(
         ("timeoutSeconds", "290"),
         ("resourceVersion", resource_version),
     ];
-    if !options.selector.is_empty() {
-        parameters.push(("labelSelector", &options.selector));
+    if !options.label_selector.is_empty() {
+        parameters.push(("labelSelector", &options.label_selector));
     }
     let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
     call.accept = if options.metadata_only { METADATA } else { JSON };
@@ -77,8 +77,8 @@ fn event(line: &[u8]) -> ClusterResult<WatchEvent> {
         serde_json::from_slice(line).map_err(|_| ClusterError::unavailable("an event of the watch is not JSON"))?;
     let object = event["object"].take();
     match event["type"].as_str() {
-        Some("ADDED" | "MODIFIED") => Ok(WatchEvent::Set(object)),
-        Some("DELETED") => Ok(WatchEvent::Gone(object)),
+        Some("ADDED" | "MODIFIED") => Ok(WatchEvent::Applied(object)),
+        Some("DELETED") => Ok(WatchEvent::Deleted(object)),
         Some("BOOKMARK") => Ok(WatchEvent::Bookmark(version_of(&object))),
         _ => {
             let code = object["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());

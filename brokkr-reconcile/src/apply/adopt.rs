@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::apply::decide::Target;
 use crate::cluster::{ClusterError, ClusterResult, Patch, meta};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 
 /// The field managers of kubectl when it deploys. What a person edits, annotates or labels with it is not deployed.
@@ -34,7 +34,7 @@ pub(crate) enum Takeover {
     Applied,
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Ends the ownership of deployment tools. Changes no field but `metadata.managedFields`.
     pub(crate) async fn take_fields_over(
         &self,
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tools_own_becomes_ours() {
+    fn tool_fields_become_ours() {
         let both = json!({"f:data": {"f:a": {}, "f:b": {}}});
         let before = || {
             vec![
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_and_a_subresource_stay() {
+    fn other_version_and_subresource_stay() {
         let mut scale = entry("kubectl", "Update", json!({"f:spec": {"f:replicas": {}}}));
         scale.insert("subresource".to_owned(), json!("scale"));
         let mut older = entry("kubectl-replace", "Update", key("b"));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_writes_is_not_a_tools() {
+    fn interactive_managers_are_not_tools() {
         for (manager, expected) in [
             ("kubectl", true),
             ("kubectl-client-side-apply", true),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn where_equality_was_asked_for_the_tool_keeps_what_we_do_not_apply() {
+    fn adoption_if_equal_leaves_other_fields_to_the_tool() {
         let both = json!({"f:data": {"f:a": {}, "f:b": {}}, "f:metadata": {"f:labels": {"f:a": {}}}});
         let ours = entry("brokkr-1", "Apply", json!({"f:data": {"f:a": {}}, "f:metadata": {"f:labels": {"f:a": {}}}}));
         let before = vec![ours.clone(), entry("kubectl-create", "Update", both), entry("helm", "Update", key("a"))];

@@ -15,7 +15,7 @@ use crate::apply::unanswered::Unanswered;
 use crate::apply::write::{Executed, WriteError};
 use crate::apply::{dependencies, replicas};
 use crate::cluster::{ClusterError, ClusterResult};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::health;
 use crate::observed::job_ends::{Gone, is_job};
@@ -42,7 +42,7 @@ fn not_served_yet(said: &ClusterError, problem: ObjectProblem) -> ObjectProblem 
     ObjectProblem { waiting: problem.waiting || is_kind, ..problem }
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Applies some of a stack's objects. An error means that the inventory could not be kept: then nothing more is
     /// written.
     pub(crate) async fn apply(
@@ -143,10 +143,10 @@ impl Work<'_> {
 
     /// Leaves alone for a while what somebody else changes again and again.
     fn give_way(&self, steps: &mut [(&Prepared, Step)], result: &mut Applying) {
-        let fights = self.fights();
+        let contention = self.contention();
         for (prepared, step) in steps {
             let corrects = matches!(step, Step::Correct(_) | Step::Create { drifted: true });
-            if corrects && !fights.may_correct(&prepared.object, Instant::now()) {
+            if corrects && !contention.may_correct(&prepared.object, Instant::now()) {
                 result.contested.push((*prepared.object).clone());
                 *step = Step::ReportDrift;
             }
@@ -319,7 +319,7 @@ impl Work<'_> {
                 Executed::Written(written) => {
                     result.writes += 1;
                     if matches!(step, Step::Correct(_) | Step::Create { drifted: true }) {
-                        self.fights().corrected(&prepared.object, Instant::now());
+                        self.contention().corrected(&prepared.object, Instant::now());
                         result.corrected.push((*prepared.object).clone());
                     }
                     result.defined |= is_crd(&prepared.object);

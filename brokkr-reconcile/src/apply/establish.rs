@@ -5,16 +5,16 @@ use std::time::Duration;
 use brokkr_core::model::Health;
 use serde_json::Value;
 
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::health;
 use crate::order::is_crd;
 
 /// How long the establishment of custom resource definitions is waited for within a pass.
-const ESTABLISH_WAIT: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Waits until the custom resource definitions among these objects are established, within a bound.
     pub(crate) async fn established(&self, objects: &[Prepared]) {
         let crds: Vec<&Prepared> = objects.iter().filter(|it| is_crd(&it.object)).collect();
@@ -25,11 +25,11 @@ impl Work<'_> {
                     |live: &Value| health::assess(&crd.kind.group, &crd.kind.kind, live).health == Health::Progressing;
                 // Established, refused, gone, or not to be seen: the next step finds out.
                 while self.cluster.get(&at).await.is_ok_and(|live| live.as_ref().is_some_and(is_on_its_way)) {
-                    tokio::time::sleep(LOOK_AGAIN).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
             }
         };
         // Running out of time is no error: what is not served yet is looked at again in the next pass.
-        let _ = tokio::time::timeout(ESTABLISH_WAIT, all).await;
+        let _ = tokio::time::timeout(ESTABLISH_TIMEOUT, all).await;
     }
 }

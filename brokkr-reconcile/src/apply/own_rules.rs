@@ -10,7 +10,7 @@ use brokkr_core::model::ObjectRef;
 
 use crate::apply::decide::Step;
 use crate::cluster::{ClusterError, ClusterResult};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::order::{is_crd, is_namespace};
 
@@ -88,7 +88,7 @@ fn is_webhook_configuration(object: &ObjectRef) -> bool {
     object.group == "admissionregistration.k8s.io" && object.kind.ends_with("WebhookConfiguration")
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Whether the refusal of an object by a dry run says nothing about the revision.
     pub(crate) async fn is_inconclusive(&self, rules: &OwnRules, object: &ObjectRef, refusal: &ClusterError) -> bool {
         if rules.explain(object, refusal) {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_by_rules_that_change_with_the_revision_says_nothing() {
+    fn refusal_by_changing_rules_is_explained() {
         let invalid = ClusterError::Invalid("x".to_owned());
         let denied = ClusterError::Denied("x".to_owned());
         let forbidden = ClusterError::Forbidden("x".to_owned());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_its_policy() {
+    fn refusal_names_its_policy() {
         let message =
             "configmaps \"a\" is forbidden: ValidatingAdmissionPolicy 'p1' with binding 'b' denied request: no";
         assert_eq!(policy_in(message), Some("p1"));

@@ -10,7 +10,7 @@ use crate::applier::DesiredStack;
 use crate::apply::decide::Target;
 use crate::apply::write::Executed;
 use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, Propagation, meta};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
@@ -18,11 +18,11 @@ use crate::outcome::reason::Reason;
 use crate::ownership::inventory::Entry;
 
 /// How long the end of the old object is waited for within a pass.
-const PATIENCE: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const DELETION_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const CORRECT_IT: &str = "correct the manifest and publish it again";
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// The API server refused an update of ours. Where the policy allows it, the object is safe to replace, and a new one
     /// would be accepted, the old one is deleted and the new one created.
     pub(crate) async fn replace(
@@ -115,7 +115,7 @@ impl Work<'_> {
             Ok(()) | Err(ClusterError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DELETION_TIMEOUT;
         loop {
             match self.cluster.get(&at).await? {
                 Some(live) if meta::uid(&live) == Some(uid) => {}
@@ -124,7 +124,7 @@ impl Work<'_> {
             if Instant::now() >= deadline {
                 return Ok(false);
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -142,7 +142,7 @@ fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
                 .and_then(Value::as_array)
                 .is_some_and(|it| !it.is_empty()) =>
         {
-            return Some("it has claims for storage");
+            return Some("it has volume claims");
         }
         _ => {}
     }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::apply::decide::Target;
 use crate::apply::write::skeleton;
 use crate::cluster::{ApplyOptions, ClusterError, ClusterResult, ListOptions, meta};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::observed::live::{Live, REPLICAS};
 use crate::outcome::stack_outcome::Yielded;
@@ -41,7 +41,7 @@ pub(crate) fn has_new_number(prepared: &Prepared, entry: Option<&Entry>) -> bool
     entry.filter(was_applied).is_some_and(|entry| prepared.replicas.is_some() && prepared.replicas != entry.replicas)
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Whether an update sends the manifest's number of replicas although somebody scaled the object.
     pub(crate) async fn takes_replicas_back(&self, prepared: &Prepared, entry: Option<&Entry>) -> ClusterResult<bool> {
         Ok(has_new_number(prepared, entry) && !self.is_autoscaled(&prepared.object).await?)
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_scaled_is_left_and_named() {
+    fn scaled_replicas_are_yielded_and_named() {
         let sample = Sample::new();
         let prepared = sample.prepared(&deployment(Some(2)));
         let named = |object: &Value| yielded(&prepared, &sample.live(&prepared, object)).map(|it| it.why);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_the_policy_leaves_to_others_is_not_named() {
+    fn ignored_replicas_are_not_named() {
         let mut sample = Sample::new();
         for (pointer, expected) in [("/spec/replicas", false), ("/spec", false), ("/spec/template", true)] {
             let rule = json!({"pointers": [pointer]});
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_changed_number_of_what_was_applied_counts_again() {
+    fn changed_replicas_of_an_applied_manifest_count_again() {
         let sample = Sample::new();
         let entry = |replicas, applied: bool| {
             let mut entry = Entry::new(EntryState::Held);

@@ -9,9 +9,9 @@ use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 
 /// Writes of one kind that may go unanswered before the rest of that kind waits for the next pass.
-const WRITES: usize = 4;
+const MAX_UNANSWERED_WRITES: usize = 4;
 /// A failure that comes faster holds nothing up, and every object is tried on its own.
-const SLOW: Duration = Duration::from_secs(1);
+const SLOW_ANSWER: Duration = Duration::from_secs(1);
 
 /// Counts the writes of one kind that got no answer. By kind, since it may be a webhook that hangs.
 ///
@@ -26,7 +26,7 @@ impl Unanswered {
     /// Notes a problem and how long it took to come.
     pub(crate) fn note(&self, problem: &ObjectProblem, took: Duration) {
         let Some(ClusterError::Unavailable { .. } | ClusterError::Webhook(_)) = &problem.refusal else { return };
-        if took >= SLOW {
+        if took >= SLOW_ANSWER {
             self.reason.get_or_init(|| problem.reason);
             self.writes.fetch_add(1, Ordering::Relaxed);
         }
@@ -34,7 +34,7 @@ impl Unanswered {
 
     /// Why no more writes of this kind are tried in this pass; `None` while they are.
     pub(crate) fn exhausted(&self) -> Option<Reason> {
-        self.reason.get().copied().filter(|_| self.writes.load(Ordering::Relaxed) >= WRITES)
+        self.reason.get().copied().filter(|_| self.writes.load(Ordering::Relaxed) >= MAX_UNANSWERED_WRITES)
     }
 }
 
@@ -50,21 +50,21 @@ mod tests {
     }
 
     #[test]
-    fn only_what_takes_long_uses_patience_up() {
+    fn only_slow_failures_exhaust_a_kind() {
         let unavailable = problem(&ClusterError::unavailable("timed out"));
         let webhook = problem(&ClusterError::Webhook("failed calling webhook".to_owned()));
         let refused = problem(&ClusterError::Invalid("no".to_owned()));
         let unanswered = Unanswered::default();
         for _ in 0..20 {
-            unanswered.note(&unavailable, SLOW - Duration::from_millis(1));
-            unanswered.note(&refused, SLOW * 20);
+            unanswered.note(&unavailable, SLOW_ANSWER - Duration::from_millis(1));
+            unanswered.note(&refused, SLOW_ANSWER * 20);
         }
         assert_eq!(unanswered.exhausted(), None);
-        for _ in 0..WRITES - 1 {
-            unanswered.note(&webhook, SLOW);
+        for _ in 0..MAX_UNANSWERED_WRITES - 1 {
+            unanswered.note(&webhook, SLOW_ANSWER);
         }
         assert_eq!(unanswered.exhausted(), None);
-        unanswered.note(&unavailable, SLOW);
+        unanswered.note(&unavailable, SLOW_ANSWER);
         assert_eq!(unanswered.exhausted(), Some(Reason::WebhookFailed), "the first reason is told");
     }
 }

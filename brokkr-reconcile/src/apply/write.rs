@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::applier::DesiredStack;
 use crate::apply::adopt::{Takeover, is_tool};
 use crate::apply::decide::{Step, Taking, Target};
-use crate::cluster::{Applied, ApplyOptions, ClusterError, FieldConflict, meta};
-use crate::context::Work;
+use crate::cluster::{ApplyOptions, ApplyOutcome, ClusterError, FieldConflict, meta};
+use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::health;
 use crate::health::{JobEnd, ObjectHealth};
@@ -44,7 +44,7 @@ pub(crate) enum WriteError {
     Conflicts(Vec<FieldConflict>),
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     pub(crate) async fn execute(
         &self,
         stack: &DesiredStack,
@@ -144,7 +144,7 @@ impl Work<'_> {
         entry: Option<&Entry>,
         target: Option<&Target>,
         dry_run: bool,
-    ) -> Result<Applied, WriteError> {
+    ) -> Result<ApplyOutcome, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let mut body = prepared.body();
         let mut takes_replicas = false;

@@ -1,4 +1,4 @@
-//! Kinds as a server serves them, and addresses of objects.
+//! Kinds as a server serves them, and the keys of objects.
 
 use brokkr_core::model::ObjectRef;
 
@@ -37,15 +37,15 @@ impl ApiKind {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// An object of this kind.
-    pub fn at<'a>(&'a self, namespace: Option<&'a str>, name: &'a str) -> Address<'a> {
-        Address { kind: self, namespace: namespace.filter(|_| self.namespaced), name }
+    /// The key of an object of this kind. The namespace is left out for kinds without.
+    pub fn at<'a>(&'a self, namespace: Option<&'a str>, name: &'a str) -> ObjectKey<'a> {
+        ObjectKey { kind: self, namespace: namespace.filter(|_| self.namespaced), name }
     }
 }
 
-/// Where an object is.
+/// Which object: its kind in one version, its namespace and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address<'a> {
+pub struct ObjectKey<'a> {
     /// Its kind.
     pub kind: &'a ApiKind,
     /// Its namespace; absent for kinds without.
@@ -54,7 +54,7 @@ pub struct Address<'a> {
     pub name: &'a str,
 }
 
-impl Address<'_> {
+impl ObjectKey<'_> {
     /// The object's identity.
     pub fn object_ref(&self) -> ObjectRef {
         ObjectRef {

@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 use crate::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
-    ListOptions, Listed, MemoryCluster, ObjectList, Patch, WatchEvent,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListOptions,
+    Listed, MemoryCluster, ObjectKey, ObjectList, Patch, WatchEvent,
 };
 
 /// Says whether this process may write to a cluster now. Clones are the same fence.
@@ -88,7 +88,7 @@ impl Cluster for FencedCluster {
         self.cluster.discover().await
     }
 
-    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+    async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>> {
         self.cluster.get(at).await
     }
 
@@ -106,19 +106,19 @@ impl Cluster for FencedCluster {
         self.cluster.list_each(kind, namespace, options, each).await
     }
 
-    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+    async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
         if !options.dry_run {
             self.fence.check()?;
         }
         self.cluster.apply(at, body, options).await
     }
 
-    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+    async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         self.fence.check()?;
         self.cluster.patch(at, patch, manager).await
     }
 
-    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+    async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         self.fence.check()?;
         self.cluster.delete(at, options).await
     }

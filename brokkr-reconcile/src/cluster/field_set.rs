@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_those_that_conflicts_name() {
+    fn paths_match_server_conflicts() {
         let set = FieldSet::from_fields_v1(&json!({
             "f:metadata": {"f:labels": {".": {}, "f:app.kubernetes.io/name": {}}},
             "f:spec": {

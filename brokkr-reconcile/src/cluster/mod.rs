@@ -17,14 +17,14 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
-pub use api_kind::{Address, ApiKind};
+pub use api_kind::{ApiKind, ObjectKey};
 pub use discovery::Discovery;
 pub use error::{ClusterError, FieldConflict};
 pub use fence::{Fence, Fenceable, FencedCluster};
 pub use field_set::FieldSet;
 pub use memory::{Fault, MemoryCluster, Request, Verb};
 pub use options::{
-    Applied, ApplyOptions, DeleteOptions, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent,
+    ApplyOptions, ApplyOutcome, DeleteOptions, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent,
 };
 
 /// The result of a cluster's operations.
@@ -37,7 +37,7 @@ pub type ClusterResult<T> = Result<T, ClusterError>;
 /// # To ensure correctness
 ///
 /// 1. **An answer is the server's.** `get` yields `None` only when the server said that the object does not exist;
-///    not being able to ask is an error. A list is whole, or an error, or says that it is cut.
+///    not being able to ask is an error. A list is whole, or an error, or says that it is truncated.
 /// 2. **Server-side apply** (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>): `apply` merges
 ///    what the body names, records the field manager, removes what that manager no longer names, and
 ///    fails with [`ClusterError::Conflict`] and its causes where another manager owns a field with another value,
@@ -59,7 +59,7 @@ pub trait Cluster: Debug + Send + Sync + 'static {
     async fn discover(&self) -> ClusterResult<Discovery>;
 
     /// One object; `None` when it does not exist.
-    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>>;
+    async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>>;
 
     /// The objects of a kind, in one namespace or everywhere.
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList>;
@@ -73,19 +73,19 @@ pub trait Cluster: Debug + Send + Sync + 'static {
         options: &ListOptions,
         each: &mut (dyn FnMut(Value) + Send),
     ) -> ClusterResult<Listed> {
-        let ObjectList { items, resource_version, cut } = self.list(kind, namespace, options).await?;
+        let ObjectList { items, resource_version, truncated } = self.list(kind, namespace, options).await?;
         items.into_iter().for_each(each);
-        Ok(Listed { resource_version, cut })
+        Ok(Listed { resource_version, truncated })
     }
 
     /// Applies an object on the server.
-    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied>;
+    async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome>;
 
     /// Patches an object.
-    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value>;
+    async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value>;
 
     /// Orders the deletion of an object. One that does not exist is [`ClusterError::NotFound`].
-    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()>;
+    async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()>;
 
     /// What happens to the objects of a kind after a resource version, until the server ends it.
     async fn watch(

@@ -5,8 +5,8 @@ use serde_json::Value;
 /// How to list or watch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListOptions {
-    /// A label selector in text form; empty for everything.
-    pub selector: String,
+    /// Only objects whose labels match this selector, such as `app=web,tier`. Empty by default: all objects.
+    pub label_selector: String,
     /// Whether the metadata is enough.
     pub metadata_only: bool,
     /// Objects at the most; `None` for all.
@@ -20,8 +20,8 @@ pub struct ObjectList {
     pub items: Vec<Value>,
     /// From where to watch.
     pub resource_version: String,
-    /// Whether there may be more than `limit` allowed; a server that filters does not always know.
-    pub cut: bool,
+    /// Whether the list ended at `limit` and there may be more objects; a server that filters does not always know.
+    pub truncated: bool,
 }
 
 /// What there is to say of a list when its objects were handed over.
@@ -29,8 +29,8 @@ pub struct ObjectList {
 pub struct Listed {
     /// From where to watch.
     pub resource_version: String,
-    /// Whether there may be more than `limit` allowed; a server that filters does not always know.
-    pub cut: bool,
+    /// Whether the list ended at `limit` and there may be more objects; a server that filters does not always know.
+    pub truncated: bool,
 }
 
 /// How to apply.
@@ -46,7 +46,7 @@ pub struct ApplyOptions<'a> {
 
 /// What an apply led to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Applied {
+pub struct ApplyOutcome {
     /// The object as it is now.
     pub object: Value,
     /// Whether the call brought it into being.
@@ -86,9 +86,9 @@ pub struct DeleteOptions<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum WatchEvent {
     /// It came or changed; the object as it is now.
-    Set(Value),
+    Applied(Value),
     /// It is gone; the object as it was last.
-    Gone(Value),
+    Deleted(Value),
     /// Nothing happened until this resource version.
     Bookmark(String),
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::context::contention::Fights;
+use crate::context::contention::Contention;
 use crate::context::settling::Settling;
 use crate::ownership::claims::Claims;
 
@@ -12,7 +12,7 @@ use crate::ownership::claims::Claims;
 #[derive(Debug, Default)]
 pub(crate) struct Bookkeeping {
     claims: Mutex<Claims>,
-    fights: Mutex<Fights>,
+    contention: Mutex<Contention>,
     pub(crate) settling: Settling,
 }
 
@@ -21,7 +21,7 @@ impl Bookkeeping {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn fights(&self) -> MutexGuard<'_, Fights> {
-        self.fights.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn contention(&self) -> MutexGuard<'_, Contention> {
+        self.contention.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,12 +15,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy)]
-struct Fight {
+struct Contest {
     rounds: u32,
     last: Instant,
 }
 
-impl Fight {
+impl Contest {
     fn pause(&self) -> Duration {
         let beyond = self.rounds.saturating_sub(TOLERATED);
         let factor = 2_u32.saturating_pow(beyond.saturating_sub(1).min(16));
@@ -30,24 +30,24 @@ impl Fight {
 
 /// Which objects are fought for, and how long that has been so.
 #[derive(Debug, Default)]
-pub(crate) struct Fights(HashMap<ObjectRef, Fight>);
+pub(crate) struct Contention(HashMap<ObjectRef, Contest>);
 
-impl Fights {
+impl Contention {
     /// Whether an object may be put right once more.
     pub(crate) fn may_correct(&self, object: &ObjectRef, now: Instant) -> bool {
-        self.0.get(object).is_none_or(|fight| now.saturating_duration_since(fight.last) >= fight.pause())
+        self.0.get(object).is_none_or(|contest| now.saturating_duration_since(contest.last) >= contest.pause())
     }
 
     /// Remembers that an object was put right.
     pub(crate) fn corrected(&mut self, object: &ObjectRef, now: Instant) {
-        let fight = self.0.entry(object.clone()).or_insert(Fight { rounds: 0, last: now });
-        fight.rounds += 1;
-        fight.last = now;
+        let contest = self.0.entry(object.clone()).or_insert(Contest { rounds: 0, last: now });
+        contest.rounds += 1;
+        contest.last = now;
     }
 
     /// Forgets what has been quiet for as long as the next pause would be.
     pub(crate) fn forget_old(&mut self, now: Instant) {
-        self.0.retain(|_, fight| now.saturating_duration_since(fight.last) < fight.pause().max(FIRST_PAUSE) * 2);
+        self.0.retain(|_, contest| now.saturating_duration_since(contest.last) < contest.pause().max(FIRST_PAUSE) * 2);
     }
 }
 
@@ -56,27 +56,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_contradicted_gives_way_and_comes_back_later() {
+    fn contested_object_is_left_alone_for_growing_pauses() {
         let object =
             ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "a".to_owned() };
-        let mut fights = Fights::default();
+        let mut contention = Contention::default();
         let mut now = Instant::now();
         for _ in 0..TOLERATED {
-            assert!(fights.may_correct(&object, now));
-            fights.corrected(&object, now);
+            assert!(contention.may_correct(&object, now));
+            contention.corrected(&object, now);
         }
-        assert!(fights.may_correct(&object, now));
-        fights.corrected(&object, now);
-        assert!(!fights.may_correct(&object, now));
+        assert!(contention.may_correct(&object, now));
+        contention.corrected(&object, now);
+        assert!(!contention.may_correct(&object, now));
         now += FIRST_PAUSE;
-        assert!(fights.may_correct(&object, now));
-        fights.corrected(&object, now);
-        assert!(!fights.may_correct(&object, now + FIRST_PAUSE));
+        assert!(contention.may_correct(&object, now));
+        contention.corrected(&object, now);
+        assert!(!contention.may_correct(&object, now + FIRST_PAUSE));
         for _ in 0..100 {
-            fights.corrected(&object, now);
+            contention.corrected(&object, now);
         }
-        assert!(fights.may_correct(&object, now + LONGEST_PAUSE));
-        fights.forget_old(now + LONGEST_PAUSE * 2);
-        assert!(fights.0.is_empty());
+        assert!(contention.may_correct(&object, now + LONGEST_PAUSE));
+        contention.forget_old(now + LONGEST_PAUSE * 2);
+        assert!(contention.0.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use brokkr_core::model::{AgentId, ObjectRef};
 
 use crate::cluster::{Cluster, ClusterResult, Discovery};
 use crate::context::bookkeeping::Bookkeeping;
-use crate::context::contention::Fights;
+use crate::context::contention::Contention;
 use crate::limits::LocalLimits;
 use crate::observed::job_ends::JobEnds;
 use crate::observed::observer::Observer;
@@ -19,7 +19,7 @@ use crate::ownership::claims::Claims;
 use crate::ownership::inventory::{Inventory, Keeper};
 
 /// What working on a stack needs.
-pub(crate) struct Work<'a> {
+pub(crate) struct PassContext<'a> {
     pub(crate) cluster: &'a dyn Cluster,
     pub(crate) agent: AgentId,
     pub(crate) manager: &'a str,
@@ -33,13 +33,13 @@ pub(crate) struct Work<'a> {
     pub(crate) autoscaled: &'a BTreeSet<ObjectRef>,
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
         self.books.claims()
     }
 
-    pub(crate) fn fights(&self) -> MutexGuard<'_, Fights> {
-        self.books.fights()
+    pub(crate) fn contention(&self) -> MutexGuard<'_, Contention> {
+        self.books.contention()
     }
 
     /// Keeps the inventory, and lets the other stacks see what is held now.

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_is_put_off_for_a_bounded_time() {
+    fn settling_ends_after_the_limit() {
         let object =
             ObjectRef { group: String::new(), kind: "Namespace".to_owned(), namespace: None, name: "a".to_owned() };
         let settling = Settling::default();

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_are_read_as_cli_utils_writes_them() {
+    fn depends_on_annotation_is_parsed() {
         let read = parse(
             "/namespaces/db/ConfigMap/a, apps/namespaces/db/Deployment/b ,rbac.authorization.k8s.io/ClusterRole/c,",
         )

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::cluster::{FieldSet, meta};
 
-/// One step of a pointer, as the manifest has it.
+/// One segment of a pointer, as the manifest has it.
 #[derive(Debug, Clone, PartialEq)]
-enum Step {
+enum Segment {
     /// A member of an object.
     Member(String),
     /// An element of a list: its position, and what the manifest has there.
@@ -19,7 +19,7 @@ enum Step {
 
 /// The fields of one object that are left to others.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Ignored(Vec<Vec<Step>>);
+pub(crate) struct Ignored(Vec<Vec<Segment>>);
 
 impl Ignored {
     /// The fields that a stack's rules name in one of its objects.
@@ -32,7 +32,7 @@ impl Ignored {
                 && is(&rule.namespace, object.namespace.as_deref().unwrap_or_default())
         };
         let pointers = rules.iter().filter(concerns).flat_map(|rule| &rule.pointers);
-        Self(pointers.map(|pointer| steps(pointer, body)).collect())
+        Self(pointers.map(|pointer| segments(pointer, body)).collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -41,9 +41,9 @@ impl Ignored {
 
     /// Whether a field is left to others, itself or with what it is in.
     pub(crate) fn covers(&self, field: &[&str]) -> bool {
-        let is_on_the_way = |steps: &Vec<Step>| {
-            let is = |(step, name): (&Step, &&str)| matches!(step, Step::Member(member) if member == name);
-            steps.len() <= field.len() && steps.iter().zip(field).all(is)
+        let is_on_the_way = |segments: &Vec<Segment>| {
+            let is = |(segment, name): (&Segment, &&str)| matches!(segment, Segment::Member(member) if member == name);
+            segments.len() <= field.len() && segments.iter().zip(field).all(is)
         };
         self.0.iter().any(is_on_the_way)
     }
@@ -56,38 +56,38 @@ impl Ignored {
         let Some(mut tree) = meta::applied_tree(object, manager).cloned() else {
             return FieldSet::default();
         };
-        self.0.iter().for_each(|steps| prune(&mut tree, steps));
+        self.0.iter().for_each(|segments| prune(&mut tree, segments));
         FieldSet::from_fields_v1(&tree)
     }
 
     /// Puts into what is to be applied what is there: values, or their absence.
     pub(crate) fn leave(&self, body: &mut Value, live: &Value) {
-        for steps in &self.0 {
-            let there = steps.iter().try_fold(live, |live, step| match step {
-                Step::Member(name) => live.get(name),
-                Step::Element(position, like) => element(live.as_array()?, *position, like),
+        for segments in &self.0 {
+            let there = segments.iter().try_fold(live, |live, segment| match segment {
+                Segment::Member(name) => live.get(name),
+                Segment::Element(position, like) => element(live.as_array()?, *position, like),
             });
-            put(body, steps, there.cloned());
+            put(body, segments, there.cloned());
         }
     }
 }
 
-/// A pointer's steps, as far as the manifest has them; beyond, names are members.
-fn steps(pointer: &str, body: &Value) -> Vec<Step> {
+/// A pointer's segments, as far as the manifest has them; beyond, names are members.
+fn segments(pointer: &str, body: &Value) -> Vec<Segment> {
     let mut at = Some(body);
     let tokens = pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
-    let step = |token: String| match at {
+    let segment = |token: String| match at {
         Some(Value::Array(list)) => {
             let position = token.parse().unwrap_or(usize::MAX);
             at = list.get(position);
-            Step::Element(position, at.cloned().unwrap_or_default())
+            Segment::Element(position, at.cloned().unwrap_or_default())
         }
         _ => {
             at = at.and_then(|at| at.get(&token));
-            Step::Member(token)
+            Segment::Member(token)
         }
     };
-    tokens.map(step).collect()
+    tokens.map(segment).collect()
 }
 
 /// The element of a list that is the one the manifest means: by name where it has one, otherwise by position.
@@ -98,10 +98,10 @@ fn element<'a>(list: &'a [Value], position: usize, like: &Value) -> Option<&'a V
     }
 }
 
-/// Removes what lies below the steps from a tree of managed fields.
-fn prune(tree: &mut Value, steps: &[Step]) {
-    let (Some(map), Some((step, rest))) = (tree.as_object_mut(), steps.split_first()) else { return };
-    let keys: Vec<String> = map.keys().filter(|key| leads(key, step)).cloned().collect();
+/// Removes what lies below the segments from a tree of managed fields.
+fn prune(tree: &mut Value, segments: &[Segment]) {
+    let (Some(map), Some((segment, rest))) = (tree.as_object_mut(), segments.split_first()) else { return };
+    let keys: Vec<String> = map.keys().filter(|key| leads(key, segment)).cloned().collect();
     for key in keys {
         if rest.is_empty() {
             map.remove(&key);
@@ -111,15 +111,15 @@ fn prune(tree: &mut Value, steps: &[Step]) {
     }
 }
 
-/// Whether a key of managed fields is where a step leads.
-fn leads(key: &str, step: &Step) -> bool {
+/// Whether a key of managed fields is where a segment leads.
+fn leads(key: &str, segment: &Segment) -> bool {
     let Some((kind, text)) = key.split_once(':') else { return false };
-    match (kind, step) {
-        ("f", Step::Member(name)) => text == name,
-        ("i", Step::Element(position, _)) => text.parse() == Ok(*position),
-        ("v", Step::Element(_, like)) => serde_json::from_str::<Value>(text).is_ok_and(|value| value == *like),
+    match (kind, segment) {
+        ("f", Segment::Member(name)) => text == name,
+        ("i", Segment::Element(position, _)) => text.parse() == Ok(*position),
+        ("v", Segment::Element(_, like)) => serde_json::from_str::<Value>(text).is_ok_and(|value| value == *like),
         // The key's fields may be defaulted and not stand in the manifest; those that do must agree.
-        ("k", Step::Element(_, like)) => serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|keys| {
+        ("k", Segment::Element(_, like)) => serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|keys| {
             keys.keys().any(|name| like.get(name).is_some())
                 && keys.iter().all(|(name, value)| like.get(name).is_none_or(|it| it == value))
         }),
@@ -127,17 +127,17 @@ fn leads(key: &str, step: &Step) -> bool {
     }
 }
 
-/// Sets or removes what the steps lead to, where the way there exists.
-fn put(body: &mut Value, steps: &[Step], value: Option<Value>) {
-    let Some((last, way)) = steps.split_last() else { return };
-    let parent = way.iter().try_fold(body, |at, step| match step {
-        Step::Member(name) => at.get_mut(name),
-        Step::Element(position, _) => at.get_mut(*position),
+/// Sets or removes what the segments lead to, where the way there exists.
+fn put(body: &mut Value, segments: &[Segment], value: Option<Value>) {
+    let Some((last, way)) = segments.split_last() else { return };
+    let parent = way.iter().try_fold(body, |at, segment| match segment {
+        Segment::Member(name) => at.get_mut(name),
+        Segment::Element(position, _) => at.get_mut(*position),
     });
     match (parent, last, value) {
-        (Some(Value::Object(map)), Step::Member(name), Some(value)) => drop(map.insert(name.clone(), value)),
-        (Some(Value::Object(map)), Step::Member(name), None) => drop(map.remove(name)),
-        (Some(Value::Array(list)), Step::Element(position, _), Some(value)) => {
+        (Some(Value::Object(map)), Segment::Member(name), Some(value)) => drop(map.insert(name.clone(), value)),
+        (Some(Value::Object(map)), Segment::Member(name), None) => drop(map.remove(name)),
+        (Some(Value::Array(list)), Segment::Element(position, _), Some(value)) => {
             list.get_mut(*position).into_iter().for_each(|it| *it = value.clone());
         }
         _ => {}
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays_and_is_not_compared() {
+    fn ignored_fields_keep_live_values() {
         let manifest = json!({"spec": {"replicas": 2, "paused": true, "containers": [{"name": "web", "image": "a"}]}});
         let live = json!({
             "metadata": {"managedFields": [{"manager": "m", "operation": "Apply", "fieldsV1": {

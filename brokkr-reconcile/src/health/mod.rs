@@ -26,7 +26,7 @@ use crate::remedy::{fix, of_denial};
 pub(crate) use jobs::JobEnd;
 use status::Status;
 
-/// The reason of a claim for storage that has none yet.
+/// The reason of a volume claim that is not bound yet.
 pub(crate) const UNBOUND: &str = "NotBound";
 
 /// How one object fares.
@@ -103,7 +103,7 @@ pub fn assess(group: &str, kind: &str, object: &Value) -> ObjectHealth {
         ("", "Pod") => pods::pod(&status),
         ("batch", "Job") => jobs::job(&status),
         ("batch", "CronJob") => jobs::cron_job(&status),
-        ("", "PersistentVolumeClaim") => others::claim(&status),
+        ("", "PersistentVolumeClaim") => others::volume_claim(&status),
         ("", "PersistentVolume") => others::volume(&status),
         ("", "Service") => others::service(&status),
         ("autoscaling", "HorizontalPodAutoscaler") => others::autoscaler(&status),

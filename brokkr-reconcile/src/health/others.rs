@@ -3,7 +3,7 @@
 use crate::health::ObjectHealth;
 use crate::health::status::Status;
 
-pub(crate) fn claim(status: &Status<'_>) -> ObjectHealth {
+pub(crate) fn volume_claim(status: &Status<'_>) -> ObjectHealth {
     match status.text("/status/phase") {
         "Bound" => ObjectHealth::healthy(),
         "Lost" => ObjectHealth::degraded("Lost", "its volume is gone"),

@@ -26,7 +26,7 @@ fn told(health: &ObjectHealth) -> String {
 }
 
 #[test]
-fn every_sample_is_judged_as_documented() {
+fn samples_get_their_documented_health() {
     let samples = samples();
     assert!(samples.len() >= 60, "{} samples", samples.len());
     for (expected, object) in samples {
@@ -37,7 +37,7 @@ fn every_sample_is_judged_as_documented() {
 }
 
 #[test]
-fn kinds_whose_content_is_not_read_are_healthy_by_existing() {
+fn kinds_without_status_are_healthy() {
     for (_, object) in samples() {
         let (group, kind) = group_kind(&object);
         if !has_health(group, kind) && !meta::is_deleting(&object) && object["status"]["observedGeneration"].is_null() {
@@ -47,7 +47,7 @@ fn kinds_whose_content_is_not_read_are_healthy_by_existing() {
 }
 
 #[test]
-fn no_shape_of_a_status_is_too_strange() {
+fn malformed_status_does_not_panic() {
     let strange = [json!(null), json!(7), json!("x"), json!([[]]), json!({"a": {}}), json!(-1), json!(u64::MAX)];
     for (_, object) in samples() {
         for value in &strange {
@@ -66,7 +66,7 @@ fn no_shape_of_a_status_is_too_strange() {
 }
 
 #[test]
-fn the_worst_verdict_is_the_whole_ones() {
+fn worst_health_wins() {
     use Health::{Degraded, Healthy, Progressing, Suspended};
     assert_eq!(worst([].into_iter()), Healthy);
     assert_eq!(worst([Healthy, Suspended].into_iter()), Suspended);
@@ -75,7 +75,7 @@ fn the_worst_verdict_is_the_whole_ones() {
 }
 
 #[test]
-fn a_crashing_container_is_told_by_how_it_ended() {
+fn crashing_container_names_its_exit() {
     let pod = |last: Value, said: &str| {
         let waiting = json!({"reason": "CrashLoopBackOff", "message": said});
         let container = json!({"name": "web", "state": {"waiting": waiting}, "lastState": last});

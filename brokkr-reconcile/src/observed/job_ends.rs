@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_event_tells_how_a_job_ended() {
+    fn deletion_event_tells_how_the_job_ended() {
         let (ends, now) = (JobEnds::default(), Instant::now());
         ends.note(&job("a", Some("Complete")), false, now);
         ends.note(&job("a", Some("Complete")), true, now);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_event_a_missing_job_counts_as_deleted_after_a_wait() {
+    fn missing_job_without_event_is_unfinished_after_the_wait() {
         let (ends, now) = (JobEnds::default(), Instant::now());
         assert_eq!(ends.of_gone("a", now), Gone::Unknown);
         assert_eq!(ends.of_gone("a", now + EVENT_WAIT - Duration::from_millis(1)), Gone::Unknown);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn oldest_job_ends_are_forgotten_at_capacity() {
         let (ends, now) = (JobEnds::default(), Instant::now());
         for number in 0..=CAPACITY {
             let at = now + Duration::from_millis(u64::try_from(number).expect("small"));

@@ -130,7 +130,7 @@ impl<'a> Observer<'a> {
                 let mut there: HashSet<String> = HashSet::new();
                 let mut note = |body: Value| there.extend(meta::name(&body).map(str::to_owned));
                 let listed = self.cluster.list_each(kind, namespace, &options, &mut note).await.ok();
-                listed.filter(|listed| !listed.cut)?;
+                listed.filter(|listed| !listed.truncated)?;
                 let is_absent = |object: &&&Arc<ObjectRef>| !there.contains(object.name.as_str());
                 Some(objects.iter().filter(is_absent).map(|object| (**object).clone()).collect::<Vec<_>>())
             }
@@ -146,7 +146,7 @@ impl<'a> Observer<'a> {
             return Ok(list.clone());
         }
         let options = ListOptions {
-            selector: format!("{AGENT_LABEL}={}", self.agent),
+            label_selector: format!("{AGENT_LABEL}={}", self.agent),
             metadata_only: !has_health(&kind.group, &kind.kind),
             ..ListOptions::default()
         };

@@ -104,8 +104,8 @@ impl Watches {
 
 fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots, ends: &JobEnds) {
     let (body, is_gone) = match event {
-        WatchEvent::Set(body) => (body, meta::is_deleting(body)),
-        WatchEvent::Gone(body) => (body, true),
+        WatchEvent::Applied(body) => (body, meta::is_deleting(body)),
+        WatchEvent::Deleted(body) => (body, true),
         WatchEvent::Bookmark(_) => return,
     };
     let stack = meta::label(body, STACK_LABEL).and_then(|id| id.parse().ok());
@@ -117,7 +117,7 @@ fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots, ends: 
         name: name.to_owned(),
     };
     if is_job(&object) {
-        ends.note(body, matches!(event, WatchEvent::Gone(_)), Instant::now());
+        ends.note(body, matches!(event, WatchEvent::Deleted(_)), Instant::now());
     }
     let sight = if is_gone {
         Sight::Gone
@@ -142,10 +142,10 @@ struct Watching {
 }
 
 fn watch(cluster: Arc<dyn Cluster>, place: Place, agent: AgentId) -> BoxStream<'static, Signal> {
-    let selector = format!("{AGENT_LABEL}={agent}");
+    let label_selector = format!("{AGENT_LABEL}={agent}");
     // How a Job ended is in its status, and its last event may be the only one that tells.
     let metadata_only = (place.0.group.as_str(), place.0.kind.as_str()) != ("batch", "Job");
-    let options = ListOptions { selector, metadata_only, limit: None };
+    let options = ListOptions { label_selector, metadata_only, limit: None };
     let watching = Watching { cluster, place, options, from: None, events: None, failures: 0 };
     stream::unfold(watching, |mut watching| async move {
         loop {
@@ -181,7 +181,7 @@ impl Watching {
         let event = event?;
         self.failures = 0;
         let version = match &event {
-            WatchEvent::Set(body) | WatchEvent::Gone(body) => meta::resource_version(body).map(str::to_owned),
+            WatchEvent::Applied(body) | WatchEvent::Deleted(body) => meta::resource_version(body).map(str::to_owned),
             WatchEvent::Bookmark(version) => Some(version.clone()),
         };
         self.from = version.or_else(|| self.from.take());

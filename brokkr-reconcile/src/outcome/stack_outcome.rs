@@ -150,7 +150,7 @@ mod tests {
     use crate::cluster::ClusterError;
 
     #[test]
-    fn what_another_replica_goes_on_with_is_no_failure() {
+    fn fenced_write_is_no_failure() {
         let object =
             || ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "a".to_owned() };
         let of = |error: ClusterError| ObjectProblem::api(object(), &error);

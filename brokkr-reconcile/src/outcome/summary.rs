@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remedy_stands_once_for_those_that_share_it() {
+    fn shared_remedy_is_told_once() {
         let problems = [
             problem("a", "no", Some("correct it")),
             problem("b", "never", Some("correct it")),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named_and_then_counted() {
+    fn problems_beyond_the_limit_are_named_then_counted() {
         let long = "x".repeat(2_000);
         let twenty: Vec<_> = (0..20).map(|n| problem(&format!("n{n}"), &long, Some("correct it"))).collect();
         let text = describe(&twenty, 20);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_message_does_not_crowd_the_others_out() {
+    fn long_message_is_shortened() {
         let long = "y".repeat(10_000);
         let text = describe(&[problem("a", &long, None), problem("b", "short", None)], 2);
         assert!(text.contains("ConfigMap b: short") && text.contains('…'), "{text}");

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_dropped_an_object_and_still_has_it_does_not_hold_the_next_one_up() {
+    fn handed_over_object_has_the_new_owner() {
         use EntryState::{Held, Intent};
         for swapped in [false, true] {
             let (mut stacks, mut first, mut second) = two();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_is_of_the_first_that_wants_it_and_what_is_only_used_of_nobody() {
+    fn unheld_object_belongs_to_first_claimant() {
         let (mut stacks, first, second) = two();
         let x = object("x");
         stacks.has(first, &[("x", EntryState::Used)]);

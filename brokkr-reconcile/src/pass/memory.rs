@@ -27,7 +27,7 @@ pub(crate) struct Memory {
     pub(crate) trouble_at: Option<Instant>,
     prepared: HashMap<StackId, Cached>,
     /// UIDs of what was deleted, per stack, while its removal goes on.
-    pub(crate) departed: HashMap<StackId, BTreeSet<String>>,
+    pub(crate) deleted_uids: HashMap<StackId, BTreeSet<String>>,
     retained_at: Option<Instant>,
     pub(crate) waits: Waits,
 }
@@ -115,6 +115,6 @@ impl Memory {
     pub(crate) fn keep_only(&mut self, desired: &BTreeSet<StackId>, held: &BTreeSet<StackId>) {
         self.prepared.retain(|stack, _| desired.contains(stack));
         self.waits.keep_only(|stack| desired.contains(&stack));
-        self.departed.retain(|stack, _| held.contains(stack));
+        self.deleted_uids.retain(|stack, _| held.contains(stack));
     }
 }

@@ -25,10 +25,10 @@ use crate::ownership::objects::Objects;
 use crate::pass::memory::Memory;
 use crate::pass::setup::PassSetup;
 use crate::pass::shared::Shared;
-use crate::pass::stack_pass::Job;
+use crate::pass::stack_pass::StackPass;
 
 /// Stacks that are worked on at the same time.
-const STACKS: usize = 8;
+const CONCURRENT_STACKS: usize = 8;
 
 /// One pass over the stacks that are due: each phase ends for all of them before the next one begins.
 pub(crate) struct Pass<'a> {
@@ -39,7 +39,7 @@ pub(crate) struct Pass<'a> {
     discovery: Arc<Discovery>,
     /// What is served by now.
     latest: Arc<Discovery>,
-    stacks: Vec<Job<'a>>,
+    stacks: Vec<StackPass<'a>>,
     /// The inventories of these stacks: nobody else works on them meanwhile.
     taken: Taken<'a>,
 }
@@ -87,13 +87,13 @@ impl<'a> Pass<'a> {
         memory: &mut Memory,
         setup: &PassSetup<'a>,
         due: Vec<&'a DesiredStack>,
-    ) -> (Taken<'a>, Vec<Job<'a>>) {
+    ) -> (Taken<'a>, Vec<StackPass<'a>>) {
         let mut taken = shared.slots.take(due.iter().map(|stack| stack.stack_id));
         let mut stacks = Vec::new();
         for stack in due {
             let Some(inventory) = taken.inventories.remove(&stack.stack_id) else { continue };
-            let departed = memory.departed.remove(&stack.stack_id).unwrap_or_default();
-            let mut stack = Job::new(stack, inventory, departed, setup.prepared(stack.stack_id).cloned());
+            let deleted_uids = memory.deleted_uids.remove(&stack.stack_id).unwrap_or_default();
+            let mut stack = StackPass::new(stack, inventory, deleted_uids, setup.prepared(stack.stack_id).cloned());
             stack.held_back = memory.waits.held_back(&stack, desired);
             stacks.push(stack);
         }
@@ -115,7 +115,7 @@ impl<'a> Pass<'a> {
     /// Applies every stack that waits for no other one.
     async fn apply(&mut self) {
         let context = self.setup.context(&self.shared.books, &self.discovery);
-        concurrently(self.stacks.iter_mut().map(|stack| stack.apply(&context).boxed()), STACKS).await;
+        concurrently(self.stacks.iter_mut().map(|stack| stack.apply(&context).boxed()), CONCURRENT_STACKS).await;
     }
 
     /// Where custom resource definitions were written: waits until they are established, and applies the objects of the new kinds.
@@ -126,12 +126,12 @@ impl<'a> Pass<'a> {
         let context = self.setup.context(&self.shared.books, &self.discovery);
         let defining = self.stacks.iter().filter(|stack| stack.applying.defined);
         let defining = defining.filter_map(|stack| stack.prepared.as_deref());
-        concurrently(defining.map(|set| context.established(&set.ready).boxed()), STACKS).await;
+        concurrently(defining.map(|set| context.established(&set.ready).boxed()), CONCURRENT_STACKS).await;
         let mut memory = self.shared.memory.lock().await;
         self.latest = memory.discovery(&*self.shared.cluster, true).await?;
         let mut before = Vec::new();
         for stack in &mut self.stacks {
-            let prepared = self.shared.prepared(&mut memory, stack.stack, &self.latest);
+            let prepared = self.shared.prepared(&mut memory, stack.desired, &self.latest);
             before.push(stack.prepare_anew(prepared));
         }
         drop(memory);
@@ -140,7 +140,7 @@ impl<'a> Pass<'a> {
             let (before, context) = (before.as_deref()?, &context);
             Some(async move { stack.apply_newly_served(context, before).await }.boxed())
         });
-        concurrently(rounds, STACKS).await;
+        concurrently(rounds, CONCURRENT_STACKS).await;
         Ok(())
     }
 
@@ -154,8 +154,8 @@ impl<'a> Pass<'a> {
                 return;
             }
             let context = self.setup.context(&self.shared.books, &self.discovery);
-            let freed = self.stacks.iter_mut().filter(|stack| freed.contains(&stack.stack.stack_id));
-            concurrently(freed.map(|stack| stack.apply(&context).boxed()), STACKS).await;
+            let freed = self.stacks.iter_mut().filter(|stack| freed.contains(&stack.desired.stack_id));
+            concurrently(freed.map(|stack| stack.apply(&context).boxed()), CONCURRENT_STACKS).await;
         }
     }
 
@@ -176,7 +176,7 @@ impl<'a> Pass<'a> {
         for stack in self.stacks.iter_mut().filter(|stack| stack.held_back.is_some()) {
             stack.held_back = memory.waits.held_back(stack, self.desired);
             if stack.held_back.is_none() {
-                freed.insert(stack.stack.stack_id);
+                freed.insert(stack.desired.stack_id);
             }
         }
         freed
@@ -185,7 +185,7 @@ impl<'a> Pass<'a> {
     /// Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
     async fn discover_before_pruning(&mut self) -> Result<(), ApplierError> {
         let mut memory = self.shared.memory.lock().await;
-        if self.stacks.iter().any(Job::loses_foundation) || self.shared.slots.has_retained() {
+        if self.stacks.iter().any(StackPass::loses_foundation) || self.shared.slots.has_retained() {
             self.latest = memory.discovery(&*self.shared.cluster, true).await?;
         }
         Ok(())
@@ -196,7 +196,7 @@ impl<'a> Pass<'a> {
         let context = self.setup.context(&self.shared.books, &self.latest);
         let Desired { may_remove, complete, .. } = *self.desired;
         let prunings = self.stacks.iter_mut().map(|stack| stack.prune(&context, may_remove, complete).boxed());
-        concurrently(prunings, STACKS).await;
+        concurrently(prunings, CONCURRENT_STACKS).await;
     }
 
     /// Deletes what was retained and has become empty, of stacks that have no entry any more.
@@ -208,11 +208,12 @@ impl<'a> Pass<'a> {
         let context = self.setup.context(&self.shared.books, &self.latest);
         let mut taken = self.shared.slots.take_retained(&self.desired_ids());
         while let Some((stack, mut inventory)) = taken.inventories.pop_first() {
-            let mut departed = self.shared.memory.lock().await.departed.remove(&stack).unwrap_or_default();
-            let pruned = context.prune(Deletion::Delete, &Objects::new(), true, &mut inventory, &mut departed).await;
+            let mut deleted_uids = self.shared.memory.lock().await.deleted_uids.remove(&stack).unwrap_or_default();
+            let pruned =
+                context.prune(Deletion::Delete, &Objects::new(), true, &mut inventory, &mut deleted_uids).await;
             if pruned.is_ok() {
                 if !inventory.entries.is_empty() {
-                    self.shared.memory.lock().await.departed.insert(stack, departed);
+                    self.shared.memory.lock().await.deleted_uids.insert(stack, deleted_uids);
                 }
                 taken.put_back(inventory);
             }
@@ -226,10 +227,10 @@ impl<'a> Pass<'a> {
         let mut memory = self.shared.memory.lock().await;
         for stack in self.stacks {
             let is_trusted = stack.broken.is_none();
-            let (inventory, departed, outcome) = stack.finish();
+            let (inventory, deleted_uids, outcome) = stack.finish();
             let is_being_removed = outcome.removal && outcome.progress != Progress::Done;
             if !inventory.entries.is_empty() && (is_being_removed || inventory.is_retained_only()) {
-                memory.departed.insert(inventory.stack, departed);
+                memory.deleted_uids.insert(inventory.stack, deleted_uids);
             }
             if is_trusted {
                 self.taken.put_back(inventory);
@@ -241,7 +242,7 @@ impl<'a> Pass<'a> {
             memory.trouble_at = Some(now);
         }
         memory.keep_only(&desired, &self.shared.slots.held_or_retained());
-        self.shared.books.fights().forget_old(now);
+        self.shared.books.contention().forget_old(now);
         self.shared.job_ends.forget_old(now);
         self.shared.watch_what_is_held(&self.latest);
         outcomes

@@ -1,4 +1,4 @@
-//! Health that another object decides or explains: the class of a claim for storage, the service behind a webhook, the pods of a
+//! Health that another object decides or explains: the class of a volume claim, the service behind a webhook, the pods of a
 //! workload.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use brokkr_core::model::{Health, ObjectRef};
 use serde_json::Value;
 
 use crate::cluster::{ClusterError, ListOptions};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::health;
 use crate::health::{ObjectHealth, UNBOUND};
 
@@ -33,13 +33,13 @@ enum Referred {
     Unseen,
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Completes the verdicts on objects that cannot be judged alone.
     pub(crate) async fn judge_by_others(&self, health: &mut HashMap<Arc<ObjectRef>, ObjectHealth>) {
         for (object, health) in health.iter_mut() {
             match (object.group.as_str(), object.kind.as_str()) {
                 ("", "PersistentVolumeClaim") if health.reason == UNBOUND => {
-                    if let Some(verdict) = self.unbound_claim(object).await {
+                    if let Some(verdict) = self.unbound_volume_claim(object).await {
                         *health = verdict;
                     }
                 }
@@ -76,11 +76,11 @@ impl Work<'_> {
         let Referred::There(workload) = found else { return None };
         let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object)?;
         let pairs = labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
-        let selector = pairs.collect::<Vec<_>>().join(",");
-        if selector.is_empty() {
+        let label_selector = pairs.collect::<Vec<_>>().join(",");
+        if label_selector.is_empty() {
             return None;
         }
-        let options = ListOptions { selector, limit: Some(PODS), ..ListOptions::default() };
+        let options = ListOptions { label_selector, limit: Some(PODS), ..ListOptions::default() };
         let pods = self.cluster.list(self.discovery.preferred("", "Pod")?, namespace, &options).await.ok()?;
         let verdicts = pods.items.iter().map(|pod| health::assess("", "Pod", pod));
         let telling = verdicts.filter(|it| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
@@ -88,9 +88,9 @@ impl Work<'_> {
         telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))
     }
 
-    /// A claim that waits for its first consumer is as it should be; one whose class does not exist waits in vain. `None` where
+    /// A volume claim that waits for its first consumer is as it should be; one whose class does not exist waits in vain. `None` where
     /// the claim's own verdict stands.
-    async fn unbound_claim(&self, claim: &ObjectRef) -> Option<ObjectHealth> {
+    async fn unbound_volume_claim(&self, claim: &ObjectRef) -> Option<ObjectHealth> {
         let Referred::There(claim) =
             self.referred("", "PersistentVolumeClaim", claim.namespace.as_deref(), &claim.name).await
         else {
@@ -158,8 +158,8 @@ impl Work<'_> {
     /// Whether a Service's endpoints can be seen and none of them is ready.
     async fn has_no_ready_endpoint(&self, namespace: &str, service: &str) -> bool {
         let Some(kind) = self.discovery.preferred("discovery.k8s.io", "EndpointSlice") else { return false };
-        let selector = format!("kubernetes.io/service-name={service}");
-        let options = ListOptions { selector, ..ListOptions::default() };
+        let label_selector = format!("kubernetes.io/service-name={service}");
+        let options = ListOptions { label_selector, ..ListOptions::default() };
         let Ok(slices) = self.cluster.list(kind, Some(namespace), &options).await else { return false };
         // Absent means ready, as the API says.
         let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false));

@@ -8,7 +8,7 @@ use brokkr_core::model::{ObjectRef, StackId};
 use crate::applier::{Desired, DesiredStack, Goal};
 use crate::apply::replicas::autoscaled;
 use crate::cluster::Discovery;
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::context::bookkeeping::Bookkeeping;
 use crate::desired::prepare::PreparedSet;
 use crate::observed::observer::Observer;
@@ -58,8 +58,8 @@ impl<'a> PassSetup<'a> {
     }
 
     /// What working on a stack needs, with what is served by now.
-    pub(crate) fn context<'c>(&'c self, books: &'c Bookkeeping, discovery: &'c Discovery) -> Work<'c> {
-        Work {
+    pub(crate) fn context<'c>(&'c self, books: &'c Bookkeeping, discovery: &'c Discovery) -> PassContext<'c> {
+        PassContext {
             cluster: &*self.shared.cluster,
             agent: self.shared.agent,
             manager: &self.shared.manager,

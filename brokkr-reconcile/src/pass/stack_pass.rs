@@ -8,7 +8,7 @@ use brokkr_core::model::{Health, ObjectRef, limits};
 use crate::applier::{DesiredStack, Goal};
 use crate::apply::progress::Applying;
 use crate::cluster::ClusterError;
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::desired::prepare::{Prepared, PreparedSet, unserved};
 use crate::health::{ObjectHealth, worst};
 use crate::order::is_foundation;
@@ -21,10 +21,10 @@ use crate::pass::readiness::Readiness;
 use crate::prune::phases::Pruning;
 
 /// One stack on its way through a pass.
-pub(crate) struct Job<'a> {
-    pub(crate) stack: &'a DesiredStack,
+pub(crate) struct StackPass<'a> {
+    pub(crate) desired: &'a DesiredStack,
     pub(crate) inventory: Inventory,
-    pub(crate) departed: BTreeSet<String>,
+    pub(crate) deleted_uids: BTreeSet<String>,
     pub(crate) prepared: Option<Arc<PreparedSet>>,
     pub(crate) wanted: Arc<Objects>,
     pub(crate) applying: Applying,
@@ -39,17 +39,17 @@ pub(crate) struct Job<'a> {
     pub(crate) broken: Option<ClusterError>,
 }
 
-impl<'a> Job<'a> {
+impl<'a> StackPass<'a> {
     pub(crate) fn new(
         stack: &'a DesiredStack,
         inventory: Inventory,
-        departed: BTreeSet<String>,
+        deleted_uids: BTreeSet<String>,
         prepared: Option<Arc<PreparedSet>>,
     ) -> Self {
         Self {
-            stack,
+            desired: stack,
             inventory,
-            departed,
+            deleted_uids,
             wanted: prepared.as_ref().map(|it| it.objects.clone()).unwrap_or_default(),
             prepared,
             applying: Applying::default(),
@@ -72,26 +72,26 @@ impl<'a> Job<'a> {
         self.inventory.entries.keys().any(|object| is_foundation(object) && !self.wanted.contains(object))
     }
 
-    pub(crate) async fn apply(&mut self, work: &Work<'_>) {
+    pub(crate) async fn apply(&mut self, context: &PassContext<'_>) {
         if let Some(set) = self.prepared.clone().filter(|_| self.held_back.is_none()) {
-            self.apply_some(work, &set.ready).await;
+            self.apply_some(context, &set.ready).await;
         }
     }
 
     /// The second round for stacks that bring the definitions of their own kinds.
-    pub(crate) async fn apply_newly_served(&mut self, work: &Work<'_>, before: &PreparedSet) {
+    pub(crate) async fn apply_newly_served(&mut self, context: &PassContext<'_>, before: &PreparedSet) {
         let Some(set) = self.prepared.clone().filter(|_| self.held_back.is_none()) else {
             return;
         };
         let is_new = |it: &&Prepared| !before.ready.iter().any(|old| old.object == it.object);
         let served: Vec<Prepared> = set.ready.iter().filter(is_new).cloned().collect();
         if !served.is_empty() {
-            self.apply_some(work, &served).await;
+            self.apply_some(context, &served).await;
         }
     }
 
-    async fn apply_some(&mut self, work: &Work<'_>, objects: &[Prepared]) {
-        let applied = work.apply(self.stack, objects, &self.wanted, &mut self.inventory, &mut self.applying).await;
+    async fn apply_some(&mut self, context: &PassContext<'_>, objects: &[Prepared]) {
+        let applied = context.apply(self.desired, objects, &self.wanted, &mut self.inventory, &mut self.applying).await;
         if let Err(error) = applied {
             self.broken = Some(error);
         }
@@ -99,15 +99,15 @@ impl<'a> Job<'a> {
 
     /// Whether the API server has accepted every object.
     pub(crate) fn is_applied(&self) -> bool {
-        matches!(self.stack.goal, Goal::Apply { .. })
+        matches!(self.desired.goal, Goal::Apply { .. })
             && self.broken.is_none()
             && self.held_back.is_none()
             && self.applying.problems.is_empty()
             && self.prepared.as_deref().is_some_and(|set| set.unserved.is_empty() && set.refused.is_empty())
     }
 
-    pub(crate) async fn prune(&mut self, work: &Work<'_>, may_remove: bool, complete: bool) {
-        let is_removal = matches!(self.stack.goal, Goal::Remove);
+    pub(crate) async fn prune(&mut self, context: &PassContext<'_>, may_remove: bool, complete: bool) {
+        let is_removal = matches!(self.desired.goal, Goal::Remove);
         // What replaces something must stand before that goes. What another stack holds stands already.
         let stands = self.applying.problems.iter().all(|it| it.reason == Reason::HeldByStack)
             && self.prepared.as_deref().is_none_or(|set| set.unserved.is_empty() && set.refused.is_empty())
@@ -118,15 +118,15 @@ impl<'a> Job<'a> {
         }
         if is_removal && self.inventory.entries.is_empty() {
             // Nothing is held, or what is held was forgotten.
-            match work.strays(self.stack.stack_id).await {
-                Ok(strays) => self.pruning.problems.extend(strays),
+            match context.orphans(self.desired.stack_id).await {
+                Ok(orphans) => self.pruning.problems.extend(orphans),
                 Err(error) => {
                     self.pruning.problems.push(of_record(Reason::from(&error), &error));
                 }
             }
             return;
         }
-        let doomed: Vec<&Arc<ObjectRef>> =
+        let to_remove: Vec<&Arc<ObjectRef>> =
             self.inventory.entries.keys().filter(|object| !self.wanted.contains(*object)).collect();
         let obstacle = if !complete {
             Some((Reason::ContentPending, "the content of another stack, which may want it, is not at hand"))
@@ -138,16 +138,16 @@ impl<'a> Job<'a> {
         } else {
             None
         };
-        if doomed.is_empty() {
+        if to_remove.is_empty() {
             return;
         }
         if let Some((reason, message)) = obstacle {
-            let held = doomed.into_iter().map(|object| ObjectProblem::waiting(object.clone(), reason, message));
+            let held = to_remove.into_iter().map(|object| ObjectProblem::waiting(object.clone(), reason, message));
             self.pruning.problems.extend(held);
             return;
         }
-        let deletion = self.stack.policies.deletion;
-        match work.prune(deletion, &self.wanted, false, &mut self.inventory, &mut self.departed).await {
+        let deletion = self.desired.policies.deletion;
+        match context.prune(deletion, &self.wanted, false, &mut self.inventory, &mut self.deleted_uids).await {
             Ok(pruning) => self.pruning = pruning,
             Err(error) => self.broken = Some(error),
         }
@@ -155,7 +155,7 @@ impl<'a> Job<'a> {
 
     /// How the wanted objects fare; what is not there is missing.
     fn health(&self) -> (Health, Vec<Unhealthy>) {
-        if !matches!(self.stack.goal, Goal::Apply { .. }) {
+        if !matches!(self.desired.goal, Goal::Apply { .. }) {
             return (Health::Unknown, Vec::new());
         }
         let refused = self.prepared.iter().flat_map(|set| &set.refused);
@@ -220,12 +220,12 @@ impl<'a> Job<'a> {
             objects.dedup();
         }
         let outcome = StackOutcome {
-            stack_id: self.stack.stack_id,
-            revision: match &self.stack.goal {
+            stack_id: self.desired.stack_id,
+            revision: match &self.desired.goal {
                 Goal::Apply { revision, .. } => Some(*revision),
                 Goal::Remove | Goal::Keep => None,
             },
-            removal: matches!(self.stack.goal, Goal::Remove),
+            removal: matches!(self.desired.goal, Goal::Remove),
             applied,
             interrupted,
             progress,
@@ -239,7 +239,7 @@ impl<'a> Job<'a> {
             writes: self.applying.writes + self.pruning.writes,
             retry_after,
         };
-        (self.inventory, self.departed, outcome)
+        (self.inventory, self.deleted_uids, outcome)
     }
 }
 

@@ -8,7 +8,7 @@ use brokkr_core::model::{Health, Revision, StackId};
 use crate::applier::{Desired, Goal};
 use crate::health::ObjectHealth;
 use crate::pass::readiness::Readiness;
-use crate::pass::stack_pass::Job;
+use crate::pass::stack_pass::StackPass;
 
 /// Since when stacks wait for readiness, and which have reached it. Only in memory: after a restart the wait begins anew.
 #[derive(Debug, Default)]
@@ -19,20 +19,22 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// Judges a job after everything was applied.
-    pub(crate) fn judge(&mut self, job: &mut Job<'_>, now: Instant) {
-        let id = job.stack.stack_id;
-        let Goal::Apply { revision, .. } = job.stack.goal else {
+    /// Judges a stack after everything was applied.
+    pub(crate) fn judge(&mut self, stack: &mut StackPass<'_>, now: Instant) {
+        let id = stack.desired.stack_id;
+        let Goal::Apply { revision, .. } = stack.desired.goal else {
             self.since.remove(&id);
             self.reached.remove(&id);
             return;
         };
-        if !job.is_applied() {
+        if !stack.is_applied() {
             return;
         }
-        job.readiness = match job.stack.policies.wait {
+        stack.readiness = match stack.desired.policies.wait {
             None => Readiness::NotAsked,
-            Some(_) if job.wanted.iter().all(|object| is_settled(job.applying.health.get(object))) => Readiness::Ready,
+            Some(_) if stack.wanted.iter().all(|object| is_settled(stack.applying.health.get(object))) => {
+                Readiness::Ready
+            }
             Some(wait) => {
                 let waiting = self.since.entry(id).or_insert((revision, now));
                 if waiting.0 != revision {
@@ -42,15 +44,15 @@ impl Waits {
                 if now.saturating_duration_since(waiting.1) >= limit { Readiness::Stalled } else { Readiness::Pending }
             }
         };
-        if job.readiness.allows_prune() {
+        if stack.readiness.allows_prune() {
             self.reached.insert(id, revision);
             self.since.remove(&id);
         }
     }
 
     /// Why a stack must wait for others; `None` when all that it depends on stand.
-    pub(crate) fn held_back(&self, job: &Job<'_>, desired: &Desired) -> Option<String> {
-        job.stack.depends_on.iter().find_map(|id| match desired.goal_of(*id) {
+    pub(crate) fn held_back(&self, stack: &StackPass<'_>, desired: &Desired) -> Option<String> {
+        stack.desired.depends_on.iter().find_map(|id| match desired.goal_of(*id) {
             None => Some(format!("it depends on stack {id}, which this agent does not have")),
             Some(Goal::Apply { revision, .. }) if self.reached.get(id) == Some(revision) => None,
             Some(Goal::Apply { .. }) => Some(format!("it waits until stack {id} is applied and ready")),

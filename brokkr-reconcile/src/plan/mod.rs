@@ -3,7 +3,7 @@
 //! It is made by the code that acts, up to the point where it would write; what a write would change is asked of the server by a
 //! dry run.
 
-mod changes;
+mod diff;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::apply::decide::{Step, Target};
 use crate::apply::progress::Applying;
 use crate::apply::write::WriteError;
 use crate::cluster::ClusterError;
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::context::bookkeeping::Bookkeeping;
 use crate::desired::prepare::{Prepared, unserved};
 use crate::health::JobEnd;
@@ -28,7 +28,8 @@ use crate::ownership::inventory::{Entry, Inventory};
 use crate::ownership::objects::Objects;
 use crate::pass::reconciler::Reconciler;
 use crate::pass::setup::PassSetup;
-use crate::plan::changes::{Change, changes};
+pub use crate::plan::diff::FieldChange;
+use crate::plan::diff::changes;
 use crate::prune::phases::Removal;
 use crate::remedy::fix;
 
@@ -64,7 +65,7 @@ pub struct PlannedObject {
     /// Why, in words.
     pub message: String,
     /// What a write would change, where there is something already.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FieldChange>,
 }
 
 /// What would be done about an object.
@@ -104,7 +105,7 @@ impl Reconciler {
         let books = Bookkeeping::default();
         books.claims().set_wants(setup.wants());
         inventories.values().for_each(|inventory| books.claims().set_held(inventory));
-        let work = setup.context(&books, &discovery);
+        let context = setup.context(&books, &discovery);
         let mut plan = Plan::default();
         for stack in &desired.stacks {
             let nothing = Inventory::new(stack.stack_id);
@@ -113,18 +114,18 @@ impl Reconciler {
             let mut wanted = Arc::default();
             if let Some(set) = setup.prepared(stack.stack_id) {
                 wanted = set.objects.clone();
-                let (steps, failed) = work.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
+                let (steps, failed) = context.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
                 objects.extend(failed.into_iter().map(PlannedObject::blocked));
                 let previews = steps.into_iter().map(|(prepared, step)| {
                     let entry = inventory.entries.get(&prepared.object);
-                    work.preview(stack, prepared, entry, step).boxed()
+                    context.preview(stack, prepared, entry, step).boxed()
                 });
                 objects.extend(concurrently(previews, CONCURRENCY).await);
                 let unserved = set.unserved.iter().map(unserved);
                 objects.extend(unserved.chain(set.refused.iter().cloned()).map(PlannedObject::blocked));
             }
             if !matches!(stack.goal, Goal::Keep) {
-                objects.extend(work.preview_removals(stack, desired, inventory, &wanted).await);
+                objects.extend(context.preview_removals(stack, desired, inventory, &wanted).await);
             }
             objects.sort_by(|a, b| a.object.cmp(&b.object));
             let revision = match &stack.goal {
@@ -137,7 +138,7 @@ impl Reconciler {
     }
 }
 
-impl Work<'_> {
+impl PassContext<'_> {
     async fn preview(
         &self,
         stack: &DesiredStack,
@@ -186,7 +187,7 @@ impl Work<'_> {
         prepared: &Prepared,
         entry: Option<&Entry>,
         target: &Target,
-    ) -> Result<Vec<Change>, WriteError> {
+    ) -> Result<Vec<FieldChange>, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let live = self.cluster.get(&at).await.map_err(WriteError::Api)?.unwrap_or_default();
         let applied = self.write(stack, prepared, entry, Some(target), true).await?;
@@ -200,7 +201,7 @@ impl Work<'_> {
         inventory: &Inventory,
         wanted: &Objects,
     ) -> Vec<PlannedObject> {
-        let departed = inventory.uids();
+        let deleted_uids = inventory.uids();
         let kept = inventory.uids_of(wanted);
         let mut planned = Vec::new();
         for (object, entry) in inventory.entries.iter().filter(|(object, _)| !wanted.contains(*object)) {
@@ -220,7 +221,7 @@ impl Work<'_> {
                 blocked(Reason::ContentPending, "the content of another stack, which may want it, is not at hand")
             } else {
                 let deletion = stack.policies.deletion;
-                match self.decide_removal(deletion, object, entry, stack.stack_id, &departed, &kept).await {
+                match self.decide_removal(deletion, object, entry, stack.stack_id, &deleted_uids, &kept).await {
                     Ok(Removal::Forget) => continue,
                     Ok(Removal::UnderWay(_) | Removal::Delete(..)) => action(PlannedAction::Prune),
                     Ok(Removal::LetGo(..)) => action(PlannedAction::Release),

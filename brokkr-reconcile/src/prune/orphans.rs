@@ -4,7 +4,7 @@ use brokkr_core::model::{ObjectRef, StackId};
 use futures::FutureExt as _;
 
 use crate::cluster::{ClusterError, ClusterResult, ListOptions, meta};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::observed::live::Live;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::outcome::problem::ObjectProblem;
@@ -12,15 +12,15 @@ use crate::outcome::reason::Reason;
 use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL};
 use crate::prune::vacancy::one_version_each;
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Looks for objects that this agent made for a stack of which it has no inventory. An inventory that was lost must
     /// not make "removed" of "unknown"; nothing is deleted on the word of labels either.
-    pub(crate) async fn strays(&self, stack: StackId) -> ClusterResult<Vec<ObjectProblem>> {
+    pub(crate) async fn orphans(&self, stack: StackId) -> ClusterResult<Vec<ObjectProblem>> {
         if let Some(failed) = self.discovery.failed.first() {
             return Err(ClusterError::unavailable(format!("the API {failed} does not answer")));
         }
-        let selector = format!("{AGENT_LABEL}={},{STACK_LABEL}={stack}", self.agent);
-        let options = ListOptions { selector, metadata_only: true, ..ListOptions::default() };
+        let label_selector = format!("{AGENT_LABEL}={},{STACK_LABEL}={stack}", self.agent);
+        let options = ListOptions { label_selector, metadata_only: true, ..ListOptions::default() };
         let options = &options;
         let kinds = one_version_each(self.discovery.kinds.iter());
         let places = kinds
@@ -28,7 +28,7 @@ impl Work<'_> {
             .flat_map(|kind| self.limits.places(kind.namespaced).into_iter().map(move |place| (kind, place)));
         let lists =
             places.map(|(kind, place)| async move { (kind, self.cluster.list(kind, place, options).await) }.boxed());
-        let mut strays = Vec::new();
+        let mut orphans = Vec::new();
         for (kind, list) in concurrently(lists, CONCURRENCY).await {
             let list = match list {
                 Ok(list) => list,
@@ -49,9 +49,9 @@ impl Work<'_> {
                     name: name.to_owned(),
                 };
                 let message = "the record of what is held was lost, so it is not deleted: delete it by hand, or target the stack again before removing it";
-                strays.push(ObjectProblem::failed(object, Reason::InventoryLost, message));
+                orphans.push(ObjectProblem::failed(object, Reason::InventoryLost, message));
             }
         }
-        Ok(strays)
+        Ok(orphans)
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::context::settling::Vacancy;
 use crate::limits::LIMITS_REMEDY;
 use crate::observed::live::Live;
@@ -24,8 +24,8 @@ use crate::ownership::labels::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::ownership::objects::Objects;
 
 /// How long a pass waits for deletions before it reports that it waits.
-const PATIENCE: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const DELETING: &str = "it is being deleted";
 
 /// What came of pruning a stack.
@@ -65,14 +65,14 @@ pub(crate) enum Removal<'a> {
 }
 
 /// What is to go.
-struct Doomed {
+struct ToRemove {
     now: Vec<Arc<ObjectRef>>,
     /// Objects that another stack is about to take over.
     pending: Vec<Arc<ObjectRef>>,
 }
 
-impl Work<'_> {
-    /// Removes what the inventory has and `wanted` has not. `departed` collects the UIDs of what went, so that what
+impl PassContext<'_> {
+    /// Removes what the inventory has and `wanted` has not. `deleted_uids` collects the UIDs of what went, so that what
     /// descends from it is not taken for others' things.
     pub(crate) async fn prune(
         &self,
@@ -80,23 +80,23 @@ impl Work<'_> {
         wanted: &Objects,
         only_retained: bool,
         inventory: &mut Inventory,
-        departed: &mut BTreeSet<String>,
+        deleted_uids: &mut BTreeSet<String>,
     ) -> ClusterResult<Pruning> {
         let mut result = Pruning::default();
-        let deadline = Instant::now() + PATIENCE;
-        departed.extend(inventory.uids());
+        let deadline = Instant::now() + PHASE_TIMEOUT;
+        deleted_uids.extend(inventory.uids());
         // One object may be known under two names, as an Event is in two API groups: what is wanted under one is not deleted under
         // the other.
         let kept = inventory.uids_of(wanted);
         let mut waiting = Objects::new();
         loop {
-            let doomed = self.doomed(wanted, only_retained, &waiting, inventory, &mut result);
-            waiting.extend(doomed.pending);
-            let Some(phase) = doomed.now.iter().map(|it| removal_phase(it)).min() else {
+            let to_remove = self.to_remove(wanted, only_retained, &waiting, inventory, &mut result);
+            waiting.extend(to_remove.pending);
+            let Some(phase) = to_remove.now.iter().map(|it| removal_phase(it)).min() else {
                 break;
             };
-            let now: Vec<Arc<ObjectRef>> = doomed.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
-            let fates = self.remove_all(deletion, &now, inventory, departed, &kept).await;
+            let now: Vec<Arc<ObjectRef>> = to_remove.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
+            let fates = self.remove_all(deletion, &now, inventory, deleted_uids, &kept).await;
             let mut ordered = Vec::new();
             let mut blocked = false;
             for (object, fate) in fates {
@@ -130,24 +130,24 @@ impl Work<'_> {
                 result.problems.extend(ordered.into_iter().map(problem));
                 break;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         self.keep(inventory).await?;
         Ok(result)
     }
 
     /// What should go, apart from what changes hands. What was handed over already is forgotten here.
-    fn doomed(
+    fn to_remove(
         &self,
         wanted: &Objects,
         only_retained: bool,
         waiting: &Objects,
         inventory: &mut Inventory,
         result: &mut Pruning,
-    ) -> Doomed {
+    ) -> ToRemove {
         let stack = inventory.stack;
         let claims = self.claims();
-        let mut doomed = Doomed { now: Vec::new(), pending: Vec::new() };
+        let mut to_remove = ToRemove { now: Vec::new(), pending: Vec::new() };
         inventory.entries.retain(|object, entry| {
             let goes = !wanted.contains(object) && (!only_retained || entry.state == EntryState::Retained);
             if !goes || waiting.contains(object) {
@@ -157,17 +157,17 @@ impl Work<'_> {
                 return false;
             }
             match claims.owner(object).filter(|owner| *owner != stack) {
-                None => doomed.now.push(object.clone()),
+                None => to_remove.now.push(object.clone()),
                 Some(owner) if claims.holds(owner, object) => return false,
                 Some(owner) => {
                     let message = format!("stack {owner} is about to take it over");
                     result.problems.push(ObjectProblem::waiting(object.clone(), Reason::HandoverPending, message));
-                    doomed.pending.push(object.clone());
+                    to_remove.pending.push(object.clone());
                 }
             }
             true
         });
-        doomed
+        to_remove
     }
 
     async fn remove_all(
@@ -175,7 +175,7 @@ impl Work<'_> {
         deletion: Deletion,
         objects: &[Arc<ObjectRef>],
         inventory: &Inventory,
-        departed: &BTreeSet<String>,
+        deleted_uids: &BTreeSet<String>,
         kept: &BTreeSet<String>,
     ) -> Vec<(Arc<ObjectRef>, Fate)> {
         let removals = objects.iter().map(|object| {
@@ -183,7 +183,7 @@ impl Work<'_> {
                 let fate = match inventory.entries.get(object) {
                     None => Fate::Forget,
                     Some(entry) => self
-                        .remove(deletion, object, entry, inventory.stack, departed, kept)
+                        .remove(deletion, object, entry, inventory.stack, deleted_uids, kept)
                         .await
                         .unwrap_or_else(|error| Fate::Problem(not_removed(object, &error))),
                 };
@@ -201,10 +201,10 @@ impl Work<'_> {
         object: &ObjectRef,
         entry: &Entry,
         stack: StackId,
-        departed: &BTreeSet<String>,
+        deleted_uids: &BTreeSet<String>,
         kept: &BTreeSet<String>,
     ) -> ClusterResult<Fate> {
-        let (kind, live) = match self.decide_removal(deletion, object, entry, stack, departed, kept).await? {
+        let (kind, live) = match self.decide_removal(deletion, object, entry, stack, deleted_uids, kept).await? {
             Removal::Forget => return Ok(Fate::Forget),
             Removal::UnderWay(what) => return Ok(Fate::Ordered(what)),
             Removal::Problem(problem) => return Ok(Fate::Problem(problem)),
@@ -233,7 +233,7 @@ impl Work<'_> {
         object: &ObjectRef,
         entry: &Entry,
         stack: StackId,
-        departed: &BTreeSet<String>,
+        deleted_uids: &BTreeSet<String>,
         kept: &BTreeSet<String>,
     ) -> ClusterResult<Removal<'_>> {
         if let Some(problem) = self.limits.refuse(object) {
@@ -276,7 +276,7 @@ impl Work<'_> {
             return Ok(Removal::LetGo(kind, live));
         }
         if is_foundation(object) {
-            match self.vacancy(object, departed).await? {
+            match self.vacancy(object, deleted_uids).await? {
                 Vacancy::Vacant => {}
                 Vacancy::Occupied(why) => return Ok(Removal::Retain(why)),
                 Vacancy::Settling(what) => {

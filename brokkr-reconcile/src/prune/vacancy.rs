@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use serde_json::Value;
 
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, meta};
-use crate::context::Work;
+use crate::context::PassContext;
 use crate::context::settling::Vacancy;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::order::{is_built_in, is_namespace};
@@ -16,19 +16,19 @@ use crate::order::{is_built_in, is_namespace};
 /// Objects that a message names.
 const NAMED: usize = 3;
 
-impl Work<'_> {
+impl PassContext<'_> {
     /// Whether nothing of others would go with this namespace or definition. What cannot be seen counts as there; an error is
     /// only what may be different at the next try.
-    pub(crate) async fn vacancy(&self, object: &ObjectRef, departed: &BTreeSet<String>) -> ClusterResult<Vacancy> {
+    pub(crate) async fn vacancy(&self, object: &ObjectRef, deleted_uids: &BTreeSet<String>) -> ClusterResult<Vacancy> {
         let vacancy = if is_namespace(object) {
-            self.namespace_vacancy(&object.name, departed).await?
+            self.namespace_vacancy(&object.name, deleted_uids).await?
         } else {
             self.crd_vacancy(object).await?
         };
         Ok(self.books.settling.judge(object, vacancy, Instant::now()))
     }
 
-    async fn namespace_vacancy(&self, namespace: &str, departed: &BTreeSet<String>) -> ClusterResult<Vacancy> {
+    async fn namespace_vacancy(&self, namespace: &str, deleted_uids: &BTreeSet<String>) -> ClusterResult<Vacancy> {
         if let Some(failed) = self.discovery.failed.first() {
             return Ok(Vacancy::Occupied(format!("the API {failed} does not answer, so its objects cannot be seen")));
         }
@@ -44,7 +44,7 @@ impl Work<'_> {
         let mut there = Vec::new();
         for (kind, list) in concurrently(lists, CONCURRENCY).await {
             match list {
-                Ok(list) if list.cut => {
+                Ok(list) if list.truncated => {
                     return Ok(Vacancy::Occupied(format!("its {} are too many to be listed", kind.plural)));
                 }
                 Ok(list) => there.extend(list.items.into_iter().map(|object| (kind, object))),
@@ -61,7 +61,9 @@ impl Work<'_> {
             there.iter().filter_map(|(_, it)| Some((meta::uid(it)?, meta::owners(it).collect()))).collect();
         let mut strangers = there
             .iter()
-            .filter(|(kind, object)| !is_furniture(kind, object) && !descends(kind, object, &owners, departed))
+            .filter(|(kind, object)| {
+                !is_namespace_default(kind, object) && !descends(kind, object, &owners, deleted_uids)
+            })
             .collect::<Vec<_>>();
         if strangers.is_empty() {
             return Ok(Vacancy::Vacant);
@@ -204,7 +206,7 @@ fn comes_and_goes(kind: &ApiKind) -> bool {
 }
 
 /// What every namespace has from the beginning.
-fn is_furniture(kind: &ApiKind, object: &Value) -> bool {
+fn is_namespace_default(kind: &ApiKind, object: &Value) -> bool {
     kind.group.is_empty()
         && matches!(
             (kind.kind.as_str(), meta::name(object)),
@@ -212,16 +214,21 @@ fn is_furniture(kind: &ApiKind, object: &Value) -> bool {
         )
 }
 
-/// Whether an object descends by owner references from what was ours. Claims on storage always count as somebody's: their
+/// Whether an object descends by owner references from what was ours. Volume claims always count as somebody's: their
 /// data outlives what made them.
-fn descends(kind: &ApiKind, object: &Value, owners: &HashMap<&str, Vec<&str>>, departed: &BTreeSet<String>) -> bool {
+fn descends(
+    kind: &ApiKind,
+    object: &Value,
+    owners: &HashMap<&str, Vec<&str>>,
+    deleted_uids: &BTreeSet<String>,
+) -> bool {
     if kind.group.is_empty() && kind.kind == "PersistentVolumeClaim" {
         return false;
     }
     let mut open: Vec<&str> = meta::owners(object).collect();
     let mut seen = BTreeSet::new();
     while let Some(owner) = open.pop() {
-        if departed.contains(owner) {
+        if deleted_uids.contains(owner) {
             return true;
         }
         if seen.insert(owner) {
@@ -238,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn definitions_tell_what_can_be_in_them() {
+    fn definition_status_is_read() {
         let definition = |established: &str, served: bool| {
             json!({
                 "spec": {"versions": [{"served": false}, {"served": served}]},
@@ -254,17 +261,17 @@ mod tests {
     }
 
     #[test]
-    fn what_descends_from_ours_is_nobody_elses() {
+    fn dependents_of_deleted_objects_are_ours() {
         let pods = ApiKind::v1("", "Pod", "pods", true);
         let claims = ApiKind::v1("", "PersistentVolumeClaim", "persistentvolumeclaims", true);
         let owned = |owner: &str| json!({"metadata": {"ownerReferences": [{"uid": owner}]}});
-        let departed = BTreeSet::from(["deployment".to_owned()]);
+        let deleted_uids = BTreeSet::from(["deployment".to_owned()]);
         let owners = HashMap::from([("set", vec!["deployment"]), ("circle", vec!["circle"]), ("foreign", vec![])]);
-        assert!(descends(&pods, &owned("deployment"), &owners, &departed));
-        assert!(descends(&pods, &owned("set"), &owners, &departed));
-        assert!(!descends(&claims, &owned("set"), &owners, &departed), "their data outlives what made them");
-        assert!(!descends(&pods, &owned("circle"), &owners, &departed));
-        assert!(!descends(&pods, &owned("foreign"), &owners, &departed));
-        assert!(!descends(&pods, &json!({"metadata": {}}), &owners, &departed));
+        assert!(descends(&pods, &owned("deployment"), &owners, &deleted_uids));
+        assert!(descends(&pods, &owned("set"), &owners, &deleted_uids));
+        assert!(!descends(&claims, &owned("set"), &owners, &deleted_uids), "their data outlives what made them");
+        assert!(!descends(&pods, &owned("circle"), &owners, &deleted_uids));
+        assert!(!descends(&pods, &owned("foreign"), &owners, &deleted_uids));
+        assert!(!descends(&pods, &json!({"metadata": {}}), &owners, &deleted_uids));
     }
 }

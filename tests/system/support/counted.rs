@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use brokkr_reconcile::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
-    FencedCluster, ListOptions, ObjectList, Patch, WatchEvent,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
+    FencedCluster, ListOptions, ObjectKey, ObjectList, Patch, WatchEvent,
 };
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -64,7 +64,7 @@ impl Cluster for Counted {
         self.reading().discover().await
     }
 
-    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+    async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>> {
         self.reading().get(at).await
     }
 
@@ -72,7 +72,7 @@ impl Cluster for Counted {
         self.reading().list(kind, namespace, options).await
     }
 
-    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+    async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
         let writing = self.writing();
         if self.unanswered == Some(at.name) {
             std::future::pending::<()>().await;
@@ -85,11 +85,11 @@ impl Cluster for Counted {
         writing.apply(at, body, options).await
     }
 
-    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+    async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         self.writing().patch(at, patch, manager).await
     }
 
-    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+    async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         self.writing().delete(at, options).await
     }
 

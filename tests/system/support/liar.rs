@@ -12,7 +12,7 @@ use brokkr_core::model::Epoch;
 use brokkr_core::protocol::TargetState;
 
 /// How long a poll is kept open while nothing is new: short, so that a lie is soon asked for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the real broker says, and what it said before.
 pub(crate) struct Told {
@@ -126,7 +126,7 @@ impl Liar {
 
     async fn poll(&self, path: &str, headers: &HeaderMap) -> Response {
         let known = headers.get(header::IF_NONE_MATCH).and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
         loop {
             let now = match self.ask(path, headers).await {
                 Ok(now) => now,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::{Error, Process, Result};
 
 /// How long a broker may take to listen, reading a large database included.
-const PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A broker in a process of its own, which ends when this is dropped.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl BrokerProcess {
                 let admin = admin.map(str::to_owned);
                 return Ok(Self { url: format!("http://{listen}"), admin, process, started });
             }
-            if started.elapsed() > PATIENCE || !process.is_running() {
+            if started.elapsed() > START_TIMEOUT || !process.is_running() {
                 return Err(Error::new(format!("the broker did not start:\n{said}")));
             }
             std::thread::sleep(Duration::from_millis(5));

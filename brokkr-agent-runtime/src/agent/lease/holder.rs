@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_lives_and_what_cannot_be_known_is_not_taken_for_dead() {
+    fn unknown_process_is_not_taken_for_ended() {
         let Some(this) = Process::this() else { return };
         assert!(!has_ended(&this), "{this}");
         assert!(!has_ended("") && !has_ended("a/b/1/2") && !has_ended("///"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ended_is_known_to_have() {
+    fn ended_process_is_recognised() {
         let Some((boot, namespace)) = place() else { return };
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("a process");
         let pid = child.id().to_string();

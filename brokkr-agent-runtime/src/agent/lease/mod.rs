@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_leads_and_the_next_waits_until_it_is_certain() {
+    async fn second_candidate_leads_after_the_lease_expires() {
         let (cluster, agent, stop) = (MemoryCluster::new(), AgentId::generate(), CancellationToken::new());
         let (mut first, mut second) = (candidate(&cluster, agent), candidate(&cluster, agent));
         let mut term = first.stand(&stop).await.expect("nobody else stands");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whose_process_has_ended_is_not_waited_for() {
+    async fn ended_holder_is_not_waited_for() {
         let (cluster, agent, stop) = (MemoryCluster::new(), AgentId::generate(), CancellationToken::new());
         let mut first =
             Candidate::new(Arc::new(cluster.clone()), "default".to_owned(), agent, Duration::from_secs(600));

@@ -123,7 +123,7 @@ fn check(cases: impl IntoIterator<Item = (&'static str, Case)>) {
 }
 
 #[test]
-fn what_is_ours_is_kept_as_the_manifest_says() {
+fn own_object_follows_the_manifest() {
     let changed_by_others =
         |case: &mut Case| case.live()["metadata"]["managedFields"][0]["fieldsV1"] = json!({"f:x": {}});
     check([
@@ -143,7 +143,7 @@ fn what_is_ours_is_kept_as_the_manifest_says() {
 }
 
 #[test]
-fn what_is_not_there_is_created_and_what_was_there_is_drift() {
+fn missing_object_is_created_or_drift() {
     let gone = || Case::new().with(|it| it.live = None);
     check([
         ("create", Case::new().with(|it| (it.live, it.entry) = (None, None))),
@@ -157,7 +157,7 @@ fn what_is_not_there_is_created_and_what_was_there_is_drift() {
 }
 
 #[test]
-fn a_job_that_is_gone_counts_by_how_it_ended() {
+fn missing_job_is_decided_by_how_it_ended() {
     let job = || Case::of(manifest("batch/v1", "Job", "it"));
     let gone = |what: Gone| job().with(|it| (it.live, it.gone_job) = (None, Some(what)));
     let failed = || Gone::Ended(JobEnd::Failed("DeadlineExceeded".to_owned()));
@@ -180,7 +180,7 @@ fn a_job_that_is_gone_counts_by_how_it_ended() {
 }
 
 #[test]
-fn replicas_that_were_scaled_are_yielded() {
+fn scaled_replicas_are_yielded() {
     let deployment = || {
         let mut body = manifest("apps/v1", "Deployment", "web");
         body["spec"] = json!({"replicas": 2, "template": {}});
@@ -209,7 +209,7 @@ fn replicas_that_were_scaled_are_yielded() {
 }
 
 #[test]
-fn what_others_made_is_theirs_unless_the_policy_says_otherwise() {
+fn foreign_object_is_taken_by_policy_only() {
     let foreign = || Case::new().with(Case::foreign).with(|it| it.entry = None);
     let adopt = |adopt| foreign().with(|it| it.policies.adopt = adopt);
     let of_another_agent = |case: &mut Case| {
@@ -230,7 +230,7 @@ fn what_others_made_is_theirs_unless_the_policy_says_otherwise() {
 }
 
 #[test]
-fn an_object_that_carries_our_marks_is_ours_unless_it_is_a_copy() {
+fn labelled_object_is_taken_unless_copied() {
     let replaced = || Case::new().with(Case::replaced);
     check([
         // The inventory was lost.
@@ -245,7 +245,7 @@ fn an_object_that_carries_our_marks_is_ours_unless_it_is_a_copy() {
 }
 
 #[test]
-fn what_another_stack_of_the_agent_has_is_left_to_it() {
+fn object_of_another_stack_is_left_alone() {
     let others = |case: &mut Case| {
         case.entry = None;
         case.owner = Some(StackId::generate());
@@ -267,7 +267,7 @@ fn what_another_stack_of_the_agent_has_is_left_to_it() {
 }
 
 #[test]
-fn a_namespace_that_was_there_is_used() {
+fn existing_namespace_is_used() {
     let namespace = || Case::of(manifest("v1", "Namespace", "place"));
     check([
         ("use", namespace().with(Case::foreign).with(|it| it.entry = None)),
@@ -277,7 +277,7 @@ fn a_namespace_that_was_there_is_used() {
 }
 
 #[test]
-fn the_agents_own_records_are_nobodys_to_write() {
+fn agent_records_are_reserved() {
     let named = |kind: &str, name: &str, namespace: &str| {
         let mut body = manifest("v1", kind, name);
         body["metadata"]["namespace"] = json!(namespace);

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::cluster::conformance::all;
 use crate::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions,
-    MemoryCluster, ObjectList, Patch, WatchEvent, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, MemoryCluster,
+    ObjectKey, ObjectList, Patch, WatchEvent, meta,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Cluster for Broken {
         self.inner.discover().await
     }
 
-    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+    async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>> {
         let found = self.inner.get(at).await?;
         Ok(found.filter(|it| !(self.has(Fault::DeletingIsGone) && meta::is_deleting(it))))
     }
@@ -69,14 +69,14 @@ impl Cluster for Broken {
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         let mut options = options.clone();
         if self.has(Fault::SelectorForgotten) {
-            options.selector.clear();
+            options.label_selector.clear();
         }
         let mut list = self.inner.list(kind, namespace, &options).await?;
-        list.cut &= !self.has(Fault::CutUnsaid);
+        list.truncated &= !self.has(Fault::CutUnsaid);
         Ok(list)
     }
 
-    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+    async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
         let (mut body, mut options) = (body.clone(), *options);
         options.force |= self.has(Fault::AlwaysForced);
         options.dry_run &= !self.has(Fault::DryRunWrites);
@@ -90,11 +90,11 @@ impl Cluster for Broken {
         Ok(applied)
     }
 
-    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+    async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         self.inner.patch(at, patch, manager).await
     }
 
-    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+    async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         let live = self.inner.get(at).await?;
         let there = live.as_ref().and_then(meta::uid).filter(|_| self.has(Fault::DeletesAnything));
         self.inner.delete(at, &DeleteOptions { uid: there.unwrap_or(options.uid), ..*options }).await

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, Propagation, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, ObjectKey, Propagation,
+    meta,
 };
 
 /// A namespace of one check.
@@ -30,7 +31,7 @@ impl Bench {
         bench
     }
 
-    pub(super) fn at<'a>(&'a self, name: &'a str) -> Address<'a> {
+    pub(super) fn at<'a>(&'a self, name: &'a str) -> ObjectKey<'a> {
         self.config_maps.at(Some(&self.namespace), name)
     }
 
@@ -40,7 +41,7 @@ impl Bench {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
     }
 
-    pub(super) async fn apply(&self, manager: &str, name: &str, data: Value) -> ClusterResult<Applied> {
+    pub(super) async fn apply(&self, manager: &str, name: &str, data: Value) -> ClusterResult<ApplyOutcome> {
         self.cluster.apply(&self.at(name), &self.config_map(name, data), &by(manager)).await
     }
 

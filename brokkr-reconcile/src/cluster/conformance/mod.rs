@@ -50,7 +50,7 @@ macro_rules! __cluster_checks {
             deleting_a_namespace_takes_its_content
             definitions_come_before_their_objects
             lists_select_by_label
-            lists_say_when_they_are_cut
+            lists_report_truncation
             watches_tell_what_happens
             ownership_can_be_edited
         }

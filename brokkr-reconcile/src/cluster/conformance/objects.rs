@@ -114,32 +114,32 @@ pub async fn lists_select_by_label(cluster: Arc<dyn Cluster>) {
         bench.cluster.apply(&bench.at(name), &body, &by("one")).await.expect("an apply");
     }
     for metadata_only in [false, true] {
-        let options = ListOptions { selector: "select=x".to_owned(), metadata_only, limit: None };
+        let options = ListOptions { label_selector: "select=x".to_owned(), metadata_only, limit: None };
         let list = bench.cluster.list(&bench.config_maps, Some(&bench.namespace), &options).await.expect("a list");
         let mut names: Vec<_> = list.items.iter().filter_map(meta::name).collect();
         names.sort_unstable();
         assert_eq!(names, ["a", "c"]);
-        assert!(!list.cut && !list.resource_version.is_empty());
+        assert!(!list.truncated && !list.resource_version.is_empty());
         assert!(list.items.iter().all(|it| it.get("data").is_none() == metadata_only));
         assert!(list.items.iter().all(|it| !meta::applied_fields(it, "one").is_empty()));
     }
-    let options = ListOptions { selector: "select=x".to_owned(), ..ListOptions::default() };
+    let options = ListOptions { label_selector: "select=x".to_owned(), ..ListOptions::default() };
     let everywhere = bench.cluster.list(&bench.config_maps, None, &options).await.expect("a list");
     assert!(everywhere.items.iter().filter(|it| meta::namespace(it) == Some(&bench.namespace)).count() == 2);
 }
 
 /// A list with a limit says when it is not whole, and a list that cannot be longer says that it is.
-pub async fn lists_say_when_they_are_cut(cluster: Arc<dyn Cluster>) {
+pub async fn lists_report_truncation(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     for name in ["a", "b", "c"] {
         let mut body = bench.config_map(name, json!({"k": "1"}));
         body["metadata"]["labels"] = json!({"cut": "yes"});
         bench.cluster.apply(&bench.at(name), &body, &by("one")).await.expect("an apply");
     }
-    for (limit, count, cut) in [(2, 2, true), (100, 3, false)] {
-        let options = ListOptions { selector: "cut".to_owned(), limit: Some(limit), ..ListOptions::default() };
+    for (limit, count, truncated) in [(2, 2, true), (100, 3, false)] {
+        let options = ListOptions { label_selector: "cut".to_owned(), limit: Some(limit), ..ListOptions::default() };
         let list = bench.cluster.list(&bench.config_maps, Some(&bench.namespace), &options).await.expect("a list");
-        assert_eq!((list.items.len(), list.cut), (count, cut), "limit {limit}");
+        assert_eq!((list.items.len(), list.truncated), (count, truncated), "limit {limit}");
     }
 }
 
@@ -159,10 +159,10 @@ pub async fn watches_tell_what_happens(cluster: Arc<dyn Cluster>) {
         while let Some(event) = watch.next().await {
             match event.expect("an event") {
                 // Others write into every namespace of a real cluster.
-                WatchEvent::Set(it) if meta::name(&it) == Some("a") && !meta::is_deleting(&it) => {
+                WatchEvent::Applied(it) if meta::name(&it) == Some("a") && !meta::is_deleting(&it) => {
                     told.push(it["data"]["k"].clone());
                 }
-                WatchEvent::Gone(it) if meta::name(&it) == Some("a") => break,
+                WatchEvent::Deleted(it) if meta::name(&it) == Some("a") => break,
                 _ => {}
             }
         }

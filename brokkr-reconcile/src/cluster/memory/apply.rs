@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::cluster::memory::fields::Path;
 use crate::cluster::memory::state::State;
 use crate::cluster::memory::{check_precondition, fields};
-use crate::cluster::{Address, Applied, ApplyOptions, ClusterError, ClusterResult, FieldConflict, Patch, meta};
+use crate::cluster::{ApplyOptions, ApplyOutcome, ClusterError, ClusterResult, FieldConflict, ObjectKey, Patch, meta};
 
 /// One entry of `managedFields`.
 struct Manager {
@@ -54,10 +54,10 @@ fn entry<'a>(managers: &'a mut Vec<Manager>, name: &str, operation: &'static str
 impl State {
     pub(super) fn apply(
         &mut self,
-        at: &Address<'_>,
+        at: &ObjectKey<'_>,
         body: &Value,
         options: &ApplyOptions<'_>,
-    ) -> ClusterResult<Applied> {
+    ) -> ClusterResult<ApplyOutcome> {
         self.check_served(at.kind)?;
         if meta::name(body).is_some_and(|name| name != at.name) {
             return Err(ClusterError::Invalid("the name in the body is not the one in the path".to_owned()));
@@ -81,7 +81,7 @@ impl State {
             let manager = Manager { name: options.manager.to_owned(), operation: "Apply", fields: wanted };
             write_managers(&mut object, &[manager], &at.kind.api_version());
             let object = if options.dry_run { object } else { self.insert(at, object) };
-            return Ok(Applied { object, created: true });
+            return Ok(ApplyOutcome { object, created: true });
         };
         check_precondition(&live, uid, version)?;
         let mut managers = managers(&live);
@@ -113,10 +113,10 @@ impl State {
         merge(&mut object, body, &wanted);
         write_managers(&mut object, &managers, &at.kind.api_version());
         let object = if options.dry_run { object } else { self.replace(at, &live, object) };
-        Ok(Applied { object, created: false })
+        Ok(ApplyOutcome { object, created: false })
     }
 
-    pub(super) fn patch(&mut self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+    pub(super) fn patch(&mut self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         self.check_served(at.kind)?;
         let live = self.get(at).cloned().ok_or_else(|| ClusterError::NotFound(at.object_ref().to_string()))?;
         let Patch::Merge(patch) = patch;

@@ -24,8 +24,8 @@ use state::State;
 use tokio::sync::watch;
 
 use crate::cluster::{
-    Address, ApiKind, Applied, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
-    ListOptions, ObjectList, Patch, WatchEvent, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListOptions,
+    ObjectKey, ObjectList, Patch, WatchEvent, meta,
 };
 
 /// What a request does.
@@ -214,7 +214,7 @@ impl Cluster for MemoryCluster {
         Ok(state.discovery())
     }
 
-    async fn get(&self, at: &Address<'_>) -> ClusterResult<Option<Value>> {
+    async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>> {
         self.admit(Verb::Get, &at.kind.kind, at.name)?;
         let mut state = self.state();
         state.settle();
@@ -224,7 +224,7 @@ impl Cluster for MemoryCluster {
 
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         self.admit(Verb::List, &kind.kind, "")?;
-        let selector = selector(&options.selector)?;
+        let selector = selector(&options.label_selector)?;
         let mut state = self.state();
         state.settle();
         state.check_served(kind)?;
@@ -232,12 +232,12 @@ impl Cluster for MemoryCluster {
         let mut items: Vec<Value> =
             matching.map(|it| if options.metadata_only { metadata_only(it) } else { it.clone() }).collect();
         let limit = options.limit.map_or(usize::MAX, |limit| limit as usize);
-        let cut = items.len() > limit;
+        let truncated = items.len() > limit;
         items.truncate(limit);
-        Ok(ObjectList { items, resource_version: state.version().to_string(), cut })
+        Ok(ObjectList { items, resource_version: state.version().to_string(), truncated })
     }
 
-    async fn apply(&self, at: &Address<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<Applied> {
+    async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
         self.admit(Verb::Apply, &at.kind.kind, at.name)?;
         if options.dry_run {
             return self.state().apply(at, body, options);
@@ -245,12 +245,12 @@ impl Cluster for MemoryCluster {
         self.write(|state| state.apply(at, body, options))
     }
 
-    async fn patch(&self, at: &Address<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
+    async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         self.admit(Verb::Patch, &at.kind.kind, at.name)?;
         self.write(|state| state.patch(at, patch, manager))
     }
 
-    async fn delete(&self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+    async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         self.admit(Verb::Delete, &at.kind.kind, at.name)?;
         self.write(|state| state.delete(at, options))
     }
@@ -263,7 +263,7 @@ impl Cluster for MemoryCluster {
         resource_version: &str,
     ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
         self.admit(Verb::Watch, &kind.kind, "")?;
-        let selector = selector(&options.selector)?;
+        let selector = selector(&options.label_selector)?;
         let from: u64 = resource_version
             .parse()
             .map_err(|_| ClusterError::Invalid(format!("not a resource version: {resource_version}")))?;
@@ -285,14 +285,18 @@ impl Cluster for MemoryCluster {
                             let events: Vec<_> = events
                                 .into_iter()
                                 .filter(|event| match event {
-                                    WatchEvent::Set(object) | WatchEvent::Gone(object) => {
+                                    WatchEvent::Applied(object) | WatchEvent::Deleted(object) => {
                                         selector.matches(&labels(object))
                                     }
                                     WatchEvent::Bookmark(_) => true,
                                 })
                                 .map(|event| match event {
-                                    WatchEvent::Set(object) if metadata => WatchEvent::Set(metadata_only(&object)),
-                                    WatchEvent::Gone(object) if metadata => WatchEvent::Gone(metadata_only(&object)),
+                                    WatchEvent::Applied(object) if metadata => {
+                                        WatchEvent::Applied(metadata_only(&object))
+                                    }
+                                    WatchEvent::Deleted(object) if metadata => {
+                                        WatchEvent::Deleted(metadata_only(&object))
+                                    }
                                     event => event,
                                 })
                                 .map(Ok)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::memory::{check_precondition, controllers, kinds};
 use crate::cluster::{
-    Address, ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, Propagation, WatchEvent, meta,
+    ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, ObjectKey, Propagation, WatchEvent, meta,
 };
 
 /// Events that watches can go back to.
@@ -72,7 +72,7 @@ impl State {
         self.objects.values()
     }
 
-    pub(super) fn get(&self, at: &Address<'_>) -> Option<&Value> {
+    pub(super) fn get(&self, at: &ObjectKey<'_>) -> Option<&Value> {
         self.objects.get(&at.object_ref())
     }
 
@@ -114,7 +114,7 @@ impl State {
         Err(ClusterError::NotFound(format!("the server does not serve {}/{}", kind.api_version(), kind.plural)))
     }
 
-    pub(super) fn check_namespace(&self, at: &Address<'_>) -> ClusterResult<()> {
+    pub(super) fn check_namespace(&self, at: &ObjectKey<'_>) -> ClusterResult<()> {
         let Some(namespace) = at.namespace else {
             return Ok(());
         };
@@ -151,17 +151,17 @@ impl State {
         if is_crd(&key) {
             self.defined_at.insert(key.name.clone(), Instant::now());
         }
-        self.record(key.clone(), WatchEvent::Set(object.clone()));
+        self.record(key.clone(), WatchEvent::Applied(object.clone()));
         self.objects.insert(key, object.clone());
         object
     }
 
-    pub(super) fn insert(&mut self, at: &Address<'_>, object: Value) -> Value {
+    pub(super) fn insert(&mut self, at: &ObjectKey<'_>, object: Value) -> Value {
         self.put_new(at.object_ref(), object)
     }
 
     /// Replaces an object, if it is different at all.
-    pub(super) fn replace(&mut self, at: &Address<'_>, live: &Value, object: Value) -> Value {
+    pub(super) fn replace(&mut self, at: &ObjectKey<'_>, live: &Value, object: Value) -> Value {
         self.put(at.object_ref(), live, object)
     }
 
@@ -187,12 +187,12 @@ impl State {
             object["metadata"]["generation"] = json!(live["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
         }
         object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
-        self.record(key.clone(), WatchEvent::Set(object.clone()));
+        self.record(key.clone(), WatchEvent::Applied(object.clone()));
         self.objects.insert(key, object.clone());
         object
     }
 
-    pub(super) fn delete(&mut self, at: &Address<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
+    pub(super) fn delete(&mut self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         self.check_served(at.kind)?;
         let key = at.object_ref();
         let live = self.objects.get(&key).cloned().ok_or_else(|| ClusterError::NotFound(key.to_string()))?;
@@ -222,7 +222,7 @@ impl State {
             object["status"]["phase"] = json!("Terminating");
         }
         object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
-        self.record(key.clone(), WatchEvent::Set(object.clone()));
+        self.record(key.clone(), WatchEvent::Applied(object.clone()));
         self.objects.insert(key.clone(), object);
     }
 
@@ -231,7 +231,7 @@ impl State {
     pub(super) fn settle(&mut self) {
         self.establish();
         loop {
-            let mut doomed: Vec<ObjectRef> = Vec::new();
+            let mut to_remove: Vec<ObjectRef> = Vec::new();
             let mut ready: Vec<ObjectRef> = Vec::new();
             let uids: HashSet<&str> = self.objects.values().filter_map(meta::uid).collect();
             for (key, object) in &self.objects {
@@ -240,7 +240,7 @@ impl State {
                     if content.is_empty() && meta::finalizers(object).next().is_none() {
                         ready.push(key.clone());
                     }
-                    doomed.extend(
+                    to_remove.extend(
                         content
                             .into_iter()
                             .filter(|key| self.objects.get(key).is_some_and(|it| !meta::is_deleting(it))),
@@ -248,14 +248,14 @@ impl State {
                 } else {
                     let mut owners = meta::owners(object).peekable();
                     if owners.peek().is_some() && owners.all(|owner| !uids.contains(owner)) {
-                        doomed.push(key.clone());
+                        to_remove.push(key.clone());
                     }
                 }
             }
-            if doomed.is_empty() && ready.is_empty() {
+            if to_remove.is_empty() && ready.is_empty() {
                 break;
             }
-            for key in doomed {
+            for key in to_remove {
                 if let Some(live) = self.objects.get(&key).cloned() {
                     self.begin_deletion(&key, &live);
                 }
@@ -264,7 +264,7 @@ impl State {
                 if let Some(object) = self.objects.remove(&key) {
                     self.next_version();
                     self.defined_at.remove(&key.name);
-                    self.record(key, WatchEvent::Gone(object));
+                    self.record(key, WatchEvent::Deleted(object));
                 }
             }
         }

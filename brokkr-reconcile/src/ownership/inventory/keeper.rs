@@ -66,11 +66,11 @@ impl Keeper {
 
     /// Every inventory of this agent.
     pub(crate) async fn load(&self, cluster: &dyn Cluster) -> Result<BTreeMap<StackId, Inventory>, ApplierError> {
-        let selector = format!("{AGENT_LABEL}={},{INVENTORY_LABEL}", self.agent);
-        let options = ListOptions { selector, ..ListOptions::default() };
+        let label_selector = format!("{AGENT_LABEL}={},{INVENTORY_LABEL}", self.agent);
+        let options = ListOptions { label_selector, ..ListOptions::default() };
         let list = cluster.list(&self.secrets, Some(&self.namespace), &options).await;
         let list = list.map_err(ApplierError::Inventory)?;
-        if list.cut {
+        if list.truncated {
             return Err(ApplierError::Inventory(ClusterError::unavailable("the list of inventories is not whole")));
         }
         let mut inventories = BTreeMap::new();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_grow_move_to_later_secrets_and_then_stay() {
+    fn grown_entries_move_to_later_shards() {
         let mut inventory = with_objects(&[20_000; 12]);
         assert_eq!(places(&inventory), [0; 12], "an intent is small");
         assign_shards(&mut inventory);
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_a_share_has_a_secret_of_its_own() {
+    fn oversized_entry_has_its_own_shard() {
         let mut inventory = with_objects(&[1, 80_000, 1]);
         assign_shards(&mut inventory);
         let before = places(&inventory);

@@ -17,7 +17,7 @@ use super::world::World;
 use crate::{Outcome, Result};
 
 /// How long an agent has to make the cluster so: failures are tried again after half a minute at the latest.
-const PATIENCE: Duration = Duration::from_secs(75);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// What one stack should be.
 pub(crate) struct Told {
@@ -203,7 +203,7 @@ impl Scene {
 
     /// Gives the agent time to make everything so. What is wrong then, and what was done meanwhile that never should.
     pub(crate) async fn judge(&self) -> Result<Vec<String>> {
-        self.judge_within(PATIENCE).await
+        self.judge_within(ROUND_TIMEOUT).await
     }
 
     pub(crate) async fn judge_within(&self, patience: Duration) -> Result<Vec<String>> {
@@ -234,7 +234,7 @@ impl Scene {
 
     /// Deletes all stacks, waits until they are gone, and tells how everything went.
     pub(crate) async fn end(self, rounds: Rounds) -> Result<Outcome> {
-        self.end_within(PATIENCE, rounds).await
+        self.end_within(ROUND_TIMEOUT, rounds).await
     }
 
     pub(crate) async fn end_within(mut self, patience: Duration, rounds: Rounds) -> Result<Outcome> {

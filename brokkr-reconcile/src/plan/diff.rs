@@ -13,7 +13,7 @@ const NOISE: [&str; 6] = ["managedFields", "resourceVersion", "generation", "cre
 
 /// One value that would be another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
+pub struct FieldChange {
     /// Where: a JSON pointer (RFC 6901).
     pub path: String,
     /// What is there; absent where nothing is.
@@ -22,7 +22,7 @@ pub struct Change {
     pub to: Option<Value>,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "(nothing)".to_owned(), Value::to_string);
         write!(f, "{}: {} -> {}", self.path, text(&self.from), text(&self.to))
@@ -30,7 +30,7 @@ impl fmt::Display for Change {
 }
 
 /// What differs, without what the server maintains; of a Secret where, and not what.
-pub(crate) fn changes(object: &ObjectRef, live: &Value, then: &Value) -> Vec<Change> {
+pub(crate) fn changes(object: &ObjectRef, live: &Value, then: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     let mut open = vec![(String::new(), Some(live), Some(then))];
     while let Some((path, from, to)) = open.pop() {
@@ -38,13 +38,13 @@ pub(crate) fn changes(object: &ObjectRef, live: &Value, then: &Value) -> Vec<Cha
             continue;
         }
         if found.len() == CHANGES {
-            found.push(Change { path: "(more)".to_owned(), from: None, to: None });
+            found.push(FieldChange { path: "(more)".to_owned(), from: None, to: None });
             break;
         }
         if let (Some(Value::Object(from)), Some(Value::Object(to))) = (from, to) {
             open.extend(members(&path, from, to));
         } else {
-            found.push(Change { path, from: from.cloned(), to: to.cloned() });
+            found.push(FieldChange { path, from: from.cloned(), to: to.cloned() });
         }
     }
     if object.group.is_empty() && object.kind == "Secret" {
@@ -66,7 +66,7 @@ fn members<'a>(path: &str, from: &'a Map<String, Value>, to: &'a Map<String, Val
     names.iter().filter(matters).map(|name| pair(name)).collect()
 }
 
-fn redact(change: &mut Change) {
+fn redact(change: &mut FieldChange) {
     // Annotations too: kubectl keeps a whole copy of the object in one.
     let may_hold_secrets = !change.path.starts_with("/metadata/labels");
     if may_hold_secrets {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_named_by_where_they_are() {
+    fn changes_are_named_by_json_pointer() {
         let live = json!({"metadata": {"resourceVersion": "1", "labels": {"a/b": "1"}}, "data": {"x": "1", "y": "2"}});
         let then = json!({"metadata": {"resourceVersion": "2", "labels": {"a/b": "2"}}, "data": {"x": "1", "z": "3"}});
         let texts: Vec<String> = changes(&object("ConfigMap"), &live, &then).iter().map(ToString::to_string).collect();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_secrets_is_not_shown() {
+    fn secret_values_are_redacted() {
         let with = |value: &str| json!({"data": {"key": value}, "metadata": {"annotations": {"last": value}}, "stringData": {"key": value}});
         let changes = changes(&object("Secret"), &with("hunter2"), &with("hunter3"));
         assert_eq!(changes.len(), 3);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_great_many_changes_are_cut() {
+    fn changes_beyond_the_limit_are_truncated() {
         let many: Map<String, Value> = (0..1000).map(|n| (n.to_string(), json!(n))).collect();
         assert_eq!(changes(&object("ConfigMap"), &json!({"data": {}}), &json!({"data": many})).len(), CHANGES + 1);
     }
