@@ -74,3 +74,66 @@ const BUILT_IN: [&str; 18] = [
     "storage.k8s.io",
     "storagemigration.k8s.io",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(group: &str, kind: &str) -> ObjectRef {
+        ObjectRef { group: group.to_owned(), kind: kind.to_owned(), namespace: None, name: "it".to_owned() }
+    }
+
+    #[test]
+    fn kinds_have_their_rank_phase_and_origin() {
+        for (group, kind, rank, phase, built_in) in [
+            ("", "ResourceQuota", 0, 3, true),
+            ("", "LimitRange", 0, 3, true),
+            ("scheduling.k8s.io", "PriorityClass", 0, 2, true),
+            ("storage.k8s.io", "StorageClass", 0, 2, true),
+            ("", "ServiceAccount", 1, 3, true),
+            ("rbac.authorization.k8s.io", "Role", 1, 3, true),
+            ("rbac.authorization.k8s.io", "ClusterRole", 1, 3, true),
+            ("rbac.authorization.k8s.io", "RoleBinding", 2, 3, true),
+            ("", "ConfigMap", 3, 3, true),
+            ("", "Secret", 3, 3, true),
+            ("", "PersistentVolume", 3, 2, true),
+            ("", "PersistentVolumeClaim", 3, 2, true),
+            ("", "Service", 4, 2, true),
+            ("apps", "Deployment", 5, 2, true),
+            ("batch", "Job", 5, 2, true),
+            ("", "Pod", 5, 2, true),
+            ("", "ReplicationController", 5, 2, true),
+            ("autoscaling", "HorizontalPodAutoscaler", 6, 2, true),
+            ("policy", "PodDisruptionBudget", 6, 2, true),
+            ("networking.k8s.io", "Ingress", 6, 2, true),
+            ("widgets.example.com", "Widget", 7, 0, false),
+            ("widgets.example.com", "Secret", 7, 0, false),
+            ("widgets.k8s.io.example.com", "Widget", 7, 0, false),
+            ("", "Endpoints", 7, 2, true),
+            ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", 8, 1, true),
+            ("apiregistration.k8s.io", "APIService", 8, 1, true),
+            ("", "Namespace", 7, 5, true),
+            ("apiextensions.k8s.io", "CustomResourceDefinition", 7, 4, true),
+        ] {
+            let object = object(group, kind);
+            let found = (apply_rank(&object), removal_phase(&object), is_built_in(group));
+            assert_eq!(found, (rank, phase, built_in), "{group}/{kind}");
+        }
+    }
+
+    #[test]
+    fn namespaces_and_definitions_are_foundations() {
+        for (group, kind, namespace, crd) in [
+            ("", "Namespace", true, false),
+            ("widgets.example.com", "Namespace", false, false),
+            ("apiextensions.k8s.io", "CustomResourceDefinition", false, true),
+            ("", "CustomResourceDefinition", false, false),
+            ("apiextensions.k8s.io", "Namespace", false, false),
+            ("", "ConfigMap", false, false),
+        ] {
+            let object = object(group, kind);
+            let found = (is_namespace(&object), is_crd(&object), is_foundation(&object));
+            assert_eq!(found, (namespace, crd, namespace || crd), "{group}/{kind}");
+        }
+    }
+}

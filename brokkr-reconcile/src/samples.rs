@@ -1,15 +1,22 @@
 //! Manifests and objects for tests of decisions.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use brokkr_core::manifest::ManifestSet;
-use brokkr_core::model::{AgentId, IgnoreRule, StackId};
+use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, Policies, Revision, StackId};
 use serde_json::{Value, json};
 
-use crate::cluster::{ApiKind, Discovery};
-use crate::desired::prepare::{Belonging, Prepared, prepare};
+use crate::applier::{DesiredStack, Goal};
+use crate::cluster::{ApiKind, ApplyOptions, Cluster as _, Discovery, MemoryCluster};
+use crate::context::PassContext;
+use crate::context::bookkeeping::Bookkeeping;
+use crate::desired::prepare::{Belonging, Prepared, PreparedSet, prepare};
 use crate::limits::LocalLimits;
+use crate::observed::job_ends::JobEnds;
 use crate::observed::live::Live;
+use crate::observed::observer::Observer;
+use crate::ownership::inventory::Keeper;
 use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL, field_manager};
 
 /// Whose objects they are.
@@ -26,7 +33,12 @@ impl Sample {
 
     /// The manifest as the reconciler applies it.
     pub(crate) fn prepared(&self, manifest: &Value) -> Prepared {
-        let set = ManifestSet::from_documents(vec![manifest.clone()]).expect("a manifest");
+        self.prepared_set(std::slice::from_ref(manifest)).ready.pop().expect("a kind that is served")
+    }
+
+    /// The manifests as the reconciler prepares them.
+    pub(crate) fn prepared_set(&self, manifests: &[Value]) -> PreparedSet {
+        let set = ManifestSet::from_documents(manifests.to_vec()).expect("manifests");
         let belonging = Belonging {
             agent: self.agent,
             stack: self.stack,
@@ -35,8 +47,19 @@ impl Sample {
             limits: &LocalLimits::default(),
             ignore: &self.ignore,
         };
-        let mut prepared = prepare(&set, belonging, &discovery());
-        prepared.ready.pop().expect("a kind that is served")
+        prepare(&set, belonging, &discovery())
+    }
+
+    /// The stack with these policies, of which revision 1 is to be applied.
+    pub(crate) fn desired(&self, policies: Policies) -> DesiredStack {
+        let manifests = ManifestSet::from_documents(vec![manifest("v1", "ConfigMap", "it")]).expect("a manifest");
+        DesiredStack {
+            stack_id: self.stack,
+            name: "web".to_owned(),
+            policies,
+            depends_on: Vec::new(),
+            goal: Goal::Apply { revision: Revision::FIRST, manifests: Arc::new(manifests) },
+        }
     }
 
     /// The object as it is in the cluster after this agent applied it.
@@ -80,4 +103,60 @@ pub(crate) fn discovery() -> Discovery {
 /// A manifest of a kind, with nothing but its name.
 pub(crate) fn manifest(api_version: &str, kind: &str, name: &str) -> Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}})
+}
+
+/// A cluster in memory, and what a pass over it needs.
+pub(crate) struct Bench {
+    pub(crate) sample: Sample,
+    pub(crate) cluster: MemoryCluster,
+    pub(crate) manager: String,
+    pub(crate) autoscaled: BTreeSet<ObjectRef>,
+    limits: LocalLimits,
+    keeper: Keeper,
+    books: Bookkeeping,
+    job_ends: JobEnds,
+    discovery: Discovery,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let (sample, cluster) = (Sample::new(), MemoryCluster::new());
+        Self {
+            manager: field_manager(sample.agent),
+            autoscaled: BTreeSet::new(),
+            limits: LocalLimits::default(),
+            keeper: Keeper::new(sample.agent, "default".to_owned()),
+            books: Bookkeeping::default(),
+            job_ends: JobEnds::default(),
+            discovery: cluster.discover().await.expect("discovery"),
+            sample,
+            cluster,
+        }
+    }
+
+    pub(crate) fn observer(&self) -> Observer<'_> {
+        Observer::new(&self.cluster, self.sample.agent, &self.manager, &self.limits)
+    }
+
+    pub(crate) fn context<'a>(&'a self, observer: &'a Observer<'a>) -> PassContext<'a> {
+        PassContext {
+            cluster: &self.cluster,
+            agent: self.sample.agent,
+            manager: &self.manager,
+            keeper: &self.keeper,
+            observer,
+            limits: &self.limits,
+            books: &self.books,
+            job_ends: &self.job_ends,
+            discovery: &self.discovery,
+            autoscaled: &self.autoscaled,
+        }
+    }
+
+    /// Applies a prepared manifest as a field manager, and returns the object.
+    pub(crate) async fn apply(&self, prepared: &Prepared, manager: &str) -> Value {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let options = ApplyOptions { manager, force: true, dry_run: false };
+        self.cluster.apply(&at, &prepared.body(), &options).await.expect("an apply").object
+    }
 }

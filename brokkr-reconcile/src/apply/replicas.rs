@@ -120,8 +120,10 @@ fn scaled_by(autoscaler: &Value, namespace: Option<&str>) -> Option<ObjectRef> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Cluster as _;
+    use crate::ownership::field_hashes::FieldHashes;
     use crate::ownership::inventory::{Entry, EntryState, ManifestHash};
-    use crate::samples::{Sample, manifest};
+    use crate::samples::{Bench, Sample, manifest};
     use brokkr_core::model::IgnoreRule;
 
     fn deployment(replicas: Option<i64>) -> Value {
@@ -205,5 +207,54 @@ mod tests {
             assert_eq!(is_new, expected, "{named:?} after {before:?}, applied: {applied}");
         }
         assert!(!has_new_number(&sample.prepared(&deployment(Some(4))), None));
+    }
+
+    /// Whether the number is kept for the autoscaler, by who owns the field afterwards.
+    async fn is_left(bench: &Bench, named: Option<i64>, is_scaled: bool, was_ours: bool) -> bool {
+        let live = bench.apply(&bench.sample.prepared(&deployment(Some(3))), &bench.manager).await;
+        let mut entry = Entry::new(EntryState::Held);
+        if was_ours {
+            entry.fields = FieldHashes::of(&meta::applied_fields(&live, &bench.manager));
+        }
+        let target = Target { uid: meta::uid(&live).expect("a UID").to_owned(), scaled: is_scaled };
+        let prepared = bench.sample.prepared(&deployment(named));
+        let observer = bench.observer();
+        let left = bench.context(&observer).leave_replicas_to_autoscaler(&prepared, &target, &entry).await;
+        assert_eq!(left, Ok(()));
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        let live = bench.cluster.get(&at).await.expect("a read").expect("the object");
+        assert_eq!(live["spec"]["replicas"], json!(3));
+        meta::applied_fields(&live, KEEPER).contains(REPLICAS)
+    }
+
+    #[tokio::test]
+    async fn replicas_that_are_no_longer_named_are_left_to_an_autoscaler_only() {
+        for (is_autoscaled, named, is_scaled, was_ours, expected) in [
+            (true, None, false, true, true),
+            (false, None, false, true, false),
+            (true, Some(2), false, true, false),
+            (true, None, true, true, false),
+            (true, None, false, false, false),
+        ] {
+            let mut bench = Bench::new().await;
+            if is_autoscaled {
+                bench.autoscaled.insert((*bench.sample.prepared(&deployment(None)).object).clone());
+            }
+            let left = is_left(&bench, named, is_scaled, was_ours).await;
+            let case = format!("autoscaled {is_autoscaled}, named {named:?}, scaled {is_scaled}, ours {was_ours}");
+            assert_eq!(left, expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn autoscaler_names_its_target() {
+        let autoscaler = |target: Value| json!({"spec": {"scaleTargetRef": target}});
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+        let found = scaled_by(&autoscaler(target), Some("shop")).expect("a target");
+        assert_eq!(found.to_string(), "Deployment.apps shop/web");
+        let core = json!({"apiVersion": "v1", "kind": "ReplicationController", "name": "web"});
+        assert_eq!(scaled_by(&autoscaler(core), None).map(|it| it.group).as_deref(), Some(""));
+        assert_eq!(scaled_by(&autoscaler(json!({"kind": "Deployment"})), None), None);
+        assert_eq!(scaled_by(&json!({}), None), None);
     }
 }

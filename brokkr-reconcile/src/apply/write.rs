@@ -169,13 +169,10 @@ impl PassContext<'_> {
             Err(ClusterError::Conflict(conflicts)) => conflicts,
             result => return result.map_err(WriteError::Api),
         };
-        let is_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != self.manager;
         let is_drift = |it: &FieldConflict| {
             takes_replicas && it.field == REPLICAS || entry.is_some_and(|entry| entry.fields.contains(&it.field))
         };
-        let may_force =
-            target.is_some() && (stack.policies.conflicts == Conflicts::Force || conflicts.iter().all(is_drift));
-        if !may_force || conflicts.iter().any(is_agent) {
+        if target.is_none() || !may_force(&conflicts, self.manager, stack.policies.conflicts, is_drift) {
             return Err(WriteError::Conflicts(conflicts));
         }
         let options = ApplyOptions { force: true, ..options };
@@ -251,6 +248,18 @@ impl PassContext<'_> {
     }
 }
 
+/// Whether force is the answer to conflicts about an object that is known by its UID: where the policy says so or all of them are
+/// drift, and never against another agent.
+fn may_force(
+    conflicts: &[FieldConflict],
+    manager: &str,
+    policy: Conflicts,
+    is_drift: impl Fn(&FieldConflict) -> bool,
+) -> bool {
+    let is_other_agent = |it: &FieldConflict| it.manager.starts_with(MANAGER_PREFIX) && it.manager != manager;
+    (policy == Conflicts::Force || conflicts.iter().all(is_drift)) && !conflicts.iter().any(is_other_agent)
+}
+
 /// An object's identity and nothing else: what is applied to own none of its fields.
 pub(crate) fn skeleton(prepared: &Prepared, uid: Option<&str>) -> Value {
     let mut body = json!({
@@ -280,4 +289,46 @@ fn without_ownership(mut object: Value) -> Value {
         }
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn force_is_for_drift_or_by_policy_and_never_against_agents() {
+        use Conflicts::{Fail, Force};
+        for (managers, policy, drifted, expected) in [
+            (&["kubectl-edit"][..], Fail, &["kubectl-edit"][..], true),
+            (&["kubectl-edit"], Fail, &[], false),
+            (&["kubectl-edit"], Force, &[], true),
+            (&["kubectl-edit", "helm"], Fail, &["helm"], false),
+            (&["kubectl-edit", "helm"], Fail, &["helm", "kubectl-edit"], true),
+            (&["brokkr-other"], Force, &[], false),
+            (&["brokkr-other"], Fail, &["brokkr-other"], false),
+            (&["kubectl-edit", "brokkr-other"], Force, &[], false),
+            // Our own manager, by way of an update.
+            (&["brokkr-self"], Force, &[], true),
+            (&["brokkr-self"], Fail, &["brokkr-self"], true),
+        ] {
+            let conflict = |it: &&str| FieldConflict { field: ".data.k".to_owned(), manager: (*it).to_owned() };
+            let conflicts: Vec<FieldConflict> = managers.iter().map(conflict).collect();
+            let is_drift = |it: &FieldConflict| drifted.contains(&it.manager.as_str());
+            let forced = may_force(&conflicts, "brokkr-self", policy, is_drift);
+            assert_eq!(forced, expected, "{managers:?} {policy:?} drifted: {drifted:?}");
+        }
+    }
+
+    #[test]
+    fn ownership_is_left_out_of_the_comparison() {
+        let ours = json!({"metadata": {
+            "name": "a", "resourceVersion": "2", "generation": 2, "managedFields": [{}],
+            "labels": {AGENT_LABEL: "1", STACK_LABEL: "2", PART_OF_LABEL: "3"},
+        }, "data": {"k": "1"}});
+        let theirs = json!({"metadata": {"name": "a", "resourceVersion": "1"}, "data": {"k": "1"}});
+        assert_eq!(without_ownership(ours.clone()), without_ownership(theirs));
+        let mut labelled = ours.clone();
+        labelled["metadata"]["labels"]["app"] = json!("web");
+        assert_ne!(without_ownership(labelled), without_ownership(ours));
+    }
 }

@@ -250,3 +250,137 @@ fn of_record(reason: Reason, error: &ClusterError) -> ObjectProblem {
     let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
     ObjectProblem { refusal, retry_after, ..ObjectProblem::failed(record, reason, error.to_string()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use brokkr_core::model::Policies;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::ownership::inventory::{Entry, EntryState};
+    use crate::samples::{Sample, manifest};
+
+    /// A stack with a ConfigMap, a Namespace and a kind that is not served.
+    fn manifests() -> [Value; 3] {
+        [
+            manifest("v1", "ConfigMap", "it"),
+            manifest("v1", "Namespace", "place"),
+            manifest("w.example/v1", "Thing", "t"),
+        ]
+    }
+
+    fn pass<'a>(sample: &Sample, desired: &'a DesiredStack, manifests: &[Value]) -> StackPass<'a> {
+        let set = Arc::new(sample.prepared_set(manifests));
+        StackPass::new(desired, Inventory::new(sample.stack), BTreeSet::new(), Some(set))
+    }
+
+    #[test]
+    fn newer_manifests_replace_what_is_wanted() {
+        let sample = Sample::new();
+        let desired = sample.desired(Policies::default());
+        let [map, namespace, _] = manifests();
+        let mut stack = pass(&sample, &desired, &[map]);
+        let before = stack.prepared.clone().expect("prepared");
+        let newer = Arc::new(sample.prepared_set(&[namespace]));
+        let returned = stack.prepare_anew(Some(newer.clone())).expect("what it was");
+        assert!(Arc::ptr_eq(&returned, &before));
+        assert!(stack.prepared.as_ref().is_some_and(|it| Arc::ptr_eq(it, &newer)));
+        assert_eq!(*stack.wanted, *newer.objects);
+        assert!(stack.prepare_anew(None).is_some() && stack.wanted.is_empty() && stack.prepared.is_none());
+    }
+
+    #[test]
+    fn dropped_namespace_is_a_lost_foundation() {
+        let sample = Sample::new();
+        let desired = sample.desired(Policies::default());
+        let [map, namespace, _] = manifests();
+        let held = |stack: &mut StackPass<'_>, objects: &Objects| {
+            let entries = objects.iter().map(|object| (object.clone(), Entry::new(EntryState::Held)));
+            stack.inventory.entries.extend(entries);
+        };
+        let both = sample.prepared_set(&[map.clone(), namespace.clone()]).objects;
+        for (manifests, expected) in
+            [(vec![map.clone()], true), (vec![map, namespace.clone()], false), (vec![namespace], false)]
+        {
+            let mut stack = pass(&sample, &desired, &manifests);
+            held(&mut stack, &both);
+            assert_eq!(stack.loses_foundation(), expected, "{manifests:?}");
+        }
+    }
+
+    #[test]
+    fn finished_stack_says_how_its_objects_fare() {
+        let sample = Sample::new();
+        let desired = sample.desired(Policies::default());
+        let [map, ..] = manifests();
+        let object = || Arc::new((*sample.prepared(&map).object).clone());
+        let failed = |reason| ObjectProblem::failed(object(), reason, "no");
+        let waiting = ObjectProblem::waiting(object(), Reason::Terminating, "soon");
+        let healthy = || Some(ObjectHealth::healthy());
+        for (live, problem, drifted, expected) in [
+            (healthy(), None, false, "Healthy"),
+            (None, None, false, "Progressing Missing"),
+            (None, None, true, "Degraded Missing"),
+            (None, Some(failed(Reason::Refused)), false, "Degraded Missing"),
+            (None, Some(waiting.clone()), false, "Progressing Missing"),
+            (healthy(), Some(failed(Reason::Refused)), false, "Healthy"),
+            (healthy(), Some(failed(Reason::NotOwned)), false, "Degraded NotOfThisStack"),
+            (healthy(), Some(failed(Reason::HeldByStack)), false, "Degraded NotOfThisStack"),
+            (healthy(), Some(waiting), false, "Healthy"),
+        ] {
+            let mut stack = pass(&sample, &desired, std::slice::from_ref(&map));
+            stack.applying.health.extend(live.clone().map(|health| (object(), health)));
+            stack.applying.problems.extend(problem.clone());
+            stack.applying.drifted.extend(drifted.then(|| (*object()).clone()));
+            let (_, _, outcome) = stack.finish();
+            let reason = outcome.unhealthy.first().map(|it| it.health.reason.clone()).unwrap_or_default();
+            let said = format!("{:?} {reason}", outcome.health);
+            assert_eq!(said.trim_end(), expected, "{live:?} {problem:?} drifted: {drifted}");
+            assert_eq!(outcome.applied, problem.is_none(), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn finished_stack_says_how_far_it_got() {
+        let sample = Sample::new();
+        let desired = sample.desired(Policies::default());
+        let [map, _, thing] = manifests();
+        let ready = || {
+            let mut stack = pass(&sample, &desired, std::slice::from_ref(&map));
+            let object = sample.prepared(&map).object.clone();
+            stack.applying.health.insert(object, ObjectHealth::healthy());
+            stack
+        };
+        let problem = |error: ClusterError| ObjectProblem::api(sample.prepared(&map).object.clone(), &error);
+        let with = |problem: ObjectProblem| {
+            let mut stack = ready();
+            stack.applying.problems.push(problem);
+            stack
+        };
+        let fenced = with(problem(ClusterError::Fenced));
+        let refused = with(problem(ClusterError::Invalid("no".to_owned())));
+        let held_back = StackPass { held_back: Some("another comes first".to_owned()), ..ready() };
+        let stalled = StackPass { readiness: Readiness::Stalled, ..ready() };
+        let pending = StackPass { readiness: Readiness::Pending, ..ready() };
+        let broken = StackPass { broken: Some(ClusterError::unavailable("away")), ..ready() };
+        let unserved = pass(&sample, &desired, &[thing]);
+        for (stack, interrupted, expected) in [
+            (ready(), false, "done"),
+            (fenced, true, "waits Fenced"),
+            (refused, false, "fails Refused"),
+            (held_back, false, "waits DependsOnStack"),
+            (stalled, false, "fails Stalled"),
+            (pending, false, "waits NotReady"),
+            (broken, false, "fails InventoryNotKept"),
+            (unserved, false, "fails KindNotServed"),
+        ] {
+            let (_, _, outcome) = stack.finish();
+            let said = match &outcome.progress {
+                Progress::Done => "done".to_owned(),
+                Progress::Waiting { reason, .. } => format!("waits {reason}"),
+                Progress::Failed { reason, .. } => format!("fails {reason}"),
+            };
+            assert_eq!((said.as_str(), outcome.interrupted), (expected, interrupted), "{:?}", outcome.progress);
+        }
+    }
+}

@@ -71,3 +71,117 @@ impl Waits {
 fn is_settled(health: Option<&ObjectHealth>) -> bool {
     health.is_some_and(|it| matches!(it.health, Health::Healthy | Health::Suspended))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use brokkr_core::model::{Policies, Wait};
+
+    use super::*;
+    use crate::applier::DesiredStack;
+    use crate::cluster::ClusterError;
+    use crate::ownership::inventory::Inventory;
+    use crate::samples::{Sample, manifest};
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    fn waiting(sample: &Sample) -> DesiredStack {
+        sample.desired(Policies { wait: Some(Wait { timeout_seconds: 60 }), ..Policies::default() })
+    }
+
+    /// A stack with one ConfigMap that is applied and fares like this; absent before the API server has it.
+    fn applied<'a>(sample: &Sample, desired: &'a DesiredStack, health: Option<ObjectHealth>) -> StackPass<'a> {
+        let set = Arc::new(sample.prepared_set(&[manifest("v1", "ConfigMap", "it")]));
+        let inventory = Inventory::new(desired.stack_id);
+        let mut stack = StackPass::new(desired, inventory, Default::default(), Some(set.clone()));
+        let object = set.ready[0].object.clone();
+        stack.applying.health.extend(health.map(|health| (object, health)));
+        stack
+    }
+
+    #[test]
+    fn only_healthy_and_suspended_objects_are_settled() {
+        let health = |health| Some(ObjectHealth { health, reason: String::new(), message: String::new() });
+        for (health, expected) in [
+            (health(Health::Healthy), Readiness::Ready),
+            (health(Health::Suspended), Readiness::Ready),
+            (health(Health::Progressing), Readiness::Pending),
+            (health(Health::Degraded), Readiness::Pending),
+            (health(Health::Unknown), Readiness::Pending),
+            (None, Readiness::Pending),
+        ] {
+            let sample = Sample::new();
+            let desired = waiting(&sample);
+            let mut stack = applied(&sample, &desired, health.clone());
+            Waits::default().judge(&mut stack, Instant::now());
+            assert_eq!(stack.readiness, expected, "{health:?}");
+        }
+    }
+
+    #[test]
+    fn wait_ends_at_the_timeout_and_begins_anew_with_a_revision() {
+        let (sample, mut waits, now) = (Sample::new(), Waits::default(), Instant::now());
+        let mut desired = waiting(&sample);
+        let mut readiness_at = |desired: &DesiredStack, at| {
+            let mut stack = applied(&sample, desired, None);
+            waits.judge(&mut stack, at);
+            stack.readiness
+        };
+        assert_eq!(readiness_at(&desired, now), Readiness::Pending);
+        assert_eq!(readiness_at(&desired, now + TIMEOUT - Duration::from_millis(1)), Readiness::Pending);
+        assert_eq!(readiness_at(&desired, now + TIMEOUT), Readiness::Stalled);
+        if let Goal::Apply { revision, .. } = &mut desired.goal {
+            *revision = revision.next();
+        }
+        assert_eq!(readiness_at(&desired, now + TIMEOUT), Readiness::Pending);
+    }
+
+    #[test]
+    fn dependent_stack_waits_until_the_other_one_is_ready() {
+        let (sample, other, mut waits) = (Sample::new(), Sample::new(), Waits::default());
+        let mut dependent = sample.desired(Policies::default());
+        dependent.depends_on = vec![other.stack];
+        let base = waiting(&other);
+        let with = |goal: Option<Goal>| {
+            let stacks = goal.map(|goal| DesiredStack { goal, ..base.clone() }).into_iter().chain([dependent.clone()]);
+            Desired { stacks: stacks.collect(), complete: true, may_remove: true }
+        };
+        let stack = applied(&sample, &dependent, None);
+        let why = |waits: &Waits, goal| waits.held_back(&stack, &with(goal)).unwrap_or_default();
+        assert!(why(&waits, None).contains("which this agent does not have"));
+        assert!(why(&waits, Some(Goal::Keep)).contains("waits for the content"));
+        assert!(why(&waits, Some(Goal::Remove)).contains("is being removed"));
+        assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
+
+        // Applied, and not ready.
+        waits.judge(&mut applied(&other, &base, None), Instant::now());
+        assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
+        waits.judge(&mut applied(&other, &base, Some(ObjectHealth::healthy())), Instant::now());
+        assert_eq!(why(&waits, Some(base.goal.clone())), "");
+
+        // A removal, or its absence from the target state, takes it back.
+        let removal = DesiredStack { goal: Goal::Remove, ..base.clone() };
+        waits.judge(&mut applied(&other, &removal, None), Instant::now());
+        assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
+        waits.judge(&mut applied(&other, &base, Some(ObjectHealth::healthy())), Instant::now());
+        waits.keep_only(|stack| stack != other.stack);
+        assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
+    }
+
+    #[test]
+    fn stack_that_is_not_applied_is_not_ready() {
+        let sample = Sample::new();
+        let desired = sample.desired(Policies::default());
+        let ready = || applied(&sample, &desired, Some(ObjectHealth::healthy()));
+        let broken = StackPass { broken: Some(ClusterError::unavailable("away")), ..ready() };
+        let held_back = StackPass { held_back: Some("it waits".to_owned()), ..ready() };
+        let unprepared = StackPass { prepared: None, ..ready() };
+        for (stack, expected) in [(ready(), true), (broken, false), (held_back, false), (unprepared, false)] {
+            let mut waits = Waits::default();
+            let mut stack = stack;
+            waits.judge(&mut stack, Instant::now());
+            assert_eq!(waits.reached.contains_key(&sample.stack), expected);
+        }
+    }
+}
