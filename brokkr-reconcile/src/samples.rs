@@ -38,16 +38,33 @@ impl Sample {
 
     /// The manifests as the reconciler prepares them.
     pub(crate) fn prepared_set(&self, manifests: &[Value]) -> PreparedSet {
+        self.prepared_with(manifests, &discovery(), &LocalLimits::default())
+    }
+
+    /// The same in a cluster that serves this, for an agent with these limits.
+    pub(crate) fn prepared_with(
+        &self,
+        manifests: &[Value],
+        discovery: &Discovery,
+        limits: &LocalLimits,
+    ) -> PreparedSet {
         let set = ManifestSet::from_documents(manifests.to_vec()).expect("manifests");
         let belonging = Belonging {
             agent: self.agent,
             stack: self.stack,
             applyset: "applyset",
             default_namespace: "default",
-            limits: &LocalLimits::default(),
+            limits,
             ignore: &self.ignore,
         };
-        prepare(&set, belonging, &discovery())
+        prepare(&set, belonging, discovery)
+    }
+
+    /// A manifest of somebody else's: without our labels, in its own namespace.
+    pub(crate) fn prepared_as_is(&self, body: &Value, discovery: &Discovery) -> Prepared {
+        let limits = LocalLimits::default();
+        let mut set = self.prepared_with(std::slice::from_ref(body), discovery, &limits);
+        set.ready.pop().expect("a kind that is served").with_body(body)
     }
 
     /// The stack with these policies, of which revision 1 is to be applied.
@@ -111,11 +128,11 @@ pub(crate) struct Bench {
     pub(crate) cluster: MemoryCluster,
     pub(crate) manager: String,
     pub(crate) autoscaled: BTreeSet<ObjectRef>,
-    limits: LocalLimits,
+    pub(crate) limits: LocalLimits,
     keeper: Keeper,
     books: Bookkeeping,
     job_ends: JobEnds,
-    discovery: Discovery,
+    pub(crate) discovery: Discovery,
 }
 
 impl Bench {
@@ -151,6 +168,11 @@ impl Bench {
             discovery: &self.discovery,
             autoscaled: &self.autoscaled,
         }
+    }
+
+    /// Applies an object as somebody else would.
+    pub(crate) async fn others_apply(&self, body: &Value) -> Value {
+        self.apply(&self.sample.prepared_as_is(body, &self.discovery), "somebody").await
     }
 
     /// Applies a prepared manifest as a field manager, and returns the object.

@@ -69,3 +69,86 @@ fn reaches(from: &Prepared, goal: &ObjectRef, left: &[Planned<'_>]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::desired::depends_on::DEPENDS_ON_ANNOTATION;
+    use crate::health::ObjectHealth;
+    use crate::samples::{Sample, manifest};
+
+    /// ConfigMaps by name, each with the names of those that it depends on.
+    fn prepared(maps: &[(&str, &[&str])]) -> Vec<Prepared> {
+        let sample = Sample::new();
+        let prepare = |(name, on): &(&str, &[&str])| {
+            let mut body = manifest("v1", "ConfigMap", name);
+            let on: Vec<String> = on.iter().map(|it| format!("/namespaces/default/ConfigMap/{it}")).collect();
+            body["metadata"]["annotations"] = json!({DEPENDS_ON_ANNOTATION: on.join(",")});
+            sample.prepared(&body)
+        };
+        maps.iter().map(prepare).collect()
+    }
+
+    fn done(prepared: &[Prepared], health: &[(&str, ObjectHealth)]) -> Applying {
+        let of = |name: &str| prepared.iter().find(|it| it.object.name == name).expect("a map").object.clone();
+        let health = health.iter().map(|(name, health)| (of(name), health.clone())).collect();
+        Applying { health, ..Applying::default() }
+    }
+
+    const CREATE: Step = Step::Create { drifted: false };
+
+    #[test]
+    fn writes_are_due_when_all_dependencies_are_healthy() {
+        let prepared = prepared(&[("a", &[]), ("b", &["a"]), ("c", &["a", "b"])]);
+        let (healthy, coming) = (ObjectHealth::healthy(), ObjectHealth::coming());
+        for (health, step, expected) in [
+            (vec![], CREATE, vec!["a"]),
+            (vec![("a", coming)], CREATE, vec!["a"]),
+            (vec![("a", healthy.clone())], CREATE, vec!["a", "b"]),
+            (vec![("b", healthy.clone())], CREATE, vec!["a"]),
+            (vec![("a", healthy.clone()), ("b", healthy)], CREATE, vec!["a", "b", "c"]),
+            // What writes nothing need not wait.
+            (vec![], Step::ReportDrift, vec!["a", "b", "c"]),
+        ] {
+            let steps = prepared.iter().map(|it| (it, step.clone())).collect();
+            let (due, left) = due(steps, &done(&prepared, &health));
+            let names: Vec<&str> = due.iter().map(|(it, _)| it.object.name.as_str()).collect();
+            assert_eq!(names, expected, "{health:?} {step:?}");
+            assert_eq!(due.len() + left.len(), prepared.len());
+        }
+    }
+
+    #[test]
+    fn waiting_objects_say_for_what() {
+        let prepared = prepared(&[
+            ("x", &["elsewhere"]),
+            ("a", &["b"]),
+            ("b", &["c"]),
+            ("c", &["a"]),
+            ("d", &["a"]),
+            ("e", &["pending"]),
+            ("pending", &[]),
+        ]);
+        let wanted: Objects = prepared.iter().map(|it| it.object.clone()).collect();
+        let left: Vec<Planned<'_>> = prepared[..6].iter().map(|it| (it, CREATE)).collect();
+        let problems = explain(&left, &wanted, &done(&prepared, &[("pending", ObjectHealth::progressing("Slow", ""))]));
+        let cycle = (Reason::DependencyCycle, false);
+        let expected = [
+            (Reason::DependencyUnknown, false),
+            cycle,
+            cycle,
+            cycle,
+            (Reason::DependencyPending, true),
+            (Reason::DependencyPending, true),
+        ];
+        let found: Vec<_> = problems.iter().map(|it| (it.reason, it.waiting)).collect();
+        assert_eq!(found, expected, "{problems:?}");
+        assert!(problems[4].message.ends_with("default/a is there"), "{}", problems[4].message);
+        assert!(problems[5].message.ends_with("default/pending: Slow"), "{}", problems[5].message);
+        assert!(Arc::ptr_eq(&problems[5].object, &prepared[5].object));
+    }
+}

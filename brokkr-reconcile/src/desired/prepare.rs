@@ -37,6 +37,12 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The same object with another body.
+    #[cfg(test)]
+    pub(crate) fn with_body(self, body: &Value) -> Self {
+        Self { text: body.to_string().into(), ..self }
+    }
+
     /// What is sent.
     pub(crate) fn body(&self) -> Value {
         // Written by ourselves from a tree, so it can be read.
@@ -256,6 +262,135 @@ fn fold_string_data(body: &mut Map<String, Value>) {
         for (key, text) in texts {
             let encoded = text.as_str().map(|text| STANDARD.encode(text));
             data.insert(key, encoded.map_or(text, Value::String));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{Sample, discovery, manifest};
+
+    fn with(mut body: Value, pointer: &str, value: Value) -> Value {
+        let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+        body.pointer_mut(parent).expect("a parent")[field] = value;
+        body
+    }
+
+    #[test]
+    fn body_has_our_labels_and_nothing_that_only_our_records_have() {
+        let sample = Sample::new();
+        let labels = json!({"app": "web", INVENTORY_LABEL: "true", APPLYSET_ID_LABEL: "x", STACK_LABEL: "other"});
+        let body = sample.prepared(&with(manifest("v1", "ConfigMap", "it"), "/metadata/labels", labels)).body();
+        let expected =
+            json!({"app": "web", AGENT_LABEL: sample.agent, STACK_LABEL: sample.stack, PART_OF_LABEL: "applyset"});
+        assert_eq!(body["metadata"]["labels"], expected);
+    }
+
+    #[test]
+    fn namespace_is_the_stacks_default_and_none_for_cluster_kinds() {
+        let sample = Sample::new();
+        let named = |body: Value| with(body, "/metadata/namespace", json!("shop"));
+        for (body, expected) in [
+            (manifest("v1", "ConfigMap", "it"), Some("default")),
+            (named(manifest("v1", "ConfigMap", "it")), Some("shop")),
+            (manifest("v1", "Namespace", "it"), None),
+            (named(manifest("v1", "Namespace", "it")), None),
+        ] {
+            let prepared = sample.prepared(&body);
+            assert_eq!(prepared.object.namespace.as_deref(), expected, "{body}");
+            assert_eq!(prepared.body()["metadata"]["namespace"].as_str(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn string_data_becomes_data() {
+        let sample = Sample::new();
+        let mut discovery = discovery();
+        discovery.kinds.push(ApiKind::v1("", "Secret", "secrets", true));
+        let secret = |field: &str, value: Value| with(manifest("v1", "Secret", "it"), field, value);
+        let body = |secret: Value| {
+            let set = sample.prepared_with(&[secret], &discovery, &LocalLimits::default());
+            set.ready[0].body()
+        };
+        let both = with(secret("/stringData", json!({"a": "x", "b": "y"})), "/data", json!({"a": "old", "c": "eg=="}));
+        let body_of_both = body(both);
+        assert_eq!(body_of_both["data"], json!({"a": "eA==", "b": "eQ==", "c": "eg=="}));
+        assert!(body_of_both.get("stringData").is_none());
+        assert_eq!(body(secret("/data", json!({"c": "eg=="})))["data"], json!({"c": "eg=="}));
+        // Only of Secrets: the field means something else in a kind of others.
+        let map = with(manifest("v1", "ConfigMap", "it"), "/stringData", json!({"a": "x"}));
+        assert_eq!(sample.prepared(&map).body()["stringData"], json!({"a": "x"}));
+    }
+
+    #[test]
+    fn rules_of_an_aggregated_role_are_left_to_the_controller() {
+        let sample = Sample::new();
+        let role = with(manifest("rbac.authorization.k8s.io/v1", "Role", "it"), "/rules", json!([]));
+        for (aggregation, expected) in [(json!({"x": 1}), false), (json!(null), true)] {
+            let body = sample.prepared(&with(role.clone(), "/aggregationRule", aggregation.clone())).body();
+            assert_eq!(body.get("rules").is_some(), expected, "{aggregation}");
+        }
+        assert!(sample.prepared(&role).body().get("rules").is_some());
+    }
+
+    #[test]
+    fn unusable_manifests_are_refused_and_still_wanted() {
+        let sample = Sample::new();
+        let map = manifest("v1", "ConfigMap", "it");
+        let depends = |on: &str| with(map.clone(), "/metadata/annotations", json!({DEPENDS_ON_ANNOTATION: on}));
+        let twice = with(map.clone(), "/metadata/namespace", json!("default"));
+        let no_maps = LocalLimits { kinds: Some(["Secret".parse().expect("a pattern")].into()), namespaces: None };
+        let free = LocalLimits::default();
+        for (manifests, limits, ready, refused) in [
+            (vec![map.clone()], &free, 1, None),
+            (vec![map.clone(), twice], &free, 1, Some(Reason::Refused)),
+            (vec![map.clone()], &no_maps, 0, Some(Reason::NotAllowed)),
+            (vec![depends("/namespaces/a/ConfigMap/b")], &free, 1, None),
+            (vec![depends("nonsense")], &free, 0, Some(Reason::Refused)),
+        ] {
+            let set = sample.prepared_with(&manifests, &discovery(), limits);
+            let reason = set.refused.first().map(|it| it.reason);
+            assert_eq!((set.ready.len(), reason), (ready, refused), "{manifests:?}");
+            assert_eq!(set.objects.len(), 1, "it is not pruned: {manifests:?}");
+        }
+    }
+
+    #[test]
+    fn kind_that_is_not_served_is_explained() {
+        let sample = Sample::new();
+        let thing = || manifest("w.example/v1", "Thing", "it");
+        let spec = json!({"group": "w.example", "scope": "Cluster", "names": {"kind": "Thing"}});
+        let crd =
+            with(manifest("apiextensions.k8s.io/v1", "CustomResourceDefinition", "things.w.example"), "/spec", spec);
+        let serving = |group: &str, version: &str| {
+            let mut discovery = discovery();
+            let kind = ApiKind { version: version.to_owned(), ..ApiKind::v1(group, "Thing", "things", true) };
+            discovery.kinds.push(kind);
+            discovery
+        };
+        let away = Discovery { failed: vec!["w.example".to_owned()], ..discovery() };
+        for (manifests, discovery, reason, waiting, message) in [
+            (vec![thing()], discovery(), Reason::KindNotServed, false, "does not serve w.example/v1 Thing"),
+            (vec![thing()], serving("w.example", "v2"), Reason::KindNotServed, false, "serves w.example/v2 and not"),
+            (vec![thing()], serving("v.example", "v3"), Reason::KindNotServed, false, "it serves v.example/v3 Thing"),
+            (
+                vec![thing(), crd.clone()],
+                discovery(),
+                Reason::KindNotServed,
+                true,
+                "is in the stack and not served yet",
+            ),
+            (vec![thing()], away, Reason::ApiUnavailable, true, "does not answer"),
+        ] {
+            let set = sample.prepared_with(&manifests, &discovery, &LocalLimits::default());
+            let found = &set.unserved[0];
+            let problem = unserved(found);
+            assert_eq!((problem.reason, problem.waiting), (reason, waiting), "{}", problem.message);
+            assert!(problem.message.contains(message), "{}", problem.message);
+            assert_eq!(found.is_lasting(), !waiting);
+            // Namespaced unless the definition beside it says otherwise.
+            assert_eq!(found.object.namespace.is_none(), manifests.len() == 2, "{}", problem.message);
         }
     }
 }

@@ -118,3 +118,87 @@ impl Memory {
         self.deleted_uids.retain(|stack, _| held.contains(stack));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use brokkr_core::model::Policies;
+
+    use super::*;
+    use crate::cluster::{MemoryCluster, Verb};
+    use crate::samples::Sample;
+
+    #[tokio::test]
+    async fn discovery_is_asked_again_when_it_may_be_out_of_date() {
+        let ago = |age: Duration| Instant::now().checked_sub(age).expect("the machine has run for longer");
+        let (second, young) = (Duration::from_secs(1), Duration::from_secs(5));
+        for (age, trouble, afresh, failed, expected) in [
+            (young, None, false, false, false),
+            (young, None, true, false, true),
+            (young, None, false, true, true),
+            (young, Some(second), false, false, false),
+            (TROUBLED_AGE + second, None, false, false, false),
+            (TROUBLED_AGE + second, Some(second), false, false, true),
+            // Asked again since the trouble.
+            (TROUBLED_AGE + second, Some(TROUBLED_AGE * 2), false, false, false),
+            (DISCOVERY_AGE, None, false, false, true),
+        ] {
+            let cluster = MemoryCluster::new();
+            let mut known = cluster.discover().await.expect("discovery");
+            known.failed.extend(failed.then(|| "w.example".to_owned()));
+            let known = Arc::new(known);
+            let discovery = Some((known.clone(), ago(age)));
+            let mut memory = Memory { discovery, trouble_at: trouble.map(ago), ..Memory::default() };
+            let asked = Arc::new(AtomicUsize::new(0));
+            let counted = asked.clone();
+            cluster.set_fault(Some(Box::new(move |request| {
+                counted.fetch_add(usize::from(request.verb == Verb::Discover), Ordering::SeqCst);
+                None
+            })));
+            let found = memory.discovery(&cluster, afresh).await.expect("discovery");
+            let case = format!("{age:?} old, trouble {trouble:?} ago, afresh {afresh}, failed {failed}");
+            assert_eq!(asked.load(Ordering::SeqCst) == 1, expected, "{case}");
+            assert_eq!(Arc::ptr_eq(&found, &known), !failed, "the same content keeps its identity: {case}");
+        }
+    }
+
+    #[test]
+    fn manifests_are_prepared_once_per_content_policy_and_discovery() {
+        let sample = Sample::new();
+        let desired = sample.desired(Policies::default());
+        let first = Arc::new(Discovery::default());
+        let elsewhere = Policies { default_namespace: "elsewhere".to_owned(), ..Policies::default() };
+        let ignoring = Policies { ignore: vec![IgnoreRule::default()], ..Policies::default() };
+        let with = |policies: Policies| DesiredStack { policies, ..desired.clone() };
+        let removed = DesiredStack { goal: Goal::Remove, ..desired.clone() };
+        for (name, stack, discovery, expected) in [
+            ("the same", desired.clone(), first.clone(), 0),
+            ("other content", sample.desired(Policies::default()), first.clone(), 1),
+            ("another namespace", with(elsewhere), first.clone(), 1),
+            ("other rules", with(ignoring), first.clone(), 1),
+            ("another discovery", desired.clone(), Arc::new(Discovery::default()), 1),
+            ("a removal", removed, first.clone(), 0),
+        ] {
+            let mut memory = Memory::default();
+            let set = || Some(Arc::new(PreparedSet::default()));
+            assert!(memory.prepared(&desired, &first, set).is_some());
+            let mut prepared = 0;
+            let found = memory.prepared(&stack, &discovery, || {
+                prepared += 1;
+                set()
+            });
+            assert_eq!(prepared, expected, "{name}");
+            assert_eq!(found.is_some(), name != "a removal");
+        }
+    }
+
+    #[test]
+    fn retained_objects_are_due_once_per_interval() {
+        let mut memory = Memory::default();
+        assert!(memory.retained_is_due());
+        assert!(!memory.retained_is_due());
+        memory.retained_at = Instant::now().checked_sub(RETAINED_INTERVAL);
+        assert!(memory.retained_is_due());
+    }
+}

@@ -331,3 +331,128 @@ fn not_removed(object: &Arc<ObjectRef>, error: &ClusterError) -> ObjectProblem {
     let problem = ObjectProblem::api(object.clone(), error);
     ObjectProblem { message: format!("cannot remove it: {}", problem.message), ..problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Cluster as _;
+    use crate::limits::LocalLimits;
+    use crate::ownership::labels::KEEP_ANNOTATION;
+    use crate::samples::{Bench, manifest};
+
+    /// An object that the agent made, as its inventory knows it.
+    struct Case {
+        bench: Bench,
+        kind: ApiKind,
+        object: Arc<ObjectRef>,
+        entry: Entry,
+        deletion: Deletion,
+        kept: BTreeSet<String>,
+    }
+
+    impl Case {
+        async fn of(body: Value) -> Self {
+            let bench = Bench::new().await;
+            let prepared = bench.sample.prepared(&body);
+            let live = bench.apply(&prepared, &bench.manager).await;
+            let mut entry = Entry::new(EntryState::Held);
+            entry.uid = meta::uid(&live).map(str::to_owned);
+            let (kind, object) = ((*prepared.kind).clone(), prepared.object.clone());
+            Self { bench, kind, object, entry, deletion: Deletion::Delete, kept: BTreeSet::new() }
+        }
+
+        async fn new() -> Self {
+            Self::of(manifest("v1", "ConfigMap", "it")).await
+        }
+
+        fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+            change(&mut self);
+            self
+        }
+
+        /// Changes the object as somebody else would.
+        async fn patched(self, patch: Value) -> Self {
+            let at = self.kind.at(self.object.namespace.as_deref(), &self.object.name);
+            self.bench.cluster.patch(&at, &Patch::Merge(patch), "somebody").await.expect("a patch");
+            self
+        }
+
+        async fn deleted(self) -> Self {
+            let at = self.kind.at(self.object.namespace.as_deref(), &self.object.name);
+            let uid = self.entry.uid.as_deref().expect("a UID");
+            let options = DeleteOptions { uid, resource_version: None, propagation: Propagation::Background };
+            self.bench.cluster.delete(&at, &options).await.expect("a deletion");
+            self
+        }
+
+        async fn decided(&self) -> String {
+            let observer = self.bench.observer();
+            let context = self.bench.context(&observer);
+            let (stack, gone) = (self.bench.sample.stack, BTreeSet::new());
+            let removal = context.decide_removal(self.deletion, &self.object, &self.entry, stack, &gone, &self.kept);
+            match removal.await.expect("a decision") {
+                Removal::Forget => "forget".to_owned(),
+                Removal::UnderWay(_) => "under way".to_owned(),
+                Removal::Problem(problem) => {
+                    format!("{} {}", if problem.waiting { "waits" } else { "fails" }, problem.reason)
+                }
+                Removal::Retain(_) => "retain".to_owned(),
+                Removal::LetGo(..) => "let go".to_owned(),
+                Removal::Delete(..) => "delete".to_owned(),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn only_own_objects_are_removed() {
+        let labels = |labels: Value| json!({"metadata": {"labels": labels}});
+        let intent = |case: &mut Case| case.entry = Entry::new(EntryState::Intent);
+        for (expected, case) in [
+            ("delete", Case::new().await),
+            ("forget", Case::new().await.deleted().await),
+            ("forget", Case::new().await.with(|it| it.entry.uid = Some("another".to_owned()))),
+            ("forget", Case::new().await.with(|it| it.kept.extend(it.entry.uid.clone()))),
+            ("delete", Case::new().await.patched(labels(json!({STACK_LABEL: null}))).await),
+            ("forget", Case::new().await.patched(labels(json!({STACK_LABEL: StackId::generate()}))).await),
+            ("forget", Case::new().await.patched(json!({"metadata": {"managedFields": [{}]}})).await),
+            // An intent knows no UID: the labels must say that it is ours.
+            ("delete", Case::new().await.with(intent)),
+            ("forget", Case::new().await.patched(labels(json!({STACK_LABEL: null}))).await.with(intent)),
+        ] {
+            assert_eq!(case.decided().await, expected, "{:?}", case.bench.cluster.objects().last());
+        }
+    }
+
+    #[tokio::test]
+    async fn removal_follows_policy_limits_and_what_is_served() {
+        let keep = json!({"metadata": {"annotations": {KEEP_ANNOTATION: "true"}}});
+        let do_not_keep = json!({"metadata": {"annotations": {KEEP_ANNOTATION: "false"}}});
+        let finalizers = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+        let limits = LocalLimits { kinds: Some(BTreeSet::new()), namespaces: None };
+        let unserved = |case: &mut Case| case.bench.discovery.kinds.retain(|it| it.kind != "ConfigMap");
+        for (expected, case) in [
+            ("let go", Case::new().await.with(|it| it.deletion = Deletion::Orphan)),
+            ("let go", Case::new().await.patched(keep).await),
+            ("delete", Case::new().await.patched(do_not_keep).await),
+            ("waits Finalizers", Case::new().await.patched(finalizers).await.deleted().await),
+            ("fails NotAllowed", Case::new().await.with(|it| it.bench.limits = limits)),
+            ("forget", Case::new().await.with(unserved)),
+            ("waits ApiUnavailable", {
+                Case::new().await.with(unserved).with(|it| it.bench.discovery.failed.push(String::new()))
+            }),
+        ] {
+            assert_eq!(case.decided().await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn namespace_with_objects_of_others_is_retained() {
+        let namespace = || Case::of(manifest("v1", "Namespace", "place"));
+        assert_eq!(namespace().await.decided().await, "delete");
+        let occupied = namespace().await;
+        let mut theirs = manifest("v1", "ConfigMap", "theirs");
+        theirs["metadata"]["namespace"] = json!("place");
+        occupied.bench.others_apply(&theirs).await;
+        assert_eq!(occupied.decided().await, "retain");
+    }
+}

@@ -243,6 +243,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::Cluster as _;
+    use crate::samples::Bench;
 
     #[test]
     fn definition_status_is_read() {
@@ -273,5 +275,114 @@ mod tests {
         assert!(!descends(&pods, &owned("circle"), &owners, &deleted_uids));
         assert!(!descends(&pods, &owned("foreign"), &owners, &deleted_uids));
         assert!(!descends(&pods, &json!({"metadata": {}}), &owners, &deleted_uids));
+    }
+
+    fn in_place(kind: &str, name: &str) -> Value {
+        let (version, kind) = kind.split_once(' ').expect("apiVersion and kind");
+        json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "place"}})
+    }
+
+    /// What is said of the Namespace `place` when others made this in it.
+    async fn verdict(theirs: &[Value], change: impl FnOnce(&mut Bench)) -> ClusterResult<Vacancy> {
+        let mut bench = Bench::new().await;
+        bench.others_apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "place"}})).await;
+        for body in theirs {
+            bench.others_apply(body).await;
+        }
+        change(&mut bench);
+        let observer = bench.observer();
+        bench.context(&observer).namespace_vacancy("place", &BTreeSet::new()).await
+    }
+
+    #[tokio::test]
+    async fn namespace_is_vacant_without_objects_of_others() {
+        let map = |name: &str| in_place("v1 ConfigMap", name);
+        let occupied = |what: &str| Vacancy::Occupied(what.to_owned());
+        for (theirs, expected) in [
+            (vec![], Vacancy::Vacant),
+            (vec![in_place("v1 ServiceAccount", "default"), map("kube-root-ca.crt")], Vacancy::Vacant),
+            (vec![in_place("v1 Event", "e"), in_place("v1 Endpoints", "e")], Vacancy::Vacant),
+            (vec![in_place("coordination.k8s.io/v1 Lease", "l")], Vacancy::Vacant),
+            (vec![in_place("discovery.k8s.io/v1 EndpointSlice", "s")], Vacancy::Vacant),
+            (vec![in_place("v1 ServiceAccount", "other")], occupied("ServiceAccount other in it: not of this stack")),
+            (vec![map("default")], occupied("ConfigMap default in it: not of this stack")),
+            (
+                ["a", "b", "c", "d", "e"].map(map).to_vec(),
+                occupied("ConfigMap a, ConfigMap b, ConfigMap c and 2 more in it: not of this stack"),
+            ),
+            (
+                ["a", "b", "c"].map(map).to_vec(),
+                occupied("ConfigMap a, ConfigMap b, ConfigMap c in it: not of this stack"),
+            ),
+        ] {
+            assert_eq!(verdict(&theirs, |_| {}).await, Ok(expected), "{theirs:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn namespace_that_cannot_be_seen_is_not_vacant() {
+        let failing = |error: ClusterError| {
+            move |bench: &mut Bench| {
+                let fault = move |request: &crate::cluster::Request<'_>| {
+                    (request.verb == crate::cluster::Verb::List && request.kind == "ConfigMap").then(|| error.clone())
+                };
+                bench.cluster.set_fault(Some(Box::new(fault)));
+            }
+        };
+        let occupied = |it: ClusterResult<Vacancy>| matches!(it, Ok(Vacancy::Occupied(_)));
+        assert!(occupied(verdict(&[], |it| it.discovery.failed.push("w.example".to_owned())).await));
+        assert!(occupied(verdict(&[], failing(ClusterError::Forbidden("no".to_owned()))).await));
+        let gone = verdict(&[], failing(ClusterError::NotFound("no".to_owned()))).await;
+        assert!(matches!(gone, Ok(Vacancy::Settling(_))), "{gone:?}");
+        assert!(verdict(&[], failing(ClusterError::unavailable("away"))).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn definition_is_vacant_without_objects() {
+        let things = json!({"group": "w.example", "scope": "Namespaced", "names": {"kind": "Thing", "plural": "things"},
+            "versions": [{"name": "v1", "served": true, "storage": true}]});
+        let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "things.w.example"}, "spec": things});
+        let mut bench = Bench::new().await;
+        let before = bench.discovery.clone();
+        bench.others_apply(&crd).await;
+        bench.discovery = bench.cluster.discover().await.expect("discovery");
+        let (group, kind) = ("apiextensions.k8s.io".to_owned(), "CustomResourceDefinition".to_owned());
+        let object = ObjectRef { group, kind, namespace: None, name: "things.w.example".to_owned() };
+        let observer = bench.observer();
+        let vacancy = || async { bench.context(&observer).crd_vacancy(&object).await.expect("a verdict") };
+        assert_eq!(vacancy().await, Vacancy::Vacant);
+        let thing =
+            json!({"apiVersion": "w.example/v1", "kind": "Thing", "metadata": {"name": "t", "namespace": "default"}});
+        bench.others_apply(&thing).await;
+        assert_eq!(vacancy().await, Vacancy::Occupied("there are things that are not of this stack".to_owned()));
+
+        // Discovery that is older than the definition: its objects may be there, out of sight.
+        let context = PassContext { discovery: &before, ..bench.context(&observer) };
+        let unserved = context.crd_vacancy(&object).await;
+        assert_eq!(unserved, Ok(Vacancy::Settling("it is established and not served yet".to_owned())));
+        let hidden = context.namespace_vacancy("default", &BTreeSet::new()).await;
+        assert_eq!(hidden, Ok(Vacancy::Settling("the definition things.w.example is on its way".to_owned())));
+        for (group, kind, expected) in [
+            ("w.example", "Thing", true),
+            ("w.example", "Other", false),
+            ("other", "Thing", false),
+            ("v1.example", "Thing", false),
+        ] {
+            assert_eq!(context.is_still_defined(group, kind).await, Ok(expected), "{kind}.{group}");
+        }
+    }
+
+    #[test]
+    fn each_listable_kind_counts_once() {
+        let kind = |version: &str, kind: &str, group: &str| ApiKind {
+            version: version.to_owned(),
+            ..ApiKind::v1(group, kind, "them", true)
+        };
+        let view = ApiKind { listable: false, ..ApiKind::v1("", "View", "views", true) };
+        let kinds = [kind("v2", "A", "x"), kind("v1", "B", "x"), kind("v1", "A", "x"), kind("v1", "A", "y"), view];
+        let found: Vec<_> =
+            one_version_each(kinds.iter()).into_iter().map(|it| (&*it.group, &*it.kind, &*it.version)).collect();
+        assert_eq!(found, [("x", "A", "v2"), ("x", "B", "v1"), ("y", "A", "v1")]);
     }
 }
