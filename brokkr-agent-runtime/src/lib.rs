@@ -1,7 +1,7 @@
 //! The agent of Brokkr: the loop that keeps a cluster as its broker wants it, and the Kubernetes API behind it.
 //!
 //! [`Agent`] works over any [`ControlPlane`](brokkr_core::protocol::ControlPlane) and any
-//! [`Cluster`](brokkr_reconcile::cluster::Cluster): over HTTP on a real cluster, or in one process on one in memory.
+//! [`Fenceable`](brokkr_reconcile::cluster::Fenceable) cluster: over HTTP on a real cluster, or in one process on one in memory.
 
 mod agent;
 #[cfg(feature = "kube")]
