@@ -257,4 +257,22 @@ mod tests {
         assert_eq!(scaled_by(&autoscaler(json!({"kind": "Deployment"})), None), None);
         assert_eq!(scaled_by(&json!({}), None), None);
     }
+
+    #[tokio::test]
+    async fn changed_replicas_are_taken_back_unless_autoscaled() {
+        for (is_autoscaled, named, expected) in
+            [(false, 4, true), (true, 4, false), (false, 2, false), (true, 2, false)]
+        {
+            let mut bench = Bench::new().await;
+            let prepared = bench.sample.prepared(&deployment(Some(named)));
+            if is_autoscaled {
+                bench.autoscaled.insert((*prepared.object).clone());
+            }
+            let mut entry = Entry::new(EntryState::Held);
+            (entry.replicas, entry.manifest) = (Some(2), Some(ManifestHash::of(&json!({}))));
+            let observer = bench.observer();
+            let taken = bench.context(&observer).takes_replicas_back(&prepared, Some(&entry)).await;
+            assert_eq!(taken, Ok(expected), "autoscaled {is_autoscaled}, {named} after 2");
+        }
+    }
 }
