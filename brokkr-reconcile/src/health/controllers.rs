@@ -3,7 +3,7 @@
 use brokkr_core::model::Health;
 use serde_json::{Value, json};
 
-use crate::cluster::{Address, Applied, ApplyOptions, Cluster as _, Discovery, MemoryCluster, meta};
+use crate::cluster::{ApplyOptions, ApplyOutcome, Cluster as _, Discovery, MemoryCluster, ObjectKey, meta};
 use crate::health;
 
 /// A cluster with controllers and the objects of one namespace.
@@ -19,14 +19,14 @@ impl Scene {
         Self { cluster, discovery }
     }
 
-    fn address<'a>(&'a self, body: &'a Value) -> Address<'a> {
+    fn address<'a>(&'a self, body: &'a Value) -> ObjectKey<'a> {
         let (group, _) = body["apiVersion"].as_str().and_then(|it| it.split_once('/')).unwrap_or_default();
         let kind =
             self.discovery.preferred(group, body["kind"].as_str().expect("a kind")).expect("a kind that is served");
         kind.at(kind.namespaced.then_some("default"), meta::name(body).expect("a name"))
     }
 
-    async fn apply(&self, body: &Value) -> Applied {
+    async fn apply(&self, body: &Value) -> ApplyOutcome {
         let options = ApplyOptions { manager: "test", force: true, dry_run: false };
         self.cluster.apply(&self.address(body), body, &options).await.expect("applied")
     }
