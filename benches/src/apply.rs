@@ -7,13 +7,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{AgentConfig, KubeCluster, Kubeconfig};
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId, Validate};
 use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, Patch};
-use brokkr_reconcile::{
-    Applier as _, Desired, DesiredStack, Goal, LocalLimits, Progress, Reconciler, ReconcilerConfig,
-};
+use brokkr_reconcile::{Applier as _, Desired, DesiredStack, Goal, Progress, Reconciler, ReconcilerConfig};
 use brokkr_testbed::{BrokerProcess, Clusters, Process, TestCluster, Tools, free_port};
 use futures::StreamExt as _;
 use http::Method;
@@ -67,7 +65,7 @@ pub(crate) async fn run(agent: Option<PathBuf>) -> Result<()> {
     let tools = Tools::ensure().map_err(text)?;
     let clusters = Clusters::start(&tools, 1, folder.path()).map_err(text)?;
     let cluster = clusters.all.first().ok_or("no cluster")?;
-    let from = Kubeconfig { file: Some(cluster.agent_kubeconfig.clone()), context: None };
+    let from = Kubeconfig::default().file(cluster.agent_kubeconfig.clone());
     let kube = Arc::new(KubeCluster::connect(&from).await?);
     let discovery = kube.discover().await?;
     let maps = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?.clone();
@@ -116,8 +114,7 @@ impl Bench {
     async fn reconciled(&self, namespace: &str, validate: Validate) -> Result<(f64, f64, usize)> {
         self.namespace(namespace)?;
         let (agent, stack_id) = (AgentId::generate(), StackId::generate());
-        let config = ReconcilerConfig { agent, namespace: "brokkr-system".to_owned(), limits: LocalLimits::default() };
-        let reconciler = Reconciler::new(self.kube.clone(), config);
+        let reconciler = Reconciler::new(self.kube.clone(), ReconcilerConfig::new(agent, AgentConfig::NAMESPACE));
         let manifests = Arc::new(ManifestSet::from_documents(config_maps(namespace, OBJECTS))?);
         let policies = Policies { validate, ..Policies::default() };
         let goal = Goal::Apply { revision: Revision::FIRST, manifests };
@@ -193,7 +190,7 @@ impl Bench {
         let log = folder.join(format!("broker-{objects}.log"));
         let broker = BrokerProcess::start(&binary("brokkr-broker")?, port, &[], None, &log).map_err(text)?;
         let key = broker.admin.clone().ok_or("the broker showed no admin key")?;
-        let client = brokkr_http::client::Client::builder([broker.url.clone()], key.into()).build()?;
+        let client = brokkr_http::client::Client::builder([&broker.url], key).build()?;
         let created: Value = client.send(Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
         let agent = created["agent"]["id"].as_str().unwrap_or_default();
         let variables = [
@@ -237,7 +234,7 @@ impl Bench {
     }
 
     async fn drift(&self, namespace: &str) -> Result<()> {
-        let from = Kubeconfig { file: Some(self.cluster.admin_kubeconfig.clone()), context: None };
+        let from = Kubeconfig::default().file(self.cluster.admin_kubeconfig.clone());
         let human = KubeCluster::connect(&from).await?;
         let mut times = Vec::new();
         for number in 0..DRIFTS {

@@ -21,7 +21,7 @@ impl Database {
         let settings = ["max_connections=200", "shared_buffers=256MB", "max_wal_size=4GB"];
         let server = Postgres::start_with(&folder.path().join("postgres"), &settings).map_err(text)?;
         server.create_brokkr("brokkr").map_err(text)?;
-        migrate(&server.url_of("brokkr_owner", "brokkr").into(), Some("brokkr_broker")).await?;
+        migrate(server.url_of("brokkr_owner", "brokkr"), Some("brokkr_broker")).await?;
         Ok(Self { server, folder })
     }
 
@@ -30,8 +30,7 @@ impl Database {
     }
 
     pub(crate) async fn store(&self, connections: u32) -> Result<PostgresStore> {
-        let mut config = PostgresConfig::new(self.url().into());
-        config.max_connections = connections;
+        let config = PostgresConfig::new(self.url()).max_connections(connections);
         Ok(PostgresStore::connect(config).await?)
     }
 
@@ -86,7 +85,7 @@ impl Broker {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value> {
-        let client = Client::builder([self.process.url.clone()], key.to_owned().into()).build()?;
+        let client = Client::builder([&self.process.url], key).build()?;
         Ok(client.send(method, path, body).await?)
     }
 }

@@ -38,14 +38,13 @@ pub(crate) async fn run() -> Result<()> {
     let stack = stack["id"].as_str().unwrap_or_default();
     let agent = created["agent"]["id"].as_str().unwrap_or_default();
     broker.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
-    let file = Some(cluster.admin_kubeconfig.clone());
-    let kube = KubeCluster::connect(&Kubeconfig { file, context: None }).await?;
+    let kube = KubeCluster::connect(&Kubeconfig::default().file(&cluster.admin_kubeconfig)).await?;
     let discovery = kube.discover().await?;
     let kind = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?;
     let list = kube.list(kind, Some("default"), &ListOptions::default()).await?;
     let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.resource_version).await?;
     // One client for all tries, as a user's service would have.
-    let client = brokkr_http::client::Client::builder([broker.process.url.clone()], admin.to_owned().into()).build()?;
+    let client = brokkr_http::client::Client::builder([&broker.process.url], admin).build()?;
     let path = format!("/stacks/{stack}/deployment-objects");
     let (mut times, mut bare) = (Vec::new(), Vec::new());
     // Every other try is without Brokkr: one request of the same content, seen by the same watch.

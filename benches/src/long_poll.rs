@@ -41,8 +41,8 @@ async fn tries(
     agent: AgentId,
     path: &str,
 ) -> Result<Vec<f64>> {
-    let plane = HttpControlPlane::new(Client::builder([polled.process.url.clone()], pak.to_owned().into()).build()?);
-    let client = Client::builder([publishing.process.url.clone()], admin.to_owned().into()).build()?;
+    let plane = HttpControlPlane::new(Client::builder([&polled.process.url], pak).build()?);
+    let client = Client::builder([&publishing.process.url], admin).build()?;
     let mut known = None;
     // What was there before is not what is waited for.
     while let Some(state) = poll(&plane, agent, known, Duration::from_secs(1)).await? {

@@ -8,19 +8,72 @@ use std::collections::{BTreeMap, BTreeSet};
 use brokkr_core::manifest::{Manifest, ManifestSet};
 use serde_json::{Value, json};
 
+use crate::agent::AgentConfig;
+
 /// For whom the rights are, and where.
 #[derive(Debug, Clone)]
 pub struct RbacOptions {
-    /// What the roles, their bindings and the service account are called: two agents in one cluster need two names.
-    pub name: String,
-    /// The namespace of the agent and its records.
-    pub namespace: String,
-    /// Where namespaced objects without a namespace go: the stack's policy `default_namespace`.
-    pub default_namespace: String,
-    /// A user; absent for a service account in the agent's namespace.
-    pub user: Option<String>,
-    /// The only namespaces that the agent works in; absent for the whole cluster.
-    pub namespaces: Option<BTreeSet<String>>,
+    name: String,
+    namespace: String,
+    default_namespace: String,
+    user: Option<String>,
+    namespaces: Option<BTreeSet<String>>,
+}
+
+impl RbacOptions {
+    /// Default of [`name`](Self::name).
+    pub const NAME: &'static str = "brokkr-agent";
+    /// Default of [`default_namespace`](Self::default_namespace).
+    pub const DEFAULT_NAMESPACE: &'static str = "default";
+
+    /// The name of the roles, their bindings and the service account. Default: [`NAME`](Self::NAME). Two agents in one cluster need
+    /// two names.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The agent's own namespace. Default: [`AgentConfig::NAMESPACE`].
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// The namespace of namespaced objects that name none: the stack's policy `default_namespace`. Default:
+    /// [`DEFAULT_NAMESPACE`](Self::DEFAULT_NAMESPACE).
+    #[must_use]
+    pub fn default_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.default_namespace = namespace.into();
+        self
+    }
+
+    /// Grants the rights to a user. Default: to a service account in the agent's namespace.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// The only namespaces that the agent works in. Default: the whole cluster. The agent then gets no right outside of them.
+    #[must_use]
+    pub fn only_namespaces(mut self, namespaces: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.namespaces = Some(namespaces.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl Default for RbacOptions {
+    fn default() -> Self {
+        Self {
+            name: Self::NAME.to_owned(),
+            namespace: AgentConfig::NAMESPACE.to_owned(),
+            default_namespace: Self::DEFAULT_NAMESPACE.to_owned(),
+            user: None,
+            namespaces: None,
+        }
+    }
 }
 
 const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
@@ -252,13 +305,8 @@ mod tests {
     fn namespaced_agent_gets_no_cluster_rights() {
         let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n";
         let set = ManifestSet::parse_yaml(text).expect("manifests");
-        let options = RbacOptions {
-            name: "edge".to_owned(),
-            namespace: "own".to_owned(),
-            default_namespace: "team".to_owned(),
-            user: None,
-            namespaces: Some(["team".to_owned()].into()),
-        };
+        let options =
+            RbacOptions::default().name("edge").namespace("own").default_namespace("team").only_namespaces(["team"]);
         let documents = rbac(&set, &options);
         assert!(documents.iter().all(|it| it["kind"] != "ClusterRole"), "{documents:?}");
         let role = documents.iter().find(|it| it["kind"] == "Role" && it["metadata"]["namespace"] == "team");

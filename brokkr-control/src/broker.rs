@@ -84,11 +84,6 @@ impl Broker {
         self.parts.tasks.wait().await;
     }
 
-    /// A secret that all brokers on the same data share: see [`Coordination::secret`](brokkr_core::store::Coordination::secret).
-    pub fn secret(&self) -> [u8; 32] {
-        self.parts.secret
-    }
-
     /// The history that this broker answers from.
     pub fn epoch(&self) -> Epoch {
         self.parts.view.epoch()

@@ -1,22 +1,23 @@
 //! Putting a broker together.
 
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use brokkr_core::clock::{Clock, SystemClock};
+use brokkr_core::clock::{Clock, IntoClock, SystemClock};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Version};
-use brokkr_core::store::{Retention, Scope, Store, StoreError, StoreExt as _};
-use brokkr_core::targeting::{TargetingPolicy, default_policy};
+use brokkr_core::store::{IntoStore, Retention, Scope, Store, StoreError, StoreExt as _};
+use brokkr_core::targeting::{IntoPolicy, TargetingPolicy, any_of, default_policy};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::error::BrokerError;
 use crate::follower;
-use crate::generate::{DynGenerator, Registered};
+use crate::generate::{DynGenerator, Generator, Registered};
 use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
@@ -50,14 +51,33 @@ pub struct BrokerBuilder {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     policy: Arc<dyn TargetingPolicy>,
-    generators: Vec<Box<dyn DynGenerator>>,
+    also: Vec<Arc<dyn TargetingPolicy>>,
+    generators: Vec<Unchecked>,
     retention: Retention,
 }
 
+/// A generator whose name and schema are checked at the start.
+#[derive(Debug)]
+struct Unchecked {
+    of: TypeId,
+    generator: Box<dyn DynGenerator>,
+}
+
 impl Broker {
-    /// A broker on this store, to be composed further.
-    pub fn builder(store: Arc<dyn Store>) -> BrokerBuilder {
-        BrokerBuilder::new(store)
+    /// Composes a broker on `store`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use brokkr_control::Broker;
+    /// use brokkr_core::store::MemoryStore;
+    ///
+    /// let broker = Broker::builder(MemoryStore::new()).start().await?;
+    /// broker.ready().await?;
+    /// broker.shutdown().await;
+    /// # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn builder(store: impl IntoStore) -> BrokerBuilder {
+        BrokerBuilder::new(store.into_store())
     }
 }
 
@@ -66,33 +86,47 @@ impl BrokerBuilder {
         Self {
             store,
             clock: Arc::new(SystemClock),
-            policy: default_policy(),
+            policy: default_policy().into_policy(),
+            also: Vec::new(),
             generators: Vec::new(),
             retention: Retention::default(),
         }
     }
 
-    /// Where the time comes from; the system's clock unless told otherwise.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+    /// The clock that stamps what the broker records. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl IntoClock) -> Self {
+        self.clock = clock.into_clock();
         self
     }
 
-    /// Who serves what; [`default_policy`] unless told otherwise.
-    pub fn policy(mut self, policy: Arc<dyn TargetingPolicy>) -> Self {
-        self.policy = policy;
+    /// Adds a policy: an agent serves a stack when this policy *or* the others match. May be called several times; the default
+    /// is [`default_policy`] alone, and direct targets and the stack's own rule keep working beside it.
+    pub fn also_match(mut self, policy: impl IntoPolicy) -> Self {
+        self.also.push(policy.into_policy());
         self
     }
 
-    /// How long events, audit and changes are kept; for ever unless told otherwise.
+    /// Replaces [`default_policy`]. Policies of [`also_match`](Self::also_match) still count, in whatever order the two are
+    /// called.
+    ///
+    /// Direct targets and the targeting rule of a stack are part of the default policy: with a policy that does not look at
+    /// [`Candidate::direct`](brokkr_core::targeting::Candidate) the operation [`target_set`](Broker::target_set) succeeds and has
+    /// no effect.
+    pub fn replace_policy(mut self, policy: impl IntoPolicy) -> Self {
+        self.policy = policy.into_policy();
+        self
+    }
+
+    /// How long events, audit records and changes are kept. Default: for ever.
     pub fn retention(mut self, keep: Retention) -> Self {
         self.retention = keep;
         self
     }
 
-    /// Registers a generator under its name.
-    pub fn generator(mut self, generator: impl DynGenerator) -> Self {
-        self.generators.push(Box::new(generator));
+    /// Registers a generator under its [`name`](Generator::name). Two generators of one name fail the
+    /// [`start`](Self::start).
+    pub fn generator<G: Generator>(mut self, generator: G) -> Self {
+        self.generators.push(Unchecked { of: TypeId::of::<G>(), generator: Box::new(generator) });
         self
     }
 
@@ -101,21 +135,26 @@ impl BrokerBuilder {
     /// A recorder of metrics is to be installed before: what is counted goes to the one that is there now.
     pub async fn start(self) -> Result<Broker, StartError> {
         let mut generators = HashMap::new();
-        for generator in self.generators {
+        for Unchecked { of, generator } in self.generators {
             let name = generator.name().to_owned();
             let refuse =
                 |problem: &dyn fmt::Display| StartError::Generator { name: name.clone(), problem: problem.to_string() };
             name.parse::<Name>().map_err(|error: Invalid| refuse(&error))?;
-            let registered = Registered::new(generator).map_err(|error| refuse(&error))?;
+            let registered = Registered::new(of, generator).map_err(|error| refuse(&error))?;
             if generators.insert(name.clone(), registered).is_some() {
                 return Err(refuse(&"another one has this name"));
             }
         }
+        let policy = if self.also.is_empty() {
+            self.policy
+        } else {
+            any_of([self.policy].into_iter().chain(self.also)).into_policy()
+        };
         crate::metrics::describe();
         let began = Instant::now();
         let stopping = CancellationToken::new();
         let parts = Arc::new(Parts {
-            view: FleetView::new(self.policy, began),
+            view: FleetView::new(policy, began),
             secret: self.store.secret().await?,
             store: self.store,
             clock: self.clock,

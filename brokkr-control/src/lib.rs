@@ -16,6 +16,7 @@ pub mod generate;
 mod metrics;
 mod operations;
 mod recent;
+pub mod transport;
 mod view;
 
 pub use access::actor::{Actor, Origin};

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::into_shared::into_shared;
 use crate::model::Timestamp;
 
 /// Where the broker takes the time of day from.
@@ -17,6 +18,11 @@ use crate::model::Timestamp;
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
+}
+
+into_shared! {
+    /// A [`Clock`] by value, in an `Arc`, or as `Arc<dyn Clock>`.
+    IntoClock::into_clock => Clock
 }
 
 /// The clock of the operating system.

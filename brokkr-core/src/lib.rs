@@ -17,6 +17,7 @@
 
 pub mod clock;
 pub mod error;
+mod into_shared;
 pub mod manifest;
 pub mod model;
 pub mod protocol;

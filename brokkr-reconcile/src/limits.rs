@@ -50,16 +50,37 @@ impl KindPattern {
 }
 
 /// What an agent may touch. Without limits that is whatever its rights in the cluster allow.
+///
+/// ```
+/// use brokkr_reconcile::LocalLimits;
+///
+/// let limits = LocalLimits::default()
+///     .only_kinds(["ConfigMap".parse()?, "*.apps".parse()?])
+///     .only_namespaces(["shop", "shop-jobs"]);
+/// # Ok::<_, brokkr_reconcile::NotAPattern>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalLimits {
-    /// The only kinds that it may create, change and delete; absent for all.
-    pub kinds: Option<BTreeSet<KindPattern>>,
-    /// The only namespaces that it works in. It then needs rights in these alone: nothing is asked of the whole cluster, objects
-    /// without a namespace are refused, and a Namespace itself is only used. Absent for all.
-    pub namespaces: Option<BTreeSet<String>>,
+    kinds: Option<BTreeSet<KindPattern>>,
+    pub(crate) namespaces: Option<BTreeSet<String>>,
 }
 
 impl LocalLimits {
+    /// The only kinds that the agent may create, change and delete. Default: all. An empty list forbids every kind.
+    #[must_use]
+    pub fn only_kinds(mut self, kinds: impl IntoIterator<Item = KindPattern>) -> Self {
+        self.kinds = Some(kinds.into_iter().collect());
+        self
+    }
+
+    /// The only namespaces that the agent works in. Default: all. It then needs rights in these alone: it asks nothing of the whole
+    /// cluster, refuses objects without a namespace, and uses a Namespace without writing it. An empty list forbids every object.
+    #[must_use]
+    pub fn only_namespaces(mut self, namespaces: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.namespaces = Some(namespaces.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Why an object may not be touched; `None` if it may. A Namespace among those it works in is never touched, only used.
     pub(crate) fn refuse(&self, object: &ObjectRef) -> Option<String> {
         if let Some(namespaces) = &self.namespaces {
@@ -101,10 +122,8 @@ mod tests {
 
     #[test]
     fn patterns_match_kind_and_group() {
-        let limits = |kinds: &[&str]| LocalLimits {
-            kinds: Some(kinds.iter().map(|it| it.parse().expect("a pattern")).collect()),
-            namespaces: None,
-        };
+        let limits =
+            |kinds: &[&str]| LocalLimits::default().only_kinds(kinds.iter().map(|it| it.parse().expect("a pattern")));
         let deployment = object("apps", "Deployment", Some("a"), "x");
         let map = object("", "ConfigMap", Some("a"), "x");
         assert_eq!(limits(&["*"]).refuse(&deployment), None);
@@ -121,7 +140,7 @@ mod tests {
 
     #[test]
     fn namespaces_limit_objects() {
-        let limits = LocalLimits { kinds: None, namespaces: Some(["a".to_owned()].into()) };
+        let limits = LocalLimits::default().only_namespaces(["a"]);
         assert_eq!(limits.refuse(&object("", "ConfigMap", Some("a"), "x")), None);
         assert!(limits.refuse(&object("", "ConfigMap", Some("b"), "x")).is_some());
         assert!(limits.refuse(&object("rbac.authorization.k8s.io", "ClusterRole", None, "x")).is_some());

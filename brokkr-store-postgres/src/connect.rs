@@ -14,7 +14,8 @@ use crate::session::Session;
 
 /// The address, with time-outs and a name.
 pub(crate) fn options(config: &PostgresConfig) -> Result<PgConnectOptions, ConnectError> {
-    let options = PgConnectOptions::from_str(config.url.expose_secret()).map_err(ConnectError::Address)?;
+    let options =
+        PgConnectOptions::from_str(config.url.expose_secret()).map_err(|error| ConnectError::Address(error.into()))?;
     let options = options.application_name("brokkr-broker");
     if config.pooled {
         // Nothing that belongs to a session, and no setting that a proxy does not know.

@@ -1,7 +1,12 @@
 //! Database errors by meaning.
 
+use std::error::Error;
+
 use brokkr_core::model::{EntityKind, Revision};
 use brokkr_core::store::{StoreError, UniqueKey};
+
+/// The driver's own error, for logs.
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why no store could be made of a database.
 #[derive(Debug, thiserror::Error)]
@@ -9,15 +14,15 @@ use brokkr_core::store::{StoreError, UniqueKey};
 pub enum ConnectError {
     /// The address is none.
     #[error("the database's address cannot be read: {0}")]
-    Address(#[source] sqlx::Error),
+    Address(#[source] Cause),
     /// The database cannot be reached, or refuses.
     #[error("the database cannot be used: {0}")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] Cause),
     /// The server's certificate is not trusted, is another host's, or there is none.
     #[error(
         "no TLS with the database as sslmode demands it: {0}; sslrootcert must name a file with the certificate of the authority that signed the server's, and with sslmode=verify-full the address must have a name that is in it"
     )]
-    Tls(#[source] sqlx::Error),
+    Tls(#[source] Cause),
     /// There are no tables, or not all of them.
     #[error(
         "the database's schema is not that of this version (has {found}, needs {needed}); run the migration: brokkr-broker migrate"
@@ -43,7 +48,7 @@ pub enum ConnectError {
 impl ConnectError {
     /// By what can be done about it.
     pub(crate) fn of(error: sqlx::Error) -> Self {
-        if is_tls(&error) { Self::Tls(error) } else { Self::Database(error) }
+        if is_tls(&error) { Self::Tls(error.into()) } else { Self::Database(error.into()) }
     }
 }
 
@@ -62,16 +67,16 @@ fn is_tls(error: &sqlx::Error) -> bool {
 pub enum MigrateError {
     /// The address is none.
     #[error("the database's address cannot be read: {0}")]
-    Address(#[source] sqlx::Error),
+    Address(#[source] Cause),
     /// The database cannot be reached, or refuses.
     #[error("the database cannot be used: {0}")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] Cause),
     /// There is no TLS as the address demands it.
     #[error("{0}")]
     Tls(#[source] ConnectError),
     /// A step failed.
     #[error("the migration failed: {0}")]
-    Step(#[source] sqlx::migrate::MigrateError),
+    Step(#[source] Cause),
     /// Others held locks for longer than brokers may be kept waiting. Nothing of the step that wanted them was done.
     #[error("a lock could not be had in {tries} tries: {holders}; end that, or run the migration again later")]
     Locked {
@@ -83,14 +88,32 @@ pub enum MigrateError {
 }
 
 impl MigrateError {
+    /// A statement failed.
+    pub(crate) fn database(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+
+    /// Whether a statement failed for want of a lock, so that trying again may help.
+    pub(crate) fn is_held_up(&self) -> bool {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        match self {
+            Self::Database(cause) => cause.downcast_ref().is_some_and(is_locked),
+            Self::Step(cause) => match cause.downcast_ref() {
+                Some(Execute(error) | ExecuteMigration(error, _)) => is_locked(error),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// By what can be done about it.
     pub(crate) fn of(error: sqlx::Error) -> Self {
-        if is_tls(&error) { Self::Tls(ConnectError::Tls(error)) } else { Self::Database(error) }
+        if is_tls(&error) { Self::Tls(ConnectError::Tls(error.into())) } else { Self::Database(error.into()) }
     }
 }
 
 /// Whether a lock was not to be had in time, or only by a deadlock.
-pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+fn is_locked(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "40P01"))
 }
 

@@ -9,8 +9,8 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
 //!
-//! migrate(&"postgres://brokkr_owner:…@db/brokkr".into(), Some("brokkr_broker")).await?;
-//! let store = PostgresStore::connect(PostgresConfig::new("postgres://brokkr_broker:…@db/brokkr".into())).await?;
+//! migrate("postgres://brokkr_owner:…@db/brokkr", Some("brokkr_broker")).await?;
+//! let store = PostgresStore::connect(PostgresConfig::new("postgres://brokkr_broker:…@db/brokkr")).await?;
 //! # Ok(()) }
 //! ```
 //!

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection, SqlSafeStr as _};
 
-use crate::error::{MigrateError, is_locked};
+use crate::error::MigrateError;
 use crate::query::statements;
 use crate::roles;
 
@@ -70,8 +70,8 @@ pub(crate) fn newest() -> i64 {
 /// # Errors
 ///
 /// [`MigrateError`]; repeat it when a lock could not be had.
-pub async fn migrate(owner_url: &SecretString, broker_role: Option<&str>) -> Result<(), MigrateError> {
-    run(owner_url, broker_role, migrations().collect()).await
+pub async fn migrate(owner_url: impl Into<SecretString>, broker_role: Option<&str>) -> Result<(), MigrateError> {
+    run(&owner_url.into(), broker_role, migrations().collect()).await
 }
 
 /// The steps up to one, and then others, for tests of how steps are run.
@@ -93,7 +93,8 @@ async fn run(
     broker_role: Option<&str>,
     migrations: Vec<Migration>,
 ) -> Result<(), MigrateError> {
-    let options = PgConnectOptions::from_str(owner_url.expose_secret()).map_err(MigrateError::Address)?;
+    let options =
+        PgConnectOptions::from_str(owner_url.expose_secret()).map_err(|error| MigrateError::Address(error.into()))?;
     let options = options.application_name("brokkr-migrate").options([("lock_timeout", LOCK_TIMEOUT)]);
     let mut connection = PgConnection::connect_with(&options).await.map_err(MigrateError::of)?;
     let _ = connection.execute(NOTICE).await;
@@ -106,12 +107,12 @@ async fn run(
     let mut holders: Option<BTreeSet<String>> = None;
     for _ in 0..TRIES {
         match attempt(&mut connection, &migrator, broker_role, &mut alone).await {
-            Err(error) if is_held_up(&error) => tracing::info!(%error, "held up by others; once more"),
+            Err(error) if error.is_held_up() => tracing::info!(%error, "held up by others; once more"),
             Err(error) => return Err(error),
-            Ok(()) => return connection.close().await.map_err(MigrateError::Database),
+            Ok(()) => return connection.close().await.map_err(MigrateError::database),
         }
         let now: Vec<String> =
-            sqlx::query_scalar(HOLDERS).fetch_all(&mut connection).await.map_err(MigrateError::Database)?;
+            sqlx::query_scalar(HOLDERS).fetch_all(&mut connection).await.map_err(MigrateError::database)?;
         // Who held one at every try is in the way; others come and go.
         holders = Some(match holders {
             None => now.into_iter().collect(),
@@ -131,23 +132,14 @@ async fn attempt(
     alone: &mut bool,
 ) -> Result<(), MigrateError> {
     if !*alone {
-        sqlx::query(ALONE).execute(&mut *connection).await.map_err(MigrateError::Database)?;
+        sqlx::query(ALONE).execute(&mut *connection).await.map_err(MigrateError::database)?;
         *alone = true;
     }
-    migrator.run(&mut *connection).await.map_err(MigrateError::Step)?;
+    migrator.run(&mut *connection).await.map_err(|error| MigrateError::Step(error.into()))?;
     if let Some(role) = broker_role {
-        roles::grant(connection, role).await.map_err(MigrateError::Database)?;
+        roles::grant(connection, role).await.map_err(MigrateError::database)?;
     }
     Ok(())
-}
-
-fn is_held_up(error: &MigrateError) -> bool {
-    use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
-    match error {
-        MigrateError::Database(error) => is_locked(error),
-        MigrateError::Step(Execute(error) | ExecuteMigration(error, _)) => is_locked(error),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use brokkr_core::model::AgentId;
-use brokkr_core::protocol::ControlPlane;
-use brokkr_reconcile::cluster::{Cluster, Fenceable};
+use brokkr_core::protocol::{ControlPlane, IntoControlPlane};
+use brokkr_reconcile::cluster::{Cluster, Fenceable, IntoFenceable};
 use brokkr_reconcile::{Applier, Reconciler, ReconcilerConfig};
 use lease::Candidate;
 use outbox::Outbox;
@@ -73,18 +73,24 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that keeps this cluster as this broker wants it.
+    /// An agent that keeps `cluster` as the broker behind `control_plane` wants it.
     ///
     /// With a Lease it writes to the cluster only behind a [`Fence`](brokkr_reconcile::cluster::Fence) that closes when the lead ends.
-    pub fn new(control_plane: Arc<dyn ControlPlane>, cluster: Arc<dyn Fenceable>, config: AgentConfig) -> Self {
-        Self { control_plane, cluster, applier: None, config, probe: Probe::default() }
+    pub fn new(control_plane: impl IntoControlPlane, cluster: impl IntoFenceable, config: AgentConfig) -> Self {
+        Self {
+            control_plane: control_plane.into_control_plane(),
+            cluster: cluster.into_fenceable(),
+            applier: None,
+            config,
+            probe: Probe::default(),
+        }
     }
 
-    /// Brings another way of making the target state true than the reconciler on the cluster. What it writes is not held back
-    /// when the lead is lost; the calls to it are cancelled.
+    /// Replaces the reconciler on the cluster by the applier that `make` returns. Calls to it are cancelled when the process loses
+    /// the lead; unlike the reconciler's, its writes are not fenced.
     #[must_use]
-    pub fn with_applier(mut self, make: impl Fn(AgentId) -> Arc<dyn Applier> + Send + Sync + 'static) -> Self {
-        self.applier = Some(Box::new(make));
+    pub fn with_applier<A: Applier>(mut self, make: impl Fn(AgentId) -> A + Send + Sync + 'static) -> Self {
+        self.applier = Some(Box::new(move |agent| Arc::new(make(agent))));
         self
     }
 
@@ -145,8 +151,8 @@ impl Agent {
         let applier = match &self.applier {
             Some(make) => make(agent),
             None => {
-                let (namespace, limits) = (self.config.namespace.clone(), self.config.limits.clone());
-                Arc::new(Reconciler::new(cluster.clone(), ReconcilerConfig { agent, namespace, limits }))
+                let config = ReconcilerConfig::new(agent, &self.config.namespace).limits(self.config.limits.clone());
+                Arc::new(Reconciler::new(cluster.clone(), config))
             }
         };
         let watermark = Watermark::new(cluster.clone(), self.config.namespace.clone(), agent);

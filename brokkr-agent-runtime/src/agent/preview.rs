@@ -1,10 +1,9 @@
 //! What an agent would do now, without doing it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Poll, PollRequest};
-use brokkr_reconcile::cluster::{Cluster, ClusterError};
+use brokkr_reconcile::cluster::{ClusterError, IntoCluster};
 use brokkr_reconcile::{Applier as _, ApplierError, Plan, Reconciler, ReconcilerConfig};
 
 use super::AgentConfig;
@@ -39,9 +38,10 @@ pub enum PlanError {
 /// dry runs. Needs the rights of the agent; it may run at the time.
 pub async fn plan(
     control_plane: &dyn ControlPlane,
-    cluster: Arc<dyn Cluster>,
+    cluster: impl IntoCluster,
     config: &AgentConfig,
 ) -> Result<Plan, PlanError> {
+    let cluster = cluster.into_cluster();
     let agent = control_plane.identify().await?.agent_id;
     let request = PollRequest { wait: Duration::ZERO, ..PollRequest::default() };
     let malformed = |defect: &str| ControlPlaneError::Malformed(defect.to_owned());
@@ -55,9 +55,8 @@ pub async fn plan(
     if let Some((entry, source)) = contents.fetch(control_plane, state.entries.iter()).await.into_iter().next() {
         return Err(PlanError::Content { stack: entry.stack_name.clone(), source });
     }
-    let limits = config.limits.clone();
-    let reconciler =
-        Reconciler::new(cluster.clone(), ReconcilerConfig { agent, namespace: config.namespace.clone(), limits });
+    let applied_with = ReconcilerConfig::new(agent, &config.namespace).limits(config.limits.clone());
+    let reconciler = Reconciler::new(cluster.clone(), applied_with);
     let held = reconciler.held().await?;
     let epoch = TrustedEpoch::new(cluster, config.namespace.clone(), agent);
     let may_remove = epoch.would_trust(&state, !held.is_empty()).await?;

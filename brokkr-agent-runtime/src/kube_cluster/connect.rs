@@ -1,5 +1,6 @@
 //! Finding and connecting to a Kubernetes API.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,12 +9,32 @@ use kube::config::{KubeConfigOptions, Kubeconfig as KubeconfigFile};
 use super::KubeCluster;
 
 /// Where to find a cluster's address and credentials.
+///
+/// ```
+/// use brokkr_agent_runtime::Kubeconfig;
+///
+/// let staging = Kubeconfig::default().file("clusters.yaml").context("staging");
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Kubeconfig {
-    /// The file; absent for the usual places, and then for the service account of the pod.
-    pub file: Option<PathBuf>,
-    /// The context in it; absent for the current one.
-    pub context: Option<String>,
+    file: Option<PathBuf>,
+    context: Option<String>,
+}
+
+impl Kubeconfig {
+    /// The file. Default: `KUBECONFIG`, then `~/.kube/config`, then the service account of the pod.
+    #[must_use]
+    pub fn file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// The context in the file. Default: its current context.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
 }
 
 /// Why there is no connection to a cluster.
@@ -22,13 +43,17 @@ pub struct Kubeconfig {
 pub enum ConnectError {
     /// The kubeconfig cannot be used.
     #[error("the kubeconfig cannot be used: {0}")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
+    Kubeconfig(#[source] Box<dyn Error + Send + Sync>),
     /// There is neither a kubeconfig nor a service account.
     #[error("no cluster found: set KUBECONFIG, give a kubeconfig file, or run in a pod ({0})")]
-    Nowhere(#[from] kube::config::InferConfigError),
+    Nowhere(#[source] Box<dyn Error + Send + Sync>),
     /// The client cannot be made.
     #[error("cannot connect: {0}")]
-    Client(#[from] kube::Error),
+    Client(#[source] Box<dyn Error + Send + Sync>),
+}
+
+fn unusable(error: kube::config::KubeconfigError) -> ConnectError {
+    ConnectError::Kubeconfig(error.into())
 }
 
 impl KubeCluster {
@@ -36,9 +61,12 @@ impl KubeCluster {
     pub async fn connect(from: &Kubeconfig) -> Result<Self, ConnectError> {
         let options = KubeConfigOptions { context: from.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match &from.file {
-            Some(file) => kube::Config::from_custom_kubeconfig(KubeconfigFile::read_from(file)?, &options).await?,
-            None if from.context.is_some() => kube::Config::from_kubeconfig(&options).await?,
-            None => kube::Config::infer().await?,
+            Some(file) => {
+                let file = KubeconfigFile::read_from(file).map_err(unusable)?;
+                kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)?
+            }
+            None if from.context.is_some() => kube::Config::from_kubeconfig(&options).await.map_err(unusable)?,
+            None => kube::Config::infer().await.map_err(|error| ConnectError::Nowhere(error.into()))?,
         };
         config.connect_timeout = Some(Duration::from_secs(10));
         // A watch may be silent for long; requests have a time-out of their own.
@@ -47,7 +75,7 @@ impl KubeCluster {
         config.default_retry = false;
         // Without the feature for proxies a variable of the environment would make the client fail.
         config.proxy_url = None;
-        let client = kube::Client::try_from(config.clone())?;
+        let client = kube::Client::try_from(config.clone()).map_err(|error| ConnectError::Client(error.into()))?;
         Ok(Self { client, config: Some(Box::new(config)) })
     }
 }

@@ -25,8 +25,9 @@ impl Origin {
 
 /// The authenticated caller of an operation.
 ///
-/// Built only by [`Broker::authenticate`](crate::broker::Broker::authenticate) and
-/// [`Broker::system_actor`](crate::broker::Broker::system_actor): holding one is the proof.
+/// Built only by [`Broker::authenticate`](crate::broker::Broker::authenticate) and, for the host itself, by
+/// [`Broker::system_actor`](crate::broker::Broker::system_actor) and
+/// [`Broker::generator_actor`](crate::broker::Broker::generator_actor): holding one is the proof.
 #[derive(Debug, Clone)]
 pub struct Actor {
     pub(crate) who: ActorRef,
@@ -40,6 +41,13 @@ impl Actor {
     #[must_use]
     pub fn repeating(mut self, idempotency: Arc<Idempotency>) -> Self {
         self.idempotency = Some(idempotency);
+        self
+    }
+
+    /// The same caller in the course of this request, as the audit names it.
+    #[must_use]
+    pub fn in_request(mut self, origin: Origin) -> Self {
+        self.origin = origin;
         self
     }
 

@@ -18,8 +18,8 @@ pub struct InProcess {
 
 impl InProcess {
     /// Access with an agent's key. The key is checked at every call, as it would be over the network.
-    pub fn new(broker: Broker, pak: secrecy::SecretString) -> Self {
-        Self { broker, pak }
+    pub fn new(broker: Broker, pak: impl Into<secrecy::SecretString>) -> Self {
+        Self { broker, pak: pak.into() }
     }
 
     fn actor(&self) -> Result<Actor, ControlPlaneError> {

@@ -4,5 +4,4 @@ mod generator;
 mod registered;
 
 pub use generator::{GenerateContext, GenerateError, Generator, Manifests};
-pub use registered::DynGenerator;
-pub(crate) use registered::Registered;
+pub(crate) use registered::{DynGenerator, Registered};

@@ -1,5 +1,6 @@
 //! Generators without their parameters' type.
 
+use std::any::TypeId;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -9,9 +10,9 @@ use serde_json::Value;
 
 use crate::generate::{GenerateContext, GenerateError, Generator, Manifests};
 
-/// A generator as the broker keeps it. Implemented for every [`Generator`] and for nothing else.
+/// A generator as the broker keeps it. Implemented for every [`Generator`].
 #[async_trait]
-pub trait DynGenerator: Debug + Send + Sync + 'static + sealed::Sealed {
+pub(crate) trait DynGenerator: Debug + Send + Sync + 'static {
     /// Its name.
     fn name(&self) -> &str;
 
@@ -20,11 +21,6 @@ pub trait DynGenerator: Debug + Send + Sync + 'static + sealed::Sealed {
 
     /// Makes the manifests from parameters that fit the schema.
     async fn run(&self, ctx: &GenerateContext<'_>, params: Value) -> Result<Manifests, GenerateError>;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl<G: super::Generator> Sealed for G {}
 }
 
 #[async_trait]
@@ -47,20 +43,22 @@ impl<G: Generator> DynGenerator for G {
 /// A registered generator with its compiled schema.
 #[derive(Debug)]
 pub(crate) struct Registered {
+    /// The type that implements [`Generator`].
+    pub(crate) of: TypeId,
     pub(crate) generator: Box<dyn DynGenerator>,
     validator: jsonschema::Validator,
 }
 
 impl Registered {
     /// Compiles the schema. References to elsewhere are refused, and patterns run in linear time.
-    pub(crate) fn new(generator: Box<dyn DynGenerator>) -> Result<Self, Invalid> {
+    pub(crate) fn new(of: TypeId, generator: Box<dyn DynGenerator>) -> Result<Self, Invalid> {
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .offline()
             .with_pattern_options(PatternOptions::regex())
             .build(&generator.schema())
             .map_err(|_| Invalid::new(InvalidCode::ParamsInvalid, "the generator's schema cannot be compiled"))?;
-        Ok(Self { generator, validator })
+        Ok(Self { of, generator, validator })
     }
 
     /// Checks parameters against the schema; names the first place that does not fit.

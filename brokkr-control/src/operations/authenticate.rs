@@ -1,6 +1,6 @@
 //! From a presented key to an actor, without a query: keys are part of the fleet view.
 
-use brokkr_core::model::{ActorRef, AgentStatus, ApiKey, AuditOutcome, Digest, EntityKey, KeyOwner};
+use brokkr_core::model::{ActorRef, AgentStatus, ApiKey, Digest, EntityKey, GeneratorId, KeyOwner};
 use subtle::ConstantTimeEq as _;
 
 use crate::access::actor::{Actor, Origin};
@@ -13,9 +13,12 @@ impl Broker {
     /// The actor for a presented key.
     ///
     /// Every way of not being valid is the same [`BrokerError::Unauthenticated`]: malformed, unknown, wrong
-    /// secret, expired, revoked, owner deleted. Only a retired agent is told so. A refusal is recorded.
-    pub fn authenticate(&self, presented: &str, origin: Origin) -> BrokerResult<Actor> {
-        let result = self.actor_of(presented, &origin);
+    /// secret, expired, revoked, owner deleted, or `None` presented. Only a retired agent is told so. A refusal is recorded.
+    pub fn authenticate<'a>(&self, presented: impl Into<Option<&'a str>>, origin: Origin) -> BrokerResult<Actor> {
+        let result = match presented.into() {
+            Some(presented) => self.actor_of(presented, &origin),
+            None => Err(BrokerError::Unauthenticated),
+        };
         if let Err(BrokerError::Unauthenticated) = result {
             self.record_unauthenticated(&origin);
         }
@@ -65,21 +68,31 @@ impl Broker {
         }
     }
 
-    /// The broker's host acting on its own account, with an admin's rights.
+    /// The host acting on its own account, with an admin's rights.
+    ///
+    /// Inside a request use [`Actor::in_request`] as well, so that the audit names the request.
     pub fn system_actor(&self) -> Actor {
         Actor { who: ActorRef::System, origin: Origin::in_process(), idempotency: None }
     }
 
-    /// Records that somebody presented no valid key; under a flood many are counted in one record.
-    pub fn record_unauthenticated(&self, origin: &Origin) {
-        let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone(), idempotency: None };
-        self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated, self.parts.clock.now());
+    /// The generator `id` for a caller that the host has authenticated in its own way, with a generator's rights: its own stacks,
+    /// and nothing of others.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::NotFound`] when there is no such generator, [`BrokerError::Stale`] when this broker cannot tell.
+    pub fn generator_actor(&self, id: GeneratorId) -> BrokerResult<Actor> {
+        self.parts.view.check_fresh()?;
+        if !self.parts.view.has_generator(id) {
+            return Err(BrokerError::NotFound);
+        }
+        let who = ActorRef::Generator { id, key_id: None };
+        Ok(Actor { who, origin: Origin::in_process(), idempotency: None })
     }
 
-    /// Records a request that was refused before it became an operation: `what` says which request and why, in one of a
-    /// bounded number of forms.
-    pub fn record_refused(&self, actor: &Actor, what: String) {
-        let now = self.parts.clock.now();
-        self.parts.attempts.record_problem(actor, "request", None, what.into(), AuditOutcome::Failed, now);
+    /// Records that somebody presented no valid key; under a flood many are counted in one record.
+    fn record_unauthenticated(&self, origin: &Origin) {
+        let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone(), idempotency: None };
+        self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated, self.parts.clock.now());
     }
 }

@@ -1,5 +1,6 @@
 //! Operations on stacks.
 
+use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 
 use brokkr_core::error::{Invalid, InvalidCode};
@@ -17,6 +18,7 @@ use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::BrokerError;
 use crate::error::BrokerResult;
+use crate::generate::Generator;
 use crate::operations::generators::expect_version;
 use crate::operations::publish::{Content, Published};
 
@@ -232,8 +234,38 @@ impl Broker {
         .await
     }
 
-    /// Creates or changes a stack and runs a registered generator for its content, in one commit.
-    pub async fn generate(
+    /// Creates or changes a stack and publishes what the registered generator `G` makes of `params`, in one commit.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Internal`] when no generator of this type is registered, or more than one; with several instances of one type
+    /// use [`generate_named`](Self::generate_named). Otherwise as there.
+    pub async fn generate<G: Generator>(
+        &self,
+        actor: &Actor,
+        spec: StackSpec,
+        params: G::Params,
+    ) -> BrokerResult<Applied>
+    where
+        G::Params: Serialize,
+    {
+        let defect = |what: String| BrokerError::Internal(what.into());
+        let mut of_type = self.parts.generators.iter().filter(|(_, it)| it.of == TypeId::of::<G>());
+        let (Some((name, _)), None) = (of_type.next(), of_type.next()) else {
+            return Err(defect(format!("not exactly one generator {} is registered", type_name::<G>())));
+        };
+        let params = serde_json::to_value(params)
+            .map_err(|error| defect(format!("the parameters of the generator {name} are no JSON: {error}")))?;
+        self.generate_named(actor, name, spec, params).await
+    }
+
+    /// Creates or changes a stack and publishes what the generator registered as `generator` makes of `params`, in one commit.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] when there is no such generator or `params` do not fit its schema,
+    /// [`BrokerError::GeneratorRefused`] and [`BrokerError::GeneratorUnavailable`] as the generator says. Nothing is changed then.
+    pub async fn generate_named(
         &self,
         actor: &Actor,
         generator: &str,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::into_shared::into_shared;
 use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch, Generation};
 use crate::protocol::{Report, ReportAnswer, TargetState};
 
@@ -120,3 +121,8 @@ pub trait ControlPlane: Debug + Send + Sync + 'static {
 }
 
 const _: Option<&dyn ControlPlane> = None;
+
+into_shared! {
+    /// A [`ControlPlane`] by value, in an `Arc`, or as `Arc<dyn ControlPlane>`.
+    IntoControlPlane::into_control_plane => ControlPlane
+}

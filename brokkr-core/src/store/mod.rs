@@ -35,6 +35,7 @@ pub use scope::Scope;
 pub use view::{ViewSnapshot, ViewTail};
 pub use view_token::{Moment, ViewToken};
 
+use crate::into_shared::into_shared;
 use crate::model::{AuditRecord, Timestamp};
 
 /// The result of a store's operations.
@@ -131,3 +132,8 @@ pub trait Store:
 }
 
 const _: Option<&dyn Store> = None;
+
+into_shared! {
+    /// A [`Store`] by value, in an `Arc`, or as `Arc<dyn Store>`.
+    IntoStore::into_store => Store
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
+use crate::targeting::{Candidate, IntoPolicy, PolicyError, TargetingPolicy, Verdict};
 
 /// Matches when every part does. Made by [`all_of`].
 #[derive(Debug, Clone)]
@@ -16,19 +16,44 @@ pub struct AnyOf(Vec<Arc<dyn TargetingPolicy>>);
 #[derive(Debug, Clone)]
 pub struct Not(Arc<dyn TargetingPolicy>);
 
-/// Matches when every part does; an empty list matches nothing.
-pub fn all_of(parts: impl IntoIterator<Item = Arc<dyn TargetingPolicy>>) -> AllOf {
-    AllOf(parts.into_iter().collect())
+/// Combinations of two policies; implemented for every [`TargetingPolicy`].
+pub trait TargetingPolicyExt: TargetingPolicy + Sized {
+    /// A policy that matches when this one or the other does. A match wins over an error of the other part.
+    ///
+    /// ```
+    /// use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _};
+    ///
+    /// let policy = DirectAssignment.or(SharedLabels::any());
+    /// ```
+    fn or(self, other: impl IntoPolicy) -> AnyOf {
+        AnyOf(vec![self.into_policy(), other.into_policy()])
+    }
+
+    /// A policy that matches when this one and the other do. An error of either is an error.
+    fn and(self, other: impl IntoPolicy) -> AllOf {
+        AllOf(vec![self.into_policy(), other.into_policy()])
+    }
 }
 
-/// Matches when one part does; an empty list matches nothing.
-pub fn any_of(parts: impl IntoIterator<Item = Arc<dyn TargetingPolicy>>) -> AnyOf {
-    AnyOf(parts.into_iter().collect())
+impl<P: TargetingPolicy> TargetingPolicyExt for P {}
+
+/// A policy that matches when every part does. An empty list matches nothing.
+///
+/// Policies of different types combine with [`TargetingPolicyExt::and`].
+pub fn all_of(parts: impl IntoIterator<Item = impl IntoPolicy>) -> AllOf {
+    AllOf(parts.into_iter().map(IntoPolicy::into_policy).collect())
 }
 
-/// Matches when the part does not. An error stays an error.
-pub fn not(part: Arc<dyn TargetingPolicy>) -> Not {
-    Not(part)
+/// A policy that matches when one part does. An empty list matches nothing.
+///
+/// Policies of different types combine with [`TargetingPolicyExt::or`].
+pub fn any_of(parts: impl IntoIterator<Item = impl IntoPolicy>) -> AnyOf {
+    AnyOf(parts.into_iter().map(IntoPolicy::into_policy).collect())
+}
+
+/// A policy that matches when the part does not. An error stays an error.
+pub fn not(part: impl IntoPolicy) -> Not {
+    Not(part.into_policy())
 }
 
 impl TargetingPolicy for AllOf {

@@ -1,10 +1,10 @@
 //! Who serves what: the policy trait, ready-made policies, and combinators.
 //!
 //! ```
-//! use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicy, any_of};
+//! use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _};
 //!
 //! // Direct targets, or at least one label in common.
-//! let policy = any_of([DirectAssignment.boxed(), SharedLabels::any().boxed()]);
+//! let policy = DirectAssignment.or(SharedLabels::any());
 //! ```
 
 mod combinators;
@@ -12,6 +12,6 @@ mod policies;
 mod policy;
 mod selector;
 
-pub use combinators::{AllOf, AnyOf, Not, all_of, any_of, not};
+pub use combinators::{AllOf, AnyOf, Not, TargetingPolicyExt, all_of, any_of, not};
 pub use policies::{ByRule, DirectAssignment, SharedAnnotations, SharedLabels, default_policy};
-pub use policy::{Candidate, PolicyError, TargetingPolicy, Verdict};
+pub use policy::{Candidate, IntoPolicy, PolicyError, TargetingPolicy, Verdict};

@@ -1,15 +1,14 @@
 //! Ready-made policies.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
 use crate::targeting::selector::requirement_holds;
-use crate::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict, any_of};
+use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
 /// What a broker uses unless told otherwise: direct targets, or the stack's own rule.
-pub fn default_policy() -> Arc<dyn TargetingPolicy> {
-    any_of([DirectAssignment.boxed(), ByRule.boxed()]).boxed()
+pub fn default_policy() -> AnyOf {
+    DirectAssignment.or(ByRule)
 }
 
 /// Matches the direct targets.
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
     use crate::model::Agent;
     use crate::model::{Operator, Stack};
-    use crate::targeting::{all_of, not};
+    use crate::targeting::{all_of, any_of, not};
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -202,12 +201,12 @@ mod tests {
     fn without_a_rule_any_shared_label_matches() {
         let policy = default_policy();
         let (stack, agent) = pair(&[("env", "prod"), ("tier", "web")], &[("env", "prod")]);
-        assert!(matched(&*policy, &stack, &agent, false));
+        assert!(matched(&policy, &stack, &agent, false));
         let (stack, agent) = pair(&[("env", "prod")], &[("env", "dev")]);
-        assert!(!matched(&*policy, &stack, &agent, false));
-        assert!(matched(&*policy, &stack, &agent, true));
+        assert!(!matched(&policy, &stack, &agent, false));
+        assert!(matched(&policy, &stack, &agent, true));
         let (stack, agent) = pair(&[], &[]);
-        assert!(!matched(&*policy, &stack, &agent, false));
+        assert!(!matched(&policy, &stack, &agent, false));
     }
 
     #[test]
@@ -215,21 +214,21 @@ mod tests {
         let policy = default_policy();
         let (mut stack, agent) = pair(&[("env", "prod")], &[("env", "prod"), ("zone", "a")]);
         stack.targeting = Some(TargetingRule::default());
-        assert!(!matched(&*policy, &stack, &agent, false));
+        assert!(!matched(&policy, &stack, &agent, false));
         stack.targeting = Some(TargetingRule { match_labels: Some(map(&[])), ..TargetingRule::default() });
-        assert!(matched(&*policy, &stack, &agent, false));
+        assert!(matched(&policy, &stack, &agent, false));
         let exclude = Exclusion { match_labels: Some(map(&[("zone", "a")])), ..Exclusion::default() };
         stack.targeting =
             Some(TargetingRule { match_labels: Some(map(&[])), exclude: Some(exclude), ..TargetingRule::default() });
-        assert!(!matched(&*policy, &stack, &agent, false), "an exclusion wins");
-        assert!(matched(&*policy, &stack, &agent, true), "over everything but a direct target");
+        assert!(!matched(&policy, &stack, &agent, false), "an exclusion wins");
+        assert!(matched(&policy, &stack, &agent, true), "over everything but a direct target");
         let elsewhere = Requirement { key: "zone".into(), operator: Operator::NotIn, values: vec!["a".into()] };
         stack.targeting = Some(TargetingRule {
             match_labels: Some(map(&[("env", "prod")])),
             match_expressions: Some(vec![elsewhere]),
             ..TargetingRule::default()
         });
-        assert!(!matched(&*policy, &stack, &agent, false), "match_* are joined by and");
+        assert!(!matched(&policy, &stack, &agent, false), "match_* are joined by and");
     }
 
     #[test]
@@ -244,10 +243,10 @@ mod tests {
     #[test]
     fn combinators_follow_logic_and_empty_ones_match_nothing() {
         let (stack, agent) = pair(&[], &[]);
-        assert!(!matched(&all_of([]), &stack, &agent, true));
-        assert!(!matched(&any_of([]), &stack, &agent, true));
-        assert!(matched(&not(DirectAssignment.boxed()), &stack, &agent, false));
-        assert!(!matched(&all_of([DirectAssignment.boxed(), SharedLabels::any().boxed()]), &stack, &agent, true));
+        assert!(!matched(&all_of(Vec::<Failing>::new()), &stack, &agent, true));
+        assert!(!matched(&any_of(Vec::<Failing>::new()), &stack, &agent, true));
+        assert!(matched(&not(DirectAssignment), &stack, &agent, false));
+        assert!(!matched(&DirectAssignment.and(SharedLabels::any()), &stack, &agent, true));
     }
 
     #[derive(Debug)]
@@ -263,9 +262,9 @@ mod tests {
     fn an_error_never_turns_into_no_match() {
         let (stack, agent) = pair(&[], &[]);
         let candidate = Candidate::new(&stack, &agent, false);
-        assert!(any_of([Failing.boxed(), DirectAssignment.boxed()]).evaluate(&candidate).is_err());
-        assert!(not(Failing.boxed()).evaluate(&candidate).is_err());
+        assert!(Failing.or(DirectAssignment).evaluate(&candidate).is_err());
+        assert!(not(Failing).evaluate(&candidate).is_err());
         let direct = Candidate::new(&stack, &agent, true);
-        assert!(any_of([Failing.boxed(), DirectAssignment.boxed()]).evaluate(&direct).is_ok_and(|it| it.matched));
+        assert!(Failing.or(DirectAssignment).evaluate(&direct).is_ok_and(|it| it.matched));
     }
 }

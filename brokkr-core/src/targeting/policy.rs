@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Debug;
-use std::sync::Arc;
 
+use crate::into_shared::into_shared;
 use crate::model::{Agent, Stack};
 
 /// A pair about which a policy decides.
@@ -85,14 +85,11 @@ pub struct PolicyError(#[source] pub Box<dyn Error + Send + Sync>);
 pub trait TargetingPolicy: Debug + Send + Sync + 'static {
     /// Decides about one pair.
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError>;
-
-    /// The policy as a shared trait object, as combinators and the broker take it.
-    fn boxed(self) -> Arc<dyn TargetingPolicy>
-    where
-        Self: Sized,
-    {
-        Arc::new(self)
-    }
 }
 
 const _: Option<&dyn TargetingPolicy> = None;
+
+into_shared! {
+    /// A [`TargetingPolicy`] by value, in an `Arc`, or as `Arc<dyn TargetingPolicy>`.
+    IntoPolicy::into_policy => TargetingPolicy
+}

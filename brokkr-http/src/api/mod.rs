@@ -10,7 +10,7 @@ mod key;
 mod list;
 mod manifest;
 mod patch;
-mod problem;
+mod problem_document;
 mod problem_type;
 mod record;
 mod stack;
@@ -27,7 +27,7 @@ pub use key::{AdminKeyKind, CreateAdminKey, CreateKey, CreatedKey, Key, RotatePa
 pub use list::List;
 pub use manifest::ManifestOrList;
 pub use patch::{PatchExclusion, PatchPolicies, PatchTargeting, PatchWait};
-pub use problem::Problem;
+pub use problem_document::ProblemDocument;
 pub use problem_type::ProblemType;
 pub use record::{AuditRecord, Event};
 pub use stack::{AppliedStack, ApplyStack, CreateStack, Generate, PatchStack, Stack};

@@ -13,7 +13,7 @@ pub(crate) const PREFIX: &str = "/problems/";
 
 macro_rules! problem_types {
     ($($type:ident = $slug:literal, $status:literal, $title:literal, $remedy:literal;)*) => {
-        /// Why a request was not carried out: the stable part of a [`Problem`](super::Problem).
+        /// Why a request was not carried out: the stable part of a [`ProblemDocument`](super::ProblemDocument).
         ///
         /// It is written as `/problems/<slug>`. Clients decide by it, and by nothing else of a problem. Versions to come may add
         /// types, so a client treats one that it does not know by its status.

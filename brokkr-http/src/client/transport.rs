@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::{API_V1, Problem};
+use crate::api::{API_V1, ProblemDocument};
 
 /// Bytes of an answer; larger than the largest deployment object and target state.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -28,7 +28,7 @@ pub enum ClientError {
     #[error("{} ({}){}", .problem.title, .problem.slug(), .problem.detail.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
     Problem {
         /// What it says.
-        problem: Box<Problem>,
+        problem: Box<ProblemDocument>,
         /// How long it asked to wait.
         retry_after: Option<Duration>,
     },
@@ -55,7 +55,8 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Brings a ready HTTP client, for its TLS settings or proxies.
+    /// Uses this HTTP client. Default: one with a connect timeout of 5 s that trusts the system's certificates, follows no
+    /// redirects and obeys the proxy variables of the environment. Bring your own for other TLS settings or proxies.
     pub fn http(mut self, http: reqwest::Client) -> Self {
         self.http = Some(http);
         self
@@ -135,9 +136,17 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    /// A client for these addresses, with this key.
-    pub fn builder(urls: impl IntoIterator<Item = String>, pak: SecretString) -> ClientBuilder {
-        ClientBuilder { urls: urls.into_iter().collect(), pak, http: None }
+    /// Composes a client for these addresses (`http://` or `https://`, without `/api/v1`), tried in turn, with this key.
+    ///
+    /// ```
+    /// use brokkr_http::client::{Client, install_crypto_provider};
+    ///
+    /// install_crypto_provider();
+    /// let client = Client::builder(["https://broker-1", "https://broker-2"], "brokkr_agent_…").build()?;
+    /// # Ok::<_, brokkr_http::client::ClientError>(())
+    /// ```
+    pub fn builder(urls: impl IntoIterator<Item = impl Into<String>>, pak: impl Into<SecretString>) -> ClientBuilder {
+        ClientBuilder { urls: urls.into_iter().map(Into::into).collect(), pak: pak.into(), http: None }
     }
 
     /// Sends a JSON body to a path under `/api/v1` and reads a JSON answer.
@@ -217,7 +226,7 @@ impl Client {
             return Ok(answer);
         }
         let retry_after = answer.headers.get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
-        match serde_json::from_slice::<Problem>(&answer.body) {
+        match serde_json::from_slice::<ProblemDocument>(&answer.body) {
             Ok(problem) if problem.status == answer.status.as_u16() => Err(ClientError::Problem {
                 problem: Box::new(problem),
                 retry_after: retry_after.map(Duration::from_secs),

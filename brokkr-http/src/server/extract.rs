@@ -1,14 +1,13 @@
 //! What handlers take: authenticated, bounded, strictly read.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use brokkr_control::{Actor, BrokerError, Idempotency};
+use brokkr_control::{Actor, BrokerError};
 use brokkr_core::error::{Invalid, InvalidCode, excerpt};
 use brokkr_core::manifest::parse_json;
 use brokkr_core::model::limits;
@@ -18,11 +17,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::AppState;
 use super::cursor::CursorKey;
-use super::error::ApiError;
-use super::origin::RequestOrigin;
-use super::respond::Caller;
+use super::problem::Problem;
 use super::typed::typed;
 use crate::api::List;
 
@@ -34,53 +30,21 @@ const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
 /// What is expected of a parameter that takes an id.
 pub(crate) const ID: &str = "an id as it was answered: a UUID in lower case with hyphens";
 
-/// The authenticated caller.
-pub(crate) struct Auth(pub(crate) Actor);
-
-impl FromRequestParts<AppState> for Auth {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let RequestOrigin(origin) = RequestOrigin::from_request_parts(parts, state).await?;
-        let broker = &state.broker;
-        let Some(key) = bearer(&parts.headers) else {
-            broker.record_unauthenticated(&origin);
-            return Err(ApiError::unauthenticated());
-        };
-        let actor = broker.authenticate(key, origin)?;
-        if let Some(caller) = parts.extensions.get::<Caller>() {
-            caller.is(&actor);
-        }
-        Ok(Self(match parts.extensions.get::<Arc<Idempotency>>() {
-            Some(idempotency) => actor.repeating(idempotency.clone()),
-            None => actor,
-        }))
-    }
-}
-
-/// The one bearer token; `None` when there is none or more than one.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (value, None) = (values.next()?, values.next()) else {
-        return None;
-    };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token)
-}
-
-/// Typed path parameters. What is not an id names nothing: 404, as for an id that does not exist.
-pub(crate) struct ApiPath<T>(pub(crate) T);
+/// Typed path parameters, as [`axum::extract::Path`] takes them. What does not parse names nothing: the route answers 404, as for an
+/// id that does not exist.
+#[derive(Debug, Clone)]
+pub struct ApiPath<T>(pub T);
 
 impl<S, T> FromRequestParts<S> for ApiPath<T>
 where
     T: DeserializeOwned + Send,
     S: Send + Sync,
 {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let found = Path::<T>::from_request_parts(parts, state).await;
-        found.map(|Path(value)| Self(value)).map_err(|_| ApiError::not_found())
+        found.map(|Path(value)| Self(value)).map_err(|_| Problem::not_found())
     }
 }
 
@@ -88,20 +52,20 @@ where
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut params: Vec<(String, String)> = Vec::new();
         for (key, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             let shown = excerpt(&key);
             if params.len() == PARAMS_MAX {
-                return Err(ApiError::query_invalid(&shown, format!("send at most {PARAMS_MAX} parameters")));
+                return Err(Problem::query_invalid(&shown, format!("send at most {PARAMS_MAX} parameters")));
             }
             if value.contains('\0') {
-                return Err(ApiError::query_invalid(&shown, "the value contains NUL; leave it out"));
+                return Err(Problem::query_invalid(&shown, "the value contains NUL; leave it out"));
             }
             if params.iter().any(|(known, _)| *known == key) {
-                return Err(ApiError::query_invalid(&shown, "the parameter is given twice; give it once"));
+                return Err(Problem::query_invalid(&shown, "the parameter is given twice; give it once"));
             }
             params.push((key.into_owned(), value.into_owned()));
         }
@@ -116,12 +80,12 @@ impl Params {
     }
 
     /// Takes a parameter; `None` when it is not given. `expected` is said of what cannot be read.
-    pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+    pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         self.text(name).map(|text| text.parse().map_err(|_| unexpected(name, &text, expected))).transpose()
     }
 
     /// Takes a whole number, which is written in digits alone.
-    pub(crate) fn take_number(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
+    pub(crate) fn take_number(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
@@ -136,7 +100,7 @@ impl Params {
     }
 
     /// Takes a parameter whose value is written as it is in JSON: a word, a time. `expected` is said of what cannot be read.
-    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+    pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
@@ -148,15 +112,15 @@ impl Params {
     pub(crate) fn take_checked<T: std::str::FromStr<Err = Invalid>>(
         &mut self,
         name: &str,
-    ) -> Result<Option<T>, ApiError> {
-        self.text(name).map(|text| text.parse()).transpose().map_err(|invalid| ApiError::in_query(name, invalid))
+    ) -> Result<Option<T>, Problem> {
+        self.text(name).map(|text| text.parse()).transpose().map_err(|invalid| Problem::in_query(name, invalid))
     }
 
     /// Refuses whatever was not taken.
-    pub(crate) fn done(self) -> Result<(), ApiError> {
+    pub(crate) fn done(self) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => Err(ApiError::query_invalid(&excerpt(key), "the operation has no such parameter")),
+            Some((key, _)) => Err(Problem::query_invalid(&excerpt(key), "the operation has no such parameter")),
         }
     }
 
@@ -166,7 +130,7 @@ impl Params {
         cursors: &CursorKey,
         list: &str,
         actor: &Actor,
-    ) -> Result<Page<K>, ApiError> {
+    ) -> Result<Page<K>, Problem> {
         self.page_of(limits::PAGE_DEFAULT, cursors, list, actor)
     }
 
@@ -177,23 +141,23 @@ impl Params {
         cursors: &CursorKey,
         list: &str,
         actor: &Actor,
-    ) -> Result<Page<K>, ApiError> {
+    ) -> Result<Page<K>, Problem> {
         let limit = self.limit(default)?;
         let cursor = self.text("cursor");
         let after = cursor.map(|cursor| cursors.read(list, actor, &cursor)).transpose();
-        Ok(Page { limit, after: after.map_err(|invalid| ApiError::in_query("cursor", invalid))? })
+        Ok(Page { limit, after: after.map_err(|invalid| Problem::in_query("cursor", invalid))? })
     }
 
     /// Takes `limit`: the length of a page.
-    pub(crate) fn limit(&mut self, default: usize) -> Result<usize, ApiError> {
+    pub(crate) fn limit(&mut self, default: usize) -> Result<usize, Problem> {
         let limit = self.take_number("limit", 1..=limits::PAGE_MAX as u64)?;
         // No more than the longest page, which is a `usize`.
         Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default))
     }
 }
 
-fn unexpected(name: &str, text: &str, expected: &str) -> ApiError {
-    ApiError::query_invalid(name, format!("invalid value \"{}\"; expected {expected}", excerpt(text)))
+fn unexpected(name: &str, text: &str, expected: &str) -> Problem {
+    Problem::query_invalid(name, format!("invalid value \"{}\"; expected {expected}", excerpt(text)))
 }
 
 /// A page as it is sent.
@@ -208,14 +172,14 @@ pub(crate) fn listed<T, U: From<T>, K: Serialize>(
 }
 
 /// A body of any of these media types, read whole within a size and a time.
-pub(crate) async fn read_body(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if request.body().size_hint().lower() > limit as u64 {
-        return Err(ApiError::body_too_large(limit));
+        return Err(Problem::body_too_large(limit));
     }
     match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(request.into_body(), limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_large(&error) => Err(ApiError::body_too_large(limit)),
-        _ => Err(ApiError::body_incomplete()),
+        Ok(Err(error)) if is_too_large(&error) => Err(Problem::body_too_large(limit)),
+        _ => Err(Problem::body_incomplete()),
     }
 }
 
@@ -234,17 +198,19 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
     parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8")).then_some(media_type)
 }
 
-/// A JSON body of at most 1 MiB.
-pub(crate) struct ApiJson<T>(pub(crate) T);
+/// A JSON body of at most 1 MiB, read strictly: a wrong media type, duplicate keys, or a value that does not fit the type is a
+/// [`Problem`] that names the place. Fields that the type does not know are refused where it says `deny_unknown_fields`.
+#[derive(Debug, Clone)]
+pub struct ApiJson<T>(pub T);
 
 impl<S, T> FromRequest<S> for ApiJson<T>
 where
     T: DeserializeOwned,
     S: Send + Sync,
 {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         read_json(request, limits::SMALL_BODY_BYTES, &["application/json"]).await.and_then(typed).map(Self)
     }
 }
@@ -253,9 +219,9 @@ where
 pub(crate) struct LargeJson(pub(crate) Value);
 
 impl<S: Send + Sync> FromRequest<S> for LargeJson {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         read_json(request, limits::BODY_BYTES, &["application/json"]).await.map(Self)
     }
 }
@@ -264,9 +230,9 @@ impl<S: Send + Sync> FromRequest<S> for LargeJson {
 pub(crate) struct MergePatch(pub(crate) serde_json::Map<String, Value>);
 
 impl<S: Send + Sync> FromRequest<S> for MergePatch {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let types = ["application/merge-patch+json", "application/json"];
         match read_json(request, limits::SMALL_BODY_BYTES, &types).await? {
             Value::Object(patch) => Ok(Self(patch)),
@@ -283,9 +249,9 @@ where
     T: DeserializeOwned + Default,
     S: Send + Sync,
 {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream() {
             return Ok(Self(T::default()));
         }
@@ -294,15 +260,15 @@ where
     }
 }
 
-async fn read_json(request: Request, limit: usize, types: &[&str]) -> Result<Value, ApiError> {
+async fn read_json(request: Request, limit: usize, types: &[&str]) -> Result<Value, Problem> {
     if !media_type(request.headers()).is_some_and(|it| types.iter().any(|taken| taken.eq_ignore_ascii_case(it))) {
-        return Err(ApiError::unsupported_media_type(&types.join(" or ")));
+        return Err(Problem::unsupported_media_type(&types.join(" or ")));
     }
     parse_body(read_body(request, limit).await?).await
 }
 
 /// Parses a body. A large one is parsed on a thread of its own: others must not wait for it.
-pub(crate) async fn parse_body(body: Bytes) -> Result<Value, ApiError> {
+pub(crate) async fn parse_body(body: Bytes) -> Result<Value, Problem> {
     if body.len() <= limits::SMALL_BODY_BYTES {
         return Ok(parse_json(&body)?);
     }

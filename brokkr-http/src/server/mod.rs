@@ -1,9 +1,10 @@
 //! The axum router over a broker.
 
+mod caller;
 mod convert;
 mod cursor;
-mod error;
 mod extract;
+mod identified;
 mod meter;
 mod metrics;
 mod objects;
@@ -12,25 +13,35 @@ mod operation;
 mod origin;
 mod patience;
 mod preconditions;
+mod problem;
 mod respond;
 mod routes;
+mod run;
 mod serve;
+mod shutdown;
 mod typed;
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
 use brokkr_control::Broker;
+use brokkr_control::transport::Transport as _;
 
+pub use caller::Caller;
+pub use extract::{ApiJson, ApiPath};
 pub use metrics::metrics_router;
 pub use openapi::document;
-pub use serve::{serve, serve_at_most};
+pub use origin::RequestOrigin;
+pub use problem::Problem;
+pub use respond::{ApiLayer, ApiService};
+pub use run::{Server, ServerBuilder};
+pub use shutdown::shutdown_signal;
 
 use cursor::CursorKey;
-use error::ApiError;
 use meter::Meter;
-use respond::FinishLayer;
 
 /// What the handlers share. One pointer: it is copied several times for each request.
 #[derive(Clone)]
@@ -44,7 +55,7 @@ pub(crate) struct Shared {
 
 impl AppState {
     fn of(broker: Broker) -> Self {
-        let cursors = CursorKey::derived_from(broker.secret());
+        let cursors = CursorKey::new(broker.derived_key("cursors"));
         Self(Arc::new(Shared { broker, cursors, meter: Meter::default() }))
     }
 }
@@ -57,21 +68,36 @@ impl Deref for AppState {
     }
 }
 
-/// The whole API over a broker: `/healthz`, `/readyz` and `/api/v1/…`.
+impl fmt::Debug for AppState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppState").field("broker", &self.broker).finish_non_exhaustive()
+    }
+}
+
+impl FromRef<AppState> for Broker {
+    fn from_ref(state: &AppState) -> Self {
+        state.broker.clone()
+    }
+}
+
+/// The whole API over a broker: `/healthz`, `/readyz` and `/api/v1/…`, for a host that composes and serves its router by itself.
 ///
-/// It is an ordinary router: merge it into your own or nest it. Every answer under it, errors included, is of the API's form; each
-/// carries an `x-request-id` that the audit names as well.
+/// [`Server`] serves it, with the host's own routes, and stops in the right order. Elsewhere serve it with
+/// `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit knows where requests came from, and call
+/// [`Broker::drain`] at the signal and [`Broker::shutdown`] at the end.
 ///
-/// Serve it with [`serve`], or with `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit
-/// knows where requests came from. A recorder of metrics is to be installed before the broker is started: what is measured goes to
-/// the one that is there then, so it should not drop what is idle.
+/// It has a fallback, which answers 404 in the API's form: a router with a fallback of its own cannot be merged with it. Install a
+/// recorder of metrics before the broker is started.
 pub fn router(broker: Broker) -> Router {
-    let state = AppState::of(broker);
+    api(AppState::of(broker))
+}
+
+fn api(state: AppState) -> Router {
     let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
-    dressed(router.fallback(async || ApiError::not_found()), state)
+    dressed(router.fallback(async || Problem::not_found()), state)
 }
 
 /// What is around every route: an id for each request, and errors of one form.
 fn dressed(router: Router, state: AppState) -> Router {
-    router.method_not_allowed_fallback(async || ApiError::method_not_allowed()).layer(FinishLayer::new(state))
+    router.method_not_allowed_fallback(async || Problem::method_not_allowed()).layer(ApiLayer::of(state))
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use brokkr_core::model::{Digest, Version};
 
-use super::error::ApiError;
+use super::problem::Problem;
 
 /// The tags in `If-None-Match`, whether strong or made weak by a proxy that compresses (RFC 9110, section 13.1.2).
 pub(crate) fn known_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -31,11 +31,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Known {
 pub(crate) struct IfMatch(pub(crate) Option<Version>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         if !parts.headers.contains_key(header::IF_MATCH) {
-            return Err(ApiError::precondition_required());
+            return Err(Problem::precondition_required());
         }
         if_match(&parts.headers).map(Self)
     }
@@ -43,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
 /// The version that `If-Match` names. `None` means any version that is there: without the header, and with `*` (RFC 9110,
 /// section 13.1.1).
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, ApiError> {
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let (Some(value), more) = (values.next(), values.next()) else {
         return Ok(None);
@@ -55,6 +55,6 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, ApiError>
     let tag = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
     let version = tag.filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit())).and_then(|tag| tag.parse().ok());
     version.map(|version| Some(Version::new(version))).ok_or_else(|| {
-        ApiError::header_invalid(header::IF_MATCH, "expected one ETag as it was answered, such as \"3\", or *")
+        Problem::header_invalid(header::IF_MATCH, "expected one ETag as it was answered, such as \"3\", or *")
     })
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -11,7 +11,8 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
-use brokkr_control::{Actor, Idempotency};
+use brokkr_control::transport::Transport as _;
+use brokkr_control::{Broker, Idempotency};
 use brokkr_core::model::{RequestId, limits};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -20,38 +21,50 @@ use tower::{Layer, Service};
 use uuid::Uuid;
 
 use super::AppState;
-use super::error::{self, ApiError, Unrecorded};
-use crate::api::{PROBLEM_JSON, Problem};
+use super::identified::Identified;
+use super::problem::{self, Problem, Unrecorded};
+use crate::api::{PROBLEM_JSON, ProblemDocument};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Who sends a request, once that is known: told from the handler's side to the one that writes the answer.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Caller(Arc<OnceLock<Actor>>);
+/// What is around every route of the API: an `x-request-id` that audit and log name as well, problems in one form (also for a
+/// handler that panics), `Idempotency-Key`, metrics, and audit records of refused requests.
+///
+/// [`router`](super::router) has it already, and [`ServerBuilder::merge`](super::ServerBuilder::merge) puts it around a host's own
+/// routes. A host that composes its router by itself adds it where it wants one form of errors; in several layers of it only the
+/// outermost acts.
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+/// use brokkr_http::server::ApiLayer;
+///
+/// # fn compose(broker: brokkr_control::Broker) -> Router {
+/// let own = Router::new().route("/about", get(|| async { "ours" })).layer(ApiLayer::new(broker.clone()));
+/// own.merge(brokkr_http::server::router(broker))
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ApiLayer(AppState);
 
-impl Caller {
-    pub(super) fn is(&self, actor: &Actor) {
-        let _ = self.0.set(actor.clone());
+impl ApiLayer {
+    /// The layer for a broker, whose audit records what is refused.
+    pub fn new(broker: Broker) -> Self {
+        Self(AppState::of(broker))
     }
-}
 
-/// Puts a [`Finish`] around every route.
-#[derive(Clone)]
-pub(super) struct FinishLayer(AppState);
-
-impl FinishLayer {
-    pub(super) fn new(state: AppState) -> Self {
+    pub(super) fn of(state: AppState) -> Self {
         Self(state)
     }
 }
 
-impl<S> Layer<S> for FinishLayer {
-    type Service = Finish<S>;
+impl<S> Layer<S> for ApiLayer {
+    type Service = ApiService<S>;
 
-    fn layer(&self, inner: S) -> Finish<S> {
-        Finish { inner, state: self.0.clone() }
+    fn layer(&self, inner: S) -> ApiService<S> {
+        ApiService { inner, state: self.0.clone() }
     }
 }
 
@@ -59,13 +72,13 @@ impl<S> Layer<S> for FinishLayer {
 /// what was refused before it became an operation, and writes problems, also for a handler that panicked.
 ///
 /// All in one service, written out: each layer, and each that is a function, costs polls several allocations.
-#[derive(Clone)]
-pub(super) struct Finish<S> {
+#[derive(Debug, Clone)]
+pub struct ApiService<S> {
     inner: S,
     state: AppState,
 }
 
-impl<S> Service<Request> for Finish<S>
+impl<S> Service<Request> for ApiService<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
@@ -79,15 +92,19 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
+        // Of several layers the outermost acts: a request has one id.
+        if request.extensions().get::<RequestId>().is_some() {
+            return Box::pin(self.inner.call(request));
+        }
         let began = Instant::now();
         let id = RequestId::generate();
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
         request.extensions_mut().insert(id);
         // What only reads is not recorded.
-        let caller = (!method.is_safe()).then(Caller::default);
-        if let Some(caller) = &caller {
-            request.extensions_mut().insert(caller.clone());
+        let identified = (!method.is_safe()).then(Identified::default);
+        if let Some(identified) = &identified {
+            request.extensions_mut().insert(identified.clone());
         }
         let answer = match refuse_credentials_in_url(&request).and_then(|()| repeatable(&request)) {
             Err(error) => Err(error),
@@ -100,7 +117,7 @@ where
                 Err(error) => error.into_response(),
                 Ok((answer, idempotency)) => {
                     let answer = AssertUnwindSafe(answer).catch_unwind().await;
-                    let mut response = answer.unwrap_or_else(|_| Ok(error::panicked()))?;
+                    let mut response = answer.unwrap_or_else(|_| Ok(problem::panicked()))?;
                     if idempotency.is_some_and(|it| it.was_replayed()) {
                         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
                     }
@@ -110,7 +127,7 @@ where
             let route = route.as_ref().map_or("", MatchedPath::as_str);
             state.meter.record(route, &method, response.status(), began.elapsed());
             if let Some(Unrecorded(slug)) = response.extensions_mut().remove()
-                && let Some(actor) = caller.as_ref().and_then(|it| it.0.get())
+                && let Some(actor) = identified.as_ref().and_then(Identified::actor)
                 && !route.is_empty()
             {
                 state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
@@ -122,7 +139,7 @@ where
 
 /// An answer under its request's id, which a problem also says.
 fn signed(mut response: Response, id: RequestId) -> Response {
-    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+    if let Some(mut problem) = response.extensions_mut().remove::<ProblemDocument>() {
         problem.request_id = id.to_string();
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -141,17 +158,17 @@ pub(super) fn id_value(id: Uuid) -> HeaderValue {
 }
 
 /// Refuses a key in the URL, where every log on the way would keep it.
-fn refuse_credentials_in_url(request: &Request) -> Result<(), ApiError> {
+fn refuse_credentials_in_url(request: &Request) -> Result<(), Problem> {
     let query = request.uri().query().unwrap_or_default();
     let is_key = |tag: &str| query.contains(tag);
     // All of them begin alike: one look is enough as a rule.
     let has_key = is_key("brokkr_")
         && ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].into_iter().any(is_key);
-    if has_key { Err(ApiError::credential_in_url()) } else { Ok(()) }
+    if has_key { Err(Problem::credential_in_url()) } else { Ok(()) }
 }
 
 /// An `Idempotency-Key` on what creates something.
-fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, ApiError> {
+fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
     if !matches!(*request.method(), Method::POST | Method::PUT) {
         return Ok(None);
     }
@@ -164,7 +181,7 @@ fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, ApiError> {
     };
     let Some(key) = key.to_str().ok().filter(is_valid).filter(|_| more.is_none()) else {
         let message = "expected one key of 1 to 255 visible ASCII characters";
-        return Err(ApiError::header_invalid(IDEMPOTENCY_KEY, message));
+        return Err(Problem::header_invalid(IDEMPOTENCY_KEY, message));
     };
     let idempotency = Arc::new(Idempotency::new(key.to_owned()));
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();

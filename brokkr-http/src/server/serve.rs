@@ -19,8 +19,6 @@ use tower::ServiceExt as _;
 
 use super::patience::Patience;
 
-/// How long connections may take to end after the order to stop.
-const GRACE: Duration = Duration::from_secs(20);
 /// The pause after the system refused a connection for want of something, such as file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 /// How often a connection that sends its first bytes one by one is looked at.
@@ -28,32 +26,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves until `stop` resolves; then takes no new connections and gives the others 20 s to end.
-///
-/// HTTP/1.1 and HTTP/2 (with prior knowledge) without TLS: put what terminates TLS in front of it. Holds at most
-/// [`limits::CONNECTIONS`]; a client that is slow to send a request's head loses its connection after
-/// [`limits::REQUEST_HEAD_SECONDS`].
-///
-/// End waiting polls by [`Broker::shutdown`](brokkr_control::Broker::shutdown) at the same time.
-///
-/// # Errors
-///
-/// What the listener reports when it cannot accept connections at all.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    serve_at_most(limits::CONNECTIONS, listener, router, stop).await
-}
-
-/// The same with another bound of connections, such as for a process that may have fewer files open.
-///
-/// # Errors
-///
-/// As [`serve`].
-pub async fn serve_at_most(
+/// Serves until `stop` resolves; then takes no new connections and gives the others `grace` to end. Holds at most `connections`.
+pub(super) async fn serve(
     connections: usize,
+    grace: Duration,
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -107,7 +83,7 @@ pub async fn serve_at_most(
         });
     }
     drop((listener, serving));
-    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
     Ok(())
 }
 

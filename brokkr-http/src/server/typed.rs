@@ -4,12 +4,12 @@ use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::error::ApiError;
 use super::objects::Objects;
+use super::problem::Problem;
 
 /// Reads a type out of a value; names the place and the mistake, in our words.
-pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
-    typed_or_invalid(value).map_err(ApiError::from)
+pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    typed_or_invalid(value).map_err(Problem::from)
 }
 
 pub(crate) fn typed_or_invalid<T: DeserializeOwned>(mut value: Value) -> Result<T, Invalid> {

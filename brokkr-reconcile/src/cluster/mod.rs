@@ -7,6 +7,7 @@ mod discovery;
 mod error;
 mod fence;
 mod field_set;
+mod into_cluster;
 mod memory;
 pub mod meta;
 mod options;
@@ -22,6 +23,7 @@ pub use discovery::Discovery;
 pub use error::{ClusterError, FieldConflict};
 pub use fence::{Fence, Fenceable, FencedCluster};
 pub use field_set::FieldSet;
+pub use into_cluster::{IntoCluster, IntoFenceable};
 pub use memory::{Fault, MemoryCluster, Request, Verb};
 pub use options::{
     ApplyOptions, ApplyOutcome, DeleteOptions, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent,

@@ -340,7 +340,7 @@ mod tests {
         let map = manifest("v1", "ConfigMap", "it");
         let depends = |on: &str| with(map.clone(), "/metadata/annotations", json!({DEPENDS_ON_ANNOTATION: on}));
         let twice = with(map.clone(), "/metadata/namespace", json!("default"));
-        let no_maps = LocalLimits { kinds: Some(["Secret".parse().expect("a pattern")].into()), namespaces: None };
+        let no_maps = LocalLimits::default().only_kinds(["Secret".parse().expect("a pattern")]);
         let free = LocalLimits::default();
         for (manifests, limits, ready, refused) in [
             (vec![map.clone()], &free, 1, None),

@@ -1,13 +1,12 @@
 //! The reconciler: passes over what is due, given everything that is desired.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, StackId};
 
 use crate::applier::{Applier, ApplierError, Desired, HeldStack};
-use crate::cluster::Cluster;
+use crate::cluster::IntoCluster;
 use crate::context::bookkeeping::Bookkeeping;
 use crate::limits::LocalLimits;
 use crate::observed::job_ends::JobEnds;
@@ -22,12 +21,24 @@ use crate::pass::shared::Shared;
 /// Whose objects a reconciler manages, where it keeps its inventories, and what it may touch.
 #[derive(Debug, Clone)]
 pub struct ReconcilerConfig {
-    /// The agent.
-    pub agent: AgentId,
-    /// The namespace of its inventories; it must exist.
-    pub namespace: String,
-    /// What it may touch.
-    pub limits: LocalLimits,
+    agent: AgentId,
+    namespace: String,
+    limits: LocalLimits,
+}
+
+impl ReconcilerConfig {
+    /// A reconciler of this agent's objects, with its inventories in `namespace`, which must exist.
+    pub fn new(agent: AgentId, namespace: impl Into<String>) -> Self {
+        Self { agent, namespace: namespace.into(), limits: LocalLimits::default() }
+    }
+
+    /// What the reconciler may touch. Default: whatever its rights in the cluster allow. It reports other objects and leaves them
+    /// alone.
+    #[must_use]
+    pub fn limits(mut self, limits: LocalLimits) -> Self {
+        self.limits = limits;
+        self
+    }
 }
 
 /// Makes a cluster hold what is desired. See [`Applier`] for the contract.
@@ -38,9 +49,9 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// A reconciler on this cluster.
-    pub fn new(cluster: Arc<dyn Cluster>, config: ReconcilerConfig) -> Self {
+    pub fn new(cluster: impl IntoCluster, config: ReconcilerConfig) -> Self {
         let shared = Shared {
-            cluster,
+            cluster: cluster.into_cluster(),
             agent: config.agent,
             manager: field_manager(config.agent),
             keeper: Keeper::new(config.agent, config.namespace),

@@ -428,7 +428,7 @@ mod tests {
         let keep = json!({"metadata": {"annotations": {KEEP_ANNOTATION: "true"}}});
         let do_not_keep = json!({"metadata": {"annotations": {KEEP_ANNOTATION: "false"}}});
         let finalizers = json!({"metadata": {"finalizers": ["example.com/hold"]}});
-        let limits = LocalLimits { kinds: Some(BTreeSet::new()), namespaces: None };
+        let limits = LocalLimits::default().only_kinds([]);
         let unserved = |case: &mut Case| case.bench.discovery.kinds.retain(|it| it.kind != "ConfigMap");
         for (expected, case) in [
             ("let go", Case::new().await.with(|it| it.deletion = Deletion::Orphan)),

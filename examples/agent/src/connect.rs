@@ -1,6 +1,5 @@
 //! Finding the broker and the cluster.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     context: Option<String>,
     /// Namespace for what the agent keeps in the cluster.
-    #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = "brokkr-system")]
+    #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = AgentConfig::NAMESPACE)]
     namespace: String,
     /// The only namespaces that the agent works in, separated by commas: it needs rights in these alone.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACES", value_delimiter = ',')]
@@ -43,19 +42,24 @@ pub(crate) struct Connected {
 }
 
 pub(crate) async fn connect(args: ConnectArgs) -> Result<Connected, Box<dyn Error>> {
-    let cluster = KubeCluster::connect(&Kubeconfig { file: args.kubeconfig, context: args.context }).await?;
-    let urls = args.broker_url.into_iter().map(|url| url.trim().to_owned());
-    let client = Client::builder(urls, args.pak.into()).build()?;
-    let mut config = AgentConfig::default();
-    config.namespace = args.namespace;
-    config.limits = LocalLimits {
-        kinds: only(args.allow_kinds),
-        namespaces: only(args.namespaces.into_iter().filter(|it| !it.is_empty()).collect()),
-    };
+    let mut kubeconfig = Kubeconfig::default();
+    if let Some(file) = args.kubeconfig {
+        kubeconfig = kubeconfig.file(file);
+    }
+    if let Some(context) = args.context {
+        kubeconfig = kubeconfig.context(context);
+    }
+    let cluster = KubeCluster::connect(&kubeconfig).await?;
+    let client = Client::builder(args.broker_url.iter().map(|url| url.trim()), args.pak).build()?;
+    // A list that names nothing limits nothing.
+    let mut limits = LocalLimits::default();
+    if !args.allow_kinds.is_empty() {
+        limits = limits.only_kinds(args.allow_kinds);
+    }
+    let namespaces: Vec<String> = args.namespaces.into_iter().filter(|it| !it.is_empty()).collect();
+    if !namespaces.is_empty() {
+        limits = limits.only_namespaces(namespaces);
+    }
+    let config = AgentConfig::default().namespace(args.namespace).limits(limits);
     Ok(Connected { control_plane: Arc::new(HttpControlPlane::new(client)), cluster: Arc::new(cluster), config })
-}
-
-/// A limit that names nothing is none.
-fn only<T: Ord>(named: Vec<T>) -> Option<BTreeSet<T>> {
-    (!named.is_empty()).then(|| named.into_iter().collect())
 }

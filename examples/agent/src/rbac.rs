@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Read as _;
 
+use brokkr_agent_runtime::AgentConfig;
 use brokkr_agent_runtime::rbac::{RbacOptions, rbac};
 use brokkr_core::manifest::ManifestSet;
 use clap::Args;
@@ -13,13 +14,13 @@ pub(crate) struct RbacArgs {
     #[arg(long = "for", required = true, value_name = "FILE")]
     files: Vec<String>,
     /// What the roles, their bindings and the service account are called; two agents in one cluster need two names.
-    #[arg(long, default_value = "brokkr-agent")]
+    #[arg(long, default_value = RbacOptions::NAME)]
     name: String,
     /// Namespace of the agent and its records.
-    #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = "brokkr-system")]
+    #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = AgentConfig::NAMESPACE)]
     namespace: String,
     /// Where namespaced objects without a namespace go: the stack's policy.
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = RbacOptions::DEFAULT_NAMESPACE)]
     default_namespace: String,
     /// The only namespaces that the agent works in, separated by commas: then no rights in the whole cluster are needed.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACES", value_delimiter = ',')]
@@ -40,13 +41,14 @@ pub(crate) fn run(args: RbacArgs) -> Result<(), Box<dyn Error>> {
         }
     }
     let set = ManifestSet::parse_yaml(&text)?;
-    let options = RbacOptions {
-        name: args.name,
-        namespace: args.namespace,
-        default_namespace: args.default_namespace,
-        user: args.user,
-        namespaces: (!args.namespaces.is_empty()).then(|| args.namespaces.into_iter().collect()),
-    };
+    let mut options =
+        RbacOptions::default().name(args.name).namespace(args.namespace).default_namespace(args.default_namespace);
+    if let Some(user) = args.user {
+        options = options.user(user);
+    }
+    if !args.namespaces.is_empty() {
+        options = options.only_namespaces(args.namespaces);
+    }
     println!("# The rights for {} objects. Apply with: kubectl apply -f -", set.objects().len());
     for document in rbac(&set, &options) {
         println!("---\n{}", serde_saphyr::to_string(&document)?.trim_end());

@@ -80,7 +80,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
-    let client = Client::builder([args.url], args.pak.into()).build()?;
+    let client = Client::builder([args.url], args.pak).build()?;
     let labels = |labels: Vec<(String, String)>| labels.into_iter().collect::<BTreeMap<_, _>>();
     let created: Value = match args.what {
         What::Agent { name, cluster_name, labels: given } => {

@@ -72,15 +72,16 @@ pub(crate) async fn store(args: &DatabaseArgs, settings: &BrokerSettings) -> Res
         return Ok(Arc::new(MemoryStore::new()));
     };
     if args.migrate {
-        brokkr_store_postgres::migrate(&url.clone().into(), None).await?;
+        brokkr_store_postgres::migrate(url.clone(), None).await?;
         println!("the schema is up to date");
     }
-    let mut config = PostgresConfig::new(url.clone().into());
     let connections = args.database_connections.or(settings.database_connections);
-    config.max_connections = connections.unwrap_or(config.max_connections);
-    config.pooled = args.database_pooled || settings.database_pooled.unwrap_or(false);
-    config.allow_privileged_role =
-        args.allow_privileged_database_role || settings.allow_privileged_database_role.unwrap_or(false);
+    let config = PostgresConfig::new(url.clone())
+        .max_connections(connections.unwrap_or(PostgresConfig::MAX_CONNECTIONS))
+        .pooled(args.database_pooled || settings.database_pooled.unwrap_or(false))
+        .allow_privileged_role(
+            args.allow_privileged_database_role || settings.allow_privileged_database_role.unwrap_or(false),
+        );
     Ok(Arc::new(PostgresStore::connect(config).await?))
 }
 
@@ -92,7 +93,7 @@ pub(crate) async fn migrate(args: MigrateArgs) -> Result<(), Box<dyn Error>> {
     let url = args
         .database_url
         .ok_or("DATABASE_URL (or --database-url) names the database, as the role that owns the tables")?;
-    brokkr_store_postgres::migrate(&url.into(), Some(&args.broker_role)).await.map_err(|error| {
+    brokkr_store_postgres::migrate(url, Some(&args.broker_role)).await.map_err(|error| {
         format!(
             "{error}\nThe role {} must exist: brokkr-broker migrate --roles prints the SQL that makes it.",
             args.broker_role
@@ -105,8 +106,7 @@ pub(crate) async fn migrate(args: MigrateArgs) -> Result<(), Box<dyn Error>> {
 
 pub(crate) async fn epoch(command: EpochCommand) -> Result<(), Box<dyn Error>> {
     let EpochCommand::New { database_url, allow_privileged_database_role, reason } = command;
-    let mut config = PostgresConfig::new(database_url.into());
-    config.allow_privileged_role = allow_privileged_database_role;
+    let config = PostgresConfig::new(database_url).allow_privileged_role(allow_privileged_database_role);
     let epoch = PostgresStore::connect(config).await?.begin_history(&reason).await?;
     println!("a new history begins: {epoch}");
     println!("agents apply, and remove nothing until each is confirmed: POST /api/v1/agents/<id>/confirm-epoch");

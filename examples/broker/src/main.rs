@@ -11,7 +11,6 @@ mod metrics;
 mod runtime;
 mod serve;
 mod settings;
-mod shutdown;
 
 use std::error::Error;
 use std::process::ExitCode;

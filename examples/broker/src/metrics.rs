@@ -26,8 +26,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, Box<dyn Error>> {
     Ok(metrics)
 }
 
-/// The whole API and `/metrics`.
+/// `/metrics`, beside the API.
 pub(crate) fn router(broker: Broker, metrics: PrometheusHandle) -> Router {
-    let shown = brokkr_http::server::metrics_router(broker.clone(), move || metrics.render());
-    brokkr_http::server::router(broker).merge(shown)
+    brokkr_http::server::metrics_router(broker, move || metrics.render())
 }

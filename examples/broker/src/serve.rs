@@ -7,12 +7,12 @@ use std::time::Duration;
 use brokkr_control::Broker;
 use brokkr_core::model::Digest;
 use brokkr_core::store::Retention;
+use brokkr_http::server::{Server, shutdown_signal};
 use clap::Args;
 use secrecy::ExposeSecret as _;
-use tokio::net::TcpListener;
 
 use crate::database::{self, DatabaseArgs};
-use crate::{metrics, settings, shutdown};
+use crate::{metrics, settings};
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
@@ -42,17 +42,14 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         println!("admin key (shown this once): {}", pak.expose_secret());
     }
     let address = args.listen.or(settings.listen).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let listener = TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    println!("listening on http://{}", listener.local_addr()?);
-    let stopping = broker.clone();
-    let stop = async move {
-        shutdown::signal().await;
+    let server = Server::builder(broker.clone()).merge(metrics::router(broker, recorded)).bind(&address).await;
+    let server = server.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    println!("listening on http://{}", server.local_addr()?);
+    let signal = async {
+        shutdown_signal().await;
         println!("stopping");
-        stopping.drain();
     };
-    let served = brokkr_http::server::serve(listener, metrics::router(broker.clone(), recorded), stop).await;
-    broker.shutdown().await;
-    Ok(served?)
+    Ok(server.run(signal).await?)
 }
 
 fn parse_hash(text: &str) -> Result<(String, Digest), String> {

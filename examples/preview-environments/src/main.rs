@@ -4,7 +4,6 @@
 #![expect(clippy::print_stdout, reason = "an example prints what to try")]
 
 use std::error::Error;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::{Path, State};
@@ -16,6 +15,7 @@ use brokkr_control::generate::{GenerateContext, GenerateError, Generator, Manife
 use brokkr_core::model::StackSpec;
 use brokkr_core::store::MemoryStore;
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
+use brokkr_http::server::{Server, shutdown_signal};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -75,30 +75,22 @@ async fn open(
 ) -> Result<Json<Value>, (StatusCode, String)> {
     let mut spec = StackSpec::named(format!("pull-{number}"));
     spec.labels.insert("region".to_owned(), "eu".to_owned());
-    let applied = broker.generate(&broker.system_actor(), "preview-environment", spec, preview).await;
+    let applied = broker.generate_named(&broker.system_actor(), "preview-environment", spec, preview).await;
     let applied = applied.map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     Ok(Json(json!({"stack": applied.stack.id, "revision": applied.published.map(|it| it.object.revision)})))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let broker = Broker::builder(Arc::new(MemoryStore::new()))
-        .policy(SameRegion.boxed())
-        .generator(PreviewEnvironment)
-        .start()
-        .await?;
+    let broker =
+        Broker::builder(MemoryStore::new()).also_match(SameRegion).generator(PreviewEnvironment).start().await?;
     if let Some(key) = broker.ensure_admin_key(None).await? {
         println!("admin key: {}", key.expose_secret());
     }
     let own = Router::new().route("/pulls/{number}", post(open)).with_state(broker.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let server = Server::builder(broker).merge(own).bind("127.0.0.1:3000").await?;
     println!(
         "try: curl -X POST localhost:3000/pulls/7 -H 'content-type: application/json' -d '{{\"image\":\"web:pr-7\"}}'"
     );
-    let stopping = broker.clone();
-    let stop = async move {
-        drop(tokio::signal::ctrl_c().await);
-        stopping.drain();
-    };
-    Ok(brokkr_http::server::serve(listener, brokkr_http::server::router(broker).merge(own), stop).await?)
+    Ok(server.run(shutdown_signal()).await?)
 }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use brokkr_control::Broker;
 use brokkr_core::store::MemoryStore;
+use brokkr_http::server::Server;
 use generators::{Away, Broken, Greeting, Picky, Refusing};
 use secrecy::ExposeSecret as _;
-use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -34,8 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(key) = broker.ensure_admin_key(None).await? {
         println!("admin key (shown this once): {}", key.expose_secret());
     }
-    let listener = TcpListener::bind(address).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    let server = Server::builder(broker).bind(address).await?;
+    println!("listening on http://{}", server.local_addr()?);
     // Whoever started it ends it.
-    Ok(brokkr_http::server::serve(listener, brokkr_http::server::router(broker), std::future::pending()).await?)
+    Ok(server.run(std::future::pending()).await?)
 }

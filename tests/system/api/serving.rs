@@ -8,9 +8,10 @@ use brokkr_control::{Broker, NewAgent, Origin};
 use brokkr_core::model::limits;
 use brokkr_core::protocol::{Poll, PollRequest};
 use brokkr_core::store::MemoryStore;
+use brokkr_http::server::Server;
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -25,12 +26,11 @@ async fn served() -> Served {
 }
 
 async fn serve(broker: Broker, connections: usize) -> Served {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let server = Server::builder(broker).connections(connections).bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    let router = brokkr_http::server::router(broker);
-    let server = tokio::spawn(brokkr_http::server::serve_at_most(connections, listener, router, stopped));
+    let server = tokio::spawn(server.run(stopped));
     Served { address, stop, server }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId};
 use brokkr_reconcile::cluster::{ClusterError, MemoryCluster};
-use brokkr_reconcile::{Applier, Desired, DesiredStack, Goal, LocalLimits, Progress, Reconciler, ReconcilerConfig};
+use brokkr_reconcile::{Applier, Desired, DesiredStack, Goal, Progress, Reconciler, ReconcilerConfig};
 use serde_json::Value;
 
 use crate::support::config_map;
@@ -26,8 +26,7 @@ fn desired(stack: StackId, documents: Option<Vec<Value>>) -> Desired {
 }
 
 fn reconciler(cluster: &MemoryCluster, agent: AgentId) -> Reconciler {
-    let config = ReconcilerConfig { agent, namespace: "kube-system".to_owned(), limits: LocalLimits::default() };
-    Reconciler::new(Arc::new(cluster.clone()), config)
+    Reconciler::new(cluster.clone(), ReconcilerConfig::new(agent, "kube-system"))
 }
 
 async fn run(reconciler: &Reconciler, stack: StackId, desired: &Desired) -> Progress {

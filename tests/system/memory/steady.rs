@@ -21,11 +21,8 @@ fn start(
     cluster: Arc<dyn Fenceable>,
     limits: LocalLimits,
 ) -> tokio_util::sync::DropGuard {
-    let mut config = AgentConfig::default();
-    config.interval = Duration::from_secs(3600);
-    config.lease = None;
-    config.limits = limits;
-    let agent = Agent::new(Arc::new(InProcess::new(fleet.broker.clone(), pak.clone())), cluster, config);
+    let config = AgentConfig::default().interval(Duration::from_secs(3600)).lease(None).limits(limits);
+    let agent = Agent::new(InProcess::new(fleet.broker.clone(), pak.clone()), cluster, config);
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move { agent.run(token).await });
@@ -104,10 +101,7 @@ async fn a_stack_that_hangs_holds_nobody_up() {
 async fn the_broker_cannot_widen_what_the_agent_may_touch() {
     let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
     let (agent, pak) = fleet.create("edge").await;
-    let limits = LocalLimits {
-        kinds: Some(["ConfigMap".parse().unwrap()].into()),
-        namespaces: Some(["default".to_owned()].into()),
-    };
+    let limits = LocalLimits::default().only_kinds(["ConfigMap".parse().unwrap()]).only_namespaces(["default"]);
     let _running = start(&fleet, &pak, Arc::new(cluster.clone()), limits);
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}});
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}});

@@ -79,14 +79,14 @@ async fn interrupted(done: i64, killed: Killed) -> Database {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_step_a_migration_goes_on_from_there() {
     let fresh = Database::empty();
-    migrate(&fresh.url("brokkr_owner").into(), Some("brokkr_broker")).await.unwrap();
+    migrate(fresh.url("brokkr_owner"), Some("brokkr_broker")).await.unwrap();
     assert_eq!(newest(&fresh), STEPS.to_string());
     let wanted = fresh.schema();
     assert!(wanted.contains("CREATE TABLE brokkr.stack (") && wanted.contains("TO brokkr_broker"));
     for done in 0..=STEPS {
         for killed in [Killed::Process, Killed::Backend] {
             let database = interrupted(done, killed).await;
-            migrate(&database.url("brokkr_owner").into(), Some("brokkr_broker")).await.unwrap();
+            migrate(database.url("brokkr_owner"), Some("brokkr_broker")).await.unwrap();
             assert_eq!(database.schema(), wanted, "{done} steps, then {killed:?} killed");
             database.store().await;
         }
@@ -156,8 +156,8 @@ async fn migrations_at_the_same_time_and_under_a_broker_that_serves_change_nothi
     let stop = Arc::new(AtomicBool::new(false));
     let busy = busy(broker.clone(), stop.clone());
     for _ in 0..5 {
-        let url = database.url("brokkr_owner").into();
-        let again = || migrate(&url, Some("brokkr_broker"));
+        let url = database.url("brokkr_owner");
+        let again = || migrate(url.clone(), Some("brokkr_broker"));
         let (one, two, three) = tokio::join!(again(), again(), again());
         for done in [one, two, three] {
             done.unwrap();

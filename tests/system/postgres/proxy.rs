@@ -17,9 +17,7 @@ use serde_json::{Value, json};
 use crate::support::{Database, eventually, stacks_of_feed};
 
 async fn pooled(url: String) -> PostgresStore {
-    let mut config = PostgresConfig::new(url.into());
-    config.pooled = true;
-    PostgresStore::connect(config).await.unwrap()
+    PostgresStore::connect(PostgresConfig::new(url).pooled(true)).await.unwrap()
 }
 
 /// The suite that proves a store.
@@ -141,7 +139,7 @@ async fn a_crash_of_the_server_ends_what_readers_know() {
     let folder = ScratchFolder::new("proxy-crash").unwrap();
     let mut server = Postgres::start(&folder.path().join("postgres")).unwrap();
     server.create_brokkr("brokkr").unwrap();
-    migrate(&server.url_of("brokkr_owner", "brokkr").into(), Some("brokkr_broker")).await.unwrap();
+    migrate(server.url_of("brokkr_owner", "brokkr"), Some("brokkr_broker")).await.unwrap();
     let proxy = PgBouncer::start(&folder.path().join("proxy"), server.port()).unwrap();
     let store = pooled(proxy.url_of("brokkr")).await;
     let token = store.view_snapshot().await.unwrap().token;

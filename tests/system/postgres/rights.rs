@@ -64,11 +64,10 @@ async fn history_is_changed_by_nobody() {
 async fn roles_that_could_change_history_are_refused() {
     let database = Database::new();
     for role in ["postgres", "brokkr_owner"] {
-        let mut config = PostgresConfig::new(database.url(role).into());
+        let config = PostgresConfig::new(database.url(role));
         let refused = PostgresStore::connect(config.clone()).await.unwrap_err();
         assert!(matches!(&refused, ConnectError::Privileged { role: named, .. } if named == role), "{refused}");
-        config.allow_privileged_role = true;
-        PostgresStore::connect(config).await.unwrap();
+        PostgresStore::connect(config.allow_privileged_role(true)).await.unwrap();
     }
 }
 
@@ -79,7 +78,7 @@ async fn rights_that_come_by_membership_or_by_mistake_are_refused_too() {
     database.query(&format!(
         "CREATE ROLE {role} LOGIN; CREATE ROLE {role}_dba SUPERUSER; SELECT brokkr.grant_to('{role}')"
     ));
-    let connect = async || PostgresStore::connect(PostgresConfig::new(database.url(&role).into())).await;
+    let connect = async || PostgresStore::connect(PostgresConfig::new(database.url(&role))).await;
     connect().await.unwrap();
     for (right, to) in [
         (format!("{role}_dba"), ""),
@@ -100,11 +99,11 @@ async fn rights_that_come_by_membership_or_by_mistake_are_refused_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_without_our_tables_is_refused_and_migrating_twice_is_nothing() {
     let database = Database::empty();
-    let config = PostgresConfig::new(database.url("postgres").into());
+    let config = PostgresConfig::new(database.url("postgres"));
     let refused = PostgresStore::connect(config.clone()).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Schema { found: 0, .. }), "{refused}");
     for _ in 0..2 {
-        migrate(&database.url("postgres").into(), Some("brokkr_broker")).await.unwrap();
+        migrate(database.url("postgres"), Some("brokkr_broker")).await.unwrap();
     }
     database.store().await;
     assert_eq!(
@@ -119,7 +118,7 @@ async fn the_printed_sql_makes_both_roles() {
     let database = Database::empty();
     let (owner, broker) = (format!("{}_owner", database.name), format!("{}-broker", database.name));
     database.query(&roles_sql(&owner, &broker));
-    migrate(&database.url(&owner).into(), Some(&broker)).await.unwrap();
-    let config = PostgresConfig::new(database.url(&broker).into());
+    migrate(database.url(&owner), Some(&broker)).await.unwrap();
+    let config = PostgresConfig::new(database.url(&broker));
     PostgresStore::connect(config).await.unwrap().check().await.unwrap();
 }

@@ -5,7 +5,7 @@ use brokkr_testbed::{Certificates, Postgres, ScratchFolder};
 
 /// What a store says that demands this of TLS.
 async fn refused(url: &str) -> ConnectError {
-    PostgresStore::connect(PostgresConfig::new(url.into())).await.unwrap_err()
+    PostgresStore::connect(PostgresConfig::new(url)).await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,8 +23,8 @@ async fn the_servers_certificate_is_checked() {
     server.create_brokkr("brokkr").unwrap();
     let url = |role: &str, rest: &str| format!("{}?{rest}", server.url_of(role, "brokkr"));
     let right = format!("sslmode=verify-full&sslrootcert={}", made.authority.display());
-    migrate(&url("brokkr_owner", &right).into(), Some("brokkr_broker")).await.unwrap();
-    let store = PostgresStore::connect(PostgresConfig::new(url("brokkr_broker", &right).into())).await.unwrap();
+    migrate(url("brokkr_owner", &right), Some("brokkr_broker")).await.unwrap();
+    let store = PostgresStore::connect(PostgresConfig::new(url("brokkr_broker", &right))).await.unwrap();
     brokkr_core::store::Maintenance::check(&store).await.unwrap();
     let encrypted = "SELECT bool_and(s.ssl) AND count(*) > 0 FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
         WHERE a.application_name = 'brokkr-broker'";
@@ -38,14 +38,14 @@ async fn the_servers_certificate_is_checked() {
             matches!(error, ConnectError::Tls(_)) && error.to_string().contains("sslrootcert must name"),
             "{error}"
         );
-        let migration = migrate(&url("brokkr_owner", rest).into(), None).await.unwrap_err().to_string();
+        let migration = migrate(url("brokkr_owner", rest), None).await.unwrap_err().to_string();
         assert!(migration.contains("sslrootcert must name"), "{migration}");
     }
     // The right authority, but not this name.
     let elsewhere = url("brokkr_broker", &right).replace("127.0.0.1", "localhost");
     let error = refused(&elsewhere).await;
     assert!(matches!(error, ConnectError::Tls(_)) && error.to_string().contains("have a name"), "{error}");
-    PostgresStore::connect(PostgresConfig::new(elsewhere.replace("verify-full", "verify-ca").into())).await.unwrap();
+    PostgresStore::connect(PostgresConfig::new(elsewhere.replace("verify-full", "verify-ca"))).await.unwrap();
 
     // A server without TLS is no way around it.
     let plain = crate::support::Database::new();

@@ -27,7 +27,7 @@ fn shared() -> &'static Shared {
             // A runtime of its own: tests come and go with theirs.
             let done = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(migrate(&url.into(), Some("brokkr_broker")))
+                runtime.block_on(migrate(url, Some("brokkr_broker")))
             });
             done.join().unwrap().map_err(|error| brokkr_testbed::Error::new(error.to_string()))?;
             Ok::<_, brokkr_testbed::Error>(shared)
@@ -96,7 +96,7 @@ impl Database {
 
     /// A store with the broker's role.
     pub(crate) async fn store(&self) -> PostgresStore {
-        PostgresStore::connect(PostgresConfig::new(self.url("brokkr_broker").into())).await.unwrap()
+        PostgresStore::connect(PostgresConfig::new(self.url("brokkr_broker"))).await.unwrap()
     }
 }
 

@@ -163,12 +163,9 @@ pub(crate) fn start_on(
     cluster: Arc<dyn Fenceable>,
     stop: CancellationToken,
 ) -> CancellationToken {
-    let mut config = AgentConfig::default();
-    config.interval = Duration::from_secs(1);
-    config.lease = None;
-    config.retry_first = Duration::from_millis(100);
-    config.retry_max = Duration::from_secs(1);
-    let agent = Agent::new(Arc::new(InProcess::new(broker.clone(), pak.clone())), cluster, config);
+    let second = Duration::from_secs(1);
+    let config = AgentConfig::default().interval(second).lease(None).retry(Duration::from_millis(100), second);
+    let agent = Agent::new(InProcess::new(broker.clone(), pak.clone()), cluster, config);
     let token = stop.clone();
     tokio::spawn(async move { agent.run(token).await });
     stop

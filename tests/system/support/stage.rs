@@ -40,7 +40,7 @@ impl Stage {
     pub(crate) async fn real() -> Self {
         let TestCluster { agent_kubeconfig, admin_kubeconfig, .. } = &clusters()[0];
         let connect = |file: &std::path::Path| {
-            let from = Kubeconfig { file: Some(file.to_owned()), context: None };
+            let from = Kubeconfig::default().file(file.to_owned());
             async move { Arc::new(KubeCluster::connect(&from).await.unwrap()) }
         };
         Self::new(connect(agent_kubeconfig).await, connect(admin_kubeconfig).await).await

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{AppState, routes};
-use crate::api::{API_V1, Problem};
+use crate::api::{API_V1, ProblemDocument};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -26,7 +26,7 @@ use crate::api::{API_V1, Problem};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
         contact(),
     ),
-    components(schemas(Problem)),
+    components(schemas(ProblemDocument)),
     tags(
         (name = "auth", description = "Whose key this is, and this document."),
         (name = "agents", description = "Agents: processes that serve a cluster, and the generators that they serve."),

@@ -14,11 +14,12 @@ use utoipa_axum::routes;
 
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiPath, Auth, ID, Params, media_type, parse_body, read_body};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiPath, ID, Params, media_type, parse_body, read_body};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::PollParameters;
 use crate::server::preconditions::Known;
+use crate::server::problem::Problem;
 use crate::server::respond::id_value;
 use crate::server::typed::typed;
 
@@ -39,11 +40,11 @@ pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn target_state(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
     mut params: Params,
     Known(known): Known,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let wait = params.take_number("wait", 0..=limits::POLL_WAIT_SECONDS)?.unwrap_or(0);
     let min_generation = params.take_number("min_generation", 0..=i64::MAX as u64)?.map(Generation::new);
     let epoch = params.take::<Epoch>("epoch", ID)?;
@@ -89,12 +90,12 @@ fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderNam
 )]
 async fn report(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
     request: Request,
-) -> Result<Json<ReportAnswer>, ApiError> {
+) -> Result<Json<ReportAnswer>, Problem> {
     if media_type(request.headers()) != Some("application/json") {
-        return Err(ApiError::unsupported_media_type("application/json"));
+        return Err(Problem::unsupported_media_type("application/json"));
     }
     let report: Report = typed(parse_body(read_body(request, limits::REPORT_BYTES).await?).await?)?;
     Ok(Json(state.broker.report(&actor, id, &report).await?))

@@ -16,11 +16,12 @@ use utoipa_axum::routes;
 use super::{created, entity};
 use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
+use crate::server::problem::Problem;
 use crate::server::typed::typed_or_invalid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -42,9 +43,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn list(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     mut params: Params,
-) -> Result<Json<List<Agent>>, ApiError> {
+) -> Result<Json<List<Agent>>, Problem> {
     let page = params.page::<AgentId>(&state.cursors, "agents", &actor)?;
     let filter = EntityQuery { labels: params.take_checked("labels")?.unwrap_or_default(), ..EntityQuery::default() };
     params.done()?;
@@ -64,9 +65,9 @@ async fn list(
 )]
 async fn create(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiJson(body): ApiJson<CreateAgent>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let new = NewAgent {
         name: body.name,
         cluster_name: body.cluster_name,
@@ -94,9 +95,9 @@ async fn create(
 )]
 async fn get(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let details = state.broker.agent_details(&actor, id).await?;
     Ok(entity(details.agent.version, Agent::from(details)))
 }
@@ -113,11 +114,11 @@ async fn get(
 )]
 async fn patch(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
     IfMatch(version): IfMatch,
     MergePatch(patch): MergePatch,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Agent| -> Result<AgentPatch, Invalid> {
         let mut now = json!({
             "cluster_name": before.cluster_name,
@@ -177,9 +178,9 @@ pub(super) fn merge(target: &mut Value, patch: &Map<String, Value>) {
 )]
 async fn delete(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.agent_delete(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -195,9 +196,9 @@ async fn delete(
 )]
 async fn register(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath((id, generator)): ApiPath<(AgentId, GeneratorId)>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.agent_register(&actor, id, generator).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -213,9 +214,9 @@ async fn register(
 )]
 async fn unregister(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath((id, generator)): ApiPath<(AgentId, GeneratorId)>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.agent_unregister(&actor, id, generator).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -231,9 +232,9 @@ async fn unregister(
 )]
 async fn confirm_epoch(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     state.broker.agent_confirm_epoch(&actor, id).await?;
     let details = state.broker.agent_details(&actor, id).await?;
     Ok(entity(details.agent.version, Agent::from(details)))

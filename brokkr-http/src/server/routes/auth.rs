@@ -8,9 +8,9 @@ use utoipa_axum::routes;
 
 use crate::api::WhoAmI;
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::Auth;
+use crate::server::caller::Caller;
 use crate::server::operation::answers::Keyed;
+use crate::server::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(who_am_i))
@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "The key is valid", body = WhoAmI),
     ),
 )]
-async fn who_am_i(State(state): State<AppState>, Auth(actor): Auth) -> Result<Json<WhoAmI>, ApiError> {
+async fn who_am_i(State(state): State<AppState>, Caller(actor): Caller) -> Result<Json<WhoAmI>, Problem> {
     let key = state.broker.key_of(&actor).await?;
     let key_id = key.as_ref().map(|key| key.id.to_string());
     let (principal_id, name) = match actor.reference() {

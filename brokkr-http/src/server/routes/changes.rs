@@ -9,10 +9,11 @@ use utoipa_axum::routes;
 
 use crate::api::{Change, ChangePage};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{Auth, Params};
+use crate::server::caller::Caller;
+use crate::server::extract::Params;
 use crate::server::operation::answers::{Keyed, Positioned};
 use crate::server::operation::parameters::FeedParameters;
+use crate::server::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(changes))
@@ -29,9 +30,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn changes(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     mut params: Params,
-) -> Result<Json<ChangePage>, ApiError> {
+) -> Result<Json<ChangePage>, Problem> {
     let after = params
         .take::<FeedPosition>("after", "a position as an answer named it, such as 0-7-1")?
         .unwrap_or(FeedPosition::START);

@@ -12,11 +12,12 @@ use utoipa_axum::routes;
 use super::created;
 use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed, media_type, parse_body, read_body};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiJson, ApiPath, Params, listed, media_type, parse_body, read_body};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Negotiated};
 use crate::server::operation::parameters::{IdempotencyParameter, KnownParameter, MessageParameter, PageParameters};
 use crate::server::preconditions::known_tags;
+use crate::server::problem::Problem;
 use crate::server::typed::typed_as_is;
 
 const YAML: &str = "application/yaml";
@@ -46,10 +47,10 @@ pub(super) fn published(published: Published) -> Response {
 )]
 async fn list(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     mut params: Params,
-) -> Result<Json<List<DeploymentObject>>, ApiError> {
+) -> Result<Json<List<DeploymentObject>>, Problem> {
     let name = format!("objects {id}");
     let page = params.page::<Revision>(&state.cursors, &name, &actor)?;
     params.done()?;
@@ -70,11 +71,11 @@ async fn list(
 )]
 async fn publish(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     mut params: Params,
     request: Request,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let message = params.take::<String>("message", "a text")?;
     params.done()?;
     let content = match media_type(request.headers()).map(str::to_ascii_lowercase).as_deref() {
@@ -88,7 +89,7 @@ async fn publish(
             Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
         }
         _ => {
-            return Err(ApiError::unsupported_media_type("application/yaml or application/json"));
+            return Err(Problem::unsupported_media_type("application/yaml or application/json"));
         }
     };
     Ok(published(state.broker.publish(&actor, id, content).await?))
@@ -106,15 +107,15 @@ async fn publish(
 )]
 async fn get(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<DeploymentObjectId>,
     headers: HeaderMap,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or("*/*");
     let accepts = |wanted: &str| accept.split(',').filter_map(acceptable).any(|it| it == wanted);
     if !accepts(YAML) {
         if !["application/json", "application/*", "*/*"].into_iter().any(accepts) {
-            return Err(ApiError::not_acceptable());
+            return Err(Problem::not_acceptable());
         }
         return Ok(Json(DeploymentObject::from(state.broker.deployment_object_get(&actor, id).await?)).into_response());
     }
@@ -152,9 +153,9 @@ fn acceptable(part: &str) -> Option<&str> {
 )]
 async fn rollback(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     ApiJson(body): ApiJson<Rollback>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     Ok(published(state.broker.rollback(&actor, id, body.revision).await?))
 }

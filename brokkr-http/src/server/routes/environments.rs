@@ -15,11 +15,12 @@ use super::agents::{merge, refuse_unknown};
 use super::{created, entity};
 use crate::api::{CreateEnvironment, Environment, List, PatchEnvironment};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
+use crate::server::problem::Problem;
 use crate::server::typed::typed_or_invalid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -37,9 +38,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn list(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     mut params: Params,
-) -> Result<Json<List<Environment>>, ApiError> {
+) -> Result<Json<List<Environment>>, Problem> {
     let page = params.page::<EnvironmentId>(&state.cursors, "environments", &actor)?;
     params.done()?;
     let found = state.broker.environment_list(&actor, &page).await?;
@@ -58,9 +59,9 @@ async fn list(
 )]
 async fn create(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiJson(body): ApiJson<CreateEnvironment>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let CreateEnvironment { name, description, rank, values } = body;
     let new = NewEnvironment { name, description, rank, values };
     let environment = state.broker.environment_create(&actor, new).await?;
@@ -79,9 +80,9 @@ async fn create(
 )]
 async fn get(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<EnvironmentId>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let environment = state.broker.environment_get(&actor, id).await?;
     Ok(entity(environment.version, Environment::from(environment)))
 }
@@ -98,11 +99,11 @@ async fn get(
 )]
 async fn patch(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<EnvironmentId>,
     IfMatch(version): IfMatch,
     MergePatch(patch): MergePatch,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Environment| -> Result<EnvironmentPatch, Invalid> {
         let mut now = json!({"description": before.description, "rank": before.rank, "values": before.values});
         refuse_unknown(&now, &patch)?;
@@ -129,9 +130,9 @@ async fn patch(
 )]
 async fn delete(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<EnvironmentId>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.environment_delete(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,11 +14,12 @@ use utoipa_axum::routes;
 use super::{created, entity};
 use crate::api::{CreateGenerator, CreatedGenerator, Generator, List, PatchGenerator};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, MergePatch, Params, listed};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
+use crate::server::problem::Problem;
 use crate::server::typed::typed;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -36,9 +37,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn list(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     mut params: Params,
-) -> Result<Json<List<Generator>>, ApiError> {
+) -> Result<Json<List<Generator>>, Problem> {
     let page = params.page::<GeneratorId>(&state.cursors, "generators", &actor)?;
     params.done()?;
     let found = state.broker.generator_list(&actor, &page).await?;
@@ -57,9 +58,9 @@ async fn list(
 )]
 async fn create(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiJson(body): ApiJson<CreateGenerator>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let new = NewGenerator { name: body.name, description: body.description };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;
     let (path, version) = (format!("/generators/{}", generator.id), generator.version);
@@ -78,9 +79,9 @@ async fn create(
 )]
 async fn get(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<GeneratorId>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let generator = state.broker.generator_get(&actor, id).await?;
     Ok(entity(generator.version, Generator::from(generator)))
 }
@@ -97,11 +98,11 @@ async fn get(
 )]
 async fn patch(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<GeneratorId>,
     IfMatch(version): IfMatch,
     MergePatch(patch): MergePatch,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let named = patch.contains_key("description");
     let patch: PatchGenerator = typed(Value::Object(patch))?;
     let patch = GeneratorPatch { description: named.then(|| patch.description.unwrap_or_default()) };
@@ -120,9 +121,9 @@ async fn patch(
 )]
 async fn delete(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<GeneratorId>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.generator_delete(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

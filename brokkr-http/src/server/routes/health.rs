@@ -6,8 +6,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::server::AppState;
-use crate::server::error::ApiError;
 use crate::server::operation::answers::Ready;
+use crate::server::problem::Problem;
 
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
@@ -24,7 +24,7 @@ async fn healthz() -> &'static str {
     (status = 200, description = "It can serve", body = String, content_type = "text/plain"),
     Ready,
 ))]
-async fn readyz(State(state): State<AppState>) -> Result<(StatusCode, &'static str), ApiError> {
+async fn readyz(State(state): State<AppState>) -> Result<(StatusCode, &'static str), Problem> {
     state.broker.ready().await?;
     Ok((StatusCode::OK, "ready\n"))
 }

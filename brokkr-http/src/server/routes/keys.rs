@@ -15,10 +15,11 @@ use utoipa_axum::routes;
 use super::created;
 use crate::api::{AdminKeyKind, CreateAdminKey, CreateKey, CreatedKey, Key, List, RotatePak};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, OptionalJson, Params, listed};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiJson, ApiPath, OptionalJson, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::{IdempotencyParameter, PageParameters};
+use crate::server::problem::Problem;
 
 const ADMINS: [KeyOwner; 2] = [KeyOwner::Admin, KeyOwner::AdminReadOnly];
 
@@ -39,7 +40,7 @@ async fn list(
     actor: Actor,
     owners: &[KeyOwner],
     mut params: Params,
-) -> Result<Json<List<Key>>, ApiError> {
+) -> Result<Json<List<Key>>, Problem> {
     let name = format!("keys {owners:?}");
     let page = params.page::<KeyId>(&state.cursors, &name, &actor)?;
     params.done()?;
@@ -67,9 +68,9 @@ fn shown(pak: NewPak) -> CreatedKey {
 )]
 async fn list_admin(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     params: Params,
-) -> Result<Json<List<Key>>, ApiError> {
+) -> Result<Json<List<Key>>, Problem> {
     list(state, actor, &ADMINS, params).await
 }
 
@@ -85,9 +86,9 @@ async fn list_admin(
 )]
 async fn create_admin(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiJson(body): ApiJson<CreateAdminKey>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let owner = match body.kind {
         AdminKeyKind::Admin => KeyOwner::Admin,
         AdminKeyKind::AdminReadOnly => KeyOwner::AdminReadOnly,
@@ -107,9 +108,9 @@ async fn create_admin(
 )]
 async fn delete_admin(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<KeyId>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.key_delete(&actor, &ADMINS, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -127,10 +128,10 @@ macro_rules! owned {
                 )]
         async fn $list(
             State(state): State<AppState>,
-            Auth(actor): Auth,
+            Caller(actor): Caller,
             ApiPath(id): ApiPath<$Id>,
             params: Params,
-        ) -> Result<Json<List<Key>>, ApiError> {
+        ) -> Result<Json<List<Key>>, Problem> {
             list(state, actor, &[id.into()], params).await
         }
 
@@ -146,10 +147,10 @@ macro_rules! owned {
                 )]
         async fn $create(
             State(state): State<AppState>,
-            Auth(actor): Auth,
+            Caller(actor): Caller,
             ApiPath(id): ApiPath<$Id>,
             ApiJson(body): ApiJson<CreateKey>,
-        ) -> Result<Response, ApiError> {
+        ) -> Result<Response, Problem> {
             let pak = state
                 .broker
                 .key_create(&actor, id.into(), NewKey { name: body.name, expires_at: body.expires_at })
@@ -168,9 +169,9 @@ macro_rules! owned {
                 )]
         async fn $delete(
             State(state): State<AppState>,
-            Auth(actor): Auth,
+            Caller(actor): Caller,
             ApiPath((id, key)): ApiPath<($Id, KeyId)>,
-        ) -> Result<StatusCode, ApiError> {
+        ) -> Result<StatusCode, Problem> {
             state.broker.key_delete(&actor, &[id.into()], key).await?;
             Ok(StatusCode::NO_CONTENT)
         }
@@ -187,10 +188,10 @@ macro_rules! owned {
                 )]
         async fn $rotate(
             State(state): State<AppState>,
-            Auth(actor): Auth,
+            Caller(actor): Caller,
             ApiPath(id): ApiPath<$Id>,
             OptionalJson(body): OptionalJson<RotatePak>,
-        ) -> Result<Json<CreatedKey>, ApiError> {
+        ) -> Result<Json<CreatedKey>, Problem> {
             let pak = state.broker.key_rotate(&actor, id.into(), Duration::from_secs(body.overlap_seconds)).await?;
             Ok(Json(shown(pak)))
         }

@@ -10,12 +10,13 @@ use utoipa_axum::routes;
 
 use crate::api::{AuditRecord, Event, List};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiPath, Auth, ID, Params, listed};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiPath, ID, Params, listed};
 use crate::server::operation::answers::{Found, Keyed};
 use crate::server::operation::parameters::{
     AgentParameter, AuditParameters, EventParameters, PageParameters, StackParameter,
 };
+use crate::server::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -25,12 +26,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(audit))
 }
 
-fn time(params: &mut Params, name: &str) -> Result<Option<Timestamp>, ApiError> {
+fn time(params: &mut Params, name: &str) -> Result<Option<Timestamp>, Problem> {
     params.take_word(name, "a time in RFC 3339, such as 2026-01-01T00:00:00Z")
 }
 
 /// What the path says; only where it says nothing, the parameter of that name is known.
-fn either<T>(fixed: Option<T>, param: impl FnOnce() -> Result<Option<T>, ApiError>) -> Result<Option<T>, ApiError> {
+fn either<T>(fixed: Option<T>, param: impl FnOnce() -> Result<Option<T>, Problem>) -> Result<Option<T>, Problem> {
     if fixed.is_some() { Ok(fixed) } else { param() }
 }
 
@@ -39,7 +40,7 @@ async fn list_events(
     actor: Actor,
     mut params: Params,
     fixed: EventFilter,
-) -> Result<Json<List<Event>>, ApiError> {
+) -> Result<Json<List<Event>>, Problem> {
     let name = format!("events {:?} {:?}", fixed.agent, fixed.stack);
     let page = params.page::<(Timestamp, EventId)>(&state.cursors, &name, &actor)?;
     let filter = EventFilter {
@@ -66,9 +67,9 @@ async fn list_events(
 )]
 async fn events(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     params: Params,
-) -> Result<Json<List<Event>>, ApiError> {
+) -> Result<Json<List<Event>>, Problem> {
     list_events(state, actor, params, EventFilter::default()).await
 }
 
@@ -83,10 +84,10 @@ async fn events(
 )]
 async fn stack_events(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     params: Params,
-) -> Result<Json<List<Event>>, ApiError> {
+) -> Result<Json<List<Event>>, Problem> {
     list_events(state, actor, params, EventFilter { stack: Some(id), ..EventFilter::default() }).await
 }
 
@@ -101,10 +102,10 @@ async fn stack_events(
 )]
 async fn agent_events(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
     params: Params,
-) -> Result<Json<List<Event>>, ApiError> {
+) -> Result<Json<List<Event>>, Problem> {
     list_events(state, actor, params, EventFilter { agent: Some(id), ..EventFilter::default() }).await
 }
 
@@ -119,9 +120,9 @@ async fn agent_events(
 )]
 async fn audit(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     mut params: Params,
-) -> Result<Json<List<AuditRecord>>, ApiError> {
+) -> Result<Json<List<AuditRecord>>, Problem> {
     let page = params.page::<(Timestamp, AuditId)>(&state.cursors, "audit", &actor)?;
     let filter = AuditFilter {
         actor: params.take("actor", "a text")?,

@@ -16,14 +16,15 @@ use super::agents::{merge, refuse_unknown};
 use super::{created, entity};
 use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, ID, LargeJson, MergePatch, Params, listed};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiJson, ApiPath, ID, LargeJson, MergePatch, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
 use crate::server::operation::parameters::{
     IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter, PageParameters, StackParameters,
     StatusParameters,
 };
 use crate::server::preconditions::{IfMatch, if_match};
+use crate::server::problem::Problem;
 use crate::server::typed::{typed_as_is, typed_or_invalid};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -46,9 +47,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn list(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     mut params: Params,
-) -> Result<Json<List<Stack>>, ApiError> {
+) -> Result<Json<List<Stack>>, Problem> {
     let page = params.page::<StackId>(&state.cursors, "stacks", &actor)?;
     let filter = EntityQuery {
         labels: params.take_checked("labels")?.unwrap_or_default(),
@@ -72,9 +73,9 @@ async fn list(
 )]
 async fn create(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiJson(body): ApiJson<CreateStack>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let spec = StackSpec {
         name: body.name,
         description: body.description,
@@ -99,9 +100,9 @@ async fn create(
 )]
 async fn get(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let stack = state.broker.stack_get(&actor, id).await?;
     Ok(entity(stack.version, Stack::from(stack)))
 }
@@ -118,11 +119,11 @@ async fn get(
 )]
 async fn patch(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     IfMatch(version): IfMatch,
     MergePatch(patch): MergePatch,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let edit = |before: StackSpec| -> Result<StackSpec, Invalid> {
         let mut now = json!(before);
         refuse_unknown(&now, &patch)?;
@@ -145,10 +146,10 @@ async fn patch(
 )]
 async fn delete(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     headers: HeaderMap,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     Ok(match state.broker.stack_delete(&actor, id, if_match(&headers)?).await? {
         Removal::Gone => StatusCode::NO_CONTENT.into_response(),
         Removal::Pending(stack) => {
@@ -172,10 +173,10 @@ async fn delete(
 )]
 async fn apply(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(name): ApiPath<String>,
     LargeJson(body): LargeJson,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let Value::Object(mut fields) = body else {
         return Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object").into());
     };
@@ -225,7 +226,7 @@ fn answer(applied: Applied) -> Response {
 }
 
 /// Takes a field out of a body; null counts as absent.
-fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, ApiError> {
+fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, Problem> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => typed_as_is(value).map(Some).map_err(|error| error.within(name).into()),
@@ -245,10 +246,10 @@ fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &
 )]
 async fn generate(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     LargeJson(body): LargeJson,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let Generate { generator, params } = typed_as_is(body)?;
     let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;
     Ok(super::deployment_objects::published(published))
@@ -265,10 +266,10 @@ async fn generate(
 )]
 async fn status(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     mut params: Params,
-) -> Result<Json<StackStatus>, ApiError> {
+) -> Result<Json<StackStatus>, Problem> {
     let name = format!("status of {id}");
     let page = params.page_of::<AgentId>(limits::PAGE_MAX, &state.cursors, &name, &actor)?;
     params.done()?;

@@ -9,10 +9,11 @@ use utoipa_axum::routes;
 
 use crate::api::{Abandon, List, Placement, Target};
 use crate::server::AppState;
-use crate::server::error::ApiError;
-use crate::server::extract::{ApiJson, ApiPath, Auth, Params, listed};
+use crate::server::caller::Caller;
+use crate::server::extract::{ApiJson, ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::PageParameters;
+use crate::server::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -34,10 +35,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn list(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     mut params: Params,
-) -> Result<Json<List<Target>>, ApiError> {
+) -> Result<Json<List<Target>>, Problem> {
     let name = format!("targets {id}");
     let page = params.page::<AgentId>(&state.cursors, &name, &actor)?;
     params.done()?;
@@ -56,9 +57,9 @@ async fn list(
 )]
 async fn set(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
-) -> Result<Json<Target>, ApiError> {
+) -> Result<Json<Target>, Problem> {
     Ok(Json(state.broker.target_set(&actor, id, agent).await?.into()))
 }
 
@@ -73,9 +74,9 @@ async fn set(
 )]
 async fn remove(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.target_remove(&actor, id, agent).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -92,10 +93,10 @@ async fn remove(
 )]
 async fn abandon(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
     ApiJson(body): ApiJson<Abandon>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     state.broker.target_abandon(&actor, id, agent, &body.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -111,10 +112,10 @@ async fn abandon(
 )]
 async fn stack_placement(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     mut params: Params,
-) -> Result<Json<List<Placement>>, ApiError> {
+) -> Result<Json<List<Placement>>, Problem> {
     let name = format!("placement {id}");
     let page = params.page::<AgentId>(&state.cursors, &name, &actor)?;
     params.done()?;
@@ -133,10 +134,10 @@ async fn stack_placement(
 )]
 async fn agent_placement(
     State(state): State<AppState>,
-    Auth(actor): Auth,
+    Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
     mut params: Params,
-) -> Result<Json<List<Placement>>, ApiError> {
+) -> Result<Json<List<Placement>>, Problem> {
     let name = format!("placement {id}");
     let page = params.page::<StackId>(&state.cursors, &name, &actor)?;
     params.done()?;

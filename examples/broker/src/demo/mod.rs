@@ -13,6 +13,7 @@ use brokkr_control::{Actor, Broker, BrokerError, Content, NewAgent};
 use brokkr_core::model::{StackId, StackSpec};
 use brokkr_core::store::{MemoryStore, Store};
 use brokkr_http::client::{Client, HttpControlPlane};
+use brokkr_http::server::{Server, shutdown_signal};
 use brokkr_reconcile::cluster::Fenceable;
 use bytes::Bytes;
 use clap::Args;
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{metrics, shutdown};
+use crate::metrics;
 use clusters::ClusterArgs;
 use overview::{CONVERGENCE, Wanted, converge, table};
 
@@ -50,16 +51,13 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let broker = Broker::builder(store.clone()).start().await?;
     let admin_key = broker.ensure_admin_key(None).await?.ok_or("a new store makes a new admin key")?;
-    let listener = listen(&args).await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let server = Server::builder(broker.clone()).merge(metrics::router(broker.clone(), recorded));
+    let server = server.listener(listen(&args).await?);
+    let url = format!("http://{}", server.local_addr()?);
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    tasks.spawn(brokkr_http::server::serve(
-        listener,
-        metrics::router(broker.clone(), recorded),
-        stop.clone().cancelled_owned(),
-    ));
+    tasks.spawn(server.run(stop.clone().cancelled_owned()));
     tasks.spawn(tell::tell(store, stop.clone()));
 
     println!("Brokkr: one broker, {} agents. What happens:", clusters.len());
@@ -77,15 +75,13 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
             Err(reason) => println!("not converged yet: {reason}"),
         }
         explain(&url, &admin_key, stack);
-        shutdown::signal().await;
+        shutdown_signal().await;
     }
     // Real clusters outlive the demonstration: what it brought them goes with it.
     let cleaned = if args.clusters.are_real() { remove(&broker, &admin, stack).await } else { Ok(()) };
-    broker.drain();
     stop.cancel();
     tasks.close();
     tasks.wait().await;
-    broker.shutdown().await;
     cleaned?;
     if args.once {
         converged?;
@@ -136,11 +132,10 @@ async fn start_agent(
     let new =
         NewAgent { name: name.to_owned(), cluster_name: name.to_owned(), labels: labels.into(), ..NewAgent::default() };
     let (_, pak) = broker.agent_create(admin, new).await?;
-    let client = Client::builder([url.to_owned()], pak.pak.ok_or("no key")?).build()?;
-    let mut config = AgentConfig::default();
+    let client = Client::builder([url], pak.pak.ok_or("no key")?).build()?;
     // There is one of each, and it ends with the demonstration.
-    config.lease = None;
-    let agent = Agent::new(Arc::new(HttpControlPlane::new(client)), cluster, config);
+    let config = AgentConfig::default().lease(None);
+    let agent = Agent::new(HttpControlPlane::new(client), cluster, config);
     let stop = stop.clone();
     tasks.spawn(async move { agent.run(stop).await });
     Ok(())
@@ -148,9 +143,7 @@ async fn start_agent(
 
 /// Publishes the example application, for every agent with the label `example=greeter`.
 async fn publish(broker: &Broker, admin: &Actor) -> Result<(StackId, u32), Box<dyn Error>> {
-    let mut spec = StackSpec::named(STACK);
-    spec.labels.insert("example".to_owned(), "greeter".to_owned());
-    let stack = broker.stack_create(admin, None, spec).await?;
+    let stack = broker.stack_create(admin, None, StackSpec::named(STACK).label("example", "greeter")).await?;
     let content = Content::Yaml { bytes: Bytes::from_static(APPLICATION), message: "first".to_owned() };
     let published = broker.publish(admin, stack.id, content).await?;
     Ok((stack.id, published.object.object_count))

@@ -26,7 +26,7 @@ impl Database {
     pub(crate) async fn start_at(folder: ScratchFolder, place: &Path, settings: &[&str]) -> Result<Self> {
         let server = Postgres::start_with(place, settings).map_err(text)?;
         server.create_brokkr("brokkr").map_err(text)?;
-        migrate(&server.url_of("brokkr_owner", "brokkr").into(), Some("brokkr_broker")).await?;
+        migrate(server.url_of("brokkr_owner", "brokkr"), Some("brokkr_broker")).await?;
         Ok(Self { server, folder })
     }
 
@@ -35,8 +35,7 @@ impl Database {
     }
 
     pub(crate) async fn store(&self, connections: u32) -> Result<Arc<PostgresStore>> {
-        let mut config = PostgresConfig::new(self.url().into());
-        config.max_connections = connections;
+        let config = PostgresConfig::new(self.url()).max_connections(connections);
         Ok(Arc::new(PostgresStore::connect(config).await?))
     }
 
@@ -72,6 +71,6 @@ pub(crate) fn replica_at(database: &Database, port: u16) -> Result<BrokerProcess
 }
 
 pub(crate) async fn call(url: &str, key: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-    let client = brokkr_http::client::Client::builder([url.to_owned()], key.to_owned().into()).build()?;
+    let client = brokkr_http::client::Client::builder([url], key).build()?;
     Ok(client.send(method, path, body).await?)
 }

@@ -69,7 +69,7 @@ async fn hop(
 ) -> Result<()> {
     let mut planes = Vec::new();
     for url in &urls {
-        planes.push(HttpControlPlane::new(Client::builder([url.clone()], pak.clone().into()).build()?));
+        planes.push(HttpControlPlane::new(Client::builder([url], pak.clone()).build()?));
     }
     let any = || &planes[fastrand::usize(0..planes.len())];
     let mut request = PollRequest::default();

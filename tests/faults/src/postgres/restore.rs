@@ -1,7 +1,6 @@
 //! The database is set back under running brokers and agents: nothing is removed anywhere until an admin says so.
 
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brokkr_agent_runtime::{Agent, AgentConfig};
@@ -35,12 +34,10 @@ impl Scene {
         let new = NewAgent { name: "edge".to_owned(), ..NewAgent::default() };
         let (agent, pak) = broker.agent_create(&broker.system_actor(), new).await?;
         let cluster = MemoryCluster::new();
-        let mut config = AgentConfig::default();
-        config.interval = Duration::from_secs(1);
-        config.lease = None;
-        config.retry_max = Duration::from_secs(1);
-        let plane = Arc::new(InProcess::new(broker.clone(), pak.pak.ok_or("no key")?));
-        let running = Agent::new(plane, Arc::new(cluster.clone()), config);
+        let second = Duration::from_secs(1);
+        let config = AgentConfig::default().interval(second).lease(None).retry(second, second);
+        let plane = InProcess::new(broker.clone(), pak.pak.ok_or("no key")?);
+        let running = Agent::new(plane, cluster.clone(), config);
         let stop = CancellationToken::new();
         let token = stop.clone();
         tokio::spawn(async move { running.run(token).await });

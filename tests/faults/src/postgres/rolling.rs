@@ -84,7 +84,7 @@ async fn client_of(
 ) -> Result<Vec<String>> {
     let mut clients = Vec::new();
     for url in urls {
-        clients.push(brokkr_http::client::Client::builder([url.clone()], admin.to_owned().into()).build()?);
+        clients.push(brokkr_http::client::Client::builder([url], admin).build()?);
     }
     let mut acknowledged = Vec::new();
     for round in 0.. {

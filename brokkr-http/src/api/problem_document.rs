@@ -9,7 +9,7 @@ use super::problem_type::{PREFIX, ProblemType};
 ///
 /// `type` is for programs; `title`, `detail` and the place (`pointer`, `parameter` or `header`) are for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(examples(json!({
+#[schema(as = Problem, examples(json!({
     "type": "/problems/label-invalid",
     "title": "Invalid label",
     "status": 422,
@@ -17,7 +17,7 @@ use super::problem_type::{PREFIX, ProblemType};
     "pointer": "/labels/ok",
     "request_id": "019a1fcd-4803-75bf-9d5b-27edfd6611d6",
 })))]
-pub struct Problem {
+pub struct ProblemDocument {
     /// The type of the problem, stable.
     #[serde(rename = "type")]
     #[schema(value_type = ProblemType)]
@@ -44,12 +44,12 @@ pub struct Problem {
     #[schema(value_type = String, required = false)]
     pub header: Option<String>,
     /// The request, as the broker's log and audit name it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schema(format = Uuid, required = true)]
     pub request_id: String,
 }
 
-impl Problem {
+impl ProblemDocument {
     /// The slug alone.
     pub fn slug(&self) -> &str {
         self.kind.rsplit('/').next().unwrap_or_default()

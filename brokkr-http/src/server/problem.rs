@@ -7,17 +7,50 @@ use axum::response::{IntoResponse, Response};
 use brokkr_control::BrokerError;
 use brokkr_core::error::{Invalid, InvalidCode};
 
-use crate::api::{Problem, ProblemType};
+use crate::api::{PROBLEM_JSON, ProblemDocument, ProblemType};
 
-/// A request that was not carried out. Becomes a problem when the answer leaves.
+/// Why a request was not carried out: the error type of the API's handlers and of a host's own.
+///
+/// It comes from a [`BrokerError`] by `?`, and answers as `application/problem+json` (RFC 9457) with the status of its type and, where
+/// the request may succeed later, `Retry-After`. Under the API's [layer](super::ApiLayer) the body also names the request's id.
+///
+/// ```
+/// use axum::Json;
+/// use brokkr_http::api::ProblemType;
+/// use brokkr_http::server::{ApiPath, Problem};
+///
+/// async fn pull(ApiPath(number): ApiPath<u32>) -> Result<Json<u32>, Problem> {
+///     if number == 0 {
+///         return Err(Problem::new(ProblemType::NotFound).detail("pull requests are counted from 1"));
+///     }
+///     Ok(Json(number))
+/// }
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct ApiError {
-    kind: ProblemType,
+pub struct Problem {
+    kind: Kind,
     detail: Option<String>,
     place: Option<Place>,
     retry_after: Option<Duration>,
     /// Whether the broker has recorded the attempt already.
     recorded: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Typed(ProblemType),
+    /// `about:blank`: says no more than its status.
+    Plain(StatusCode),
+}
+
+impl Kind {
+    fn status(self) -> StatusCode {
+        match self {
+            // The table of types has only valid ones.
+            Self::Typed(kind) => StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Plain(status) => status,
+        }
+    }
 }
 
 /// The part of a request that a problem is about.
@@ -33,14 +66,47 @@ enum Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unrecorded(pub(super) &'static str);
 
-impl ApiError {
-    fn new(kind: ProblemType) -> Self {
-        Self { kind, detail: None, place: None, retry_after: None, recorded: false }
+impl Problem {
+    /// A problem of one of the API's types, with the type's remedy as its detail.
+    pub fn new(kind: ProblemType) -> Self {
+        Self::of(Kind::Typed(kind))
     }
 
-    fn detail(mut self, detail: impl Into<String>) -> Self {
+    /// A problem that says no more than its status (type `about:blank`), for what the API has no type for. A status that is no error
+    /// becomes 500.
+    pub fn with_status(status: StatusCode) -> Self {
+        let is_error = status.is_client_error() || status.is_server_error();
+        Self::of(Kind::Plain(if is_error { status } else { StatusCode::INTERNAL_SERVER_ERROR }))
+    }
+
+    /// What is wrong with this request and what to do about it, shown to the caller. Default: the remedy of the type.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
+    }
+
+    /// The value of the body that is wrong, as a JSON pointer (RFC 6901).
+    #[must_use]
+    pub fn at_pointer(self, pointer: impl Into<String>) -> Self {
+        self.at(Place::Body(pointer.into()))
+    }
+
+    /// The query parameter that is wrong.
+    #[must_use]
+    pub fn at_parameter(self, name: impl Into<String>) -> Self {
+        self.at(Place::Parameter(name.into()))
+    }
+
+    /// When the request may succeed: answers with `Retry-After`, in whole seconds and at least 1.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { kind, detail: None, place: None, retry_after: None, recorded: false }
     }
 
     fn at(mut self, place: Place) -> Self {
@@ -54,10 +120,6 @@ impl ApiError {
 
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(ProblemType::MethodNotAllowed)
-    }
-
-    pub(crate) fn unauthenticated() -> Self {
-        Self::new(ProblemType::Unauthenticated)
     }
 
     pub(crate) fn credential_in_url() -> Self {
@@ -100,12 +162,16 @@ impl ApiError {
         Self::from(invalid).at(Place::Parameter(parameter.to_owned()))
     }
 
-    fn problem(&self) -> Problem {
-        let mut problem = Problem {
-            kind: self.kind.uri(),
-            title: self.kind.title().to_owned(),
-            status: self.kind.status(),
-            detail: Some(self.detail.clone().unwrap_or_else(|| self.kind.remedy().to_owned())),
+    fn document(&self) -> ProblemDocument {
+        let (kind, title, remedy) = match self.kind {
+            Kind::Typed(kind) => (kind.uri(), kind.title(), Some(kind.remedy())),
+            Kind::Plain(status) => ("about:blank".to_owned(), status.canonical_reason().unwrap_or("Error"), None),
+        };
+        let mut problem = ProblemDocument {
+            kind,
+            title: title.to_owned(),
+            status: self.kind.status().as_u16(),
+            detail: self.detail.clone().or_else(|| remedy.map(str::to_owned)),
             pointer: None,
             parameter: None,
             header: None,
@@ -128,13 +194,13 @@ impl From<InvalidCode> for ProblemType {
     }
 }
 
-impl From<Invalid> for ApiError {
+impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         Self::new(invalid.code.into()).detail(invalid.message).at(Place::Body(invalid.pointer))
     }
 }
 
-impl From<BrokerError> for ApiError {
+impl From<BrokerError> for Problem {
     fn from(error: BrokerError) -> Self {
         // A test compares the two lists.
         let kind = ProblemType::from_slug(error.slug()).unwrap_or(ProblemType::Internal);
@@ -150,21 +216,23 @@ impl From<BrokerError> for ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    /// An empty answer that carries the problem; [`Finish`](super::respond::Finish) writes it with the request's id.
+impl IntoResponse for Problem {
+    /// Complete but for the request's id, which [`ApiService`](super::respond::ApiService) adds.
     fn into_response(self) -> Response {
-        // The table of types has only valid ones.
-        let status = StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = status.into_response();
+        let document = self.document();
+        let status = self.kind.status();
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(retry_after) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
         }
-        response.extensions_mut().insert(self.problem());
-        if !self.recorded {
-            response.extensions_mut().insert(Unrecorded(self.kind.slug()));
+        response.extensions_mut().insert(document);
+        if let (Kind::Typed(kind), false) = (self.kind, self.recorded) {
+            response.extensions_mut().insert(Unrecorded(kind.slug()));
         }
         response
     }
@@ -172,5 +240,5 @@ impl IntoResponse for ApiError {
 
 /// The answer to a request whose handler panicked: a defect, said without its text.
 pub(super) fn panicked() -> Response {
-    ApiError::from(BrokerError::Internal("a handler panicked".into())).into_response()
+    Problem::from(BrokerError::Internal("a handler panicked".into())).into_response()
 }

@@ -1,0 +1,68 @@
+//! The authenticated caller of a route.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use brokkr_control::{Actor, Broker, Idempotency};
+
+use super::identified::Identified;
+use super::origin::RequestOrigin;
+use super::problem::Problem;
+
+/// The authenticated caller: the [`Actor`] of the key in the `Authorization: Bearer` header.
+///
+/// Works in a host's own routes as well, with any state that holds a [`Broker`]: the state is a `Broker`, or a `Broker` implements
+/// [`FromRef`] of it. Without a valid key the route answers 401 and the audit records the attempt. With an `Idempotency-Key` under
+/// the API's [layer](super::ApiLayer) the first operation of the actor is carried out once.
+///
+/// ```
+/// use axum::Json;
+/// use axum::extract::State;
+/// use brokkr_control::Broker;
+/// use brokkr_core::store::Page;
+/// use brokkr_http::server::{Caller, Problem};
+///
+/// /// The names of the stacks that the caller may see.
+/// async fn stacks(State(broker): State<Broker>, Caller(actor): Caller) -> Result<Json<Vec<String>>, Problem> {
+///     let page = broker.stack_list(&actor, &Default::default(), &Page::first(100)).await?;
+///     Ok(Json(page.items.into_iter().map(|stack| stack.name.into()).collect()))
+/// }
+///
+/// # fn routes(broker: Broker) -> axum::Router {
+/// axum::Router::new().route("/mine", axum::routing::get(stacks)).with_state(broker)
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Caller(pub Actor);
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Broker: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let RequestOrigin(origin) = RequestOrigin::from_request_parts(parts, state).await?;
+        let actor = Broker::from_ref(state).authenticate(bearer(&parts.headers), origin)?;
+        if let Some(identified) = parts.extensions.get::<Identified>() {
+            identified.is(&actor);
+        }
+        Ok(Self(match parts.extensions.get::<Arc<Idempotency>>() {
+            Some(idempotency) => actor.repeating(idempotency.clone()),
+            None => actor,
+        }))
+    }
+}
+
+/// The one bearer token; `None` when there is none or more than one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else {
+        return None;
+    };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
