@@ -12,10 +12,11 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `http` | `api`: the REST API as an axum router |
-//! | `client` | `client`: the agent's protocol over HTTP |
+//! | `http` | `api`: the REST API as an axum router, a server, and what a host's own routes need |
+//! | `client` | `client`: the API and the agent's protocol over HTTP |
 //! | `postgres` | `postgres`: the store on PostgreSQL |
 //! | `agent` | `agent`: the agent, and a cluster behind a kubeconfig |
+//! | `testing` | `testing`: builders for tests of a policy or a generator, and a control plane in memory |
 //!
 //! # Implement a trait, have a control plane
 //!
@@ -44,6 +45,17 @@
 //! }
 //! ```
 //!
+//! [`BrokerBuilder::also_match`] adds the policy to the default one:
+//!
+//! ```
+//! # use brokkr::prelude::*;
+//! # async fn compose(policy: impl TargetingPolicy) -> Result<Broker, brokkr::StartError> {
+//! Broker::builder(MemoryStore::new()).also_match(policy).start().await
+//! # }
+//! ```
+//!
+//! `examples/preview-environments` and `examples/embedded` are whole control planes on this crate.
+//!
 //! # Derives
 //!
 //! The derive macros of serde and schemars name their crates. A host without a dependency of its own on them says where they are:
@@ -60,23 +72,36 @@
 //! ```
 
 pub mod prelude;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-pub use brokkr_control::*;
-pub use brokkr_core::{clock, error, manifest, model, protocol, store, targeting};
+pub use brokkr_control::{
+    Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
+    BrokerResult, Content, GeneratorPatch, Idempotency, InProcess, NewAgent, NewGenerator, NewKey, NewPak, Origin, Pak,
+    PakError, Placed, Published, Removal, StackOverview, StartError, Summary, generate,
+};
+pub use brokkr_core::{clock, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;
 #[doc(no_inline)]
-pub use {async_trait, schemars, secrecy, serde, serde_json, tokio, tokio_util};
+pub use {async_trait, bytes, schemars, secrecy, serde, serde_json, tokio, tokio_util};
+
+/// Why an input is refused.
+pub mod error {
+    pub use brokkr_core::error::{Invalid, InvalidCode};
+}
 
 /// The reconciler: what an agent does with its target state.
 pub mod reconcile {
     pub use brokkr_reconcile::*;
 }
 
-/// The REST API: an axum router over a broker.
-#[cfg(feature = "http")]
+/// The REST API: its documents, and with the feature `http` the server and what a host's own routes need.
+#[cfg(any(feature = "http", feature = "client"))]
 pub mod api {
+    #[cfg(feature = "http")]
     pub use axum;
     pub use brokkr_http::api::*;
+    #[cfg(feature = "http")]
     pub use brokkr_http::server::*;
 }
 

@@ -1,31 +1,31 @@
-//! A control plane of its own: one environment per pull request, on clusters of the region that it asks for.
-//!
-//! Own generator, own targeting policy, own route; everything else is Brokkr's.
+#![doc = include_str!("../README.md")]
 #![expect(clippy::print_stdout, reason = "an example prints what to try")]
+
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 
-use async_trait::async_trait;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Json, Router};
-use brokkr_control::Broker;
-use brokkr_control::generate::{GenerateContext, GenerateError, Generator, Manifests};
-use brokkr_core::model::StackSpec;
-use brokkr_core::store::MemoryStore;
-use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
-use brokkr_http::server::{Server, shutdown_signal};
-use schemars::JsonSchema;
-use secrecy::ExposeSecret as _;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use brokkr::api::axum::{Json, Router, extract::State, routing::post};
+use brokkr::prelude::*;
+use brokkr::secrecy::ExposeSecret as _;
+use brokkr::serde_json::Value;
+use brokkr::tokio;
 
-#[derive(Debug, Deserialize, JsonSchema)]
+/// What the code host says about a pull request.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "brokkr::serde", deny_unknown_fields)]
+#[schemars(crate = "brokkr::schemars", deny_unknown_fields)]
 struct Preview {
+    /// The image that its build made.
     image: String,
-    #[serde(default)]
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 5))]
     replicas: u8,
+}
+
+fn one() -> u8 {
+    1
 }
 
 /// Makes the manifests of one environment.
@@ -43,18 +43,18 @@ impl Generator for PreviewEnvironment {
     async fn generate(&self, ctx: &GenerateContext<'_>, preview: Preview) -> Result<Manifests, GenerateError> {
         let name = &ctx.stack.name;
         let labels = json!({"app.kubernetes.io/name": name});
+        let pod =
+            json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": preview.image}]}});
+        let spec = json!({"replicas": preview.replicas, "selector": {"matchLabels": labels}, "template": pod});
+        let metadata = json!({"name": "web", "namespace": name});
         Ok(Manifests::new([
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": name}, "spec": {
-                "replicas": preview.replicas.max(1),
-                "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": preview.image}]}},
-            }}),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
         ]))
     }
 }
 
-/// An environment goes to every agent of its region.
+/// Sends an environment to every agent of its region.
 #[derive(Debug)]
 struct SameRegion;
 
@@ -67,30 +67,32 @@ impl TargetingPolicy for SameRegion {
     }
 }
 
-/// `POST /pulls/{number}` with `{"image": …}`: what a webhook of a code host would call.
+/// `POST /pulls/{number}` with a `Preview`: what a webhook of the code host calls, with a Brokkr key.
 async fn open(
     State(broker): State<Broker>,
-    Path(number): Path<u32>,
-    Json(preview): Json<Value>,
-) -> Result<Json<Value>, (StatusCode, String)> {
-    let mut spec = StackSpec::named(format!("pull-{number}"));
-    spec.labels.insert("region".to_owned(), "eu".to_owned());
-    let applied = broker.generate_named(&broker.system_actor(), "preview-environment", spec, preview).await;
-    let applied = applied.map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    Ok(Json(json!({"stack": applied.stack.id, "revision": applied.published.map(|it| it.object.revision)})))
+    Caller(actor): Caller,
+    ApiPath(number): ApiPath<u32>,
+    ApiJson(preview): ApiJson<Preview>,
+) -> Result<Json<Value>, Problem> {
+    let spec = StackSpec::named(format!("pull-{number}")).label("region", "eu");
+    let applied = broker.generate::<PreviewEnvironment>(&actor, spec, preview).await?;
+    let revision = applied.published.map(|published| published.object.revision);
+    Ok(Json(json!({"stack": applied.stack.id, "revision": revision})))
 }
 
-#[tokio::main]
+fn routes(broker: Broker) -> Router {
+    Router::new().route("/pulls/{number}", post(open)).with_state(broker)
+}
+
+#[tokio::main(crate = "brokkr::tokio")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let broker =
         Broker::builder(MemoryStore::new()).also_match(SameRegion).generator(PreviewEnvironment).start().await?;
     if let Some(key) = broker.ensure_admin_key(None).await? {
-        println!("admin key: {}", key.expose_secret());
+        println!("export KEY={}", key.expose_secret());
     }
-    let own = Router::new().route("/pulls/{number}", post(open)).with_state(broker.clone());
-    let server = Server::builder(broker).merge(own).bind("127.0.0.1:3000").await?;
-    println!(
-        "try: curl -X POST localhost:3000/pulls/7 -H 'content-type: application/json' -d '{{\"image\":\"web:pr-7\"}}'"
-    );
+    let server = Server::builder(broker.clone()).merge(routes(broker)).bind("127.0.0.1:3000").await?;
+    println!("curl -X POST http://{}/pulls/7 -H \"authorization: Bearer $KEY\" \\", server.local_addr()?);
+    println!("  -H 'content-type: application/json' -d '{{\"image\": \"web:pr-7\"}}'");
     Ok(server.run(shutdown_signal()).await?)
 }

@@ -1,0 +1,90 @@
+//! Agents for tests.
+
+use std::collections::BTreeMap;
+
+use brokkr_control::NewAgent;
+use brokkr_core::clock::{Clock as _, SystemClock};
+use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, Version};
+
+/// Builds an [`Agent`]: active, registered with the system generator, without labels.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct AgentBuilder {
+    name: String,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    status: AgentStatus,
+    generators: Vec<GeneratorId>,
+}
+
+/// An agent with this name, which is also the name of its cluster.
+pub fn agent(name: impl Into<String>) -> AgentBuilder {
+    AgentBuilder {
+        name: name.into(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        status: AgentStatus::Active,
+        generators: vec![GeneratorId::SYSTEM],
+    }
+}
+
+impl AgentBuilder {
+    /// Adds a label.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Adds an annotation.
+    pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets the status. Default: active.
+    pub fn status(mut self, status: AgentStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Registers the agent with a generator, beside the system generator.
+    pub fn registered_with(mut self, generator: GeneratorId) -> Self {
+        self.generators.push(generator);
+        self
+    }
+
+    /// The agent.
+    ///
+    /// # Panics
+    ///
+    /// When its name, a label or an annotation is not valid.
+    #[must_use]
+    pub fn build(self) -> Agent {
+        let now = SystemClock.now();
+        Agent {
+            id: AgentId::generate(),
+            name: self.name.parse().expect("a valid name of an agent"),
+            cluster_name: self.name,
+            labels: self.labels.try_into().expect("valid labels"),
+            annotations: self.annotations.try_into().expect("valid annotations"),
+            status: self.status,
+            generator_ids: self.generators.into_iter().collect(),
+            confirmed_epoch: None,
+            version: Version::FIRST,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        }
+    }
+
+    /// The same as the input of [`Broker::agent_create`](crate::Broker::agent_create), which makes it active.
+    pub(super) fn to_create(&self) -> NewAgent {
+        NewAgent {
+            name: self.name.clone(),
+            cluster_name: self.name.clone(),
+            labels: self.labels.clone(),
+            annotations: self.annotations.clone(),
+            generator_ids: Some(self.generators.clone()),
+        }
+    }
+}
