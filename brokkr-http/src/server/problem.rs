@@ -1,5 +1,6 @@
 //! From errors to problems: the one mapping to HTTP.
 
+use std::error::Error;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -77,6 +78,19 @@ impl Problem {
     pub fn with_status(status: StatusCode) -> Self {
         let is_error = status.is_client_error() || status.is_server_error();
         Self::of(Kind::Plain(if is_error { status } else { StatusCode::INTERNAL_SERVER_ERROR }))
+    }
+
+    /// A failure that the caller cannot mend: logs the cause and answers 500 without it.
+    ///
+    /// ```
+    /// # use brokkr_http::server::Problem;
+    /// async fn read() -> Result<String, Problem> {
+    ///     std::fs::read_to_string("/etc/motd").map_err(Problem::internal)
+    /// }
+    /// ```
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        tracing::error!(error = %cause.into(), "a route failed");
+        Self::new(ProblemType::Internal)
     }
 
     /// What is wrong with this request and what to do about it, shown to the caller. Default: the remedy of the type.

@@ -1,0 +1,63 @@
+//! The existing service: its connections, its tables, and the broker that it now contains.
+
+use std::error::Error;
+
+use axum::extract::FromRef;
+use brokkr::model::GeneratorId;
+use brokkr::store::IntoStore;
+use brokkr::{Broker, NewGenerator};
+use sqlx::PgPool;
+
+use crate::auth;
+use crate::customer_database::CustomerDatabase;
+
+/// The service's own tables, in a schema of their own beside `brokkr`.
+const SCHEMA: &str = "
+    CREATE SCHEMA IF NOT EXISTS crm;
+    CREATE TABLE IF NOT EXISTS crm.team (name text PRIMARY KEY, generator_id uuid NOT NULL);
+    CREATE TABLE IF NOT EXISTS crm.member (token_hash text PRIMARY KEY, team text NOT NULL REFERENCES crm.team);
+    CREATE TABLE IF NOT EXISTS crm.customer (
+        name text PRIMARY KEY, team text NOT NULL REFERENCES crm.team, stack_id uuid);";
+
+/// The state of the service's routes.
+#[derive(Debug, Clone, FromRef)]
+pub(crate) struct Service {
+    pub(crate) pool: PgPool,
+    pub(crate) broker: Broker,
+}
+
+impl Service {
+    pub(crate) async fn start(store: impl IntoStore, url: &str) -> Result<Self, Box<dyn Error>> {
+        let pool = PgPool::connect(url).await?;
+        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
+        let broker = Broker::builder(store).generator(CustomerDatabase).start().await?;
+        Ok(Self { pool, broker })
+    }
+
+    /// Creates a team. It owns its stacks as a generator of its own, so that teams do not see each other's.
+    pub(crate) async fn create_team(&self, name: &str) -> Result<GeneratorId, Box<dyn Error>> {
+        let new = NewGenerator { name: name.to_owned(), description: "A team of the CRM".to_owned() };
+        let (generator, _) = self.broker.generator_create(&self.broker.system_actor(), new).await?;
+        let insert = sqlx::query("INSERT INTO crm.team (name, generator_id) VALUES ($1, $2)");
+        insert.bind(name).bind(generator.id.as_uuid()).execute(&self.pool).await?;
+        Ok(generator.id)
+    }
+
+    /// Adds a member to a team and returns its token.
+    pub(crate) async fn create_member(&self, team: &str) -> Result<String, Box<dyn Error>> {
+        let token: String = sqlx::query_scalar("SELECT gen_random_uuid()::text").fetch_one(&self.pool).await?;
+        let insert = sqlx::query("INSERT INTO crm.member (token_hash, team) VALUES ($1, $2)");
+        insert.bind(auth::hash(&token)).bind(team).execute(&self.pool).await?;
+        Ok(token)
+    }
+
+    /// A member of the team `first`, in a new database.
+    pub(crate) async fn ensure_first_member(&self) -> Result<Option<String>, Box<dyn Error>> {
+        let is_new: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT FROM crm.team)").fetch_one(&self.pool).await?;
+        if !is_new {
+            return Ok(None);
+        }
+        self.create_team("first").await?;
+        self.create_member("first").await.map(Some)
+    }
+}

@@ -1,0 +1,74 @@
+//! The service on a PostgreSQL of its own, and its generator without any.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use brokkr::api::ApiLayer;
+use brokkr::model::StackSpec;
+use brokkr::postgres::migrate;
+use brokkr::testing::ControlPlane;
+use brokkr_testbed::{Postgres, ScratchFolder};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::customer_database::{CustomerDatabase, Size};
+
+async fn call(service: &Service, token: &str, body: Option<Value>) -> (StatusCode, Value) {
+    let request = match &body {
+        Some(_) => Request::post("/customers").header(header::CONTENT_TYPE, "application/json"),
+        None => Request::get("/customers"),
+    };
+    let request = request.header(header::AUTHORIZATION, format!("Token {token}"));
+    let request = request.body(Body::from(body.map(|it| it.to_string()).unwrap_or_default())).unwrap();
+    let routes = customers::routes(service.clone()).layer(ApiLayer::new(service.broker.clone()));
+    let response = routes.oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn teams_have_customers_of_their_own_beside_the_brokers_tables() {
+    let folder = ScratchFolder::new("embedded").unwrap();
+    let server = Postgres::start(folder.path()).unwrap();
+    server.create_brokkr("crm").unwrap();
+    server.query("CREATE ROLE crm LOGIN NOSUPERUSER").unwrap();
+    server.query("GRANT CREATE ON DATABASE crm TO crm").unwrap();
+    migrate(server.url_of("brokkr_owner", "crm"), Some("brokkr_broker")).await.unwrap();
+    let store = PostgresStore::connect(PostgresConfig::new(server.url_of("brokkr_broker", "crm"))).await.unwrap();
+    let service = Service::start(store, &server.url_of("crm", "crm")).await.unwrap();
+
+    let first = service.ensure_first_member().await.unwrap().unwrap();
+    assert_eq!(service.ensure_first_member().await.unwrap(), None);
+    service.create_team("second").await.unwrap();
+    let second = service.create_member("second").await.unwrap();
+
+    let acme = json!({"name": "acme", "gibibytes": 10});
+    let (status, created) = call(&service, &first, Some(acme.clone())).await;
+    assert_eq!((status, &created["agents"]), (StatusCode::CREATED, &json!(0)), "{created}");
+    for (token, body, expected) in [
+        (&first, &acme, "already-exists"),
+        (&first, &json!({"name": "Not A Name", "gibibytes": 1}), "name-invalid"),
+        (&first, &json!({"name": "large", "gibibytes": 5000}), "params-invalid"),
+        (&"wrong".to_owned(), &acme, "unauthenticated"),
+    ] {
+        let (_, problem) = call(&service, token, Some(body.clone())).await;
+        assert_eq!(problem["type"], format!("/problems/{expected}"), "{problem}");
+    }
+    let (_, mine) = call(&service, &first, None).await;
+    assert_eq!(mine, json!([created]), "what was refused left nothing behind");
+    assert_eq!(call(&service, &second, None).await.1, json!([]));
+
+    service.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn database_of_a_customer_arrives_in_the_cluster() {
+    let plane = ControlPlane::builder().agents(1).broker(|broker| broker.generator(CustomerDatabase)).start().await;
+    let stack = plane.generate::<CustomerDatabase>(StackSpec::named("customer-acme"), Size { gibibytes: 7 }).await;
+    plane.converged(stack).await;
+    let set = plane.agents()[0].object("StatefulSet", "customer-acme", "database").unwrap();
+    let claim = &set["spec"]["volumeClaimTemplates"][0]["spec"];
+    assert_eq!(claim["resources"]["requests"]["storage"], "7Gi");
+}
