@@ -34,6 +34,26 @@ pub struct NewAgent {
     pub generator_ids: Option<Vec<GeneratorId>>,
 }
 
+impl NewAgent {
+    /// An agent with this name that serves the system generator.
+    ///
+    /// ```
+    /// use brokkr_control::NewAgent;
+    ///
+    /// let edge = NewAgent::named("edge-1").label("region", "eu");
+    /// ```
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// The same with one more label.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+}
+
 /// What is to change in an agent; what is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct AgentPatch {

@@ -26,6 +26,9 @@
 //! # });
 //! ```
 //!
+//! A store or a cluster of the host's own runs the suites that Brokkr's run: `store_conformance!(make)` and `cluster_conformance!(make)`
+//! expand to one test per duty of the contract, in a crate that depends on tokio. `make` yields a guard and the part in an `Arc`.
+//!
 //! What is wrong with a test panics with a message; nothing here is for production.
 
 mod agent_builder;
@@ -41,3 +44,6 @@ pub use control_plane_builder::ControlPlaneBuilder;
 pub use pair::{Pair, pair};
 pub use running_agent::RunningAgent;
 pub use stack_builder::{StackBuilder, stack};
+
+pub use brokkr_core::store_conformance;
+pub use brokkr_reconcile::cluster_conformance;

@@ -15,8 +15,7 @@ pub(crate) struct DatabaseArgs {
     /// The database, as the broker's role; without it everything is kept in memory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Connections to it at the most [default: 10].
-    #[arg(long)]
+    #[arg(long, help = format!("Size of the connection pool [default: {}]", PostgresConfig::MAX_CONNECTIONS))]
     database_connections: Option<u32>,
     /// A proxy that pools transactions stands in between: no prepared statements, no LISTEN.
     #[arg(long)]

@@ -19,7 +19,7 @@ pub(crate) struct BrokerSettings {
     pub(crate) listen: Option<String>,
     /// `<short id>:sha256:<hex>` of an admin key made elsewhere.
     pub(crate) admin_key_hash: Option<String>,
-    /// Connections to the database at the most; 10 unless told otherwise.
+    /// Size of the connection pool; the store's default if absent.
     pub(crate) database_connections: Option<u32>,
     /// Whether a proxy that pools transactions stands before the database.
     pub(crate) database_pooled: Option<bool>,

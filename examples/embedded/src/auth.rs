@@ -5,10 +5,11 @@ use axum::http::header;
 use axum::http::request::Parts;
 use brokkr::Actor;
 use brokkr::api::{Problem, ProblemType, RequestOrigin};
-use brokkr::model::{Digest, GeneratorId};
+use brokkr::model::GeneratorId;
 use sqlx::types::Uuid;
 
 use crate::service::Service;
+use crate::token::hash;
 
 /// The authenticated member of a team.
 pub(crate) struct Member {
@@ -35,8 +36,4 @@ impl FromRequestParts<Service> for Member {
 
 fn unknown() -> Problem {
     Problem::new(ProblemType::Unauthenticated).detail("send a member's token as `Authorization: Token <token>`")
-}
-
-pub(crate) fn hash(token: &str) -> String {
-    Digest::of(token.as_bytes()).to_string()
 }

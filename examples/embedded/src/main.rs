@@ -7,6 +7,7 @@ mod customers;
 mod service;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::env;
 use std::error::Error;

@@ -8,8 +8,8 @@ use brokkr::store::IntoStore;
 use brokkr::{Broker, NewGenerator};
 use sqlx::PgPool;
 
-use crate::auth;
 use crate::customer_database::CustomerDatabase;
+use crate::token::hash;
 
 /// The service's own tables, in a schema of their own beside `brokkr`.
 const SCHEMA: &str = "
@@ -47,7 +47,7 @@ impl Service {
     pub(crate) async fn create_member(&self, team: &str) -> Result<String, Box<dyn Error>> {
         let token: String = sqlx::query_scalar("SELECT gen_random_uuid()::text").fetch_one(&self.pool).await?;
         let insert = sqlx::query("INSERT INTO crm.member (token_hash, team) VALUES ($1, $2)");
-        insert.bind(auth::hash(&token)).bind(team).execute(&self.pool).await?;
+        insert.bind(hash(&token)).bind(team).execute(&self.pool).await?;
         Ok(token)
     }
 
