@@ -20,10 +20,16 @@ const SCHEMA: &str = "
         name text PRIMARY KEY, team text NOT NULL REFERENCES crm.team, stack_id uuid);";
 
 /// The state of the service's routes.
-#[derive(Debug, Clone, FromRef)]
+#[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) pool: PgPool,
     pub(crate) broker: Broker,
+}
+
+impl FromRef<Service> for Broker {
+    fn from_ref(service: &Service) -> Self {
+        service.broker.clone()
+    }
 }
 
 impl Service {
