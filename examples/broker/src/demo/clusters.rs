@@ -47,7 +47,7 @@ async fn real(file: &Path, contexts: &[String]) -> Result<Vec<Named>, Box<dyn Er
 
     let mut clusters: Vec<Named> = Vec::new();
     for (n, context) in contexts.iter().enumerate() {
-        let from = Kubeconfig { file: Some(file.to_path_buf()), context: Some(context.clone()) };
+        let from = Kubeconfig::default().file(file).context(context);
         let cluster = KubeCluster::connect(&from).await.map_err(|error| format!("context {context}: {error}"))?;
         clusters.push((format!("cluster-{}", n + 1), Arc::new(cluster)));
     }
