@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::clock::Clock;
+use brokkr_core::entropy::Entropy;
 use brokkr_core::model::Epoch;
 use brokkr_core::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ pub struct Broker {
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secret: [u8; 32],
     pub(crate) generators: HashMap<String, Registered>,
     pub(crate) view: FleetView,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::clock::{Clock, IntoClock, SystemClock};
+use brokkr_core::entropy::{Entropy, IntoEntropy, SystemEntropy};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Version};
 use brokkr_core::store::{IntoStore, Retention, Scope, Store, StoreError, StoreExt as _};
@@ -50,6 +51,7 @@ pub enum StartError {
 pub struct BrokerBuilder {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     policy: Arc<dyn TargetingPolicy>,
     also: Vec<Arc<dyn TargetingPolicy>>,
     generators: Vec<Unchecked>,
@@ -86,6 +88,7 @@ impl BrokerBuilder {
         Self {
             store,
             clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
             policy: default_policy().into_policy(),
             also: Vec::new(),
             generators: Vec::new(),
@@ -96,6 +99,12 @@ impl BrokerBuilder {
     /// The clock that stamps what the broker records. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl IntoClock) -> Self {
         self.clock = clock.into_clock();
+        self
+    }
+
+    /// The source of ids and of the secrets of keys. Default: [`SystemEntropy`].
+    pub fn entropy(mut self, entropy: impl IntoEntropy) -> Self {
+        self.entropy = entropy.into_entropy();
         self
     }
 
@@ -157,9 +166,10 @@ impl BrokerBuilder {
             view: FleetView::new(policy, began),
             secret: self.store.secret().await?,
             store: self.store,
+            attempts: AttemptLog::new(self.clock.clone(), self.entropy.clone()),
             clock: self.clock,
+            entropy: self.entropy,
             generators,
-            attempts: AttemptLog::default(),
             activity: ActivityLog::default(),
             contents: RecentContents::default(),
             polls: PollCounters::default(),

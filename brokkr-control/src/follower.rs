@@ -1,6 +1,6 @@
 //! The background work of a broker: following the store, and writing what may be written late.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ async fn with_missing_stacks(
     mut entities: Vec<Change>,
     has: impl Fn(StackId) -> bool,
 ) -> StoreResult<Vec<Change>> {
-    let (mut coming, mut held) = (HashSet::new(), BTreeSet::new());
+    let (mut coming, mut held) = (BTreeSet::new(), BTreeSet::new());
     for entity in &entities {
         match entity {
             Change::Stack(it) => drop(coming.insert(it.id)),
@@ -91,7 +91,7 @@ async fn with_missing_stacks(
 
 /// Drops what is no longer kept, on one broker at a time, until the broker stops.
 pub(crate) async fn purge(parts: Arc<Parts>, keep: Retention) {
-    let holder = InstanceId::generate();
+    let holder = InstanceId::from(parts.entropy.uuid(parts.clock.now()));
     loop {
         tokio::select! {
             () = parts.stopping.cancelled() => break,

@@ -28,7 +28,6 @@ impl Transport for Broker {
     }
 
     fn record_refused(&self, actor: &Actor, what: String) {
-        let now = self.parts.clock.now();
-        self.parts.attempts.record_problem(actor, "request", None, what.into(), AuditOutcome::Failed, now);
+        self.parts.attempts.record_problem(actor, "request", None, what.into(), AuditOutcome::Failed);
     }
 }

@@ -16,6 +16,7 @@
 //! complete, fresh target state).
 
 pub mod clock;
+pub mod entropy;
 pub mod error;
 mod into_shared;
 pub mod manifest;

@@ -81,7 +81,7 @@ pub use brokkr_control::{
     NewGenerator, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal, StackOverview, StartError,
     Summary, generate,
 };
-pub use brokkr_core::{clock, manifest, model, protocol, store, targeting};
+pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;
 #[doc(no_inline)]
 pub use {async_trait, bytes, schemars, secrecy, serde, serde_json, tokio, tokio_util};

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use brokkr_core::entropy::Entropy;
 use brokkr_core::model::{Digest, KeyKind};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -34,9 +35,9 @@ pub enum PakError {
 
 impl Pak {
     /// Makes a key.
-    pub fn generate(kind: KeyKind) -> Result<Self, PakError> {
-        let short_id = random(SHORT_ID)?;
-        let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET)?);
+    pub fn generate(kind: KeyKind, entropy: &dyn Entropy) -> Result<Self, PakError> {
+        let short_id = random(SHORT_ID, entropy)?;
+        let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET, entropy)?);
         let check: String = check(&head).into_iter().map(char::from).collect();
         let text = format!("{head}_{check}");
         Ok(Self { short_id, text: text.into() })
@@ -83,11 +84,11 @@ impl fmt::Debug for Pak {
 }
 
 /// Characters of the alphabet, each equally likely: bytes beyond the last multiple of 62 are thrown away.
-fn random(length: usize) -> Result<String, PakError> {
+fn random(length: usize, entropy: &dyn Entropy) -> Result<String, PakError> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 64];
     while text.len() < length {
-        getrandom::fill(&mut bytes).map_err(|_| PakError::NoRandomness)?;
+        entropy.fill(&mut bytes).map_err(|_| PakError::NoRandomness)?;
         let fair = bytes.iter().filter(|byte| **byte < 248);
         text.extend(
             fair.filter_map(|byte| ALPHABET.get(usize::from(*byte) % 62))
@@ -111,11 +112,13 @@ fn check(head: &str) -> [u8; CHECK] {
 
 #[cfg(test)]
 mod tests {
+    use brokkr_core::entropy::SystemEntropy;
+
     use super::*;
 
     #[test]
     fn keys_read_themselves_and_nothing_else() {
-        let pak = Pak::generate(KeyKind::Agent).expect("randomness");
+        let pak = Pak::generate(KeyKind::Agent, &SystemEntropy).expect("randomness");
         let (short_id, hash) = (pak.short_id().to_owned(), pak.hash());
         let text = pak.into_secret();
         let text = text.expose_secret();
@@ -132,6 +135,6 @@ mod tests {
         for wrong in wrong {
             assert_eq!(Pak::parse(&wrong), Err(PakError::Malformed), "{wrong}");
         }
-        assert!(!format!("{:?}", Pak::generate(KeyKind::Admin)).contains("brokkr_"));
+        assert!(!format!("{:?}", Pak::generate(KeyKind::Admin, &SystemEntropy)).contains("brokkr_"));
     }
 }

@@ -1,6 +1,6 @@
 //! Answering agents: from the fleet view alone, unless something new is to be listed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ impl Broker {
         self.decide(actor, "assignment.list", Some(EntityKey::Agent(agent)), || async {
             let now = self.now();
             let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
-            let before: HashMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
+            let before: BTreeMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
             // Not for one that was cordoned or retired meanwhile, or has other labels: the view is about to say what that means.
             if self.parts.store.get::<Agent>(&Scope::All, agent).await?.version != wanted.agent_version {
                 return Ok(Decision::nothing(()));

@@ -1,6 +1,6 @@
 //! Taking reports: what agents say becomes events, statuses and confirmed removals, in one commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
@@ -68,11 +68,11 @@ impl Broker {
         let named: Vec<StackId> = named.into_iter().collect();
         let stacks = store.stack_find_with_tombstones(&Scope::All, &named).await?;
         let assignments = store.assignment_find(&Scope::All, agent, &named).await?;
-        let assignments: HashMap<StackId, Assignment> = assignments.into_iter().map(|it| (it.stack_id, it)).collect();
+        let assignments: BTreeMap<StackId, Assignment> = assignments.into_iter().map(|it| (it.stack_id, it)).collect();
         // What an agent may name: what it was told to hold once, and the stacks of generators that it serves.
         let serves = self.parts.view.agent(agent).map(|it| it.generator_ids.clone()).unwrap_or_default();
         let known = |it: &Stack| assignments.contains_key(&it.id) || serves.contains(&it.generator_id);
-        let stacks: HashMap<StackId, Stack> = stacks.into_iter().filter(known).map(|it| (it.id, it)).collect();
+        let stacks: BTreeMap<StackId, Stack> = stacks.into_iter().filter(known).map(|it| (it.id, it)).collect();
         let statuses = store.stack_status_find(&Scope::All, agent, &named).await?;
         let statuses = statuses.into_iter().map(|it| (it.stack_id, it)).collect();
         let event_ids: Vec<EventId> = report.events.iter().map(|it| it.id).collect();
@@ -157,10 +157,10 @@ fn next_session(
 struct Fold {
     agent: AgentId,
     now: Timestamp,
-    stacks: HashMap<StackId, Stack>,
-    assignments: HashMap<StackId, Assignment>,
-    statuses: HashMap<StackId, StackStatus>,
-    known: HashSet<EventId>,
+    stacks: BTreeMap<StackId, Stack>,
+    assignments: BTreeMap<StackId, Assignment>,
+    statuses: BTreeMap<StackId, StackStatus>,
+    known: BTreeSet<EventId>,
     events: Vec<AgentEvent>,
     touched_assignments: BTreeMap<StackId, Assignment>,
     touched_statuses: BTreeMap<StackId, StackStatus>,
@@ -173,10 +173,10 @@ impl Fold {
         Self {
             agent,
             now,
-            stacks: HashMap::new(),
-            assignments: HashMap::new(),
-            statuses: HashMap::new(),
-            known: HashSet::new(),
+            stacks: BTreeMap::new(),
+            assignments: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            known: BTreeSet::new(),
             events: Vec::new(),
             touched_assignments: BTreeMap::new(),
             touched_statuses: BTreeMap::new(),

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use brokkr_core::model::{
-    ActorRef, AuditId, AuditOutcome, AuditRecord, Change, Digest, Entity, EntityKey, Timestamp, limits,
-};
+use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, Change, Digest, Entity, EntityKey, Timestamp, limits};
 use brokkr_core::store::{Commit, IdempotencyRecord, Precondition, Scope, StoreError, UniqueKey};
 use bytes::Bytes;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -93,6 +92,11 @@ impl Broker {
         self.parts.clock.now()
     }
 
+    /// A new id.
+    pub(crate) fn new_id<I: From<Uuid>>(&self) -> I {
+        self.parts.entropy.uuid(self.now()).into()
+    }
+
     /// Whether the actor may do this at all, and on whose rows. A denial is recorded, with the object that was named.
     pub(crate) fn authorise(
         &self,
@@ -136,7 +140,7 @@ impl Broker {
         if let BrokerError::Internal(source) = error {
             tracing::error!(action = name, request_id = %actor.request_id(), error = %source, "operation failed");
         }
-        self.parts.attempts.record(actor, name, object, error, self.now());
+        self.parts.attempts.record(actor, name, object, error);
     }
 
     /// Decides and commits until it succeeds, is refused, or lost too many races. `object` is what the caller
@@ -179,7 +183,7 @@ impl Broker {
             }
             let at = self.now();
             let audit = AuditRecord {
-                id: AuditId::generate(),
+                id: self.new_id(),
                 at,
                 actor: actor.who,
                 action: name.to_owned(),

@@ -91,7 +91,7 @@ impl Broker {
                 .map_err(|error| error.within("cluster_name"))?;
             let generator_ids = new.generator_ids.clone().unwrap_or_else(|| vec![GeneratorId::SYSTEM]);
             let agent = Agent {
-                id: AgentId::generate(),
+                id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
                 cluster_name: new.cluster_name.clone(),
                 labels: new.labels.clone().try_into().map_err(|error: Invalid| error.within("labels"))?,
@@ -113,7 +113,7 @@ impl Broker {
                     "an agent serves at most 256 generators; end a registration first",
                 ));
             }
-            let pak = new_key(agent.id.into(), "initial", None, now)?;
+            let pak = new_key(&*self.parts.entropy, agent.id.into(), "initial", None, now)?;
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
             for id in &agent.generator_ids {

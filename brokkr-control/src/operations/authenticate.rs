@@ -93,6 +93,6 @@ impl Broker {
     /// Records that somebody presented no valid key; under a flood many are counted in one record.
     fn record_unauthenticated(&self, origin: &Origin) {
         let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone(), idempotency: None };
-        self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated, self.parts.clock.now());
+        self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated);
     }
 }

@@ -55,7 +55,7 @@ impl Broker {
         self.decide_once(actor, NAME, None, || async {
             let now = self.now();
             let environment = Environment {
-                id: EnvironmentId::generate(),
+                id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
                 description: new.description.clone(),
                 rank: new.rank,

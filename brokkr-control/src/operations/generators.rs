@@ -43,7 +43,7 @@ impl Broker {
             validate_text(&new.description, limits::DESCRIPTION_CHARACTERS)
                 .map_err(|error| error.within("description"))?;
             let generator = GeneratorPrincipal {
-                id: GeneratorId::generate(),
+                id: self.new_id(),
                 name: new.name.parse().map_err(|error: brokkr_core::error::Invalid| error.within("name"))?,
                 description: new.description.clone(),
                 version: Version::FIRST,
@@ -51,7 +51,7 @@ impl Broker {
                 updated_at: now,
                 deleted_at: None,
             };
-            let pak = new_key(KeyOwner::Generator { id: generator.id }, "initial", None, now)?;
+            let pak = new_key(&*self.parts.entropy, KeyOwner::Generator { id: generator.id }, "initial", None, now)?;
             let changes = vec![Change::Generator(generator.clone()), Change::Key(pak.key.clone())];
             Ok(Decision::commit((generator, pak), changes))
         })

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use brokkr_core::entropy::Entropy;
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
     Agent, ApiKey, Change, Digest, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits,
@@ -66,6 +67,7 @@ fn rules(kind: KeyKind) -> Rules {
 }
 
 pub(crate) fn new_key(
+    entropy: &dyn Entropy,
     owner: KeyOwner,
     name: &str,
     expires_at: Option<Timestamp>,
@@ -76,9 +78,9 @@ pub(crate) fn new_key(
             .within("expires_at")
             .into());
     }
-    let pak = Pak::generate(owner.kind()).map_err(|error| BrokerError::Internal(Box::new(error)))?;
+    let pak = Pak::generate(owner.kind(), entropy).map_err(|error| BrokerError::Internal(Box::new(error)))?;
     let key = ApiKey {
-        id: KeyId::generate(),
+        id: entropy.uuid(now).into(),
         short_id: pak.short_id().to_owned(),
         hash: pak.hash(),
         name: name.parse().map_err(|error: Invalid| error.within("name"))?,
@@ -145,7 +147,7 @@ impl Broker {
             if active.len() >= limits::KEYS_PER_PRINCIPAL {
                 return Err(BrokerError::LimitReached("an owner has at most 16 keys; delete one first"));
             }
-            let pak = new_key(owner, &new.name, new.expires_at, now)?;
+            let pak = new_key(&*self.parts.entropy, owner, &new.name, new.expires_at, now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
             changes.extend(expired.into_iter().map(|key| revoked(key, now)));
             Ok(Decision::commit(pak, changes))
@@ -197,7 +199,7 @@ impl Broker {
             self.check_owner(&scope, owner).await?;
             let now = self.now();
             let end = now.plus(overlap);
-            let pak = new_key(owner, "rotated", None, now)?;
+            let pak = new_key(&*self.parts.entropy, owner, "rotated", None, now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
             let present = keys_of(self, &scope, owner).await?;
             // With the new one there are never more than allowed: the oldest end at once.
@@ -236,13 +238,13 @@ impl Broker {
                     }
                     None if !keys.is_empty() => Ok(Decision::nothing(None)),
                     Some((short_id, hash)) => {
-                        let mut key = new_key(KeyOwner::Admin, "configured", None, now)?.key;
+                        let mut key = new_key(&*self.parts.entropy, KeyOwner::Admin, "configured", None, now)?.key;
                         key.short_id.clone_from(short_id);
                         key.hash = *hash;
                         Ok(Decision::commit(None, vec![Change::Key(key)]))
                     }
                     None => {
-                        let mut pak = new_key(KeyOwner::Admin, "initial", None, now)?;
+                        let mut pak = new_key(&*self.parts.entropy, KeyOwner::Admin, "initial", None, now)?;
                         pak.key.id = KeyId::INITIAL;
                         Ok(Decision::commit(pak.pak, vec![Change::Key(pak.key)]))
                     }

@@ -158,7 +158,7 @@ impl Broker {
             return Published { object: object.clone(), created: false };
         }
         let object = DeploymentObject {
-            id: DeploymentObjectId::generate(),
+            id: self.new_id(),
             stack_id: stack.id,
             generator_id: stack.generator_id,
             revision,

@@ -54,7 +54,7 @@ impl Broker {
     fn new_stack(&self, owner: GeneratorId, spec: StackSpec) -> Result<Stack, Invalid> {
         let now = self.now();
         let mut stack = Stack {
-            id: StackId::generate(),
+            id: self.new_id(),
             generator_id: owner,
             name: spec.name.parse().map_err(|error: Invalid| error.within("name"))?,
             description: String::new(),

@@ -1,17 +1,19 @@
 //! Attempts that changed nothing: kept for the audit in batches, and under a flood as counts.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use brokkr_core::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, EntityKey, Timestamp, limits};
+use brokkr_core::clock::Clock;
+use brokkr_core::entropy::Entropy;
+use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, EntityKey, limits};
 
 use crate::access::actor::Actor;
 use crate::error::BrokerError;
 
 /// What makes two attempts the same in the record.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Kind {
     actor: ActorRef,
     action: &'static str,
@@ -21,18 +23,23 @@ pub(crate) struct Kind {
 
 /// Attempts that wait to be recorded. Bounded: beyond [`limits::DENIALS_QUEUED`] different ones, further ones are counted
 /// under their action alone.
-#[derive(Debug, Default)]
-pub(crate) struct AttemptLog(Mutex<HashMap<Kind, AuditRecord>>);
+#[derive(Debug)]
+pub(crate) struct AttemptLog {
+    waiting: Mutex<BTreeMap<Kind, AuditRecord>>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
 
 impl AttemptLog {
-    pub(crate) fn record(
-        &self,
-        actor: &Actor,
-        action: &'static str,
-        object: Option<EntityKey>,
-        error: &BrokerError,
-        now: Timestamp,
-    ) {
+    pub(crate) fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { waiting: Mutex::default(), clock, entropy }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Kind, AuditRecord>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn record(&self, actor: &Actor, action: &'static str, object: Option<EntityKey>, error: &BrokerError) {
         let outcome = match error {
             BrokerError::Unauthenticated
             | BrokerError::Forbidden
@@ -40,7 +47,7 @@ impl AttemptLog {
             | BrokerError::AgentRetired => AuditOutcome::Denied,
             _ => AuditOutcome::Failed,
         };
-        self.record_problem(actor, action, object, error.slug().into(), outcome, now);
+        self.record_problem(actor, action, object, error.slug().into(), outcome);
     }
 
     /// Records an attempt with a problem in its own words; there must be few different ones.
@@ -51,15 +58,15 @@ impl AttemptLog {
         object: Option<EntityKey>,
         problem: Cow<'static, str>,
         outcome: AuditOutcome,
-        now: Timestamp,
     ) {
-        let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let now = self.clock.now();
+        let mut waiting = self.waiting();
         let mut kind = Kind { actor: actor.who, action, object, problem };
         if waiting.len() >= limits::DENIALS_QUEUED && !waiting.contains_key(&kind) {
             kind = Kind { actor: ActorRef::Anonymous, object: None, ..kind };
         }
         let record = waiting.entry(kind.clone()).or_insert_with(|| AuditRecord {
-            id: AuditId::generate(),
+            id: self.entropy.uuid(now).into(),
             at: now,
             actor: kind.actor,
             action: action.to_owned(),
@@ -75,13 +82,13 @@ impl AttemptLog {
     }
 
     /// Takes what waits.
-    pub(crate) fn take(&self) -> HashMap<Kind, AuditRecord> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    pub(crate) fn take(&self) -> BTreeMap<Kind, AuditRecord> {
+        std::mem::take(&mut *self.waiting())
     }
 
     /// Puts back what could not be written; what came meanwhile is counted with it.
-    pub(crate) fn put_back(&self, records: HashMap<Kind, AuditRecord>) {
-        let mut waiting = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    pub(crate) fn put_back(&self, records: BTreeMap<Kind, AuditRecord>) {
+        let mut waiting = self.waiting();
         for (kind, record) in records {
             let kind = if waiting.len() < limits::DENIALS_QUEUED || waiting.contains_key(&kind) {
                 kind

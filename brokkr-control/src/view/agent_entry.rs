@@ -1,6 +1,6 @@
 //! What the view knows of one agent, and the target state that follows from it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use brokkr_core::model::{Agent, AgentStatus, AssignmentState, Epoch, Generation, StackId, Version};
@@ -51,7 +51,7 @@ pub(crate) struct Wanted {
 
 pub(crate) struct AgentEntry {
     pub(crate) agent: Arc<Agent>,
-    pub(crate) pairs: HashMap<StackId, Pair>,
+    pub(crate) pairs: BTreeMap<StackId, Pair>,
     /// Moves when the target state may have changed, or a key of the agent was revoked.
     pub(crate) changed: watch::Sender<u64>,
     wanted: OnceLock<Arc<Wanted>>,
@@ -59,7 +59,7 @@ pub(crate) struct AgentEntry {
 
 impl AgentEntry {
     pub(crate) fn new(agent: Arc<Agent>) -> Self {
-        Self { agent, pairs: HashMap::new(), changed: watch::Sender::new(0), wanted: OnceLock::new() }
+        Self { agent, pairs: BTreeMap::new(), changed: watch::Sender::new(0), wanted: OnceLock::new() }
     }
 
     /// Forgets the computed target state and wakes whoever waits.
@@ -69,11 +69,11 @@ impl AgentEntry {
     }
 
     /// The target state, computed at most once between two changes.
-    pub(crate) fn wanted(&self, epoch: Epoch, stacks: &HashMap<StackId, StackEntry>) -> Arc<Wanted> {
+    pub(crate) fn wanted(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>) -> Arc<Wanted> {
         self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks))).clone()
     }
 
-    fn compute(&self, epoch: Epoch, stacks: &HashMap<StackId, StackEntry>) -> Wanted {
+    fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>) -> Wanted {
         let (mut entries, mut unlisted, mut listed) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (id, pair) in &self.pairs {
             let Some(entry) = stacks.get(id) else {

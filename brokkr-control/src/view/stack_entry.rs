@@ -1,6 +1,6 @@
 //! What the view knows of a stack.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use brokkr_core::model::{AgentId, DeploymentObject, Stack};
@@ -10,5 +10,5 @@ pub(crate) struct StackEntry {
     pub(crate) stack: Arc<Stack>,
     pub(crate) object: Option<Arc<DeploymentObject>>,
     /// Agents that have a pair with it.
-    pub(crate) agents: HashSet<AgentId>,
+    pub(crate) agents: BTreeSet<AgentId>,
 }

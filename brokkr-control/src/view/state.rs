@@ -1,6 +1,6 @@
 //! The view's content and how a change is folded into it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,11 +25,11 @@ pub(crate) struct PlacedPair {
 pub(crate) struct ViewState {
     policy: Arc<dyn TargetingPolicy>,
     token: ViewToken,
-    keys: HashMap<String, Arc<ApiKey>>,
-    key_ends: HashMap<KeyId, Option<Timestamp>>,
-    generators: HashSet<GeneratorId>,
-    agents: HashMap<AgentId, AgentEntry>,
-    stacks: HashMap<StackId, StackEntry>,
+    keys: BTreeMap<String, Arc<ApiKey>>,
+    key_ends: BTreeMap<KeyId, Option<Timestamp>>,
+    generators: BTreeSet<GeneratorId>,
+    agents: BTreeMap<AgentId, AgentEntry>,
+    stacks: BTreeMap<StackId, StackEntry>,
     /// When the last successful read of the store *began*.
     read_at: Instant,
 }
@@ -41,18 +41,18 @@ impl ViewState {
         Self {
             policy,
             token,
-            keys: HashMap::new(),
-            key_ends: HashMap::new(),
-            generators: HashSet::new(),
-            agents: HashMap::new(),
-            stacks: HashMap::new(),
+            keys: BTreeMap::new(),
+            key_ends: BTreeMap::new(),
+            generators: BTreeSet::new(),
+            agents: BTreeMap::new(),
+            stacks: BTreeMap::new(),
             read_at,
         }
     }
 
     /// Forgets everything but the channels of the agents that a snapshot has, which waiting polls hold on to.
     pub(crate) fn clear(&mut self, snapshot: &[Change]) {
-        let there: HashSet<AgentId> = snapshot
+        let there: BTreeSet<AgentId> = snapshot
             .iter()
             .filter_map(|entity| match entity {
                 Change::Agent(it) => Some(it.id),
@@ -203,7 +203,7 @@ impl ViewState {
         let entry = self.stacks.entry(id).or_insert_with(|| StackEntry {
             stack: stack.clone(),
             object: None,
-            agents: HashSet::new(),
+            agents: BTreeSet::new(),
         });
         entry.stack = stack;
         let agents: Vec<AgentId> = self.agents.keys().copied().collect();

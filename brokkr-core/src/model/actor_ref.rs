@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{AgentId, GeneratorId, KeyId};
 
 /// Who acted, as it is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ActorRef {

@@ -33,7 +33,8 @@ async fn a_broker_that_forgot_everything_removes_nothing() {
     let known = fleet.broker.agent_get(&actor, agent).await.unwrap();
     let store = Arc::new(MemoryStore::new());
     let forgetful = Broker::builder(store.clone()).start().await.unwrap();
-    let key = brokkr_control::Pak::generate(brokkr_core::model::KeyKind::Agent).unwrap();
+    let key = brokkr_control::Pak::generate(brokkr_core::model::KeyKind::Agent, &brokkr_core::entropy::SystemEntropy)
+        .unwrap();
     let mut stored = brokkr_core::store::conformance::sample::key(agent.into(), key.short_id());
     (stored.hash, stored.expires_at) = (key.hash(), None);
     let changes = vec![
