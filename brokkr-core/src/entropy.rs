@@ -53,6 +53,14 @@ impl Entropy for SystemEntropy {
 }
 
 /// The same bytes for the same seed: for tests and simulations. Anyone who knows the seed knows every key.
+///
+/// ```
+/// use brokkr_core::clock::{Clock as _, SystemClock};
+/// use brokkr_core::entropy::{Entropy as _, SeededEntropy};
+///
+/// let at = SystemClock.now();
+/// assert_eq!(SeededEntropy::new(7).uuid(at), SeededEntropy::new(7).uuid(at));
+/// ```
 #[derive(Debug)]
 pub struct SeededEntropy(Mutex<(u64, u64)>);
 

@@ -24,6 +24,14 @@ pub enum Storage {
 }
 
 /// A recorded noun. Implemented by the registry for every [`Record`] that it lists.
+///
+/// ```
+/// use brokkr_core::model::{Entity as _, EntityKind, Stack, StackId};
+///
+/// let id = StackId::generate();
+/// assert_eq!(Stack::key_of(id).kind(), EntityKind::Stack);
+/// assert_eq!(Stack::key_of(id).to_string(), id.to_string());
+/// ```
 pub trait Entity: Record + Into<Change> {
     /// Its kind.
     const KIND: EntityKind;
