@@ -1,4 +1,4 @@
-//! Time comes from one injected clock, so that tests decide what time it is.
+//! An injected clock, so that tests and simulations control the time.
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -7,25 +7,26 @@ use std::time::Duration;
 use crate::into_shared::into_shared;
 use crate::model::Timestamp;
 
-/// Where the broker takes the time of day from.
+/// The source of wall-clock time for the broker.
 ///
-/// To ensure correctness an implementation
+/// # To ensure correctness
 ///
-/// 1. returns microseconds (that is what [`Timestamp`] holds; databases keep no more), and
-/// 2. never blocks.
+/// 1. `now` returns microseconds , the precision of [`Timestamp`].
+/// 2. `now` never blocks.
 ///
-/// It may go back: nothing in Brokkr derives order from the time of day.
+/// Time may go backwards: Brokkr orders changes by feed position and version, never by time.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The time now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
 into_shared! {
-    /// A [`Clock`] by value, in an `Arc`, or as `Arc<dyn Clock>`.
+    /// Conversion into a shared [`Clock`]. Implemented for every `Clock`, for `Arc<T>` of one, and for `Arc<dyn
+    /// Clock>`.
     IntoClock::into_clock => Clock
 }
 
-/// The clock of the operating system.
+/// The operating system's clock. The broker's default.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
@@ -35,17 +36,29 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told to: for tests and simulations.
+/// A clock that advances only by [`advance`](Self::advance), for tests and simulations.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use brokkr_core::clock::{Clock as _, ManualClock, SystemClock};
+///
+/// let start = SystemClock.now();
+/// let clock = ManualClock::new(start);
+/// assert_eq!(clock.now(), start);
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now().since(start), Duration::from_secs(60));
+/// ```
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// A clock that shows `start` until it is moved.
+    /// A clock that returns `start` until the first [`advance`](Self::advance).
     pub fn new(start: Timestamp) -> Self {
         Self(Mutex::new(start))
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward by this duration.
     pub fn advance(&self, by: Duration) {
         let mut now = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *now = now.plus(by);

@@ -1,23 +1,23 @@
-//! What is wrong with an input, by meaning.
+//! Validation errors.
 //!
-//! [`Invalid`] is shared by everything that takes input: names, labels, selectors, manifests,
-//! parameters. The HTTP layer maps each [`InvalidCode`] to one problem type; the text is ours and never a
-//! library's, and echoes at most 64 characters of the input.
+//! Every operation that takes input (names, labels, selectors, manifests, parameters) reports [`Invalid`]. The HTTP
+//! layer maps each [`InvalidCode`] to one problem type. Messages are Brokkr's own, never a library's, and echo at most
+//! 64 characters of the input.
 
 use std::fmt;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $slug:literal,)*) => {
-        /// What class of mistake an input contains. Each has a stable slug, which names its problem type.
+        /// The class of a validation error. Each class has a stable slug, which names its problem type in the REST API.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum InvalidCode { $($(#[$doc])* $code,)* }
 
         impl InvalidCode {
-            /// Every class.
+            /// All classes.
             pub const ALL: &[Self] = &[$(Self::$code,)*];
 
-            /// The stable slug, as used in problem types.
+            /// The stable slug, as used in problem types, for example `name-invalid`.
             pub const fn slug(self) -> &'static str {
                 match self { $(Self::$code => $slug,)* }
             }
@@ -26,11 +26,12 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A name is not a DNS label of Brokkr's form.
+    /// A name is not a DNS label (RFC 1123) in lower case.
     NameInvalid = "name-invalid",
     /// A label's key or value is outside the Kubernetes grammar.
     LabelInvalid = "label-invalid",
-    /// An annotation's key is outside the Kubernetes grammar, or they are too large together.
+    /// An annotation's key is outside the Kubernetes grammar, or the annotations together exceed
+    /// [`ANNOTATION_BYTES`](crate::model::limits::ANNOTATION_BYTES).
     AnnotationInvalid = "annotation-invalid",
     /// More labels or annotations than [`limits`](crate::model::limits) allow.
     TooManyLabels = "too-many-labels",
@@ -38,9 +39,9 @@ codes! {
     SelectorInvalid = "selector-invalid",
     /// A policy's value is out of range.
     PolicyInvalid = "policy-invalid",
-    /// A field's value has the right type and a wrong content.
+    /// A field's value has the right type but is not allowed.
     FieldInvalid = "field-invalid",
-    /// A reference names what is not there, or goes round in a circle.
+    /// A reference names an entity that does not exist, or the references form a cycle.
     ReferenceInvalid = "reference-invalid",
     /// A text is longer than allowed.
     TextTooLong = "text-too-long",
@@ -54,29 +55,30 @@ codes! {
     JsonDuplicateKey = "json-duplicate-key",
     /// A JSON document nests too deeply.
     JsonTooDeep = "json-too-deep",
-    /// The body has a field that this operation does not know.
+    /// The body has a field that this operation does not define.
     UnknownField = "unknown-field",
-    /// YAML that does not parse.
+    /// The YAML does not parse.
     YamlSyntax = "yaml-syntax",
     /// A YAML mapping names a key twice.
     YamlDuplicateKey = "yaml-duplicate-key",
-    /// A YAML document would expand beyond the budget.
+    /// The YAML documents expand beyond the limits for nodes or bytes.
     YamlBudgetExceeded = "yaml-budget-exceeded",
     /// A YAML document nests too deeply.
     YamlTooDeep = "yaml-too-deep",
-    /// A YAML alias that contains itself.
+    /// A YAML alias contains itself.
     YamlRecursiveAlias = "yaml-recursive-alias",
-    /// A YAML feature that manifests may not use: custom tags, keys that are no texts, what Kubernetes' tools leave out.
+    /// The YAML uses a feature that manifests may not use: a custom tag, a key that is not a string, or content that
+    /// Kubernetes' tools silently drop.
     YamlFeatureNotAllowed = "yaml-feature-not-allowed",
-    /// A number that Kubernetes cannot store without changing it.
+    /// Kubernetes cannot store a number without changing it.
     NumberOutOfRange = "number-out-of-range",
-    /// No object in the manifests at all.
+    /// The manifests contain no object.
     ManifestEmpty = "manifest-empty",
-    /// An object without what every Kubernetes object needs, or with what none may carry.
+    /// An object lacks a field that every Kubernetes object needs, or has a field that manifests may not set.
     ManifestInvalid = "manifest-invalid",
-    /// The same object twice in one set.
+    /// Two different manifests in one set describe the same object.
     ManifestDuplicateObject = "manifest-duplicate-object",
-    /// One object is too large.
+    /// One object exceeds [`OBJECT_BYTES`](crate::model::limits::OBJECT_BYTES).
     ObjectTooLarge = "object-too-large",
     /// The set has too many objects or bytes.
     SetTooLarge = "set-too-large",
@@ -90,15 +92,23 @@ codes! {
     CursorInvalid = "cursor-invalid",
 }
 
-/// An input that is refused: what is wrong, where, and what to do about it.
+/// A validation error: what is wrong, where, and how to fix it.
+///
+/// ```
+/// use brokkr_core::error::{Invalid, InvalidCode};
+///
+/// let error = Invalid::new(InvalidCode::LabelInvalid, "the value is too long").within("env").within("labels");
+/// assert_eq!(error.pointer, "/labels/env");
+/// assert_eq!(error.to_string(), "label-invalid: the value is too long (at /labels/env)");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}{}", code.slug(), Place(pointer))]
 pub struct Invalid {
-    /// The class of the mistake.
+    /// The class of the error.
     pub code: InvalidCode,
-    /// JSON pointer (RFC 6901) to the offending value; empty for the whole input.
+    /// JSON pointer (RFC 6901) to the invalid value. Empty when the whole input is invalid.
     pub pointer: String,
-    /// One sentence for the person who has to mend it.
+    /// One sentence for people: what is wrong and how to fix it.
     pub message: String,
 }
 
@@ -111,12 +121,12 @@ impl fmt::Display for Place<'_> {
 }
 
 impl Invalid {
-    /// A refusal of the whole input.
+    /// An error about the whole input. Narrow it with [`within`](Self::within).
     pub fn new(code: InvalidCode, message: impl Into<String>) -> Self {
         Self { code, pointer: String::new(), message: message.into() }
     }
 
-    /// The same refusal seen from one level further out: `segment` is put before the pointer.
+    /// Prepends `segment` to the pointer. Call it while the error passes outwards through nested fields.
     #[must_use]
     pub fn within(mut self, segment: &str) -> Self {
         self.pointer = format!("/{}{}", escape_pointer(segment), self.pointer);
@@ -124,12 +134,12 @@ impl Invalid {
     }
 }
 
-/// One segment of a JSON pointer, escaped as RFC 6901 asks and cut to 64 characters.
+/// Escapes one segment of a JSON pointer (RFC 6901) and truncates it to 64 characters.
 pub fn escape_pointer(segment: &str) -> String {
     excerpt(segment).replace('~', "~0").replace('/', "~1")
 }
 
-/// At most 64 characters of an input, with control characters escaped: fit to stand in an error text.
+/// Truncates an input to 64 characters and escapes control and invisible characters, for use in error messages.
 pub fn excerpt(input: &str) -> String {
     let mut out = String::new();
     for (n, c) in input.chars().enumerate() {
@@ -137,7 +147,7 @@ pub fn excerpt(input: &str) -> String {
             out.push('…');
             break;
         }
-        // Control, and the invisible or direction-changing characters that make texts lie.
+        // Escape control characters, and invisible or direction-changing ones, which make a displayed text misleading.
         if c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
         {

@@ -1,13 +1,13 @@
-//! How a host hands a part over: by value, or in an `Arc` that it keeps a clone of.
+//! Conversion of a host's part into a shared trait object, from a value or from an `Arc`.
 
-/// Declares the conversion into a shared trait object for one contract.
+/// Declares the conversion trait for one contract.
 ///
-/// One trait per contract, because a generic one could not be implemented for the contracts of other crates.
+/// Each contract needs a trait of its own: the orphan rule forbids other crates to implement a generic one.
 macro_rules! into_shared {
     ($(#[$doc:meta])* $into:ident :: $method:ident => $contract:ident) => {
         $(#[$doc])*
         pub trait $into {
-            /// Shares the part.
+            /// Converts the value into a shared trait object.
             fn $method(self) -> std::sync::Arc<dyn $contract>;
         }
 

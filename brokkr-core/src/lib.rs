@@ -1,19 +1,22 @@
-//! The nouns and contracts of Brokkr, a framework for custom Kubernetes control planes.
+//! Data model and traits of Brokkr, a framework for custom Kubernetes control planes.
 //!
-//! Nothing here talks to a database, a Kubernetes API or the network: those stand behind traits.
+//! This crate does no I/O: databases, Kubernetes APIs and the network are implementations of its traits.
 //!
-//! | contract | trait | in memory |
+//! | responsibility | trait | in-memory implementation |
 //! |---|---|---|
-//! | the record of everything | [`store::Store`] | [`store::MemoryStore`] |
-//! | which agents serve which stacks | [`targeting::TargetingPolicy`] | the policies in [`targeting`] |
-//! | how an agent reaches its broker | [`protocol::ControlPlane`] | `InProcess` in `brokkr-control` |
+//! | storage of all broker state | [`store::Store`] | [`store::MemoryStore`] |
+//! | selection of the agents that serve a stack | [`targeting::TargetingPolicy`] | the policies in [`targeting`] |
+//! | connection of an agent to its broker | [`protocol::ControlPlane`] | `InProcess` in `brokkr-control` |
 //!
-//! `brokkr-control` builds the broker on them, `brokkr-reconcile` the reconciler. Hosts depend on the facade `brokkr`, which
-//! re-exports all of it.
+//! `brokkr-control` implements the broker on these traits, `brokkr-reconcile` the reconciler. Hosts depend on the
+//! facade `brokkr`, which re-exports this crate.
 //!
-//! Every part keeps three invariants: one door for writes ([`store::Store::commit`]); level instead of edge (an agent is sent
-//! what it should hold, never what changed); and absence is never an order (an object goes only on an explicit `remove` in a
-//! complete, fresh target state).
+//! All crates keep three invariants:
+//!
+//! 1. Every write passes through one method, [`store::Store::commit`].
+//! 2. Agents receive the complete state that they should hold, never a list of changes.
+//! 3. Absence never deletes: an agent removes objects only on an explicit `remove` entry in a complete, current target
+//! state.
 
 pub mod clock;
 pub mod entropy;

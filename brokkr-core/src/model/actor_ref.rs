@@ -1,4 +1,4 @@
-//! Who acted.
+//! References to actors.
 
 use std::fmt;
 
@@ -6,38 +6,38 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{AgentId, GeneratorId, KeyId};
 
-/// Who acted, as it is recorded.
+/// The actor of a change or an attempt, as the store records it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ActorRef {
     /// The broker itself or its host.
     System,
-    /// Nobody that is known.
+    /// An unauthenticated caller.
     Anonymous,
-    /// An admin.
+    /// An admin, identified by the key.
     Admin {
-        /// By which key.
+        /// The key that authenticated the admin.
         key_id: KeyId,
     },
-    /// A read-only admin.
+    /// A read-only admin, identified by the key.
     AdminReadOnly {
-        /// By which key.
+        /// The key that authenticated the admin.
         key_id: KeyId,
     },
     /// An agent.
     Agent {
-        /// Which.
+        /// The agent.
         id: AgentId,
-        /// By which key; absent in-process.
+        /// The key that authenticated the caller. Absent for calls in the same process.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key_id: Option<KeyId>,
     },
     /// A generator.
     Generator {
-        /// Which.
+        /// The generator.
         id: GeneratorId,
-        /// By which key; absent in-process.
+        /// The key that authenticated the caller. Absent for calls in the same process.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key_id: Option<KeyId>,
     },

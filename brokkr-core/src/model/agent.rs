@@ -7,48 +7,49 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{AgentId, Annotations, Epoch, GeneratorId, Labels, Name, Timestamp, Version};
 
-/// Whether an agent takes part.
+/// Whether an agent serves stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AgentStatus {
-    /// Serves what it is targeted with.
+    /// The agent serves the stacks that target it.
     Active,
-    /// Gets no new stacks; updates and removals go on.
+    /// The agent gets no new stacks. It still receives updates and removals of the stacks that it has.
     Cordoned,
-    /// Is refused; nobody waits for it any more.
+    /// The broker refuses the agent's requests and no longer waits for it to remove stacks.
     Retired,
 }
 
-/// A process in or beside a cluster that pulls its target state and makes the cluster so.
+/// A process in or beside a cluster that pulls its target state and applies it to the cluster.
 ///
-/// What an agent says of itself (instance, capabilities) is an [`AgentSession`](crate::model::AgentSession) and
-/// does not change this.
+/// The facts that an agent reports about itself (instance, capabilities) are in its
+/// [`AgentSession`](crate::model::AgentSession); a report does not change the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
-    /// Identity.
+    /// The id of the agent.
     pub id: AgentId,
     /// Unique among living agents.
     pub name: Name,
-    /// The cluster that it serves, for people; several agents may serve one.
+    /// The name of the cluster that it serves, for people. Several agents may serve one cluster.
     pub cluster_name: String,
-    /// What stacks can share or select.
+    /// Labels that targeting rules select or match with a stack's labels.
     pub labels: Labels,
-    /// What stacks can share or select.
+    /// Annotations that targeting rules select or match with a stack's annotations.
     pub annotations: Annotations,
-    /// Whether it takes part.
+    /// Whether the agent serves stacks.
     pub status: AgentStatus,
-    /// The generators that it serves: the admin's consent, without which nothing reaches it.
+    /// The generators that it is registered with. Only their stacks can be assigned to it; an admin decides.
     pub generator_ids: BTreeSet<GeneratorId>,
-    /// The epoch in which an admin allowed this agent to remove and prune again after a fork of history.
+    /// The epoch that an admin confirmed. In a later epoch the agent neither removes nor prunes until an admin confirms
+    /// that one.
     pub confirmed_epoch: Option<Epoch>,
-    /// Grows with every change.
+    /// The version: 1 at first, plus one with every change.
     pub version: Version,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
-    /// Set on a tombstone.
+    /// The time of deletion. Set only on a tombstone.
     pub deleted_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! What an agent says of itself.
+//! Sessions: facts that agents report about themselves.
 
 use std::collections::BTreeSet;
 
@@ -7,31 +7,32 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{AgentId, InstanceId, Timestamp, Version};
 
-/// Which run of an agent's process speaks for it, on which cluster.
+/// The process that currently acts as an agent, and the cluster that it runs on.
 ///
-/// The newest run wins: a run that was superseded is refused from then on, so two processes with one key
-/// cannot alternate. The cluster never changes: the same agent on another cluster is refused.
+/// The newest process wins: the broker refuses reports of earlier ones, so two processes with one key cannot alternate.
+/// The cluster never changes: the broker refuses the same agent on another cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSession {
     /// The agent.
     pub agent_id: AgentId,
-    /// UID of the Namespace `kube-system`: the cluster's identity.
+    /// UID of the Namespace `kube-system`, which identifies the cluster.
     pub cluster_uid: String,
-    /// The run of the process.
+    /// The id of the process's run. Each start of the agent generates one.
     pub instance_id: InstanceId,
-    /// The highest sequence number of its reports so far.
+    /// The highest sequence number among the run's reports. A report with a lower or equal number is ignored.
     pub sequence: u64,
-    /// Earlier runs that may still be alive somewhere, newest last; a bounded memory.
+    /// Earlier runs that may still be alive, newest last. The list is bounded; the oldest are dropped.
     pub superseded: Vec<InstanceId>,
-    /// What the agent can do beyond the base protocol.
+    /// Optional protocol features that the agent supports.
     pub capabilities: BTreeSet<String>,
-    /// Stacks that the agent holds and the broker does not know: shown, and left alone.
+    /// Stacks in the agent's inventory that the broker does not know. The broker shows them and does not order their
+    /// removal.
     pub unknown_stacks: Vec<crate::model::StackId>,
-    /// Grows with every change.
+    /// The version: 1 at first, plus one with every change.
     pub version: Version,
-    /// When this run reported first.
+    /// The time of this run's first report.
     pub started_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
 }
 

@@ -1,29 +1,31 @@
-//! Assignments: the memory that an agent was told to hold a stack.
+//! Assignments: which stacks an agent may hold because they were in its target state.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
 use crate::model::{AgentId, GeneratorId, StackId, Timestamp, Version};
 
-/// What became of an assignment.
+/// The state of an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AssignmentState {
-    /// The agent was told to hold the stack. If nothing matches them any more, it is told to remove it.
+    /// The stack is or was in the agent's target state to apply. If targeting no longer matches the pair, the target
+    /// state orders an unconfirmed removal.
     Listed,
-    /// An explicit order ended it: the agent is told to remove the stack until it reports that it did.
+    /// An explicit order ended the assignment. The target state orders a confirmed removal until the agent reports it
+    /// done.
     Withdrawn,
-    /// The agent reported that every object is gone.
+    /// The agent reported that it removed every object.
     Gone,
-    /// An admin stopped waiting for the agent. If it returns it is still told to remove the stack.
+    /// An admin stopped waiting for the agent. If the agent returns, its target state still orders the removal.
     Abandoned,
 }
 
-/// An (agent, stack) pair that was ever listed in a target state.
+/// A pair of an agent and a stack that is or was in one target state.
 ///
-/// What an agent *should* hold is derived from stacks, agents and targets; this is what it *may* hold
-/// because it was once told so. Without this memory, a pair that no longer matches would silently vanish from the target
-/// state, and absence is never an order.
+/// Stacks, agents and targets determine what an agent *should* hold; assignments record what it *may* hold. They let
+/// the broker order an explicit removal when a pair no longer matches: an agent never removes a stack because it is
+/// absent from its target state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The agent.
@@ -32,18 +34,18 @@ pub struct Assignment {
     pub stack_id: StackId,
     /// The stack's owner.
     pub generator_id: GeneratorId,
-    /// What became of it.
+    /// The state of the assignment.
     pub state: AssignmentState,
-    /// Grows with every change; goes on growing when the pair is listed again.
+    /// The version: plus one with every change, also when the pair is assigned again.
     pub version: Version,
-    /// When the pair was listed first.
+    /// The time of the first assignment.
     pub created_at: Timestamp,
-    /// When the state changed last.
+    /// The time of the last change of state.
     pub updated_at: Timestamp,
 }
 
 impl Assignment {
-    /// Whether the agent may still hold something of the stack and is waited for.
+    /// Whether the agent may still hold objects of the stack and the broker waits for it: `Listed` or `Withdrawn`.
     pub fn is_open(&self) -> bool {
         matches!(self.state, AssignmentState::Listed | AssignmentState::Withdrawn)
     }

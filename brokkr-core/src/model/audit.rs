@@ -1,45 +1,47 @@
-//! The audit record.
+//! Audit records.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ActorRef, AuditId, EntityKind, RequestId, Timestamp};
 
-/// How an attempt ended.
+/// The outcome of an attempted operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AuditOutcome {
-    /// Committed, in the same transaction as this record.
+    /// The operation was committed, in the same transaction as this record.
     Success,
-    /// The actor may not do this.
+    /// The actor lacks permission.
     Denied,
-    /// Refused for another reason.
+    /// The operation failed for another reason.
     Failed,
 }
 
-/// Who did what on which object, from where, and how it ended. Never changed, never deleted before retention ends.
+/// An audit record: actor, action, object, source and outcome. It never changes, and is not deleted before the
+/// configured retention ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {
-    /// Identity.
+    /// The id of the record.
     pub id: AuditId,
-    /// When.
+    /// The time of the attempt.
     pub at: Timestamp,
-    /// Who.
+    /// The actor of the attempt.
     pub actor: ActorRef,
-    /// What: `stack.create`, `key.rotate` …
+    /// The action, for example `stack.create` or `key.rotate`.
     pub action: String,
-    /// On what kind of entity, if on one.
+    /// The kind of the entity, if the action is about one.
     pub object_kind: Option<EntityKind>,
-    /// On which.
+    /// The id of the entity.
     pub object_id: Option<String>,
-    /// In the course of which request.
+    /// The request that led to the attempt.
     pub request_id: RequestId,
-    /// From which network address, if over the network.
+    /// The network address of the caller. Absent for calls in the same process.
     pub source: Option<String>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: AuditOutcome,
-    /// The problem's slug, when it did not succeed; digests and counts, never content, when it did.
+    /// On failure, the slug of the problem. On success, digests and counts, never content.
     pub detail: Option<String>,
-    /// How many attempts this record stands for: above 1 only for denied ones under a flood.
+    /// The number of attempts that this record stands for. Above 1 only for denied attempts that arrive faster than
+    /// they can be recorded.
     pub count: u64,
 }

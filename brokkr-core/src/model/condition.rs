@@ -1,18 +1,18 @@
-//! Conditions, in the shape that Kubernetes made common.
+//! Conditions, as in Kubernetes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Revision, Timestamp};
 
-/// Whether a condition holds.
+/// The status of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ConditionStatus {
-    /// It holds.
+    /// The condition is true.
     True,
-    /// It does not.
+    /// The condition is false.
     False,
-    /// The agent cannot tell.
+    /// The agent cannot determine the condition.
     Unknown,
 }
 
@@ -24,39 +24,39 @@ pub enum ConditionStatus {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Condition {
-    /// Which aspect.
+    /// The type of the condition.
     #[serde(rename = "type")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub kind: String,
-    /// Whether it holds.
+    /// The status of the condition.
     pub status: ConditionStatus,
-    /// One word in CamelCase, for programs.
+    /// The reason as one CamelCase word, for programs.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub reason: String,
-    /// One sentence, for people.
+    /// One sentence for people.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::Message))]
     pub message: String,
-    /// The revision that was looked at.
+    /// The revision that the condition is about.
     pub observed_revision: Option<Revision>,
-    /// When the status changed last.
+    /// The time of the last change of `status`.
     pub last_transition_at: Timestamp,
 }
 
-/// How a stack's objects fare, by the rules of kstatus.
+/// The health of a stack's objects, by the rules of kstatus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Health {
-    /// Nobody looked.
+    /// The agent has not observed the objects yet.
     #[default]
     Unknown,
-    /// On the way.
+    /// The cluster is still working towards the desired state.
     Progressing,
-    /// As it should be.
+    /// The desired state is reached.
     Healthy,
     /// Something failed.
     Degraded,
-    /// Stopped on purpose.
+    /// Suspended on purpose, for example a paused Deployment.
     Suspended,
 }

@@ -5,52 +5,54 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{ActorRef, DeploymentObjectId, Digest, GeneratorId, Revision, StackId, Timestamp};
 
-/// An immutable snapshot of all manifests of a stack: its metadata. The bytes travel beside it.
+/// The metadata of a deployment object: an immutable snapshot of all manifests of a stack. The content is stored
+/// separately, by digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentObject {
-    /// Identity.
+    /// The id of the deployment object.
     pub id: DeploymentObjectId,
     /// The stack.
     pub stack_id: StackId,
-    /// The stack's owner at the time, which never changes.
+    /// The stack's owner. It never changes.
     pub generator_id: GeneratorId,
-    /// Its place in the stack.
+    /// The revision: 1 for the stack's first deployment object, plus one for each further one.
     pub revision: Revision,
-    /// SHA-256 of the stored bytes.
+    /// SHA-256 of the stored content.
     pub digest: Digest,
-    /// Bytes stored.
+    /// The size of the stored content in bytes.
     pub size: u64,
-    /// Kubernetes objects in it.
+    /// The number of Kubernetes objects in the content.
     pub object_count: u32,
-    /// Why it was published, for people.
+    /// The reason for the publication, for people.
     pub message: String,
-    /// Where it came from.
+    /// The origin of the content.
     pub provenance: Provenance,
-    /// What is not stored or read as a person may expect: dropped fields, and values such as `0640`, with their line.
+    /// Differences between the sent and the stored manifests that may surprise: dropped fields, and values such as
+    /// `0640`, each with its line.
     pub warnings: Vec<String>,
-    /// Who published it.
+    /// The actor that published it.
     pub created_by: ActorRef,
-    /// When.
+    /// The time of publication.
     pub created_at: Timestamp,
 }
 
-/// Where a deployment object came from.
+/// The origin of a deployment object's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Provenance {
-    /// Manifests given by the caller.
+    /// The caller sent the manifests.
     Published,
-    /// Made by a registered generator.
+    /// A registered generator produced the manifests.
     Generated {
         /// The generator's name.
         generator: String,
         /// SHA-256 of the canonical form (RFC 8785) of the parameters.
         params_digest: Digest,
     },
-    /// An old revision, published again.
+    /// An earlier revision was published again.
     Rollback {
-        /// The revision whose content this is.
+        /// The revision that the content was taken from.
         of: Revision,
     },
 }

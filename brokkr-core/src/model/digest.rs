@@ -6,24 +6,32 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 digest (FIPS 180-4), written `sha256:` and 64 hexadecimal digits.
+/// A SHA-256 digest (FIPS 180-4), written as `sha256:` and 64 lower-case hexadecimal digits.
+///
+/// ```
+/// use brokkr_core::model::Digest;
+///
+/// let digest = Digest::of(b"abc");
+/// assert!(digest.to_string().starts_with("sha256:ba7816bf"));
+/// assert_eq!(digest.to_string().parse(), Ok(digest));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^sha256:[0-9a-f]{64}$", example = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"))]
 pub struct Digest([u8; 32]);
 
-/// A text is not a digest.
+/// The text is not a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a digest: expected sha256: and 64 lower-case hexadecimal digits")]
+#[error("invalid digest: expected sha256: and 64 lower-case hexadecimal digits")]
 pub struct InvalidDigest;
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest that a store kept as 32 bytes.
+    /// Creates a digest from the 32 bytes that a store holds.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -33,7 +41,7 @@ impl Digest {
         &self.0
     }
 
-    /// The 64 hexadecimal digits alone.
+    /// The 64 hexadecimal digits without the prefix.
     pub fn to_hex(&self) -> String {
         self.hex().into_iter().map(char::from).collect()
     }
@@ -98,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_and_reads_itself() {
+    fn digest_text_form_round_trips() {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse(), Ok(digest));

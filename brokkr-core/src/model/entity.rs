@@ -1,4 +1,4 @@
-//! What every recorded noun has in common.
+//! The trait of all types that the store records as entities.
 
 use std::fmt::Debug;
 
@@ -7,42 +7,42 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{GeneratorId, Labels, Name, Timestamp, Version};
 
-/// A noun that is recorded: the part of an entity that its own file says.
+/// A type that the store records as an entity. Each type implements this in its own file.
 ///
-/// The registry in `model/registry.rs` adds the rest: see [`Entity`](crate::model::Entity).
+/// The registry in `model/registry.rs` implements [`Entity`](crate::model::Entity) for each of them.
 pub trait Record: Clone + Debug + Eq + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What identifies it among its kind: an id, or a pair of ids.
+    /// The key within the kind: an id or a pair of ids.
     type Id: Copy + Debug + Ord + Send + Sync;
 
-    /// Its identity.
+    /// The id of the entity.
     fn id(&self) -> Self::Id;
 
-    /// How often it has changed. Nouns that never change keep the default, [`Version::FIRST`].
+    /// The version of the entity. Default: [`Version::FIRST`], for types that never change.
     fn version(&self) -> Version {
         Version::FIRST
     }
 
-    /// When it was deleted; such a record is a tombstone. Default: never.
+    /// The time of deletion; `Some` makes the entity a tombstone. Default: `None`.
     fn deleted_at(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Whether a reader may forget it. Default: once it is a tombstone.
+    /// Whether a reader may forget the entity. Default: true for tombstones.
     fn is_gone(&self) -> bool {
         self.deleted_at().is_some()
     }
 
-    /// The generator among whose rows it is; `None` for what belongs to admins only. Default: `None`.
+    /// The generator that owns the entity; `None` if only admins may see it. Default: `None`.
     fn generator(&self) -> Option<GeneratorId> {
         None
     }
 
-    /// Its name, for nouns that lists find by name. Default: `None`.
+    /// The name, for kinds whose lists can be filtered by name. Default: `None`.
     fn name(&self) -> Option<&Name> {
         None
     }
 
-    /// Its labels, for nouns that lists select by labels. Default: `None`.
+    /// The labels, for kinds whose lists can be filtered by labels. Default: `None`.
     fn labels(&self) -> Option<&Labels> {
         None
     }

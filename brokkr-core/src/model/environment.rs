@@ -1,4 +1,4 @@
-//! Environments: where agents stand on the way from development to production.
+//! Environments: stages of delivery between development and production.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,23 +9,24 @@ use crate::model::{EnvironmentId, Name, Timestamp, Version};
 /// A stage of delivery, such as `staging`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Identity.
+    /// The id of the environment.
     pub id: EnvironmentId,
     /// Unique among environments.
     pub name: Name,
-    /// For people.
+    /// A description for people. May be empty.
     pub description: String,
-    /// Its place in the order of promotion: 0 comes first. Environments may share a rank.
+    /// The position in the order of promotion: 0 comes first. Environments may share a rank.
     pub rank: u32,
-    /// Values that templates may read; at most [`VALUES_BYTES`](crate::model::limits::VALUES_BYTES) as JSON. Not for secrets.
+    /// Values for templates, at most [`VALUES_BYTES`](crate::model::limits::VALUES_BYTES) as JSON. They are not
+    /// encrypted; do not store secrets here.
     pub values: Map<String, Value>,
-    /// Grows by one with every change.
+    /// The version: 1 at first, plus one with every change.
     pub version: Version,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
-    /// When it was deleted.
+    /// The time of deletion. Set only on a tombstone.
     pub deleted_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! Agent events: the permanent record of outcomes.
+//! Agent events: recorded outcomes of applying and removing.
 
 use std::fmt;
 
@@ -7,35 +7,35 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{AgentId, DeploymentObjectId, EventId, GeneratorId, Revision, StackId, Timestamp};
 
-/// What the agent tried.
+/// The action that an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EventAction {
-    /// To make the cluster hold a revision.
+    /// Apply a revision to the cluster.
     Apply,
-    /// To remove the stack from the cluster.
+    /// Remove the stack from the cluster.
     Remove,
 }
 
-/// How it ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EventOutcome {
-    /// Done. For [`EventAction::Remove`]: every object is gone.
+    /// The attempt succeeded. For [`EventAction::Remove`], every object is gone.
     Success,
-    /// Not done; it is tried again.
+    /// The attempt failed; the agent tries again.
     Failure,
 }
 
-/// The outcome of an attempt to apply or remove.
+/// The outcome of an attempt to apply or remove a stack.
 ///
-/// One is written when revision, action, outcome, reason or objects differ from the last one of the pair; mere
-/// attempts are counted in the [`StackStatus`](crate::model::StackStatus).
+/// An event is recorded only if its revision, action, outcome, reason or objects differ from the last event of the same
+/// agent and stack. The [`StackStatus`](crate::model::StackStatus) counts all attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentEvent {
-    /// Identity, given by the agent; unique per agent.
+    /// The id, chosen by the agent and unique per agent.
     pub id: EventId,
     /// The agent.
     pub agent_id: AgentId,
@@ -43,33 +43,33 @@ pub struct AgentEvent {
     pub stack_id: StackId,
     /// The stack's owner.
     pub generator_id: GeneratorId,
-    /// The deployment object that was applied.
+    /// The deployment object that the agent applied.
     pub object_id: Option<DeploymentObjectId>,
-    /// Its revision.
+    /// The revision of the deployment object.
     pub revision: Option<Revision>,
-    /// What was tried.
+    /// The attempted action.
     pub action: EventAction,
-    /// How it ended.
+    /// The outcome of the attempt.
     pub outcome: EventOutcome,
-    /// One word in CamelCase.
+    /// The reason as one CamelCase word.
     pub reason: String,
-    /// One sentence; never contains what a Secret holds.
+    /// One sentence for people. It never contains data of a Secret.
     pub message: String,
-    /// The objects concerned, bounded.
+    /// The objects that the event is about, at most [`EVENT_OBJECTS`](crate::model::limits::EVENT_OBJECTS).
     pub objects: Vec<ObjectRef>,
-    /// Objects kept because something of others is in them.
+    /// Objects that the agent kept because they contain objects of others, for example a Namespace in use.
     pub retained: Vec<ObjectRef>,
-    /// When the attempt began, by the agent's clock.
+    /// The start of the attempt, by the agent's clock.
     pub started_at: Timestamp,
-    /// When it ended, by the agent's clock.
+    /// The end of the attempt, by the agent's clock.
     pub finished_at: Timestamp,
-    /// When the broker recorded it.
+    /// The time of recording, by the broker's clock.
     pub recorded_at: Timestamp,
 }
 
-/// A Kubernetes object by what identifies it: group, kind, namespace, name.
+/// A reference to a Kubernetes object by group, kind, namespace and name.
 ///
-/// The version of the API is not part of an object's identity.
+/// The API version is not part of an object's identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -81,7 +81,7 @@ pub struct ObjectRef {
     /// Kind.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub kind: String,
-    /// Namespace; absent for what has none.
+    /// Namespace. Absent for cluster-scoped objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::schema::ShortText>))]
     pub namespace: Option<String>,

@@ -1,11 +1,11 @@
-//! How far the record has been read.
+//! Generations of views and target states.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a view has read, as a number that is totally ordered over all replicas.
+/// The number of commits that a view has seen, comparable between all brokers on the same data.
 ///
-/// It never falls as a view moves on, and a view with a higher one contains everything that one with a lower
-/// one does.
+/// It never decreases while a view advances. A view with a higher generation contains everything that a view with a
+/// lower one contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Generation(u64);
 
 impl Generation {
-    /// From a number.
+    /// Creates a generation from a number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }

@@ -1,29 +1,29 @@
-//! Generators as principals: the owners of stacks.
+//! Generators as principals, which own stacks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
 use crate::model::{GeneratorId, Name, Timestamp, Version};
 
-/// A principal that produces stacks and owns what it created.
+/// A principal that creates stacks and owns them.
 ///
-/// The code that makes manifests inside the process is an implementation of
-/// `Generator`; it runs under such a principal.
+/// The trait `Generator` of `brokkr-control` is the code that produces manifests in the broker's process; it acts as
+/// such a principal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneratorPrincipal {
-    /// Identity.
+    /// The id of the generator.
     pub id: GeneratorId,
     /// Unique among living generators.
     pub name: Name,
-    /// For people.
+    /// A description for people. May be empty.
     pub description: String,
-    /// Grows with every change.
+    /// The version: 1 at first, plus one with every change.
     pub version: Version,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
-    /// Set on a tombstone.
+    /// The time of deletion. Set only on a tombstone.
     pub deleted_at: Option<Timestamp>,
 }
 

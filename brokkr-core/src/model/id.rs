@@ -1,4 +1,4 @@
-//! Typed identities: one type per entity, so that one cannot stand where another is meant.
+//! Typed ids: one type per kind of entity, so that the compiler catches mixed-up ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-/// A text is not the canonical form of an id.
+/// The text is not the canonical form of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an id: expected a UUID in lower-case hyphenated form")]
+#[error("invalid id: expected a UUID in lower-case hyphenated form")]
 pub struct InvalidId;
 
-/// Parses only the canonical form (RFC 9562: lower case, hyphens), so that one id has one spelling.
+/// Accepts only the canonical form (RFC 9562: lower case, hyphens), so that each id has exactly one text form.
 fn parse(text: &str) -> Result<Uuid, InvalidId> {
     let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
     let mut buffer = Uuid::encode_buffer();
@@ -27,17 +27,17 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id: UUID version 7 of the present time.
+            /// Generates a new id: a UUID version 7 of the current time.
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
             }
 
-            /// The id that a store kept as a UUID.
+            /// Creates an id from the UUID that a store holds.
             pub const fn from_uuid(id: Uuid) -> Self {
                 Self(id)
             }
 
-            /// The UUID, for a store.
+            /// The UUID of the id.
             pub const fn as_uuid(&self) -> Uuid {
                 self.0
             }
@@ -93,14 +93,14 @@ ids! {
     DeploymentObjectId;
     /// Identity of an environment.
     EnvironmentId;
-    /// The history that a store's answers belong to. It changes when history may have forked: agents then
-    /// remove nothing until an admin has confirmed the new one.
+    /// The id of a history of the record. A new epoch begins when the record may have been set back, for example by a
+    /// restore. Agents then remove nothing until an admin confirms the new epoch.
     Epoch;
-    /// Identity of an event of an agent; given by the agent, so that a repeated report is recognised.
+    /// Identity of an agent event. The agent chooses it, so that the broker recognises repeated reports.
     EventId;
     /// Identity of a generator.
     GeneratorId;
-    /// One run of an agent's process.
+    /// Identity of one run of an agent's or a broker's process.
     InstanceId;
     /// Identity of a key.
     KeyId;
@@ -111,14 +111,14 @@ ids! {
 }
 
 impl GeneratorId {
-    /// The system generator: the owner of stacks that an admin creates without naming one. It exists in
-    /// every store from the first start and is never deleted.
+    /// The system generator. It owns the stacks that an admin creates without naming a generator. Every store has it
+    /// from the first start, and it cannot be deleted.
     pub const SYSTEM: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
 }
 
 impl KeyId {
-    /// The admin key that the first start of all makes. It has one identity, so that of several brokers that start on
-    /// new data at the same moment one makes it.
+    /// The admin key that the first start creates. Its id is fixed, so that only one is created when several brokers
+    /// start on new data at the same time.
     pub const INITIAL: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0002));
 }
 
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_canonical_form_is_an_id() {
+    fn non_canonical_id_is_refused() {
         let id = StackId::generate();
         let text = id.to_string();
         assert_eq!(text.parse(), Ok(id));

@@ -1,4 +1,4 @@
-//! Prefixed API keys as the store keeps them.
+//! Prefixed API keys (PAKs), as stored.
 
 use std::fmt;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{AgentId, Digest, GeneratorId, KeyId, Name, Timestamp, Version};
 
-/// What a key's holder may be.
+/// The kinds of API keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum KeyKind {
-    /// Everything.
+    /// Full access.
     Admin,
-    /// Sees everything, changes nothing.
+    /// Read access to everything, write access to nothing.
     AdminReadOnly,
-    /// One agent.
+    /// The access of one agent.
     Agent,
-    /// One generator.
+    /// The access of one generator.
     Generator,
 }
 
 impl KeyKind {
-    /// The word used in the key itself.
+    /// The word for this kind in the text of a key.
     pub fn tag(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -34,22 +34,22 @@ impl KeyKind {
     }
 }
 
-/// On whose behalf a key speaks.
+/// The principal that a key authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum KeyOwner {
-    /// An admin, known by the key itself.
+    /// An admin. The key's id is the admin's only identity.
     Admin,
-    /// A read-only admin, known by the key itself.
+    /// A read-only admin. The key's id is the admin's only identity.
     AdminReadOnly,
     /// An agent.
     Agent {
-        /// Which.
+        /// The agent's id.
         id: AgentId,
     },
     /// A generator.
     Generator {
-        /// Which.
+        /// The generator's id.
         id: GeneratorId,
     },
 }
@@ -67,7 +67,7 @@ impl From<GeneratorId> for KeyOwner {
 }
 
 impl KeyOwner {
-    /// The kind of its keys.
+    /// The kind of this owner's keys.
     pub fn kind(self) -> KeyKind {
         match self {
             Self::Admin => KeyKind::Admin,
@@ -78,26 +78,26 @@ impl KeyOwner {
     }
 }
 
-/// A key: never the secret, only its hash.
+/// An API key. It holds a hash of the secret, never the secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Identity.
+    /// The id of the key.
     pub id: KeyId,
-    /// The public part of the key, by which it is looked up; unique.
+    /// The public part of the key, used to look it up. Unique, also among revoked keys.
     pub short_id: String,
-    /// SHA-256 of the whole key. A fast hash is right for a secret of 256 random bits.
+    /// SHA-256 of the whole key. A fast hash suffices for a secret of 256 random bits.
     pub hash: Digest,
-    /// For people.
+    /// A name for people. Not unique.
     pub name: Name,
-    /// Who it speaks for.
+    /// The principal that the key authenticates.
     pub owner: KeyOwner,
-    /// After this it is refused.
+    /// The time after which the broker refuses the key. `None`: it does not expire.
     pub expires_at: Option<Timestamp>,
-    /// Grows with every change.
+    /// The version: 1 at first, plus one with every change.
     pub version: Version,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// Set when it was revoked.
+    /// The time of revocation; a revoked key is a tombstone.
     pub deleted_at: Option<Timestamp>,
 }
 

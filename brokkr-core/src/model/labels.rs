@@ -10,12 +10,23 @@ use crate::error::{Invalid, InvalidCode, excerpt};
 use crate::model::limits;
 use crate::model::name::is_dns_subdomain;
 
-/// Labels: short, selectable facts.
+/// Labels: short key–value pairs that selectors match, at most [`LABELS`](limits::LABELS).
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use brokkr_core::model::Labels;
+///
+/// let labels = Labels::try_from(BTreeMap::from([("env".to_owned(), "prod".to_owned())]))?;
+/// assert_eq!(labels.get("env"), Some("prod"));
+/// # Ok::<(), brokkr_core::error::Invalid>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Labels(BTreeMap<String, String>);
 
-/// Annotations: facts that may be long and are matched by key and value only.
+/// Annotations: key–value pairs whose values may be long. Rules match them by equal key and value only. At most
+/// [`ANNOTATION_BYTES`](limits::ANNOTATION_BYTES) together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Annotations(BTreeMap<String, String>);
@@ -23,12 +34,12 @@ pub struct Annotations(BTreeMap<String, String>);
 macro_rules! map_access {
     ($name:ident) => {
         impl $name {
-            /// The value of a key.
+            /// The value of a key, if present.
             pub fn get(&self, key: &str) -> Option<&str> {
                 self.0.get(key).map(String::as_str)
             }
 
-            /// All keys and values in the order of the keys.
+            /// All pairs, ordered by key.
             pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
                 self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
             }
@@ -38,7 +49,7 @@ macro_rules! map_access {
                 &self.0
             }
 
-            /// Whether there are none.
+            /// Whether the map has no entries.
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
@@ -78,7 +89,10 @@ impl TryFrom<BTreeMap<String, String>> for Annotations {
             if !is_qualified_name(key) {
                 return Err(Invalid::new(
                     InvalidCode::AnnotationInvalid,
-                    format!("\"{}\" is not an annotation key of Kubernetes' form", excerpt(key)),
+                    format!(
+                        "\"{}\" is not a valid annotation key; expected [domain/]name as in Kubernetes",
+                        excerpt(key)
+                    ),
                 ));
             }
             if value.contains('\0') {
@@ -89,7 +103,10 @@ impl TryFrom<BTreeMap<String, String>> for Annotations {
         if bytes > limits::ANNOTATION_BYTES {
             return Err(Invalid::new(
                 InvalidCode::AnnotationInvalid,
-                format!("annotations have {bytes} bytes together, at most {} are allowed", limits::ANNOTATION_BYTES),
+                format!(
+                    "the annotations have {bytes} bytes together; at most {} are allowed",
+                    limits::ANNOTATION_BYTES
+                ),
             ));
         }
         Ok(Self(map))
@@ -100,31 +117,42 @@ fn check_count(count: usize) -> Result<(), Invalid> {
     if count > limits::LABELS {
         return Err(Invalid::new(
             InvalidCode::TooManyLabels,
-            format!("{count} entries, at most {} are allowed", limits::LABELS),
+            format!("{count} entries; at most {} are allowed", limits::LABELS),
         ));
     }
     Ok(())
 }
 
 /// Checks a label's key: an optional DNS subdomain and `/`, then a name of at most 63 characters.
+///
+/// # Errors
+///
+/// [`LabelInvalid`](InvalidCode::LabelInvalid).
 pub fn validate_label_key(key: &str) -> Result<(), Invalid> {
     if is_qualified_name(key) {
         return Ok(());
     }
     Err(Invalid::new(
         InvalidCode::LabelInvalid,
-        format!("\"{}\" is not a label key of Kubernetes' form ([domain/]name)", excerpt(key)),
+        format!("\"{}\" is not a valid label key; expected [domain/]name as in Kubernetes", excerpt(key)),
     ))
 }
 
 /// Checks a label's value: empty, or at most 63 of `[-A-Za-z0-9_.]`, alphanumeric at both ends.
+///
+/// # Errors
+///
+/// [`LabelInvalid`](InvalidCode::LabelInvalid).
 pub fn validate_label_value(value: &str) -> Result<(), Invalid> {
     if value.is_empty() || is_name_part(value) {
         return Ok(());
     }
     Err(Invalid::new(
         InvalidCode::LabelInvalid,
-        format!("\"{}\" is not a label value of Kubernetes' form", excerpt(value)),
+        format!(
+            "\"{}\" is not a valid label value; use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+            excerpt(value)
+        ),
     ))
 }
 
@@ -152,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grammar_is_that_of_kubernetes() {
+    fn labels_follow_the_kubernetes_grammar() {
         for (key, value) in [("a", ""), ("app.kubernetes.io/name", "x"), ("A_b.c", "v1.2_3"), ("x", &"v".repeat(63))] {
             assert!(Labels::try_from(one(key, value)).is_ok(), "{key}={value}");
         }
@@ -175,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn their_number_and_size_are_bounded() {
+    fn too_many_labels_or_too_large_annotations_are_refused() {
         let many = |n: usize| (0..n).map(|i| (format!("k{i}"), String::new())).collect::<BTreeMap<_, _>>();
         assert!(Labels::try_from(many(limits::LABELS)).is_ok());
         assert_eq!(Labels::try_from(many(limits::LABELS + 1)).map_err(|e| e.code), Err(InvalidCode::TooManyLabels));

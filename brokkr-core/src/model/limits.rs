@@ -1,90 +1,90 @@
-//! The one table of limits: everything that a caller could make large is bounded here.
+//! Limits on everything that a caller can make large.
 //!
-//! Bytes are bytes of UTF-8; characters are code points, as JSON Schema counts them. Each limit is inclusive: the value itself is allowed, one more is not.
+//! Byte limits count UTF-8 bytes. Character limits count code points, as JSON Schema does. All limits are inclusive.
 
-/// Bytes of a request's body.
+/// Maximum bytes of a request body.
 pub const BODY_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes of a request's body that carries no manifests.
+/// Maximum bytes of a request body without manifests.
 pub const SMALL_BODY_BYTES: usize = 1024 * 1024;
-/// Bytes of one object as compact JSON; etcd's own limit is 1.5 MiB.
+/// Maximum bytes of one object as compact JSON. The limit of etcd is 1.5 MiB.
 pub const OBJECT_BYTES: usize = 1024 * 1024;
-/// Objects in one set.
+/// Maximum objects in one set of manifests.
 pub const OBJECTS: usize = 5_000;
-/// Nesting of a document.
+/// Maximum nesting depth of a document.
 pub const DEPTH: usize = 64;
-/// Nodes of all YAML documents of one set together, after aliases are expanded.
+/// Maximum nodes of all YAML documents of one set together, with aliases expanded.
 pub const YAML_NODES: usize = 500_000;
-/// Bytes of all scalars of one set together, after aliases are expanded.
+/// Maximum bytes of all scalars of one set together, with aliases expanded.
 pub const YAML_SCALAR_BYTES: usize = 16 * 1024 * 1024;
-/// Nodes that aliases add to one document: a few bytes of aliases must not take much memory.
+/// Maximum nodes that aliases add to one document, so that a small document cannot expand to much memory.
 pub const YAML_ALIAS_NODES: usize = 100_000;
-/// Bytes of scalars that aliases add to one document.
+/// Maximum bytes of scalars that aliases add to one document.
 pub const YAML_ALIAS_BYTES: usize = 4 * 1024 * 1024;
-/// Labels, and likewise annotations, of one entity.
+/// Maximum labels, and maximum annotations, of one entity.
 pub const LABELS: usize = 64;
-/// Bytes of all annotations of one entity together, as in Kubernetes.
+/// Maximum bytes of all annotations of one entity together, as in Kubernetes.
 pub const ANNOTATION_BYTES: usize = 256 * 1024;
-/// Requirements of one label selector, and values of one requirement.
+/// Maximum requirements of one label selector, and maximum values of one requirement.
 pub const SELECTOR_TERMS: usize = 64;
-/// Rules of one stack for fields that are left to others, and pointers of one rule.
+/// Maximum ignore rules of one stack, and maximum pointers of one rule.
 pub const IGNORE_RULES: usize = 32;
-/// Characters of one JSON pointer.
+/// Maximum characters of one JSON pointer.
 pub const POINTER_CHARACTERS: usize = 512;
-/// Bytes of all pointers of one stack's rules together: each poll's answer carries them.
+/// Maximum bytes of all pointers of one stack's ignore rules together. Every changed target state carries them.
 pub const IGNORE_BYTES: usize = 16 * 1024;
-/// Stacks that one stack may depend on.
+/// Maximum stacks that one stack may depend on.
 pub const DEPENDENCIES: usize = 32;
-/// Bytes of the values of an environment, as JSON.
+/// Maximum bytes of an environment's values, as JSON.
 pub const VALUES_BYTES: usize = 64 * 1024;
-/// Characters of a description.
+/// Maximum characters of a description.
 pub const DESCRIPTION_CHARACTERS: usize = 4096;
-/// Characters of the message of a revision, an event or a condition.
+/// Maximum characters of the message of a revision, an event or a condition.
 pub const MESSAGE_CHARACTERS: usize = 4096;
-/// Bytes to which agents cut the messages that they make.
+/// Bytes to which agents truncate the messages that they generate.
 pub const MESSAGE_BYTES: usize = 4096;
-/// Characters of a cluster's name and of other short texts.
+/// Maximum characters of a cluster name and of other short texts.
 pub const SHORT_TEXT_CHARACTERS: usize = 253;
-/// Warnings kept with one deployment object.
+/// Maximum warnings stored with one deployment object. Further ones are only counted.
 pub const WARNINGS: usize = 100;
-/// Entries of a page when the caller names no number.
+/// Default number of entries in a page.
 pub const PAGE_DEFAULT: usize = 100;
-/// Entries of a page at the most.
+/// Maximum entries in a page.
 pub const PAGE_MAX: usize = 500;
-/// Events, and likewise statuses, in one report.
+/// Maximum events, and maximum statuses, in one report.
 pub const REPORT_ENTRIES: usize = 1_000;
-/// Bytes of one report.
+/// Maximum bytes of one report.
 pub const REPORT_BYTES: usize = 4 * 1024 * 1024;
-/// Objects named in one event or as retained.
+/// Maximum objects in one event, and maximum retained objects.
 pub const EVENT_OBJECTS: usize = 50;
-/// Stacks that a report may name as held.
+/// Maximum held stacks in one report.
 pub const HELD_STACKS: usize = 50_000;
-/// Conditions of one stack's status.
+/// Maximum conditions in one stack status.
 pub const CONDITIONS: usize = 16;
-/// Capabilities that an agent may claim.
+/// Maximum capabilities of one agent.
 pub const CAPABILITIES: usize = 64;
-/// Agent registrations of one agent with generators.
+/// Maximum generators that one agent is registered with.
 pub const REGISTRATIONS: usize = 256;
-/// Active keys of one principal.
+/// Maximum active keys of one principal.
 pub const KEYS_PER_PRINCIPAL: usize = 16;
-/// Seconds that a long poll may wait.
+/// Maximum seconds that a long poll may wait.
 pub const POLL_WAIT_SECONDS: u64 = 60;
-/// Seconds that an old key stays valid after a rotation.
+/// Maximum seconds that an old key stays valid after a rotation.
 pub const ROTATION_OVERLAP_SECONDS: u64 = 7 * 24 * 3600;
-/// Tries of one operation that lost a race.
+/// Attempts of an operation that keeps losing to concurrent commits.
 pub const COMMIT_TRIES: usize = 5;
-/// Seconds after which a view that could not be brought up to date answers nothing.
+/// Seconds after its last successful refresh at which a fleet view stops answering requests.
 pub const VIEW_MAX_AGE_SECONDS: u64 = 3;
-/// Denied attempts that wait to be recorded; above it they are only counted.
+/// Maximum denied attempts that wait to be recorded. Further ones are only counted.
 pub const DENIALS_QUEUED: usize = 1_000;
-/// Hours for which a request that may be repeated is remembered.
+/// Hours for which the store remembers an idempotency key.
 pub const IDEMPOTENCY_HOURS: u64 = 24;
-/// Bytes of an idempotency key.
+/// Maximum bytes of an idempotency key.
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
-/// Connections that one server holds; further ones wait in the system's queue until one ends.
+/// Maximum open connections of one server. Further ones wait in the operating system's accept queue.
 pub const CONNECTIONS: usize = 20_000;
-/// Seconds in which a client must have sent the whole head of a request, counted from when one may come.
+/// Seconds that a client has to send the head of a request, from when the connection is ready for one.
 pub const REQUEST_HEAD_SECONDS: u64 = 30;
-/// Seconds in which a client must have sent the whole body of a request.
+/// Seconds that a client has to send the body of a request.
 pub const REQUEST_BODY_SECONDS: u64 = 30;
-/// Streams of one HTTP/2 connection.
+/// Maximum concurrent streams of one HTTP/2 connection.
 pub const STREAMS_PER_CONNECTION: u32 = 200;

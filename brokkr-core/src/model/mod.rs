@@ -1,8 +1,7 @@
-//! The nouns of Brokkr, one file each, and the values they are made of.
+//! The data model: entities, one file each, and their value types.
 //!
-//! Entities are plain data. Each has a [`Version`] that grows by one with every change of the entity, and a
-//! `deleted_at` that turns it into a tombstone; who may change it and how is the business of
-//! the broker, how it is kept that of [`store`](crate::store).
+//! Entities are plain data. Each has a [`Version`] that grows by one with every change; `deleted_at` turns an entity
+//! into a tombstone. The broker decides who may change an entity; the [`store`](crate::store) records it.
 
 mod actor_ref;
 mod agent;

@@ -1,4 +1,4 @@
-//! Names of things that people and programs choose.
+//! Names of entities.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Invalid, InvalidCode, excerpt};
 
-/// The name of a stack, an agent, a generator or a key: a DNS label (RFC 1123) in lower case,
-/// `[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`, and so at most 63 characters of ASCII.
+/// The name of a stack, an agent, a generator, an environment or a key: a DNS label (RFC 1123) in lower case,
+/// `[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`, at most 63 characters.
 ///
-/// Names never decide rights; ids do.
+/// Permissions depend on ids, never on names.
+///
+/// ```
+/// use brokkr_core::model::Name;
+///
+/// assert!("shop-web".parse::<Name>().is_ok());
+/// assert!("Shop".parse::<Name>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(Box<str>);
@@ -32,7 +39,7 @@ impl FromStr for Name {
             Err(Invalid::new(
                 InvalidCode::NameInvalid,
                 format!(
-                    "\"{}\" is not a name: use 1 to 63 lower-case letters, digits and '-', beginning and ending with a letter or digit",
+                    "\"{}\" is not a valid name: use 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends",
                     excerpt(text)
                 ),
             ))
@@ -80,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_dns_labels() {
+    fn name_that_is_no_dns_label_is_refused() {
         for good in ["a", "a-b", "0", &"x".repeat(63)] {
             assert!(good.parse::<Name>().is_ok(), "{good}");
         }

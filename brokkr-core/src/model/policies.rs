@@ -1,4 +1,4 @@
-//! How agents treat a stack's objects.
+//! Policies of a stack.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,68 +18,68 @@ macro_rules! choice {
 }
 
 choice! {
-    /// What happens when another manager owns a field that the manifest sets.
+    /// What the agent does if another field manager owns a field that the manifest sets.
     Conflicts {
-        /// The object is left unwritten and reported.
+        /// Does not write the object and reports the conflict. The default.
         #[default]
         Fail,
-        /// The field is taken over; never from another Brokkr agent.
+        /// Takes over the field, except from another Brokkr agent.
         Force,
     }
 }
 
 choice! {
-    /// What happens when an object exists already and is not ours.
+    /// What the agent does if an object exists that it did not create.
     Adopt {
-        /// It is left alone and reported.
+        /// Leaves the object unchanged and reports it. The default.
         #[default]
         Never,
-        /// It is taken over when nothing would change in it.
+        /// Takes over the object if applying the manifest changes nothing in it.
         IfEqual,
-        /// It is taken over.
+        /// Takes over the object.
         Always,
     }
 }
 
 choice! {
-    /// What happens when somebody changes what we manage.
+    /// What the agent does if the objects in the cluster differ from what it applied.
     Drift {
-        /// It is put right.
+        /// Restores the applied state. The default.
         #[default]
         Correct,
-        /// It is reported only.
+        /// Only reports the difference.
         Report,
     }
 }
 
 choice! {
-    /// What removal means.
+    /// What the agent does with the objects of a removed stack, and with pruned objects.
     Deletion {
-        /// Objects are deleted.
+        /// Deletes the objects. The default.
         #[default]
         Delete,
-        /// Objects stay; our ownership of them ends.
+        /// Leaves the objects in the cluster and no longer manages them.
         Orphan,
     }
 }
 
 choice! {
-    /// Whether a revision is tried on the server before it is written.
+    /// How the agent validates a revision before it writes.
     Validate {
-        /// By a server-side dry run of updates.
+        /// Performs a server-side dry run of updates. The default.
         #[default]
         Server,
-        /// Not at all.
+        /// Does not validate.
         None,
     }
 }
 
-/// Waiting for readiness after everything was applied.
+/// Waiting for readiness after the agent applied all objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Wait {
-    /// Seconds until the stack counts as stalled, 1 to 86,400.
+    /// Seconds after which a stack that is not ready counts as stalled, 1 to 86,400.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 86_400))]
     pub timeout_seconds: u32,
 }
@@ -89,24 +89,25 @@ pub struct Wait {
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Policies {
-    /// Fields that another manager owns.
+    /// What to do with fields that another manager owns. Default: `fail`.
     pub conflicts: Conflicts,
-    /// Objects that exist already.
+    /// What to do with existing objects that the agent did not create. Default: `never`.
     pub adopt: Adopt,
-    /// Fields that were changed or objects that were deleted by others.
+    /// What to do with fields changed and objects deleted by others. Default: `correct`.
     pub drift: Drift,
-    /// What removal means.
+    /// What to do with objects on removal. Default: `delete`.
     pub deletion: Deletion,
-    /// Dry run before writing.
+    /// Whether to validate on the API server before writing. Default: `server`.
     pub validate: Validate,
-    /// Where namespaced objects without a namespace go.
+    /// The namespace for namespaced objects whose manifest has none. Default: `default`.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::NamespaceName))]
     pub default_namespace: String,
-    /// Waiting for readiness; absent means not to wait.
+    /// Waiting for readiness. Absent, the default: stacks that depend on this one do not wait for it to be ready.
     pub wait: Option<Wait>,
-    /// Whether an object may be replaced when an immutable field changes.
+    /// Whether the agent may delete and recreate an object whose immutable field changes. Default: false.
     pub replace_immutable: bool,
-    /// Fields that are left to others once an object is there. All pointers together have at most 16,384 bytes.
+    /// Fields that the agent does not manage after it created an object. At most 32 rules; all pointers together have
+    /// at most 16,384 bytes.
     #[cfg_attr(feature = "openapi", schema(max_items = 32))]
     pub ignore: Vec<IgnoreRule>,
 }
@@ -128,29 +129,36 @@ impl Default for Policies {
 }
 
 impl Policies {
-    /// Checks what types cannot express.
+    /// Checks the namespace, the ranges and the ignore rules.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyInvalid`](InvalidCode::PolicyInvalid), with a pointer to the field.
     pub fn validate(&self) -> Result<(), Invalid> {
         if !is_dns_label(&self.default_namespace) {
             return Err(Invalid::new(
                 InvalidCode::PolicyInvalid,
-                format!("\"{}\" is not the name of a namespace", excerpt(&self.default_namespace)),
+                format!(
+                    "\"{}\" is not a valid namespace name: expected a DNS label (RFC 1123)",
+                    excerpt(&self.default_namespace)
+                ),
             )
             .within("default_namespace"));
         }
         if let Some(wait) = &self.wait
             && !(1..=86_400).contains(&wait.timeout_seconds)
         {
-            return Err(Invalid::new(InvalidCode::PolicyInvalid, "must be between 1 and 86400")
+            return Err(Invalid::new(InvalidCode::PolicyInvalid, "must be 1 to 86400 seconds")
                 .within("timeout_seconds")
                 .within("wait"));
         }
         if self.ignore.len() > limits::IGNORE_RULES {
-            let problem = format!("must be at most {} rules", limits::IGNORE_RULES);
+            let problem = format!("at most {} rules are allowed", limits::IGNORE_RULES);
             return Err(Invalid::new(InvalidCode::PolicyInvalid, problem).within("ignore"));
         }
         let bytes: usize = self.ignore.iter().flat_map(|rule| &rule.pointers).map(String::len).sum();
         if bytes > limits::IGNORE_BYTES {
-            let problem = format!("has pointers of more than {} bytes together", limits::IGNORE_BYTES);
+            let problem = format!("all pointers together may have at most {} bytes", limits::IGNORE_BYTES);
             return Err(Invalid::new(InvalidCode::PolicyInvalid, problem).within("ignore"));
         }
         for (number, rule) in self.ignore.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! Every noun that is recorded, declared once.
+//! The registry of all kinds of entities.
 //!
-//! From one line per noun follow [`Change`], [`EntityKind`], [`EntityKey`], the order in which stores write, where a noun is
-//! stored and whether the fleet view needs it.
+//! One line per kind declares its variants of [`Change`], [`EntityKind`] and [`EntityKey`], its position in the write
+//! order, its storage, and whether the fleet view contains it.
 
 use std::fmt;
 
@@ -17,13 +17,13 @@ use crate::model::{
 /// Where a store keeps the entities of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
-    /// In a table of their own, with a column per field.
+    /// In a table per kind, with a column per field.
     Table,
-    /// In the table that rare nouns share, as JSON. A new noun needs no migration.
+    /// As JSON in a table that rare kinds share. A new kind needs no migration.
     Document,
 }
 
-/// A recorded noun. Implemented by the registry for every [`Record`] that it lists.
+/// A kind of entity. The registry implements it for every [`Record`] that it lists.
 ///
 /// ```
 /// use brokkr_core::model::{Entity as _, EntityKind, Stack, StackId};
@@ -33,17 +33,17 @@ pub enum Storage {
 /// assert_eq!(Stack::key_of(id).to_string(), id.to_string());
 /// ```
 pub trait Entity: Record + Into<Change> {
-    /// Its kind.
+    /// The kind of the entity.
     const KIND: EntityKind;
 
-    /// The identity of the entity with this id, among all kinds.
+    /// The key of the entity with this id, unique among all kinds.
     fn key_of(id: Self::Id) -> EntityKey;
 
-    /// The entity that a change is about; `None` for a change of another kind.
+    /// Extracts the entity from a change; `None` if the change is of another kind.
     fn from_change(change: Change) -> Option<Self>;
 }
 
-/// An id as the two that an [`EntityKey`] consists of: the second is absent where one is enough.
+/// The one or two ids that an [`EntityKey`] consists of.
 trait Ids {
     fn ids(&self) -> (Uuid, Option<Uuid>);
 }
@@ -72,14 +72,14 @@ impl Ids for (AgentId, EventId) {
     }
 }
 
-/// Declares every noun: what a change of it means, its variant and type, the parts of its id, where it is stored, and whether the
-/// fleet view needs it. What others refer to comes first: stores write in this order.
+/// Declares every kind: the meaning of its changes, its variant and type, the parts of its id, its storage, and whether
+/// the fleet view contains it. Kinds that others refer to come first: stores write in this order.
 macro_rules! entities {
     ($($(#[$doc:meta])* $kind:ident($noun:ty) by ($($part:ident: $id:ty),+) in $storage:ident, view: $view:literal;)*) => {
-        /// One fact, with the complete state of its entity after it and that entity's version.
+        /// A change of one entity, with the entity's complete state and version after the change.
         ///
-        /// Folding a sequence of changes is "the higher version wins"; an entity with `deleted_at` is a tombstone.
-        /// The enum is exhaustive on purpose: a new kind must break every store that would ignore it.
+        /// To fold a sequence of changes, keep the highest version of each entity. An entity with `deleted_at` is a
+        /// tombstone. The enum is exhaustive on purpose: every store must handle a new kind.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "kind", content = "entity", rename_all = "kebab-case")]
         pub enum Change {
@@ -97,7 +97,7 @@ macro_rules! entities {
             )*
         }
 
-        /// The identity of an entity of any kind.
+        /// The key of an entity of any kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum EntityKey {
             $(
@@ -107,24 +107,24 @@ macro_rules! entities {
         }
 
         impl EntityKind {
-            /// Every kind, in the order in which stores write: what others refer to comes first.
+            /// All kinds in write order: kinds that others refer to come first.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
-            /// Where stores keep entities of this kind.
+            /// How a database store keeps entities of this kind.
             pub const fn storage(self) -> Storage {
                 match self {
                     $(Self::$kind => Storage::$storage,)*
                 }
             }
 
-            /// Whether an entity of this kind is known by a pair of ids.
+            /// Whether a pair of ids identifies an entity of this kind.
             pub const fn is_pair(self) -> bool {
                 match self {
                     $(Self::$kind => [$(stringify!($part)),+].len() == 2,)*
                 }
             }
 
-            /// Whether the fleet view is made of this kind.
+            /// Whether the fleet view contains entities of this kind.
             pub const fn is_in_view(self) -> bool {
                 match self {
                     $(Self::$kind => $view,)*
@@ -140,7 +140,7 @@ macro_rules! entities {
                 }
             }
 
-            /// The ids that it consists of: one, or those of a pair.
+            /// The id, or the two ids of a pair.
             pub fn ids(&self) -> (Uuid, Option<Uuid>) {
                 match *self {
                     $(Self::$kind($($part),+) => ($($part,)+).ids(),)*
@@ -149,7 +149,7 @@ macro_rules! entities {
         }
 
         impl Change {
-            /// The entity.
+            /// The key of the changed entity.
             pub fn key(&self) -> EntityKey {
                 match self {
                     $(Self::$kind(it) => <$noun>::key_of(it.id()),)*
@@ -170,14 +170,15 @@ macro_rules! entities {
                 }
             }
 
-            /// Whether a reader may forget the entity after the change: tombstones, and pairs that are confirmed to be gone.
+            /// Whether a reader may forget the entity after the change: tombstones, and assignments whose removal the
+            /// agent confirmed.
             pub fn is_gone(&self) -> bool {
                 match self {
                     $(Self::$kind(it) => it.is_gone(),)*
                 }
             }
 
-            /// The generator whose rows the entity is among; `None` for what belongs to admins only.
+            /// The generator that owns the entity; `None` if only admins may see it.
             pub fn generator(&self) -> Option<GeneratorId> {
                 match self {
                     $(Self::$kind(it) => it.generator(),)*
@@ -233,26 +234,26 @@ entities! {
     Environment(Environment) by (id: EnvironmentId) in Document, view: false;
     /// An agent was created, changed or deleted.
     Agent(Agent) by (id: AgentId) in Table, view: true;
-    /// A key was made or revoked.
+    /// A key was created or revoked.
     Key(ApiKey) by (id: KeyId) in Table, view: true;
-    /// An agent's process reported.
+    /// An agent reported.
     AgentSession(AgentSession) by (id: AgentId) in Table, view: false;
-    /// A stack was created, changed, ordered to go, or is gone.
+    /// A stack was created or changed, its deletion began, or it is gone.
     Stack(Stack) by (id: StackId) in Table, view: true;
-    /// A deployment object was published: its metadata. Never changes afterwards.
+    /// A deployment object was published. It never changes afterwards.
     DeploymentObject(DeploymentObject) by (id: DeploymentObjectId) in Table, view: true;
-    /// A pair was listed, or its removal moved on.
+    /// A stack was assigned to an agent, or the state of the assignment changed.
     Assignment(Assignment) by (stack: StackId, agent: AgentId) in Table, view: true;
     /// A direct target was set or removed.
     Target(Target) by (stack: StackId, agent: AgentId) in Table, view: true;
-    /// An agent reported on a stack.
+    /// The status of a stack on an agent changed.
     StackStatus(StackStatus) by (stack: StackId, agent: AgentId) in Table, view: false;
-    /// An outcome was recorded. Never changes afterwards.
+    /// An agent event was recorded. It never changes afterwards.
     Event(AgentEvent) by (agent: AgentId, event: EventId) in Table, view: false;
 }
 
 impl fmt::Display for EntityKey {
-    /// The id alone; for pairs `<stack id>/<agent id>`.
+    /// Writes the id; for pairs `<stack id>/<agent id>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.ids()) {
             (Self::Event(_, id), _) => id.fmt(f),

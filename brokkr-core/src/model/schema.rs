@@ -1,6 +1,6 @@
-//! Schemas of values that requests and answers share, for the OpenAPI document.
+//! OpenAPI schemas of values that requests and responses share.
 //!
-//! Each is a component of the document, so that its pattern and its limits stand in one place. Types that merely describe a
+//! Each schema is a component of the document, so that a pattern or limit appears once. Types that only describe a
 //! value, such as [`Message`], are used as `#[schema(value_type = Message)]` on fields of other types.
 
 use std::borrow::Cow;
@@ -14,18 +14,18 @@ use crate::model::{Annotations, Labels, Name, Requirement, limits};
 
 /// A DNS label (RFC 1123) in lower case.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
-/// What follows the prefix in a key of a label, and a value that is not empty.
+/// The name part of a label key, or a non-empty label value.
 const QUALIFIED_PART: &str = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
-/// Any text but NUL.
+/// Any text without NUL.
 const TEXT: &str = r"^[^\u0000]*$";
-/// Characters of a label's key: a DNS subdomain, a slash and a name.
+/// Maximum characters of a label key: a DNS subdomain, a slash and a name.
 const LABEL_KEY_LENGTH: usize = 253 + 1 + 63;
 
 fn label_key() -> String {
     format!("({DNS_LABEL}(\\.{DNS_LABEL})*/)?{QUALIFIED_PART}")
 }
 
-/// A text with a pattern and a range of lengths in characters.
+/// A string schema with a pattern and a range of lengths in characters.
 pub(crate) fn text(description: &str, pattern: &str, lengths: (usize, usize), example: impl Into<Value>) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -50,7 +50,7 @@ fn map(description: &str, values: Object, example: Value) -> Object {
         .build()
 }
 
-/// Implements the traits of schemas by a function that makes the schema.
+/// Implements utoipa's schema traits for a type.
 macro_rules! component {
     ($type:ty, $name:expr, $schema:expr) => {
         impl PartialSchema for $type {
@@ -67,7 +67,7 @@ macro_rules! component {
     };
 }
 
-/// Types that merely describe a value.
+/// Declares uninhabited types that only describe a value.
 macro_rules! described {
     ($($(#[$doc:meta])* $type:ident = $schema:expr;)*) => {$(
         $(#[$doc])*
@@ -129,7 +129,7 @@ described! {
     );
     /// The value of a label.
     LabelValue = label_value();
-    /// A label selector as a query parameter has it.
+    /// A label selector in its text form, for query parameters.
     LabelSelectorText = {
         let (key, value) = (label_key(), format!("({QUALIFIED_PART})?"));
         let term = format!("(!?{key}|{key}(==?|!=){value}|{key} (in|notin) \\({value}(,{value}){{0,63}}\\))");
@@ -168,18 +168,18 @@ described! {
         (0, limits::SHORT_TEXT_CHARACTERS),
         "eu-west-1",
     );
-    /// A short text that is not empty.
+    /// The UID that identifies a cluster.
     ClusterUid = text(
-        "The UID of the Namespace `kube-system`, which stands for the cluster: 1 to 253 characters, without NUL.",
+        "The UID of the Namespace `kube-system`, which identifies the cluster: 1 to 253 characters, without NUL.",
         TEXT,
         (1, limits::SHORT_TEXT_CHARACTERS),
         "6a2f4f0e-5f0d-4a6c-9d67-0b8f4a3d9c11",
     );
-    /// Any text but NUL.
+    /// Any text without NUL.
     Text = text("A text without NUL.", TEXT, (0, usize::MAX), "text");
-    /// A JSON pointer to a field that a stack leaves to others.
+    /// A JSON pointer to a field that a stack ignores.
     FieldPointer = text(
-        "A JSON pointer (RFC 6901) to a field of an object. Fields that say what the object is, and Brokkr's own labels, cannot be \
+        "A JSON pointer (RFC 6901) to a field of an object. Fields that identify the object, and Brokkr's own labels, cannot be \
          named.",
         r"^(?!/(apiVersion|kind)(/|$))(?!/metadata(/(name|namespace|labels|uid))?$)(?!/metadata/labels/(brokkr\.io|applyset\.kubernetes\.io))(/([^/~\u0000]|~[01])*)+$",
         (1, limits::POINTER_CHARACTERS),
@@ -187,11 +187,11 @@ described! {
     );
 }
 
-/// One of two shapes: with values, or about the key alone.
+/// One of two shapes: a requirement on the value, or on the key alone.
 impl PartialSchema for Requirement {
     fn schema() -> RefOr<Schema> {
         let shape = OneOfBuilder::new()
-            .description(Some("One requirement of a selector on labels."))
+            .description(Some("One requirement of a label selector."))
             .item(Ref::from_schema_name(ValueRequirement::name()))
             .item(Ref::from_schema_name(KeyRequirement::name()));
         RefOr::T(Schema::OneOf(shape.build()))
@@ -216,10 +216,10 @@ impl ToSchema for Requirement {
 fn requirement(description: &str, operators: [&str; 2], values: (usize, usize)) -> ObjectBuilder {
     let operator = ObjectBuilder::new()
         .schema_type(Type::String)
-        .description(Some("How to compare."))
+        .description(Some("The comparison."))
         .enum_values(Some(operators));
     let values = ArrayBuilder::new()
-        .description(Some("With what."))
+        .description(Some("The values to compare with."))
         .items(Ref::from_schema_name(LabelValue::name()))
         .min_items((values.0 > 0).then_some(values.0))
         .max_items(Some(values.1));
@@ -237,7 +237,7 @@ fn requirement(description: &str, operators: [&str; 2], values: (usize, usize)) 
 described! {
     /// A requirement on a label's value.
     ValueRequirement = requirement(
-        "`In`: the key is there with one of the values. `NotIn`: it is absent, or has none of them.",
+        "`In`: the key is present with one of the values. `NotIn`: the key is absent, or has none of the values.",
         ["In", "NotIn"],
         (1, limits::SELECTOR_TERMS),
     )
@@ -245,14 +245,14 @@ described! {
     .build();
     /// A requirement on a label's key alone.
     KeyRequirement = requirement(
-        "`Exists`: the key is there. `DoesNotExist`: it is absent.",
+        "`Exists`: the key is present. `DoesNotExist`: the key is absent.",
         ["Exists", "DoesNotExist"],
         (0, 0),
     )
     .build();
 }
 
-/// Changes of keys in a merge patch: null removes one.
+/// A map in a merge patch: null removes a key.
 fn patched(description: &str, mut values: Object, example: Value) -> Object {
     values.schema_type = [Type::String, Type::Null].into_iter().collect();
     map(description, values, example)
@@ -261,13 +261,13 @@ fn patched(description: &str, mut values: Object, example: Value) -> Object {
 described! {
     /// Changes of labels.
     PatchLabels = patched(
-        "Labels to set, in the grammar of Kubernetes; null removes one, and what is absent stays.",
+        "Labels to set, in the grammar of Kubernetes. Null removes a label; absent keys stay unchanged.",
         label_value(),
         json!({"env": "prod", "legacy": null}),
     );
     /// Changes of annotations.
     PatchAnnotations = patched(
-        "Annotations to set, as in `Annotations`; null removes one, and what is absent stays.",
+        "Annotations to set, as in `Annotations`. Null removes an annotation; absent keys stay unchanged.",
         text("Any text without NUL.", TEXT, (0, usize::MAX), "Team Web"),
         json!({"example.com/contact": null}),
     );

@@ -5,56 +5,58 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{Annotations, GeneratorId, Labels, Name, Policies, StackId, TargetingRule, Timestamp, Version};
 
-/// Where a stack is in its life.
+/// The phase of a stack's life cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum StackPhase {
-    /// Wanted.
+    /// The stack is served by its agents.
     Active,
-    /// Its removal was ordered and some cluster has not confirmed it yet. The name stays taken.
+    /// Deletion was ordered, and at least one agent has not confirmed the removal yet. The name stays taken.
     Deleting,
 }
 
-/// A named group of Kubernetes objects managed as a unit.
+/// A named group of Kubernetes objects that is managed as a unit.
 ///
-/// What the group consists of stands in its [`DeploymentObject`](crate::model::DeploymentObject)s; publishing one
-/// does not change the stack.
+/// The objects are in the stack's [`DeploymentObject`](crate::model::DeploymentObject)s. Publishing a revision does not
+/// change the stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {
-    /// Identity.
+    /// The id of the stack.
     pub id: StackId,
     /// The principal that owns it.
     pub generator_id: GeneratorId,
     /// Unique among the living stacks of its generator.
     pub name: Name,
-    /// For people.
+    /// A description for people. May be empty.
     pub description: String,
-    /// What agents can share or be selected by.
+    /// Labels that targeting rules match with an agent's labels.
     pub labels: Labels,
-    /// What agents can share.
+    /// Annotations that targeting rules match with an agent's annotations.
     pub annotations: Annotations,
-    /// Who serves it; absent means the default rules.
+    /// The rule that selects the agents. Absent: an agent matches if it shares a label or annotation with the stack.
     pub targeting: Option<TargetingRule>,
     /// How agents treat its objects.
     pub policies: Policies,
-    /// Stacks that an agent applies, and waits for where their policy says so, before this one.
+    /// Stacks that an agent applies before this one. If such a stack has a `wait` policy, the agent also waits until it
+    /// is ready.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
-    /// Where it is in its life.
+    /// The phase of its life cycle.
     pub phase: StackPhase,
-    /// Grows with every change.
+    /// The version: 1 at first, plus one with every change.
     pub version: Version,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
-    /// Set on a tombstone. Tombstones of stacks are kept: an agent that still holds one is told to remove it.
+    /// The time of deletion. Set only on a tombstone. Tombstones of stacks are kept, so that the broker can order an
+    /// agent that still holds the stack to remove it.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl Stack {
-    /// Whether it is wanted: neither being deleted nor gone.
+    /// Whether the stack is active: neither in deletion nor deleted.
     pub fn is_active(&self) -> bool {
         self.phase == StackPhase::Active && self.deleted_at.is_none()
     }

@@ -1,4 +1,4 @@
-//! What a stack's owner decides about it.
+//! Specifications of stacks.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,35 @@ use super::labels::{Annotations, Labels};
 use super::{Policies, Stack, StackId, TargetingRule, limits, validate_text};
 use crate::error::{Invalid, InvalidCode};
 
-/// What a stack should be: everything that its owner decides about it.
+/// The specification of a stack: everything that its owner decides.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StackSpec {
-    /// Its name; never changes.
+    /// The name, a [`Name`](super::Name). It cannot be changed later.
     pub name: String,
-    /// For people.
+    /// A description for people. Default: empty.
     #[serde(default)]
     pub description: String,
-    /// What agents can share or be selected by.
+    /// Labels that targeting rules match with an agent's labels. Default: none.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// What agents can share.
+    /// Annotations that targeting rules match with an agent's annotations. Default: none.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Who serves it; absent means the default rules.
+    /// The rule that selects the agents. Default: absent; an agent matches if it shares a label or annotation with the
+    /// stack.
     #[serde(default)]
     pub targeting: Option<TargetingRule>,
     /// How agents treat its objects.
     #[serde(default)]
     pub policies: Policies,
-    /// Stacks that an agent applies before this one.
+    /// Stacks that an agent applies before this one. Default: none.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
 }
 
 impl StackSpec {
-    /// A stack with this name and the defaults for everything else.
+    /// A specification with this name and the defaults for everything else.
     ///
     /// ```
     /// use brokkr_core::model::StackSpec;
@@ -47,54 +48,58 @@ impl StackSpec {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// The same with a description.
+    /// Sets the description.
     #[must_use]
     pub fn description(self, description: impl Into<String>) -> Self {
         Self { description: description.into(), ..self }
     }
 
-    /// The same with one more label.
+    /// Adds a label. A label with the same key is replaced.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
         self
     }
 
-    /// The same with one more annotation.
+    /// Adds an annotation. An annotation with the same key is replaced.
     #[must_use]
     pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.annotations.insert(key.into(), value.into());
         self
     }
 
-    /// The same with a targeting rule.
+    /// Sets the targeting rule.
     #[must_use]
     pub fn targeting(self, rule: TargetingRule) -> Self {
         Self { targeting: Some(rule), ..self }
     }
 
-    /// The same with policies.
+    /// Sets the policies.
     #[must_use]
     pub fn policies(self, policies: Policies) -> Self {
         Self { policies, ..self }
     }
 
-    /// The same with one more stack that agents apply before this one.
+    /// Adds a stack that agents apply before this one.
     #[must_use]
     pub fn depends_on(mut self, stack: StackId) -> Self {
         self.depends_on.push(stack);
         self
     }
 
-    /// Checks the spec and writes everything that may change into the stack.
+    /// Validates the specification and copies all mutable fields into `stack`.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] with a pointer to the field when a value breaks a rule, or when the name differs from the stack's. The stack
-    /// may then be written in part; discard it.
+    /// [`Invalid`] with a pointer to the field when a value is invalid, or when the name differs from the stack's.
+    /// `stack` may then be partly updated; discard it.
     pub fn write_to(self, stack: &mut Stack) -> Result<(), Invalid> {
         if self.name != stack.name.as_str() {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "a stack's name cannot be changed").within("name"));
+            return Err(Invalid::new(
+                InvalidCode::FieldInvalid,
+                "the name of a stack cannot be changed; create a stack with the new name",
+            )
+            .within("name"));
         }
         validate_text(&self.description, limits::DESCRIPTION_CHARACTERS)
             .map_err(|error| error.within("description"))?;

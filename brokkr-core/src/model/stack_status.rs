@@ -1,4 +1,4 @@
-//! What an agent last said of a stack.
+//! Statuses of stacks on agents.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::model::{
     Version,
 };
 
-/// The status of one stack on one agent: a fold of the agent's reports.
+/// The status of one stack on one agent, computed from the agent's reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackStatus {
     /// The agent.
@@ -17,29 +17,29 @@ pub struct StackStatus {
     pub stack_id: StackId,
     /// The stack's owner.
     pub generator_id: GeneratorId,
-    /// The revision that the agent worked on last.
+    /// The revision that the agent last tried to apply.
     pub observed_revision: Option<Revision>,
     /// The newest revision of which the API server accepted every object.
     pub applied_revision: Option<Revision>,
-    /// The aspects.
+    /// The conditions of the stack.
     pub conditions: Vec<Condition>,
-    /// How the objects fare; never counts in `applied_revision`.
+    /// The health of the objects. It does not affect `applied_revision`.
     pub health: Health,
-    /// Tries since the last success.
+    /// The number of attempts since the last success.
     pub attempts: u64,
-    /// What went wrong last; absent when the last attempt succeeded.
+    /// The error of the last attempt. Absent if it succeeded.
     pub last_error: Option<LastError>,
-    /// Objects that outlive the stack because something of others is in them.
+    /// Objects that the agent kept because they contain objects of others.
     pub retained: Vec<ObjectRef>,
-    /// The outcome that was recorded last, so that a repeated one is counted and not recorded again.
+    /// The last recorded outcome. A repetition is counted in `attempts` and not recorded as an event again.
     pub last_outcome: Option<OutcomeKey>,
-    /// Grows with every change.
+    /// The version: 1 at first, plus one with every change.
     pub version: Version,
-    /// When the agent said so.
+    /// The time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// As much of a status as it takes to count agents.
+/// The part of a status that is needed to count agents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackProgress {
     /// The agent.
@@ -50,32 +50,32 @@ pub struct StackProgress {
     pub has_failed: bool,
 }
 
-/// What makes two outcomes the same: all but their time and their text.
+/// The parts of an outcome that distinguish it from another one: everything except its times and its message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeKey {
     /// The deployment object's revision.
     pub revision: Option<Revision>,
-    /// What was tried.
+    /// The attempted action.
     pub action: EventAction,
-    /// How it ended.
+    /// The outcome of the attempt.
     pub outcome: EventOutcome,
-    /// Why.
+    /// The reason as one CamelCase word.
     pub reason: String,
-    /// On which objects.
+    /// The objects concerned.
     pub objects: Vec<ObjectRef>,
 }
 
-/// What went wrong last.
+/// The error of the last attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LastError {
-    /// One word in CamelCase.
+    /// The reason as one CamelCase word.
     pub reason: String,
-    /// One sentence.
+    /// One sentence for people.
     pub message: String,
     /// The objects concerned.
     pub objects: Vec<ObjectRef>,
-    /// When it was first seen.
+    /// The time when this error first occurred.
     pub since: Timestamp,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{ActorRef, AgentId, GeneratorId, StackId, Timestamp, Version};
 
-/// "This agent serves this stack", said directly.
+/// The direct assignment of a stack to an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The stack.
@@ -14,13 +14,13 @@ pub struct Target {
     pub agent_id: AgentId,
     /// The stack's owner.
     pub generator_id: GeneratorId,
-    /// Who said so.
+    /// The actor that set the target.
     pub created_by: ActorRef,
-    /// Grows with every change; goes on growing when a removed target is set again.
+    /// The version: plus one with every change, also when a removed target is set again.
     pub version: Version,
-    /// When it was set.
+    /// The time when the target was set.
     pub created_at: Timestamp,
-    /// Set on a tombstone.
+    /// The time of removal. Set only on a tombstone.
     pub deleted_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! The targeting rule of a stack, as data. What it means stands in [`targeting`](crate::targeting).
+//! Targeting rules of stacks, as data. [`targeting`](crate::targeting) evaluates them.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Invalid, InvalidCode};
 use crate::model::{limits, validate_label_key, validate_label_value};
 
-/// How a requirement compares.
+/// The comparison of a requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Operator {
-    /// The key is there with one of the values.
+    /// The key is present with one of the values.
     In,
     /// The key is absent, or has none of the values.
     NotIn,
-    /// The key is there.
+    /// The key is present.
     Exists,
     /// The key is absent.
     DoesNotExist,
@@ -27,96 +27,119 @@ pub enum Operator {
 pub struct Requirement {
     /// The label's key.
     pub key: String,
-    /// How to compare.
+    /// The comparison.
     pub operator: Operator,
-    /// With what: at least one for `In` and `NotIn`, none for the others.
+    /// The values to compare with: at least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
-/// A label selector with the semantics of Kubernetes: all requirements must hold; the empty one selects
-/// everything.
+/// A label selector as in Kubernetes: all requirements must hold. The default, an empty selector, selects everything.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use brokkr_core::model::LabelSelector;
+///
+/// let selector: LabelSelector = "env=prod,tier in (web,api),!legacy".parse()?;
+/// let labels = BTreeMap::from([("env", "prod"), ("tier", "web")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+/// assert!(selector.matches(&labels));
+/// # Ok::<(), brokkr_core::error::Invalid>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelSelector {
-    /// Keys that must have these values.
+    /// Labels that must be present with these values.
     pub match_labels: BTreeMap<String, String>,
     /// Further requirements.
     pub match_expressions: Vec<Requirement>,
 }
 
-/// Whether shared labels or annotations make a match.
+/// Whether equal labels or annotations of stack and agent make a match.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SharedKeys {
-    /// One equal key and value is enough.
+    /// One pair with equal key and value suffices.
     Any,
-    /// Every one of the stack's must be on the agent; a stack without any matches nobody.
+    /// The agent must have every pair of the stack. A stack without pairs matches no agent.
     All,
-    /// They do not count.
+    /// Shared pairs do not count. The default.
     #[default]
     Off,
 }
 
-/// Agents that a rule leaves out: those that fit every part given. At least one part is given.
+/// Agents that a rule excludes: those that match every given part. At least one part is required.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(min_properties = 1))]
 pub struct Exclusion {
-    /// Labels with these values.
+    /// Excludes agents that have these labels with these values.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::Labels, required = false))]
     pub match_labels: Option<BTreeMap<String, String>>,
-    /// Further requirements on labels.
+    /// Further requirements on the labels of excluded agents.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Requirement>, required = false, max_items = 64))]
     pub match_expressions: Option<Vec<Requirement>>,
-    /// Annotations with these values.
+    /// Excludes agents that have these annotations with these values.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::Annotations, required = false))]
     pub match_annotations: Option<BTreeMap<String, String>>,
 }
 
-/// A part of an exclusion that is named is not null: it would exclude nobody, or everybody.
+/// Refuses null for a part of an exclusion: its meaning, exclude no agent or every agent, would be ambiguous.
 fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// Who serves a stack, beside its direct targets.
+/// The rule that selects agents for a stack, in addition to its direct targets.
 ///
-/// Only what is named counts. `match_*` together are one condition (all must hold); it, `shared_labels`
-/// and `shared_annotations` are alternatives. A rule that names none of them leaves the direct targets only.
+/// Only the given fields count. The `match_*` fields form one condition, of which all parts must hold. That condition,
+/// `shared_labels` and `shared_annotations` are alternatives. A rule without any of them selects only the direct
+/// targets.
+///
+/// ```
+/// use brokkr_core::model::{SharedKeys, TargetingRule};
+///
+/// // Agents that have every label of the stack.
+/// let rule = TargetingRule { shared_labels: SharedKeys::All, ..TargetingRule::default() };
+/// assert!(rule.validate().is_ok());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TargetingRule {
-    /// Labels that the agent must have with these values. An empty map selects every registered agent.
+    /// Labels that the agent must have with these values. An empty map selects every registered agent. Default: absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::Labels>))]
     pub match_labels: Option<BTreeMap<String, String>>,
-    /// Further requirements on the agent's labels.
+    /// Further requirements on the agent's labels. Default: absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub match_expressions: Option<Vec<Requirement>>,
-    /// Annotations that the agent must have with these values.
+    /// Annotations that the agent must have with these values. Default: absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::Annotations>))]
     pub match_annotations: Option<BTreeMap<String, String>>,
-    /// Labels that stack and agent share.
+    /// Whether labels that stack and agent share make a match. Default: `off`.
     #[serde(default)]
     pub shared_labels: SharedKeys,
-    /// Annotations that stack and agent share.
+    /// Whether annotations that stack and agent share make a match. Default: `off`.
     #[serde(default)]
     pub shared_annotations: SharedKeys,
-    /// Agents left out; wins over everything but a direct target.
+    /// Agents to exclude. An exclusion overrides every match except a direct target. Default: absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Exclusion>,
 }
 
 impl LabelSelector {
-    /// Checks what the Kubernetes API server checks.
+    /// Checks keys, values and sizes, as the Kubernetes API server does.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] with a pointer to the field.
     pub fn validate(&self) -> Result<(), Invalid> {
         validate_parts(Some(&self.match_labels), Some(&self.match_expressions))
     }
@@ -124,6 +147,10 @@ impl LabelSelector {
 
 impl TargetingRule {
     /// Checks keys, values and sizes.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] with a pointer to the field.
     pub fn validate(&self) -> Result<(), Invalid> {
         validate_parts(self.match_labels.as_ref(), self.match_expressions.as_deref())?;
         validate_annotations(self.match_annotations.as_ref())?;
@@ -139,7 +166,7 @@ impl Exclusion {
         if self.match_labels.is_none() && self.match_expressions.is_none() && self.match_annotations.is_none() {
             return Err(Invalid::new(
                 InvalidCode::SelectorInvalid,
-                "an exclusion names match_labels, match_expressions or match_annotations",
+                "an exclusion needs match_labels, match_expressions or match_annotations",
             ));
         }
         validate_parts(self.match_labels.as_ref(), self.match_expressions.as_deref())?;
@@ -182,7 +209,7 @@ fn check_count(count: usize) -> Result<(), Invalid> {
     }
     Err(Invalid::new(
         InvalidCode::SelectorInvalid,
-        format!("{count} entries, at most {} are allowed", limits::SELECTOR_TERMS),
+        format!("{count} entries; at most {} are allowed", limits::SELECTOR_TERMS),
     ))
 }
 

@@ -1,21 +1,33 @@
-//! Free texts: descriptions, messages, reasons.
+//! Validation of free text.
 
 use crate::error::{Invalid, InvalidCode};
 
-/// Checks a free text: at most `max` characters, no NUL (databases cannot store it).
+/// Checks a free text: at most `max` characters, and no NUL, which databases cannot store.
+///
+/// # Errors
+///
+/// [`TextTooLong`](InvalidCode::TextTooLong) or [`TextContainsNul`](InvalidCode::TextContainsNul).
 pub fn validate_text(text: &str, max: usize) -> Result<(), Invalid> {
     if text.contains('\0') {
-        return Err(Invalid::new(InvalidCode::TextContainsNul, "the text contains NUL"));
+        return Err(Invalid::new(InvalidCode::TextContainsNul, "the text contains the character NUL; remove it"));
     }
-    // No text has more characters than bytes.
+    // Characters never outnumber bytes, so a short text needs no count.
     if text.len() > max && text.chars().count() > max {
-        let message = format!("the text has {} characters, at most {max} are allowed", text.chars().count());
+        let message = format!("the text has {} characters; at most {max} are allowed", text.chars().count());
         return Err(Invalid::new(InvalidCode::TextTooLong, message));
     }
     Ok(())
 }
 
-/// Cuts a text to at most `max` bytes, at the border of a character, and marks the cut with `…`. What fits stays as it is.
+/// Truncates a text to at most `max` bytes at a character boundary and appends `…`. A text that fits stays unchanged.
+///
+/// ```
+/// use brokkr_core::model::shorten;
+///
+/// let mut text = "abcdef".to_owned();
+/// shorten(&mut text, 5);
+/// assert_eq!(text, "ab…");
+/// ```
 pub fn shorten(text: &mut String, max: usize) {
     const MARK: char = '…';
     if text.len() <= max {
@@ -36,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_between_characters() {
+    fn long_text_is_truncated_at_character_boundary() {
         for (text, max, expected) in [
             ("abc", 3, "abc"),
             ("abcdef", 5, "ab…"),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A point in time with microseconds, written in RFC 3339 in UTC.
+/// A point in time with microsecond precision, written as RFC 3339 in UTC.
 ///
-/// Databases keep microseconds; a clock's nanoseconds would come back unequal, so they never get in. What is read lies in the
-/// years 1 to 9999, which every database can keep.
+/// Nanoseconds are truncated, because databases store microseconds: a time reads back equal to what was written. Parsed
+/// times must lie in the years 1 to 9999, which every database can store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(into = "jiff::Timestamp")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
-    /// Cuts a time to microseconds.
+    /// Truncates a time to microseconds.
     pub fn new(time: jiff::Timestamp) -> Self {
         Self(jiff::Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time))
     }
@@ -26,12 +26,12 @@ impl Timestamp {
         self.0.as_microsecond()
     }
 
-    /// How long after another time this is; nothing if it is before that.
+    /// The duration since an earlier time; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.as_micros().saturating_sub(earlier.as_micros())).unwrap_or(0))
     }
 
-    /// A later time; the end of representable time when it would lie behind that.
+    /// The time plus a duration, saturating at the latest representable time.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
@@ -41,7 +41,7 @@ impl Timestamp {
 }
 
 impl Timestamp {
-    /// An earlier time; the beginning of representable time when it would lie before that.
+    /// The time minus a duration, saturating at the earliest representable time.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
@@ -58,13 +58,13 @@ impl TryFrom<jiff::Timestamp> for Timestamp {
 
     fn try_from(time: jiff::Timestamp) -> Result<Self, Self::Error> {
         let time = Self::new(time);
-        if time.as_micros() >= YEAR_ONE { Ok(time) } else { Err("a time lies in the years 1 to 9999") }
+        if time.as_micros() >= YEAR_ONE { Ok(time) } else { Err("the time must lie in the years 1 to 9999") }
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const FORM: &str = "not a time: expected RFC 3339, such as 2026-01-01T00:00:00Z, in the years 1 to 9999";
+        const FORM: &str = "invalid time: expected RFC 3339, such as 2026-01-01T00:00:00Z, in the years 1 to 9999";
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let time: Option<jiff::Timestamp> = text.parse().ok();
         time.and_then(|time| Self::try_from(time).ok()).ok_or_else(|| serde::de::Error::custom(FORM))
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nanoseconds_never_get_in() {
+    fn nanoseconds_are_truncated() {
         let time = jiff::Timestamp::from_nanosecond(1_700_000_000_123_456_789).expect("in range");
         assert_eq!(Timestamp::new(time).to_string(), "2023-11-14T22:13:20.123456Z");
         let parsed: Timestamp = serde_json::from_str("\"2023-11-14T22:13:20.123456789Z\"").expect("a time");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn years_that_no_database_keeps_are_refused() {
+    fn year_outside_1_to_9999_is_refused() {
         for year in ["0001", "9999"] {
             assert!(serde_json::from_str::<Timestamp>(&format!("\"{year}-01-01T00:00:00Z\"")).is_ok(), "{year}");
         }

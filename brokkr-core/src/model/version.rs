@@ -14,10 +14,10 @@ macro_rules! counter {
         pub struct $name(u64);
 
         impl $name {
-            /// The first one: 1.
+            /// The first value: 1.
             pub const FIRST: Self = Self(1);
 
-            /// From a number; 0 stands for "none yet".
+            /// Creates a value from a number. 0 means that none exists yet.
             pub const fn new(number: u64) -> Self {
                 Self(number)
             }
@@ -27,7 +27,7 @@ macro_rules! counter {
                 self.0
             }
 
-            /// The one after this.
+            /// The next value.
             #[must_use]
             pub const fn next(self) -> Self {
                 Self(self.0.saturating_add(1))
@@ -43,11 +43,11 @@ macro_rules! counter {
 }
 
 counter! {
-    /// How often an entity changed: 1 at its creation, one more with each change, deletion included.
+    /// The version of an entity: 1 at creation, plus one with each change, including deletion.
     Version
 }
 
 counter! {
-    /// The place of a deployment object in its stack: 1, 2, 3 …
+    /// The number of a deployment object within its stack: 1, 2, 3, …
     Revision
 }

@@ -1,4 +1,4 @@
-//! The agent's side of the protocol.
+//! The agent's interface to its broker.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,76 +11,76 @@ use crate::into_shared::into_shared;
 use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch, Generation};
 use crate::protocol::{Report, ReportAnswer, TargetState};
 
-/// Who the broker says the agent is.
+/// The identity of the agent, as the broker derives it from the agent's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The agent.
     pub agent_id: AgentId,
-    /// Its name.
+    /// The agent's name.
     pub name: String,
 }
 
-/// What a poll asks.
+/// The parameters of a poll. The default asks for the current target state without waiting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PollRequest {
-    /// The digest of the target state that the agent has.
+    /// The digest of the target state that the agent has. `None`: the answer always contains the target state.
     pub known: Option<Digest>,
-    /// The history in which it saw that and `min_generation`.
+    /// The epoch that `known` and `min_generation` belong to.
     pub epoch: Option<Epoch>,
-    /// The highest generation that it has seen; a replica behind it catches up or refuses.
+    /// The highest generation that the agent has seen. A broker with an older view catches up first, or refuses.
     pub min_generation: Option<Generation>,
-    /// How long the broker may wait for something new.
+    /// How long the broker may wait for a change before it answers [`Poll::Unchanged`]. Default: zero.
     pub wait: Duration,
 }
 
 /// The answer to a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Poll {
-    /// The agent has the current target state.
+    /// The target state that the agent has is current.
     Unchanged {
-        /// How far the answering replica has read.
+        /// The generation of the answering broker's view.
         generation: Generation,
-        /// The history that it answers from.
+        /// The epoch of the answering broker.
         epoch: Epoch,
     },
-    /// The current target state.
+    /// The target state differs from the one that the agent has.
     Changed(Arc<TargetState>),
 }
 
-/// Why the broker gave no usable answer. Whatever it is, the agent removes nothing because of it.
+/// An error that left the agent without a usable answer. The agent removes nothing because of an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlPlaneError {
-    /// No answer: the broker is away, the network is, or it took too long.
-    #[error("the broker cannot be reached: {0}")]
+    /// The broker did not answer: it is down, the network failed, or the request timed out. Retry.
+    #[error("broker unreachable: {0}")]
     Unreachable(String),
-    /// The broker cannot answer now.
+    /// The broker cannot answer now. Retry.
     #[error("the broker is not ready: {problem}")]
     NotReady {
         /// The problem's slug.
         problem: String,
-        /// How long it asked to wait.
+        /// How long the broker asked to wait before the next attempt.
         retry_after: Option<Duration>,
     },
-    /// The broker refuses this agent: key unknown or revoked, agent retired.
+    /// The broker refuses the agent: its key is unknown or revoked, or the agent is retired. An admin must act.
     #[error("the broker refuses this agent: {0}")]
     Refused(String),
-    /// A newer process runs with this agent's key, or the agent is bound to another cluster.
-    #[error("this process does not speak for the agent: {0}")]
+    /// A newer process runs with the agent's key, or the agent is bound to another cluster. Stop this process.
+    #[error("another process or cluster has taken over this agent: {0}")]
     Superseded(String),
-    /// There is no such thing, for this agent.
+    /// The requested object does not exist for this agent.
     #[error("not found")]
     NotFound,
-    /// The broker does not accept what was said; repeating it is useless.
+    /// The broker rejects the request. Retrying the same request fails again.
     #[error("the broker rejects the request: {0}")]
     Rejected(String),
-    /// The answer is not what the protocol says.
-    #[error("the broker's answer is not usable: {0}")]
+    /// The answer violates the protocol. Retry.
+    #[error("invalid answer from the broker: {0}")]
     Malformed(String),
 }
 
 impl ControlPlaneError {
-    /// How long the broker asked to wait before the next try, where it did.
+    /// How long the broker asked to wait before the next attempt; `None` if it did not ask.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NotReady { retry_after, .. } => *retry_after,
@@ -94,35 +94,41 @@ impl ControlPlaneError {
     }
 }
 
-/// How an agent reaches its broker.
+/// The connection of an agent to its broker.
 ///
 /// # To ensure correctness
 ///
-/// 1. **Nothing is made up.** An answer is what the broker said, whole; anything else is an error. In particular no
-///    failure turns into an empty target state.
-/// 2. `target_state` resolves within the wait that was asked for plus a time-out of its own.
-/// 3. `deployment_object` yields the bytes as stored; the caller checks their digest.
-/// 4. `report` may be repeated with the same content any number of times.
+/// 1. **Only complete answers.** An implementation returns the broker's answer unchanged, and an error for anything
+///    else. In particular, no failure turns into an empty target state.
+/// 2. `target_state` completes within [`PollRequest::wait`] plus a timeout of the implementation.
+/// 3. `deployment_object` returns the bytes as stored. The caller checks their digest.
+/// 4. `report` is idempotent: repeating the same report changes nothing.
 ///
-/// All methods are cancellation safe.
+/// All methods are cancellation safe. If the future of `report` is dropped, the broker may or may not have the report;
+/// send it again.
 #[async_trait]
 pub trait ControlPlane: Debug + Send + Sync + 'static {
-    /// Who the agent is, by its key.
+    /// Returns the identity that belongs to the agent's key.
     async fn identify(&self) -> Result<Identity, ControlPlaneError>;
 
-    /// What the agent should hold now.
+    /// Returns the agent's target state, or that it is unchanged. Waits up to [`PollRequest::wait`] for a change.
     async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError>;
 
-    /// The bytes of a deployment object.
+    /// Returns the content of a deployment object.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ControlPlaneError::NotFound) when it does not exist or is not in the agent's target state.
     async fn deployment_object(&self, id: DeploymentObjectId) -> Result<Bytes, ControlPlaneError>;
 
-    /// Tells the broker what happened.
+    /// Sends outcomes and statuses to the broker.
     async fn report(&self, agent: AgentId, report: &Report) -> Result<ReportAnswer, ControlPlaneError>;
 }
 
 const _: Option<&dyn ControlPlane> = None;
 
 into_shared! {
-    /// A [`ControlPlane`] by value, in an `Arc`, or as `Arc<dyn ControlPlane>`.
+    /// Conversion into a shared [`ControlPlane`]. Implemented for every `ControlPlane`, for `Arc<T>` of one, and for
+    /// `Arc<dyn ControlPlane>`.
     IntoControlPlane::into_control_plane => ControlPlane
 }

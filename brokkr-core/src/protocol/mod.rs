@@ -1,7 +1,7 @@
-//! What broker and agent say to each other.
+//! The protocol between agents and their broker.
 //!
-//! The agent asks for its [`TargetState`], fetches deployment objects that it does not hold, and sends
-//! [`Report`]s. Every exchange stands on its own: lost messages heal at the next one.
+//! The agent polls for its [`TargetState`], fetches the deployment objects that it does not have, and sends
+//! [`Report`]s. Each exchange is independent: the next one makes up for a lost message.
 
 mod control_plane;
 mod report;

@@ -1,4 +1,4 @@
-//! What an agent tells its broker.
+//! Reports of agents to their broker.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,21 @@ use crate::model::{
     StackId, Timestamp,
 };
 
-/// One report: outcomes and statuses, idempotent by its sequence number and the events' ids.
+/// A report of an agent. Its sequence number and the ids of its events make it idempotent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Report {
-    /// The run of the agent's process.
+    /// The id of the agent process's run.
     pub instance_id: InstanceId,
-    /// Rises with every report of this run; one that does not is acknowledged and ignored.
+    /// The sequence number, higher than that of every earlier report of this run. The broker acknowledges and ignores
+    /// other reports.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_223_372_036_854_775_807i64))]
     pub sequence: u64,
-    /// UID of the Namespace `kube-system`.
+    /// UID of the Namespace `kube-system`, which identifies the cluster.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ClusterUid))]
     pub cluster_uid: String,
-    /// Every stack of which the agent holds something. Present only when the inventory was read completely.
+    /// All stacks of which the agent holds objects. Absent if the agent could not read its whole inventory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_items = 50_000))]
     pub held: Option<Vec<StackId>>,
@@ -28,11 +29,11 @@ pub struct Report {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_items = 1_000))]
     pub events: Vec<EventReport>,
-    /// The present status of stacks that changed, or of all.
+    /// The current status of all stacks, or of those that changed.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_items = 1_000))]
     pub status: Vec<StatusReport>,
-    /// What the agent can do beyond the base protocol.
+    /// Optional protocol features that the agent supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::model::schema::ShortText>>, max_items = 64))]
     pub capabilities: Option<Vec<String>>,
@@ -43,25 +44,25 @@ pub struct Report {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventReport {
-    /// Identity; the same in every repetition.
+    /// The id, the same in every repetition of the report.
     pub id: EventId,
     /// The stack.
     pub stack_id: StackId,
-    /// The deployment object that was applied.
+    /// The deployment object that the agent applied.
     #[serde(default)]
     pub object_id: Option<DeploymentObjectId>,
-    /// Its revision.
+    /// The revision of the deployment object.
     #[serde(default)]
     pub revision: Option<Revision>,
-    /// What was tried.
+    /// The attempted action.
     pub action: EventAction,
-    /// How it ended. A removal succeeded when every object is gone.
+    /// The outcome. A removal succeeds when every object is gone.
     pub outcome: EventOutcome,
-    /// One word in CamelCase.
+    /// The reason as one CamelCase word.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::ShortText))]
     pub reason: String,
-    /// One sentence.
+    /// One sentence for people.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::Message))]
     pub message: String,
@@ -69,60 +70,60 @@ pub struct EventReport {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_items = 50))]
     pub objects: Vec<ObjectRef>,
-    /// Objects kept because something of others is in them.
+    /// Objects that the agent kept because they contain objects of others.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_items = 50))]
     pub retained: Vec<ObjectRef>,
-    /// When the attempt began.
+    /// The start of the attempt, by the agent's clock.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// The end of the attempt, by the agent's clock.
     pub finished_at: Timestamp,
 }
 
-/// The present status of one stack.
+/// The current status of one stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusReport {
     /// The stack.
     pub stack_id: StackId,
-    /// The revision that was worked on last.
+    /// The revision that the agent last tried to apply.
     #[serde(default)]
     pub observed_revision: Option<Revision>,
     /// The newest revision of which the API server accepted every object.
     #[serde(default)]
     pub applied_revision: Option<Revision>,
-    /// The aspects.
+    /// The conditions of the stack.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_items = 16))]
     pub conditions: Vec<Condition>,
-    /// How the objects fare.
+    /// The health of the objects.
     #[serde(default)]
     pub health: Health,
-    /// Tries since the last success.
+    /// The number of attempts since the last success.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_223_372_036_854_775_807i64))]
     pub attempts: u64,
 }
 
-/// The broker's answer to a report. What is acknowledged may be forgotten by the agent.
+/// The broker's answer to a report. The agent may discard all events that the answer covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportAnswer {
-    /// Events taken.
+    /// The number of newly recorded events.
     pub accepted: usize,
-    /// Events that were known already, or repeat the last outcome.
+    /// The number of events that the broker knew already, or that repeat the last outcome.
     pub duplicates: usize,
-    /// Events that no repetition will make acceptable.
+    /// Events that the broker rejects for good. The agent must not repeat them.
     pub rejected: Vec<RejectedEvent>,
 }
 
-/// An event that was not taken.
+/// A rejected event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RejectedEvent {
-    /// Which.
+    /// The id of the event.
     pub id: EventId,
-    /// Why, as a slug: `stack-unknown` for a stack that this agent was never told of.
+    /// The reason as a slug, for example `stack-unknown` for a stack that was never in this agent's target state.
     pub problem: String,
 }

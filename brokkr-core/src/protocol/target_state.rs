@@ -1,18 +1,18 @@
-//! Everything that an agent should hold now.
+//! Target states.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Generation;
 use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch, Policies, Revision, StackId};
 
-/// What to do with a stack.
+/// What the agent does with a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EntryAction {
-    /// Hold it at the given revision.
+    /// The agent applies the given revision.
     Apply,
-    /// Make it go. The entry stays until the agent has reported that every object is gone.
+    /// The agent removes the stack. The entry stays until the agent reports that every object is gone.
     Remove,
 }
 
@@ -22,44 +22,46 @@ pub enum EntryAction {
 pub struct TargetEntry {
     /// The stack.
     pub stack_id: StackId,
-    /// Its name, for people.
+    /// The name of the stack, for people.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::Name))]
     pub stack_name: String,
-    /// What to do.
+    /// What the agent does with the stack.
     pub action: EntryAction,
-    /// The deployment object to hold; absent for removals.
+    /// The deployment object to apply. Absent for removals.
     pub object_id: Option<DeploymentObjectId>,
-    /// Its revision.
+    /// The revision of the deployment object. Absent for removals.
     pub revision: Option<Revision>,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of the deployment object's content. Absent for removals.
     pub digest: Option<Digest>,
-    /// Its bytes' number.
+    /// The size of the content in bytes. Absent for removals.
     pub size: Option<u64>,
-    /// How to treat its objects.
+    /// How the agent treats the stack's objects.
     pub policies: Policies,
-    /// Stacks that must be applied before.
+    /// Stacks that the agent applies before this one.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
-    /// For removals: whether somebody ordered it explicitly (deleted the stack, removed the target). A
-    /// removal that merely follows from labels or rules is not confirmed, and the agent carries it out within a budget.
+    /// For removals: whether a person or program ordered the removal explicitly, by deleting the stack or removing the
+    /// target. The agent carries out other removals, which follow from changed labels or rules, only within its removal
+    /// budget.
     pub confirmed: bool,
 }
 
-/// Everything that one agent should hold now: complete, and by reference.
+/// The complete list of stacks that one agent should hold, by reference to deployment objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TargetState {
-    /// For whom.
+    /// The agent that the target state is for.
     pub agent_id: AgentId,
-    /// The history that this belongs to.
+    /// The epoch that the target state belongs to.
     pub epoch: Epoch,
-    /// Whether an admin allowed removals in this epoch to an agent that knew another one.
+    /// Whether an admin confirmed this epoch. Until then, an agent that has seen another epoch removes nothing.
     pub epoch_confirmed: bool,
-    /// How far the answering replica has read. Not part of the digest.
+    /// The generation of the answering broker's view. Not part of the digest.
     pub generation: Generation,
-    /// The number of entries, so that an empty list is a statement and not an accident.
+    /// The number of entries. It distinguishes an intentionally empty list from a truncated answer.
     pub count: usize,
-    /// SHA-256 over the canonical form of everything but `generation` and itself; also the ETag.
+    /// SHA-256 of the canonical form (RFC 8785) of all fields except `generation` and `digest`. Also the ETag of the
+    /// response.
     pub digest: Digest,
     /// One entry per stack, ordered by stack id.
     pub entries: Vec<TargetEntry>,
@@ -75,7 +77,7 @@ struct Canonical<'a> {
 }
 
 impl TargetState {
-    /// Puts a target state together: sorts the entries, counts them and computes the digest.
+    /// Creates a target state: sorts and counts the entries, and computes the digest.
     pub fn new(
         agent_id: AgentId,
         epoch: Epoch,
@@ -88,36 +90,38 @@ impl TargetState {
         Self { agent_id, epoch, epoch_confirmed, generation, count: entries.len(), digest, entries }
     }
 
-    /// Why this is not to be believed by `agent`; `None` when it is complete and untouched.
+    /// Checks that the target state is complete, unmodified and meant for `agent`. Returns the defect, or `None` if
+    /// there is none.
     pub fn defect(&self, agent: AgentId) -> Option<&'static str> {
         if self.agent_id != agent {
-            return Some("the target state is another agent's");
+            return Some("the target state belongs to another agent");
         }
         if self.count != self.entries.len() {
-            return Some("the number of entries is not what it says");
+            return Some("the number of entries differs from count");
         }
         if !self.entries.is_sorted_by(|a, b| a.stack_id < b.stack_id) {
-            return Some("the entries are not in order, or one stack stands twice");
+            return Some("the entries are not ordered by stack id, or a stack appears twice");
         }
         let complete = |entry: &TargetEntry| {
             entry.action == EntryAction::Remove
                 || (entry.object_id.is_some() && entry.revision.is_some() && entry.digest.is_some())
         };
         if !self.entries.iter().all(complete) {
-            return Some("an entry to apply names no object");
+            return Some("an entry to apply has no deployment object, revision or digest");
         }
         if self.digest != digest(self.agent_id, self.epoch, self.epoch_confirmed, &self.entries) {
-            return Some("the digest does not fit the content");
+            return Some("the digest does not match the content");
         }
         None
     }
 }
 
-/// The digest over the canonical form (RFC 8785) of what is said.
+/// Computes the digest of the canonical form (RFC 8785).
 fn digest(agent_id: AgentId, epoch: Epoch, epoch_confirmed: bool, entries: &[TargetEntry]) -> Digest {
     let canonical = Canonical { agent_id, count: entries.len(), entries, epoch, epoch_confirmed };
     let mut bytes = Vec::new();
-    // Writing plain data to memory cannot fail; if it ever did, the digest of a part would fit nothing.
+    // Serialising plain data to memory cannot fail. If it did, the digest of the partial output would match no target
+    // state.
     let _ = serde_json_canonicalizer::to_writer(&canonical, &mut bytes);
     Digest::of(&bytes)
 }
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn any_touch_is_noticed() {
+    fn modified_target_state_has_a_defect() {
         let agent = AgentId::generate();
         let state =
             TargetState::new(agent, Epoch::generate(), true, Generation::new(7), vec![entry(), entry(), entry()]);

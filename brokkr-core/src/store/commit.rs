@@ -1,4 +1,4 @@
-//! One decision, ready to be recorded.
+//! Commits: the unit of writing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,91 +12,97 @@ use crate::model::{
 };
 use crate::store::{FeedPosition, StoreError};
 
-/// One decision: what changes, under which conditions, and who is answerable for it.
+/// One decision: changes, their preconditions, and the audit records that document them. A store records all of it or
+/// nothing.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    /// Who decided.
+    /// The actor that decided.
     pub actor: ActorRef,
-    /// In the course of which request.
+    /// The request that led to the decision.
     pub request_id: RequestId,
-    /// When.
+    /// The time of the decision, by the broker's clock.
     pub at: Timestamp,
-    /// What must be so at the moment of the commit, beyond the versions of what is changed.
+    /// Conditions that must hold when the commit happens. The versions of the changed entities are checked in any case.
     pub preconditions: Vec<Precondition>,
-    /// The facts, in the order in which they appear in the feed. At most one per entity.
+    /// The changed entities, in the order in which they appear in the feed. At least one change, at most one per
+    /// entity.
     pub changes: Vec<Change>,
-    /// How to answer when the request is repeated. Its key is taken with the commit; one that is taken is
-    /// [`NotUnique`](StoreError::NotUnique).
+    /// The answer to repetitions of the request, if it has an idempotency key. The commit takes the key; a key that is
+    /// taken already is [`NotUnique`](StoreError::NotUnique).
     pub idempotency: Option<IdempotencyRecord>,
-    /// The bytes of the deployment objects among the changes, by digest. Content that is stored already may be
-    /// left out: each is kept once, however many objects have it.
+    /// The contents of the deployment objects among the changes, by digest. Contents that the store has already may be
+    /// left out: a store keeps each content once, however many deployment objects refer to it.
     pub contents: BTreeMap<Digest, Bytes>,
-    /// The audit records, at least one.
+    /// The audit records. At least one.
     pub audit: Vec<AuditRecord>,
 }
 
-/// The answer to a request that may be repeated.
+/// The recorded answer to a request with an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
-    /// Whose key it is, in the form of [`ActorRef`]'s `Display`.
+    /// The caller that chose the key, in the form of [`ActorRef`]'s `Display`.
     pub actor: String,
-    /// The key, as the caller chose it.
+    /// The idempotency key, unique per caller while it is remembered.
     pub key: String,
-    /// SHA-256 of the request.
+    /// SHA-256 of the request. A repetition with another fingerprint is an error of the caller.
     pub fingerprint: Digest,
     /// The operation's outcome, without secrets.
     pub outcome: serde_json::Value,
-    /// When.
+    /// The time of the record. The key is free again [`IDEMPOTENCY_HOURS`](limits::IDEMPOTENCY_HOURS) later.
     pub at: Timestamp,
 }
 
 impl IdempotencyRecord {
-    /// What was recorded at this time or before is forgotten now: its key is free again.
+    /// The time up to which records are forgotten at `now`: keys that were recorded then or earlier are free again.
     pub fn forgotten(now: Timestamp) -> Timestamp {
         now.minus(Duration::from_secs(limits::IDEMPOTENCY_HOURS * 3600))
     }
 }
 
-/// What must be so at the moment of a commit.
+/// A condition that must hold when a commit happens. Otherwise the commit is a [`Conflict`](StoreError::Conflict).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition {
-    /// The entity exists with exactly this version.
+    /// The entity exists and has exactly this version.
     Version(EntityKey, Version),
-    /// The generator, which the commit changes, owns no living stack when all of the commit is done; otherwise it is a
-    /// [`Conflict`](StoreError::Conflict) on the generator.
+    /// The generator owns no living stack once the commit is done. The commit must change the generator. The conflict
+    /// names the generator.
     OwnsNoStacks(GeneratorId),
 }
 
-/// A commit's place.
+/// The result of a successful commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
-    /// The position of its last change.
+    /// The feed position of the commit's last change.
     pub position: FeedPosition,
 }
 
-/// Times of last activity: telemetry.
+/// Times of last activity. Telemetry: a store may lose it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// Agents that polled.
+    /// Agents, each with the time of its latest poll.
     pub agents: Vec<(AgentId, Timestamp)>,
-    /// Keys that were used.
+    /// API keys, each with the time of its latest use.
     pub keys: Vec<(KeyId, Timestamp)>,
 }
 
 impl Commit {
-    /// Checks what every store would have to check: something changes, somebody is answerable, and no
-    /// entity changes twice.
+    /// Checks the shape of the commit, on behalf of every store.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](StoreError::Malformed) when the commit has no change, no audit record, or two changes of one
+    /// entity.
     pub fn validate(&self) -> Result<(), StoreError> {
         if self.changes.is_empty() {
-            return Err(StoreError::Malformed("a commit changes something"));
+            return Err(StoreError::Malformed("the commit has no changes"));
         }
         if self.audit.is_empty() {
-            return Err(StoreError::Malformed("a commit has an audit record"));
+            return Err(StoreError::Malformed("the commit has no audit record"));
         }
         let mut keys: Vec<EntityKey> = self.changes.iter().map(Change::key).collect();
         keys.sort_unstable();
         if keys.windows(2).any(|pair| pair.first() == pair.get(1)) {
-            return Err(StoreError::Malformed("a commit changes an entity once"));
+            return Err(StoreError::Malformed("the commit changes one entity twice"));
         }
         Ok(())
     }

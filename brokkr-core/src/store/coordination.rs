@@ -1,4 +1,4 @@
-//! What brokers on the same data agree on.
+//! Coordination between brokers that share one store.
 
 use std::time::Duration;
 
@@ -8,37 +8,41 @@ use tokio::sync::watch;
 use crate::model::InstanceId;
 use crate::store::StoreResult;
 
-/// The right to do some work, for a while.
+/// The exclusive right to do some work for a limited time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Rises with every new holder: what was begun under a lower one is void.
+    /// The fencing number. Each new holder gets a higher one; a renewal keeps it. Work that began under a lower number
+    /// is void.
     pub fencing: u64,
-    /// How long it is valid, counted from the call that took it on the caller's monotonic clock.
+    /// The duration of the lease, counted on the caller's monotonic clock from the start of the call that took it.
     pub valid_for: Duration,
 }
 
-/// What brokers on the same data share beside the record: leases, a secret, and hints that something is new.
+/// The part of a store through which brokers coordinate: leases, a shared secret, and hints about new commits.
 ///
 /// # To ensure correctness
 ///
-/// 1. **One holder.** Between two successful calls of `lease_take` by different holders lies the end of the first one's time, or
-///    its release. Each new holder gets a higher [`fencing`](Lease::fencing) number.
-/// 2. **One secret.** Every instance on the same data returns the same bytes, over restarts too.
+/// 1. **One holder.** A lease changes hands only after its time has passed or its holder has released it. Each new
+///    holder gets a higher [`fencing`](Lease::fencing) number.
+/// 2. **One secret.** Every instance on the same data returns the same bytes, also after restarts.
 ///
-/// All methods are cancellation safe: a lease that was taken by a call whose future was dropped ends with its time.
+/// All methods are cancellation safe. If the future of `lease_take` is dropped, the lease may have been taken; it then
+/// expires on its own.
 #[async_trait]
 pub trait Coordination {
-    /// Takes a lease for a holder, or renews the holder's own; `None` while another one has it. Time is the store's.
+    /// Takes the lease `name` for `holder`, or renews it if `holder` has it. Returns `None` while another holder has
+    /// it. The store's clock decides when a lease ends.
     async fn lease_take(&self, name: &str, holder: InstanceId, valid_for: Duration) -> StoreResult<Option<Lease>>;
 
-    /// Gives a lease back before its time; one that the holder does not have stays as it is.
+    /// Releases a lease early. Does nothing if `holder` does not have it.
     async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()>;
 
-    /// A secret that all brokers on the same data share, made when the data was. What one of them signs for itself, such as a
-    /// cursor, each of them can check.
+    /// The secret that all brokers on the same data share, generated once with the data. Every broker can verify what
+    /// another one signed with it, such as a page cursor.
     async fn secret(&self) -> StoreResult<[u8; 32]>;
 
-    /// A counter that moves when there may be something new: at once after a commit through this instance, soon
-    /// after one elsewhere. A hint: it may move for nothing, and a reader must also look by itself from time to time.
+    /// A counter that changes when new commits may exist: immediately after a commit through this instance, soon after
+    /// a commit through another one. It is a hint: it may change without a commit and may miss one, so readers must
+    /// also poll at intervals.
     fn subscribe(&self) -> watch::Receiver<u64>;
 }

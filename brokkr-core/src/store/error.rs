@@ -1,38 +1,40 @@
-//! What can go wrong in a store, by meaning.
+//! Store errors.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::model::{EntityKey, EntityKind, Revision};
 
-/// A store's error.
+/// An error of a store, classified by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// No such row, or none in this scope.
+    /// The entity does not exist, or is outside of the scope.
     #[error("not found")]
     NotFound,
-    /// A version or a precondition did not hold: somebody else was faster. Read again and decide again.
+    /// The version of a changed entity, or a precondition, does not match the stored state: another commit came first.
+    /// Read the entity again and repeat the decision.
     #[error("conflict on {} {}", KindOf(.0), .0)]
     Conflict(EntityKey),
-    /// Something that must be unique exists already.
+    /// Another entity has the value of a unique field.
     #[error("not unique: {0}")]
     NotUnique(UniqueKey),
-    /// What follows this position is no longer kept.
-    #[error("the position is older than what is kept")]
+    /// The store has dropped changes that follow the position or token. Start again from a snapshot.
+    #[error("the changes after this position are no longer stored")]
     Expired,
-    /// The store cannot be reached or cannot write now. After a commit its outcome is unknown.
+    /// The store cannot be reached or cannot serve now; retry later. After `commit`, the commit may or may not have
+    /// happened.
     #[error("store unavailable: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// The commit breaks the contract: a defect of the caller.
+    /// The call breaks the contract of the trait: a bug in the caller. Retrying does not help.
     #[error("malformed commit: {0}")]
     Malformed(&'static str),
-    /// Anything else; the source says more to the log, and to nobody else.
+    /// Any other failure. The source has details for the log; do not show them to callers.
     #[error("store failed: {0}")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// What is unique among living entities.
+/// A value that must be unique among living entities.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UniqueKey {
     /// A generator's name.
@@ -41,13 +43,14 @@ pub enum UniqueKey {
     AgentName,
     /// A stack's name within its generator.
     StackName,
-    /// The name of an entity of a kind that is stored as a document, among those of its generator.
+    /// The name of an entity whose kind is stored as a [document](crate::model::Storage::Document), within its
+    /// generator.
     Name(EntityKind),
-    /// A key's short id.
+    /// The short id of an API key, including revoked keys.
     KeyShortId,
     /// A revision within its stack.
     StackRevision(Revision),
-    /// An idempotency key of one caller, as long as it is remembered.
+    /// The idempotency key of a caller, while it is remembered.
     IdempotencyKey,
 }
 

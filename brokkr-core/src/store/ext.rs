@@ -1,11 +1,11 @@
-//! Reading entities by type.
+//! Typed reads of entities.
 
 use async_trait::async_trait;
 
 use crate::model::Entity;
 use crate::store::{EntityQuery, EntityReader, Listing, Page, Scope, StoreError, StoreResult};
 
-/// [`EntityReader`] by type, for every store.
+/// Typed variants of [`EntityReader`]'s methods, implemented for every store.
 ///
 /// ```
 /// use brokkr_core::model::{GeneratorId, GeneratorPrincipal, Stack};
@@ -21,14 +21,20 @@ use crate::store::{EntityQuery, EntityReader, Listing, Page, Scope, StoreError, 
 /// ```
 #[async_trait]
 pub trait StoreExt: EntityReader {
-    /// One entity by its id.
+    /// Reads one entity by its id.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](StoreError::NotFound) when the entity does not exist, is a tombstone, or is outside of the scope.
+    /// The errors of [`EntityReader::entity_get`] apply too.
     async fn get<E: Entity>(&self, scope: &Scope, id: E::Id) -> StoreResult<E> {
         let change = self.entity_get(scope, E::key_of(id)).await?;
         E::from_change(change)
             .ok_or_else(|| StoreError::Internal("the store returned an entity of another kind".into()))
     }
 
-    /// The entities of a kind that fit the query, by id.
+    /// Lists the entities of one kind that match the query, ordered by id. The errors of [`EntityReader::entity_list`]
+    /// apply.
     async fn list<E: Entity>(
         &self,
         scope: &Scope,

@@ -1,23 +1,34 @@
-//! The public sequence of changes.
+//! The feed: the public, ordered sequence of changes.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::model::{ActorRef, Change, RequestId, Timestamp};
 
-/// A place in the feed. Positions are ordered; there is no meaning in the distance of two.
+/// A position in the feed. Positions are ordered but not dense: the distance of two positions has no meaning.
+///
+/// The text form, used in the REST API, is `<epoch>-<transaction>-<sequence>`.
+///
+/// ```
+/// use brokkr_core::store::FeedPosition;
+///
+/// let position: FeedPosition = "1-42-0".parse()?;
+/// assert!(position > FeedPosition::START);
+/// assert_eq!(position.to_string(), "1-42-0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedPosition {
-    /// Counts restarts of the numbering of transactions.
+    /// The history number. It grows when the numbering of transactions starts again, for example after a restore.
     pub epoch: u64,
-    /// The transaction.
+    /// The transaction of the commit.
     pub transaction: u64,
-    /// The change within it.
+    /// The index of the change within its commit.
     pub sequence: u64,
 }
 
 impl FeedPosition {
-    /// Before everything.
+    /// The position before the first change. Also the default.
     pub const START: Self = Self { epoch: 0, transaction: 0, sequence: 0 };
 }
 
@@ -27,9 +38,9 @@ impl fmt::Display for FeedPosition {
     }
 }
 
-/// A text is not a position.
+/// The text is not a feed position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a position of the feed")]
+#[error("invalid feed position: expected three numbers, such as 1-42-0")]
 pub struct InvalidPosition;
 
 impl FromStr for FeedPosition {
@@ -42,26 +53,27 @@ impl FromStr for FeedPosition {
     }
 }
 
-/// One change in the feed, with who made it.
+/// One change in the feed, with its commit's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedEntry {
-    /// Its place.
+    /// The position of the change.
     pub position: FeedPosition,
-    /// When it was decided.
+    /// The time of the decision, by the clock of the broker that made it.
     pub at: Timestamp,
-    /// Who decided.
+    /// The actor that decided.
     pub actor: ActorRef,
-    /// In the course of which request.
+    /// The request that led to the change.
     pub request_id: RequestId,
-    /// The fact.
+    /// The changed entity, complete, in its state after the change.
     pub change: Change,
 }
 
-/// A part of the feed.
+/// A page of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPage {
-    /// The changes in order.
+    /// The changes, in feed order. Empty when there are no newer ones in scope.
     pub entries: Vec<FeedEntry>,
-    /// Where to go on, also when there are no entries.
+    /// The position from which to read the next page. It may advance even when `entries` is empty, past changes outside
+    /// of the scope.
     pub next: FeedPosition,
 }

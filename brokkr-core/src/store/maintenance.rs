@@ -1,4 +1,4 @@
-//! Keeping a store in order.
+//! Retention, metrics and health of a store.
 
 use std::time::Duration;
 
@@ -6,28 +6,32 @@ use async_trait::async_trait;
 
 use crate::store::StoreResult;
 
-/// How long what grows is kept; `None` is for ever.
+/// How long a store keeps records that accumulate. `None`, the default, keeps them indefinitely.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Agent events.
+    /// The minimum age at which agent events may be dropped.
     pub events: Option<Duration>,
-    /// Audit records.
+    /// The minimum age at which audit records may be dropped.
     pub audit: Option<Duration>,
-    /// Changes: how far behind a subscriber may fall.
+    /// The minimum age at which changes may be dropped. A subscriber that falls further behind must start again from a
+    /// snapshot.
     pub changes: Option<Duration>,
 }
 
-/// What a broker asks of a store besides reading and writing.
+/// The part of a store that serves its operation.
 #[async_trait]
 pub trait Maintenance {
-    /// Drops some of what is older than it is kept, and of answers that [`idempotency_find`](crate::store::Store::idempotency_find) would not
-    /// give any more, and records that it did; how many rows. Zero when there is nothing more to drop. A store may keep things
-    /// for longer, and refuse less than it was made with; then it has dropped the rest all the same.
+    /// Drops one batch of records that are older than `keep` allows, and of forgotten [idempotency
+    /// records](crate::store::IdempotencyRecord). Returns the number of dropped rows; call it again until it returns 0.
+    ///
+    /// A store with longer retention of its own may keep records that `keep` would drop. Dropping events and audit
+    /// records leaves an audit record.
     async fn purge(&self, keep: &Retention) -> StoreResult<u64>;
 
-    /// Brings the gauges of the store's own up to date, through the `metrics` facade. Called when they are about to be read.
+    /// Updates the store's gauges through the `metrics` facade. The broker calls it before each scrape. Default: does
+    /// nothing.
     async fn observe(&self) {}
 
-    /// Whether the store can serve right now.
+    /// Checks that the store can serve requests now, for readiness probes.
     async fn check(&self) -> StoreResult<()>;
 }

@@ -1,4 +1,4 @@
-//! The record of everything: what a store must do, an in-memory one, and the suite that proves either.
+//! Storage of all broker state: the [`Store`] trait, an in-memory implementation, and the conformance suite.
 
 mod commit;
 #[cfg(any(test, feature = "conformance"))]
@@ -38,47 +38,52 @@ pub use view_token::{Moment, ViewToken};
 use crate::into_shared::into_shared;
 use crate::model::{AuditRecord, Timestamp};
 
-/// The result of a store's operations.
+/// The result of a store operation.
 pub type StoreResult<T> = Result<T, StoreError>;
 
-/// The record of everything that a broker knows, and the only place where state is kept.
+/// Storage of all broker state.
 ///
-/// The broker decides every value (ids, times, versions, revision numbers) *before* it commits; the store
-/// checks, keeps and orders. One [`commit`](Self::commit) is one decision: its changes, its audit records and their place in
-/// the feed land together or not at all. Readers are scoped: what a [`Scope`] does not include does not exist.
+/// The broker chooses every value (ids, times, versions, revision numbers) *before* it commits. The store checks,
+/// orders and stores the values. One [`commit`](Self::commit) is one decision: its changes, its audit records and its
+/// feed entries are stored together or not at all. Every read takes a [`Scope`]; entities outside of the scope do not
+/// exist for the caller.
 ///
 /// # To ensure correctness
 ///
-/// 1. **Atomic.** After `commit` returned `Ok`, all of it is durable and visible to every later read through
-///    any instance on the same data; after any error but [`StoreError::Unavailable`] nothing of it is. After
-///    `Unavailable` either may be true; the caller reads again.
-/// 2. **Versions.** A change is accepted only if its version is the stored version of its entity plus one
-///    (an unknown entity has version 0). Otherwise the whole commit is [`StoreError::Conflict`]. The check
-///    and the write are one step: of two commits that carry the same version of the same entity exactly one succeeds.
-/// 3. **Preconditions** hold at the moment of the commit, not merely before it.
-/// 4. **Unique** among living entities ([`UniqueKey`]): generator names, agent names, stack names per generator
-///    (a stack that is being deleted still lives), short ids of keys (revoked ones included), revisions per stack,
-///    idempotency keys per caller for [`IDEMPOTENCY_HOURS`](crate::model::limits::IDEMPOTENCY_HOURS). Of two commits
-///    with one such key at the same time the second waits for the first.
-///    A violation is [`StoreError::NotUnique`]. Whether one commit may move such a value from one entity to another
-///    is the store's choice.
-/// 5. **Immutable**: deployment objects, events and audit records are never changed, whatever is committed.
-/// 6. **Scope** is part of the query: a row outside of the scope is [`StoreError::NotFound`] or missing from the list,
+/// 1. **Atomic.** After `commit` returns `Ok`, the commit is durable and visible to every later read through any
+///    instance on the same data. After any error except [`StoreError::Unavailable`], nothing of it is stored. After
+///    `Unavailable` either is possible; the caller reads again.
+/// 2. **Versions.** A store accepts a change only if its version is the entity's stored version plus one (an unknown
+///    entity has version 0). Otherwise the whole commit fails with [`StoreError::Conflict`]. Check and write are one
+///    atomic step: of two commits that carry the same version of the same entity, exactly one succeeds.
+/// 3. **Preconditions** are checked in the same atomic step as the write.
+/// 4. **Unique** among living entities ([`UniqueKey`]): generator names, agent names, stack names per generator (a
+///    stack in deletion is still living), short ids of API keys (including revoked keys), revisions per stack, and
+///    idempotency keys per caller for [`IDEMPOTENCY_HOURS`](crate::model::limits::IDEMPOTENCY_HOURS). A violation is
+///    [`StoreError::NotUnique`]. If two concurrent commits carry the same idempotency key, the second one waits for the
+///    first. A store may accept or refuse a commit that moves a unique value from one entity to another.
+/// 5. **Immutable**: no commit changes a stored deployment object, event or audit record.
+/// 6. **Scope** is part of the query. A row outside of the scope is [`StoreError::NotFound`] or missing from the list,
 ///    exactly as if it did not exist.
-/// 7. **Feed**: every change of every commit exactly once, in an order in which a change never precedes what
-///    its commit could see, nor who takes a unique name the one that gave it up; a reader that goes on from the last
-///    position it has seen misses nothing, however long transactions take. Of two commits that overlap in time and
-///    see nothing of each other either may come first, also where one waited for what the other only relied on (a
-///    precondition).
-/// 8. **View**: `view_snapshot` and then `view_tail` from its token, again and again, yield every committed
-///    change exactly once. Changes of one entity come in the order of their versions. A long transaction of somebody else delays
-///    nothing but itself.
-/// 9. **Order of lists** is total and stable: entries committed later never make a page repeat or skip an
-///    entry that was there all along.
+/// 7. **Feed**: the feed contains every change of every commit exactly once. A change follows all changes that its
+///    commit could see, and a commit that takes a unique name follows the commit that gave it up. A reader that
+///    continues from its last position misses nothing, however long transactions take. Two concurrent commits that do
+///    not see each other may appear in either order, even if one waited for the other because of a precondition.
+/// 8. **View**: `view_snapshot`, followed by repeated `view_tail` calls with the latest token, yields every committed
+///    change exactly once. Changes of one entity are in the order of their versions. A long-running transaction delays
+///    only its own changes.
+/// 9. **List order** is total and stable: entries that are committed during paging never make a page repeat or skip an
+///    older entry.
 ///
-/// All methods are cancellation safe: a dropped future of `commit` leaves either everything or nothing.
+/// # Cancellation safety
 ///
-/// The macro `store_conformance!` (feature `conformance`) expands to one test per duty.
+/// All methods are cancellation safe. If the future of `commit` is dropped, the commit has happened completely or not
+/// at all.
+///
+/// # Testing an implementation
+///
+/// The macro [`store_conformance!`](crate::store_conformance) (feature `conformance`) expands to tests for each of
+/// these rules.
 #[async_trait]
 pub trait Store:
     EntityReader
@@ -98,17 +103,24 @@ pub trait Store:
     + Sync
     + 'static
 {
-    /// Commits one decision.
+    /// Commits one decision atomically.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](StoreError::Conflict) for a stale version or a failed precondition,
+    /// [`NotUnique`](StoreError::NotUnique) for a taken unique value, [`Malformed`](StoreError::Malformed) for a commit
+    /// that fails [`Commit::validate`], and [`Unavailable`](StoreError::Unavailable) when the outcome is unknown.
     async fn commit(&self, commit: Commit) -> StoreResult<Committed>;
 
-    /// Records attempts that changed nothing: denied and failed ones. Unlike in a commit, order and company do
-    /// not matter; the records are durable when this returns.
+    /// Records denied and failed attempts, which change no entity. The records are durable when this returns. Unlike in
+    /// a commit, their order does not matter and some may be stored without the others.
     async fn record_attempts(&self, records: Vec<AuditRecord>) -> StoreResult<()>;
 
-    /// Keeps last-seen and last-used times. Telemetry, not state: no audit, no feed; older times are ignored.
+    /// Records last-seen and last-used times. They are telemetry: they appear in neither audit nor feed. A time that is
+    /// older than the stored one is ignored.
     async fn record_activity(&self, activity: Activity) -> StoreResult<()>;
 
-    /// The answer that was recorded under a caller's key after this time.
+    /// Finds the answer that was recorded under a caller's idempotency key later than `after`; `None` if there is none.
     async fn idempotency_find(
         &self,
         actor: &str,
@@ -116,24 +128,37 @@ pub trait Store:
         after: Timestamp,
     ) -> StoreResult<Option<IdempotencyRecord>>;
 
-    /// Keeps the answer to a request that needed no change, and takes its key as a commit does.
+    /// Records the answer to a request that needed no change, and takes its idempotency key as a commit does.
+    ///
+    /// # Errors
+    ///
+    /// [`NotUnique`](StoreError::NotUnique) when the key is taken.
     async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()>;
 
-    /// The changes after a position, in public order, at most `limit`. [`StoreError::Expired`] when what
-    /// follows the position is no longer kept.
+    /// Reads at most `limit` changes after a position, in feed order.
+    ///
+    /// # Errors
+    ///
+    /// [`Expired`](StoreError::Expired) when changes after the position are no longer stored.
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage>;
 
-    /// Everything that is needed to answer agents, and the token to go on from. The token names the history that it belongs to.
+    /// Reads all entities that the fleet view consists of, and the token from which [`view_tail`](Self::view_tail)
+    /// continues.
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot>;
 
-    /// What was committed since a token was issued. [`StoreError::Expired`] when that is no longer kept, or when
-    /// history has forked since; the reader then takes a new snapshot.
+    /// Reads the changes that were committed since the token was issued.
+    ///
+    /// # Errors
+    ///
+    /// [`Expired`](StoreError::Expired) when those changes are no longer stored, or when a new epoch has begun since;
+    /// take a new snapshot.
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail>;
 }
 
 const _: Option<&dyn Store> = None;
 
 into_shared! {
-    /// A [`Store`] by value, in an `Arc`, or as `Arc<dyn Store>`.
+    /// Conversion into a shared [`Store`]. Implemented for every `Store`, for `Arc<T>` of one, and for `Arc<dyn
+    /// Store>`.
     IntoStore::into_store => Store
 }

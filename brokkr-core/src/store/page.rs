@@ -2,12 +2,13 @@
 
 use crate::model::limits;
 
-/// Which part of a list is asked for: at most `limit` entries behind the entry with key `after`.
+/// A request for one page of a list: at most `limit` entries after the entry with the key `after`. Default: the first
+/// [`PAGE_DEFAULT`](limits::PAGE_DEFAULT) entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<K> {
-    /// Entries at the most, 1 to [`limits::PAGE_MAX`].
+    /// The maximum number of entries, 1 to [`limits::PAGE_MAX`].
     pub limit: usize,
-    /// The key of the last entry of the page before.
+    /// The key of the last entry of the previous page; `None` for the first page. Use [`Listing::next`].
     pub after: Option<K>,
 }
 
@@ -18,23 +19,23 @@ impl<K> Default for Page<K> {
 }
 
 impl<K> Page<K> {
-    /// The first page, with `limit` entries.
+    /// The first page, with at most `limit` entries.
     pub fn first(limit: usize) -> Self {
         Self { limit, after: None }
     }
 }
 
-/// A page of a list.
+/// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T, K> {
-    /// The entries.
+    /// The entries of this page.
     pub items: Vec<T>,
-    /// The key to go on from; absent on the last page.
+    /// The key for [`Page::after`] of the next page; `None` on the last page.
     pub next: Option<K>,
 }
 
 impl<T, K> Listing<T, K> {
-    /// Makes a page of entries that begin where the page does; `key` tells an entry's place.
+    /// Collects a page from `entries`, which start at the page's first entry. `key` returns the sort key of an entry.
     pub fn collect(entries: impl Iterator<Item = T>, limit: usize, key: impl Fn(&T) -> K) -> Self {
         let mut items: Vec<T> = entries.take(limit.saturating_add(1)).collect();
         let more = items.len() > limit;
@@ -43,7 +44,7 @@ impl<T, K> Listing<T, K> {
         Self { items, next }
     }
 
-    /// The same page of other things.
+    /// Converts each entry and keeps the key of the next page.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Listing<U, K> {
         Listing { items: self.items.into_iter().map(change).collect(), next: self.next }
     }

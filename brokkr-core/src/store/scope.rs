@@ -1,11 +1,12 @@
-//! Whose rows a read may see.
+//! Scopes: the rows that a caller may read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{AgentId, GeneratorId, StackId};
 
-/// Whose rows a read may see. The store makes it part of the query; nothing is fetched first and checked afterwards.
+/// The rows that a caller may read. The store applies the scope in the query; no code fetches rows first and filters
+/// them later.
 ///
 /// | rows | `Generator(g)` sees | `Agent { id, stacks }` sees |
 /// |---|---|---|
@@ -19,21 +20,21 @@ use crate::model::{AgentId, GeneratorId, StackId};
 /// | feed | of its own stacks, and itself | none |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything.
+    /// All rows, for admins and the broker itself.
     All,
-    /// What belongs to one generator.
+    /// The rows of one generator.
     Generator(GeneratorId),
-    /// What one agent may see.
+    /// The rows that one agent may see.
     Agent {
         /// The agent.
         id: AgentId,
-        /// The stacks that the fleet view lists for it.
+        /// The stacks in the agent's target state, according to the fleet view.
         stacks: Arc<BTreeSet<StackId>>,
     },
 }
 
 impl Scope {
-    /// Whether rows of a stack that belongs to `owner` are in scope.
+    /// Whether the scope includes rows of a stack that `owner` owns.
     pub fn sees_stack(&self, stack: StackId, owner: GeneratorId) -> bool {
         match self {
             Self::All => true,
@@ -42,7 +43,7 @@ impl Scope {
         }
     }
 
-    /// Whether rows about a stack on an agent are in scope.
+    /// Whether the scope includes rows about a stack on an agent.
     pub fn sees_pair(&self, stack: StackId, owner: GeneratorId, agent: AgentId) -> bool {
         self.sees_stack(stack, owner) && !matches!(self, Self::Agent { id, .. } if *id != agent)
     }

@@ -1,22 +1,24 @@
-//! What the fleet view is built from.
+//! Reads that the fleet view is built from.
 
 use crate::model::Change;
 use crate::store::view_token::ViewToken;
 
-/// Everything that is needed to answer agents at one moment.
+/// All entities of the fleet view, read at one moment.
 #[derive(Debug, Clone)]
 pub struct ViewSnapshot {
-    /// All entities of [the view's kinds](crate::model::EntityKind::is_in_view) that are not gone; of deployment objects the newest of each such stack.
+    /// The living entities of [the view's kinds](crate::model::EntityKind::is_in_view). Of each living stack's
+    /// deployment objects, only the newest.
     pub entities: Vec<Change>,
-    /// Where to go on.
+    /// The token for the next [`view_tail`](crate::store::Store::view_tail).
     pub token: ViewToken,
 }
 
-/// What came since.
+/// The changes since a token was issued.
 #[derive(Debug, Clone)]
 pub struct ViewTail {
-    /// The changed entities of the view's kinds, those of one entity in the order of their versions; gone ones included.
+    /// The changes of entities of the view's kinds, including tombstones. Changes of one entity are in the order of
+    /// their versions.
     pub entities: Vec<Change>,
-    /// Where to go on.
+    /// The token for the next [`view_tail`](crate::store::Store::view_tail).
     pub token: ViewToken,
 }

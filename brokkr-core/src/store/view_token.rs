@@ -1,4 +1,4 @@
-//! How far a view has read.
+//! View tokens: positions from which a fleet view continues.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use crate::model::{Epoch, Generation};
 use crate::store::FeedPosition;
 
-/// What a store remembers of a moment at which a view was read.
+/// A store's own representation of the commits that a view has seen.
 ///
-/// Only the store that issued a [`ViewToken`] looks inside: one on PostgreSQL keeps a transaction snapshot, the one in memory a
-/// counter.
+/// Only the store that issued a [`ViewToken`] interprets it. The PostgreSQL store keeps a transaction snapshot, the
+/// in-memory store a counter.
 pub trait Moment: Any + Debug + Send + Sync {
-    /// Whether a reader at this moment has seen the commit at a position.
+    /// Whether the commit at this feed position has been seen.
     fn contains(&self, position: FeedPosition) -> bool;
 }
 
-/// How far a view has read. Opaque to everyone but the store that issued it.
+/// The position of a fleet view in a store's history. Opaque to everyone except the store that issued it.
 #[derive(Debug, Clone)]
 pub struct ViewToken {
     epoch: Epoch,
@@ -25,33 +25,35 @@ pub struct ViewToken {
 }
 
 impl ViewToken {
-    /// A token of this history. `generation` counts the commits that the moment contains, so tokens of all replicas compare by it.
+    /// A token in the history `epoch`. `generation` must order the tokens of all brokers on the same data: a token that
+    /// has seen more commits has a higher one.
     pub fn new(epoch: Epoch, generation: Generation, moment: impl Moment) -> Self {
         Self { epoch, generation, moment: Arc::new(moment) }
     }
 
-    /// A token that has seen nothing and belongs to no history: every store refuses it.
+    /// A token that has seen nothing and belongs to no history. Every store answers it with
+    /// [`Expired`](crate::store::StoreError::Expired).
     pub fn nothing() -> Self {
         Self::new(Epoch::from_uuid(uuid::Uuid::nil()), Generation::default(), Nothing)
     }
 
-    /// The history that the token belongs to. When history forks, the store refuses tokens of the former one with
+    /// The history that the token belongs to. Once a new epoch begins, stores answer older tokens with
     /// [`Expired`](crate::store::StoreError::Expired).
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// The number of commits seen. A token that contains another one has a higher generation.
+    /// The generation of the view. A token that has seen more commits has a higher generation.
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// Whether the reader has seen the commit at a position.
+    /// Whether the view has seen the commit at this feed position.
     pub fn contains(&self, position: FeedPosition) -> bool {
         self.moment.contains(position)
     }
 
-    /// What the store remembered; `None` for a token that another kind of store issued.
+    /// The issuing store's own representation; `None` if a store of another type issued the token.
     pub fn moment<M: Moment>(&self) -> Option<&M> {
         let moment: &dyn Any = &*self.moment;
         moment.downcast_ref()

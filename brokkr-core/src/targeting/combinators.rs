@@ -1,24 +1,24 @@
-//! Policies made of policies.
+//! Combinations of policies.
 
 use std::sync::Arc;
 
 use crate::targeting::{Candidate, IntoPolicy, PolicyError, TargetingPolicy, Verdict};
 
-/// Matches when every part does. Made by [`all_of`].
+/// A policy that matches if all of its parts match. Created by [`all_of`].
 #[derive(Debug, Clone)]
 pub struct AllOf(Vec<Arc<dyn TargetingPolicy>>);
 
-/// Matches when one part does. Made by [`any_of`].
+/// A policy that matches if at least one of its parts matches. Created by [`any_of`].
 #[derive(Debug, Clone)]
 pub struct AnyOf(Vec<Arc<dyn TargetingPolicy>>);
 
-/// Matches when its part does not. Made by [`not`].
+/// A policy that matches if its part does not. Created by [`not`].
 #[derive(Debug, Clone)]
 pub struct Not(Arc<dyn TargetingPolicy>);
 
-/// Combinations of two policies; implemented for every [`TargetingPolicy`].
+/// Methods that combine two policies. Implemented for every [`TargetingPolicy`].
 pub trait TargetingPolicyExt: TargetingPolicy + Sized {
-    /// A policy that matches when this one or the other does. A match wins over an error of the other part.
+    /// A policy that matches if this policy or `other` matches. A match of one wins over an error of the other.
     ///
     /// ```
     /// use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _};
@@ -29,7 +29,8 @@ pub trait TargetingPolicyExt: TargetingPolicy + Sized {
         AnyOf(vec![self.into_policy(), other.into_policy()])
     }
 
-    /// A policy that matches when this one and the other do. An error of either is an error.
+    /// A policy that matches if both this policy and `other` match. An error of this policy is an error; `other` is
+    /// asked only if this policy matches.
     fn and(self, other: impl IntoPolicy) -> AllOf {
         AllOf(vec![self.into_policy(), other.into_policy()])
     }
@@ -37,21 +38,28 @@ pub trait TargetingPolicyExt: TargetingPolicy + Sized {
 
 impl<P: TargetingPolicy> TargetingPolicyExt for P {}
 
-/// A policy that matches when every part does. An empty list matches nothing.
+/// A policy that matches if all parts match. An empty list matches no pair.
 ///
 /// Policies of different types combine with [`TargetingPolicyExt::and`].
 pub fn all_of(parts: impl IntoIterator<Item = impl IntoPolicy>) -> AllOf {
     AllOf(parts.into_iter().map(IntoPolicy::into_policy).collect())
 }
 
-/// A policy that matches when one part does. An empty list matches nothing.
+/// A policy that matches if at least one part matches. An empty list matches no pair.
 ///
 /// Policies of different types combine with [`TargetingPolicyExt::or`].
 pub fn any_of(parts: impl IntoIterator<Item = impl IntoPolicy>) -> AnyOf {
     AnyOf(parts.into_iter().map(IntoPolicy::into_policy).collect())
 }
 
-/// A policy that matches when the part does not. An error stays an error.
+/// A policy that matches if `part` does not. An error of `part` stays an error.
+///
+/// ```
+/// use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _, not};
+///
+/// // Agents that share no label with the stack, and direct targets.
+/// let policy = DirectAssignment.or(not(SharedLabels::any()));
+/// ```
 pub fn not(part: impl IntoPolicy) -> Not {
     Not(part.into_policy())
 }
@@ -74,7 +82,7 @@ impl TargetingPolicy for AllOf {
 }
 
 impl TargetingPolicy for AnyOf {
-    /// A match is a match even if another part fails; without one, a part's error is the answer.
+    /// A match wins over errors of other parts. Without a match, the first error is the result.
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
         let mut reasons = Vec::new();
         let mut failed = None;

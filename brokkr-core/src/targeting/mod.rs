@@ -1,9 +1,9 @@
-//! Who serves what: the policy trait, ready-made policies, and combinators.
+//! Targeting: the policy trait, ready-made policies, and combinators.
 //!
 //! ```
 //! use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _};
 //!
-//! // Direct targets, or at least one label in common.
+//! // Match direct targets, and agents that share at least one label with the stack.
 //! let policy = DirectAssignment.or(SharedLabels::any());
 //! ```
 

@@ -6,12 +6,12 @@ use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
 use crate::targeting::selector::requirement_holds;
 use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
-/// What a broker uses unless told otherwise: direct targets, or the stack's own rule.
+/// The default policy of a broker: [`DirectAssignment`] or [`ByRule`].
 pub fn default_policy() -> AnyOf {
     DirectAssignment.or(ByRule)
 }
 
-/// Matches the direct targets.
+/// Matches direct targets.
 #[derive(Debug, Clone, Copy)]
 pub struct DirectAssignment;
 
@@ -21,17 +21,17 @@ impl TargetingPolicy for DirectAssignment {
     }
 }
 
-/// Matches agents that share labels, key and value equal, with the stack.
+/// Matches agents that share labels with the stack: key and value are equal.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedLabels(SharedKeys);
 
 impl SharedLabels {
-    /// One shared label is enough.
+    /// Matches if at least one label is shared.
     pub fn any() -> Self {
         Self(SharedKeys::Any)
     }
 
-    /// The agent must have every label of the stack; a stack without labels matches nobody.
+    /// Matches if the agent has every label of the stack. A stack without labels matches no agent.
     pub fn all() -> Self {
         Self(SharedKeys::All)
     }
@@ -43,17 +43,17 @@ impl TargetingPolicy for SharedLabels {
     }
 }
 
-/// Matches agents that share annotations, key and value equal, with the stack.
+/// Matches agents that share annotations with the stack: key and value are equal.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedAnnotations(SharedKeys);
 
 impl SharedAnnotations {
-    /// One shared annotation is enough.
+    /// Matches if at least one annotation is shared.
     pub fn any() -> Self {
         Self(SharedKeys::Any)
     }
 
-    /// The agent must have every annotation of the stack; a stack without annotations matches nobody.
+    /// Matches if the agent has every annotation of the stack. A stack without annotations matches no agent.
     pub fn all() -> Self {
         Self(SharedKeys::All)
     }
@@ -65,7 +65,8 @@ impl TargetingPolicy for SharedAnnotations {
     }
 }
 
-/// Matches by the stack's own [`TargetingRule`]; without one, by any shared label or annotation.
+/// Matches by the stack's [`TargetingRule`]. A stack without a rule matches agents that share a label or annotation
+/// with it.
 #[derive(Debug, Clone, Copy)]
 pub struct ByRule;
 
@@ -118,7 +119,7 @@ fn shared(
     }
 }
 
-/// The first part that does not hold for an agent; `None` when all do.
+/// Describes the first requirement that the agent does not meet; `None` if it meets all.
 fn first_failing(
     candidate: &Candidate<'_>,
     labels: Option<&BTreeMap<String, String>>,
@@ -167,7 +168,7 @@ fn by_rule(rule: &TargetingRule, candidate: &Candidate<'_>) -> Verdict {
         verdicts.push(shared(rule.shared_annotations, "annotation", stack, agent));
     }
     if verdicts.is_empty() {
-        return Verdict::unmatched("the stack's rule selects nobody");
+        return Verdict::unmatched("the stack's rule selects no agents");
     }
     first_match(verdicts)
 }
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rule_any_shared_label_matches() {
+    fn stack_without_rule_matches_on_any_shared_label() {
         let policy = default_policy();
         let (stack, agent) = pair(&[("env", "prod"), ("tier", "web")], &[("env", "prod")]);
         assert!(matched(&policy, &stack, &agent, false));
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_counts_only_what_it_names() {
+    fn rule_uses_only_the_given_fields() {
         let policy = default_policy();
         let (mut stack, agent) = pair(&[("env", "prod")], &[("env", "prod"), ("zone", "a")]);
         stack.targeting = Some(TargetingRule::default());
@@ -220,8 +221,8 @@ mod tests {
         let exclude = Exclusion { match_labels: Some(map(&[("zone", "a")])), ..Exclusion::default() };
         stack.targeting =
             Some(TargetingRule { match_labels: Some(map(&[])), exclude: Some(exclude), ..TargetingRule::default() });
-        assert!(!matched(&policy, &stack, &agent, false), "an exclusion wins");
-        assert!(matched(&policy, &stack, &agent, true), "over everything but a direct target");
+        assert!(!matched(&policy, &stack, &agent, false), "an exclusion overrides a match");
+        assert!(matched(&policy, &stack, &agent, true), "a direct target overrides an exclusion");
         let elsewhere = Requirement { key: "zone".into(), operator: Operator::NotIn, values: vec!["a".into()] };
         stack.targeting = Some(TargetingRule {
             match_labels: Some(map(&[("env", "prod")])),
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn all_shared_labels_of_a_stack_without_labels_match_nobody() {
+    fn all_shared_labels_of_unlabelled_stack_match_no_agent() {
         let (stack, agent) = pair(&[], &[("a", "b")]);
         assert!(!matched(&SharedLabels::all(), &stack, &agent, false));
         let (stack, agent) = pair(&[("a", "b"), ("c", "d")], &[("a", "b")]);
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn combinators_follow_logic_and_empty_ones_match_nothing() {
+    fn empty_combinators_match_nothing() {
         let (stack, agent) = pair(&[], &[]);
         assert!(!matched(&all_of(Vec::<Failing>::new()), &stack, &agent, true));
         assert!(!matched(&any_of(Vec::<Failing>::new()), &stack, &agent, true));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_never_turns_into_no_match() {
+    fn error_of_a_part_is_not_a_mismatch() {
         let (stack, agent) = pair(&[], &[]);
         let candidate = Candidate::new(&stack, &agent, false);
         assert!(Failing.or(DirectAssignment).evaluate(&candidate).is_err());

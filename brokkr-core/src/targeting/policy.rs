@@ -1,4 +1,4 @@
-//! The targeting policy's contract.
+//! The trait of targeting policies.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use crate::into_shared::into_shared;
 use crate::model::{Agent, Stack};
 
-/// A pair about which a policy decides.
+/// A pair of a stack and an agent that a policy decides about.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Candidate<'a> {
@@ -20,51 +20,52 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// A pair.
+    /// Creates a candidate.
     pub fn new(stack: &'a Stack, agent: &'a Agent, direct: bool) -> Self {
         Self { stack, agent, direct }
     }
 }
 
-/// What a policy decided, and why.
+/// The decision of a policy, with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether the agent serves the stack.
     pub matched: bool,
-    /// Why or why not, in words for people; at least one.
+    /// The reasons, in words for people. At least one. Brokers show them in explanations of placements.
     pub reasons: Vec<Cow<'static, str>>,
 }
 
 impl Verdict {
-    /// The agent serves the stack.
+    /// A verdict that the agent serves the stack.
     pub fn matched(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { matched: true, reasons: vec![reason.into()] }
     }
 
-    /// The agent does not.
+    /// A verdict that the agent does not serve the stack.
     pub fn unmatched(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { matched: false, reasons: vec![reason.into()] }
     }
 }
 
-/// A policy cannot decide.
+/// The policy cannot decide.
 #[derive(Debug, thiserror::Error)]
 #[error("the targeting policy cannot decide: {0}")]
 pub struct PolicyError(#[source] pub Box<dyn Error + Send + Sync>);
 
-/// Decides which agents serve which stacks.
+/// A rule that decides which agents serve which stacks.
 ///
-/// The broker asks it for every pair of a stack and an agent that is registered with the stack's generator, when either
-/// of them changes. Registration (the admin's consent) and cordons stand outside of it: no policy can overrule them.
+/// The broker evaluates the policy for every pair of a stack and an agent that is registered with the stack's
+/// generator, whenever either of them changes. Registrations and cordons apply in addition: a policy cannot override
+/// them.
 ///
 /// # To ensure correctness
 ///
-/// 1. **Pure and synchronous.** The verdict depends on the candidate and the policy's own constants only: not
-///    on time, randomness or the outside. Every replica asks, and they must agree.
-/// 2. **An error is an error**, never "no match": after an error the broker keeps what was decided before.
-///    Answering "no match" for want of knowledge would withdraw the stack from the cluster.
-/// 3. **Explainable.** A verdict has at least one reason, fit to be read by whoever asks why.
-/// 4. **Fast.** It is asked once per pair: a million times for a thousand stacks and a thousand agents.
+/// 1. **Pure and synchronous.** The verdict depends only on the candidate and the policy's own constants, not on time,
+///    randomness or I/O. All brokers evaluate the policy and must agree.
+/// 2. **Report errors as errors**, never as "no match". After an error the broker keeps its previous decision; a "no
+///    match" would remove the stack from the cluster.
+/// 3. **Explainable.** A verdict has at least one reason that a person understands.
+/// 4. **Fast.** The broker evaluates every pair: a million calls for a thousand stacks and a thousand agents.
 ///
 /// ```
 /// use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
@@ -84,12 +85,17 @@ pub struct PolicyError(#[source] pub Box<dyn Error + Send + Sync>);
 /// ```
 pub trait TargetingPolicy: Debug + Send + Sync + 'static {
     /// Decides about one pair.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] when the policy cannot decide. The broker keeps its previous decision about the pair.
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError>;
 }
 
 const _: Option<&dyn TargetingPolicy> = None;
 
 into_shared! {
-    /// A [`TargetingPolicy`] by value, in an `Arc`, or as `Arc<dyn TargetingPolicy>`.
+    /// Conversion into a shared [`TargetingPolicy`]. Implemented for every `TargetingPolicy`, for `Arc<T>` of one, and
+    /// for `Arc<dyn TargetingPolicy>`.
     IntoPolicy::into_policy => TargetingPolicy
 }

@@ -1,4 +1,4 @@
-//! Label selectors: their semantics, and their text form.
+//! Evaluation and parsing of label selectors.
 //!
 //! Both follow Kubernetes: an absent key satisfies `NotIn`, `!=` and `DoesNotExist`; the empty selector
 //! selects everything. The text form is that of `kubectl -l`:
@@ -21,7 +21,7 @@ pub(super) fn requirement_holds(requirement: &Requirement, labels: &BTreeMap<Str
 }
 
 impl LabelSelector {
-    /// Whether these labels fit.
+    /// Whether the labels meet all requirements of the selector.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.match_expressions.iter().all(|requirement| requirement_holds(requirement, labels))
@@ -31,7 +31,7 @@ impl LabelSelector {
 fn malformed(text: &str) -> Invalid {
     Invalid::new(
         InvalidCode::SelectorInvalid,
-        format!("\"{}\" is not a label selector such as a=b,c!=d,e in (x,y),!f", excerpt(text)),
+        format!("\"{}\" is not a valid label selector; expected terms such as a=b,c!=d,e in (x,y),!f", excerpt(text)),
     )
 }
 
@@ -40,7 +40,7 @@ impl FromStr for LabelSelector {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if text.len() > limits::SELECTOR_TERMS * 400 {
-            return Err(Invalid::new(InvalidCode::SelectorInvalid, "the selector is too long"));
+            return Err(Invalid::new(InvalidCode::SelectorInvalid, "the label selector is too long; use fewer terms"));
         }
         let mut selector = Self::default();
         if text.trim().is_empty() {
@@ -54,7 +54,7 @@ impl FromStr for LabelSelector {
     }
 }
 
-/// Splits at the commas outside of parentheses.
+/// Splits the selector at commas outside of parentheses.
 fn split_terms(text: &str) -> Result<Vec<&str>, Invalid> {
     let mut terms = Vec::new();
     let (mut start, mut inside) = (0, false);
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_form_is_that_of_kubectl() {
+    fn selectors_parse_and_match_as_in_kubectl() {
         let labels: BTreeMap<String, String> =
             [("env", "prod"), ("tier", ""), ("app.io/name", "web")].map(|(k, v)| (k.into(), v.into())).into();
         for (text, expected) in [

@@ -13,7 +13,7 @@ use super::problem_type::{PREFIX, ProblemType};
     "type": "/problems/label-invalid",
     "title": "Invalid label",
     "status": 422,
-    "detail": "\"no way\" is not a label value of Kubernetes' form",
+    "detail": "\"no way\" is not a valid label value; use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
     "pointer": "/labels/ok",
     "request_id": "019a1fcd-4803-75bf-9d5b-27edfd6611d6",
 })))]

@@ -62,7 +62,7 @@ pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invali
 /// What a type takes, in our words, given what its reader said.
 fn expectation(said: &str) -> String {
     let expected = said.split_once("expected ").map_or("", |(_, expected)| expected);
-    let is_ours = ["not an id: ", "not a digest: ", "not a time: "].iter().any(|ours| said.starts_with(ours));
+    let is_ours = ["invalid id: ", "invalid digest: ", "invalid time: "].iter().any(|ours| said.starts_with(ours));
     match expected {
         _ if is_ours => expected.to_owned(),
         "a string" | "string" | "a borrowed string" => "a text".to_owned(),

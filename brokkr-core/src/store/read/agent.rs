@@ -1,4 +1,4 @@
-//! Reading agents.
+//! Reads of agents.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use crate::model::{AgentId, AgentSession, Timestamp};
 use crate::store::{Scope, StoreResult};
 
-/// Reads agents. Tombstones do not exist for it.
+/// Reads what only agents have. Tombstones are treated as absent.
 #[async_trait]
 pub trait AgentReader {
-    /// What the agent said of itself; `None` before its first report.
+    /// Reads an agent's session; `None` before its first report, and outside of the scope.
     async fn agent_session(&self, scope: &Scope, id: AgentId) -> StoreResult<Option<AgentSession>>;
 
-    /// What each of these agents can do beyond the base protocol, as far as it said so and they are in scope.
+    /// Reads the capabilities of these agents. Agents without a session or outside of the scope are left out.
     async fn agent_capabilities(&self, scope: &Scope, ids: &[AgentId])
     -> StoreResult<Vec<(AgentId, BTreeSet<String>)>>;
 
-    /// When each of these agents was seen last, as far as that was recorded and they are in scope.
+    /// Reads the time of each agent's latest poll. Agents that never polled or are outside of the scope are left out.
     async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>>;
 }

@@ -1,33 +1,34 @@
-//! Reading the audit.
+//! Reads of the audit.
 
 use async_trait::async_trait;
 
 use crate::model::{AuditId, AuditOutcome, AuditRecord, RequestId, Timestamp};
 use crate::store::{Listing, Page, Scope, StoreResult};
 
-/// Which records a list shows. Texts are compared as they are: no pattern has a meaning.
+/// A filter for audit records. All given fields must match; the default matches every record. Strings are compared
+/// literally, without wildcards.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// By this actor, in the form of [`ActorRef`](crate::model::ActorRef)'s `Display`.
+    /// Records of this actor, in the form of [`ActorRef`](crate::model::ActorRef)'s `Display`.
     pub actor: Option<String>,
-    /// This action.
+    /// Records of this action, for example `stack.create`.
     pub action: Option<String>,
-    /// On the entity with this id.
+    /// Records about the entity with this id.
     pub object: Option<String>,
-    /// With this outcome.
+    /// Records with this outcome.
     pub outcome: Option<AuditOutcome>,
-    /// At this time or later.
+    /// Records at or after this time.
     pub since: Option<Timestamp>,
-    /// Before this time.
+    /// Records before this time.
     pub until: Option<Timestamp>,
-    /// In the course of this request.
+    /// Records of this request.
     pub request_id: Option<RequestId>,
 }
 
-/// Reads the audit.
+/// Reads audit records.
 #[async_trait]
 pub trait AuditReader {
-    /// All that fit the filter, newest first, then by id.
+    /// Lists the records that match the filter, newest first, then by id.
     async fn audit_list(
         &self,
         scope: &Scope,

@@ -1,4 +1,4 @@
-//! Reading entities of any kind.
+//! Reads of entities of any kind.
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -6,35 +6,37 @@ use uuid::Uuid;
 use crate::model::{Change, EntityKey, EntityKind, GeneratorId, LabelSelector, Name};
 use crate::store::{Listing, Page, Scope, StoreResult};
 
-/// Which entities of a kind a list shows. The default shows all.
+/// A filter for entities of one kind. All given fields must match; the default matches every entity.
 #[derive(Debug, Clone, Default)]
 pub struct EntityQuery {
-    /// Those that fit this selector. Entities of kinds without labels have none.
+    /// Entities whose labels match this selector. Kinds without labels are treated as having none.
     pub labels: LabelSelector,
-    /// Those of this generator; agents are those that are registered with it.
+    /// Entities of this generator. For agents: those that are registered with it.
     pub generator: Option<GeneratorId>,
-    /// Those with this name.
+    /// The entity with this name.
     pub name: Option<Name>,
 }
 
-/// Reads entities by key and by kind. Tombstones do not exist for it.
+/// Reads entities by key and by kind. Tombstones are treated as absent.
 ///
-/// Both methods are object-safe; [`StoreExt`](crate::store::StoreExt) has them by type.
+/// Both methods are object-safe. [`StoreExt`](crate::store::StoreExt) has typed variants of them.
 #[async_trait]
 pub trait EntityReader {
-    /// One entity, as the change that led to it.
+    /// Reads one entity, as the [`Change`] that produced its current state.
     ///
     /// # Errors
     ///
-    /// [`Malformed`](crate::store::StoreError::Malformed) for pairs and sessions: their own readers have them.
+    /// [`NotFound`](crate::store::StoreError::NotFound) when the entity does not exist or is outside of the scope, and
+    /// [`Malformed`](crate::store::StoreError::Malformed) for kinds with a pair of ids and for sessions, which have
+    /// their own readers.
     async fn entity_get(&self, scope: &Scope, key: EntityKey) -> StoreResult<Change>;
 
-    /// The entities of a kind that fit the query, by id.
+    /// Lists the entities of one kind that match the query, ordered by id.
     ///
     /// # Errors
     ///
-    /// [`Malformed`](crate::store::StoreError::Malformed) for a kind whose lists have an order of their own: pairs, sessions,
-    /// deployment objects and events.
+    /// [`Malformed`](crate::store::StoreError::Malformed) for kinds whose lists have another order, and therefore their
+    /// own readers: kinds with a pair of ids, sessions, deployment objects and events.
     async fn entity_list(
         &self,
         scope: &Scope,

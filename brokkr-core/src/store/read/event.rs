@@ -1,29 +1,29 @@
-//! Reading agent events.
+//! Reads of agent events.
 
 use async_trait::async_trait;
 
 use crate::model::{AgentEvent, AgentId, EventId, EventOutcome, StackId, Timestamp};
 use crate::store::{Listing, Page, Scope, StoreResult};
 
-/// Which events a list shows.
+/// A filter for agent events. All given fields must match; the default matches every event.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
-    /// Of this agent.
+    /// Events of this agent.
     pub agent: Option<AgentId>,
-    /// On this stack.
+    /// Events about this stack.
     pub stack: Option<StackId>,
-    /// With this outcome.
+    /// Events with this outcome.
     pub outcome: Option<EventOutcome>,
-    /// Recorded at this time or later.
+    /// Events recorded at or after this time.
     pub since: Option<Timestamp>,
-    /// Recorded before this time.
+    /// Events recorded before this time.
     pub until: Option<Timestamp>,
 }
 
 /// Reads agent events.
 #[async_trait]
 pub trait EventReader {
-    /// All that fit the filter, newest first by the time of recording, then by id.
+    /// Lists the events that match the filter, latest recorded first, then by id.
     async fn event_list(
         &self,
         scope: &Scope,
@@ -31,6 +31,6 @@ pub trait EventReader {
         page: &Page<(Timestamp, EventId)>,
     ) -> StoreResult<Listing<AgentEvent, (Timestamp, EventId)>>;
 
-    /// Which of these events of the agent are recorded already.
+    /// Returns those of the given event ids that are recorded for the agent.
     async fn event_known(&self, scope: &Scope, agent: AgentId, ids: &[EventId]) -> StoreResult<Vec<EventId>>;
 }

@@ -1,14 +1,14 @@
-//! Reading keys.
+//! Reads of API keys.
 
 use async_trait::async_trait;
 
 use crate::model::{ApiKey, KeyId, KeyOwner, Timestamp};
 use crate::store::{Listing, Page, Scope, StoreResult};
 
-/// Reads keys. Revoked ones do not exist for it.
+/// Reads API keys. Revoked keys are treated as absent.
 #[async_trait]
 pub trait KeyReader {
-    /// The keys of some owners, by id.
+    /// Lists the keys of the given owners, ordered by id.
     async fn key_list(
         &self,
         scope: &Scope,
@@ -16,6 +16,6 @@ pub trait KeyReader {
         page: &Page<KeyId>,
     ) -> StoreResult<Listing<ApiKey, KeyId>>;
 
-    /// When a key was used last, as far as that was recorded.
+    /// Reads the time of a key's latest use; `None` if it was never used.
     async fn key_last_used(&self, scope: &Scope, id: KeyId) -> StoreResult<Option<Timestamp>>;
 }

@@ -1,6 +1,7 @@
-//! The read side of a store: entities of any kind, and one small trait per noun for what only it has.
+//! The read side of a store: [`EntityReader`] for entities of any kind, and one small trait per noun for further
+//! queries.
 //!
-//! Every method takes the [`Scope`](crate::store::Scope) it may see and makes it part of the query.
+//! Every method takes a [`Scope`](crate::store::Scope) and applies it in the query.
 
 mod agent;
 mod assignment;

@@ -1,4 +1,4 @@
-//! Reading what agents said of stacks.
+//! Reads of stack statuses.
 
 use async_trait::async_trait;
 
@@ -8,7 +8,7 @@ use crate::store::{Scope, StoreResult};
 /// Reads stack statuses.
 #[async_trait]
 pub trait StackStatusReader {
-    /// Those of an agent for the given stacks, in any order.
+    /// Reads the statuses of the given stacks on one agent, in any order.
     async fn stack_status_find(
         &self,
         scope: &Scope,
@@ -16,7 +16,7 @@ pub trait StackStatusReader {
         stacks: &[StackId],
     ) -> StoreResult<Vec<StackStatus>>;
 
-    /// Those of a stack on the given agents, in any order.
+    /// Reads the statuses of one stack on the given agents, in any order.
     async fn stack_status_of_stack(
         &self,
         scope: &Scope,
@@ -24,6 +24,7 @@ pub trait StackStatusReader {
         agents: &[AgentId],
     ) -> StoreResult<Vec<StackStatus>>;
 
-    /// How far all agents of a stack are that said something of it, in any order. Their number is bounded by that of the agents.
+    /// Reads the progress of a stack on every agent that reported a status of it, in any order. There is at most one
+    /// entry per agent.
     async fn stack_progress(&self, scope: &Scope, stack: StackId) -> StoreResult<Vec<StackProgress>>;
 }

@@ -1,4 +1,4 @@
-//! Reading direct targets.
+//! Reads of direct targets.
 
 use async_trait::async_trait;
 
@@ -8,10 +8,10 @@ use crate::store::{Listing, Page, Scope, StoreResult};
 /// Reads direct targets.
 #[async_trait]
 pub trait TargetReader {
-    /// The target of a pair, **a tombstone included**: whoever sets it again needs its version.
+    /// Reads the target of a pair, **even if it is a tombstone**: setting it again needs its version.
     async fn target_find(&self, scope: &Scope, stack: StackId, agent: AgentId) -> StoreResult<Option<Target>>;
 
-    /// The living targets of a stack, by agent.
+    /// Lists the living targets of a stack, ordered by agent.
     async fn target_list(
         &self,
         scope: &Scope,
