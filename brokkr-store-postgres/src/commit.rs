@@ -1,4 +1,4 @@
-//! One decision, in one transaction.
+//! Commits: one decision in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::query::{kind_text, statements};
 use crate::session::{Link, Session, Work};
 use crate::tables::{self, Table};
 
-/// Tries of a transaction that lost against another one by no fault of its own.
+/// Attempts of a transaction that the server aborts because of a concurrent one.
 const TRIES: usize = 3;
 
 /// Inserts audit records, given as JSON in `$1`.
@@ -34,12 +34,12 @@ macro_rules! insert_audit {
 }
 
 statements! {
-    /// One commit at a time gives up or takes a name. Before a transaction writes anything it has no number yet, so one
-    /// that waits here gets a higher one than the commit that it waits for, and comes behind it in the feed. Names share
-    /// a bounded number of locks.
+    /// Serialises commits that take or give up the same name. A transaction gets its number with its first write, so
+    /// one that waits here gets a higher number than the commit that it waits for, and follows it in the feed. Names
+    /// share a bounded number of locks.
     LOCK_NAMES = "SELECT pg_advisory_xact_lock(1651666539, n.lock)
         FROM (SELECT DISTINCT hashtext(t.name) & 1023 AS lock FROM unnest($1::text[]) t (name) ORDER BY 1) n";
-    /// Waits for a twin that is under way; writes nothing if that took the key.
+    /// Waits for a concurrent commit with the same key. Writes nothing if that one took the key.
     TAKE_KEY = "INSERT INTO brokkr.idempotency AS t (actor, key, fingerprint, outcome, at)
         SELECT actor, key, fingerprint, outcome, at FROM jsonb_populate_record(NULL::brokkr.idempotency, $1)
         ON CONFLICT (actor, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome, at = excluded.at
@@ -47,7 +47,7 @@ statements! {
     OWNS_STACKS = "SELECT EXISTS (SELECT FROM brokkr.stack WHERE generator_id = $1 AND deleted_at IS NULL)";
     INSERT_CONTENT = "INSERT INTO brokkr.content (digest, bytes) SELECT * FROM unnest($1::text[], $2::bytea[])
         ON CONFLICT (digest) DO NOTHING";
-    /// The changes with their place, and the audit: the last statement of every commit.
+    /// Inserts changes and audit records, and returns the position. The last statement of every commit.
     INSERT_RECORDS = concat!("WITH audit AS (",
             insert_audit!(), ")
         INSERT INTO brokkr.change (epoch, sequence, kind, generator_id, at, actor, request_id, entity)
@@ -75,7 +75,7 @@ fn table(kind: EntityKind) -> Table {
     }
 }
 
-/// The row of an entity: its own serialisation, or what the table of documents has of it.
+/// The row of an entity: its serialisation, or the columns of the table of documents.
 fn row_of(change: &Change, entity: Value) -> StoreResult<Value> {
     let key = change.key();
     if key.kind().storage() == Storage::Table {
@@ -93,45 +93,45 @@ fn row_of(change: &Change, entity: Value) -> StoreResult<Value> {
     }))
 }
 
-/// A commit in the form in which it is sent.
-struct Prepared<'a> {
+/// A commit as JSON rows, ready to be sent.
+struct Rows<'a> {
     commit: &'a Commit,
-    /// New entities and changed ones, by kind.
+    /// New entities by kind.
     new: BTreeMap<EntityKind, Vec<Value>>,
     changed: BTreeMap<EntityKind, Vec<Value>>,
     changes: Vec<Value>,
     audit: Vec<Value>,
 }
 
-/// Commits one decision. After [`StoreError::Unavailable`] it may have been committed all the same.
+/// Commits one decision. After [`StoreError::Unavailable`] the outcome is unknown.
 pub(crate) async fn commit(database: &Database, commit: &Commit) -> StoreResult<Committed> {
     commit.validate()?;
-    let prepared = Prepared::of(commit)?;
+    let rows = Rows::of(commit)?;
     let mut tries = 0;
     loop {
         tries += 1;
         let mut session = database.session().await.map_err(meaning)?;
-        let written = prepared.write(&mut session).await;
+        let written = rows.write(&mut session).await;
         if let Err(Failure::Database(error)) = &written {
             session.heed(error);
         }
         match written {
             Err(Failure::Database(error)) if is_retryable(&error) && tries < TRIES => {}
-            Err(Failure::Database(error)) => return Err(prepared.name(meaning(error))),
+            Err(Failure::Database(error)) => return Err(rows.name(meaning(error))),
             Err(Failure::Refused(error)) => return Err(error),
             Ok(committed) => return Ok(committed),
         }
     }
 }
 
-/// Records attempts that changed nothing. Repeating it changes nothing.
+/// Records denied and failed attempts. Idempotent.
 pub(crate) async fn record_attempts(database: &Database, records: &[AuditRecord]) -> StoreResult<()> {
     let records = records.iter().map(audit_row).collect::<StoreResult<Vec<_>>>()?;
     sqlx::query(INSERT_AUDIT).bind(Json(records)).execute(database).await.map_err(meaning)?;
     Ok(())
 }
 
-/// Keeps an answer that goes with no change.
+/// Records the answer to a request that needed no change.
 pub(crate) async fn keep_answer(database: &Database, record: &IdempotencyRecord) -> StoreResult<()> {
     refuse_taken(take_key(record).execute(database).await.map_err(meaning)?)
 }
@@ -166,7 +166,7 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-impl<'a> Prepared<'a> {
+impl<'a> Rows<'a> {
     fn of(commit: &'a Commit) -> StoreResult<Self> {
         let mut prepared = Self {
             commit,
@@ -224,7 +224,8 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// Writes the entities of a kind: changed ones first, so that a name that one gives up is free for another.
+    /// Writes the entities of a kind. Changed ones come first, so that a new entity can take a name that another one
+    /// gives up.
     async fn write_kind(&self, work: &mut Work<'_>, kind: EntityKind) -> Result<(), Failure> {
         let table = table(kind);
         let changed = self.changed.get(&kind).map(|rows| (table.update, rows));
@@ -246,8 +247,7 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// Locks what must stay as it is until the commit, kind by kind and in the order of ids, so that two commits do not wait
-    /// for each other.
+    /// Locks the entities of the preconditions until the commit, by kind and id, so that two commits do not deadlock.
     async fn check_preconditions(&self, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut by_kind: BTreeMap<EntityKind, BTreeSet<(Uuid, Uuid, i64)>> = BTreeMap::new();
         for (key, version) in self.versions() {
@@ -279,8 +279,8 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// Who creates a stack keeps its owner as it is until its commit. The owner is changed by now, so whoever was faster is
-    /// seen, and nobody comes after.
+    /// A commit that creates a stack locks the stack's owner. This commit has already changed the owner, so it sees
+    /// earlier stacks, and later ones fail.
     async fn check_owners(&self, work: &mut Work<'_>) -> Result<(), Failure> {
         for precondition in &self.commit.preconditions {
             let Precondition::OwnsNoStacks(owner) = precondition else { continue };
@@ -292,14 +292,16 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// The error of a lost race on an entity of a kind.
+    /// The conflict on an entity of a kind.
     fn lost(&self, kind: EntityKind) -> Failure {
         let keys = self.commit.changes.iter().map(Change::key).chain(self.versions().map(|(key, _)| *key));
         let mut of_kind = keys.filter(|key| key.kind() == kind);
-        Failure::Refused(of_kind.next().map_or(StoreError::Malformed("no entity of this kind"), StoreError::Conflict))
+        Failure::Refused(
+            of_kind.next().map_or(StoreError::Malformed("the commit has no entity of this kind"), StoreError::Conflict),
+        )
     }
 
-    /// Says which revision or which kind it was, which the database's error does not.
+    /// Adds the revision or the kind, which the database's error does not contain.
     fn name(&self, error: StoreError) -> StoreError {
         let StoreError::NotUnique(key) = error else { return error };
         let named = self.commit.changes.iter().find_map(|change| match (&key, change) {
@@ -313,7 +315,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// A name that a change takes or gives up, among those that it must be unique with. Names do not change.
+/// The name that a change takes or gives up, with the namespace in which it is unique. Names do not change.
 fn name_at_stake(change: &Change) -> Option<String> {
     let name = match change {
         Change::Generator(it) => format!("generator {}", it.name),

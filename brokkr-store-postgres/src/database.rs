@@ -1,4 +1,4 @@
-//! The pool, as statements that need no transaction use it.
+//! The pool as an executor of single statements.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use sqlx::{Either, Execute, Executor, PgPool, Postgres, SqlStr};
 
 use crate::session::Session;
 
-/// The pool.
+/// The connection pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
-    /// Whether a proxy that pools transactions stands in between.
+    /// Whether connections pass through a proxy that pools transactions.
     pooled: bool,
-    /// How long each step may take.
+    /// The timeout of each step.
     patience: Duration,
 }
 
@@ -25,7 +25,7 @@ impl Database {
         Self { pool, pooled, patience }
     }
 
-    /// One connection, for statements that belong together.
+    /// Acquires one connection, for statements that belong together.
     pub(crate) async fn session(&self) -> Result<Session<PoolConnection<Postgres>>, sqlx::Error> {
         Ok(Session::new(self.pool.acquire().await?, self.pooled, self.patience))
     }

@@ -1,58 +1,56 @@
-//! Database errors by meaning.
+//! Errors of connections and migrations, and the classification of database errors.
 
 use std::error::Error;
 
 use brokkr_core::model::{EntityKind, Revision};
 use brokkr_core::store::{StoreError, UniqueKey};
 
-/// The driver's own error, for logs.
+/// The driver's error, for logs.
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// Why no store could be made of a database.
+/// An error of [`PostgresStore::connect`](crate::PostgresStore::connect).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The address is none.
-    #[error("the database's address cannot be read: {0}")]
+    /// The address is not a valid connection URL.
+    #[error("invalid database address: {0}; expected postgres://user:password@host:port/database")]
     Address(#[source] Cause),
-    /// The database cannot be reached, or refuses.
-    #[error("the database cannot be used: {0}")]
+    /// The database cannot be reached, or refuses the connection or a statement.
+    #[error("cannot use the database: {0}")]
     Database(#[source] Cause),
-    /// The server's certificate is not trusted, is another host's, or there is none.
+    /// The TLS handshake failed: the server's certificate is missing, not trusted, or for another host.
     #[error(
-        "no TLS with the database as sslmode demands it: {0}; sslrootcert must name a file with the certificate of the authority that signed the server's, and with sslmode=verify-full the address must have a name that is in it"
+        "cannot establish TLS with the database as sslmode requires: {0}; sslrootcert must name a file with the certificate of the authority that signed the server's certificate, and with sslmode=verify-full the server's certificate must have a name that matches the address"
     )]
     Tls(#[source] Cause),
-    /// There are no tables, or not all of them.
-    #[error(
-        "the database's schema is not that of this version (has {found}, needs {needed}); run the migration: brokkr-broker migrate"
-    )]
+    /// The schema lacks tables or migrations of this version.
+    #[error("the database schema has migration {found}, but this version needs {needed}; run brokkr-broker migrate")]
     Schema {
-        /// The newest migration that was run; 0 for none.
+        /// The newest applied migration; 0 if there is none.
         found: i64,
-        /// The newest that this version needs.
+        /// The migration that this version needs.
         needed: i64,
     },
-    /// The role could change history.
+    /// The role could change immutable records.
     #[error(
-        "the role {role} {problem}: a broker's role must not be able to change history; see brokkr-broker migrate --roles, or allow it for development"
+        "the role {role} {problem}, so it could change immutable records; create a role for brokers with the SQL of brokkr-broker migrate --roles, or allow privileged roles for development"
     )]
     Privileged {
-        /// The role.
+        /// The name of the role.
         role: String,
-        /// What it may do.
+        /// The excessive right.
         problem: &'static str,
     },
 }
 
 impl ConnectError {
-    /// By what can be done about it.
+    /// Classifies an error by its remedy.
     pub(crate) fn of(error: sqlx::Error) -> Self {
         if is_tls(&error) { Self::Tls(error.into()) } else { Self::Database(error.into()) }
     }
 }
 
-/// A handshake that fails over a certificate is reported as data that make no sense.
+/// The driver reports a certificate error as invalid data.
 fn is_tls(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Tls(_) => true,
@@ -61,39 +59,41 @@ fn is_tls(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Why the schema could not be brought up to date. What was done stays done; running it again goes on.
+/// An error of [`migrate`](crate::migrate). Completed steps persist; running the migration again continues after them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
-    /// The address is none.
-    #[error("the database's address cannot be read: {0}")]
+    /// The address is not a valid connection URL.
+    #[error("invalid database address: {0}; expected postgres://user:password@host:port/database")]
     Address(#[source] Cause),
-    /// The database cannot be reached, or refuses.
-    #[error("the database cannot be used: {0}")]
+    /// The database cannot be reached, or refuses the connection or a statement.
+    #[error("cannot use the database: {0}")]
     Database(#[source] Cause),
-    /// There is no TLS as the address demands it.
+    /// The TLS handshake failed.
     #[error("{0}")]
     Tls(#[source] ConnectError),
-    /// A step failed.
-    #[error("the migration failed: {0}")]
+    /// A migration step failed and was rolled back.
+    #[error("migration failed: {0}")]
     Step(#[source] Cause),
-    /// Others held locks for longer than brokers may be kept waiting. Nothing of the step that wanted them was done.
-    #[error("a lock could not be had in {tries} tries: {holders}; end that, or run the migration again later")]
+    /// Other sessions held the locks that a step needs. The step was rolled back.
+    #[error(
+        "could not acquire a lock in {tries} attempts, held by {holders}; end those sessions, or run the migration again later"
+    )]
     Locked {
-        /// How often it was tried.
+        /// The number of attempts.
         tries: u32,
-        /// Who held which locks all the while.
+        /// The sessions that held locks at every attempt.
         holders: String,
     },
 }
 
 impl MigrateError {
-    /// A statement failed.
+    /// Wraps the error of a statement.
     pub(crate) fn database(error: sqlx::Error) -> Self {
         Self::Database(error.into())
     }
 
-    /// Whether a statement failed for want of a lock, so that trying again may help.
+    /// Whether a statement failed because of a lock, so that trying again may help.
     pub(crate) fn is_held_up(&self) -> bool {
         use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
         match self {
@@ -106,18 +106,18 @@ impl MigrateError {
         }
     }
 
-    /// By what can be done about it.
+    /// Classifies an error by its remedy.
     pub(crate) fn of(error: sqlx::Error) -> Self {
         if is_tls(&error) { Self::Tls(ConnectError::Tls(error.into())) } else { Self::Database(error.into()) }
     }
 }
 
-/// Whether a lock was not to be had in time, or only by a deadlock.
+/// Whether the error is a lock timeout or a deadlock.
 fn is_locked(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "40P01"))
 }
 
-/// The class of an error, by SQLSTATE (PostgreSQL's documentation, appendix A).
+/// Whether repeating the transaction may help, by SQLSTATE (PostgreSQL documentation, appendix A).
 pub(crate) fn is_retryable(error: &sqlx::Error) -> bool {
     // Serialization failure, deadlock.
     code(error).is_some_and(|code| matches!(code.as_str(), "40001" | "40P01"))
@@ -127,7 +127,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
 }
 
-/// What a database error means to a caller of the store.
+/// Converts a database error to a store error.
 pub(crate) fn meaning(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::RowNotFound => StoreError::NotFound,
@@ -139,8 +139,8 @@ pub(crate) fn meaning(error: sqlx::Error) -> StoreError {
         }
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            // Connection lost; out of resources (disk, memory, connections); shut down or not yet up; cancelled by a
-            // time-out; lock not got in time; read-only because it is a standby; a transaction that was left waiting.
+            // Connection lost; out of resources (disk, memory, connections); shutting down or starting; statement
+            // timeout; lock timeout; read-only standby; idle-transaction timeout.
             let away = code.starts_with("08")
                 || code.starts_with("53")
                 || code.starts_with("57P0")
@@ -162,10 +162,10 @@ fn unique_key(constraint: &str) -> Option<UniqueKey> {
         "generator_name" => UniqueKey::GeneratorName,
         "agent_name" => UniqueKey::AgentName,
         "stack_name" => UniqueKey::StackName,
-        // Which kind is known to the caller.
+        // The caller knows the kind and replaces this one.
         "document_name" => UniqueKey::Name(EntityKind::Environment),
         "api_key_short_id" => UniqueKey::KeyShortId,
-        // Which one is known to the caller: it committed at most one per stack.
+        // The caller knows the revision and replaces this one: it committed at most one per stack.
         "deployment_object_revision" => UniqueKey::StackRevision(Revision::new(0)),
         _ => return None,
     })

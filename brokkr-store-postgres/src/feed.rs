@@ -1,4 +1,4 @@
-//! The public sequence of changes: by epoch, transaction and sequence, below the oldest transaction that still runs.
+//! The feed: changes ordered by history, transaction and sequence, below the oldest running transaction.
 
 use brokkr_core::model::{ActorRef, RequestId};
 use brokkr_core::store::{FeedEntry, FeedPage, FeedPosition, Scope, StoreError, StoreResult};
@@ -13,7 +13,8 @@ use crate::query::statements;
 use crate::view::change;
 
 statements! {
-    /// What is visible to a generator is decided in the query; that there was a change is needed to go on behind it.
+    /// The query hides the content of changes outside of the scope, but returns their positions, so that the reader can
+    /// advance past them.
     READ = "SELECT c.epoch, c.transaction::text AS transaction, c.sequence, to_jsonb(c.at) AS at, c.actor, c.request_id, c.kind,
             CASE WHEN $1::int4 = 0 OR ($1 = 1 AND c.generator_id = $2::uuid) THEN c.entity END AS entity
         FROM brokkr.change c
@@ -26,7 +27,7 @@ statements! {
         FROM brokkr.feed_start";
 }
 
-/// The changes after a position.
+/// Reads the changes after a position.
 pub(crate) async fn read(
     database: &Database,
     scope: &Scope,
@@ -48,7 +49,7 @@ pub(crate) async fn read(
         .fetch_all(database)
         .await
         .map_err(meaning)?;
-    // Asked afterwards: what is dropped between the two would else be a gap that nobody is told of.
+    // Read the start of the feed after the changes: otherwise a purge in between would cause an undetected gap.
     let start = sqlx::query(START).fetch_one(database).await.map_err(meaning)?;
     let newest: i32 = start.try_get("newest").map_err(meaning)?;
     let is_unknown = after.epoch > u64::try_from(newest).unwrap_or(0);

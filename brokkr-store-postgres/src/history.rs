@@ -1,4 +1,4 @@
-//! Histories: whether what is here may have forked from what others have seen.
+//! Histories: detection of data that may have forked from what agents and subscribers have seen.
 
 use brokkr_core::model::Epoch;
 use uuid::Uuid;
@@ -7,16 +7,16 @@ use crate::query::statements;
 use crate::session::{Link, Session};
 
 statements! {
-    /// Whether the newest history is that of this place, and transactions are not numbered anew.
+    /// Whether the newest history belongs to this place, and transaction numbers have not started again.
     IS_CURRENT = "SELECT coalesce((
             SELECT h.place = brokkr.place() AND NOT EXISTS (
                 SELECT FROM brokkr.change c
                 WHERE c.epoch = h.number AND c.transaction >= pg_snapshot_xmax(pg_current_snapshot()))
             FROM brokkr.history h ORDER BY h.number DESC LIMIT 1), false)";
-    /// One at a time; a lock on the table would need rights to change it. The number is arbitrary.
+    /// Serialises beginning a history. A table lock would need the right to change the table. The number is arbitrary.
     LOCK = "SELECT pg_advisory_xact_lock(8246330294231847)";
-    /// The number is that of the second in which it begins, so that one that begins once more from the same backup has another
-    /// number: readers of the feed compare by it.
+    /// The number is the current time in seconds, so that two histories that begin from the same backup have different
+    /// numbers, by which feed readers compare.
     BEGIN = "INSERT INTO brokkr.history (number, epoch, place, reason)
         SELECT greatest(coalesce(max(number), 0) + 1, extract(epoch FROM clock_timestamp() - timestamptz '2020-01-01Z')::int4),
             $1, brokkr.place(), $2
@@ -25,31 +25,31 @@ statements! {
     CURRENT = "SELECT epoch FROM brokkr.history ORDER BY number DESC LIMIT 1";
 }
 
-/// Begins a new history where the newest one is another place's: after a restore, a failover that forked, or at the first
-/// start of all. Replicas that notice at the same time begin one together.
+/// Begins a new history if the newest one belongs to another place: after a restore, after a failover that forked, or
+/// at the first start. Brokers that detect it at the same time begin one together.
 pub(crate) async fn ensure_current<C: Link>(session: &mut Session<C>) -> Result<(), sqlx::Error> {
     if is_current(&mut *session).await? {
         return Ok(());
     }
-    let began = begin_if(session, "data elsewhere than before: new, restored, or forked", Unless::Current).await?;
+    let began = begin_if(session, "the database is new, restored or forked", Unless::Current).await?;
     if let Some(epoch) = began {
-        tracing::warn!(%epoch, "a new history begins; agents remove nothing until an admin confirms it");
+        tracing::warn!(%epoch, "began a new epoch: the database is new, restored or forked; agents remove nothing until an admin confirms the epoch");
     }
     Ok(())
 }
 
-/// When no new history is needed.
+/// The condition under which no new history begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unless<'a> {
-    /// The newest one is that of this place.
+    /// The newest history belongs to this place.
     Current,
-    /// The newest one is none of these: another replica has begun it since.
+    /// The newest history is none of these: another broker has begun it since.
     AmongOthersThan(&'a [Uuid]),
-    /// It is needed in any case.
+    /// A new history begins in any case.
     Never,
 }
 
-/// Begins a new history; which one counts then.
+/// Begins a new history unless the condition holds. Returns the current one.
 pub(crate) async fn begin<C: Link>(
     session: &mut Session<C>,
     reason: &str,
@@ -61,7 +61,7 @@ pub(crate) async fn begin<C: Link>(
     }
 }
 
-/// All of them, from the first to the newest.
+/// Reads all histories, oldest first.
 pub(crate) async fn all<C: Link>(session: &mut Session<C>) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(ALL).fetch_all(session).await
 }

@@ -1,9 +1,8 @@
-//! Brokkr's [`Store`](brokkr_core::store::Store) on PostgreSQL (14 or later), for any number of brokers at the same
-//! time.
+//! A [`Store`](brokkr_core::store::Store) on PostgreSQL 14 or later, shared by any number of brokers.
 //!
-//! Everything lives in the schema `brokkr`, each noun in a table of its own, next to whatever else the database has.
-//! Two roles take part: the *owner* runs [`migrate`] and owns the tables; the *broker* reads and writes with the rights
-//! that it needs and cannot change what is immutable. [`roles_sql`] is the SQL that makes them.
+//! All tables are in the schema `brokkr`; the database may contain other schemas. There are two roles: the *owner* runs
+//! [`migrate`] and owns the tables; the *broker* has only the rights that it needs and cannot change immutable rows.
+//! [`roles_sql`] is the SQL that creates them.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,8 +13,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What brokers write becomes visible to each other within a second at the latest, and as a rule within some
-//! milliseconds: see [`PostgresConfig::notify`].
+//! A commit becomes visible to other brokers within milliseconds, or within about half a second without notifications:
+//! see [`PostgresConfig::notify`].
 
 mod commit;
 mod config;
@@ -38,7 +37,7 @@ mod telemetry;
 mod upkeep;
 mod view;
 
-/// Every statement with its name, for tests that look at all of them.
+/// All statements with their names, for tests.
 #[doc(hidden)]
 pub fn statements() -> Vec<(&'static str, &'static str)> {
     let others = [

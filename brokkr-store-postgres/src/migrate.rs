@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, while brokers of the version before go on serving.
+//! Schema migrations, which run while brokers of the previous version keep serving.
 
 use std::collections::BTreeSet;
 use std::str::FromStr as _;
@@ -13,15 +13,15 @@ use crate::error::MigrateError;
 use crate::query::statements;
 use crate::roles;
 
-/// Where it is kept which migrations were run: beside our tables, apart from those of the host.
+/// The table of applied migrations. It is in Brokkr's schema, apart from the host's own migrations.
 const TABLE: &str = "brokkr._migrations";
-/// How long a step waits for a lock. Whoever wants the same table meanwhile waits behind it, so it is short.
+/// How long a step waits for a lock. Short, because other statements on the same table queue behind it.
 const LOCK_TIMEOUT: &str = "1s";
-/// How often that is tried, and the pause in which those who waited behind it get on.
+/// Attempts to get the locks, and the pause between them, in which queued statements proceed.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The steps by number. The macro of sqlx that reads a folder would compile the whole driver a second time.
+/// The migrations by number. The macro of sqlx that reads a folder would compile the driver a second time.
 const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "entities", include_str!("../migrations/0001_entities.sql")),
     (2, "records", include_str!("../migrations/0002_records.sql")),
@@ -39,9 +39,9 @@ fn migrations() -> impl Iterator<Item = Migration> {
 }
 
 statements! {
-    /// One migration at a time. The number is arbitrary.
+    /// Serialises migrations. The number is arbitrary.
     ALONE = "SELECT pg_advisory_lock(8246330294231848)";
-    /// A server notices that whoever migrates is gone, in the middle of a long statement too. Not every system can.
+    /// Lets the server end a long statement when the client disappears. Not supported on every operating system.
     NOTICE = "SELECT set_config('client_connection_check_interval', '1s', false)";
     HOLDERS = "SELECT DISTINCT concat('session ', l.pid, ' of ' || a.usename, CASE l.locktype
                 WHEN 'relation' THEN concat(' holds ', l.mode, ' on ', c.relname) ELSE ' migrates' END)
@@ -55,26 +55,27 @@ statements! {
                 ELSE false END";
 }
 
-/// The newest migration that this version needs.
+/// The newest migration, which this version needs.
 pub(crate) fn newest() -> i64 {
     MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0)
 }
 
-/// Brings the schema up to date, as its owner, and gives the broker's role its rights.
+/// Migrates the schema to this version and grants `broker_role` its rights.
 ///
-/// Each step is a transaction that waits at most a second for a lock and is tried several times, so that brokers that run
-/// meanwhile are not held up for longer; whatever was interrupted, running it again goes on from there. Connect to
-/// the server itself, not to a proxy that pools transactions. `broker_role` must exist already
-/// ([`roles_sql`](crate::roles_sql)); `None` for development with one role for everything.
+/// Connect as the owner of the schema, to the server itself, not to a proxy that pools transactions. `broker_role` must
+/// exist ([`roles_sql`](crate::roles_sql)); pass `None` for development with one role for everything.
+///
+/// Running brokers keep serving: each step is a transaction that waits at most 1 s for locks and is tried up to 10
+/// times. An interrupted migration continues when it is run again; an up-to-date schema stays unchanged.
 ///
 /// # Errors
 ///
-/// [`MigrateError`]; repeat it when a lock could not be had.
+/// [`MigrateError`]. On [`Locked`](MigrateError::Locked), run the migration again later.
 pub async fn migrate(owner_url: impl Into<SecretString>, broker_role: Option<&str>) -> Result<(), MigrateError> {
     run(&owner_url.into(), broker_role, migrations().collect()).await
 }
 
-/// The steps up to one, and then others, for tests of how steps are run.
+/// Runs the steps up to `last` and then `others`, for tests of the migration itself.
 #[doc(hidden)]
 pub async fn migrate_steps(
     owner_url: &SecretString,
@@ -101,19 +102,21 @@ async fn run(
     let mut migrator = Migrator::with_migrations(migrations);
     migrator.dangerous_set_table_name(TABLE);
     migrator.create_schema("brokkr");
-    // Our own lock covers the rights as well.
+    // The advisory lock below covers the grants as well.
     migrator.set_locking(false);
     let mut alone = false;
     let mut holders: Option<BTreeSet<String>> = None;
     for _ in 0..TRIES {
         match attempt(&mut connection, &migrator, broker_role, &mut alone).await {
-            Err(error) if error.is_held_up() => tracing::info!(%error, "held up by others; once more"),
+            Err(error) if error.is_held_up() => {
+                tracing::info!(%error, "a migration step did not get its locks; trying again")
+            }
             Err(error) => return Err(error),
             Ok(()) => return connection.close().await.map_err(MigrateError::database),
         }
         let now: Vec<String> =
             sqlx::query_scalar(HOLDERS).fetch_all(&mut connection).await.map_err(MigrateError::database)?;
-        // Who held one at every try is in the way; others come and go.
+        // Report only sessions that held a lock at every attempt.
         holders = Some(match holders {
             None => now.into_iter().collect(),
             Some(before) => now.into_iter().filter(|it| before.contains(it)).collect(),
@@ -121,7 +124,7 @@ async fn run(
         tokio::time::sleep(PAUSE).await;
     }
     let holders: Vec<String> = holders.into_iter().flatten().collect();
-    let holders = if holders.is_empty() { "others, in turn, hold it".to_owned() } else { holders.join(", ") };
+    let holders = if holders.is_empty() { "different sessions in turn".to_owned() } else { holders.join(", ") };
     Err(MigrateError::Locked { tries: TRIES, holders })
 }
 
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_is_a_step() {
+    fn every_migration_file_is_listed() {
         let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("the folder");
         let mut files: Vec<String> =
             folder.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned()).collect();

@@ -1,4 +1,4 @@
-//! Telling other brokers that there is something new. Hints: whoever misses one looks by itself soon after.
+//! Notifications of other brokers about commits. They are hints: a broker that misses one polls soon after.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::database::Database;
 use crate::query::statements;
 
 const CHANNEL: &str = "brokkr_change";
-/// At most one notification in this time: one in each write transaction would cut the rate of commits to a sixth.
-const PAUSE: Duration = Duration::from_millis(25);
-/// How long to wait after the connection that listens was lost.
-const AGAIN: Duration = Duration::from_millis(500);
+/// The minimum interval between notifications. One per write transaction would reduce the rate of commits to a sixth.
+const INTERVAL: Duration = Duration::from_millis(25);
+/// The pause before reconnecting after the listening connection was lost.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 statements! {
     NOTIFY = "SELECT pg_notify('brokkr_change', '')";
 }
 
-/// Sends notifications for this broker's commits, coalesced, until stopped.
+/// Sends coalesced notifications of this broker's commits until stopped.
 pub(crate) async fn send(database: Database, committed: std::sync::Arc<Notify>, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -27,24 +27,24 @@ pub(crate) async fn send(database: Database, committed: std::sync::Arc<Notify>, 
             () = committed.notified() => {}
         }
         if let Err(error) = sqlx::query(NOTIFY).execute(&database).await {
-            tracing::debug!(%error, "cannot notify other brokers; they look by themselves");
+            tracing::debug!(%error, "cannot notify other brokers; they see the commits at their next poll");
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(INTERVAL) => {}
         }
     }
 }
 
-/// Passes notifications on as movements of the counter, until stopped. Every reconnection counts as one: what came meanwhile was
-/// lost.
+/// Increments the counter for each notification until stopped. A reconnection counts as a notification, because those
+/// in between were lost.
 pub(crate) async fn listen(options: PgConnectOptions, news: watch::Sender<u64>, stop: CancellationToken) {
     let work = async {
         loop {
             if let Err(error) = listen_once(&options, &news).await {
-                tracing::debug!(%error, "the connection that listens was lost; another one is made");
+                tracing::debug!(%error, "lost the listening connection; reconnecting");
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RECONNECT_PAUSE).await;
         }
     };
     tokio::select! {
@@ -54,7 +54,7 @@ pub(crate) async fn listen(options: PgConnectOptions, news: watch::Sender<u64>, 
 }
 
 async fn listen_once(options: &PgConnectOptions, news: &watch::Sender<u64>) -> Result<(), sqlx::Error> {
-    // A pool of its own: a listener must not take the place of a connection that works.
+    // Use a separate pool, so that the listener does not occupy a connection for statements.
     let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);

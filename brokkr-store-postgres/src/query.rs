@@ -1,7 +1,7 @@
-//! What all statements have in common: their scope, and rows as JSON.
+//! Shared parts of all statements: scopes, and rows as JSON.
 //!
-//! Rows are read as `to_jsonb(row)` and written through `jsonb_populate_recordset`: the columns have the names of the
-//! entities' fields, so the entities' own serialisation is the one mapping in both directions.
+//! Rows are read as `to_jsonb(row)` and written through `jsonb_populate_recordset`. Columns have the names of the
+//! entities' fields, so the serde implementations of the entities are the only mapping.
 
 use brokkr_core::model::{EntityKind, LabelSelector, Operator, Requirement};
 use brokkr_core::store::{Scope, StoreError, StoreResult};
@@ -12,7 +12,7 @@ use sqlx::query::QueryScalar;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-/// Declares a module's statements, and a table of them for the test that prepares each.
+/// Declares the statements of a module, and a list of them for the test that prepares each one.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
         $($(#[$doc])* pub(crate) const $name: &str = $sql;)*
@@ -20,7 +20,8 @@ macro_rules! statements {
     };
 }
 
-/// The condition that a row of a stack is in scope: `$1` is the scope's kind, `$2` its owner, `$3` an agent's stacks.
+/// The SQL condition that a row of a stack is in scope. `$1` is the scope's kind, `$2` the generator or agent, `$3` the
+/// agent's stacks.
 macro_rules! sees_stack {
     ($stack:literal, $owner:literal) => {
         concat!(
@@ -33,7 +34,7 @@ macro_rules! sees_stack {
     };
 }
 
-/// The same for a row of a stack on an agent.
+/// The SQL condition that a row of a stack on an agent is in scope.
 macro_rules! sees_pair {
     ($stack:literal, $owner:literal, $agent:literal) => {
         concat!(
@@ -48,14 +49,14 @@ macro_rules! sees_pair {
     };
 }
 
-/// The same for a row that belongs to a generator or to an agent itself.
+/// The SQL condition that a row of a generator or an agent is in scope.
 macro_rules! sees_own {
     () => {
         "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2 AND $3::uuid[] IS NOT NULL))"
     };
 }
 
-/// An agent as JSON, from its row and its registrations.
+/// The SQL expression of an agent as JSON, from its row and its registrations.
 macro_rules! agent_row {
     () => {
         "to_jsonb(t) || jsonb_build_object('generator_ids',
@@ -65,10 +66,10 @@ macro_rules! agent_row {
 
 pub(crate) use {agent_row, sees_own, sees_pair, sees_stack, statements};
 
-/// A statement whose one column is a row as JSON.
+/// A statement with one column that contains a row as JSON.
 pub(crate) type JsonQuery<'q, T> = QueryScalar<'q, Postgres, Json<T>, PgArguments>;
 
-/// A statement with its scope bound as the first three parameters.
+/// Creates a statement with the scope bound to the first three parameters.
 pub(crate) fn scoped<'q, T>(sql: &'static str, scope: &Scope) -> JsonQuery<'q, T>
 where
     T: DeserializeOwned + Send + Unpin + 'static,
@@ -81,7 +82,7 @@ where
     sqlx::query_scalar(sql).bind(kind).bind(id).bind(stacks)
 }
 
-/// The one row, or [`StoreError::NotFound`].
+/// Fetches the row, or [`StoreError::NotFound`].
 pub(crate) fn found<T>(row: Option<Json<T>>) -> StoreResult<T> {
     row.map(|Json(row)| row).ok_or(StoreError::NotFound)
 }
@@ -90,21 +91,21 @@ pub(crate) fn unwrapped<T>(rows: Vec<Json<T>>) -> Vec<T> {
     rows.into_iter().map(|Json(row)| row).collect()
 }
 
-/// The number of rows to ask for to know whether there are more.
+/// The number of rows to fetch: one more than the page, to detect further pages.
 pub(crate) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// A kind as the feed and the table of documents name it.
+/// The name of a kind in the feed and in the table of documents.
 pub(crate) fn kind_text(kind: EntityKind) -> String {
-    // An enum without data is a string.
+    // A variant without data serialises as a string.
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(text)) => text,
         _ => String::new(),
     }
 }
 
-/// A selector as one list of requirements, for `brokkr.labels_fit`.
+/// Converts a selector to one list of requirements, for `brokkr.labels_fit`.
 pub(crate) fn requirements(selector: &LabelSelector) -> Json<Vec<Requirement>> {
     let equal = |(key, value): (&String, &String)| Requirement {
         key: key.clone(),

@@ -1,9 +1,10 @@
-//! The one connection that the view is read over.
+//! The connection over which the view is read.
 //!
-//! A token is good as long as the connection that it came over lives, and within one run of the server. A server that crashed
-//! may number transactions again that it had not written down, so that a token from before would take them for seen. A
-//! crash ends every connection, and with it every token; behind a proxy it does not, so that the run is looked at as well.
-//! That costs a reading of everything after each loss, and nothing otherwise.
+//! A token is valid only while the connection that it came from lives, and within one run of the server. A crashed
+//! server may reuse numbers of transactions that it had not written down, which an earlier token would count as seen. A
+//! crash closes every connection and thereby invalidates every token. Behind a proxy the connection may survive, so the
+//! run of the server is compared as well. The cost is a new snapshot after each loss of the connection, and nothing
+//! otherwise.
 
 use std::time::{Duration, Instant};
 
@@ -19,12 +20,12 @@ use crate::run;
 use crate::session::Session;
 use crate::view::{self, Landmark, Tail};
 
-/// How often it is looked at whether the data still lives where it did: a restore can happen under a running broker.
+/// How often to check that the history is still current. A restore can happen under a running broker.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
 type Connection = Session<Box<PgConnection>>;
 
-/// Reads the view.
+/// Reads the view over its own connection.
 pub(crate) struct Reader {
     options: PgConnectOptions,
     pooled: bool,
@@ -36,9 +37,9 @@ struct State {
     connection: Option<Connection>,
     /// The run of the server in which tokens were issued.
     run: Uuid,
-    /// The newest change that was seen, over whatever connection.
+    /// The newest change that was seen over any connection.
     landmark: Option<Landmark>,
-    /// All histories that were there at the last snapshot.
+    /// All histories at the time of the last snapshot.
     histories: Vec<Uuid>,
     looked_at_history: Instant,
 }
@@ -57,7 +58,7 @@ impl Reader {
 
     pub(crate) async fn snapshot(&self) -> StoreResult<ViewSnapshot> {
         let mut state = self.state.lock().await;
-        // Taken out: a reading that is dropped in the middle leaves a connection that is not used again.
+        // Take the connection out: if this future is dropped midway, the connection is not used again.
         let mut connection = match state.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -108,16 +109,16 @@ impl Reader {
     }
 }
 
-/// What was seen is not there any more: whatever is there now is another history, and not one from before either.
+/// Begins a new history after changes that were seen have disappeared. A history that existed before does not count.
 async fn set_back(connection: &mut Connection, state: &mut State) -> StoreResult<()> {
     let epoch = history::begin(
         connection,
-        "what was seen before is not there any more",
+        "changes that were seen before no longer exist",
         Unless::AmongOthersThan(&state.histories),
     )
     .await
     .map_err(meaning)?;
-    tracing::warn!(%epoch, "the database was set back; agents remove nothing until an admin confirms the new history");
+    tracing::warn!(%epoch, "the database was set back; agents remove nothing until an admin confirms the new epoch");
     state.landmark = None;
     Ok(())
 }

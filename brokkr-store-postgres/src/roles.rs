@@ -1,4 +1,4 @@
-//! The two roles: the owner of the tables, and the broker, which cannot change history.
+//! The two database roles: the owner of the tables, and the broker, which cannot change immutable records.
 
 use sqlx::PgConnection;
 
@@ -8,7 +8,7 @@ use crate::query::statements;
 
 statements! {
     GRANT = "SELECT brokkr.grant_to($1)";
-    /// What the present role may do that a broker's must not, by itself or as a member of another one.
+    /// The excessive rights of the current role, its own or those of a role that it is a member of.
     PRIVILEGES = "SELECT current_user::text,
             EXISTS (SELECT FROM pg_roles r WHERE r.rolsuper AND pg_has_role(current_user, r.oid, 'MEMBER')),
             EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'brokkr'::regnamespace
@@ -19,13 +19,13 @@ statements! {
                     OR has_any_column_privilege(format('brokkr.%I', t.name), 'UPDATE'))";
 }
 
-/// Gives the broker's role the rights on what exists now. Repeating it changes nothing.
+/// Grants the broker's role its rights on all existing objects. Idempotent.
 pub(crate) async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
     sqlx::query(GRANT).bind(role).execute(connection).await?;
     Ok(())
 }
 
-/// Refuses a role that could change history.
+/// Refuses a role that could change immutable records.
 pub(crate) async fn check(database: &Database) -> Result<(), ConnectError> {
     let (role, is_super, owns, bypasses, may_change): (String, bool, bool, bool, bool) =
         sqlx::query_as(PRIVILEGES).fetch_one(database).await.map_err(ConnectError::of)?;
@@ -33,23 +33,28 @@ pub(crate) async fn check(database: &Database) -> Result<(), ConnectError> {
         (true, ..) => "is a superuser, or a member of one",
         (_, true, ..) => "owns the tables, or is a member of their owner",
         (_, _, true, _) => "bypasses row security, or is a member of a role that does",
-        (.., true) => "has rights to change or delete what never changes",
+        (.., true) => "has the right to change or delete immutable rows",
         _ => return Ok(()),
     };
     Err(ConnectError::Privileged { role, problem })
 }
 
-/// The SQL that makes both roles, to be run once by an administrator of the database in that database. They have no passwords
-/// then: how they authenticate is the administrator's to say.
+/// The SQL that creates both roles. An administrator runs it once, in Brokkr's database. The roles have no passwords;
+/// the administrator decides how they authenticate.
+///
+/// ```
+/// let sql = brokkr_store_postgres::roles_sql("brokkr_owner", "brokkr_broker");
+/// assert!(sql.contains("CREATE ROLE \"brokkr_broker\" LOGIN"));
+/// ```
 pub fn roles_sql(owner: &str, broker: &str) -> String {
     let (owner, broker) = (quoted(owner), quoted(broker));
     format!(
-        "-- How these log in is left to you; for passwords: \\password {owner} and \\password {broker} in psql.\n\
-         -- Owns the schema; runs the migrations and the purge, and nothing else.\n\
+        "-- Choose how these roles authenticate. To set passwords: \\password {owner} and \\password {broker} in psql.\n\
+         -- Owns the schema. Runs only the migrations and the purge.\n\
          CREATE ROLE {owner} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
-         -- What brokers connect as; its rights come with the migration.\n\
+         -- Brokers connect with this role. The migration grants its rights.\n\
          CREATE ROLE {broker} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
-         -- Time-outs that hold behind a proxy that pools transactions as well.\n\
+         -- These timeouts also apply behind a proxy that pools transactions.\n\
          ALTER ROLE {broker} SET statement_timeout = '10s';\n\
          ALTER ROLE {broker} SET lock_timeout = '5s';\n\
          ALTER ROLE {broker} SET idle_in_transaction_session_timeout = '10s';\n\
@@ -68,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_roles_are_quoted() {
+    fn role_names_are_quoted() {
         let sql = roles_sql("own\"er", "broker");
         assert!(sql.contains("CREATE ROLE \"own\"\"er\" LOGIN"));
         assert!(sql.contains("CREATE ROLE \"broker\" LOGIN"));

@@ -1,7 +1,7 @@
-//! Which run of the server this is: another one after every crash.
+//! Runs of the database server: each crash starts a new one.
 //!
-//! A server that crashed may number transactions again that it had not written down. The row that tells is in a table that
-//! crashes empty, and restores and failovers leave empty as well.
+//! A crashed server may reuse numbers of transactions that it had not written down. The id of the run is in an unlogged
+//! table, which crashes, restores and failovers leave empty.
 
 use sqlx::Executor;
 use sqlx::Postgres;
@@ -15,13 +15,13 @@ statements! {
     BEGIN = "INSERT INTO brokkr.run (run) VALUES ($1) ON CONFLICT DO NOTHING";
 }
 
-/// The present run; begins one where a crash left none.
+/// Returns the current run, and begins one if there is none.
 pub(crate) async fn current<C: Link>(session: &mut Session<C>) -> Result<Uuid, sqlx::Error> {
     if let Some(run) = find(&mut *session).await? {
         return Ok(run);
     }
     sqlx::query(BEGIN).bind(Uuid::now_v7()).execute(&mut *session).await?;
-    // Another replica may have been faster.
+    // Another broker may have begun the run at the same time.
     find(session).await?.ok_or(sqlx::Error::RowNotFound)
 }
 

@@ -1,11 +1,12 @@
-//! A connection as statements use it: directly, or by way of a proxy that pools transactions.
+//! Connections as executors of statements, direct or through a proxy that pools transactions.
 //!
-//! Behind such a proxy the next transaction may run on another connection of the server. A statement is sent in two steps,
-//! and unless a transaction is open each of them is one: so a single statement gets a transaction around it. None has a
-//! name either, which would stay behind on a connection that others use.
+//! Behind such a proxy, the next transaction may run on another connection of the server. The driver sends a statement
+//! in two steps, each of which is a transaction of its own unless one is open, so a session wraps single statements in
+//! a transaction. Prepared statements have no names, because a name would remain on a connection that others use.
 //!
-//! The server ends a statement that takes too long. Where it cannot be heard any more (a frozen host, a network that
-//! swallows packets), waiting ends here: the fate of what was sent is unknown, and the connection is not used again.
+//! The server ends statements that take too long. If the server is unreachable (frozen host, network that drops
+//! packets), the session's own timeout ends the wait: the outcome of the statement is unknown, and the connection is
+//! not used again.
 
 use std::fmt::Debug;
 use std::io;
@@ -19,32 +20,32 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection as _, Either, Execute, Executor, PgConnection, Postgres, SqlStr, Transaction};
 
-/// What a session works on: a connection of the pool, one of its own, or one in a transaction.
+/// The connection of a session: from the pool, its own, or in a transaction.
 pub(crate) trait Link: DerefMut<Target = PgConnection> + Send + Debug {}
 
 impl<C: DerefMut<Target = PgConnection> + Send + Debug> Link for C {}
 
-/// A connection, with what has to be heeded on it.
+/// A connection with its timeout and its proxy mode.
 #[derive(Debug)]
 pub(crate) struct Session<C> {
     link: C,
     pooled: bool,
-    /// How long each step may take, from here.
+    /// The timeout of each step on the client.
     patience: Duration,
 }
 
-/// A session in a transaction, which is undone unless it is committed.
+/// A session in a transaction, which is rolled back unless it is committed.
 pub(crate) type Work<'c> = Session<Transaction<'c, Postgres>>;
 
 type Step = Either<PgQueryResult, PgRow>;
 
 impl<C: Link> Session<C> {
-    /// `pooled`: whether a proxy that pools transactions stands in between.
+    /// `pooled`: whether the connection passes through a proxy that pools transactions.
     pub(crate) fn new(link: C, pooled: bool, patience: Duration) -> Self {
         Self { link, pooled, patience }
     }
 
-    /// With another patience from here on.
+    /// Sets the timeout of further steps.
     #[must_use]
     pub(crate) fn patient_for(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -55,7 +56,7 @@ impl<C: Link> Session<C> {
         Ok(Session { link, pooled: self.pooled, patience: self.patience })
     }
 
-    /// Everything that a statement yields, with a transaction around it unless there is one.
+    /// Runs a statement to its end and returns all of its results, in a transaction of its own unless one is open.
     async fn whole<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Vec<Step>, sqlx::Error> {
         if self.link.is_in_transaction() {
             return each_in_time(self.patience, self.link.fetch_many(Unnamed(query))).try_collect().await;
@@ -74,8 +75,8 @@ impl Work<'_> {
 }
 
 impl Session<PoolConnection<Postgres>> {
-    /// Takes a connection out of the pool that has not answered in time. Others are checked when they come back to the pool,
-    /// which this one would never end with.
+    /// Removes the connection from the pool after a timeout. The pool checks returned connections, and would wait for
+    /// this one without end.
     pub(crate) fn heed(&mut self, error: &sqlx::Error) {
         if matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut) {
             self.link.close_on_drop();
@@ -84,14 +85,14 @@ impl Session<PoolConnection<Postgres>> {
 }
 
 fn late() -> sqlx::Error {
-    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"))
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time"))
 }
 
 async fn in_time<T>(patience: Duration, step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     tokio::time::timeout(patience, step).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// The steps of a stream, each of which must come in time; the first that does not ends it.
+/// Limits the time of each step of a stream. The first timeout ends the stream.
 fn each_in_time<'e, T: Send + 'e>(
     patience: Duration,
     steps: BoxStream<'e, Result<T, sqlx::Error>>,
@@ -106,7 +107,7 @@ fn each_in_time<'e, T: Send + 'e>(
     unfold(Some(steps), next).boxed()
 }
 
-/// A statement that leaves no name behind.
+/// A statement without a name on the server.
 struct Unnamed<E>(E);
 
 impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {

@@ -1,4 +1,4 @@
-//! The store.
+//! The PostgreSQL store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ statements! {
     CHECK = "SELECT 1";
     IDEMPOTENCY = "SELECT to_jsonb(t) FROM brokkr.idempotency t
         WHERE t.actor = $1 AND t.key = $2 AND t.at > $3::text::timestamptz";
-    /// How long the oldest change that is not public yet has been waiting.
+    /// The age in seconds of the oldest change that the feed does not show yet.
     FEED_LAG = "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(c.at)), 0)::float8 FROM brokkr.change c
         WHERE c.epoch = (SELECT max(number) FROM brokkr.history)
             AND c.transaction >= pg_snapshot_xmin(pg_current_snapshot())";
@@ -37,9 +37,11 @@ statements! {
 }
 
 /// A store in a PostgreSQL database, shared with any number of other brokers.
+///
+/// Dropping the store stops its background tasks.
 pub struct PostgresStore {
     pub(crate) database: Database,
-    /// Moves with own commits at once, and with those of others when a notification comes.
+    /// Changes immediately with own commits, and with a notification for commits of other brokers.
     news: watch::Sender<u64>,
     committed: Arc<Notify>,
     reader: Reader,
@@ -47,17 +49,18 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, and checks that the schema is there and that the role cannot change history.
+    /// Connects to the database, and checks that the schema is up to date and that the role cannot change immutable
+    /// records.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; each says what to do.
+    /// [`ConnectError`]. Each variant's text says what to do.
     pub async fn connect(config: PostgresConfig) -> Result<Self, ConnectError> {
         describe_gauge!("brokkr_database_connections", "Connections of the pool");
         describe_gauge!(
             "brokkr_feed_lag_seconds",
             Unit::Seconds,
-            "How long the oldest change that is not public yet has waited"
+            "Age of the oldest change that the feed does not show yet"
         );
         let database = Database::new(connect::pool(&config)?, config.pooled, connect::patience(&config));
         let found: i64 = if sqlx::query_scalar(IS_MIGRATED).fetch_one(&database).await.map_err(ConnectError::of)? {
@@ -84,8 +87,10 @@ impl PostgresStore {
         Ok(Self { database, reader, news, committed, _background: stop.drop_guard() })
     }
 
-    /// Begins a new history: agents remove nothing until an admin has confirmed it. For when the data was set back in
-    /// a way that cannot be noticed from within, such as a snapshot of the disk.
+    /// Begins a new epoch and returns it. Agents remove nothing until an admin confirms it.
+    ///
+    /// Call this after the data was set back in a way that the store cannot detect, for example by a disk snapshot.
+    /// `reason` is recorded for people.
     pub async fn begin_history(&self, reason: &str) -> StoreResult<Epoch> {
         let mut session = self.database.session().await.map_err(meaning)?;
         history::begin(&mut session, reason, Unless::Never).await.map_err(meaning)
@@ -158,7 +163,7 @@ impl Coordination for PostgresStore {
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {
         let secret: Vec<u8> = sqlx::query_scalar(SECRET).fetch_one(&self.database).await.map_err(meaning)?;
-        secret.try_into().map_err(|_| StoreError::Internal("the secret has another length".into()))
+        secret.try_into().map_err(|_| StoreError::Internal("the stored secret does not have 32 bytes".into()))
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {
@@ -175,7 +180,7 @@ impl Maintenance for PostgresStore {
     async fn observe(&self) {
         gauge!("brokkr_database_connections", "state" => "open").set(f64::from(self.database.pool.size()));
         gauge!("brokkr_database_connections", "state" => "idle").set(self.database.pool.num_idle() as f64);
-        // Without an answer the gauge keeps its value: that the database is away shows elsewhere.
+        // On an error the gauge keeps its value; other metrics and logs show that the database is unavailable.
         if let Ok(lag) = sqlx::query_scalar::<_, f64>(FEED_LAG).fetch_one(&self.database).await {
             gauge!("brokkr_feed_lag_seconds").set(lag);
         }

@@ -1,18 +1,18 @@
-//! Writing entities: one insert and one update per noun.
+//! Writes of entities: one insert and one update per kind.
 //!
-//! Both take an array of entities as JSON. An insert writes entities of version 1, an update those whose stored version is
-//! one less; whoever wrote fewer rows than were given has lost a race.
+//! Both take an array of entities as JSON. An insert writes entities of version 1, an update those whose stored version
+//! is one less. Fewer written rows than given ones mean a conflict.
 
 use crate::query::statements;
 
-/// How entities of one kind are written.
+/// The statements that write entities of one kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table {
     pub(crate) insert: &'static str,
-    /// Absent for what never changes.
+    /// `None` for kinds that never change.
     pub(crate) update: Option<&'static str>,
-    /// Yields a row for each entity that has the version given, in the order of their keys, and locks those that could
-    /// change. Takes ids (or stacks' and agents' ids) and versions.
+    /// Returns a row for each entity that has the given version, in the order of keys, and locks the rows of kinds that
+    /// can change. Takes ids (or pairs of ids) and versions.
     pub(crate) lock: &'static str,
 }
 
@@ -140,7 +140,7 @@ statements! {
         "name = n.name, labels = n.labels, body = n.body, deleted_at = n.deleted_at");
     LOCK_DOCUMENT = lock!("document");
 
-    /// Drops the registrations that agents no longer have, then adds the new ones.
+    /// Deletes the registrations that agents no longer have. `REGISTER` adds the new ones.
     UNREGISTER = "DELETE FROM brokkr.agent_registration r
         USING jsonb_to_recordset($1) AS n (id uuid, generator_ids uuid[])
         WHERE r.agent_id = n.id AND r.generator_id <> ALL (n.generator_ids)";
@@ -149,7 +149,7 @@ statements! {
         ON CONFLICT DO NOTHING";
 }
 
-/// The tables in the order in which they are written: what others refer to comes first.
+/// The tables of the kinds, in write order: tables that others refer to come first.
 pub(crate) mod of {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! Last-seen and last-used times: telemetry, in batches.
+//! Last-seen and last-used times, written in batches.
 
 use brokkr_core::model::Timestamp;
 use brokkr_core::store::{Activity, StoreResult};
@@ -19,7 +19,7 @@ statements! {
         ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at WHERE t.used_at < excluded.used_at";
 }
 
-/// Keeps newer times; older ones, and those of what is unknown, are ignored.
+/// Stores newer times. Older times, and those of unknown agents and keys, are ignored.
 pub(crate) async fn record(database: &Database, activity: &Activity) -> StoreResult<()> {
     let agents = activity.agents.iter().map(|(id, at)| (id.as_uuid(), at));
     let keys = activity.keys.iter().map(|(id, at)| (id.as_uuid(), at));
@@ -28,7 +28,7 @@ pub(crate) async fn record(database: &Database, activity: &Activity) -> StoreRes
 }
 
 async fn write(database: &Database, sql: &'static str, times: Vec<(Uuid, &Timestamp)>) -> StoreResult<()> {
-    // Of one id only the newest: a statement cannot write a row twice.
+    // Keep only the newest time of each id: a statement cannot write a row twice.
     let mut newest = std::collections::BTreeMap::new();
     for (id, at) in times {
         newest.entry(id).and_modify(|known: &mut &Timestamp| *known = at.max(known)).or_insert(at);

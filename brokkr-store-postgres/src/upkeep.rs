@@ -1,4 +1,4 @@
-//! Leases on the database's clock, and the purge.
+//! Leases, by the database's clock, and the purge.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::database::Database;
 use crate::error::meaning;
 use crate::query::statements;
 
-/// Rows of each kind that one call drops: a transaction that holds nobody up.
+/// Maximum rows of each kind that one call drops, to keep the transaction short.
 const BATCH: i32 = 5_000;
 
 statements! {
@@ -41,8 +41,8 @@ pub(crate) async fn release(database: &Database, name: &str, holder: InstanceId)
     Ok(())
 }
 
-/// Drops a batch of each kind, and of idempotency keys that nobody would find any more. A kind that is refused, because the
-/// owner wants it kept for longer, holds up no other.
+/// Drops a batch of each kind, and of forgotten idempotency keys. If the database refuses one kind, because its owner
+/// configured a longer retention, the others are still purged.
 pub(crate) async fn purge(database: &Database, keep: &Retention) -> StoreResult<u64> {
     let forgotten = sqlx::query(FORGET_KEYS).bind(i64::from(BATCH)).execute(database).await.map_err(meaning)?;
     let mut gone = forgotten.rows_affected();

@@ -1,7 +1,8 @@
-//! What the fleet views are built from and kept up with.
+//! Snapshots and tails, from which brokers build and update their fleet views.
 //!
-//! A token is the snapshot of the statement that read: the next read takes every transaction that was not finished in it. So
-//! nothing is lost or seen twice, whatever order transactions end in, and a long one of somebody else delays nothing.
+//! A token is the transaction snapshot of the statement that read. The next read takes every transaction that was
+//! unfinished in it. So no change is lost or seen twice, in whatever order transactions end, and a long-running
+//! transaction delays only its own changes.
 
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use uuid::Uuid;
 use crate::query::{agent_row, kind_text, statements, unwrapped};
 use crate::session::{Link, Session, Work};
 
-/// Changes that one read takes. A reader that is further behind reads everything anew.
+/// Maximum changes of one tail. A reader that is further behind takes a new snapshot.
 const TAIL: i64 = 20_000;
-/// How long each step of a snapshot may take: reading everything takes longer than what a request waits for.
-const PATIENCE: Duration = Duration::from_secs(65);
+/// Timeout of each step of a snapshot. Reading everything takes longer than a request may wait.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(65);
 
-/// What a token is made of, of the snapshot `s`.
+/// The columns of a token, from the transaction snapshot `s`.
 macro_rules! token {
     () => {
         "pg_snapshot_xmax(s)::text AS xmax, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) x) AS in_progress,
@@ -31,7 +32,8 @@ macro_rules! token {
     };
 }
 
-/// Everything but what comes with every report, as the index `change_of_view` has it. What is left is looked through by kind.
+/// Excludes the kinds that every report changes, as the index `change_of_view` does. Rust code filters the rest by
+/// kind.
 macro_rules! of_view {
     () => {
         "kind NOT IN ('agent-session', 'stack-status', 'event')"
@@ -39,16 +41,16 @@ macro_rules! of_view {
 }
 
 statements! {
-    /// One transaction sees one snapshot, however many statements it needs.
+    /// All statements of the transaction see the same snapshot.
     SNAPSHOT_BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    /// Where the server ends it.
+    /// The timeout on the server, shorter than the client's.
     SNAPSHOT_PATIENCE = "SELECT set_config('statement_timeout', '60s', true)";
     TOKEN = concat!("SELECT ", token!(), " FROM pg_current_snapshot() s");
     GENERATORS = "SELECT to_jsonb(t) FROM brokkr.generator t WHERE deleted_at IS NULL";
     KEYS = "SELECT to_jsonb(t) FROM brokkr.api_key t WHERE deleted_at IS NULL";
     AGENTS = concat!("SELECT ", agent_row!(), " FROM brokkr.agent t WHERE deleted_at IS NULL");
     STACKS = "SELECT to_jsonb(t) FROM brokkr.stack t WHERE deleted_at IS NULL";
-    /// Of each stack only the newest, whatever the number of revisions.
+    /// Only the newest deployment object of each stack.
     OBJECTS = "SELECT to_jsonb(o) FROM brokkr.stack s, LATERAL (
             SELECT * FROM brokkr.deployment_object o WHERE o.stack_id = s.id ORDER BY o.revision DESC LIMIT 1) o
         WHERE s.deleted_at IS NULL";
@@ -58,9 +60,9 @@ statements! {
     LANDMARK = "SELECT epoch, transaction::text, request_id FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1";
     IS_THERE = "SELECT EXISTS (SELECT FROM brokkr.change WHERE epoch = $1 AND transaction = $2::text::xid8 AND request_id = $3)
         OR (SELECT (epoch, transaction) >= ($1, $2::text::xid8) FROM brokkr.feed_start)";
-    /// What was committed by transactions that a snapshot had not seen, and the snapshot that this read has. One row without a
-    /// change when there is nothing. Only of histories of this place: elsewhere transactions were numbered otherwise, and
-    /// a dump brings their numbers along.
+    /// The changes of transactions that the token's snapshot has not seen, and the new snapshot. One row without a
+    /// change if there are none. Limited to histories of this place: elsewhere transaction numbers have another
+    /// meaning, and a dump brings them along.
     TAIL_SINCE = concat!("WITH here AS (
             SELECT h.number FROM brokkr.history h
             WHERE h.place = (SELECT n.place FROM brokkr.history n ORDER BY n.number DESC LIMIT 1))
@@ -91,7 +93,7 @@ statements! {
         ) c ON true");
 }
 
-/// The newest change that was seen, of whatever kind: when it is not there any more, the data was set back.
+/// The newest change of any kind that was seen. If it no longer exists, the data was set back.
 #[derive(Debug, Clone)]
 pub(crate) struct Landmark {
     epoch: i32,
@@ -106,21 +108,21 @@ impl Landmark {
     }
 }
 
-/// What a reading of the tail yields.
+/// The result of reading the tail.
 pub(crate) enum Tail {
-    /// What was committed since, and the landmark of this moment.
+    /// The later changes, and the current landmark.
     Read(ViewTail, Option<Landmark>),
-    /// It is no longer kept, or too much, or of another history or another run of the server.
+    /// The changes are no longer stored or too many, or the token is of another history or another run of the server.
     Expired,
-    /// What was seen before is not there any more.
+    /// The landmark no longer exists: the data was set back.
     SetBack,
 }
 
-/// Everything that is not gone, at one moment, and a landmark of it.
+/// Reads all living entities of the view at one moment, and the landmark of that moment.
 pub(crate) async fn snapshot<C: Link>(
     session: &mut Session<C>,
 ) -> Result<(ViewSnapshot, Option<Landmark>), sqlx::Error> {
-    let mut work = session.begin().await?.patient_for(PATIENCE);
+    let mut work = session.begin().await?.patient_for(SNAPSHOT_TIMEOUT);
     sqlx::query(SNAPSHOT_BEGIN).execute(&mut work).await?;
     sqlx::query(SNAPSHOT_PATIENCE).execute(&mut work).await?;
     let token = token(&sqlx::query(TOKEN).fetch_one(&mut work).await?)?;
@@ -149,7 +151,7 @@ async fn all<T: DeserializeOwned + Send + Unpin + 'static>(
     Ok(unwrapped(sqlx::query_scalar::<_, Json<T>>(sql).fetch_all(work).await?))
 }
 
-/// What was committed since a token.
+/// Reads the changes since a token.
 pub(crate) async fn tail<C: Link>(
     session: &mut Session<C>,
     since: &ViewToken,
@@ -161,7 +163,7 @@ pub(crate) async fn tail<C: Link>(
     let rows = sqlx::query(TAIL_SINCE)
         .bind(seen.xmax.to_string())
         .bind(in_progress)
-        // One more tells whether that is all.
+        // Read one more row to detect that there are more changes than the limit.
         .bind(TAIL + 1)
         .bind(landmark.map(|it| it.epoch))
         .bind(landmark.map(|it| it.transaction.clone()))
@@ -201,18 +203,18 @@ pub(crate) async fn tail<C: Link>(
             }
         }
     }
-    // Two transactions on one entity may have been numbered in the other order than they were committed in.
+    // The numbers of two transactions on one entity may be in another order than their commits.
     changes.sort_by_key(Change::version);
     Ok(Tail::Read(ViewTail { entities: changes, token }, landmark))
 }
 
-/// A change from its columns.
+/// Decodes a change from its columns.
 pub(crate) fn change(kind: String, entity: serde_json::Value) -> Result<Change, sqlx::Error> {
     let tagged = serde_json::json!({"kind": kind, "entity": entity});
     serde_json::from_value(tagged).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
-/// The transactions that a snapshot of the server has seen: all below `xmax` but those in `in_progress`.
+/// The transactions that a snapshot of the server has seen: all below `xmax` except those in `in_progress`.
 ///
 /// See <https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT>.
 #[derive(Debug)]
@@ -222,7 +224,7 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    /// The oldest transaction that it may not have seen.
+    /// The oldest transaction that the snapshot may not have seen.
     fn oldest_unseen(&self) -> u64 {
         self.in_progress.iter().copied().min().unwrap_or(self.xmax)
     }
@@ -241,7 +243,7 @@ fn token(row: &sqlx::postgres::PgRow) -> Result<ViewToken, sqlx::Error> {
     let epoch: Uuid = row.try_get("epoch")?;
     let in_progress: Vec<u64> = in_progress.iter().map(number).collect::<Result<_, _>>()?;
     let snapshot = Snapshot { xmax: number(&xmax)?, in_progress };
-    // A snapshot that contains another one has seen more transactions.
+    // The number of seen transactions orders snapshots: one that contains another has seen more.
     let generation = Generation::new(snapshot.xmax.saturating_sub(snapshot.in_progress.len() as u64));
     Ok(ViewToken::new(Epoch::from_uuid(epoch), generation, snapshot))
 }

@@ -1,4 +1,4 @@
-//! JSON without surprises: a repeated key or a number that would lose digits is an error.
+//! Strict JSON: a repeated key, or a number that would lose digits, is an error.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::model::limits;
 const DUPLICATE_KEY: &str = "brokkr: duplicate key";
 const BAD_NUMBER: &str = "brokkr: bad number";
 
-/// A JSON value that was read strictly.
+/// A strictly parsed JSON value.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -50,7 +50,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
-            // No client of Kubernetes has unsigned integers; digits that a float loses were refused before.
+            // Kubernetes clients have no unsigned integers. `check_shape` has refused numbers whose digits a float
+            // loses.
             Err(_) => self.visit_f64(value as f64),
         }
     }
@@ -87,8 +88,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// Bounds nesting and the number of values before anything is read, since small ones take twenty times their size when read;
-/// and refuses numbers that cannot be kept, since a reader no longer shows their digits. Returns the number of values.
+/// Limits nesting and the number of values before parsing, since a small value takes twenty times its size when parsed.
+/// Refuses numbers that cannot be stored exactly, since a parser no longer exposes their digits. Returns the number of
+/// values.
 fn check_shape(text: &str, first_line: usize) -> Result<usize, Invalid> {
     let (mut values, mut depth, mut in_text, mut escaped) = (1, 0_usize, false, false);
     let mut number = None;
@@ -124,7 +126,7 @@ fn check_shape(text: &str, first_line: usize) -> Result<usize, Invalid> {
 
 fn check_number(text: &str, start: usize, end: usize, first_line: usize) -> Result<(), Invalid> {
     let written = text.get(start..end).unwrap_or_default();
-    // What is no number at all the reader refuses.
+    // The parser refuses text that is not a number.
     if written.parse::<f64>().is_err() || keep(written) != Kept::Not {
         return Ok(());
     }
@@ -138,15 +140,19 @@ fn check_number(text: &str, start: usize, end: usize, first_line: usize) -> Resu
     Err(Invalid::new(InvalidCode::NumberOutOfRange, message))
 }
 
-/// Parses one JSON document: UTF-8, no repeated keys, no integers that lose digits, no NUL in texts, bounded depth and number of
-/// values. Numbers are read as Kubernetes' clients read them: `1.0` is `1`.
+/// Parses one JSON document. Numbers are read as Kubernetes clients read them: `1.0` is `1`.
+///
+/// # Errors
+///
+/// [`Invalid`] for input that is not UTF-8 or not JSON, for repeated keys, integers that lose digits, NUL in strings,
+/// and for more than [`DEPTH`](limits::DEPTH) levels or [`YAML_NODES`](limits::YAML_NODES) values.
 pub fn parse_json(bytes: &[u8]) -> Result<Value, Invalid> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
     parse_counted(text, 1).map(|(value, _)| value)
 }
 
-/// The same for a text that begins in a certain line, with the number of values.
+/// Like [`parse_json`], for a text that begins at `first_line` of the input. Also returns the number of values.
 pub(super) fn parse_counted(text: &str, first_line: usize) -> Result<(Value, usize), Invalid> {
     let values = check_shape(text, first_line)?;
     let Strict(value) = serde_json::from_str(text).map_err(|error| {
@@ -160,7 +166,8 @@ pub(super) fn parse_counted(text: &str, first_line: usize) -> Result<(Value, usi
                 format!("cannot store the number at line {line}, column {column} without changing it; quote it");
             Invalid::new(InvalidCode::NumberOutOfRange, message)
         } else if said.contains("surrogate") || said.contains("end of hex escape") {
-            let message = format!("half a character (\\ud800 to \\udfff) in the text at line {line}, column {column}");
+            let message =
+                format!("unpaired surrogate (\\ud800 to \\udfff) in the string at line {line}, column {column}");
             Invalid::new(InvalidCode::JsonSyntax, message)
         } else {
             Invalid::new(InvalidCode::JsonSyntax, format!("invalid JSON at line {line}, column {column}"))
@@ -170,7 +177,8 @@ pub(super) fn parse_counted(text: &str, first_line: usize) -> Result<(Value, usi
     Ok((value, values))
 }
 
-/// A value that somebody built, with its numbers as Kubernetes' clients send them; bounded in depth like one that was read.
+/// Converts the numbers of a value that was not parsed here to the form that Kubernetes clients send, and limits its
+/// depth.
 pub(super) fn with_numbers_as_sent(mut value: Value) -> Result<Value, Invalid> {
     check_texts(&value, InvalidCode::YamlTooDeep)?;
     let mut open = vec![&mut value];
@@ -178,7 +186,7 @@ pub(super) fn with_numbers_as_sent(mut value: Value) -> Result<Value, Invalid> {
         match value {
             Value::Number(number) if !number.is_i64() => {
                 let Kept::Exactly(sent) = keep(&number.to_string()) else {
-                    let message = format!("cannot store the number {number} without changing it; make it a text");
+                    let message = format!("cannot store the number {number} without changing it; make it a string");
                     return Err(Invalid::new(InvalidCode::NumberOutOfRange, message));
                 };
                 *number = sent;
@@ -191,8 +199,8 @@ pub(super) fn with_numbers_as_sent(mut value: Value) -> Result<Value, Invalid> {
     Ok(value)
 }
 
-/// Refuses NUL in any key or text, and nesting beyond the limit, without recursion. No path is built on the way: for a
-/// hostile document the paths would take more memory than the document.
+/// Refuses NUL in any key or string, and nesting beyond the limit, without recursion. It builds no paths: for a hostile
+/// document they would take more memory than the document.
 fn check_texts(value: &Value, too_deep: InvalidCode) -> Result<(), Invalid> {
     let mut open = vec![(value, 1)];
     while let Some((value, depth)) = open.pop() {
@@ -213,7 +221,10 @@ fn check_texts(value: &Value, too_deep: InvalidCode) -> Result<(), Invalid> {
             _ => false,
         };
         if has_nul {
-            return Err(Invalid::new(InvalidCode::TextContainsNul, "a key or a text contains NUL"));
+            return Err(Invalid::new(
+                InvalidCode::TextContainsNul,
+                "a key or string contains the character NUL; remove it",
+            ));
         }
     }
     Ok(())
@@ -230,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strict_json_refuses_what_readers_disagree_about() {
+    fn ambiguous_json_is_refused() {
         for (text, code) in [
             (r#"{"a":1,"a":2}"#, InvalidCode::JsonDuplicateKey),
             (r#"[{"a":{"b":1,"b":1}}]"#, InvalidCode::JsonDuplicateKey),
@@ -258,12 +269,12 @@ mod tests {
         assert!(parse_json(zeros(limits::YAML_NODES - 3).as_bytes()).is_ok());
         assert_eq!(parse_json(zeros(limits::YAML_NODES).as_bytes()).map_err(|e| e.code), Err(InvalidCode::SetTooLarge));
         let text = format!("[\"\\\"{}\"]", ",".repeat(limits::YAML_NODES));
-        assert!(parse_json(text.as_bytes()).is_ok(), "in a text they are no values");
+        assert!(parse_json(text.as_bytes()).is_ok(), "commas in a string are not values");
         assert!(parse_json(br#"{"a": [1, -5, 0.5, "18446744073709551615", "x", null, true]}"#).is_ok());
     }
 
     #[test]
-    fn numbers_are_those_that_clients_of_kubernetes_send() {
+    fn numbers_are_read_as_kubernetes_clients_send_them() {
         let text = "[1.0, 1e3, -0, -0.0, 10000000000000000000, 1e21, 0.5, 9223372036854775807, \"1.0\"]";
         let expected = "[1,1000,0,0,1e19,1e21,0.5,9223372036854775807,\"1.0\"]";
         let read = parse_json(text.as_bytes()).expect("numbers");

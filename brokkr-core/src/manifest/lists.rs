@@ -1,12 +1,12 @@
-//! Documents that stand for several objects.
+//! Lists of objects.
 
 use serde_json::Value;
 
 use crate::error::{Invalid, InvalidCode};
 use crate::manifest::normalise::check_type;
 
-/// The items of a list, or the document itself: as for kubectl, whatever has the field `items` is a list. An item without kind and
-/// apiVersion has those of its list.
+/// Returns the items of a list, or the document itself if it is no list. As in kubectl, a document with the field
+/// `items` is a list. An item without kind and apiVersion inherits those of its list.
 pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
     let Value::Object(mut list) = document else {
         return Ok(vec![document]);
@@ -16,10 +16,10 @@ pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
     };
     let text = |field: &str| match list.get(field).and_then(Value::as_str) {
         Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(invalid(&format!("/{field}"), "missing, empty or not a text")),
+        _ => Err(invalid(&format!("/{field}"), "missing, empty or not a string")),
     };
     if !list.get("metadata").is_none_or(|it| it.is_object() || it.is_null()) {
-        return Err(invalid("/metadata", "not a mapping"));
+        return Err(invalid("/metadata", "metadata must be a mapping"));
     }
     let (api_version, kind) = (text("apiVersion")?, text("kind")?);
     check_type(api_version, kind)?;
@@ -27,16 +27,16 @@ pub(super) fn unfold(document: Value) -> Result<Vec<Value>, Invalid> {
     let mut items = match items {
         Value::Array(items) => items,
         Value::Null => Vec::new(),
-        _ => return Err(invalid("/items", "not a list: what has the field items is a list of objects")),
+        _ => return Err(invalid("/items", "items must be a list of objects")),
     };
     for (n, item) in items.iter_mut().enumerate() {
         let Value::Object(item) = item else { continue };
         if item.get("items").is_some_and(Value::is_array) {
-            return Err(invalid(&format!("/items/{n}"), "a list in a list"));
+            return Err(invalid(&format!("/items/{n}"), "lists must not be nested"));
         }
-        // Anything else than a text is refused later.
-        let says = |field: &str| item.get(field).is_some_and(|it| !it.is_null() && it != "");
-        if !says("kind") && !says("apiVersion") {
+        // Later checks refuse values that are not strings.
+        let has = |field: &str| item.get(field).is_some_and(|it| !it.is_null() && it != "");
+        if !has("kind") && !has("apiVersion") {
             item.insert("kind".to_owned(), item_kind.into());
             item.insert("apiVersion".to_owned(), api_version.into());
         }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_are_objects_of_their_own() {
+    fn lists_are_unfolded_into_their_items() {
         let named = |name: &str| json!({"metadata": {"name": name}});
         let list = |kind: &str, items: Value| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "l"}, "items": items});
         let whole = |kind: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}});

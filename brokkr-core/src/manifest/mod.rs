@@ -1,8 +1,8 @@
-//! Manifests: from the bytes that somebody sent to checked Kubernetes objects.
+//! Manifests: parsing and checking of Kubernetes objects.
 //!
-//! Broker and agent read them with the same code, so that what was accepted is what gets applied: what `kubectl apply --server-side`
-//! of the same file would send, or a refusal. All of it runs on hostile input: nothing here recurses without bound, and what may
-//! grow is limited before it grows.
+//! Broker and agent parse manifests with the same code, so an agent applies exactly what the broker accepted: what
+//! `kubectl apply --server-side` of the same file would send, or an error. The code must withstand hostile input: no
+//! recursion is unbounded, and limits apply before memory grows.
 
 mod json;
 mod lists;

@@ -1,4 +1,4 @@
-//! From a document to a manifest: checks, and what is dropped on the way.
+//! Conversion of a document to a manifest: checks, and removal of fields that only a cluster writes.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,8 @@ use crate::manifest::Manifest;
 use crate::manifest::warnings::Warnings;
 use crate::model::limits;
 
-/// Fields of `metadata` that only a cluster writes. Real-world files have them; they mean nothing as a wish.
+/// Fields of `metadata` that only a cluster writes. Exported manifests contain them; they have no meaning in a desired
+/// state.
 const CLUSTER_WRITTEN: [&str; 7] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -22,7 +23,7 @@ fn invalid(pointer: &str, message: impl Into<String>) -> Invalid {
     Invalid { code: InvalidCode::ManifestInvalid, pointer: pointer.to_owned(), message: message.into() }
 }
 
-/// Checks the version and the kind of an object or a list; the group and the version.
+/// Checks apiVersion and kind of an object or a list. Returns the group and the version.
 pub(super) fn check_type(api_version: &str, kind: &str) -> Result<(String, String), Invalid> {
     let (group, version) = api_version.split_once('/').map_or((None, api_version), |(group, it)| (Some(group), it));
     if !is_version(version) || !group.is_none_or(crate::model::is_dns_subdomain) {
@@ -32,34 +33,34 @@ pub(super) fn check_type(api_version: &str, kind: &str) -> Result<(String, Strin
         || !kind.bytes().all(|b| b.is_ascii_alphanumeric())
         || kind.len() > 63
     {
-        return Err(invalid("/kind", "a kind is a word of letters and digits"));
+        return Err(invalid("/kind", "a kind consists of letters and digits"));
     }
     Ok((group.unwrap_or_default().to_owned(), version.to_owned()))
 }
 
-/// Checks one document and drops what only a cluster may write; says so in `warnings`.
+/// Checks one document and drops the fields that only a cluster writes, with a warning.
 pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manifest, Invalid> {
     let Value::Object(mut body) = document else {
-        return Err(invalid("", "not an object: a manifest is a mapping with apiVersion, kind and metadata"));
+        return Err(invalid("", "a manifest must be a mapping with apiVersion, kind and metadata"));
     };
     let api_version = text(&body, "apiVersion", "")?;
     let kind = text(&body, "kind", "")?;
     let (group, version) = check_type(&api_version, &kind)?;
     let Some(Value::Object(metadata)) = body.get_mut("metadata") else {
-        return Err(invalid("/metadata", "missing, or not a mapping"));
+        return Err(invalid("/metadata", "metadata is missing or not a mapping"));
     };
     for forbidden in ["generateName", "ownerReferences"] {
         if metadata.get(forbidden).is_some_and(|value| !is_nothing(value)) {
             return Err(invalid(
                 &format!("/metadata/{forbidden}"),
-                "not allowed: an object here has a name of its own and no owner",
+                "not allowed in manifests: give the object a name and no owner",
             ));
         }
         metadata.remove(forbidden);
     }
     let name = text(metadata, "name", "/metadata")?;
     if !is_path_segment(&name) {
-        return Err(invalid("/metadata/name", format!("\"{}\" is not the name of an object", excerpt(&name))));
+        return Err(invalid("/metadata/name", format!("\"{}\" is not a valid object name", excerpt(&name))));
     }
     if metadata.get("namespace").is_some_and(|it| it.is_null() || it == "") {
         metadata.remove("namespace");
@@ -68,18 +69,19 @@ pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manif
         None => None,
         Some(Value::String(namespace)) if crate::model::is_dns_label(namespace) => Some(namespace.clone()),
         Some(_) => {
-            return Err(invalid("/metadata/namespace", "not the name of a namespace"));
+            return Err(invalid("/metadata/namespace", "not a valid namespace name: expected a DNS label (RFC 1123)"));
         }
     };
     for key in ["labels", "annotations"] {
         for empty in texts_of(metadata, key)? {
-            warnings.add(|| format!("{kind} {name}: {key} {} has no value; the empty text is stored", excerpt(&empty)));
+            warnings
+                .add(|| format!("{kind} {name}: {key} {} has no value; the empty string is stored", excerpt(&empty)));
         }
     }
     match metadata.get("finalizers") {
         None | Some(Value::Null) => {}
         Some(Value::Array(texts)) if texts.iter().all(Value::is_string) => {}
-        Some(_) => return Err(invalid("/metadata/finalizers", "not a list of texts")),
+        Some(_) => return Err(invalid("/metadata/finalizers", "finalizers must be a list of strings")),
     }
     let mut dropped = Vec::new();
     for field in CLUSTER_WRITTEN.into_iter().chain(["uid"]) {
@@ -98,7 +100,7 @@ pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manif
     if size > limits::OBJECT_BYTES {
         return Err(Invalid::new(
             InvalidCode::ObjectTooLarge,
-            format!("{kind} {name} has {size} bytes as compact JSON, at most {} are allowed", limits::OBJECT_BYTES),
+            format!("{kind} {name} has {size} bytes as compact JSON; at most {} are allowed", limits::OBJECT_BYTES),
         ));
     }
     Ok(Manifest { group, version, kind, namespace, name, text })
@@ -107,12 +109,12 @@ pub(super) fn manifest(document: Value, warnings: &mut Warnings) -> Result<Manif
 fn text(map: &Map<String, Value>, key: &str, at: &str) -> Result<String, Invalid> {
     match map.get(key) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        _ => Err(invalid(&format!("{at}/{key}"), "missing, empty or not a text")),
+        _ => Err(invalid(&format!("{at}/{key}"), "missing, empty or not a string")),
     }
 }
 
-/// Labels and annotations map texts to texts; a number or a boolean there is refused by every API server, so say it early. Null
-/// becomes the empty text, as API servers store it: the keys that have it are returned.
+/// Labels and annotations map strings to strings. Every API server refuses a number or a boolean, so refuse it here.
+/// Null becomes the empty string, as API servers store it; the keys with null are returned.
 fn texts_of(metadata: &mut Map<String, Value>, field: &str) -> Result<Vec<String>, Invalid> {
     let mut empty = Vec::new();
     let map = match metadata.get_mut(field) {
@@ -122,7 +124,7 @@ fn texts_of(metadata: &mut Map<String, Value>, field: &str) -> Result<Vec<String
             return Ok(empty);
         }
         Some(Value::Object(map)) => map,
-        Some(_) => return Err(invalid(&format!("/metadata/{field}"), "not a mapping")),
+        Some(_) => return Err(invalid(&format!("/metadata/{field}"), "must be a mapping")),
     };
     for (key, value) in map {
         match value {
@@ -133,7 +135,7 @@ fn texts_of(metadata: &mut Map<String, Value>, field: &str) -> Result<Vec<String
             }
             _ => {
                 let pointer = format!("/metadata/{field}/{}", escape_pointer(key));
-                return Err(invalid(&pointer, "the value must be a text; quote it"));
+                return Err(invalid(&pointer, "the value must be a string; quote it"));
             }
         }
     }
@@ -153,7 +155,7 @@ fn is_version(text: &str) -> bool {
     crate::model::is_dns_label(text)
 }
 
-/// What Kubernetes allows in every name: it must be able to stand in a path.
+/// The rule of Kubernetes for every name: it must be usable as a path segment.
 fn is_path_segment(name: &str) -> bool {
     name.len() <= 253
         && name != "."

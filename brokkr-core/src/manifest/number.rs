@@ -1,19 +1,19 @@
-//! Numbers as Kubernetes' clients keep them: a 64-bit integer, else a 64-bit float.
+//! Numbers as Kubernetes clients represent them: 64-bit signed integers or 64-bit floats.
 
 use serde_json::Number;
 
-/// A number as it was written, beside what is kept of it.
+/// How a written number can be represented.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kept {
-    /// The same number.
+    /// Exactly.
     Exactly(Number),
-    /// The nearest float: the fraction had more digits than a float holds.
+    /// As the nearest float, because the fraction has more digits than a float holds.
     Rounded(Number),
-    /// None: an integer that would become another one, or a number beyond every float.
+    /// Not at all: an integer that would change, or a number beyond the range of floats.
     Not,
 }
 
-/// What is kept of a number in decimal digits, with or without a fraction and an exponent.
+/// Represents a number in decimal digits, with or without a fraction and an exponent.
 pub(super) fn keep(written: &str) -> Kept {
     if let Ok(integer) = written.parse::<i64>() {
         return Kept::Exactly(integer.into());
@@ -21,7 +21,7 @@ pub(super) fn keep(written: &str) -> Kept {
     written.parse().map_or(Kept::Not, |float| keep_float(float, written))
 }
 
-/// What is kept of a float that was written in decimal digits.
+/// Represents a float that was written in decimal digits.
 pub(super) fn keep_float(float: f64, written: &str) -> Kept {
     let Some(number) = as_sent(float) else {
         return Kept::Not;
@@ -34,18 +34,18 @@ pub(super) fn keep_float(float: f64, written: &str) -> Kept {
     }
 }
 
-/// The number that a client of Kubernetes sends for a float: an integer where its shortest text is that of one. None for what JSON
-/// cannot say.
+/// The JSON number that a Kubernetes client sends for a float: an integer if the float's shortest text is one. `None`
+/// for infinities and NaN.
 pub(super) fn as_sent(float: f64) -> Option<Number> {
     let shortest = Decimal::of(&format!("{float:e}"));
     shortest.as_i64().map(Number::from).or_else(|| Number::from_f64(float))
 }
 
-/// The value of a text of digits, whatever the notation: `1.50e3` and `1500` are equal.
+/// A decimal value, independent of notation: `1.50e3` and `1500` are equal.
 #[derive(Debug, PartialEq, Eq)]
 struct Decimal {
     negative: bool,
-    /// Without zeros at either end; empty for zero.
+    /// The digits without leading and trailing zeros. Empty for zero.
     digits: String,
     /// The power of ten of the last digit.
     exponent: i64,
@@ -66,7 +66,7 @@ impl Decimal {
         if digits.is_empty() {
             return Self { negative: false, digits, exponent: 0 };
         }
-        // An exponent that is no i64 is that of zero or of infinity, and never compared.
+        // An exponent beyond i64 occurs only for zero or infinity, which are never compared.
         let exponent = exponent.parse::<i64>().unwrap_or(i64::MAX);
         let shift = i64::try_from(dropped).unwrap_or(i64::MAX) - i64::try_from(fraction.len()).unwrap_or(i64::MAX);
         Self { negative, digits, exponent: exponent.saturating_add(shift) }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_kept_exactly_or_not_at_all() {
+    fn number_is_kept_exactly_or_refused() {
         for (written, expected) in [
             ("0", exactly(0)),
             ("-0", exactly(0)),
@@ -119,7 +119,7 @@ mod tests {
             ("18446744073709551615", Kept::Not),
             ("9007199254740993.0", Kept::Not),
             ("9007199254740992.0", exactly(9_007_199_254_740_992_i64)),
-            // 2^62: its shortest text as a float is that of another integer.
+            // 2^62: the shortest text of this float is a different integer.
             ("4611686018427387904.0", Kept::Not),
             ("4611686018427387904", exactly(4_611_686_018_427_387_904_i64)),
             ("9e18", exactly(9_000_000_000_000_000_000_i64)),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_sent_as_integers_where_their_text_is_one() {
+    fn integral_floats_are_sent_as_integers() {
         for (value, expected) in [
             (0.0, Some(0.into())),
             (-0.0, Some(0.into())),

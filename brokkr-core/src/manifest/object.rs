@@ -1,10 +1,10 @@
-//! One Kubernetes object as somebody wants it.
+//! Desired Kubernetes objects.
 
 use serde_json::{Map, Value};
 
 use crate::model::ObjectRef;
 
-/// One Kubernetes object as somebody wants it: checked, and without what only a cluster may write.
+/// One desired Kubernetes object: checked, and without the fields that only a cluster writes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     pub(super) group: String,
@@ -12,7 +12,7 @@ pub struct Manifest {
     pub(super) kind: String,
     pub(super) namespace: Option<String>,
     pub(super) name: String,
-    /// The whole object as compact JSON: a tree takes several times the memory, and is rarely looked at.
+    /// The whole object as compact JSON. A parsed tree takes several times the memory and is rarely needed.
     pub(super) text: Box<str>,
 }
 
@@ -32,7 +32,7 @@ impl Manifest {
         &self.kind
     }
 
-    /// The namespace as it is written; what is not written is decided by scope and policy.
+    /// The namespace in the manifest. `None`: the scope of the kind and the stack's policies determine it.
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
@@ -42,13 +42,13 @@ impl Manifest {
         &self.name
     }
 
-    /// The whole object, with `apiVersion`, `kind` and `metadata`. It is read from its text by each call.
+    /// The whole object, with `apiVersion`, `kind` and `metadata`. Each call parses the stored JSON.
     pub fn body(&self) -> Map<String, Value> {
-        // Written by ourselves from a tree, so it can be read.
+        // This type wrote the text itself, so parsing cannot fail.
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// The object's identity, given the namespace that it goes to.
+    /// A reference to the object in the given namespace.
     pub fn object_ref(&self, namespace: Option<&str>) -> ObjectRef {
         ObjectRef {
             group: self.group.clone(),

@@ -1,4 +1,4 @@
-//! The manifests of a stack.
+//! Sets of manifests.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,18 +13,29 @@ use crate::manifest::warnings::Warnings;
 use crate::manifest::{Manifest, yaml};
 use crate::model::{ObjectRef, limits};
 
-/// The manifests of a stack: at least one object, each of them once.
+/// The manifests of a stack: at least one object, without duplicates.
+///
+/// ```
+/// use brokkr_core::manifest::ManifestSet;
+///
+/// let yaml = b"{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {mode: 0640}}";
+/// let set = ManifestSet::parse_yaml(yaml)?;
+/// assert_eq!(set.objects()[0].name(), "settings");
+/// // 0640 is octal in YAML 1.1.
+/// assert_eq!(set.warnings().len(), 1);
+/// # Ok::<(), brokkr_core::error::Invalid>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ManifestSet {
     objects: Vec<Manifest>,
     warnings: Vec<String>,
 }
 
-/// Takes documents one by one.
+/// Collects the objects of a set, one document at a time.
 #[derive(Default)]
 struct Collector {
     objects: Vec<Manifest>,
-    /// The index of each object.
+    /// The index of each object in the set.
     seen: HashMap<ObjectRef, usize>,
     documents: usize,
 }
@@ -41,14 +52,17 @@ impl Collector {
             let object_ref = object.object_ref(object.namespace());
             if let Some(twin) = self.seen.get(&object_ref).and_then(|twin| self.objects.get(*twin)) {
                 if *twin != object {
-                    let message = format!("duplicate object {object_ref}: two different ones; remove one");
+                    let message = format!("duplicate object {object_ref} with different contents; remove one");
                     return Err(Invalid::new(InvalidCode::ManifestDuplicateObject, message).within(&at));
                 }
-                warnings.add(|| format!("duplicate object {object_ref}: both are equal; one is kept"));
+                warnings.add(|| format!("duplicate object {object_ref} with equal contents; one is kept"));
                 continue;
             }
             if self.objects.len() == limits::OBJECTS {
-                return Err(Invalid::new(InvalidCode::SetTooLarge, format!("more than {} objects", limits::OBJECTS)));
+                return Err(Invalid::new(
+                    InvalidCode::SetTooLarge,
+                    format!("more than {} objects; split the stack", limits::OBJECTS),
+                ));
             }
             self.seen.insert(object_ref, self.objects.len());
             self.objects.push(object);
@@ -60,7 +74,7 @@ impl Collector {
         if self.objects.is_empty() {
             return Err(Invalid::new(
                 InvalidCode::ManifestEmpty,
-                "no object in the manifests; to remove everything delete the stack",
+                "the manifests contain no object; to remove all objects, delete the stack",
             ));
         }
         Ok(ManifestSet { objects: self.objects, warnings: warnings.into_texts() })
@@ -68,15 +82,20 @@ impl Collector {
 }
 
 impl ManifestSet {
-    /// Reads manifests from YAML, several documents or lists of them, or from a stream of JSON values. They mean what they mean to
-    /// kubectl; what a person may not expect of its reading is said in [`warnings`](Self::warnings).
+    /// Parses manifests from YAML with one or more documents or lists, or from a stream of JSON values. Values are read
+    /// as kubectl reads them; [`warnings`](Self::warnings) lists readings that may surprise.
     ///
-    /// This is also how stored content is read, whatever it was received as.
+    /// Stored content is parsed with this function too, whatever format it was received in.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] with the line or the JSON pointer of the first problem. An empty set is an error: delete the stack
+    /// to remove its objects.
     pub fn parse_yaml(bytes: &[u8]) -> Result<Self, Invalid> {
         if bytes.len() > limits::BODY_BYTES {
             return Err(Invalid::new(
                 InvalidCode::SetTooLarge,
-                format!("{} bytes, at most {} are allowed", bytes.len(), limits::BODY_BYTES),
+                format!("the manifests have {} bytes; at most {} are allowed", bytes.len(), limits::BODY_BYTES),
             ));
         }
         let (mut collector, mut warnings) = (Collector::default(), Warnings::default());
@@ -84,7 +103,7 @@ impl ManifestSet {
         collector.finish(warnings)
     }
 
-    /// Checks manifests that were given as values.
+    /// Checks manifests that are already parsed.
     pub fn from_documents(documents: Vec<Value>) -> Result<Self, Invalid> {
         Self::from_sent(as_sent(documents)?)
     }
@@ -97,7 +116,7 @@ impl ManifestSet {
         collector.finish(warnings)
     }
 
-    /// Checks manifests that were given as values and writes them as they are stored: compact documents, one a line.
+    /// Checks parsed manifests and encodes them for storage, as one compact document per line.
     pub fn encode(documents: Vec<Value>) -> Result<(Self, Bytes), Invalid> {
         let documents = as_sent(documents)?;
         let mut stored = String::new();
@@ -107,33 +126,34 @@ impl ManifestSet {
             stored.push('\n');
         }
         let given = Self::from_sent(documents)?;
-        // JSON is YAML but for corners; what does not come back the same must not be stored.
+        // JSON is almost a subset of YAML. Refuse manifests that would read back differently.
         if Self::parse_yaml(stored.as_bytes())?.objects != given.objects {
             return Err(Invalid::new(
                 InvalidCode::ManifestInvalid,
-                "the manifests contain characters that cannot be kept; send them as YAML",
+                "the manifests contain characters that cannot be stored as JSON; send YAML",
             ));
         }
         Ok((given, stored.into()))
     }
 
-    /// The objects in the order in which they were given.
+    /// The objects, in the order of the input.
     pub fn objects(&self) -> &[Manifest] {
         &self.objects
     }
 
-    /// What is not as written: fields that were dropped, and values that are read in a way that a person may not expect.
+    /// Differences from the input that may surprise: dropped fields, and values that YAML 1.1 reads differently than
+    /// they look.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Refuses objects that are twins once those without a namespace have gone to the default one.
+    /// Refuses two objects that are the same once `default_namespace` is applied to those without a namespace.
     pub fn refuse_twins(&self, default_namespace: &str) -> Result<(), Invalid> {
         let mut seen = HashSet::new();
         for (n, object) in self.objects.iter().enumerate() {
             let resolved = object.object_ref(Some(object.namespace().unwrap_or(default_namespace)));
             if !seen.insert(resolved.clone()) {
-                let message = format!("duplicate object {resolved}: once without the namespace; remove one");
+                let message = format!("duplicate object {resolved}, once without the namespace; remove one");
                 return Err(Invalid::new(InvalidCode::ManifestDuplicateObject, message).within(&n.to_string()));
             }
         }
@@ -146,7 +166,7 @@ fn as_sent(documents: Vec<Value>) -> Result<Vec<Value>, Invalid> {
     documents.into_iter().enumerate().map(as_sent).collect()
 }
 
-/// JSON for readers that take it for YAML, as API servers do with what is applied: see the characters below.
+/// Escapes JSON for readers that parse it as YAML, as API servers do with applied objects.
 pub fn json_for_yaml(json: String) -> String {
     if json.bytes().all(|byte| byte < 0x7f) {
         return json;
@@ -156,8 +176,8 @@ pub fn json_for_yaml(json: String) -> String {
     out
 }
 
-/// Appends JSON with those characters escaped that JSON allows in texts and YAML does not (YAML 1.2, section 5.1), or
-/// that YAML versions take for line ends. In JSON they can only stand in texts, where an escape means the same.
+/// Appends JSON and escapes the characters that JSON allows in strings but YAML does not (YAML 1.2, section 5.1), or
+/// that some YAML versions treat as line breaks. Outside of strings they cannot occur in JSON.
 fn push_escaped(out: &mut String, json: &str) {
     for c in json.chars() {
         if matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') {
@@ -183,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_object_is_refused_with_its_place() {
+    fn invalid_object_is_refused_with_its_pointer() {
         let with = |pointer: &str, value: Value| {
             let mut object = config_map("a");
             if let Some(place) = object.pointer_mut(pointer) {
@@ -211,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_is_never_an_order() {
+    fn empty_set_is_refused() {
         for text in ["", "# nothing\n", "---\n---\n", "null", "{kind: List, apiVersion: v1, items: []}"] {
             let error = ManifestSet::parse_yaml(text.as_bytes()).expect_err(text);
             assert_eq!(error.code, InvalidCode::ManifestEmpty, "{text}");
@@ -219,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clusters_write_is_dropped_with_a_warning() {
+    fn fields_written_by_clusters_are_dropped_with_a_warning() {
         let set = ManifestSet::from_documents(vec![json!({
             "apiVersion": "v1", "kind": "ConfigMap", "status": {},
             "metadata": {"name": "a", "uid": "1", "creationTimestamp": null, "labels": null},
@@ -231,12 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn nulls_in_metadata_are_stored_as_api_servers_store_them() {
+    fn null_label_or_annotation_becomes_the_empty_string() {
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace:\n  annotations: {x: , b: z}\n  labels: ~\n";
         let set = ManifestSet::parse_yaml(text.as_bytes()).expect("fine");
         let metadata = json!({"name": "a", "annotations": {"x": "", "b": "z"}});
         assert_eq!(set.objects()[0].body()["metadata"], metadata);
-        assert_eq!(set.warnings(), ["ConfigMap a: annotations x has no value; the empty text is stored"]);
+        assert_eq!(set.warnings(), ["ConfigMap a: annotations x has no value; the empty string is stored"]);
         let with = |field: &str, value: Value| {
             let mut object = config_map("a");
             object["metadata"][field] = value;
@@ -262,25 +282,26 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_unfolded_and_twins_refused() {
+    fn lists_are_unfolded_and_duplicates_refused() {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [config_map("a"), config_map("b")]});
         assert_eq!(ManifestSet::from_documents(vec![list]).expect("fine").objects().len(), 2);
         let mut other = config_map("a");
         other["data"]["a"] = json!("yes");
         let error = ManifestSet::from_documents(vec![config_map("a"), other]).expect_err("twins");
         assert_eq!((error.code, error.pointer.as_str()), (InvalidCode::ManifestDuplicateObject, "/1"));
-        let set = ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect("the same twice");
+        let set =
+            ManifestSet::from_documents(vec![config_map("a"), config_map("a")]).expect("equal duplicates are accepted");
         assert_eq!(set.objects().len(), 1);
-        assert_eq!(set.warnings(), ["duplicate object ConfigMap a: both are equal; one is kept"]);
+        assert_eq!(set.warnings(), ["duplicate object ConfigMap a with equal contents; one is kept"]);
         let mut named = config_map("a");
         named["metadata"]["namespace"] = json!("here");
-        let set = ManifestSet::from_documents(vec![config_map("a"), named]).expect("two places, as far as it is known");
+        let set = ManifestSet::from_documents(vec![config_map("a"), named]).expect("the namespaces may differ");
         assert!(set.refuse_twins("there").is_ok());
         assert_eq!(set.refuse_twins("here").map_err(|it| it.code), Err(InvalidCode::ManifestDuplicateObject));
     }
 
     #[test]
-    fn sizes_are_bounded() {
+    fn too_large_object_or_set_is_refused() {
         let sized = |bytes: usize| {
             let mut object = config_map("a");
             let rest = serde_json::to_vec(&object).map(|it| it.len()).unwrap_or(0);
@@ -296,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn json_comes_back_the_same_from_what_is_stored() {
+    fn json_round_trips_through_storage() {
         let mut object = config_map("a");
         object["data"]["text"] =
             json!("multi\nline \"quoted\" \\ 'x' \u{7f} \u{85} \u{2028} \u{feff} \u{ffff} ä 😀 \u{1} : # - ? {}");

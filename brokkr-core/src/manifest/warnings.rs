@@ -1,8 +1,8 @@
-//! What the answer to a publication says beside accepting it.
+//! Warnings about accepted manifests.
 
 use crate::model::limits;
 
-/// A bounded list of warnings: those beyond the limit are only counted.
+/// A bounded list of warnings. Warnings beyond the limit are only counted.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     kept: Vec<String>,
@@ -10,7 +10,7 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    /// Adds one; its text is made only if it is kept.
+    /// Adds a warning. `text` is called only if the warning is kept.
     pub(super) fn add(&mut self, text: impl FnOnce() -> String) {
         if self.kept.len() < limits::WARNINGS {
             self.kept.push(text());
@@ -19,7 +19,7 @@ impl Warnings {
         }
     }
 
-    /// All that were kept, and how many were not.
+    /// Returns the kept warnings, followed by the number of others if there are any.
     pub(super) fn into_texts(mut self) -> Vec<String> {
         if self.more > 0 {
             self.kept.push(format!("and {} more", self.more));

@@ -1,4 +1,4 @@
-//! Reading agents.
+//! Reads of agents.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Reading assignments.
+//! Reads of assignments.
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, Assignment, StackId};

@@ -1,4 +1,4 @@
-//! Reading the audit.
+//! Reads of the audit.
 
 use async_trait::async_trait;
 use brokkr_core::model::{AuditId, AuditOutcome, AuditRecord, Timestamp};

@@ -1,4 +1,4 @@
-//! Reading deployment objects.
+//! Reads of deployment objects.
 
 use async_trait::async_trait;
 use brokkr_core::model::{DeploymentObject, DeploymentObjectId, Revision, StackId};
@@ -18,7 +18,7 @@ macro_rules! sees {
 
 statements! {
     CONTENT = "SELECT bytes FROM brokkr.content WHERE digest = $1";
-    /// One row if the stack is there, with its newest object if it has one.
+    /// Selects one row if the stack exists, with its newest deployment object or null.
     LATEST = concat!("SELECT coalesce(to_jsonb(o), 'null') FROM brokkr.stack s LEFT JOIN LATERAL (
             SELECT * FROM brokkr.deployment_object o WHERE o.stack_id = s.id ORDER BY o.revision DESC LIMIT 1) o ON true
         WHERE s.id = $4 AND ", sees!());

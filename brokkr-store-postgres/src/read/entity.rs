@@ -1,4 +1,4 @@
-//! Reading entities of any kind.
+//! Reads of entities of any kind.
 
 use async_trait::async_trait;
 use brokkr_core::model::{Change, EntityKey, EntityKind, Storage};
@@ -26,21 +26,22 @@ macro_rules! sees_agent {
     };
 }
 
-/// What nobody owns belongs to admins.
+/// Only admins see documents without an owner.
 macro_rules! sees_document {
     () => {
         "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.id = ANY ('{}'::uuid[]) AND $3::uuid[] IS NOT NULL))"
     };
 }
 
-/// One living row by id.
+/// Selects one living row by id.
 macro_rules! get {
     ($row:expr, $table:literal, $sees:expr) => {
         concat!("SELECT ", $row, " FROM brokkr.", $table, " t WHERE t.id = $4 AND t.deleted_at IS NULL AND ", $sees)
     };
 }
 
-/// A page of living rows: `$4` is the id before, `$5` a generator, `$6` a name, `$7` requirements on labels, `$8` the limit.
+/// Selects a page of living rows: `$4` is the last id of the previous page, `$5` a generator, `$6` a name, `$7` label
+/// requirements, `$8` the limit.
 macro_rules! list {
     ($row:expr, $table:literal, $of_generator:literal, $labels:literal, $sees:expr) => {
         concat!(
@@ -65,7 +66,7 @@ statements! {
     GET_AGENT = get!(agent_row!(), "agent", sees_agent!());
     GET_KEY = get!("to_jsonb(t)", "api_key", sees_own!());
     GET_STACK = get!("to_jsonb(t)", "stack", sees_stack!("t.id", "t.generator_id"));
-    /// Those of a stack that is gone are there for everything's scope only.
+    /// Deployment objects of a deleted stack are visible in the scope of everything only.
     GET_DEPLOYMENT_OBJECT = concat!("SELECT to_jsonb(o) FROM brokkr.deployment_object o JOIN brokkr.stack s ON s.id = o.stack_id
         WHERE o.id = $4 AND ($1::int4 = 0 OR (s.deleted_at IS NULL AND ", sees_stack!("s.id", "s.generator_id"), "))");
     GET_DOCUMENT = concat!(get!("t.body", "document", sees_document!()), " AND t.kind = $5");
@@ -90,7 +91,7 @@ impl EntityReader for PostgresStore {
             EntityKey::Stack(_) => GET_STACK,
             EntityKey::DeploymentObject(_) => GET_DEPLOYMENT_OBJECT,
             other if other.kind().storage() == Storage::Document => GET_DOCUMENT,
-            _ => return Err(StoreError::Malformed("entities of this kind have a reader of their own")),
+            _ => return Err(StoreError::Malformed("entities of this kind have their own reader")),
         };
         let query = scoped::<Value>(statement, scope).bind(key.ids().0);
         let query = if statement == GET_DOCUMENT { query.bind(kind_text(key.kind())) } else { query };
@@ -111,7 +112,7 @@ impl EntityReader for PostgresStore {
             EntityKind::Key => LIST_KEYS,
             EntityKind::Stack => LIST_STACKS,
             kind if kind.storage() == Storage::Document => LIST_DOCUMENTS,
-            _ => return Err(StoreError::Malformed("lists of this kind have a reader of their own")),
+            _ => return Err(StoreError::Malformed("lists of this kind have their own reader")),
         };
         let rows = scoped::<Value>(statement, scope)
             .bind(page.after.unwrap_or_default())

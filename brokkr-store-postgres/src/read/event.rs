@@ -1,4 +1,4 @@
-//! Reading agent events.
+//! Reads of agent events.
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentEvent, AgentId, EventId, EventOutcome, Timestamp};

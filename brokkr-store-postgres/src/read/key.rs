@@ -1,4 +1,4 @@
-//! Reading keys.
+//! Reads of API keys.
 
 use async_trait::async_trait;
 use brokkr_core::model::{ApiKey, KeyId, KeyOwner, Timestamp};

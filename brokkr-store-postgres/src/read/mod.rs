@@ -1,4 +1,4 @@
-//! The read side: one file per noun, as in the contract.
+//! The read side: one file per reader trait of the core.
 
 mod agent;
 mod assignment;

@@ -1,4 +1,4 @@
-//! Reading stacks.
+//! Reads of stacks.
 
 use async_trait::async_trait;
 use brokkr_core::model::{GeneratorId, Name, Stack, StackId};

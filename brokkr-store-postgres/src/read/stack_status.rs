@@ -1,4 +1,4 @@
-//! Reading stack statuses.
+//! Reads of stack statuses.
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, StackId, StackProgress, StackStatus};

@@ -1,4 +1,4 @@
-//! Reading direct targets.
+//! Reads of direct targets.
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, StackId, Target};

@@ -170,9 +170,9 @@ async fn manifests_mean_what_they_mean_to_kubectl() {
     let reply = api.publish(&stack, &yaml).await;
     let warnings = [
         "line 5: 0640 is read as octal, the number 416; write 416 or quote it",
-        "line 6: the key on is read as a boolean and becomes the text \"true\"; quote it",
+        "line 6: the key on is read as a boolean and becomes the string \"true\"; quote it",
         "line 6: yes is read as the boolean true; write true or quote it",
-        "duplicate object Thing a: both are equal; one is kept",
+        "duplicate object Thing a with equal contents; one is kept",
     ];
     assert_eq!((reply.status.as_u16(), &reply.json()["warnings"]), (201, &json!(warnings)), "{reply:?}");
     let post = async |manifest: &str| {

@@ -97,14 +97,14 @@ fn refused_alone(error: &Invalid) -> Option<Reason> {
     let says = |text: &str| error.message.contains(text);
     Some(match error.code {
         InvalidCode::BodyNotUtf8 => Reason::Encoding,
-        InvalidCode::YamlFeatureNotAllowed if says("line end") => Reason::Encoding,
+        InvalidCode::YamlFeatureNotAllowed if says("line break") => Reason::Encoding,
         InvalidCode::YamlFeatureNotAllowed if says("!!binary") => Reason::Changed,
         InvalidCode::YamlFeatureNotAllowed if says("tag") => Reason::Dropped,
-        InvalidCode::YamlFeatureNotAllowed | InvalidCode::YamlSyntax if says("leave out") => Reason::Dropped,
+        InvalidCode::YamlFeatureNotAllowed | InvalidCode::YamlSyntax if says("kubectl ignores") => Reason::Dropped,
         InvalidCode::YamlSyntax if says("invalid YAML") || says("between braces") || says("byte-order mark") => {
             Reason::Scanner
         }
-        InvalidCode::YamlSyntax if says("half a character") => Reason::Changed,
+        InvalidCode::YamlSyntax if says("surrogate") => Reason::Changed,
         InvalidCode::NumberOutOfRange | InvalidCode::TextContainsNul => Reason::Changed,
         InvalidCode::YamlDuplicateKey => Reason::DuplicateKey,
         InvalidCode::ManifestDuplicateObject => Reason::DifferentTwins,

@@ -1,4 +1,4 @@
-//! From nodes to a value. Nesting is bounded by what was counted before.
+//! Conversion of nodes to a value. The tree has limited the nesting already.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// The value of a node.
+    /// Builds the value of a node.
     pub(super) fn value(&mut self, at: usize) -> Result<Value, Invalid> {
         let node = &self.nodes[at];
         match &node.kind {
@@ -63,7 +63,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let text = self.key(key)?;
-            // What a merge brought may be replaced.
+            // A key may replace one that a merge inserted.
             let is_new = if merges { own.insert(text.clone()) } else { !map.contains_key(&text) };
             if !is_new {
                 let message = format!("duplicate key {}", excerpt(&text));
@@ -87,19 +87,19 @@ impl<'a> Builder<'a> {
             Kind::Sequence | Kind::Mapping | Kind::Alias(_) => None,
         };
         key.map(Into::into).ok_or_else(|| {
-            let message = "a key must be a text, a boolean or a number of 64 bits; quote it";
+            let message = "a key must be a string, a boolean or a 64-bit number; quote it";
             refused(InvalidCode::YamlFeatureNotAllowed, message, node.line)
         })
     }
 
-    /// The mappings that a merge key copies, in the order in which they are.
+    /// The mappings that a merge key copies, in source order.
     fn merged(&self, value: usize) -> Result<Vec<usize>, Invalid> {
         let is_mapping = |at: &usize| match &self.nodes[*at].kind {
             Kind::Mapping => true,
             Kind::Alias(target) => matches!(self.nodes[*target].kind, Kind::Mapping),
             _ => false,
         };
-        // Of several the first counts most.
+        // Earlier mappings take precedence.
         let sources = match self.nodes[value].kind {
             Kind::Sequence => self.children(value).into_iter().rev().collect(),
             _ => vec![value],
@@ -116,7 +116,7 @@ impl<'a> Builder<'a> {
             if own.contains(&key) && map.get(&key) != Some(&value) {
                 let key = excerpt(&key);
                 self.warnings.add(|| {
-                    format!("line {line}: << replaces the value of the key {key}, which stands before it; put << first")
+                    format!("line {line}: << replaces the value of the key {key}, which precedes it; put << first")
                 });
             }
             map.insert(key, value);

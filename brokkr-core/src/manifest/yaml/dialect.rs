@@ -1,12 +1,12 @@
-//! Where the scanners of YAML 1.1 and YAML 1.2 differ. The parser here has that of 1.2; what kubectl's takes for something else, or for
-//! nothing, is refused.
+//! Differences between the scanners of YAML 1.1 and YAML 1.2. This parser scans YAML 1.2; it refuses text that
+//! kubectl's scanner reads differently or not at all.
 
 use serde_saphyr::granit_parser::{ScalarStyle, Span};
 
 use crate::error::{Invalid, InvalidCode};
 use crate::manifest::yaml::refused;
 
-/// Checks a scalar beside the text that it was read from.
+/// Checks a scalar against its source text.
 pub(super) fn check(
     text: &str,
     source: &str,
@@ -25,16 +25,17 @@ pub(super) fn check(
     problem.map_or(Ok(()), |problem| Err(refused(InvalidCode::YamlSyntax, problem, line)))
 }
 
-/// In a flow, kubectl takes any question mark, and a colon at the begin, for an indicator; and a colon after a text only before a blank.
+/// In a flow collection, kubectl treats any question mark and a leading colon as indicators, and a colon after a scalar
+/// only if a blank follows.
 fn plain_in_flow(text: &str, after: &str) -> Option<&'static str> {
     if text.contains('?') || text.starts_with(':') {
-        return Some("quote a text with a question mark, or one that begins with a colon, between braces or brackets");
+        return Some("between braces or brackets, quote a string that contains a question mark or begins with a colon");
     }
     let is_value = after.strip_prefix(':').is_some_and(|rest| rest.starts_with([',', '[', ']', '{', '}']));
-    is_value.then_some("write a blank after the colon, or quote the text, between braces or brackets")
+    is_value.then_some("between braces or brackets, write a blank after the colon or quote the string")
 }
 
-/// `\/` and halves of characters are escapes of JSON, which YAML 1.1 does not know.
+/// `\/` and surrogates are escapes of JSON that YAML 1.1 does not define.
 fn escapes(quoted: &str) -> Option<&'static str> {
     let mut rest = quoted;
     while let Some((_, escape)) = rest.split_once('\\') {
@@ -44,7 +45,7 @@ fn escapes(quoted: &str) -> Option<&'static str> {
             .is_some_and(|hex| u32::from_str_radix(hex, 16).is_ok_and(|code| (0xd800..0xe000).contains(&code)));
         if is_half || escape.starts_with('/') {
             return Some(
-                "YAML 1.1 does not know the escape \\/, nor \\u for half a character; write the character itself",
+                "YAML 1.1 does not support the escape \\/, nor \\u for surrogates; write the character itself",
             );
         }
         let mut chars = escape.chars();
@@ -54,12 +55,12 @@ fn escapes(quoted: &str) -> Option<&'static str> {
     None
 }
 
-/// The names of anchors that kubectl can read.
+/// Checks that kubectl can read the name of an anchor.
 pub(super) fn check_anchor(name: &str, line: usize) -> Result<(), Invalid> {
     if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
         return Ok(());
     }
-    Err(refused(InvalidCode::YamlSyntax, "the name of an anchor has letters, digits, - and _ only", line))
+    Err(refused(InvalidCode::YamlSyntax, "the name of an anchor may contain only letters, digits, - and _", line))
 }
 
 #[cfg(test)]
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flows_are_stricter() {
+    fn flow_scalars_are_checked_strictly() {
         for (text, after, is_read) in [
             ("a", "", true),
             ("a:b", ",", true),
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_of_json_are_found() {
+    fn json_escapes_are_detected() {
         for (quoted, is_read) in [
             (r#""a/b""#, true),
             (r#""\\/""#, true),

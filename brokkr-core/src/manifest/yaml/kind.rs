@@ -1,4 +1,4 @@
-//! What a scalar of the text is as a node, and the warnings about what a person may not expect.
+//! Resolution of scalars to nodes, with warnings about readings that may surprise.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,11 @@ use crate::manifest::yaml::scalar::{Scalar, Type, is_number_beyond_range, notati
 use crate::manifest::yaml::{Place, refused};
 
 const YAML_ORG: &str = "tag:yaml.org,2002:";
-/// As Go decodes: bits beyond the last byte are not looked at.
+/// As in Go: bits beyond the last byte are ignored.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Debug)]
 pub(super) enum Kind<'a> {
     Scalar(Scalar, Cow<'a, str>),
@@ -30,7 +30,7 @@ pub(super) enum Kind<'a> {
     Alias(usize),
 }
 
-/// The name of a tag of YAML itself; `!` asks for a text.
+/// The name of a core tag of YAML. `!` requests a string.
 fn name_of(tag: &Tag) -> Option<Cow<'_, str>> {
     match tag.parts() {
         ("", "!") => Some("str".into()),
@@ -46,7 +46,7 @@ fn tag_refused(tag: &Tag, line: usize) -> Invalid {
     refused(InvalidCode::YamlFeatureNotAllowed, &message, line)
 }
 
-/// Refuses a tag of a sequence or a mapping that says anything more than what it is.
+/// Refuses tags of a sequence or a mapping other than its own type.
 pub(super) fn check_collection_tag(tag: Option<&Tag>, own: &str, line: usize) -> Result<(), Invalid> {
     match tag {
         Some(tag) if name_of(tag).is_none_or(|name| name != own && tag.parts() != ("", "!")) => {
@@ -56,7 +56,7 @@ pub(super) fn check_collection_tag(tag: Option<&Tag>, own: &str, line: usize) ->
     }
 }
 
-/// What a scalar is read as, with a warning if it is not what it looks like.
+/// Resolves a scalar, with a warning if its value differs from its looks.
 pub(super) fn scalar<'a>(
     text: Cow<'a, str>,
     style: ScalarStyle,
@@ -66,7 +66,7 @@ pub(super) fn scalar<'a>(
 ) -> Result<Kind<'a>, Invalid> {
     let Place { line, is_key } = place;
     if text.contains('\0') {
-        return Err(refused(InvalidCode::TextContainsNul, "a text contains NUL", line));
+        return Err(refused(InvalidCode::TextContainsNul, "a string contains the character NUL; remove it", line));
     }
     let Some(tag) = tag else {
         if style != ScalarStyle::Plain {
@@ -94,7 +94,7 @@ pub(super) fn scalar<'a>(
         _ => return Err(tag_refused(tag, line)),
     };
     let scalar = resolve_as(wanted, &text).ok_or_else(|| {
-        let message = format!("{} is not of the type that its tag !!{name} asks for", excerpt(&text));
+        let message = format!("{} does not match its tag !!{name}", excerpt(&text));
         refused(InvalidCode::YamlSyntax, &message, line)
     })?;
     Ok(Kind::Scalar(scalar, text))
@@ -106,28 +106,28 @@ fn decoded(text: &str, line: usize) -> Result<String, Invalid> {
         .decode(written)
         .map_err(|_| refused(InvalidCode::YamlSyntax, "the value of the tag !!binary is not base64", line))?;
     let text = String::from_utf8(bytes).map_err(|_| {
-        let message = "the value of the tag !!binary is no text, and cannot be stored; use the field binaryData or data without the tag";
+        let message = "the value of the tag !!binary is not UTF-8; use the field binaryData, or data without the tag";
         refused(InvalidCode::YamlFeatureNotAllowed, message, line)
     })?;
     if text.contains('\0') {
-        return Err(refused(InvalidCode::TextContainsNul, "a text contains NUL", line));
+        return Err(refused(InvalidCode::TextContainsNul, "a string contains the character NUL; remove it", line));
     }
     Ok(text)
 }
 
-/// Warns of a plain scalar whose text is not what it is read as.
+/// Warns about a plain scalar that is read as a value that differs from its text.
 fn warn(scalar: &Scalar, text: &str, Place { line, is_key }: Place, warnings: &mut Warnings) {
     let written = excerpt(text);
     if is_key {
         let what = match scalar {
             Scalar::Bool(_) => "a boolean",
             Scalar::Int(_) | Scalar::Float(..) => "a number",
-            // Null and what is too large are refused; a text is one.
+            // Null and too large numbers are refused; strings need no warning.
             Scalar::Null | Scalar::Uint(_) | Scalar::Text => return,
         };
         let key = scalar.key(text).unwrap_or_default();
         return warnings.add(|| {
-            format!("line {line}: the key {written} is read as {what} and becomes the text \"{key}\"; quote it")
+            format!("line {line}: the key {written} is read as {what} and becomes the string \"{key}\"; quote it")
         });
     }
     match (scalar, scalar.number()) {
@@ -142,7 +142,8 @@ fn warn(scalar: &Scalar, text: &str, Place { line, is_key }: Place, warnings: &m
             warnings.add(|| format!("line {line}: {written} is read as {read}; write {number} or quote it"));
         }
         (Scalar::Float(..), Some(Kept::Exactly(number))) if number.to_string() != text => {
-            warnings.add(|| format!("line {line}: {written} is read as the number {number}; quote it if it is a text"));
+            warnings
+                .add(|| format!("line {line}: {written} is read as the number {number}; quote it if it is a string"));
         }
         (_, Some(Kept::Rounded(number))) => warnings.add(|| {
             format!(
@@ -151,7 +152,7 @@ fn warn(scalar: &Scalar, text: &str, Place { line, is_key }: Place, warnings: &m
         }),
         (Scalar::Text, _) if is_number_beyond_range(text) => {
             warnings
-                .add(|| format!("line {line}: {written} is too large for a number and is read as a text; quote it"));
+                .add(|| format!("line {line}: {written} is too large for a number and is read as a string; quote it"));
         }
         _ => {}
     }

@@ -1,8 +1,8 @@
-//! YAML, read as kubectl reads it: by the rules of YAML 1.1 as go-yaml 2 knows them, converted to JSON by those of sigs.k8s.io/yaml.
+//! YAML as kubectl reads it: YAML 1.1 as implemented by go-yaml 2, converted to JSON as in sigs.k8s.io/yaml.
 //!
-//! A document goes through three hands: [`stream`] finds its ends, [`tree`] reads its nodes and counts what they expand to, and
-//! [`build`] makes the value. Refused is what kubectl refuses, what it would silently leave out or change, and what the budgets of
-//! [`limits`] forbid.
+//! Parsing has three stages: [`stream`] splits the input into documents, [`tree`] parses the nodes and counts what
+//! their aliases expand to, and [`build`] creates the value. An input is refused if kubectl refuses it, if kubectl
+//! would silently drop or change part of it, or if it exceeds the [`limits`].
 
 mod build;
 mod dialect;
@@ -22,14 +22,14 @@ use crate::manifest::json::parse_counted;
 use crate::manifest::warnings::Warnings;
 use crate::model::limits;
 
-/// Where a scalar stands.
+/// The position of a scalar.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     line: usize,
     is_key: bool,
 }
 
-/// Reads the documents of an input, and hands each to `take`; empty ones are left out.
+/// Parses the documents of an input and passes each to `take`. Empty documents are skipped.
 pub(super) fn read(
     bytes: &[u8],
     warnings: &mut Warnings,
@@ -39,9 +39,9 @@ pub(super) fn read(
         std::str::from_utf8(bytes).map_err(|_| Invalid::new(InvalidCode::BodyNotUtf8, "the body is not UTF-8"))?;
     let text = without_mark(text);
     if text.contains('\0') {
-        return Err(Invalid::new(InvalidCode::TextContainsNul, "the body contains NUL"));
+        return Err(Invalid::new(InvalidCode::TextContainsNul, "the body contains the character NUL; remove it"));
     }
-    // Line ends are one character, and the last line has one.
+    // Normalise line ends to one character, and end the last line with one.
     let mut text = Cow::from(text);
     if text.contains("\r\n") {
         text = text.replace("\r\n", "\n").into();
@@ -92,10 +92,10 @@ fn yaml(document: &stream::Document<'_>, total: &mut tree::Total, warnings: &mut
     build::Builder { nodes: &nodes, warnings }.value(0)
 }
 
-/// Refuses characters that YAML 1.1 does not allow, and those that it takes for line ends.
+/// Refuses characters that YAML 1.1 does not allow, and those that it treats as line breaks.
 fn check_characters(document: &stream::Document<'_>) -> Result<(), Invalid> {
     if document.text.starts_with('\u{feff}') || document.text.contains("\n\u{feff}") {
-        let message = "a byte-order mark inside of a document; remove it";
+        let message = "byte-order mark inside a document; remove it";
         return Err(refused(InvalidCode::YamlSyntax, message, document.first_line));
     }
     let refuses = |c: char| !matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
@@ -106,7 +106,8 @@ fn check_characters(document: &stream::Document<'_>) -> Result<(), Invalid> {
     let line = document.first_line + document.text.get(..at).unwrap_or_default().matches('\n').count();
     let c = u32::from(c);
     Err(if ends_line(char::from_u32(c).unwrap_or_default()) {
-        let message = format!("YAML 1.1 takes the character U+{c:04X} for a line end; write \"\\u{c:04x}\" in quotes");
+        let message =
+            format!("YAML 1.1 treats the character U+{c:04X} as a line break; write \"\\u{c:04x}\" in quotes");
         refused(InvalidCode::YamlFeatureNotAllowed, &message, line)
     } else {
         let message = format!("the character U+{c:04X} is not allowed; write \"\\u{c:04x}\" in quotes");
@@ -123,5 +124,8 @@ fn too_deep() -> Invalid {
 }
 
 fn over_budget() -> Invalid {
-    Invalid::new(InvalidCode::YamlBudgetExceeded, "the documents expand to more than a set of manifests may hold")
+    Invalid::new(
+        InvalidCode::YamlBudgetExceeded,
+        "the documents are too large after aliases are expanded; use fewer aliases or split the stack",
+    )
 }

@@ -1,5 +1,5 @@
-//! What a scalar means, by the rules of kubectl's reader: YAML 1.1 as go-yaml 2 knows it, without numbers to the base 60 and with
-//! timestamps as texts.
+//! Resolution of scalars as in kubectl: YAML 1.1 as implemented by go-yaml 2, without base-60 numbers, and with
+//! timestamps as strings.
 
 use crate::manifest::number::{Kept, keep, keep_float};
 
@@ -9,15 +9,15 @@ pub(super) enum Scalar {
     Null,
     Bool(bool),
     Int(i64),
-    /// An integer above those of 64 bits with a sign.
+    /// An integer above the range of signed 64-bit integers.
     Uint(u64),
-    /// A float, and the decimal digits that it was read from.
+    /// A float, and the decimal digits of its source.
     Float(f64, String),
-    /// The text itself.
+    /// A string.
     Text,
 }
 
-/// The type that a tag asks for.
+/// The type that a tag requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
     Null,
@@ -26,7 +26,7 @@ pub(super) enum Type {
     Float,
 }
 
-/// What a plain scalar without a tag is read as.
+/// Resolves a plain scalar without a tag.
 pub(super) fn resolve(text: &str) -> Scalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
@@ -49,7 +49,7 @@ pub(super) fn resolve(text: &str) -> Scalar {
     }
 }
 
-/// What a scalar with a tag is read as, whether it is quoted or not; None if it is nothing of that type.
+/// Resolves a scalar with a tag, quoted or not. `None` if the text does not match the type.
 pub(super) fn resolve_as(wanted: Type, text: &str) -> Option<Scalar> {
     match (wanted, resolve(text)) {
         (Type::Null, Scalar::Null) => Some(Scalar::Null),
@@ -62,7 +62,7 @@ pub(super) fn resolve_as(wanted: Type, text: &str) -> Option<Scalar> {
 }
 
 impl Scalar {
-    /// What is kept of a number; None for what is none.
+    /// How a number can be represented; `None` for other scalars.
     pub(super) fn number(&self) -> Option<Kept> {
         match self {
             Self::Int(value) => Some(Kept::Exactly((*value).into())),
@@ -72,7 +72,8 @@ impl Scalar {
         }
     }
 
-    /// The text that a key becomes; None for one that cannot be a key: null, and integers beyond 64 bits with a sign.
+    /// The string that a key becomes. `None` for null and for integers above the signed 64-bit range, which cannot be
+    /// keys.
     pub(super) fn key<'a>(&self, text: &'a str) -> Option<std::borrow::Cow<'a, str>> {
         match self {
             Self::Text => Some(text.into()),
@@ -84,7 +85,7 @@ impl Scalar {
     }
 }
 
-/// Whether a text is that of a number that is too large to be read as one.
+/// Whether the text is a number that is too large to be read as one.
 pub(super) fn is_number_beyond_range(text: &str) -> bool {
     let plain = without_underscores(text);
     let digits = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
@@ -93,7 +94,7 @@ pub(super) fn is_number_beyond_range(text: &str) -> bool {
     text.starts_with(|c: char| matches!(c, '0'..='9' | '+' | '-' | '.')) && (is_integer || is_float(&plain))
 }
 
-/// How a number is written that is no decimal one.
+/// The notation of a number that is not written in decimal.
 pub(super) fn notation(text: &str) -> Option<&'static str> {
     let plain = without_underscores(text);
     match radix_of(plain.strip_prefix(['+', '-']).unwrap_or(&plain)) {
@@ -108,7 +109,7 @@ fn without_underscores(text: &str) -> String {
     text.replace('_', "")
 }
 
-/// Whether each underscore stands between two digits, as Go's floats have it.
+/// Whether each underscore is between two digits, as Go requires in floats.
 fn underscores_part_digits(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_digit = |n: Option<usize>| n.and_then(|n| bytes.get(n)).is_some_and(u8::is_ascii_digit);
@@ -116,7 +117,7 @@ fn underscores_part_digits(text: &str) -> bool {
     underscores.all(|(n, _)| is_digit(n.checked_sub(1)) && is_digit(Some(n + 1)))
 }
 
-/// The radix that unsigned digits announce, and what follows it.
+/// The radix that the prefix of unsigned digits denotes, and the digits after the prefix.
 fn radix_of(digits: &str) -> (u32, &str) {
     let bytes = digits.as_bytes();
     match (bytes.first(), bytes.get(1), bytes.len()) {
@@ -134,14 +135,14 @@ fn integer(plain: &str) -> Option<Scalar> {
     in_radix(plain.starts_with('-'), plain.starts_with('+'), digits, radix)
 }
 
-/// `0b` before signed digits is read too, by a second look that the reader has at what begins with it.
+/// go-yaml 2 also reads `0b` before a sign.
 fn signed_binary(plain: &str) -> Option<Scalar> {
     let rest = plain.strip_prefix("0b")?;
     in_radix(rest.starts_with('-'), true, rest.strip_prefix(['+', '-'])?, 2)
 }
 
 fn in_radix(negative: bool, signed: bool, digits: &str, radix: u32) -> Option<Scalar> {
-    // A sign that is left over would be accepted below.
+    // `from_str_radix` accepts a sign, so refuse a second one here.
     if !digits.chars().all(|c| c.is_digit(radix)) {
         return None;
     }
@@ -160,7 +161,7 @@ fn float(plain: &str) -> Option<Scalar> {
     value.is_finite().then(|| Scalar::Float(value, plain.to_owned()))
 }
 
-/// Whether this is a decimal number: `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
+/// Whether the text is a decimal number: `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
 fn is_float(plain: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(plain);
@@ -174,7 +175,7 @@ fn is_float(plain: &str) -> bool {
         && !(whole.is_empty() && fraction.is_empty())
 }
 
-/// The text of a float as a key: that of the nearest 32-bit float, with an exponent from a million on and below a ten-thousandth.
+/// The text of a float key: that of the nearest 32-bit float, in exponent form from 1e6 and below 1e-4.
 fn float_key(value: f64) -> String {
     let value = value as f32;
     if value.is_nan() {
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn words() {
+    fn keywords_are_resolved() {
         let cases = |word: &str| {
             let mut title = word.to_owned();
             title[..1].make_ascii_uppercase();
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn integers() {
+    fn integers_are_resolved() {
         for (text, expected) in [
             ("0", 0),
             ("-0", 0),
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn floats() {
+    fn floats_are_resolved() {
         for (text, expected, written) in [
             ("0.5", 0.5, "0.5"),
             ("-1.5", -1.5, "-1.5"),
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn texts() {
+    fn other_scalars_are_strings() {
         for text in [
             "12:30:00",
             "22:22",
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_ask_for_a_type() {
+    fn tagged_scalar_is_resolved_by_type() {
         assert_eq!(resolve_as(Type::Int, "0x10"), Some(Scalar::Int(16)));
         assert_eq!(resolve_as(Type::Int, "18446744073709551615"), Some(Scalar::Uint(u64::MAX)));
         assert_eq!(resolve_as(Type::Float, "16"), Some(float(16.0, "16")));
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_become_texts() {
+    fn keys_become_strings() {
         for (written, key) in [
             ("9000", "9000"),
             ("0640", "416"),
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_kept_or_not() {
+    fn numbers_are_kept_exactly_or_refused() {
         let kept = |text: &str| resolve(text).number();
         assert_eq!(kept("0640"), Some(Kept::Exactly(416.into())));
         assert_eq!(kept("1_0.0"), Some(Kept::Exactly(10.into())));

@@ -1,25 +1,25 @@
-//! Where one document ends and the next begins, as kubectl has it: a stream that begins with `{` is one of JSON values, for as long as
-//! they are JSON; everything else is parted at the lines that begin with `---`, whatever stands in them.
+//! Splitting of an input into documents, as in kubectl: an input that begins with `{` is a stream of JSON values, as
+//! long as they parse as JSON; any other input is split at lines that begin with `---`, even inside of block scalars.
 
 use serde::de::IgnoredAny;
 
 use crate::error::{Invalid, InvalidCode, excerpt};
 use crate::manifest::yaml::refused;
 
-/// How far kubectl looks for the `{` that makes a stream one of JSON.
+/// The number of bytes in which kubectl looks for the `{` of a JSON stream.
 const GUESS_BYTES: usize = 4096;
-/// After JSON, kubectl looks at that many bytes at once; where fewer are left it reads no YAML.
+/// After JSON, kubectl looks ahead this many bytes. If fewer are left, it reads no YAML.
 const LOOK_BYTES: usize = 4;
 
 /// The text of one document.
 pub(super) struct Document<'a> {
     pub(super) text: &'a str,
-    /// The line of the input in which it begins.
+    /// The line of the input at which the document begins.
     pub(super) first_line: usize,
     pub(super) is_json: bool,
 }
 
-/// The documents of an input, which ends with a line end.
+/// Iterator over the documents of an input. The input must end with a line end.
 pub(super) struct Documents<'a> {
     rest: &'a str,
     line: usize,
@@ -33,7 +33,7 @@ impl<'a> Documents<'a> {
         Self { rest: text, line: 1, is_json, json_values: 0 }
     }
 
-    /// Takes the first bytes of what is left.
+    /// Takes bytes from the rest of the input.
     fn take(&mut self, bytes: usize) -> Document<'a> {
         let (text, rest) = self.rest.split_at(bytes);
         let document = Document { text, first_line: self.line, is_json: self.is_json };
@@ -59,7 +59,7 @@ impl<'a> Documents<'a> {
             return Some(Err(refused(InvalidCode::YamlSyntax, "invalid JSON after JSON values", self.line)));
         }
         self.is_json = false;
-        // The rest of the line in which the value ended is not left to YAML, if it is blank.
+        // Consume the blank rest of the value's line, so that YAML does not start in it.
         while let Some(c) = self.rest.chars().next() {
             if self.rest.len() < LOOK_BYTES {
                 return Some(Err(refused(InvalidCode::YamlSyntax, "invalid JSON", self.line)));
@@ -83,7 +83,7 @@ impl<'a> Documents<'a> {
                 if !after.is_empty() && !after.starts_with('#') {
                     let place = self.line + self.rest.get(..end).unwrap_or_default().matches('\n').count();
                     let message =
-                        format!("document separator --- is followed by {}; begin a line for it", excerpt(after));
+                        format!("document separator --- is followed by {}; move it to the next line", excerpt(after));
                     return Some(Err(refused(InvalidCode::YamlSyntax, &message, place)));
                 }
                 if end > 0 {
@@ -105,7 +105,7 @@ impl<'a> Iterator for Documents<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = if self.is_json { self.json() } else { self.yaml() };
         if let Some(Err(_)) = next {
-            // There is no going on after a refusal.
+            // Stop after an error.
             self.rest = "";
         }
         next
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn yaml_is_parted_at_lines() {
+    fn yaml_is_split_at_separator_lines() {
         assert_eq!(parted("a: 1\n---\nb: 2"), ["y1:a: 1\n", "y3:b: 2\n"]);
         assert_eq!(parted("---\na: 1\n--- # b\nb: 2"), ["y1:---\na: 1\n", "y4:b: 2\n"]);
         assert_eq!(parted("---\n---\na: 1"), ["y1:---\n", "y3:a: 1\n"]);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_parted_at_values_and_may_become_yaml_after_the_first() {
+    fn json_is_split_at_values_and_may_turn_into_yaml_after_the_first() {
         assert_eq!(parted("{}{\"a\":1}\n [1]"), ["j1:{}", "j1:{\"a\":1}", "j2:[1]"]);
         assert_eq!(parted("\n {\"a\":1}\n---\nb: 2"), ["j2:{\"a\":1}", "y3:---\nb: 2\n"]);
         assert_eq!(parted("{\"a\":1} # comment"), ["j1:{\"a\":1}", "y1:# comment\n"]);

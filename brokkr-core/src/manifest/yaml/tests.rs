@@ -26,7 +26,7 @@ fn warnings(text: &str) -> Vec<String> {
     warnings.into_texts()
 }
 
-/// Small documents that are refused, and why.
+/// Small invalid documents, with the expected error.
 const REFUSED: &[(&str, InvalidCode)] = &[
     ("&a [*a]", InvalidCode::YamlRecursiveAlias),
     ("&a {<<: *a}", InvalidCode::YamlRecursiveAlias),
@@ -93,7 +93,7 @@ const REFUSED: &[(&str, InvalidCode)] = &[
 ];
 
 #[test]
-fn hostile_documents_are_refused_by_class() {
+fn hostile_document_is_refused() {
     let laughs = (1..10).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |out, n| {
         let refs = vec![format!("*a{}", n - 1); 9].join(",");
         format!("{out}a{n}: &a{n} [{refs}]\n")
@@ -127,7 +127,7 @@ fn hostile_documents_are_refused_by_class() {
 }
 
 #[test]
-fn what_aliases_expand_to_is_counted_before_it_is_built() {
+fn alias_expansion_is_limited() {
     // The anchored sequence has 100 nodes.
     let nodes = |count: usize| format!("- &a [{}]\n- [{}]", vec!["x"; 99].join(","), vec!["*a"; count / 100].join(","));
     assert_eq!(code(&nodes(limits::YAML_ALIAS_NODES)), None);
@@ -148,7 +148,7 @@ fn what_aliases_expand_to_is_counted_before_it_is_built() {
 }
 
 #[test]
-fn ordinary_documents_are_read() {
+fn valid_documents_are_parsed() {
     let text = "# comment\n---\na: &x {b: [1, 0.5, true, True, null, ~, 0x1f, 1e3, 5-3, v1.2, 10.0.0.0/24, 2020-01-01]}\nc: *x\n---\n---\nd: |\n  no\n";
     let read = documents(text).expect("fine");
     assert_eq!(read.len(), 2);
@@ -171,7 +171,7 @@ fn ordinary_documents_are_read() {
 }
 
 #[test]
-fn values_are_those_that_kubectl_sends() {
+fn values_match_those_of_kubectl() {
     for (text, expected) in [
         (
             "{a: no, b: yes, c: 0640, d: 08, e: 1_000, f: -0, g: 1.0}",
@@ -216,22 +216,22 @@ fn values_are_those_that_kubectl_sends() {
 }
 
 #[test]
-fn what_may_surprise_is_said_with_line_and_value() {
+fn surprising_value_has_a_warning_with_line() {
     for (text, expected) in [
         ("a: 1\n---\nb: 2\nmode: 0640", "line 4: 0640 is read as octal, the number 416; write 416 or quote it"),
         ("a: -0x1F", "line 1: -0x1F is read as hexadecimal, the number -31; write -31 or quote it"),
         ("a: 0b11", "line 1: 0b11 is read as binary, the number 3; write 3 or quote it"),
         ("a: 1_000", "line 1: 1_000 is read as the number 1000; write 1000 or quote it"),
         ("a: +5", "line 1: +5 is read as the number 5; write 5 or quote it"),
-        ("a: 08", "line 1: 08 is read as the number 8; quote it if it is a text"),
-        ("a: 1.10", "line 1: 1.10 is read as the number 1.1; quote it if it is a text"),
-        ("a: 123e4", "line 1: 123e4 is read as the number 1230000; quote it if it is a text"),
+        ("a: 08", "line 1: 08 is read as the number 8; quote it if it is a string"),
+        ("a: 1.10", "line 1: 1.10 is read as the number 1.1; quote it if it is a string"),
+        ("a: 123e4", "line 1: 123e4 is read as the number 1230000; quote it if it is a string"),
         ("a: yes", "line 1: yes is read as the boolean true; write true or quote it"),
         ("a:\n- Off", "line 2: Off is read as the boolean false; write false or quote it"),
-        ("a: 85e7724", "line 1: 85e7724 is too large for a number and is read as a text; quote it"),
-        ("9000: a", "line 1: the key 9000 is read as a number and becomes the text \"9000\"; quote it"),
-        ("y: a", "line 1: the key y is read as a boolean and becomes the text \"true\"; quote it"),
-        ("1000000.0: a", "line 1: the key 1000000.0 is read as a number and becomes the text \"1e+06\"; quote it"),
+        ("a: 85e7724", "line 1: 85e7724 is too large for a number and is read as a string; quote it"),
+        ("9000: a", "line 1: the key 9000 is read as a number and becomes the string \"9000\"; quote it"),
+        ("y: a", "line 1: the key y is read as a boolean and becomes the string \"true\"; quote it"),
+        ("1000000.0: a", "line 1: the key 1000000.0 is read as a number and becomes the string \"1e+06\"; quote it"),
         (
             "a: &a {b: c}\nd:\n  <<: *a",
             "line 3: << is read as the merge key of YAML 1.1: the keys of its value are copied",
@@ -244,9 +244,9 @@ fn what_may_surprise_is_said_with_line_and_value() {
         assert_eq!(warnings(text), [expected], "{text}");
     }
     let text = "a: {b: 1, <<: {b: 2}}";
-    let replaced = "line 1: << replaces the value of the key b, which stands before it; put << first";
+    let replaced = "line 1: << replaces the value of the key b, which precedes it; put << first";
     assert_eq!(warnings(text).last().map(String::as_str), Some(replaced));
-    assert_eq!(warnings("a: {<<: {b: 2}, b: 1}").len(), 1, "this is what a merge is for");
+    assert_eq!(warnings("a: {<<: {b: 2}, b: 1}").len(), 1, "a key after the merge overrides it as intended");
     for quiet in [
         "a: 0",
         "a: 416",
@@ -267,11 +267,11 @@ fn what_may_surprise_is_said_with_line_and_value() {
     let many = warnings(&"- 0640\n".repeat(limits::WARNINGS + 5));
     assert_eq!((many.len(), many.last().map(String::as_str)), (limits::WARNINGS + 1, Some("and 5 more")));
     let aliased = warnings("a: &a 0640\nb: [*a, *a, *a]");
-    assert_eq!(aliased.len(), 1, "once for what is written once");
+    assert_eq!(aliased.len(), 1, "aliases do not repeat warnings");
 }
 
 #[test]
-fn errors_name_the_line_of_the_input() {
+fn error_names_the_line_of_the_input() {
     for (text, line) in [
         ("a: 1\n---\nb: 2\nb: 3", "line 4"),
         ("a: 1\n---\n\n---\nb: [", "line 5"),

@@ -1,5 +1,5 @@
-//! The nodes of one document as they are written. Aliases stay aliases, so that a tree is no larger than its text; what they would
-//! expand to is counted on the way, and refused before anything is built.
+//! The nodes of one document. Aliases are not expanded, so a tree is no larger than its text; the size of the expansion
+//! is counted during parsing and limited before anything is built.
 
 use std::collections::HashMap;
 
@@ -19,11 +19,11 @@ pub(super) struct Node<'a> {
     pub(super) kind: Kind<'a>,
     /// The line of the input.
     pub(super) line: usize,
-    /// The index after the node and all that it contains.
+    /// The index after the node and everything that it contains.
     pub(super) end: usize,
 }
 
-/// What all documents of an input hold together.
+/// The total size of all documents of an input.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Total {
     nodes: usize,
@@ -31,7 +31,7 @@ pub(super) struct Total {
 }
 
 impl Total {
-    /// Counts more.
+    /// Adds to the total.
     pub(super) fn add(&mut self, nodes: usize, bytes: usize) -> Result<(), Invalid> {
         self.nodes = self.nodes.saturating_add(nodes);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -40,11 +40,11 @@ impl Total {
     }
 }
 
-/// What nodes hold when their aliases are expanded.
+/// The size of nodes with their aliases expanded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
     nodes: usize,
-    /// Of all scalars.
+    /// The bytes of all scalars.
     bytes: usize,
     /// Levels of sequences and mappings.
     depth: usize,
@@ -58,13 +58,13 @@ impl Size {
     }
 }
 
-/// A sequence or a mapping that is not complete yet.
+/// An incomplete sequence or mapping.
 struct Open {
     at: usize,
     anchor: usize,
     is_mapping: bool,
     in_flow: bool,
-    /// In a mapping: the next node is a key.
+    /// Whether the next node is a key, in a mapping.
     is_key: bool,
     size: Size,
 }
@@ -73,15 +73,15 @@ struct Reader<'a, 'b> {
     source: &'a str,
     nodes: Vec<Node<'a>>,
     open: Vec<Open>,
-    /// Anchored nodes by the parser's number, with their sizes; those that are not complete have none.
+    /// Anchored nodes by the parser's number, with their sizes. Incomplete nodes have no size yet.
     anchors: HashMap<usize, (usize, Option<Size>)>,
     total: &'b mut Total,
-    /// What aliases add to this document.
+    /// The size that aliases add to this document.
     by_aliases: Size,
     warnings: &'b mut Warnings,
 }
 
-/// Reads the nodes of a document of YAML; none if it is empty. `total` counts what the documents hold together.
+/// Parses the nodes of a YAML document; none if it is empty. Adds the document's size to `total`.
 pub(super) fn read<'a>(
     document: &Document<'a>,
     total: &mut Total,
@@ -94,7 +94,7 @@ pub(super) fn read<'a>(
         flow_nesting_limit: limits::DEPTH + 2,
         block_nesting_limit: limits::DEPTH + 2,
     };
-    // The parser's lines begin with 1.
+    // The parser counts lines from 1.
     let line = |line: usize| document.first_line + line.saturating_sub(1);
     let mut reader = Reader {
         source: document.text,
@@ -112,10 +112,9 @@ pub(super) fn read<'a>(
             _ => {
                 let at = error.marker();
                 let message = if reader.is_complete() {
-                    "Kubernetes' tools leave out what follows the document here; part documents by a line ---"
-                        .to_owned()
+                    "kubectl ignores the text after this document; separate documents with a line ---".to_owned()
                 } else {
-                    format!("invalid YAML in column {}", at.col() + 1)
+                    format!("invalid YAML at column {}", at.col() + 1)
                 };
                 refused(InvalidCode::YamlSyntax, &message, line(at.line()))
             }
@@ -125,8 +124,7 @@ pub(super) fn read<'a>(
             Event::DocumentEnd => is_over = true,
             Event::Scalar(text, _, _, None) if is_over && text.is_empty() => {}
             Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..) if is_over => {
-                let message =
-                    "Kubernetes' tools leave out what follows the end of a document (...) without a line ---; add it";
+                let message = "kubectl ignores the text after the end of a document (...); begin the next document with a line ---";
                 return Err(refused(InvalidCode::YamlFeatureNotAllowed, message, at));
             }
             event => reader.event(event, span, at)?,
@@ -136,7 +134,7 @@ pub(super) fn read<'a>(
 }
 
 impl<'a> Reader<'a, '_> {
-    /// Whether the node of the document has ended.
+    /// Whether the document's root node is complete.
     fn is_complete(&self) -> bool {
         self.open.is_empty() && !self.nodes.is_empty()
     }
@@ -160,7 +158,7 @@ impl<'a> Reader<'a, '_> {
                 self.total.add(size.nodes, size.bytes)
             }
             Event::Alias(anchor) => {
-                // The parser refuses aliases of nothing.
+                // The parser refuses unknown aliases before this.
                 let Some((target, size)) = self.anchors.get(&anchor).copied() else {
                     return Err(refused(InvalidCode::YamlSyntax, "unknown alias", line));
                 };
@@ -193,7 +191,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn anchor(&mut self, anchor: usize, at: usize, size: Option<Size>) {
-        // What has no anchor has the number 0.
+        // 0 means no anchor.
         if anchor > 0 {
             self.anchors.insert(anchor, (at, size));
         }
@@ -234,7 +232,7 @@ impl<'a> Reader<'a, '_> {
         self.complete(size);
     }
 
-    /// A node is complete: the one around it has more, and goes on with a key or a value.
+    /// Adds a complete node to its parent, which then expects a key or a value.
     fn complete(&mut self, size: Size) {
         if let Some(around) = self.open.last_mut() {
             around.size.add(size);
@@ -243,7 +241,7 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// Whether a document holds nothing but null.
+/// Whether the document contains only null.
 pub(super) fn is_null(nodes: &[Node<'_>]) -> bool {
     matches!(nodes.first(), None | Some(Node { kind: Kind::Scalar(Scalar::Null, _), .. }))
 }

@@ -1,4 +1,4 @@
-//! Stores that are broken on purpose: the suite must notice each.
+//! Deliberately broken stores, each of which the suite must detect.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,27 +27,27 @@ use crate::store::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// The audit is written with something missing.
+    /// Commits lose an audit record.
     AuditIncomplete,
-    /// Preconditions are not looked at.
+    /// Preconditions are ignored.
     PreconditionsIgnored,
-    /// A refused commit leaves behind what came before the refusal.
+    /// A refused commit keeps the changes before the failing one.
     HalfCommits,
-    /// Reads of stacks see everything.
+    /// Reads of stacks ignore the scope.
     ScopeForgotten,
-    /// A page of the feed loses its last entry.
+    /// A page of the feed lacks its last entry.
     FeedLoses,
-    /// The tail begins one transaction too early.
+    /// The tail starts one transaction too early.
     TailRepeats,
-    /// The tail loses its first entity.
+    /// The tail lacks its first entity.
     TailLoses,
-    /// The snapshot has no assignments.
+    /// The snapshot lacks assignments.
     SnapshotIncomplete,
-    /// Content comes back with a line end.
+    /// Reads append a line end to the content.
     ContentTouched,
-    /// Nobody is told of commits.
+    /// Subscribers are not notified of commits.
     SubscribersForgotten,
-    /// A page begins one entry too late.
+    /// A page starts one entry too late.
     ListSkips,
 }
 
@@ -94,7 +94,7 @@ impl Store for Broken {
         let result = self.inner.commit(commit.clone()).await;
         if self.has(Fault::HalfCommits) && result.is_err() {
             for change in commit.changes.clone() {
-                // Each on its own: whatever is acceptable alone stays.
+                // Commit each change separately, so that valid ones persist.
                 let _ = self.inner.commit(Commit { changes: vec![change], ..commit.clone() }).await;
             }
         }
@@ -291,17 +291,17 @@ impl DeploymentObjectReader for Broken {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_broken_store_is_noticed() {
+async fn every_broken_store_is_detected() {
     for fault in FAULTS {
-        let mut noticed = Vec::new();
+        let mut detected = Vec::new();
         for check in all() {
             let store = Arc::new(Broken { inner: MemoryStore::new(), fault, deaf: watch::Sender::new(0) });
-            // A check that waits for what never comes has noticed it as well.
+            // A check that times out has detected the fault too.
             let run = tokio::spawn(tokio::time::timeout(std::time::Duration::from_secs(3), (check.run)(store)));
             if !matches!(run.await, Ok(Ok(()))) {
-                noticed.push(check.name);
+                detected.push(check.name);
             }
         }
-        assert!(!noticed.is_empty(), "no check notices {fault:?}");
+        assert!(!detected.is_empty(), "no check detects {fault:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Commits: atomic, checked, unique, immutable, audited.
+//! Checks of commits: atomic, versioned, unique, immutable, audited.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::store::{
     Scope, Store, StoreError, StoreExt as _, StoreResult, UniqueKey,
 };
 
-/// Every noun comes back as it was committed, times and bytes included.
-pub async fn a_commit_is_visible_afterwards(store: Arc<dyn Store>) {
+/// Entities of every kind read back as committed, including times and bytes.
+pub async fn committed_entities_read_back_unchanged(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     let key = sample::key(KeyOwner::Agent { id: agent.id }, "short");
@@ -74,8 +74,8 @@ pub async fn a_commit_is_visible_afterwards(store: Arc<dyn Store>) {
     store.check().await.expect("the store serves");
 }
 
-/// When one change of a commit is refused, none of them, no audit record and no place in the feed exist.
-pub async fn a_refused_commit_changes_nothing(store: Arc<dyn Store>) {
+/// If one change of a commit is refused, none of its changes, audit records and feed entries exist.
+pub async fn refused_commit_changes_nothing(store: Arc<dyn Store>) {
     system(&store).await;
     let (good, bad) = (sample::stack("good"), Stack { version: Version::new(7), ..sample::stack("bad") });
     let before = whole_feed(&store, &Scope::All, FeedPosition::START).await;
@@ -92,8 +92,8 @@ pub async fn a_refused_commit_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(whole_feed(&store, &Scope::All, FeedPosition::START).await, before);
 }
 
-/// A version is accepted only when it follows the stored one.
-pub async fn versions_rise_by_one(store: Arc<dyn Store>) {
+/// A change is accepted only if its version is the stored version plus one.
+pub async fn version_must_be_the_stored_one_plus_one(store: Arc<dyn Store>) {
     system(&store).await;
     let stack = sample::stack("web");
     let with = |version: u64| Change::Stack(Stack { version: Version::new(version), ..stack.clone() });
@@ -105,8 +105,8 @@ pub async fn versions_rise_by_one(store: Arc<dyn Store>) {
     assert_eq!(store.get::<Stack>(&Scope::All, stack.id).await.expect("stack").version, Version::new(2));
 }
 
-/// Of many commits with the same version at once exactly one succeeds.
-pub async fn one_of_many_writers_wins(store: Arc<dyn Store>) {
+/// Of concurrent commits with the same version, exactly one succeeds.
+pub async fn exactly_one_of_concurrent_writers_succeeds(store: Arc<dyn Store>) {
     system(&store).await;
     let stack = sample::stack("web");
     put(&store, vec![Change::Stack(stack.clone())]).await;
@@ -127,8 +127,8 @@ pub async fn one_of_many_writers_wins(store: Arc<dyn Store>) {
     }
 }
 
-/// A precondition on an entity that the commit does not change is checked all the same.
-pub async fn preconditions_hold_at_the_commit(store: Arc<dyn Store>) {
+/// A precondition on an entity that the commit does not change is checked too.
+pub async fn failed_precondition_is_a_conflict(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     put(&store, vec![Change::Stack(stack.clone()), Change::Agent(agent.clone())]).await;
@@ -143,8 +143,8 @@ pub async fn preconditions_hold_at_the_commit(store: Arc<dyn Store>) {
     assert!(is_conflict(put_if(&store, vec![Change::Agent(sample::agent("other"))], unknown).await));
 }
 
-/// Whoever creates a stack while its generator is deleted is refused, or the deletion is.
-pub async fn a_generator_that_owns_stacks_stays(store: Arc<dyn Store>) {
+/// If a stack is created while its generator is deleted, one of the two commits is refused.
+pub async fn generator_with_stacks_cannot_be_deleted(store: Arc<dyn Store>) {
     system(&store).await;
     let generator = sample::generator("team");
     put(&store, vec![Change::Generator(generator.clone())]).await;
@@ -162,9 +162,9 @@ pub async fn a_generator_that_owns_stacks_stays(store: Arc<dyn Store>) {
     let kept = with(Version::new(2), None);
     put_if(&store, vec![Change::Generator(kept), Change::Stack(last)], only_if)
         .await
-        .expect("its last one goes as well");
+        .expect("the commit deletes the last stack too");
 
-    // Each time one of the two wins.
+    // In each round, exactly one of the two commits succeeds.
     for round in 2..22 {
         let version = Version::new(round);
         let stack = owned(&format!("s{round}"));
@@ -186,8 +186,8 @@ fn unique(result: Result<crate::store::Committed, StoreError>) -> Option<UniqueK
     }
 }
 
-/// Names are taken while their owner lives, and free afterwards.
-pub async fn names_are_unique_among_the_living(store: Arc<dyn Store>) {
+/// A name is taken while its entity lives, and free afterwards.
+pub async fn names_are_unique_among_living_entities(store: Arc<dyn Store>) {
     system(&store).await;
     let (generator, agent, stack) = (sample::generator("team"), sample::agent("edge"), sample::stack("web"));
     put(&store, vec![Change::Generator(generator.clone()), Change::Agent(agent.clone()), Change::Stack(stack.clone())])
@@ -206,8 +206,8 @@ pub async fn names_are_unique_among_the_living(store: Arc<dyn Store>) {
     put(&store, vec![Change::Stack(sample::stack("web"))]).await;
 }
 
-/// A short id is never given twice, not even after its key was revoked.
-pub async fn short_ids_are_unique_for_ever(store: Arc<dyn Store>) {
+/// A short id stays taken after its key is revoked.
+pub async fn short_id_of_a_revoked_key_stays_taken(store: Arc<dyn Store>) {
     let key = sample::key(KeyOwner::Admin, "short");
     put(&store, vec![Change::Key(key.clone())]).await;
     let again = || commit(vec![Change::Key(sample::key(KeyOwner::Admin, "short"))]);
@@ -217,8 +217,8 @@ pub async fn short_ids_are_unique_for_ever(store: Arc<dyn Store>) {
     assert_eq!(unique(store.commit(again()).await), Some(UniqueKey::KeyShortId));
 }
 
-/// A stack has each revision once.
-pub async fn revisions_are_unique(store: Arc<dyn Store>) {
+/// A revision is unique within its stack.
+pub async fn revisions_are_unique_per_stack(store: Arc<dyn Store>) {
     system(&store).await;
     let (one, two) = (sample::stack("one"), sample::stack("two"));
     put(&store, vec![Change::Stack(one.clone()), Change::Stack(two.clone())]).await;
@@ -229,7 +229,7 @@ pub async fn revisions_are_unique(store: Arc<dyn Store>) {
 }
 
 /// Deployment objects and events cannot be committed again.
-pub async fn what_is_immutable_stays(store: Arc<dyn Store>) {
+pub async fn immutable_entities_cannot_be_changed(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     let object = sample::object(&stack, 1);
@@ -251,8 +251,8 @@ pub async fn what_is_immutable_stays(store: Arc<dyn Store>) {
     assert_eq!(events.items, [event]);
 }
 
-/// A commit without changes, without audit, or with one entity twice is a defect of the caller.
-pub async fn malformed_commits_are_refused(store: Arc<dyn Store>) {
+/// A commit without changes, without audit records, or with two changes of one entity is malformed.
+pub async fn malformed_commit_is_refused(store: Arc<dyn Store>) {
     system(&store).await;
     let stack = sample::stack("web");
     let refused = |result| matches!(result, Err(StoreError::Malformed(_)));
@@ -267,7 +267,7 @@ async fn audit_of(store: &Arc<dyn Store>) -> Vec<AuditRecord> {
     store.audit_list(&Scope::All, &AuditFilter::default(), &Page::default()).await.expect("audit").items
 }
 
-/// The audit records of a commit are there with it, as they were given.
+/// The audit records of a commit read back as given.
 pub async fn every_commit_is_audited(store: Arc<dyn Store>) {
     let mut record = sample::audit("generator.create", 9);
     record.object_kind = Some(crate::model::EntityKind::Generator);
@@ -280,7 +280,7 @@ pub async fn every_commit_is_audited(store: Arc<dyn Store>) {
     assert_eq!(audit_of(&store).await, [record, other]);
 }
 
-/// Attempts that changed nothing are recorded, with how many they stand for.
+/// Denied and failed attempts are recorded with their count, and add nothing to the feed.
 pub async fn attempts_are_recorded(store: Arc<dyn Store>) {
     let denied =
         AuditRecord { outcome: AuditOutcome::Denied, count: 1_000_000_007, ..sample::audit("authenticate", 1) };
@@ -289,7 +289,7 @@ pub async fn attempts_are_recorded(store: Arc<dyn Store>) {
     assert!(whole_feed(&store, &Scope::All, FeedPosition::START).await.is_empty(), "attempts change nothing");
 }
 
-/// Of several times the newest is kept, in whatever order they come.
+/// The newest time of activity is kept, in whatever order times arrive.
 pub async fn activity_keeps_the_newest_times(store: Arc<dyn Store>) {
     system(&store).await;
     let agent = sample::agent("edge");
@@ -306,8 +306,8 @@ pub async fn activity_keeps_the_newest_times(store: Arc<dyn Store>) {
     assert_eq!(store.get::<Agent>(&Scope::All, agent.id).await.expect("agent").version, Version::FIRST);
 }
 
-/// The epoch and the secret stay as long as the store does.
-pub async fn the_epoch_does_not_change_by_itself(store: Arc<dyn Store>) {
+/// Commits change neither epoch nor secret.
+pub async fn epoch_and_secret_are_constant(store: Arc<dyn Store>) {
     let before = store.view_snapshot().await.expect("a snapshot").token;
     let secret = store.secret().await.expect("a secret");
     assert_ne!(secret, [0; 32]);
@@ -321,8 +321,8 @@ fn taken<T>(result: StoreResult<T>) -> bool {
     matches!(result, Err(StoreError::NotUnique(UniqueKey::IdempotencyKey)))
 }
 
-/// A key is taken with its commit, for its caller, and for a time.
-pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
+/// An idempotency key is taken by a commit, for one caller, and for a limited time.
+pub async fn idempotency_key_is_taken_once(store: Arc<dyn Store>) {
     system(&store).await;
     let record = |actor: &str, at| IdempotencyRecord {
         actor: actor.to_owned(),
@@ -343,18 +343,22 @@ pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
     for attempt in attempts.collect::<Vec<_>>() {
         let result = attempt.await.expect("no panic");
         committed += usize::from(result.is_ok());
-        assert!(result.is_ok() || taken(result), "the others find it taken");
+        assert!(result.is_ok() || taken(result), "the other attempts find the key taken");
     }
-    assert_eq!(committed, 1, "of many twins one is carried out");
+    assert_eq!(committed, 1, "exactly one of the concurrent attempts is committed");
     let stacks = store.list::<Stack>(&Scope::All, &EntityQuery::default(), &Page::default()).await.expect("stacks");
     assert_eq!(stacks.items.len(), 1);
     let before = sample::time(-1);
     assert_eq!(store.idempotency_find("admin:a", "once", before).await.expect("found"), Some(record("admin:a", now)));
     assert_eq!(store.idempotency_find("admin:a", "once", now).await.expect("found"), None, "too old");
-    assert_eq!(store.idempotency_find("admin:b", "once", before).await.expect("found"), None, "another's");
-    assert!(attempt("other", "admin:b", now).await.is_ok(), "another's key is another key");
+    assert_eq!(
+        store.idempotency_find("admin:b", "once", before).await.expect("found"),
+        None,
+        "the key belongs to another caller"
+    );
+    assert!(attempt("other", "admin:b", now).await.is_ok(), "keys of different callers are independent");
     assert!(taken(attempt("again", "admin:a", sample::time(day - 1)).await));
-    assert!(attempt("later", "admin:a", sample::time(day)).await.is_ok(), "it is forgotten after a day");
+    assert!(attempt("later", "admin:a", sample::time(day)).await.is_ok(), "the key is free again after a day");
     let keep = |key: &str, at| {
         let (store, record) = (store.clone(), IdempotencyRecord { key: key.to_owned(), ..record("admin:a", at) });
         async move { store.idempotency_keep(record).await }
@@ -364,7 +368,7 @@ pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
     assert!(taken(keep("nothing", sample::time(day - 1)).await));
     let found = store.idempotency_find("admin:a", "nothing", before).await.expect("found");
     assert_eq!(found.map(|it| it.at), Some(now));
-    assert!(keep("nothing", sample::time(day)).await.is_ok(), "it is forgotten after a day");
+    assert!(keep("nothing", sample::time(day)).await.is_ok(), "the key is free again after a day");
     let refused = Commit {
         idempotency: Some(IdempotencyRecord { key: "fresh".to_owned(), ..record("admin:a", now) }),
         preconditions: vec![Precondition::Version(EntityKey::Stack(StackId::generate()), Version::FIRST)],
@@ -374,6 +378,6 @@ pub async fn an_idempotency_key_is_taken_once(store: Arc<dyn Store>) {
     assert_eq!(
         store.idempotency_find("admin:a", "fresh", before).await.expect("found"),
         None,
-        "nothing of a refused commit"
+        "a refused commit records no answer"
     );
 }

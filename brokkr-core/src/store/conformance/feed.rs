@@ -1,4 +1,4 @@
-//! The feed: everything once, in order.
+//! Checks of the feed: every change once, in order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use crate::store::conformance::fixture::{put, system, whole_feed, writers};
 use crate::store::conformance::sample;
 use crate::store::{FeedPosition, Scope, Store};
 
-/// Every change of every commit comes once, in the order of the commits and within them in theirs.
-pub async fn the_feed_has_everything_once_in_order(store: Arc<dyn Store>) {
+/// The feed contains every change once, in the order of the commits and of the changes within them.
+pub async fn feed_contains_every_change_once_in_order(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     put(&store, vec![Change::Stack(stack.clone()), Change::Agent(agent.clone())]).await;
@@ -26,14 +26,14 @@ pub async fn the_feed_has_everything_once_in_order(store: Arc<dyn Store>) {
     assert_eq!(keys, expected);
     assert!(entries.is_sorted_by(|a, b| a.position < b.position));
     assert_eq!(entries.last().map(|entry| entry.position), Some(last.position));
-    assert_eq!(entries.get(3).map(|entry| &entry.change), Some(&published), "the content is part of the fact");
+    assert_eq!(entries.get(3).map(|entry| &entry.change), Some(&published), "the entry contains the deployment object");
     let middle = entries.get(1).map(|entry| entry.position).unwrap_or_default();
     let rest = whole_feed(&store, &Scope::All, middle).await;
     assert_eq!(rest.as_slice(), entries.get(2..).unwrap_or_default());
 }
 
-/// A generator's feed has what is its own.
-pub async fn the_feed_is_scoped(store: Arc<dyn Store>) {
+/// A generator's feed contains only its own entities.
+pub async fn feed_is_scoped(store: Arc<dyn Store>) {
     system(&store).await;
     let mine = sample::generator("mine");
     let own = Stack { generator_id: mine.id, ..sample::stack("own") };
@@ -45,9 +45,9 @@ pub async fn the_feed_is_scoped(store: Arc<dyn Store>) {
     assert_eq!(keys, [EntityKey::Generator(mine.id), EntityKey::Stack(own.id)]);
 }
 
-/// A reader that goes on from where it was sees every change once while many write at once, and the versions of each
-/// entity in order.
-pub async fn the_feed_misses_nothing_under_load(store: Arc<dyn Store>) {
+/// Under concurrent writes, a reader that continues from its last position sees every change once, and the versions of
+/// each entity in order.
+pub async fn feed_misses_nothing_under_load(store: Arc<dyn Store>) {
     const WRITERS: usize = 8;
     const ROUNDS: u64 = 25;
     system(&store).await;

@@ -1,4 +1,4 @@
-//! What the checks have in common.
+//! Shared helpers of the checks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) async fn put_if(
     store.commit(Commit { preconditions: vec![only_if], ..commit(changes) }).await
 }
 
-/// The generator that the samples belong to.
+/// Commits the generator that owns the samples.
 pub(super) async fn system(store: &Arc<dyn Store>) {
     let system = GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") };
     put(store, vec![Change::Generator(system)]).await;
@@ -38,15 +38,17 @@ pub(super) fn is_conflict<T>(result: StoreResult<T>) -> bool {
 
 const MARK: &str = "mark-";
 
-/// The whole feed, read in small pages, once all that was committed so far is public. Bounded, so that a feed without end fails.
+/// Reads the whole feed in small pages, up to everything committed so far. Bounded, so that an endless feed fails the
+/// check.
 pub(super) async fn whole_feed(store: &Arc<dyn Store>, scope: &Scope, from: FeedPosition) -> Vec<FeedEntry> {
-    // What runs elsewhere may hold the feed up for a moment; when this mark is there, everything before it is.
+    // A concurrent transaction elsewhere may delay the feed briefly. Once this mark appears, so has everything before
+    // it.
     let mark = sample::generator(&format!("{MARK}{}", GeneratorId::generate()));
     let mark = put(store, vec![Change::Generator(mark)]).await.position;
     let (mut entries, mut position) = (Vec::new(), from);
     for _ in 0..10_000 {
         let page = store.feed(scope, position, 7).await.expect("a feed");
-        assert!(page.next >= position, "the feed goes back");
+        assert!(page.next >= position, "the feed position decreased");
         if page.next == position {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -61,7 +63,7 @@ pub(super) async fn whole_feed(store: &Arc<dyn Store>, scope: &Scope, from: Feed
     panic!("the feed does not end");
 }
 
-/// Many writers at once: each takes a stack of its own through this many versions.
+/// Starts concurrent writers, each of which writes `rounds` versions of its own stack.
 pub(super) fn writers(store: &Arc<dyn Store>, count: usize, rounds: u64) -> Vec<JoinHandle<()>> {
     let writer = |n| {
         let (store, stack) = (store.clone(), sample::stack(&format!("s{n}")));

@@ -1,4 +1,4 @@
-//! Lists: whole, stable, literal.
+//! Checks of lists: complete, stable, filtered literally.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use crate::store::conformance::fixture::{is_conflict, is_not_found, put, system}
 use crate::store::conformance::sample;
 use crate::store::{AuditFilter, EntityQuery, EventFilter, Page, Scope, Store, StoreError, StoreExt as _, UniqueKey};
 
-/// Page by page everything comes once, also while entries are added.
-pub async fn lists_are_whole_and_stable(store: Arc<dyn Store>) {
+/// Paging returns every entry once, also while entries are added.
+pub async fn lists_are_complete_and_stable(store: Arc<dyn Store>) {
     system(&store).await;
     let stacks: Vec<Stack> = (0..10).map(|n| sample::stack(&format!("s{n}"))).collect();
     put(&store, stacks.iter().cloned().map(Change::Stack).collect()).await;
@@ -23,12 +23,12 @@ pub async fn lists_are_whole_and_stable(store: Arc<dyn Store>) {
             Some(next) => page.after = Some(next),
             None => break,
         }
-        assert!(round < 19, "the list does not end");
+        assert!(round < 19, "paging does not end");
     }
     let mut sorted = seen.clone();
     sorted.sort_unstable();
     sorted.dedup();
-    assert_eq!(sorted.len(), seen.len(), "an entry came twice");
+    assert_eq!(sorted.len(), seen.len(), "an entry was returned twice");
     assert!(stacks.iter().all(|it| seen.contains(&it.id)), "an entry was skipped");
     let exactly = Page::first(seen.len().min(3));
     let one = EntityQuery { name: Some("s3".parse().expect("a name")), ..EntityQuery::default() };
@@ -36,7 +36,7 @@ pub async fn lists_are_whole_and_stable(store: Arc<dyn Store>) {
     assert_eq!((listed.items.len(), listed.next), (1, None));
 }
 
-/// Filters compare as they are: no character of a pattern language means anything.
+/// Filters compare literally: wildcards of pattern languages have no meaning.
 pub async fn lists_filter_literally(store: Arc<dyn Store>) {
     system(&store).await;
     let labelled = |name: &str, value: &str| {
@@ -64,8 +64,9 @@ pub async fn lists_filter_literally(store: Arc<dyn Store>) {
     assert!(store.audit_list(&Scope::All, &denied, &Page::default()).await.expect("list").items.is_empty());
 }
 
-/// Entities that are stored as documents have versions, unique names, pages and tombstones like all others. Those of nobody are admins'.
-pub async fn documents_are_like_other_entities(store: Arc<dyn Store>) {
+/// Entities that are stored as documents have versions, unique names, pages and tombstones like all others. Only admins
+/// see those without an owner.
+pub async fn document_entities_behave_like_others(store: Arc<dyn Store>) {
     system(&store).await;
     let all: Vec<Environment> = ["dev", "staging", "prod"].map(sample::environment).to_vec();
     put(&store, all.iter().cloned().map(Change::Environment).collect()).await;
@@ -100,8 +101,8 @@ pub async fn documents_are_like_other_entities(store: Arc<dyn Store>) {
     put(&store, vec![Change::Environment(sample::environment("dev"))]).await;
 }
 
-/// Events and audit records come newest first, and their time filters include the beginning and exclude the end.
-pub async fn records_come_newest_first(store: Arc<dyn Store>) {
+/// Events and audit records are listed newest first. Their time filters include the start and exclude the end.
+pub async fn records_are_listed_newest_first(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     put(&store, vec![Change::Stack(stack.clone()), Change::Agent(agent.clone())]).await;

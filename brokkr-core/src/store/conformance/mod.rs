@@ -1,6 +1,6 @@
-//! The suite that proves a store: one check per duty of [`Store`].
+//! The conformance suite for implementations of [`Store`].
 //!
-//! An implementor expands it in a test module:
+//! Expand it in a test module:
 //!
 //! ```
 //! # #[cfg(test)]
@@ -8,12 +8,12 @@
 //!     use std::sync::Arc;
 //!     use brokkr_core::store::MemoryStore;
 //!
-//!     // A fresh store for each check, and a guard that is dropped after it.
+//!     // A guard, dropped after the check, and a new store for each check.
 //!     brokkr_core::store_conformance!(((), Arc::new(MemoryStore::new())));
 //! }
 //! ```
 //!
-//! The checks may change in any release: what they demand is the contract, and that becomes clearer with time.
+//! Any release may add or sharpen checks of the documented contract.
 
 #[cfg(test)]
 mod broken;
@@ -43,9 +43,9 @@ use crate::store::Store;
 /// One check of the suite.
 #[derive(Clone, Copy)]
 pub struct Check {
-    /// Its name.
+    /// The name of the check.
     pub name: &'static str,
-    /// Runs it on a fresh store; panics when the store fails it.
+    /// Runs the check on an empty store. Panics if the store fails.
     pub run: fn(Arc<dyn Store>) -> BoxFuture<'static, ()>,
 }
 
@@ -56,45 +56,45 @@ macro_rules! __store_checks {
     ($callback:ident $(, $argument:expr)?) => {
         $callback! {
             [$($argument)?]
-            a_commit_is_visible_afterwards
-            a_refused_commit_changes_nothing
-            versions_rise_by_one
-            one_of_many_writers_wins
-            preconditions_hold_at_the_commit
-            a_generator_that_owns_stacks_stays
-            names_are_unique_among_the_living
-            short_ids_are_unique_for_ever
-            revisions_are_unique
-            what_is_immutable_stays
-            malformed_commits_are_refused
-            an_idempotency_key_is_taken_once
+            committed_entities_read_back_unchanged
+            refused_commit_changes_nothing
+            version_must_be_the_stored_one_plus_one
+            exactly_one_of_concurrent_writers_succeeds
+            failed_precondition_is_a_conflict
+            generator_with_stacks_cannot_be_deleted
+            names_are_unique_among_living_entities
+            short_id_of_a_revoked_key_stays_taken
+            revisions_are_unique_per_stack
+            immutable_entities_cannot_be_changed
+            malformed_commit_is_refused
+            idempotency_key_is_taken_once
             every_commit_is_audited
             attempts_are_recorded
             activity_keeps_the_newest_times
-            generators_see_their_own
-            agents_see_what_is_listed
-            tombstones_do_not_exist
-            lists_are_whole_and_stable
+            generator_sees_only_its_own_rows
+            agent_sees_only_its_own_rows
+            tombstones_are_not_found
+            lists_are_complete_and_stable
             lists_filter_literally
-            documents_are_like_other_entities
-            records_come_newest_first
-            the_feed_has_everything_once_in_order
-            the_feed_is_scoped
-            the_feed_misses_nothing_under_load
-            a_snapshot_has_what_matters
-            the_tail_goes_on_from_the_snapshot
-            the_view_misses_nothing_under_load
-            a_lease_has_one_holder
-            what_is_kept_for_long_enough_goes
-            subscribers_are_told
-            the_epoch_does_not_change_by_itself
+            document_entities_behave_like_others
+            records_are_listed_newest_first
+            feed_contains_every_change_once_in_order
+            feed_is_scoped
+            feed_misses_nothing_under_load
+            snapshot_contains_the_living_entities_of_the_view
+            tail_continues_from_the_snapshot
+            view_misses_nothing_under_load
+            lease_has_one_holder
+            purge_drops_records_older_than_the_retention
+            subscribers_are_notified_of_commits
+            epoch_and_secret_are_constant
         }
     };
 }
 
 macro_rules! list {
     ([] $($name:ident)*) => {
-        /// Every check.
+        /// All checks of the suite.
         pub fn all() -> Vec<Check> {
             vec![$(Check { name: stringify!($name), run: |store| Box::pin($name(store)) }),*]
         }
@@ -103,8 +103,8 @@ macro_rules! list {
 
 __store_checks!(list);
 
-/// Expands to one test per check. The argument makes a guard and a fresh store, as `(guard, Arc<dyn Store>)`; it is evaluated in an
-/// async function on tokio.
+/// Expands to one tokio test per check. The argument is an expression of the type `(guard, Arc<dyn Store>)` that
+/// creates an empty store. Each test evaluates it in an async function and drops the guard at its end.
 #[macro_export]
 macro_rules! store_conformance {
     ($make:expr) => {

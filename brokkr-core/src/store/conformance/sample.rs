@@ -1,4 +1,4 @@
-//! Small valid entities to begin from.
+//! Small valid entities for tests.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ fn name(text: &str) -> Name {
     text.parse().expect("the samples' names are valid")
 }
 
-/// A time with microseconds, `n` seconds after a fixed one.
+/// A time with microseconds, `n` seconds after a fixed time.
 pub fn time(n: i64) -> Timestamp {
     Timestamp::new(jiff::Timestamp::from_microsecond(1_700_000_000_123_456 + n * 1_000_000).expect("in range"))
 }
@@ -50,7 +50,7 @@ pub fn environment(called: &str) -> Environment {
     }
 }
 
-/// A key of an owner.
+/// An API key of an owner.
 pub fn key(owner: KeyOwner, short_id: &str) -> ApiKey {
     ApiKey {
         id: KeyId::generate(),
@@ -103,7 +103,7 @@ pub fn agent(called: &str) -> Agent {
     }
 }
 
-/// What an agent said of itself.
+/// A session of an agent.
 pub fn session(agent: &Agent) -> AgentSession {
     AgentSession {
         agent_id: agent.id,
@@ -157,7 +157,7 @@ pub fn target(stack: &Stack, agent: &Agent) -> Target {
     }
 }
 
-/// A pair that was listed.
+/// An assignment in the state `Listed`.
 pub fn assignment(stack: &Stack, agent: &Agent) -> Assignment {
     Assignment {
         agent_id: agent.id,
@@ -170,7 +170,7 @@ pub fn assignment(stack: &Stack, agent: &Agent) -> Assignment {
     }
 }
 
-/// A status.
+/// A stack status.
 pub fn status(stack: &Stack, agent: &Agent) -> StackStatus {
     StackStatus {
         agent_id: agent.id,
@@ -227,7 +227,7 @@ pub fn audit(action: &str, n: i64) -> AuditRecord {
     }
 }
 
-/// A commit of these changes, with the content of the objects among them.
+/// A commit of these changes, with the contents of the deployment objects among them.
 pub fn commit(changes: Vec<Change>) -> Commit {
     let content = |change: &Change| match change {
         Change::DeploymentObject(it) => Some((it.digest, self::content(it.id))),

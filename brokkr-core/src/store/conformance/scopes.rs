@@ -1,4 +1,4 @@
-//! Scopes: nobody sees another's rows.
+//! Checks of scopes: no caller sees the rows of another one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::store::conformance::sample;
 use crate::store::{AuditFilter, EntityQuery, EventFilter, Page, Scope, Store, StoreExt as _};
 
 /// A generator sees its own stacks and what belongs to them, itself, its keys, and the agents that serve it.
-pub async fn generators_see_their_own(store: Arc<dyn Store>) {
+pub async fn generator_sees_only_its_own_rows(store: Arc<dyn Store>) {
     let (mine, others) = (sample::generator("mine"), sample::generator("others"));
     let stack = |name: &str, owner| Stack { generator_id: owner, ..sample::stack(name) };
     let (own, foreign) = (stack("own", mine.id), stack("foreign", others.id));
@@ -79,8 +79,8 @@ pub async fn generators_see_their_own(store: Arc<dyn Store>) {
     assert!(store.audit_list(scope, &AuditFilter::default(), &Page::default()).await.expect("list").items.is_empty());
 }
 
-/// An agent sees itself, the stacks that are listed for it, and what it reported.
-pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
+/// An agent sees itself, the stacks in its target state, and its own reports.
+pub async fn agent_sees_only_its_own_rows(store: Arc<dyn Store>) {
     system(&store).await;
     let (me, other) = (sample::agent("me"), sample::agent("other"));
     let (listed, hidden) = (sample::stack("listed"), sample::stack("hidden"));
@@ -115,14 +115,17 @@ pub async fn agents_see_what_is_listed(store: Arc<dyn Store>) {
             .is_empty()
     );
     let found = store.stack_status_of_stack(scope, listed.id, &[me.id, other.id]).await.expect("list");
-    assert!(found.is_empty(), "another agent's status");
-    assert!(store.stack_progress(scope, listed.id).await.expect("list").is_empty(), "another agent's status");
+    assert!(found.is_empty(), "the status of another agent is visible");
+    assert!(
+        store.stack_progress(scope, listed.id).await.expect("list").is_empty(),
+        "the status of another agent is visible"
+    );
     let events = store.event_list(scope, &EventFilter::default(), &Page::default()).await.expect("list").items;
     assert!(events.len() == 1 && events.iter().all(|event| event.agent_id == me.id));
 }
 
-/// What was deleted is not found, but where it is asked for with tombstones.
-pub async fn tombstones_do_not_exist(store: Arc<dyn Store>) {
+/// Deleted entities are not found, except by reads that include tombstones.
+pub async fn tombstones_are_not_found(store: Arc<dyn Store>) {
     system(&store).await;
     let stack = sample::stack("web");
     put(&store, vec![Change::Stack(stack.clone()), Change::DeploymentObject(sample::object(&stack, 1))]).await;

@@ -1,4 +1,4 @@
-//! Leases and retention.
+//! Checks of leases and retention.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::store::conformance::fixture::{put, system};
 use crate::store::conformance::sample;
 use crate::store::{AuditFilter, EventFilter, Page, Retention, Scope, Store};
 
-/// One holder at a time; the fencing number rises with each new one and stays with a renewal.
-pub async fn a_lease_has_one_holder(store: Arc<dyn Store>) {
+/// A lease has one holder at a time. Each new holder gets a higher fencing number; a renewal keeps it.
+pub async fn lease_has_one_holder(store: Arc<dyn Store>) {
     let (one, other) = (InstanceId::generate(), InstanceId::generate());
     let long = Duration::from_secs(60);
     let take = |name: &'static str, holder, valid_for| {
@@ -21,7 +21,7 @@ pub async fn a_lease_has_one_holder(store: Arc<dyn Store>) {
     assert_eq!(take("work", other, long).await, None);
     assert_eq!(take("work", one, long).await.map(|it| it.fencing), Some(first.fencing), "renewed");
     assert!(take("else", other, long).await.is_some(), "another name is another lease");
-    store.lease_release("work", other).await.expect("not its own");
+    store.lease_release("work", other).await.expect("releasing another holder's lease does nothing");
     assert_eq!(take("work", other, long).await, None);
     store.lease_release("work", one).await.expect("released");
     let second = take("work", other, Duration::from_millis(1)).await.expect("free again");
@@ -34,7 +34,7 @@ pub async fn a_lease_has_one_holder(store: Arc<dyn Store>) {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    assert!(third.expect("it runs out").fencing > second.fencing);
+    assert!(third.expect("the lease expires").fencing > second.fencing);
     let takers = (0..16).map(|_| tokio::spawn(take("race", InstanceId::generate(), long)));
     let mut winners = 0;
     for taker in takers.collect::<Vec<_>>() {
@@ -43,8 +43,8 @@ pub async fn a_lease_has_one_holder(store: Arc<dyn Store>) {
     assert_eq!(winners, 1);
 }
 
-/// What is old goes, what is not stays, and that it went is recorded.
-pub async fn what_is_kept_for_long_enough_goes(store: Arc<dyn Store>) {
+/// A purge drops records older than the retention, keeps newer ones, and leaves an audit record.
+pub async fn purge_drops_records_older_than_the_retention(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent, now) = (sample::stack("web"), sample::agent("edge"), SystemClock.now());
     let fresh = AgentEvent { recorded_at: now, ..sample::event(&stack, &agent, 0) };
@@ -53,7 +53,11 @@ pub async fn what_is_kept_for_long_enough_goes(store: Arc<dyn Store>) {
     put(&store, vec![Change::Event(old.clone())]).await;
     put(&store, vec![Change::Event(fresh.clone())]).await;
     store.record_attempts(vec![AuditRecord { at: now, ..sample::audit("fresh", 0) }]).await.expect("recorded");
-    assert_eq!(store.purge(&Retention::default()).await.expect("nothing to do"), 0, "for ever is for ever");
+    assert_eq!(
+        store.purge(&Retention::default()).await.expect("nothing to do"),
+        0,
+        "default retention keeps everything"
+    );
     let year = Duration::from_secs(365 * 24 * 3600);
     let keep = Retention { events: Some(year), audit: Some(year), changes: None };
     for _ in 0..100 {

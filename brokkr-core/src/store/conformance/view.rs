@@ -1,4 +1,4 @@
-//! The view: a snapshot, and then everything since, once.
+//! Checks of the view: a snapshot, then every later change once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ fn keys(entities: &[Change]) -> Vec<EntityKey> {
     keys
 }
 
-/// A snapshot has everything that answers depend on, of objects the newest, and nothing that is gone.
-pub async fn a_snapshot_has_what_matters(store: Arc<dyn Store>) {
+/// A snapshot contains the living entities of the view's kinds and only the newest deployment object of each stack.
+pub async fn snapshot_contains_the_living_entities_of_the_view(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, gone, agent) = (sample::stack("web"), sample::stack("gone"), sample::agent("edge"));
     let key = sample::key(KeyOwner::Admin, "short");
@@ -57,8 +57,8 @@ pub async fn a_snapshot_has_what_matters(store: Arc<dyn Store>) {
     assert_eq!(keys(&snapshot.entities), expected);
 }
 
-/// From a snapshot's token on the tail has what came since, and then nothing.
-pub async fn the_tail_goes_on_from_the_snapshot(store: Arc<dyn Store>) {
+/// The tail after a snapshot contains exactly the later changes.
+pub async fn tail_continues_from_the_snapshot(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
     put(&store, vec![Change::Stack(stack.clone())]).await;
@@ -71,16 +71,20 @@ pub async fn the_tail_goes_on_from_the_snapshot(store: Arc<dyn Store>) {
     put(&store, vec![Change::Stack(gone.clone())]).await;
     let tail = store.view_tail(&snapshot.token).await.expect("a tail");
     let of_stack: Vec<&Change> = tail.entities.iter().filter(|it| it.key() == EntityKey::Stack(stack.id)).collect();
-    assert_eq!(of_stack, [&Change::Stack(changed), &Change::Stack(gone)], "in the order of versions");
-    assert_eq!(tail.entities.len(), 3, "what answers do not depend on is left out");
+    assert_eq!(
+        of_stack,
+        [&Change::Stack(changed), &Change::Stack(gone)],
+        "changes of an entity are in the order of versions"
+    );
+    assert_eq!(tail.entities.len(), 3, "kinds outside of the view are left out");
     assert!(tail.token.contains(committed.position));
     assert!(!snapshot.token.contains(committed.position));
     assert!(tail.token.generation() > snapshot.token.generation());
     assert!(store.view_tail(&tail.token).await.expect("a tail").entities.is_empty());
 }
 
-/// Snapshot and tails together yield every change once while many write at once, and generations never fall.
-pub async fn the_view_misses_nothing_under_load(store: Arc<dyn Store>) {
+/// Under concurrent writes, snapshot and tails together yield every change once, and generations never decrease.
+pub async fn view_misses_nothing_under_load(store: Arc<dyn Store>) {
     const WRITERS: usize = 8;
     const ROUNDS: u64 = 25;
     system(&store).await;
@@ -92,7 +96,7 @@ pub async fn the_view_misses_nothing_under_load(store: Arc<dyn Store>) {
         let (mut count, mut token) = (0, snapshot.token);
         while count < expected {
             let tail = store.view_tail(&token).await.expect("a tail");
-            assert!(tail.token.generation() >= token.generation(), "the generation fell");
+            assert!(tail.token.generation() >= token.generation(), "the generation decreased");
             token = tail.token;
             count += tail.entities.len();
             for entity in tail.entities {
@@ -112,14 +116,14 @@ pub async fn the_view_misses_nothing_under_load(store: Arc<dyn Store>) {
     assert!(seen.len() == WRITERS && seen.values().all(|versions| *versions == whole), "{seen:?}");
 }
 
-/// After a commit every subscriber's counter has moved.
-pub async fn subscribers_are_told(store: Arc<dyn Store>) {
+/// After a commit, the counter of every subscriber changes.
+pub async fn subscribers_are_notified_of_commits(store: Arc<dyn Store>) {
     let (mut one, mut two) = (store.subscribe(), store.subscribe());
     one.mark_unchanged();
     two.mark_unchanged();
     system(&store).await;
     for subscriber in [&mut one, &mut two] {
         let told = tokio::time::timeout(Duration::from_secs(2), subscriber.changed()).await;
-        assert!(told.is_ok_and(|it| it.is_ok()), "a subscriber was not told");
+        assert!(told.is_ok_and(|it| it.is_ok()), "a subscriber was not notified");
     }
 }

@@ -1,4 +1,4 @@
-//! Reading entities of any kind from the in-memory store.
+//! Reads of entities of any kind from the in-memory store.
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::store::memory::state::State;
 use crate::store::{EntityQuery, EntityReader, Listing, Page, Scope, StoreError, StoreResult};
 
 impl State {
-    /// An entity of a kind that is read by key.
+    /// Reads an entity by its key.
     fn entity(&self, key: &EntityKey) -> StoreResult<Option<Change>> {
         let found = match key {
             EntityKey::Generator(id) => self.generators.get(id).cloned().map(Change::Generator),
@@ -19,7 +19,7 @@ impl State {
             EntityKey::Stack(id) => self.stacks.get(id).cloned().map(Change::Stack),
             EntityKey::DeploymentObject(id) => self.objects.get(id).cloned().map(Change::DeploymentObject),
             other if other.kind().storage() == Storage::Document => self.documents.get(other).cloned(),
-            _ => return Err(StoreError::Malformed("entities of this kind have a reader of their own")),
+            _ => return Err(StoreError::Malformed("entities of this kind have their own reader")),
         };
         Ok(found)
     }
@@ -34,12 +34,12 @@ impl State {
             kind if kind.storage() == Storage::Document => {
                 Box::new(self.documents.values().filter(move |it| it.key().kind() == kind).cloned())
             }
-            _ => return Err(StoreError::Malformed("lists of this kind have a reader of their own")),
+            _ => return Err(StoreError::Malformed("lists of this kind have their own reader")),
         })
     }
 }
 
-/// Whether an entity is among those of a generator; agents are those that are registered with it.
+/// Whether an entity belongs to a generator. For agents: whether they are registered with it.
 fn is_of(entity: &Change, generator: GeneratorId) -> bool {
     match entity {
         Change::Agent(it) => it.generator_ids.contains(&generator),
@@ -62,7 +62,7 @@ impl EntityReader for MemoryStore {
         let state = self.read();
         let found = state.entity(&key)?.filter(|it| !it.is_tombstone()).ok_or(StoreError::NotFound)?;
         let is_visible = match &found {
-            // One of a stack that is gone is there for the scope of everything only.
+            // Deployment objects of a deleted stack are visible to `Scope::All` only.
             Change::DeploymentObject(it) if *scope != Scope::All => state
                 .stacks
                 .get(&it.stack_id)

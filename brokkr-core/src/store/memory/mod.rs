@@ -1,4 +1,4 @@
-//! A store in memory: for tests, demonstrations and hosts that can afford to forget.
+//! A store in memory, for tests, demonstrations and hosts that do not need to keep state.
 
 mod entities;
 mod read;
@@ -23,10 +23,11 @@ use crate::store::{
     Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 
-/// A store that lives as long as its process.
+/// A store in memory. Its data is lost when it is dropped.
 ///
-/// Every instance is a history of its own: it has its own [`Epoch`]. Of the feed it keeps the last 100,000
-/// changes; everything else is kept until the end.
+/// Every instance is a history of its own, with its own [`Epoch`]. The feed keeps the last 100,000 changes; older
+/// positions are [`Expired`](StoreError::Expired). Events and audit records stay until [`purge`](Maintenance::purge)
+/// drops them.
 pub struct MemoryStore {
     epoch: Epoch,
     secret: [u8; 32],
@@ -35,18 +36,19 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         let mut secret = [0; 32];
-        // Without randomness no key could be made either; what is signed with it is of this process alone.
+        // Ignore a failure: the secret signs data of this process only, and without randomness no API key can be
+        // created either.
         let _ = getrandom::fill(&mut secret);
         let number = u64::try_from(SystemClock.now().as_micros()).unwrap_or(1).max(1);
         let state = RwLock::new(State::new(number));
         Self { epoch: Epoch::generate(), secret, state, commits: watch::Sender::new(0) }
     }
 
-    // Nothing panics while it holds the lock, and if something did, `State` applies a commit only after all
-    // its checks: what a poisoned lock guards is still consistent.
+    // No code panics while it holds the lock. Even if it did, `State` applies a commit only after all checks, so the
+    // data behind a poisoned lock is consistent.
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

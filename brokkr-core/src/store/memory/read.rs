@@ -1,4 +1,4 @@
-//! Reading from the in-memory store.
+//! Reads of the in-memory store.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -121,7 +121,7 @@ impl DeploymentObjectReader for MemoryStore {
     ) -> StoreResult<(DeploymentObject, Bytes)> {
         let state = self.read();
         let object = state.object(scope, id)?;
-        // A commit without it is refused.
+        // A commit without the content is refused, so it exists.
         let content = state.contents.get(&object.digest).cloned().ok_or(StoreError::NotFound)?;
         Ok((object.clone(), content))
     }
@@ -253,7 +253,7 @@ impl EventReader for MemoryStore {
         page: &Page<(Timestamp, EventId)>,
     ) -> StoreResult<Listing<AgentEvent, (Timestamp, EventId)>> {
         let state = self.read();
-        // The id of an event is unique per agent only; nothing sorts before the nil agent.
+        // Event ids are unique per agent only. The nil agent sorts before every other one.
         let after = page.after.map(|(at, id)| (at, id, AgentId::from_uuid(uuid::Uuid::nil())));
         let rows = state.events.range(before(after)).rev().map(|(_, it)| it);
         let rows = rows.filter(|it| {

@@ -1,8 +1,8 @@
-//! What a view on the store in memory has seen.
+//! View tokens of the in-memory store.
 
 use crate::store::{FeedPosition, Moment};
 
-/// The first so many commits.
+/// A view that has seen this number of commits.
 #[derive(Debug)]
 pub(in crate::store) struct Seen {
     pub(in crate::store) commits: u64,

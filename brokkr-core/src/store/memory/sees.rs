@@ -1,4 +1,4 @@
-//! Which entities a scope includes.
+//! Evaluation of scopes.
 
 use crate::model::{Agent, ApiKey, Change, GeneratorId, KeyOwner};
 use crate::store::Scope;
@@ -27,15 +27,15 @@ fn sees_generator(scope: &Scope, id: GeneratorId) -> bool {
     }
 }
 
-/// Whether an entity is in scope, for kinds that [`EntityReader`](crate::store::EntityReader) reads. Deployment objects follow their
-/// stack, which the caller looks up.
+/// Whether an entity is in scope, for kinds that [`EntityReader`](crate::store::EntityReader) reads. The caller checks
+/// deployment objects by their stack.
 pub(super) fn sees(scope: &Scope, entity: &Change) -> bool {
     match entity {
         Change::Generator(it) => sees_generator(scope, it.id),
         Change::Agent(it) => sees_agent(scope, it),
         Change::Key(it) => sees_key(scope, it),
         Change::Stack(it) => scope.sees_stack(it.id, it.generator_id),
-        // What nobody owns belongs to admins.
+        // Only admins see entities without an owner.
         other => match scope {
             Scope::All => true,
             Scope::Generator(id) => other.generator() == Some(*id),

@@ -1,4 +1,4 @@
-//! The tables of the in-memory store, and how a commit is checked and folded into them.
+//! The tables of the in-memory store, and the checking and applying of commits.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Instant;
@@ -17,10 +17,10 @@ use crate::store::{
     StoreResult, UniqueKey, ViewToken,
 };
 
-/// Changes that the feed keeps.
+/// The number of changes that the feed keeps.
 const FEED_KEPT: usize = 100_000;
 
-/// A lease as it is held.
+/// A lease and its holder.
 pub(super) struct Held {
     pub(super) holder: InstanceId,
     pub(super) fencing: u64,
@@ -29,7 +29,7 @@ pub(super) struct Held {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// What the feed's positions begin with; another number for each store.
+    /// The history number of the feed's positions, different for each store.
     number: u64,
     pub(super) generators: BTreeMap<GeneratorId, GeneratorPrincipal>,
     pub(super) keys: BTreeMap<KeyId, ApiKey>,
@@ -60,7 +60,7 @@ impl State {
         Self { number, ..Self::default() }
     }
 
-    /// The stored version of an entity; `None` when it never existed.
+    /// The stored version of an entity; `None` if it never existed.
     fn version(&self, key: &EntityKey) -> Option<Version> {
         match key {
             EntityKey::Generator(id) => self.generators.get(id).map(|it| it.version),
@@ -77,7 +77,7 @@ impl State {
         }
     }
 
-    /// Checks everything that could be wrong with a commit, without changing anything.
+    /// Checks a commit completely, without changing anything.
     pub(super) fn check(&self, commit: &Commit) -> StoreResult<()> {
         for precondition in &commit.preconditions {
             match precondition {
@@ -101,7 +101,7 @@ impl State {
                 && !commit.contents.contains_key(&it.digest)
                 && !self.contents.contains_key(&it.digest)
             {
-                return Err(StoreError::Malformed("the content of a deployment object is missing"));
+                return Err(StoreError::Malformed("the commit lacks the content of a deployment object"));
             }
         }
         commit.idempotency.iter().try_for_each(|record| self.check_key(record))?;
@@ -115,7 +115,7 @@ impl State {
         self.stacks.values().any(stays) || commit.changes.iter().any(|it| matches!(it, Change::Stack(it) if lives(it)))
     }
 
-    /// Whether the key of an answer is free.
+    /// Whether the idempotency key of a record is free.
     pub(super) fn check_key(&self, record: &IdempotencyRecord) -> StoreResult<()> {
         let there = self.idempotency(&record.actor, &record.key);
         if there.is_some_and(|there| there.at > IdempotencyRecord::forgotten(record.at)) {
@@ -135,7 +135,7 @@ impl State {
     }
 
     fn check_unique(&self, commit: &Commit) -> StoreResult<()> {
-        // What is changed by the commit counts as it will be, not as it is.
+        // Count entities that the commit changes in their new state.
         let changed: HashSet<EntityKey> = commit.changes.iter().map(Change::key).collect();
         let mut new = HashSet::new();
         let mut revisions = HashSet::new();
@@ -220,7 +220,7 @@ impl State {
         Ok(())
     }
 
-    /// Folds a checked commit in and returns the position of its last change.
+    /// Applies a checked commit and returns the position of its last change.
     pub(super) fn apply(&mut self, commit: Commit) -> FeedPosition {
         self.commits += 1;
         let mut position = FeedPosition { epoch: self.number, transaction: self.commits, sequence: 0 };
@@ -287,13 +287,13 @@ impl State {
         ViewToken::new(epoch, Generation::new(self.commits + 1), Seen { commits: self.commits })
     }
 
-    /// The kept changes of the transactions from `first` on.
+    /// The stored changes of transactions from `first` on.
     pub(super) fn changes_since(&self, first: u64) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
         self.kept_from(FeedPosition { epoch: self.number, transaction: first, sequence: 0 })
     }
 
     fn kept_from(&self, position: FeedPosition) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
-        // The oldest transaction that is kept may itself have been cut.
+        // The oldest stored transaction may be incomplete.
         if self.feed.len() >= FEED_KEPT && self.feed.front().is_some_and(|oldest| position <= oldest.position) {
             return Err(StoreError::Expired);
         }

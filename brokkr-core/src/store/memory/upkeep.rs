@@ -25,7 +25,7 @@ impl State {
         }
     }
 
-    /// Drops events and audit records; of the feed a fixed number is kept anyway.
+    /// Drops events and audit records. The feed keeps a fixed number of changes in any case.
     pub(super) fn purge(&mut self, keep: &Retention, now: Timestamp) -> u64 {
         let mut gone = 0;
         if let Some(keep) = keep.events {

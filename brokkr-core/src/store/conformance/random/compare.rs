@@ -1,4 +1,4 @@
-//! Whether two stores say the same of a history.
+//! Comparison of two stores after a history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -14,7 +14,7 @@ use crate::store::{
     EntityQuery, EventFilter, FeedPosition, Page, Scope, Store, StoreError, StoreExt as _, StoreResult, ViewToken,
 };
 
-/// Compares reads of everything in the history, as different callers.
+/// Compares reads of all entities of the history, in different scopes.
 pub(super) async fn compare(left: &Arc<dyn Store>, right: &Arc<dyn Store>, world: &World, dice: &mut Dice, seed: u64) {
     let stacks = world.stacks();
     let agents = world.agents();
@@ -25,7 +25,7 @@ pub(super) async fn compare(left: &Arc<dyn Store>, right: &Arc<dyn Store>, world
         Scope::Agent { id: agent.id, stacks: Arc::new(listed) }
     }));
     for scope in &scopes {
-        // Everything as everybody may see it, and some of it as others do.
+        // Read every entity in the scope of everything, and a sample in narrower scopes.
         let some = |_: &&Change| *scope == Scope::All || dice.once_in(3);
         let changes: Vec<&Change> = world.entities.values().filter(some).collect();
         for change in changes {
@@ -41,7 +41,7 @@ pub(super) async fn compare(left: &Arc<dyn Store>, right: &Arc<dyn Store>, world
     }
 }
 
-/// A result in a form that can be compared: errors by their kind.
+/// A result in a comparable form, with errors reduced to their kind.
 fn told<T: Debug>(result: StoreResult<T>) -> String {
     match result {
         Ok(value) => format!("{value:?}"),
@@ -55,7 +55,7 @@ fn by_agent(mut progress: Vec<StackProgress>) -> Vec<StackProgress> {
     progress
 }
 
-/// Everything that can be asked about an entity.
+/// All reads about an entity.
 async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<String> {
     match change {
         Change::Generator(it) => vec![told(store.get::<GeneratorPrincipal>(scope, it.id).await)],
@@ -107,7 +107,7 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
     }
 }
 
-/// Lists of one generator's things, page by page.
+/// Pages of lists of one generator's entities.
 async fn lists(store: &Arc<dyn Store>, scope: &Scope, generator: GeneratorId) -> Vec<String> {
     let mut told_all = Vec::new();
     for labels in ["", "k0=v0", "k1", "!k0,k1!=v0", "k0 notin (v1)"] {
@@ -138,16 +138,16 @@ pub(super) struct Follower {
     position: FeedPosition,
 }
 
-/// What came since a follower looked last.
+/// The changes since a follower's last read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct News {
-    /// The newest state of each entity of the view that changed.
+    /// The latest state of each changed entity of the view.
     view: BTreeMap<EntityKey, Change>,
     feed: Vec<Change>,
 }
 
 impl Follower {
-    /// From the present on.
+    /// Starts at the current end of view and feed.
     pub(super) async fn begin(store: &Arc<dyn Store>) -> Self {
         let token = store.view_snapshot().await.expect("a snapshot").token;
         let mut follower = Self { token, position: FeedPosition::START };
@@ -155,7 +155,7 @@ impl Follower {
         follower
     }
 
-    /// Reads what came: this many changes.
+    /// Reads the next `count` changes.
     pub(super) async fn news(&mut self, store: &Arc<dyn Store>, changes: usize) -> News {
         let tail = store.view_tail(&self.token).await.expect("a tail");
         self.token = tail.token;
@@ -163,7 +163,7 @@ impl Follower {
         News { view, feed: self.read_feed(store, changes).await }
     }
 
-    /// What runs elsewhere may hold the feed up for a moment.
+    /// A concurrent transaction elsewhere may delay the feed briefly.
     async fn read_feed(&mut self, store: &Arc<dyn Store>, count: usize) -> Vec<Change> {
         let mut changes = Vec::new();
         for _ in 0..10_000 {
@@ -177,6 +177,6 @@ impl Follower {
             self.position = page.next;
             changes.extend(page.entries.into_iter().map(|entry| entry.change));
         }
-        panic!("the feed does not come to {count} changes: {changes:?}");
+        panic!("the feed does not reach {count} changes: {changes:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Random numbers from a seed.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, and good enough to choose with.
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, and random enough for test input.
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -21,12 +21,12 @@ impl Dice {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    /// Once in `n` times.
+    /// True once in `n` calls on average.
     pub(super) fn once_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// One of these, if there are any.
+    /// A random item; `None` if there are none.
     pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let index = self.below(items.len());
         items.get(index)

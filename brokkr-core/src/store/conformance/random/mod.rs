@@ -1,7 +1,7 @@
-//! Random histories: two stores that are given the same commits must agree on everything.
+//! Random histories: two stores must agree on everything after the same commits.
 //!
-//! One of the two is as a rule the store in memory, which is simple enough to be believed. A history is determined by its
-//! seed, so that a disagreement can be repeated.
+//! One of them is usually the in-memory store, which serves as the simple reference. The seed determines a history, so
+//! a disagreement can be reproduced.
 
 mod compare;
 mod dice;
@@ -18,14 +18,14 @@ use crate::store::conformance::fixture::system;
 use crate::store::conformance::sample::commit;
 use crate::store::{Commit, Store, StoreError, StoreResult};
 
-/// Two stores that are given the same histories.
+/// Two stores that receive the same histories.
 pub struct Twins {
     stores: [Arc<dyn Store>; 2],
     followers: [Follower; 2],
 }
 
 impl Twins {
-    /// Two empty stores.
+    /// Creates a pair from two empty stores.
     pub async fn new(left: Arc<dyn Store>, right: Arc<dyn Store>) -> Self {
         system(&left).await;
         system(&right).await;
@@ -33,12 +33,12 @@ impl Twins {
         Self { stores: [left, right], followers }
     }
 
-    /// Plays one history of this many commits on both and compares what they say of it. Histories of different seeds do not get in
-    /// each other's way. Returns how many commits were accepted.
+    /// Applies one history of this many commits to both stores and compares their reads, views and feeds. Histories of
+    /// different seeds do not interfere. Returns the number of accepted commits.
     ///
     /// # Panics
     ///
-    /// When the stores disagree; the message names the seed.
+    /// If the stores disagree. The message contains the seed.
     pub async fn play(&mut self, seed: u64, commits: usize) -> usize {
         let mut dice = Dice::new(seed);
         let mut world = World::new(seed);
@@ -48,7 +48,7 @@ impl Twins {
             let proposal = proposal(&mut world, &mut dice);
             let outcomes = [left.commit(proposal.clone()).await, right.commit(proposal.clone()).await];
             let kinds = outcomes.each_ref().map(kind);
-            // Of two reasons to refuse a store may name either.
+            // If there are two reasons to refuse, a store may report either.
             let refused = |kind: &str| matches!(kind, "conflict" | "not unique");
             let same = kinds[0] == kinds[1] || (refused(kinds[0]) && refused(kinds[1]));
             assert!(same, "seed {seed}, commit {step}: {outcomes:?} for {proposal:#?}");
@@ -65,7 +65,7 @@ impl Twins {
     }
 }
 
-/// The next commit of a history.
+/// Creates the next commit of a history.
 fn proposal(world: &mut World, dice: &mut Dice) -> Commit {
     loop {
         let (changes, preconditions) = world.propose(dice);
@@ -103,12 +103,12 @@ mod tests {
     use crate::store::MemoryStore;
 
     #[tokio::test]
-    async fn a_store_agrees_with_itself_and_most_commits_are_accepted() {
+    async fn equal_stores_agree_and_accept_most_commits() {
         let mut twins = Twins::new(Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new())).await;
         let mut accepted = 0;
         for seed in 0..50 {
             accepted += twins.play(seed, 40).await;
         }
-        assert!((1_000..1_950).contains(&accepted), "{accepted} of 2000: neither all nor few should be refused");
+        assert!((1_000..1_950).contains(&accepted), "{accepted} of 2000 were accepted; expected most, but not all");
     }
 }

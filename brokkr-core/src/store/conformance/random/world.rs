@@ -1,4 +1,4 @@
-//! What a history has led to so far, and what could be committed next.
+//! The state of a random history, and proposals for its next commit.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::store::Precondition;
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::sample;
 
-/// The newest state of every entity of a history.
+/// The current state of every entity of a history.
 pub(super) struct World {
     seed: u64,
     pub(super) entities: BTreeMap<EntityKey, Change>,
@@ -55,12 +55,13 @@ impl World {
         })
     }
 
-    /// One to three changes of different entities, most of them acceptable, and now and then a precondition.
+    /// Proposes one to three changes of different entities, most of them valid, and sometimes a precondition.
     pub(super) fn propose(&mut self, dice: &mut Dice) -> (Vec<Change>, Vec<Precondition>) {
         let mut changes: BTreeMap<EntityKey, Change> = BTreeMap::new();
         for _ in 0..=dice.below(3) {
             let change = self.change(dice);
-            // Of what has a name one of a kind: moving a name within a commit is the store's choice.
+            // At most one named entity per kind: whether a commit may move a name between entities is the store's
+            // choice.
             let named = |it: &Change| it.name().is_some() && !matches!(it, Change::Key(_));
             let same_kind = |it: &Change| changes.keys().any(|key| key.kind() == it.key().kind());
             if let Some(change) = change.filter(|it| !named(it) || !same_kind(it)) {
@@ -78,7 +79,7 @@ impl World {
         (changes.into_values().collect(), preconditions)
     }
 
-    /// The version that follows the stored one; seldom another one.
+    /// The next version; rarely a wrong one.
     fn version(&self, key: EntityKey, dice: &mut Dice) -> Version {
         let stored = self.entities.get(&key).map_or(Version::new(0), Change::version);
         match dice.below(25) {
@@ -89,7 +90,7 @@ impl World {
     }
 
     fn name(&self, kind: &str, dice: &mut Dice) -> String {
-        // Few names, so that they are taken now and then.
+        // Few names, so that collisions occur.
         format!("{kind}{}-{}", self.seed, dice.below(8))
     }
 
