@@ -15,6 +15,24 @@ use crate::model::Timestamp;
 /// 2. `now` never blocks.
 ///
 /// Time may go backwards: Brokkr orders changes by feed position and version, never by time.
+///
+/// ```
+/// use brokkr_core::clock::{Clock, SystemClock};
+/// use brokkr_core::model::Timestamp;
+///
+/// /// A clock that stands still, for snapshots in tests.
+/// #[derive(Debug)]
+/// struct Frozen(Timestamp);
+///
+/// impl Clock for Frozen {
+///     fn now(&self) -> Timestamp {
+///         self.0
+///     }
+/// }
+///
+/// let clock = Frozen(SystemClock.now());
+/// assert_eq!(clock.now(), clock.now());
+/// ```
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;

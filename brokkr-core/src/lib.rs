@@ -16,7 +16,7 @@
 //! 1. Every write passes through one method, [`store::Store::commit`].
 //! 2. Agents receive the complete state that they should hold, never a list of changes.
 //! 3. Absence never deletes: an agent removes objects only on an explicit `remove` entry in a complete, current target
-//! state.
+//!    state.
 
 pub mod clock;
 pub mod entropy;

@@ -113,7 +113,7 @@ pub(crate) async fn commit(database: &Database, commit: &Commit) -> StoreResult<
         let mut session = database.session().await.map_err(meaning)?;
         let written = rows.write(&mut session).await;
         if let Err(Failure::Database(error)) = &written {
-            session.heed(error);
+            session.close_if_timed_out(error);
         }
         match written {
             Err(Failure::Database(error)) if is_retryable(&error) && tries < TRIES => {}
@@ -217,7 +217,7 @@ impl<'a> Rows<'a> {
     }
 
     async fn lock_names(&self, work: &mut Work<'_>) -> Result<(), Failure> {
-        let names: Vec<String> = self.commit.changes.iter().filter_map(name_at_stake).collect();
+        let names: Vec<String> = self.commit.changes.iter().filter_map(unique_name).collect();
         if !names.is_empty() {
             sqlx::query(LOCK_NAMES).bind(names).execute(work).await?;
         }
@@ -316,7 +316,7 @@ impl<'a> Rows<'a> {
 }
 
 /// The name that a change takes or gives up, with the namespace in which it is unique. Names do not change.
-fn name_at_stake(change: &Change) -> Option<String> {
+fn unique_name(change: &Change) -> Option<String> {
     let name = match change {
         Change::Generator(it) => format!("generator {}", it.name),
         Change::Agent(it) => format!("agent {}", it.name),

@@ -36,14 +36,14 @@ fn milliseconds(duration: Duration) -> String {
 }
 
 /// The timeout of each step on the client, slightly longer than that on the server.
-pub(crate) fn patience(config: &PostgresConfig) -> Duration {
+pub(crate) fn step_timeout(config: &PostgresConfig) -> Duration {
     config.statement_timeout + Duration::from_secs(2)
 }
 
 /// Creates the connection pool.
 pub(crate) fn pool(config: &PostgresConfig) -> Result<PgPool, ConnectError> {
     let options = options(config)?;
-    let (pooled, patience) = (config.pooled, patience(config));
+    let (pooled, step_timeout) = (config.pooled, step_timeout(config));
     Ok(PgPoolOptions::new()
         .max_connections(config.max_connections)
         .acquire_timeout(config.acquire_timeout)
@@ -56,7 +56,7 @@ pub(crate) fn pool(config: &PostgresConfig) -> Result<PgPool, ConnectError> {
         // cause.
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                let mut session = Session::new(connection, pooled, patience);
+                let mut session = Session::new(connection, pooled, step_timeout);
                 if let Err(error) = history::ensure_current(&mut session).await {
                     tracing::debug!(%error, "cannot check the history on a new connection");
                 }

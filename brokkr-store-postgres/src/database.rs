@@ -17,17 +17,17 @@ pub(crate) struct Database {
     /// Whether connections pass through a proxy that pools transactions.
     pooled: bool,
     /// The timeout of each step.
-    patience: Duration,
+    step_timeout: Duration,
 }
 
 impl Database {
-    pub(crate) fn new(pool: PgPool, pooled: bool, patience: Duration) -> Self {
-        Self { pool, pooled, patience }
+    pub(crate) fn new(pool: PgPool, pooled: bool, step_timeout: Duration) -> Self {
+        Self { pool, pooled, step_timeout }
     }
 
     /// Acquires one connection, for statements that belong together.
     pub(crate) async fn session(&self) -> Result<Session<PoolConnection<Postgres>>, sqlx::Error> {
-        Ok(Session::new(self.pool.acquire().await?, self.pooled, self.patience))
+        Ok(Session::new(self.pool.acquire().await?, self.pooled, self.step_timeout))
     }
 }
 
@@ -42,7 +42,7 @@ impl<'p> Executor<'p> for &'p Database {
         let steps = async move {
             let mut session = self.session().await?;
             let steps: Result<Vec<_>, sqlx::Error> = session.fetch_many(query).try_collect().await;
-            let steps = steps.inspect_err(|error| session.heed(error))?;
+            let steps = steps.inspect_err(|error| session.close_if_timed_out(error))?;
             Ok::<_, sqlx::Error>(iter(steps.into_iter().map(Ok)))
         };
         once(steps).try_flatten().boxed()
@@ -56,7 +56,7 @@ impl<'p> Executor<'p> for &'p Database {
         Box::pin(async move {
             let mut session = self.session().await?;
             let row = session.fetch_optional(query).await;
-            row.inspect_err(|error| session.heed(error))
+            row.inspect_err(|error| session.close_if_timed_out(error))
         })
     }
 

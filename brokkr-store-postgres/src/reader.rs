@@ -29,7 +29,7 @@ type Connection = Session<Box<PgConnection>>;
 pub(crate) struct Reader {
     options: PgConnectOptions,
     pooled: bool,
-    patience: Duration,
+    step_timeout: Duration,
     state: Mutex<State>,
 }
 
@@ -41,19 +41,19 @@ struct State {
     landmark: Option<Landmark>,
     /// All histories at the time of the last snapshot.
     histories: Vec<Uuid>,
-    looked_at_history: Instant,
+    history_checked_at: Instant,
 }
 
 impl Reader {
-    pub(crate) fn new(options: PgConnectOptions, pooled: bool, patience: Duration) -> Self {
+    pub(crate) fn new(options: PgConnectOptions, pooled: bool, step_timeout: Duration) -> Self {
         let state = State {
             connection: None,
             run: Uuid::nil(),
             landmark: None,
             histories: Vec::new(),
-            looked_at_history: Instant::now(),
+            history_checked_at: Instant::now(),
         };
-        Self { options, pooled, patience, state: Mutex::new(state) }
+        Self { options, pooled, step_timeout, state: Mutex::new(state) }
     }
 
     pub(crate) async fn snapshot(&self) -> StoreResult<ViewSnapshot> {
@@ -81,8 +81,8 @@ impl Reader {
     pub(crate) async fn tail(&self, since: &ViewToken) -> StoreResult<ViewTail> {
         let mut state = self.state.lock().await;
         let mut connection = state.connection.take().ok_or(StoreError::Expired)?;
-        if state.looked_at_history.elapsed() >= HISTORY_INTERVAL {
-            state.looked_at_history = Instant::now();
+        if state.history_checked_at.elapsed() >= HISTORY_INTERVAL {
+            state.history_checked_at = Instant::now();
             history::ensure_current(&mut connection).await.map_err(meaning)?;
         }
         let tail =
@@ -103,9 +103,9 @@ impl Reader {
 
     async fn connect(&self) -> StoreResult<Connection> {
         let connecting = PgConnection::connect_with(&self.options);
-        let connected = tokio::time::timeout(self.patience, connecting).await;
+        let connected = tokio::time::timeout(self.step_timeout, connecting).await;
         let connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(meaning)?;
-        Ok(Session::new(Box::new(connection), self.pooled, self.patience))
+        Ok(Session::new(Box::new(connection), self.pooled, self.step_timeout))
     }
 }
 

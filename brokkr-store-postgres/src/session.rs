@@ -31,7 +31,7 @@ pub(crate) struct Session<C> {
     link: C,
     pooled: bool,
     /// The timeout of each step on the client.
-    patience: Duration,
+    step_timeout: Duration,
 }
 
 /// A session in a transaction, which is rolled back unless it is committed.
@@ -41,67 +41,70 @@ type Step = Either<PgQueryResult, PgRow>;
 
 impl<C: Link> Session<C> {
     /// `pooled`: whether the connection passes through a proxy that pools transactions.
-    pub(crate) fn new(link: C, pooled: bool, patience: Duration) -> Self {
-        Self { link, pooled, patience }
+    pub(crate) fn new(link: C, pooled: bool, step_timeout: Duration) -> Self {
+        Self { link, pooled, step_timeout }
     }
 
     /// Sets the timeout of further steps.
     #[must_use]
-    pub(crate) fn patient_for(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub(crate) fn with_step_timeout(self, step_timeout: Duration) -> Self {
+        Self { step_timeout, ..self }
     }
 
     pub(crate) async fn begin(&mut self) -> Result<Work<'_>, sqlx::Error> {
-        let link = in_time(self.patience, self.link.begin()).await?;
-        Ok(Session { link, pooled: self.pooled, patience: self.patience })
+        let link = within(self.step_timeout, self.link.begin()).await?;
+        Ok(Session { link, pooled: self.pooled, step_timeout: self.step_timeout })
     }
 
     /// Runs a statement to its end and returns all of its results, in a transaction of its own unless one is open.
     async fn whole<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Vec<Step>, sqlx::Error> {
         if self.link.is_in_transaction() {
-            return each_in_time(self.patience, self.link.fetch_many(Unnamed(query))).try_collect().await;
+            return each_within(self.step_timeout, self.link.fetch_many(Unnamed(query))).try_collect().await;
         }
-        let mut transaction = in_time(self.patience, self.link.begin()).await?;
-        let steps = each_in_time(self.patience, transaction.fetch_many(Unnamed(query))).try_collect().await?;
-        in_time(self.patience, transaction.commit()).await?;
+        let mut transaction = within(self.step_timeout, self.link.begin()).await?;
+        let steps = each_within(self.step_timeout, transaction.fetch_many(Unnamed(query))).try_collect().await?;
+        within(self.step_timeout, transaction.commit()).await?;
         Ok(steps)
     }
 }
 
 impl Work<'_> {
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        in_time(self.patience, self.link.commit()).await
+        within(self.step_timeout, self.link.commit()).await
     }
 }
 
 impl Session<PoolConnection<Postgres>> {
     /// Removes the connection from the pool after a timeout. The pool checks returned connections, and would wait for
     /// this one without end.
-    pub(crate) fn heed(&mut self, error: &sqlx::Error) {
+    pub(crate) fn close_if_timed_out(&mut self, error: &sqlx::Error) {
         if matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut) {
             self.link.close_on_drop();
         }
     }
 }
 
-fn late() -> sqlx::Error {
+fn timed_out() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time"))
 }
 
-async fn in_time<T>(patience: Duration, step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(patience, step).await.unwrap_or_else(|_| Err(late()))
+async fn within<T>(
+    step_timeout: Duration,
+    step: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(step_timeout, step).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 /// Limits the time of each step of a stream. The first timeout ends the stream.
-fn each_in_time<'e, T: Send + 'e>(
-    patience: Duration,
+fn each_within<'e, T: Send + 'e>(
+    step_timeout: Duration,
     steps: BoxStream<'e, Result<T, sqlx::Error>>,
 ) -> BoxStream<'e, Result<T, sqlx::Error>> {
     let next = move |steps: Option<BoxStream<'e, Result<T, sqlx::Error>>>| async move {
         let mut steps = steps?;
-        match tokio::time::timeout(patience, steps.next()).await {
+        match tokio::time::timeout(step_timeout, steps.next()).await {
             Ok(step) => Some((step?, Some(steps))),
-            Err(_) => Some((Err(late()), None)),
+            Err(_) => Some((Err(timed_out()), None)),
         }
     };
     unfold(Some(steps), next).boxed()
@@ -137,7 +140,7 @@ impl<'c, C: Link> Executor<'c> for &'c mut Session<C> {
         E: 'q + Execute<'q, Postgres>,
     {
         if !self.pooled {
-            return each_in_time(self.patience, self.link.fetch_many(query));
+            return each_within(self.step_timeout, self.link.fetch_many(query));
         }
         let steps = async move {
             let steps = self.whole(query).await?;
@@ -152,7 +155,7 @@ impl<'c, C: Link> Executor<'c> for &'c mut Session<C> {
         E: 'q + Execute<'q, Postgres>,
     {
         if !self.pooled {
-            return Box::pin(in_time(self.patience, self.link.fetch_optional(query)));
+            return Box::pin(within(self.step_timeout, self.link.fetch_optional(query)));
         }
         Box::pin(async move { Ok(self.whole(query).await?.into_iter().find_map(Either::right)) })
     }

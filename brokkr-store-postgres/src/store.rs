@@ -62,7 +62,7 @@ impl PostgresStore {
             Unit::Seconds,
             "Age of the oldest change that the feed does not show yet"
         );
-        let database = Database::new(connect::pool(&config)?, config.pooled, connect::patience(&config));
+        let database = Database::new(connect::pool(&config)?, config.pooled, connect::step_timeout(&config));
         let found: i64 = if sqlx::query_scalar(IS_MIGRATED).fetch_one(&database).await.map_err(ConnectError::of)? {
             sqlx::query_scalar(MIGRATED).fetch_one(&database).await.map_err(ConnectError::of)?
         } else {

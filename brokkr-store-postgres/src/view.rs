@@ -44,7 +44,7 @@ statements! {
     /// All statements of the transaction see the same snapshot.
     SNAPSHOT_BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
     /// The timeout on the server, shorter than the client's.
-    SNAPSHOT_PATIENCE = "SELECT set_config('statement_timeout', '60s', true)";
+    SNAPSHOT_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', '60s', true)";
     TOKEN = concat!("SELECT ", token!(), " FROM pg_current_snapshot() s");
     GENERATORS = "SELECT to_jsonb(t) FROM brokkr.generator t WHERE deleted_at IS NULL";
     KEYS = "SELECT to_jsonb(t) FROM brokkr.api_key t WHERE deleted_at IS NULL";
@@ -122,9 +122,9 @@ pub(crate) enum Tail {
 pub(crate) async fn snapshot<C: Link>(
     session: &mut Session<C>,
 ) -> Result<(ViewSnapshot, Option<Landmark>), sqlx::Error> {
-    let mut work = session.begin().await?.patient_for(SNAPSHOT_TIMEOUT);
+    let mut work = session.begin().await?.with_step_timeout(SNAPSHOT_TIMEOUT);
     sqlx::query(SNAPSHOT_BEGIN).execute(&mut work).await?;
-    sqlx::query(SNAPSHOT_PATIENCE).execute(&mut work).await?;
+    sqlx::query(SNAPSHOT_STATEMENT_TIMEOUT).execute(&mut work).await?;
     let token = token(&sqlx::query(TOKEN).fetch_one(&mut work).await?)?;
     let mut entities = Vec::new();
     entities.extend(all::<GeneratorPrincipal>(&mut work, GENERATORS).await?.into_iter().map(Change::Generator));

@@ -106,6 +106,40 @@ impl ControlPlaneError {
 ///
 /// All methods are cancellation safe. If the future of `report` is dropped, the broker may or may not have the report;
 /// send it again.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use brokkr_core::model::{AgentId, DeploymentObjectId};
+/// use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, Poll, PollRequest, Report, ReportAnswer};
+/// use bytes::Bytes;
+///
+/// /// A broker that is down, to test how an agent behaves without one.
+/// #[derive(Debug)]
+/// struct Down;
+///
+/// fn down<T>() -> Result<T, ControlPlaneError> {
+///     Err(ControlPlaneError::Unreachable("connection refused".to_owned()))
+/// }
+///
+/// #[async_trait]
+/// impl ControlPlane for Down {
+///     async fn identify(&self) -> Result<Identity, ControlPlaneError> {
+///         down()
+///     }
+///
+///     async fn target_state(&self, _: AgentId, _: PollRequest) -> Result<Poll, ControlPlaneError> {
+///         down()
+///     }
+///
+///     async fn deployment_object(&self, _: DeploymentObjectId) -> Result<Bytes, ControlPlaneError> {
+///         down()
+///     }
+///
+///     async fn report(&self, _: AgentId, _: &Report) -> Result<ReportAnswer, ControlPlaneError> {
+///         down()
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait ControlPlane: Debug + Send + Sync + 'static {
     /// Returns the identity that belongs to the agent's key.

@@ -123,7 +123,7 @@ pub async fn subscribers_are_notified_of_commits(store: Arc<dyn Store>) {
     two.mark_unchanged();
     system(&store).await;
     for subscriber in [&mut one, &mut two] {
-        let told = tokio::time::timeout(Duration::from_secs(2), subscriber.changed()).await;
-        assert!(told.is_ok_and(|it| it.is_ok()), "a subscriber was not notified");
+        let notified = tokio::time::timeout(Duration::from_secs(2), subscriber.changed()).await;
+        assert!(notified.is_ok_and(|it| it.is_ok()), "a subscriber was not notified");
     }
 }

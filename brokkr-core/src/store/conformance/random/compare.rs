@@ -42,7 +42,7 @@ pub(super) async fn compare(left: &Arc<dyn Store>, right: &Arc<dyn Store>, world
 }
 
 /// A result in a comparable form, with errors reduced to their kind.
-fn told<T: Debug>(result: StoreResult<T>) -> String {
+fn comparable<T: Debug>(result: StoreResult<T>) -> String {
     match result {
         Ok(value) => format!("{value:?}"),
         Err(StoreError::NotFound) => "not found".to_owned(),
@@ -58,50 +58,53 @@ fn by_agent(mut progress: Vec<StackProgress>) -> Vec<StackProgress> {
 /// All reads about an entity.
 async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<String> {
     match change {
-        Change::Generator(it) => vec![told(store.get::<GeneratorPrincipal>(scope, it.id).await)],
+        Change::Generator(it) => vec![comparable(store.get::<GeneratorPrincipal>(scope, it.id).await)],
         Change::Environment(it) => {
             let named = EntityQuery { name: Some(it.name.clone()), ..EntityQuery::default() };
             vec![
-                told(store.get::<Environment>(scope, it.id).await),
-                told(store.list::<Environment>(scope, &named, &Page::first(3)).await),
+                comparable(store.get::<Environment>(scope, it.id).await),
+                comparable(store.list::<Environment>(scope, &named, &Page::first(3)).await),
             ]
         }
         Change::Key(it) => vec![
-            told(store.get::<ApiKey>(scope, it.id).await),
-            told(store.key_list(scope, &[it.owner], &Page::first(3)).await.map(|page| page.next.is_some())),
+            comparable(store.get::<ApiKey>(scope, it.id).await),
+            comparable(store.key_list(scope, &[it.owner], &Page::first(3)).await.map(|page| page.next.is_some())),
         ],
         Change::Agent(it) => {
-            vec![told(store.get::<Agent>(scope, it.id).await), told(store.agent_session(scope, it.id).await)]
+            vec![
+                comparable(store.get::<Agent>(scope, it.id).await),
+                comparable(store.agent_session(scope, it.id).await),
+            ]
         }
         Change::AgentSession(it) => vec![
-            told(store.agent_session(scope, it.agent_id).await),
-            told(store.agent_capabilities(scope, &[it.agent_id]).await),
+            comparable(store.agent_session(scope, it.agent_id).await),
+            comparable(store.agent_capabilities(scope, &[it.agent_id]).await),
         ],
         Change::Stack(it) => vec![
-            told(store.get::<Stack>(scope, it.id).await),
-            told(store.stack_by_name(scope, it.generator_id, &it.name).await),
-            told(store.stack_find_with_tombstones(scope, &[it.id]).await),
-            told(store.deployment_object_latest(scope, it.id).await),
-            told(store.deployment_object_list(scope, it.id, &Page::first(2)).await),
-            told(store.target_list(scope, it.id, &Page::first(2)).await),
-            told(store.assignment_of_stack(scope, it.id).await),
-            told(store.stack_progress(scope, it.id).await.map(by_agent)),
+            comparable(store.get::<Stack>(scope, it.id).await),
+            comparable(store.stack_by_name(scope, it.generator_id, &it.name).await),
+            comparable(store.stack_find_with_tombstones(scope, &[it.id]).await),
+            comparable(store.deployment_object_latest(scope, it.id).await),
+            comparable(store.deployment_object_list(scope, it.id, &Page::first(2)).await),
+            comparable(store.target_list(scope, it.id, &Page::first(2)).await),
+            comparable(store.assignment_of_stack(scope, it.id).await),
+            comparable(store.stack_progress(scope, it.id).await.map(by_agent)),
         ],
         Change::DeploymentObject(it) => vec![
-            told(store.deployment_object_content(scope, it.id).await),
-            told(store.deployment_object_by_revision(scope, it.stack_id, it.revision).await),
+            comparable(store.deployment_object_content(scope, it.id).await),
+            comparable(store.deployment_object_by_revision(scope, it.stack_id, it.revision).await),
         ],
-        Change::Target(it) => vec![told(store.target_find(scope, it.stack_id, it.agent_id).await)],
-        Change::Assignment(it) => vec![told(store.assignment_find(scope, it.agent_id, &[it.stack_id]).await)],
+        Change::Target(it) => vec![comparable(store.target_find(scope, it.stack_id, it.agent_id).await)],
+        Change::Assignment(it) => vec![comparable(store.assignment_find(scope, it.agent_id, &[it.stack_id]).await)],
         Change::StackStatus(it) => vec![
-            told(store.stack_status_find(scope, it.agent_id, &[it.stack_id]).await),
-            told(store.stack_status_of_stack(scope, it.stack_id, &[it.agent_id]).await),
+            comparable(store.stack_status_find(scope, it.agent_id, &[it.stack_id]).await),
+            comparable(store.stack_status_of_stack(scope, it.stack_id, &[it.agent_id]).await),
         ],
         Change::Event(it) => {
             let filter = EventFilter { agent: Some(it.agent_id), stack: Some(it.stack_id), ..EventFilter::default() };
             vec![
-                told(store.event_known(scope, it.agent_id, &[it.id]).await),
-                told(store.event_list(scope, &filter, &Page::first(3)).await),
+                comparable(store.event_known(scope, it.agent_id, &[it.id]).await),
+                comparable(store.event_list(scope, &filter, &Page::first(3)).await),
             ]
         }
     }
@@ -109,7 +112,7 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
 
 /// Pages of lists of one generator's entities.
 async fn lists(store: &Arc<dyn Store>, scope: &Scope, generator: GeneratorId) -> Vec<String> {
-    let mut told_all = Vec::new();
+    let mut results = Vec::new();
     for labels in ["", "k0=v0", "k1", "!k0,k1!=v0", "k0 notin (v1)"] {
         let labels: crate::model::LabelSelector = labels.parse().unwrap_or_default();
         let filter = EntityQuery { generator: Some(generator), labels: labels.clone(), name: None };
@@ -117,19 +120,19 @@ async fn lists(store: &Arc<dyn Store>, scope: &Scope, generator: GeneratorId) ->
         loop {
             let listing = store.list::<Stack>(scope, &filter, &page).await;
             page.after = listing.as_ref().ok().and_then(|listing| listing.next);
-            told_all.push(told(listing));
+            results.push(comparable(listing));
             if page.after.is_none() {
                 break;
             }
         }
         let of_generator = Scope::Generator(generator);
-        told_all.push(told(
+        results.push(comparable(
             store
                 .list::<Agent>(&of_generator, &EntityQuery { labels, ..EntityQuery::default() }, &Page::first(3))
                 .await,
         ));
     }
-    told_all
+    results
 }
 
 /// Follows a store's view and its feed.
