@@ -1,4 +1,4 @@
-//! Ids and secrets come from one injected source, so that a whole system can be replayed from a seed.
+//! An injected source of ids and secrets, so that a whole system can be replayed from a seed.
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -9,36 +9,37 @@ use uuid::Uuid;
 use crate::into_shared::into_shared;
 use crate::model::Timestamp;
 
-/// Where the broker takes ids and the secrets of keys from.
+/// The source of ids and of the secrets of API keys for the broker.
 ///
-/// To ensure correctness an implementation
+/// # To ensure correctness
 ///
-/// 1. never returns an id twice, in this process or another,
-/// 2. fills secrets with bytes that nobody can guess, and
-/// 3. never blocks.
+/// 1. `uuid` never returns an id twice, in this process or another one.
+/// 2. `fill` writes bytes that are cryptographically unpredictable.
+/// 3. No method blocks.
 pub trait Entropy: Debug + Send + Sync + 'static {
-    /// A new id: a UUID version 7, so that ids sort by the time at which they were made. See RFC 9562.
+    /// Generates a new id: a UUID version 7 (RFC 9562), so that ids sort by the time `at` which they are generated.
     fn uuid(&self, at: Timestamp) -> Uuid;
 
     /// Fills a buffer with random bytes.
     ///
     /// # Errors
     ///
-    /// [`NoEntropy`] when the source has none; nothing secret may be made then.
+    /// [`NoEntropy`] when the source has no random bytes. The caller must then not create a secret.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy>;
 }
 
-/// The source of random bytes has none.
+/// The source has no random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system returned no random bytes")]
 pub struct NoEntropy;
 
 into_shared! {
-    /// An [`Entropy`] by value, in an `Arc`, or as `Arc<dyn Entropy>`.
+    /// Conversion into a shared [`Entropy`]. Implemented for every `Entropy`, for `Arc<T>` of one, and for `Arc<dyn
+    /// Entropy>`.
     IntoEntropy::into_entropy => Entropy
 }
 
-/// The random bytes of the operating system. Ids carry the operating system's time.
+/// The operating system's random bytes, and its time for ids. The broker's default.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemEntropy;
 
@@ -52,7 +53,8 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// The same bytes for the same seed: for tests and simulations. Anyone who knows the seed knows every key.
+/// A source that returns the same bytes for the same seed, for tests and simulations. Anyone who knows the seed knows
+/// every secret.
 ///
 /// ```
 /// use brokkr_core::clock::{Clock as _, SystemClock};
@@ -65,7 +67,7 @@ impl Entropy for SystemEntropy {
 pub struct SeededEntropy(Mutex<(u64, u64)>);
 
 impl SeededEntropy {
-    /// The sequence of this seed, from its beginning.
+    /// Starts the sequence of this seed.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new((seed, 0)))
     }
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_sequence() {
+    fn equal_seeds_give_equal_sequences() {
         let at = Timestamp::new(jiff::Timestamp::from_microsecond(1_700_000_000_123_456).expect("in range"));
         let sequence = |seed| {
             let entropy = SeededEntropy::new(seed);
