@@ -1,4 +1,4 @@
-//! Telling the broker what happened.
+//! Reports events and statuses to the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::asked_pause;
 use super::outbox::{Batch, Outbox};
 
-/// What this build can do beyond the base protocol; none yet.
+/// Optional protocol features of this build. None yet.
 const CAPABILITIES: [&str; 0] = [];
-/// The longest pause between tries.
+/// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long the last report may take when the agent stops.
+/// Timeout of the last report when the agent stops.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
-/// Reports until stopped: one report at a time, repeated unchanged until it is acknowledged.
+/// Reports until stopped. Sends one report at a time, and repeats it unchanged until the broker acknowledges it.
 pub(super) async fn run(
     control_plane: Arc<dyn ControlPlane>,
     agent: AgentId,
@@ -54,7 +54,7 @@ pub(super) async fn run(
     }
 }
 
-/// Sends one report until it is acknowledged; `false` when there is no point in sending more.
+/// Sends one report until the broker acknowledges it. Returns `false` if further reports are useless.
 async fn send(
     control_plane: &dyn ControlPlane,
     agent: AgentId,
@@ -71,7 +71,7 @@ async fn send(
         let error = match answer {
             Ok(answer) => {
                 for rejected in &answer.rejected {
-                    tracing::warn!(event = %rejected.id, problem = rejected.problem, "the broker rejects an event");
+                    tracing::warn!(event = %rejected.id, problem = rejected.problem, "the broker rejected an event");
                 }
                 outbox.admit();
                 return true;
@@ -79,20 +79,20 @@ async fn send(
             Err(ControlPlaneError::Superseded(problem)) => {
                 tracing::error!(
                     problem,
-                    "this process does not speak for the agent; it stops changing the cluster. Start it again only where the other one does not run"
+                    "the broker refuses this process, so it stops writing to the cluster: another process or cluster represents the agent. Restart it only after the other one has stopped"
                 );
                 outbox.supersede();
                 return false;
             }
             Err(error @ ControlPlaneError::Rejected(_)) => {
-                tracing::error!(%error, "the broker rejects a report; what is there is told anew");
+                tracing::error!(%error, "the broker rejected a report; the agent reports the current state again");
                 outbox.drop_something();
                 return true;
             }
             Err(error) => error,
         };
         failures += 1;
-        tracing::debug!(%error, failures, "cannot report now; it is kept");
+        tracing::debug!(%error, failures, "cannot send the report; the agent keeps it and retries");
         if stop.is_cancelled() {
             return false;
         }

@@ -1,7 +1,7 @@
-//! The suite that proves a cluster: one check per duty of [`Cluster`].
+//! Conformance suite for implementations of [`Cluster`]: one check per point of its contract.
 //!
-//! The checks use ConfigMaps, Namespaces and a custom resource definition under names of their own, so they can
-//! run beside each other on one API server. They may change in any release.
+//! The checks use ConfigMaps, Namespaces and a custom resource definition with unique names, so that they can run
+//! concurrently on one API server. Any release may change them.
 
 mod apply;
 #[cfg(test)]
@@ -18,12 +18,12 @@ pub use objects::*;
 
 use crate::cluster::Cluster;
 
-/// One check of the suite.
+/// A check of the suite.
 #[derive(Clone, Copy)]
 pub struct Check {
-    /// Its name.
+    /// Name of the check.
     pub name: &'static str,
-    /// Runs it; panics when the cluster fails it.
+    /// Runs the check. Panics if the cluster fails it.
     pub run: fn(Arc<dyn Cluster>) -> BoxFuture<'static, ()>,
 }
 
@@ -59,7 +59,7 @@ macro_rules! __cluster_checks {
 
 macro_rules! list {
     ([] $($name:ident)*) => {
-        /// Every check.
+        /// Returns all checks.
         pub fn all() -> Vec<Check> {
             vec![$(Check { name: stringify!($name), run: |cluster| Box::pin($name(cluster)) }),*]
         }
@@ -68,8 +68,10 @@ macro_rules! list {
 
 __cluster_checks!(list);
 
-/// Expands to one test per check. The argument makes a guard and a cluster, as `(guard, Arc<dyn Cluster>)`; it is evaluated in an
-/// async function on tokio. The cluster may be the same for all checks.
+/// Generates one test per check.
+///
+/// The argument is an expression that returns `(guard, Arc<dyn Cluster>)`. It is evaluated in an async function on tokio,
+/// and the guard lives until the check ends. All checks may use the same cluster.
 #[macro_export]
 macro_rules! cluster_conformance {
     ($make:expr) => {
