@@ -172,7 +172,7 @@ impl Bench {
 
     /// Applies an object as another client.
     pub(crate) async fn others_apply(&self, body: &Value) -> Value {
-        self.apply(&self.sample.prepared_as_is(body, &self.discovery), "somebody").await
+        self.apply(&self.sample.prepared_as_is(body, &self.discovery), "another-client").await
     }
 
     /// Applies a prepared manifest as a field manager, and returns the object.

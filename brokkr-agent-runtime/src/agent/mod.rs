@@ -136,7 +136,7 @@ impl Agent {
             return self.work(&started, self.cluster.clone(), outbox, stop).await;
         };
         let mut candidate = Candidate::new(self.cluster.clone(), self.config.namespace.clone(), agent, duration);
-        while let Some(mut term) = candidate.stand(&stop).await {
+        while let Some(mut term) = candidate.acquire(&stop).await {
             self.probe.leads(true);
             let cluster = term.cluster.clone();
             let ended = tokio::select! {
@@ -178,7 +178,7 @@ impl Agent {
         let (latest, targets) = watch::channel(None);
         let (plane, config) = (self.control_plane.clone(), self.config.clone());
         // The last report starts after the worker has ended.
-        let told = CancellationToken::new();
+        let worker_done = CancellationToken::new();
         let poller = poller::run(
             plane.clone(),
             agent,
@@ -188,7 +188,8 @@ impl Agent {
             latest,
             stop.clone(),
         );
-        let reporter = reporter::run(plane.clone(), agent, started.cluster_uid.clone(), outbox.clone(), told.clone());
+        let reporter =
+            reporter::run(plane.clone(), agent, started.cluster_uid.clone(), outbox.clone(), worker_done.clone());
         let probe = self.probe.clone();
         let (reached, newest) = watch::channel(None);
         let watermark = watermark.keep(noted, newest, config.clone(), stop.clone());
@@ -198,7 +199,7 @@ impl Agent {
         tasks.spawn(poller);
         let worker = async move {
             worker.await;
-            told.cancel();
+            worker_done.cancel();
         };
         tasks.spawn(worker);
         tasks.spawn(reporter);

@@ -79,7 +79,7 @@ impl Outbox {
         drop(waiting);
         if let Some(surplus) = surplus {
             self.forget(&[surplus]);
-            self.drop_something();
+            self.note_dropped();
         }
         self.ready.notify_one();
     }
@@ -98,9 +98,9 @@ impl Outbox {
     /// Takes the items that fit into one report; `None` if the outbox is empty.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut waiting = self.waiting();
-        let count = that_fit(waiting.events.iter());
+        let count = count_that_fits(waiting.events.iter());
         let events: Vec<_> = waiting.events.drain(..count).collect();
-        let count = that_fit(waiting.status.values());
+        let count = count_that_fits(waiting.status.values());
         let keys: Vec<StackId> = waiting.status.keys().take(count).copied().collect();
         let status: Vec<_> = keys.iter().filter_map(|key| waiting.status.remove(key)).collect();
         let held = waiting.held.take();
@@ -108,7 +108,7 @@ impl Outbox {
     }
 
     /// Records that something was dropped, so that the worker reports the current state again.
-    pub(super) fn drop_something(&self) {
+    pub(super) fn note_dropped(&self) {
         self.dropped.store(true, Ordering::SeqCst);
     }
 
@@ -166,7 +166,7 @@ impl Outbox {
 }
 
 /// Returns how many items fit into one report: at least one, if there is any.
-fn that_fit<T: Serialize>(waiting: impl Iterator<Item = T>) -> usize {
+fn count_that_fits<T: Serialize>(waiting: impl Iterator<Item = T>) -> usize {
     let mut bytes = 0;
     let fits = |item: &T| {
         bytes += serde_json::to_vec(item).map_or(0, |text| text.len());
@@ -183,11 +183,11 @@ mod tests {
 
     #[test]
     fn reports_are_bounded_in_count_and_bytes() {
-        assert_eq!(that_fit(std::iter::empty::<String>()), 0);
-        assert_eq!(that_fit(std::iter::repeat_n("small", 10_000)), BATCH);
+        assert_eq!(count_that_fits(std::iter::empty::<String>()), 0);
+        assert_eq!(count_that_fits(std::iter::repeat_n("small", 10_000)), BATCH);
         let large = "x".repeat(BATCH_BYTES / 3);
-        assert_eq!(that_fit(std::iter::repeat_n(&large, 10)), 2);
+        assert_eq!(count_that_fits(std::iter::repeat_n(&large, 10)), 2);
         let huge = "x".repeat(BATCH_BYTES * 2);
-        assert_eq!(that_fit(std::iter::repeat_n(&huge, 10)), 1, "a single item of any size fits");
+        assert_eq!(count_that_fits(std::iter::repeat_n(&huge, 10)), 1, "a single item of any size fits");
     }
 }

@@ -15,7 +15,7 @@ use super::probe::Probe;
 use super::watermark::Marks;
 
 /// An unchanged answer that arrives faster than this was not a long poll.
-const BRISK: Duration = Duration::from_secs(1);
+const LONG_POLL_MIN: Duration = Duration::from_secs(1);
 
 /// Polls until stopped. Passes on only target states that are complete, intact, and not older than `reached`.
 pub(super) async fn run(
@@ -53,9 +53,9 @@ pub(super) async fn run(
                     }
                     // A proxy may answer immediately or hide the known state from the broker. Polling again at once would
                     // loop.
-                    None if asked_at.elapsed() < BRISK => tokio::select! {
+                    None if asked_at.elapsed() < LONG_POLL_MIN => tokio::select! {
                         () = stop.cancelled() => return,
-                        () = tokio::time::sleep(pause(1, BRISK, BRISK)) => {}
+                        () = tokio::time::sleep(pause(1, LONG_POLL_MIN, LONG_POLL_MIN)) => {}
                     },
                     None => {}
                 }

@@ -36,7 +36,7 @@ pub enum PlanError {
 
 /// Returns what an agent with this key would do in this cluster now.
 ///
-/// Writes nothing: dry runs tell what a write would change. Needs the agent's rights, and may run beside the agent.
+/// Writes nothing: dry runs show what a write would change. Needs the agent's rights, and may run beside the agent.
 ///
 /// # Errors
 ///

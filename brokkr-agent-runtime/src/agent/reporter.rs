@@ -15,7 +15,7 @@ const CAPABILITIES: [&str; 0] = [];
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Timeout of the last report when the agent stops.
-const LAST_WORD: Duration = Duration::from_secs(3);
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Reports until stopped. Sends one report at a time, and repeats it unchanged until the broker acknowledges it.
 pub(super) async fn run(
@@ -44,9 +44,9 @@ pub(super) async fn run(
             status,
             capabilities: (sequence == 1).then(|| CAPABILITIES.map(str::to_owned).to_vec()),
         };
-        let told = send(&*control_plane, agent, &report, &outbox, &stop).await;
+        let acknowledged = send(&*control_plane, agent, &report, &outbox, &stop).await;
         metrics::gauge!("brokkr_agent_events_waiting").set(outbox.waiting_events() as f64);
-        if !told {
+        if !acknowledged {
             outbox.put_back(report.events);
             return;
         }
@@ -66,7 +66,7 @@ async fn send(
     loop {
         let answer = tokio::select! {
             answer = control_plane.report(agent, report) => answer,
-            () = async { stop.cancelled().await; tokio::time::sleep(LAST_WORD).await } => return false,
+            () = async { stop.cancelled().await; tokio::time::sleep(LAST_REPORT_TIMEOUT).await } => return false,
         };
         let error = match answer {
             Ok(answer) => {
@@ -86,7 +86,7 @@ async fn send(
             }
             Err(error @ ControlPlaneError::Rejected(_)) => {
                 tracing::error!(%error, "the broker rejected a report; the agent reports the current state again");
-                outbox.drop_something();
+                outbox.note_dropped();
                 return true;
             }
             Err(error) => error,

@@ -110,9 +110,9 @@ mod tests {
         let events: Vec<EventReport> = (0..3).map(|_| event()).collect();
         let outbox = Outbox::new(Some(Spool::open(&folder).expect("a folder")));
         events.iter().cloned().for_each(|event| outbox.event(event));
-        let told = outbox.take().expect("a batch").events;
-        assert_eq!(told, events);
-        outbox.forget(&told[..1]);
+        let reported = outbox.take().expect("a batch").events;
+        assert_eq!(reported, events);
+        outbox.forget(&reported[..1]);
         drop(outbox);
         std::fs::write(folder.join("broken.event.json"), "{").expect("a file");
         std::fs::write(folder.join("x.unfinished"), "{").expect("a file");

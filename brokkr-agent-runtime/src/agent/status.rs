@@ -16,7 +16,7 @@ use super::backoff::{asked_pause, pause};
 use super::event::{EventReason, Occurrence, Signature};
 
 /// The first pause before the worker reconciles a progressing stack again.
-const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+const RECHECK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Minimum interval between two reports that differ only in numbers.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -25,17 +25,17 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 const NAMED: usize = 5;
 
 /// The pause between two passes over a stack that other clients changed meanwhile.
-const STIRRED: Duration = Duration::from_millis(100);
+const CHANGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a pass works on a stack, and when the next pass follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Activity {
-    Rests,
-    Runs,
+    Idle,
+    Running,
     /// Other clients changed objects meanwhile: the next pass follows soon.
-    RunsAndAgain,
+    RunningObjectsChanged,
     /// The goal changed meanwhile: the next pass follows immediately.
-    RunsAndAnew,
+    RunningGoalChanged,
 }
 
 /// The worker's state of one stack.
@@ -60,14 +60,14 @@ pub(super) struct StackState {
     /// The last event, without the parts that change between attempts.
     last_event: Option<Signature>,
     /// The last reported status.
-    told: Option<Told>,
+    reported: Option<Reported>,
     /// Whether to report the next success even if nothing changed.
-    tell_anew: bool,
+    report_next_success: bool,
 }
 
 /// A reported status.
 #[derive(Debug)]
-struct Told {
+struct Reported {
     status: StatusReport,
     at: Instant,
 }
@@ -98,18 +98,18 @@ impl StackState {
             health: Health::Unknown,
             looks: 0,
             stuck: None,
-            activity: Activity::Rests,
+            activity: Activity::Idle,
             ended: Instant::now(),
             last_event: None,
-            told: None,
-            tell_anew: false,
+            reported: None,
+            report_next_success: false,
         }
     }
 
     /// Handles a changed goal: earlier failures no longer count.
-    pub(super) fn wanted_anew(&mut self) {
+    pub(super) fn goal_changed(&mut self) {
         if self.is_worked_on() {
-            self.activity = Activity::RunsAndAnew;
+            self.activity = Activity::RunningGoalChanged;
         }
         self.due = Instant::now();
         self.failures = 0;
@@ -118,45 +118,45 @@ impl StackState {
     }
 
     /// Handles changes of other clients: the stack is due soon, unless a retry is pending.
-    pub(super) fn stirred(&mut self) {
-        if self.activity == Activity::Runs {
-            self.activity = Activity::RunsAndAgain;
+    pub(super) fn objects_changed(&mut self) {
+        if self.activity == Activity::Running {
+            self.activity = Activity::RunningObjectsChanged;
         } else if self.failures == 0 {
-            self.due = self.due.min(self.ended + STIRRED);
+            self.due = self.due.min(self.ended + CHANGE_PAUSE);
         }
     }
 
     /// A pass over the stack starts. The stack is due again at `due`, unless the outcome says otherwise.
     pub(super) fn begins(&mut self, due: Instant) {
-        self.activity = Activity::Runs;
+        self.activity = Activity::Running;
         self.due = due;
     }
 
     /// The pass was interrupted, so its outcome says nothing.
     pub(super) fn interrupted(&mut self) {
-        self.due = Instant::now() + RECHECK_INTERVAL;
+        self.due = Instant::now() + RECHECK_PAUSE;
     }
 
     /// The pass over the stack has ended.
     pub(super) fn ends(&mut self) {
         self.ended = Instant::now();
-        match std::mem::replace(&mut self.activity, Activity::Rests) {
-            Activity::RunsAndAnew => self.due = self.ended,
-            Activity::RunsAndAgain if self.failures == 0 => self.due = self.due.min(self.ended + STIRRED),
+        match std::mem::replace(&mut self.activity, Activity::Idle) {
+            Activity::RunningGoalChanged => self.due = self.ended,
+            Activity::RunningObjectsChanged if self.failures == 0 => self.due = self.due.min(self.ended + CHANGE_PAUSE),
             _ => {}
         }
     }
 
     /// Whether a pass works on the stack.
     pub(super) fn is_worked_on(&self) -> bool {
-        self.activity != Activity::Rests
+        self.activity != Activity::Idle
     }
 
     /// Earlier reports may be lost, so the next outcome is reported in any case.
-    pub(super) fn untold(&mut self) {
+    pub(super) fn report_again(&mut self) {
         self.last_event = None;
-        self.told = None;
-        self.tell_anew = true;
+        self.reported = None;
+        self.report_next_success = true;
     }
 
     /// Records the outcome of a pass, and returns the news to report.
@@ -176,7 +176,7 @@ impl StackState {
             Progress::Done => {
                 let on_its_way = outcome.health == Health::Progressing;
                 self.looks = if on_its_way { self.looks + 1 } else { 0 };
-                let soon = pause(self.looks, RECHECK_INTERVAL, config.interval);
+                let soon = pause(self.looks, RECHECK_PAUSE, config.interval);
                 self.due = Instant::now() + if on_its_way { soon } else { config.interval };
                 self.stuck = None;
                 let after_failure = std::mem::take(&mut self.failures) > 0;
@@ -190,7 +190,7 @@ impl StackState {
             Progress::Waiting { reason, objects, .. } => {
                 // A problem that has lasted long rarely resolves within a second.
                 let waited = self.stuck_for(*reason, objects);
-                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(RECHECK_INTERVAL), config);
+                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(RECHECK_PAUSE), config);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {
@@ -238,7 +238,7 @@ impl StackState {
 
     /// Returns the event for an outcome with all objects accepted: applied, or drift corrected.
     fn accepted(&mut self, outcome: &StackOutcome) -> Option<Occurrence> {
-        let anew = std::mem::take(&mut self.tell_anew);
+        let anew = std::mem::take(&mut self.report_next_success);
         let first = anew || self.applied != outcome.revision;
         self.applied = outcome.revision;
         let (reason, objects) = if outcome.corrected.is_empty() {
@@ -348,15 +348,16 @@ impl StackState {
         let status = self.status();
         // Reports attempts at 1, 2, 4, 8 …: progress stays visible without a report per attempt.
         let attempts_matter = self.failures == 0 || self.failures.is_power_of_two();
-        let told_attempts = self.told.as_ref().map_or(0, |told| told.status.attempts);
-        let attempts = if attempts_matter { status.attempts } else { told_attempts };
+        let reported_attempts = self.reported.as_ref().map_or(0, |reported| reported.status.attempts);
+        let attempts = if attempts_matter { status.attempts } else { reported_attempts };
         let status = StatusReport { attempts, ..status };
-        if let Some(told) = &self.told
-            && (told.status == status || told.at.elapsed() < SAMPLE_EVERY && is_sample(&told.status, &status))
+        if let Some(reported) = &self.reported
+            && (reported.status == status
+                || reported.at.elapsed() < SAMPLE_EVERY && is_sample(&reported.status, &status))
         {
             return None;
         }
-        self.told = Some(Told { status: status.clone(), at: Instant::now() });
+        self.reported = Some(Reported { status: status.clone(), at: Instant::now() });
         Some(status)
     }
 
@@ -386,7 +387,7 @@ fn yielded(outcome: &StackOutcome) -> String {
 
 /// Whether two statuses differ only in numbers within messages. The current number of ready replicas is a sample, not a
 /// transition. A number at the end of a name does not count.
-fn is_sample(told: &StatusReport, status: &StatusReport) -> bool {
+fn is_sample(reported: &StatusReport, status: &StatusReport) -> bool {
     let without_counts = |status: &StatusReport| {
         let mut status = status.clone();
         for condition in &mut status.conditions {
@@ -399,7 +400,7 @@ fn is_sample(told: &StatusReport, status: &StatusReport) -> bool {
         }
         status
     };
-    without_counts(told) == without_counts(status)
+    without_counts(reported) == without_counts(status)
 }
 
 /// Whether a word is a number, apart from enclosing punctuation.

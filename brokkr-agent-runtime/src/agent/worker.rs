@@ -27,7 +27,7 @@ use super::status::StackState;
 use super::target::{desired, not_done};
 
 /// Stacks that are due within this time share a pass.
-const TOGETHER: Duration = Duration::from_millis(200);
+const BATCH_WINDOW: Duration = Duration::from_millis(200);
 /// Interval between reports of all statuses, changed or not.
 const FULL_STATUS: Duration = Duration::from_secs(3600);
 /// Interval between passes for retained objects, which belong to no stack of the target state.
@@ -57,7 +57,7 @@ pub(super) struct Worker {
     /// The last target state that the worker handled.
     current: Option<Arc<TargetState>>,
     /// Held stacks without an entry at the last check; `None` if the worker must report all held stacks.
-    told_strangers: Option<BTreeSet<StackId>>,
+    reported_unlisted: Option<BTreeSet<StackId>>,
     failures: u32,
     /// The API server requested no request before this time.
     not_before: Instant,
@@ -77,7 +77,7 @@ impl Worker {
             contents: Contents::default(),
             stacks: BTreeMap::new(),
             current: None,
-            told_strangers: None,
+            reported_unlisted: None,
             failures: 0,
             not_before: Instant::now(),
             passes: JoinSet::new(),
@@ -98,8 +98,8 @@ impl Worker {
                 () = tokio::time::sleep_until(next) => {}
                 () = outbox.heard.notified() => {}
                 Some(passed) = self.passes.join_next_with_id() => self.settle(passed),
-                stirred = self.tools.applier.changed() => {
-                    self.worked_on(&stirred).for_each(StackState::stirred);
+                changed = self.tools.applier.changed() => {
+                    self.worked_on(&changed).for_each(StackState::objects_changed);
                 }
             }
             if outbox.is_superseded() {
@@ -149,17 +149,17 @@ impl Worker {
         };
         self.notice_changes(&state);
         if self.tools.outbox.take_dropped() {
-            self.stacks.values_mut().for_each(StackState::untold);
-            self.told_strangers = None;
+            self.stacks.values_mut().for_each(StackState::report_again);
+            self.reported_unlisted = None;
         }
-        let now = Instant::now() + TOGETHER;
+        let now = Instant::now() + BATCH_WINDOW;
         let is_due = |(_, stack): &(&StackId, &StackState)| stack.due <= now && !stack.is_worked_on();
         let due: BTreeSet<StackId> = self.stacks.iter().filter(is_due).map(|(id, _)| *id).collect();
         if due.is_empty() && now < self.upkeep {
             return Ok(self.next().min(idle));
         }
         let held = self.tools.applier.held().await?;
-        self.tell_held(&state, &held);
+        self.report_held(&state, &held);
         if !self.tools.outbox.is_admitted() {
             // The broker must first accept this process for the agent and this cluster. Until then the agent writes
             // nothing.
@@ -178,13 +178,15 @@ impl Worker {
             tracing::warn!(stack = %entry.stack_name, %error, "cannot fetch the manifests; the agent leaves the stack unchanged");
             match error {
                 ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => away = true,
-                error => self.tell(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at),
+                error => {
+                    self.report(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at)
+                }
             }
         }
         let (desired, over_budget) = desired(&state, &self.contents, &held, trust == Trust::Full);
         for entry in over_budget.into_iter().filter(|it| due.contains(&it.stack_id)) {
             let message = "removals that no user ordered explicitly would remove more than half of the objects that this agent holds; to confirm, delete the stack or remove its target";
-            self.tell(&state, &not_done(entry, Reason::RemovalBudget, message.to_owned()), started_at);
+            self.report(&state, &not_done(entry, Reason::RemovalBudget, message.to_owned()), started_at);
         }
         // Stacks whose manifests are missing are due again soon.
         let again = if away { self.tools.config.retry_first } else { self.tools.config.interval };
@@ -224,7 +226,7 @@ impl Worker {
                 self.tools.probe.passed(true);
                 for outcome in &outcomes {
                     if let Some(state) = &state {
-                        self.tell(state, outcome, started_at);
+                        self.report(state, outcome, started_at);
                     }
                 }
                 self.worked_on(&due).for_each(StackState::ends);
@@ -241,7 +243,7 @@ impl Worker {
     }
 
     /// Records the outcome of a stack, and reports its news.
-    fn tell(&mut self, state: &TargetState, outcome: &StackOutcome, started_at: Timestamp) {
+    fn report(&mut self, state: &TargetState, outcome: &StackOutcome, started_at: Timestamp) {
         let Some(stack) = self.stacks.get_mut(&outcome.stack_id) else {
             return;
         };
@@ -268,14 +270,14 @@ impl Worker {
             return;
         }
         if self.current.as_ref().is_none_or(|current| current.epoch != state.epoch) {
-            self.told_strangers = None;
+            self.reported_unlisted = None;
         }
         let before: BTreeMap<StackId, &TargetEntry> =
             self.current.iter().flat_map(|it| &it.entries).map(|entry| (entry.stack_id, entry)).collect();
         for entry in &state.entries {
             let stack = self.stacks.entry(entry.stack_id).or_insert_with(|| StackState::new(entry.stack_id));
             if before.get(&entry.stack_id) != Some(&entry) {
-                stack.wanted_anew();
+                stack.goal_changed();
             }
         }
         self.stacks.retain(|id, _| state.entries.iter().any(|entry| entry.stack_id == *id));
@@ -284,14 +286,14 @@ impl Worker {
     }
 
     /// Reports the held stacks: at the start, for a new epoch, and when the set of held stacks without an entry changes.
-    fn tell_held(&mut self, state: &TargetState, held: &[HeldStack]) {
+    fn report_held(&mut self, state: &TargetState, held: &[HeldStack]) {
         let ids: BTreeSet<StackId> = held.iter().map(|it| it.stack_id).collect();
         let listed: BTreeSet<StackId> = state.entries.iter().map(|it| it.stack_id).collect();
         let strangers: BTreeSet<StackId> = ids.difference(&listed).copied().collect();
-        let first = self.told_strangers.is_none();
-        if first || (!strangers.is_empty() && self.told_strangers.as_ref() != Some(&strangers)) {
+        let first = self.reported_unlisted.is_none();
+        if first || (!strangers.is_empty() && self.reported_unlisted.as_ref() != Some(&strangers)) {
             self.tools.outbox.held(ids.into_iter().collect());
         }
-        self.told_strangers = Some(strangers);
+        self.reported_unlisted = Some(strangers);
     }
 }

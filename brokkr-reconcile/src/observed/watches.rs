@@ -30,7 +30,7 @@ type Place = (ApiKind, Option<String>);
 enum Signal {
     Event(WatchEvent),
     /// The watch missed events until now.
-    Blind,
+    Missed,
 }
 
 /// The watches of one agent. They run only while a caller polls [`Watches::next`].
@@ -74,9 +74,9 @@ impl Watches {
     ) -> BTreeSet<StackId> {
         let mut running = self.running.lock().await;
         loop {
-            let stirred = slots.take_stirred();
-            if !stirred.is_empty() {
-                return stirred;
+            let changed = slots.take_changed();
+            if !changed.is_empty() {
+                return changed;
             }
             {
                 let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +96,7 @@ impl Watches {
             tokio::select! {
                 () = slots.wake.notified() => {}
                 (kind, signal) = signal => match signal {
-                    Signal::Blind => slots.lost_sight_of(&kind.group, &kind.kind),
+                    Signal::Missed => slots.mark_kind_changed(&kind.group, &kind.kind),
                     Signal::Event(event) => note(&kind, &event, manager, slots, ends),
                 }
             }
@@ -125,7 +125,7 @@ fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots, ends: 
         Sight::Gone
     } else if has_health(&kind.group, &kind.kind) {
         // Its health depends on its status, which a metadata-only watch does not receive.
-        Sight::Stirred
+        Sight::Changed
     } else {
         let fields = FieldHashes::of(&meta::applied_fields(body, manager));
         Sight::There { uid: uid.to_owned(), fields }
@@ -168,7 +168,7 @@ impl Watching {
             let options = ListOptions { limit: Some(1), ..self.options.clone() };
             let list = self.cluster.list(kind, namespace, &options).await?;
             self.from = Some(list.resource_version);
-            return Ok(Some(Signal::Blind));
+            return Ok(Some(Signal::Missed));
         };
         let events = match &mut self.events {
             Some(events) => events,

@@ -17,7 +17,7 @@ pub(crate) fn describe(problems: &[ObjectProblem], total: usize) -> String {
     let state = if problems.first().is_some_and(|it| it.waiting) { "not done yet" } else { "failed" };
     let mut text = format!("{} of {total} objects {state}: ", problems.len());
     let room = limits::MESSAGE_BYTES - END_BYTES;
-    let (mut told, mut named) = (0_usize, 0_usize);
+    let (mut described, mut named) = (0_usize, 0_usize);
     for (position, problem) in problems.iter().enumerate() {
         let mut part = format!("{}: {}", problem.object, problem.message);
         shorten(&mut part, MESSAGE_BYTES);
@@ -33,24 +33,24 @@ pub(crate) fn describe(problems: &[ObjectProblem], total: usize) -> String {
             break;
         }
         let _ = write!(text, "{}{part}", separator(position == 0, &text));
-        told += 1;
+        described += 1;
     }
-    if let Some(remedy) = told.checked_sub(1).and_then(|last| problems.get(last)).and_then(|it| it.remedy.as_ref())
-        && told < problems.len()
-        && problems.get(told).and_then(|it| it.remedy.as_ref()) == Some(remedy)
+    if let Some(remedy) = described.checked_sub(1).and_then(|last| problems.get(last)).and_then(|it| it.remedy.as_ref())
+        && described < problems.len()
+        && problems.get(described).and_then(|it| it.remedy.as_ref()) == Some(remedy)
     {
         let sentence = fix(&text, remedy);
         text.push_str(&sentence);
     }
-    for problem in problems.iter().skip(told) {
+    for problem in problems.iter().skip(described) {
         let part = format!("{} ({})", problem.object, problem.reason);
         if text.len() + part.len() + 2 > room {
             break;
         }
-        let _ = write!(text, "{}{part}", separator(told + named == 0, &text));
+        let _ = write!(text, "{}{part}", separator(described + named == 0, &text));
         named += 1;
     }
-    let more = problems.len() - told - named;
+    let more = problems.len() - described - named;
     if more > 0 {
         let _ = write!(text, "{}and {more} more", separator(false, &text));
     }
@@ -110,8 +110,8 @@ mod tests {
             text.len() <= limits::MESSAGE_BYTES && text.starts_with("2000 of 5000 objects failed: ConfigMap n0: no; ")
         );
         assert!(text.ends_with(" more"), "{text}");
-        let told = text.matches("ConfigMap n").count();
-        assert!(text.ends_with(&format!("; and {} more", 2_000 - told)), "{text}");
+        let described = text.matches("ConfigMap n").count();
+        assert!(text.ends_with(&format!("; and {} more", 2_000 - described)), "{text}");
     }
 
     #[test]

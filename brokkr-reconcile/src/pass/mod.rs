@@ -132,7 +132,7 @@ impl<'a> Pass<'a> {
         let mut before = Vec::new();
         for stack in &mut self.stacks {
             let prepared = self.shared.prepared(&mut memory, stack.desired, &self.latest);
-            before.push(stack.prepare_anew(prepared));
+            before.push(stack.replace_prepared(prepared));
         }
         drop(memory);
         let context = self.setup.context(&self.shared.books, &self.latest);

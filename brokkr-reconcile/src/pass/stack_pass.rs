@@ -62,7 +62,7 @@ impl<'a> StackPass<'a> {
     }
 
     /// Replaces the prepared manifests after a new discovery. Returns the previous ones.
-    pub(crate) fn prepare_anew(&mut self, prepared: Option<Arc<PreparedSet>>) -> Option<Arc<PreparedSet>> {
+    pub(crate) fn replace_prepared(&mut self, prepared: Option<Arc<PreparedSet>>) -> Option<Arc<PreparedSet>> {
         self.wanted = prepared.as_ref().map(|it| it.objects.clone()).unwrap_or_default();
         std::mem::replace(&mut self.prepared, prepared)
     }
@@ -287,11 +287,11 @@ mod tests {
         let mut stack = pass(&sample, &desired, &[map]);
         let before = stack.prepared.clone().expect("prepared");
         let newer = Arc::new(sample.prepared_set(&[namespace]));
-        let returned = stack.prepare_anew(Some(newer.clone())).expect("the previous set");
+        let returned = stack.replace_prepared(Some(newer.clone())).expect("the previous set");
         assert!(Arc::ptr_eq(&returned, &before));
         assert!(stack.prepared.as_ref().is_some_and(|it| Arc::ptr_eq(it, &newer)));
         assert_eq!(*stack.wanted, *newer.objects);
-        assert!(stack.prepare_anew(None).is_some() && stack.wanted.is_empty() && stack.prepared.is_none());
+        assert!(stack.replace_prepared(None).is_some() && stack.wanted.is_empty() && stack.prepared.is_none());
     }
 
     #[test]

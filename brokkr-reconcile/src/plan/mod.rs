@@ -1,6 +1,6 @@
 //! The plan: a dry run that lists, per object, what the reconciler would do now, and why.
 //!
-//! The reconciler's own code makes the plan, up to the point where it would write. Dry runs tell what a write would
+//! The reconciler's own code makes the plan, up to the point where it would write. Dry runs show what a write would
 //! change.
 
 mod diff;

@@ -376,7 +376,7 @@ mod tests {
         /// Changes the object as another client.
         async fn patched(self, patch: Value) -> Self {
             let at = self.kind.at(self.object.namespace.as_deref(), &self.object.name);
-            self.bench.cluster.patch(&at, &Patch::Merge(patch), "somebody").await.expect("a patch");
+            self.bench.cluster.patch(&at, &Patch::Merge(patch), "another-client").await.expect("a patch");
             self
         }
 

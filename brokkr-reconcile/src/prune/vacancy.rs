@@ -38,7 +38,7 @@ impl PassContext<'_> {
             return Ok(hidden);
         }
         let kinds = one_version_each(self.discovery.kinds.iter().filter(|it| it.namespaced));
-        let kinds = kinds.into_iter().filter(|kind| !comes_and_goes(kind));
+        let kinds = kinds.into_iter().filter(|kind| !is_transient(kind));
         let options = ListOptions { metadata_only: true, ..ListOptions::default() };
         let options = &options;
         let lists =
@@ -207,7 +207,7 @@ pub(crate) fn one_version_each<'a>(kinds: impl Iterator<Item = &'a ApiKind>) -> 
 }
 
 /// Whether the control plane creates and deletes objects of the kind by itself. They do not keep a namespace occupied.
-fn comes_and_goes(kind: &ApiKind) -> bool {
+fn is_transient(kind: &ApiKind) -> bool {
     matches!(
         (kind.group.as_str(), kind.kind.as_str()),
         ("" | "events.k8s.io", "Event")

@@ -23,7 +23,7 @@ use super::backoff::pause;
 /// Renewals per duration of the Lease.
 const RENEWALS: u32 = 4;
 /// Maximum pause between two reads of a Lease that another replica holds.
-const LOOK: Duration = Duration::from_secs(2);
+const MAX_READ_PAUSE: Duration = Duration::from_secs(2);
 /// First pause after a failed request.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -54,7 +54,7 @@ impl Candidate {
     }
 
     /// Waits until this process leads. Returns `None` if it is stopped before.
-    pub(super) async fn stand(&mut self, stop: &CancellationToken) -> Option<Term> {
+    pub(super) async fn acquire(&mut self, stop: &CancellationToken) -> Option<Term> {
         let (mut failures, mut standing_by) = (0, false);
         loop {
             let asked = Instant::now();
@@ -70,7 +70,7 @@ impl Candidate {
                     if !std::mem::replace(&mut standing_by, true) {
                         tracing::info!("standing by, because another replica of this agent leads");
                     }
-                    LOOK.min(self.duration / 4).mul_f64(0.75 + fastrand::f64() / 2.0)
+                    MAX_READ_PAUSE.min(self.duration / 4).mul_f64(0.75 + fastrand::f64() / 2.0)
                 }
                 Err(error) => {
                     failures += 1;
@@ -194,23 +194,23 @@ mod tests {
     async fn second_candidate_leads_after_the_lease_expires() {
         let (cluster, agent, stop) = (MemoryCluster::new(), AgentId::generate(), CancellationToken::new());
         let (mut first, mut second) = (candidate(&cluster, agent), candidate(&cluster, agent));
-        let mut term = first.stand(&stop).await.expect("no other candidate");
+        let mut term = first.acquire(&stop).await.expect("no other candidate");
         assert!(writes(&term.cluster).await.is_ok());
         // The second candidate gets nothing while the first renews.
         tokio::select! {
             () = first.keep(&mut term) => panic!("the lead is lost"),
-            won = second.stand(&stop) => panic!("two candidates lead: {won:?}"),
+            won = second.acquire(&stop) => panic!("two candidates lead: {won:?}"),
             () = tokio::time::sleep(SHORT * 2) => {}
         }
         // Without renewal the first lead ends, on its own clock, before the second begins.
-        let next = second.stand(&stop).await.expect("the first no longer renews");
+        let next = second.acquire(&stop).await.expect("the first no longer renews");
         assert_eq!(writes(&term.cluster).await, Err(ClusterError::Fenced));
         assert!(writes(&next.cluster).await.is_ok());
         first.keep(&mut term).await;
         // After a release the next candidate need not wait.
         second.release(next).await;
         let began = Instant::now();
-        assert!(first.stand(&stop).await.is_some());
+        assert!(first.acquire(&stop).await.is_some());
         assert!(began.elapsed() < SHORT, "{:?}", began.elapsed());
     }
 
@@ -223,9 +223,9 @@ mod tests {
         let mut parts: Vec<&str> = process.split('/').collect();
         parts[3] = "1";
         first.me.process = Some(parts.join("/"));
-        assert!(first.stand(&stop).await.is_some());
+        assert!(first.acquire(&stop).await.is_some());
         let mut second = Candidate::new(Arc::new(cluster), "default".to_owned(), agent, Duration::from_secs(600));
-        let stood = tokio::time::timeout(Duration::from_secs(10), second.stand(&stop)).await;
+        let stood = tokio::time::timeout(Duration::from_secs(10), second.acquire(&stop)).await;
         assert!(stood.is_ok_and(|term| term.is_some()));
     }
 }

@@ -8,7 +8,7 @@ use crate::cluster::conformance::fixture::{Bench, by};
 use crate::cluster::{ApplyOptions, Cluster, ClusterError, FieldConflict, Patch, meta};
 
 /// Only the call that creates an object reports `created`.
-pub async fn creating_says_so(cluster: Arc<dyn Cluster>) {
+pub async fn created_is_reported(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let first = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
     assert!(first.created);
@@ -18,7 +18,7 @@ pub async fn creating_says_so(cluster: Arc<dyn Cluster>) {
 }
 
 /// Applying an unchanged object changes nothing, not even the resource version.
-pub async fn applying_the_same_changes_nothing(cluster: Arc<dyn Cluster>) {
+pub async fn unchanged_apply_changes_nothing(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let first = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply").object;
     let again = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply").object;
@@ -37,7 +37,7 @@ pub async fn fields_of_others_stay(cluster: Arc<dyn Cluster>) {
 }
 
 /// A field that its manager no longer names is removed, unless another manager owns it too.
-pub async fn fields_no_longer_named_go(cluster: Arc<dyn Cluster>) {
+pub async fn dropped_fields_are_removed(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "a", json!({"kept": "1", "dropped": "1", "shared": "1"})).await.expect("an apply");
     bench.apply("two", "a", json!({"shared": "1"})).await.expect("an apply");
@@ -70,7 +70,7 @@ pub async fn force_takes_fields_over(cluster: Arc<dyn Cluster>) {
 }
 
 /// An applied body with a UID only writes that object.
-pub async fn a_uid_is_insisted_on(cluster: Arc<dyn Cluster>) {
+pub async fn apply_checks_the_uid(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let with_uid = |uid: &str| {
         let mut body = bench.config_map("a", json!({"k": "2"}));
@@ -91,7 +91,7 @@ pub async fn a_uid_is_insisted_on(cluster: Arc<dyn Cluster>) {
 }
 
 /// An applied body with a resource version only writes that version.
-pub async fn a_resource_version_is_insisted_on(cluster: Arc<dyn Cluster>) {
+pub async fn apply_checks_the_resource_version(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let first = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply").object;
     bench.apply("one", "a", json!({"k": "2"})).await.expect("an apply");
@@ -103,7 +103,7 @@ pub async fn a_resource_version_is_insisted_on(cluster: Arc<dyn Cluster>) {
 }
 
 /// A dry run answers like a write, and changes nothing.
-pub async fn a_dry_run_changes_nothing(cluster: Arc<dyn Cluster>) {
+pub async fn dry_run_changes_nothing(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let dry = ApplyOptions { dry_run: true, ..by("one") };
     let create = bench.config_map("a", json!({"k": "1"}));

@@ -27,7 +27,7 @@ enum Fault {
     /// Lists ignore the selector.
     SelectorForgotten,
     /// Lists never report truncation.
-    CutUnsaid,
+    TruncationUnreported,
     /// Reads return `None` for an object that is being deleted.
     DeletingIsGone,
 }
@@ -39,7 +39,7 @@ const FAULTS: [Fault; 8] = [
     Fault::NeverCreated,
     Fault::DryRunWrites,
     Fault::SelectorForgotten,
-    Fault::CutUnsaid,
+    Fault::TruncationUnreported,
     Fault::DeletingIsGone,
 ];
 
@@ -72,7 +72,7 @@ impl Cluster for Broken {
             options.label_selector.clear();
         }
         let mut list = self.inner.list(kind, namespace, &options).await?;
-        list.truncated &= !self.has(Fault::CutUnsaid);
+        list.truncated &= !self.has(Fault::TruncationUnreported);
         Ok(list)
     }
 

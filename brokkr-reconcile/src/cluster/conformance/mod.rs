@@ -34,24 +34,24 @@ macro_rules! __cluster_checks {
     ($callback:ident $(, $argument:expr)?) => {
         $callback! {
             [$($argument)?]
-            what_does_not_exist_is_none
-            creating_says_so
-            applying_the_same_changes_nothing
+            missing_object_is_none
+            created_is_reported
+            unchanged_apply_changes_nothing
             fields_of_others_stay
-            fields_no_longer_named_go
+            dropped_fields_are_removed
             conflicts_name_field_and_manager
             force_takes_fields_over
-            a_uid_is_insisted_on
-            a_resource_version_is_insisted_on
-            a_dry_run_changes_nothing
-            deleting_needs_the_right_uid
-            finalizers_hold_what_is_deleted
-            namespaces_must_exist
-            deleting_a_namespace_takes_its_content
-            definitions_come_before_their_objects
+            apply_checks_the_uid
+            apply_checks_the_resource_version
+            dry_run_changes_nothing
+            deletion_checks_the_uid
+            finalizers_delay_deletion
+            missing_namespace_is_an_error
+            namespace_deletion_deletes_its_objects
+            kind_is_served_while_defined
             lists_select_by_label
             lists_report_truncation
-            watches_tell_what_happens
+            watches_deliver_events
             ownership_can_be_edited
         }
     };

@@ -30,7 +30,7 @@ pub(crate) enum Sight {
     /// The object was deleted.
     Gone,
     /// The object changed, and only a read tells whether the change matters.
-    Stirred,
+    Changed,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ struct State {
     /// Events for stacks in use, evaluated when the stack is returned.
     sights: HashMap<StackId, HashMap<ObjectRef, Sight>>,
     /// Stacks with changes by other clients.
-    stirred: BTreeSet<StackId>,
+    changed: BTreeSet<StackId>,
 }
 
 /// The inventories of all stacks.
@@ -148,7 +148,7 @@ impl Slots {
         let stack = inventory.stack;
         let sights = state.sights.remove(&stack).unwrap_or_default();
         if sights.iter().any(|(object, sight)| matters(&inventory, object, sight)) {
-            state.stirred.insert(stack);
+            state.changed.insert(stack);
             self.wake.notify_one();
         }
         let slots = state.slots.get_or_insert_default();
@@ -178,13 +178,13 @@ impl Slots {
             Some(Slot::Lost) | None => false,
         };
         if stirs {
-            state.stirred.insert(stack);
+            state.changed.insert(stack);
             self.wake.notify_one();
         }
     }
 
     /// Records that objects of a kind may have changed unseen.
-    pub(crate) fn lost_sight_of(&self, group: &str, kind: &str) {
+    pub(crate) fn mark_kind_changed(&self, group: &str, kind: &str) {
         let mut state = self.state();
         let has = |inventory: &Inventory| inventory.entries.keys().any(|it| it.group == group && it.kind == kind);
         let stacks = state.slots.iter().flatten().filter_map(|(stack, slot)| match slot {
@@ -192,13 +192,13 @@ impl Slots {
             Slot::Out(_) | Slot::Lost => Some(*stack),
         });
         let stacks: Vec<StackId> = stacks.collect();
-        state.stirred.extend(stacks);
+        state.changed.extend(stacks);
         self.wake.notify_one();
     }
 
     /// Returns the stacks with changes, and clears the set.
-    pub(crate) fn take_stirred(&self) -> BTreeSet<StackId> {
-        std::mem::take(&mut self.state().stirred)
+    pub(crate) fn take_changed(&self) -> BTreeSet<StackId> {
+        std::mem::take(&mut self.state().changed)
     }
 
     /// Returns group and kind of all held objects in the cache.
@@ -226,7 +226,7 @@ fn matters(inventory: &Inventory, object: &ObjectRef, sight: &Sight) -> bool {
         Sight::There { uid, fields } => entry.uid.as_ref() != Some(uid) || entry.fields != *fields,
         // The deletion of a completed Job is expected. Other deletions need a pass.
         Sight::Gone => entry.ended != Some(JobEnd::Complete),
-        Sight::Stirred => true,
+        Sight::Changed => true,
     }
 }
 
