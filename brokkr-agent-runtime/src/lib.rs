@@ -1,7 +1,9 @@
-//! The agent of Brokkr: the loop that keeps a cluster as its broker wants it, and the Kubernetes API behind it.
+//! The agent of Brokkr: the loop that reconciles a cluster with its broker's target state, and a client for the
+//! Kubernetes API.
 //!
 //! [`Agent`] works over any [`ControlPlane`](brokkr_core::protocol::ControlPlane) and any
-//! [`Fenceable`](brokkr_reconcile::cluster::Fenceable) cluster: over HTTP on a real cluster, or in one process on one in memory.
+//! [`Fenceable`](brokkr_reconcile::cluster::Fenceable) cluster. For example, it connects over HTTP and manages a real
+//! cluster, or runs in one process with the broker and manages a cluster in memory.
 
 mod agent;
 #[cfg(feature = "kube")]

@@ -1,7 +1,7 @@
-//! The rights that an agent needs for a set of manifests, and no more.
+//! Generates the minimal RBAC rules that an agent needs for a set of manifests.
 //!
-//! Without a cluster at hand the plural names of kinds follow the rule that Kubernetes' own kinds follow; the names of custom resources
-//! are taken from their definitions where the set has them.
+//! The generator does not ask a cluster. It derives plural names by the rule of Kubernetes' own kinds, and takes those of
+//! custom resources from their definitions if the set contains them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,13 @@ use serde_json::{Value, json};
 
 use crate::agent::AgentConfig;
 
-/// For whom the rights are, and where.
+/// Options of [`rbac`]: the subject of the rights, and their scope.
+///
+/// ```
+/// use brokkr_agent_runtime::rbac::RbacOptions;
+///
+/// let options = RbacOptions::default().name("edge-agent").only_namespaces(["shop", "shop-jobs"]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct RbacOptions {
     name: String,
@@ -26,22 +32,22 @@ impl RbacOptions {
     /// Default of [`default_namespace`](Self::default_namespace).
     pub const DEFAULT_NAMESPACE: &'static str = "default";
 
-    /// The name of the roles, their bindings and the service account. Default: [`NAME`](Self::NAME). Two agents in one cluster need
-    /// two names.
+    /// Sets the name of the roles, their bindings and the service account. Default: [`NAME`](Self::NAME). Two agents in
+    /// one cluster need different names.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The agent's own namespace. Default: [`AgentConfig::NAMESPACE`].
+    /// Sets the agent's own namespace. Default: [`AgentConfig::NAMESPACE`].
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// The namespace of namespaced objects that name none: the stack's policy `default_namespace`. Default:
+    /// Sets the namespace of namespaced objects without one, which is the stack's policy `default_namespace`. Default:
     /// [`DEFAULT_NAMESPACE`](Self::DEFAULT_NAMESPACE).
     #[must_use]
     pub fn default_namespace(mut self, namespace: impl Into<String>) -> Self {
@@ -49,14 +55,15 @@ impl RbacOptions {
         self
     }
 
-    /// Grants the rights to a user. Default: to a service account in the agent's namespace.
+    /// Grants the rights to a user. Default: a service account in the agent's namespace.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// The only namespaces that the agent works in. Default: the whole cluster. The agent then gets no right outside of them.
+    /// Sets the only namespaces that the agent works in. Default: the whole cluster. The agent then gets no right outside
+    /// of them and its own namespace.
     #[must_use]
     pub fn only_namespaces(mut self, namespaces: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.namespaces = Some(namespaces.into_iter().map(Into::into).collect());
@@ -79,7 +86,7 @@ impl Default for RbacOptions {
 const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Built-in kinds without a namespace.
+/// Built-in cluster-scoped kinds.
 const CLUSTER_WIDE: [&str; 22] = [
     "APIService",
     "CSIDriver",
@@ -105,11 +112,11 @@ const CLUSTER_WIDE: [&str; 22] = [
     "ValidatingWebhookConfiguration",
 ];
 
-/// Rules by where they hold: a namespace, or `None` for the cluster.
+/// Rules by scope: a namespace, or `None` for the whole cluster.
 #[derive(Default)]
 struct Rules(BTreeMap<Option<String>, BTreeMap<Grant, BTreeSet<String>>>);
 
-/// What a right is about.
+/// The resources that a rule grants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Grant {
     group: String,
@@ -126,7 +133,22 @@ impl Rules {
     }
 }
 
-/// The objects that give an agent the rights it needs to apply these manifests, watch them, and remove them again.
+/// Returns the manifests that grant an agent the rights to apply, watch and remove the objects of `set`.
+///
+/// The result contains the agent's Namespace, its ServiceAccount unless [`user`](RbacOptions::user) is set, and a role
+/// and a binding per scope. With [`only_namespaces`](RbacOptions::only_namespaces) it skips cluster-scoped objects.
+///
+/// ```
+/// use brokkr_agent_runtime::rbac::{RbacOptions, rbac};
+/// use brokkr_core::manifest::ManifestSet;
+///
+/// let set = ManifestSet::parse_yaml(b"apiVersion: v1
+/// kind: ConfigMap
+/// metadata: {name: settings}
+/// ").unwrap();
+/// let kinds: Vec<_> = rbac(&set, &RbacOptions::default()).iter().map(|it| it["kind"].clone()).collect();
+/// assert_eq!(kinds, ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
+/// ```
 pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
     let mut rules = Rules::default();
     own_rights(&mut rules, options);
@@ -135,14 +157,15 @@ pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
     for manifest in set.objects() {
         let (resource, namespaced) = resource(manifest, &defined);
         let namespace = namespaced.then(|| manifest.namespace().unwrap_or(&options.default_namespace));
-        // A Role cannot be made before its namespace is; so without confinement everything holds in the whole cluster.
+        // A Role requires an existing namespace, which the stack may only create. So without a list of namespaces all
+        // rules are cluster-wide.
         let place = namespace.filter(|_| options.namespaces.is_some());
         if options.namespaces.is_some() && namespace.is_none() {
             continue;
         }
         rules.grant(place, manifest.group(), &resource, None, &ALL);
         if manifest.is_namespace() {
-            // It is deleted only when nothing of others is left in it, of whatever kind.
+            // Before the agent deletes a Namespace, it checks that no object of any kind is left in it.
             rules.grant(None, "*", "*", None, &["list"]);
         }
         if manifest.group().is_empty() && manifest.kind() == "PersistentVolumeClaim" && place.is_none() {
@@ -156,7 +179,7 @@ pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
         }
     }
     if options.namespaces.is_none() {
-        // A definition goes only when nothing of its kind is left.
+        // Before the agent deletes a definition, it checks that no object of its kind is left.
         for (group, plural, _) in defined.values() {
             rules.grant(None, group, plural, None, &["list"]);
         }
@@ -164,7 +187,7 @@ pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
     documents(rules, granted, options)
 }
 
-/// What every agent needs: its records, its Lease, and to know which cluster this is.
+/// Grants the rights that every agent needs: for its records, its Lease, and the cluster's identity.
 fn own_rights(rules: &mut Rules, options: &RbacOptions) {
     let own = Some(options.namespace.as_str());
     rules.grant(own, "", "secrets", None, &["get", "list", "create", "patch", "delete"]);
@@ -177,7 +200,7 @@ fn own_rights(rules: &mut Rules, options: &RbacOptions) {
     }
 }
 
-/// Kinds that the set defines itself: group, plural and whether they are namespaced, by group and kind.
+/// Kinds that the set defines: (group, kind) to (group, plural, namespaced).
 type Defined = BTreeMap<(String, String), (String, String, bool)>;
 
 fn defined_kinds(set: &ManifestSet) -> Defined {
@@ -191,7 +214,7 @@ fn defined_kinds(set: &ManifestSet) -> Defined {
     specs.filter_map(of).collect()
 }
 
-/// The name of a kind in paths, and whether its objects live in namespaces.
+/// Returns the plural name of a manifest's kind, and whether the kind is namespaced.
 fn resource(manifest: &Manifest, defined: &Defined) -> (String, bool) {
     if let Some((_, plural, namespaced)) = defined.get(&(manifest.group().to_owned(), manifest.kind().to_owned())) {
         return (plural.clone(), *namespaced);
@@ -200,7 +223,7 @@ fn resource(manifest: &Manifest, defined: &Defined) -> (String, bool) {
     (plural(manifest.kind()), namespaced)
 }
 
-/// How Kubernetes names its kinds in paths.
+/// Returns the plural name by the convention of Kubernetes' own kinds.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     if kind == "endpoints" {
@@ -214,7 +237,7 @@ fn plural(kind: &str) -> String {
     }
 }
 
-/// The rules that a role of the set hands on: only who has them may
+/// Returns the rules of a role in the set. A client can only grant rights that it has itself
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
 fn handed_on(manifest: &Manifest) -> Vec<Value> {
     let is_role = matches!(manifest.kind(), "Role" | "ClusterRole");
@@ -224,7 +247,7 @@ fn handed_on(manifest: &Manifest) -> Vec<Value> {
     }
 }
 
-/// The role that a binding refers to, if the set does not have it.
+/// Returns the role that a binding refers to, if the set does not contain it.
 fn bound(manifest: &Manifest, set: &ManifestSet) -> Option<(&'static str, String)> {
     let reference = manifest.body().remove("roleRef")?;
     let text = |field: &str| reference.get(field).and_then(Value::as_str);
@@ -287,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plurals_match_kubernetes() {
+    fn plural_names_match_kubernetes() {
         for (kind, expected) in [
             ("Pod", "pods"),
             ("Ingress", "ingresses"),

@@ -1,4 +1,4 @@
-//! What the agent's loop needs from whoever changes the cluster.
+//! The contract between the agent's loop and the code that changes the cluster.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -12,87 +12,88 @@ use brokkr_core::model::{Policies, Revision, StackId};
 use crate::cluster::ClusterError;
 use crate::outcome::stack_outcome::StackOutcome;
 
-/// Everything that the agent is to hold: complete, so that nothing is taken from one stack that another wants.
+/// The desired state of every stack of an agent. It lists all stacks, so that an applier can tell whether another stack
+/// wants an object before it removes it.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
-    /// One entry per stack. A stack that is held and has no entry is left as it is.
+    /// One entry per stack. The applier leaves a held stack without an entry unchanged.
     pub stacks: Vec<DesiredStack>,
-    /// Whether the content of every stack that is to be applied is at hand. Otherwise nothing is pruned: what one
-    /// stack drops may be what that other one takes over.
+    /// Whether the manifests of every stack to apply are present. While this is false the applier prunes nothing: another
+    /// stack, whose manifests are missing, may take over an object that this stack drops.
     pub complete: bool,
-    /// Whether anything may be removed or pruned at all; false while history may have forked.
+    /// Whether the applier may remove or prune anything. False while the broker's history may have forked.
     pub may_remove: bool,
 }
 
 impl Desired {
-    /// What should become of a stack; `None` without an entry.
+    /// The goal of a stack; `None` if the stack has no entry.
     pub(crate) fn goal_of(&self, stack: StackId) -> Option<&Goal> {
         self.stacks.iter().find(|it| it.stack_id == stack).map(|it| &it.goal)
     }
 }
 
-/// What should become of one stack.
+/// The desired state of one stack.
 #[derive(Debug, Clone)]
 pub struct DesiredStack {
-    /// The stack.
+    /// ID of the stack.
     pub stack_id: StackId,
-    /// Its name, for people.
+    /// The stack's name, for messages.
     pub name: String,
-    /// How to treat its objects.
+    /// How the applier treats the stack's objects, for example on conflicts and drift.
     pub policies: Policies,
-    /// Stacks that must be applied, and ready where their policy waits for that, before this one is.
+    /// Stacks that must be applied before this one. A dependency whose policy waits for readiness must also be ready.
     pub depends_on: Vec<StackId>,
-    /// What should become of it.
+    /// The state to reach.
     pub goal: Goal,
 }
 
-/// What should become of a stack.
+/// The goal for one stack.
 #[derive(Debug, Clone)]
 pub enum Goal {
-    /// The cluster holds exactly these objects of it.
+    /// The cluster contains exactly these objects of the stack.
     Apply {
-        /// The revision.
+        /// The revision that `manifests` belong to.
         revision: Revision,
-        /// The objects.
+        /// All objects of the revision.
         manifests: Arc<ManifestSet>,
     },
-    /// The cluster holds nothing of it.
+    /// The cluster contains no object of the stack.
     Remove,
-    /// Whatever is there stays: its content is not at hand, or its removal is not allowed now.
+    /// The cluster stays unchanged, because the stack's manifests are missing or its removal is not allowed now.
     Keep,
 }
 
-/// A stack of which something is held.
+/// A stack that the applier holds objects of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldStack {
-    /// The stack.
+    /// ID of the stack.
     pub stack_id: StackId,
-    /// Objects held.
+    /// Number of objects that the applier holds.
     pub objects: usize,
 }
 
-/// Why nothing could be done at all.
+/// An error that stops the whole call, not just one stack.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplierError {
-    /// What is held cannot be known now. It is not "nothing".
+    /// The inventory cannot be read, so the held objects are unknown. Do not treat this as "nothing is held".
     #[error("the inventory cannot be read: {0}")]
     Inventory(#[source] ClusterError),
-    /// The record of what is held does not make sense; a person must look.
+    /// The inventory has invalid content. A person must repair or delete it.
     #[error("the inventory {name} is damaged: {problem}")]
     Damaged {
-        /// The object that keeps it.
+        /// Name of the Secret that stores the inventory.
         name: String,
-        /// What is wrong.
+        /// What is invalid.
         problem: String,
     },
-    /// What the cluster serves cannot be known now.
+    /// The kinds that the cluster serves are unknown.
     #[error("discovery failed: {0}")]
     Discovery(#[source] ClusterError),
 }
 
 impl ApplierError {
-    /// How long the API server asked to wait before the next try, where it did.
+    /// The delay that the API server requested before the next attempt; `None` if it requested none.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Inventory(error) | Self::Discovery(error) => error.retry_after(),
@@ -101,37 +102,115 @@ impl ApplierError {
     }
 }
 
-/// Makes a cluster hold what is desired.
+/// Brings a cluster to the desired state.
+/// ///
+/// The [`Reconciler`](crate::pass::reconciler::Reconciler) implements it for a Kubernetes API. A host can supply its own,
+/// for example one that commits manifests to a Git repository for another tool.
+/// ///
+/// # Contract
+/// ///
+/// 1. **Level-triggered.** `reconcile` compares the desired state with the actual state. It can run any number of times
+///    with the same arguments, and writes nothing when they already agree.
+/// 2. **No removal by default.** The applier removes an object only if `may_remove` is set and the stack's goal is
+///    [`Goal::Remove`], or [`Goal::Apply`] with a set that no longer contains the object. A missing entry, an error, or
+///    an object that cannot be read never removes anything.
+/// 3. **Isolation.** The failure of one stack, or its wait, does not affect the others. Each stack has its own outcome.
+/// 4. **`held` is complete or an error.** It lists every stack that may still have objects in the cluster.
+/// 5. **Crash safety.** After a crash at any point, the next call continues from the actual state: it recognizes the
+///    objects that earlier calls created, and creates the missing ones.
+/// 6. **`Done` means done.** An outcome reports [`Progress::Done`](crate::outcome::stack_outcome::Progress::Done) only if
+///    the cluster has reached the stack's whole goal.
 ///
-/// The [`Reconciler`](crate::pass::reconciler::Reconciler) implements it on a Kubernetes API; a host may bring another one that writes to a
-/// repository or hands over to another tool.
+/// # Examples
 ///
-/// # To ensure correctness
+/// An applier that keeps the desired revision of each stack in memory:
 ///
-/// 1. **Level, not edge.** `reconcile` compares what is desired with what is there and may be called with
-///    the same arguments any number of times; when nothing is to be done it writes nothing. Observing is a call that finds nothing to do.
-/// 2. **Nothing is removed** unless a stack's goal says so ([`Goal::Remove`], or [`Goal::Apply`] with a set that no
-///    longer has the object) and `may_remove` is set. A stack without an entry, an error, or something that cannot be seen removes nothing.
-/// 3. **Stacks do not block each other.** One stack's failure or wait is its own outcome.
-/// 4. **`held` is complete or an error.** It names every stack of which something may still exist.
-/// 5. After a crash at any moment the next call goes on from what is there: what was created is known, what was not is
-///    created.
-/// 6. An outcome says [`Progress::Done`](crate::outcome::stack_outcome::Progress::Done) only if the whole goal is reached.
+/// ```
+/// use std::collections::{BTreeMap, BTreeSet};
+/// use std::sync::{Mutex, PoisonError};
+///
+/// use async_trait::async_trait;
+/// use brokkr_core::model::{Health, Revision, StackId};
+/// use brokkr_reconcile::{Applier, ApplierError, Desired, Goal, HeldStack, Progress, StackOutcome};
+///
+/// #[derive(Debug, Default)]
+/// struct Revisions(Mutex<BTreeMap<StackId, (Revision, usize)>>);
+///
+/// #[async_trait]
+/// impl Applier for Revisions {
+///     async fn held(&self) -> Result<Vec<HeldStack>, ApplierError> {
+///         let stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         Ok(stacks.iter().map(|(id, (_, objects))| HeldStack { stack_id: *id, objects: *objects }).collect())
+///     }
+///
+///     async fn reconcile(
+///         &self,
+///         desired: &Desired,
+///         due: &BTreeSet<StackId>,
+///     ) -> Result<Vec<StackOutcome>, ApplierError> {
+///         let mut stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         let mut outcomes = Vec::new();
+///         for stack in desired.stacks.iter().filter(|it| due.contains(&it.stack_id)) {
+///             let revision = match &stack.goal {
+///                 Goal::Apply { revision, manifests } => {
+///                     stacks.insert(stack.stack_id, (*revision, manifests.objects().len()));
+///                     Some(*revision)
+///                 }
+///                 Goal::Remove if desired.may_remove => {
+///                     stacks.remove(&stack.stack_id);
+///                     None
+///                 }
+///                 Goal::Remove | Goal::Keep => continue,
+///             };
+///             outcomes.push(StackOutcome {
+///                 stack_id: stack.stack_id,
+///                 revision,
+///                 removal: revision.is_none(),
+///                 applied: revision.is_some(),
+///                 interrupted: false,
+///                 progress: Progress::Done,
+///                 health: Health::Unknown,
+///                 unhealthy: Vec::new(),
+///                 retained: Vec::new(),
+///                 yielded: Vec::new(),
+///                 corrected: Vec::new(),
+///                 drifted: Vec::new(),
+///                 contested: Vec::new(),
+///                 writes: 1,
+///                 retry_after: None,
+///             });
+///         }
+///         Ok(outcomes)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Applier: Debug + Send + Sync + 'static {
-    /// The stacks of which something is held.
+    /// Lists the stacks that have objects in the cluster.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, never an incomplete list, if the held objects cannot be read.
     async fn held(&self) -> Result<Vec<HeldStack>, ApplierError>;
 
-    /// Resolves when something that is held seems to have been changed by others: the stacks to be looked at. Only a
-    /// hint; what it misses the next comparison finds. Cancellation safe. Without anything that watches it never resolves.
+    /// Waits until other clients seem to have changed held objects, and returns the stacks to reconcile.
+    ///
+    /// This is only a hint: the next periodic comparison finds the changes that it misses. Default: never resolves.
+    /// Cancel safe: dropping the future loses no change.
     async fn changed(&self) -> BTreeSet<StackId> {
         std::future::pending().await
     }
 
-    /// Works on the stacks in `due`, given everything that is desired. Returns one outcome for each of them that
-    /// has an entry. Other stacks are touched only where an object changes hands.
+    /// Reconciles the stacks in `due`. Returns one outcome for each of them that has an entry in `desired`; touches other
+    /// stacks only to hand an object over.
     ///
-    /// Several calls may run at the same time; a stack that another call works on already is left out.
+    /// Calls may run concurrently. A call skips a stack that another call is reconciling, and returns no outcome for it.
+    /// After a call is dropped, the next call continues from the actual state.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the inventory or discovery cannot be read. The problems of single stacks are in their
+    /// outcomes.
     async fn reconcile(&self, desired: &Desired, due: &BTreeSet<StackId>) -> Result<Vec<StackOutcome>, ApplierError>;
 }
 

@@ -1,8 +1,7 @@
-//! From a target state to a cluster: plan → apply → prune, over any [`Cluster`](cluster::Cluster).
+//! Reconciles a target state with a cluster: plan, apply, prune, over any [`Cluster`](cluster::Cluster).
 //!
-//! The reconciler is the same code in production, in the demonstration and in tests: only the cluster behind
-//! it differs. Everything it does is decided from three things: what is desired, what the inventory says that we hold, and what is
-//! there.
+//! Production, demonstration and tests run the same reconciler; only the cluster differs. Every decision depends on three
+//! inputs: the desired state, the inventory of held objects, and the objects in the cluster.
 
 mod applier;
 mod apply;

@@ -1,4 +1,4 @@
-//! What an agent may touch, as its own cluster's operators say: the broker cannot widen it.
+//! Local limits: what an agent may manage, set by the operators of its cluster. The broker cannot widen them.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -7,22 +7,22 @@ use brokkr_core::model::ObjectRef;
 
 use crate::order::is_namespace;
 
-/// What a person can do about an object that the limits forbid.
-pub(crate) const LIMITS_REMEDY: &str = "take the object out of the stack, or let the agent's operator allow it \
+/// How to fix an object that the limits forbid.
+pub(crate) const LIMITS_REMEDY: &str = "remove the object from the stack, or ask the operator of the agent to allow it \
                                         (BROKKR__AGENT__ALLOW_KINDS or BROKKR__AGENT__NAMESPACES)";
 
-/// Kinds that are allowed: `Deployment.apps`, `ConfigMap`, `*.apps`, `*`.
+/// A pattern of kinds: `Deployment.apps`, `ConfigMap` (core group), `*.apps` (a whole group), or `*` (all kinds).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KindPattern {
-    /// `None` for every kind.
+    /// `None` matches every kind.
     kind: Option<String>,
-    /// `None` for every group.
+    /// `None` matches every group.
     group: Option<String>,
 }
 
-/// A text that is no pattern of kinds.
+/// The error of parsing an invalid [`KindPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" names no kinds; write Kind for the core group, Kind.group, *.group, or * for all")]
+#[error("invalid kind pattern \"{0}\"; write Kind for the core group, Kind.group, *.group, or * for all")]
 pub struct NotAPattern(String);
 
 impl FromStr for KindPattern {
@@ -49,7 +49,7 @@ impl KindPattern {
     }
 }
 
-/// What an agent may touch. Without limits that is whatever its rights in the cluster allow.
+/// Limits what an agent may manage. Default: no limits beyond the agent's rights in the cluster.
 ///
 /// ```
 /// use brokkr_reconcile::LocalLimits;
@@ -66,29 +66,36 @@ pub struct LocalLimits {
 }
 
 impl LocalLimits {
-    /// The only kinds that the agent may create, change and delete. Default: all. An empty list forbids every kind.
+    /// Sets the only kinds that the agent may create, change and delete. Default: all. An empty list forbids every kind.
     #[must_use]
     pub fn only_kinds(mut self, kinds: impl IntoIterator<Item = KindPattern>) -> Self {
         self.kinds = Some(kinds.into_iter().collect());
         self
     }
 
-    /// The only namespaces that the agent works in. Default: all. It then needs rights in these alone: it asks nothing of the whole
-    /// cluster, refuses objects without a namespace, and uses a Namespace without writing it. An empty list forbids every object.
+    /// Sets the only namespaces that the agent works in. Default: all.
+    ///
+    /// The agent then needs rights only in these namespaces: it reads nothing cluster-wide, rejects cluster-scoped
+    /// objects, and does not write the Namespaces themselves. An empty list forbids every object.
     #[must_use]
     pub fn only_namespaces(mut self, namespaces: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.namespaces = Some(namespaces.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Why an object may not be touched; `None` if it may. A Namespace among those it works in is never touched, only used.
+    /// Returns why the agent may not manage an object; `None` if it may. The agent may use, but never writes, a Namespace
+    /// that it works in.
     pub(crate) fn refuse(&self, object: &ObjectRef) -> Option<String> {
         if let Some(namespaces) = &self.namespaces {
             let place = if is_namespace(object) { Some(&object.name) } else { object.namespace.as_ref() };
             match place {
-                None => return Some("this agent works in some namespaces only, and this object is in none".to_owned()),
+                None => {
+                    return Some(
+                        "this agent works only in some namespaces, and this object is cluster-scoped".to_owned(),
+                    );
+                }
                 Some(namespace) if !namespaces.contains(namespace) => {
-                    return Some(format!("this agent does not work in the namespace {namespace}"));
+                    return Some(format!("this agent is not allowed to work in the namespace {namespace}"));
                 }
                 Some(_) if is_namespace(object) => return None,
                 Some(_) => {}
@@ -101,7 +108,7 @@ impl LocalLimits {
         Some(format!("this agent is not allowed to manage the kind {}", object.kind))
     }
 
-    /// Where to look for objects of a kind: in the whole cluster, or in each of these namespaces.
+    /// Returns where to list objects of a kind: `None` for the whole cluster, or each allowed namespace.
     pub(crate) fn places(&self, namespaced: bool) -> Vec<Option<&str>> {
         match &self.namespaces {
             Some(namespaces) if namespaced => namespaces.iter().map(|it| Some(it.as_str())).collect(),
@@ -130,7 +137,7 @@ mod tests {
         assert_eq!(limits(&["Deployment.apps"]).refuse(&deployment), None);
         assert_eq!(limits(&["*.apps"]).refuse(&deployment), None);
         assert!(limits(&["*.apps"]).refuse(&map).is_some());
-        assert!(limits(&["Deployment"]).refuse(&deployment).is_some(), "that is another group's");
+        assert!(limits(&["Deployment"]).refuse(&deployment).is_some(), "it is in another group");
         assert_eq!(limits(&["ConfigMap"]).refuse(&map), None);
         assert!(limits(&[]).refuse(&map).is_some());
         for wrong in ["", ".", "a.", "a b", "*.a b", "Deploy*"] {

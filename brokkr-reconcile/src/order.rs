@@ -1,8 +1,8 @@
-//! In which order objects come and go.
+//! The order in which objects are applied and removed.
 
 use brokkr_core::model::ObjectRef;
 
-/// What comes first when applying: the places that others live in.
+/// Whether other objects live in this one, so that it must be applied first.
 pub(crate) fn is_foundation(object: &ObjectRef) -> bool {
     is_namespace(object) || is_crd(object)
 }
@@ -15,8 +15,8 @@ pub(crate) fn is_crd(object: &ObjectRef) -> bool {
     object.group == "apiextensions.k8s.io" && object.kind == "CustomResourceDefinition"
 }
 
-/// The rank of a kind when applying: what others refer to comes before them, so that most sets settle at the
-/// first try. It is a courtesy; nothing waits for it.
+/// The rank of a kind in the order of applying: referenced objects come before those that refer to them, so that most
+/// sets become ready on the first attempt. Nothing waits for a rank.
 pub(crate) fn apply_rank(object: &ObjectRef) -> u8 {
     match (object.group.as_str(), object.kind.as_str()) {
         ("", "ResourceQuota" | "LimitRange") | ("scheduling.k8s.io" | "storage.k8s.io", _) => 0,
@@ -31,7 +31,7 @@ pub(crate) fn apply_rank(object: &ObjectRef) -> u8 {
     }
 }
 
-/// The phase of a removal in which an object goes; the next one begins when the former is gone.
+/// The phase in which an object is removed. A phase starts when the previous one is complete.
 pub(crate) fn removal_phase(object: &ObjectRef) -> u8 {
     if is_namespace(object) {
         return 5;
@@ -44,12 +44,12 @@ pub(crate) fn removal_phase(object: &ObjectRef) -> u8 {
         ("", "ConfigMap" | "Secret" | "ServiceAccount" | "ResourceQuota" | "LimitRange")
         | ("rbac.authorization.k8s.io", _) => 3,
         (group, _) if is_built_in(group) => 2,
-        // Custom resources first, while their controllers and webhooks still run.
+        // Custom resources are removed first, while their controllers and webhooks still run.
         _ => 0,
     }
 }
 
-/// Groups that every API server brings along. A custom resource's group has a domain that is not Kubernetes' own.
+/// Whether every API server has the group. The group of a custom resource has a domain outside of Kubernetes.
 pub(crate) fn is_built_in(group: &str) -> bool {
     !group.contains('.') || BUILT_IN.contains(&group)
 }

@@ -1,18 +1,21 @@
-//! What a person can do about a refusal: one sentence to go with the server's own words.
+//! One sentence that says how to fix an error of the API server.
 //!
-//! Texts of servers are only read to choose words here; nothing is decided by them.
+//! The server's messages only select the wording here; no decision depends on them.
 
 use brokkr_core::model::ObjectRef;
 
 use crate::cluster::ClusterError;
 
-/// What to do about an error of the API server, in one sentence; `None` where it passes by itself.
+/// Returns how to fix an error of the API server, in one sentence; `None` if it resolves by itself.
 pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String> {
     let said = |text: String| Some(text);
     match error {
         ClusterError::NotFound(message) => match quoted_after(message, "namespaces ") {
             Some(name) => said(format!("create the Namespace \"{name}\", or add its manifest to the stack")),
-            None => said(format!("install what serves {}; the agent then tries again", object.kind)),
+            None => said(format!(
+                "install the API or the CustomResourceDefinition that serves {}; the agent then tries again",
+                object.kind
+            )),
         },
         ClusterError::Denied(message) => denied(message),
         ClusterError::Invalid(_) => said("correct the manifest and publish it again".to_owned()),
@@ -20,14 +23,14 @@ pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String>
             said("grant the agent's account this right; `brokkr-agent rbac` prints the rules".to_owned())
         }
         ClusterError::Terminating(_) => {
-            said("wait until it is gone; `kubectl describe` shows what holds it".to_owned())
+            said("wait until the deletion completes; `kubectl describe` shows what blocks it".to_owned())
         }
-        ClusterError::TooLarge(_) => said("make the object smaller, or split it".to_owned()),
+        ClusterError::TooLarge(_) => said("make the object smaller, or split it into several objects".to_owned()),
         ClusterError::Webhook(message) => {
             let name = quoted_after(message, "webhook ").unwrap_or_default();
             let which = if name.is_empty() { "the webhook".to_owned() } else { format!("the webhook \"{name}\"") };
             said(format!(
-                "restore the service behind {which}, or delete its webhook configuration, which ends its checks"
+                "restore the service behind {which}, or delete its webhook configuration, which disables its checks"
             ))
         }
         _ => None,
@@ -39,7 +42,7 @@ fn denied(message: &str) -> Option<String> {
     Some(of_denial(message).unwrap_or_else(general))
 }
 
-/// What to do about a refusal that a controller quotes, where its words tell.
+/// Returns how to fix an admission denial that a message quotes; `None` for an unknown denial.
 pub(crate) fn of_denial(message: &str) -> Option<String> {
     if message.contains("exceeded quota") {
         return Some("raise the ResourceQuota, or delete objects that count against it".to_owned());
@@ -67,18 +70,18 @@ pub(crate) fn of_denial(message: &str) -> Option<String> {
     None
 }
 
-/// The first quoted word after a phrase: `namespaces "a" not found` gives `a`.
+/// Returns the first quoted word after a phrase: `a` for `namespaces "a" not found`.
 fn quoted_after<'m>(message: &'m str, phrase: &str) -> Option<&'m str> {
     let rest = message.split_once(phrase)?.1;
     let quote = rest.chars().next().filter(|it| matches!(it, '"' | '\'' | '`'));
     match quote {
         Some(quote) => rest[1..].split(quote).next(),
-        // Some texts leave the quotes out.
+        // Some messages have no quotes.
         None => rest.split([' ', ',', ':']).next().filter(|word| !word.is_empty()),
     }
 }
 
-/// What to do, as a sentence after what was said.
+/// Returns the remedy as a sentence to append to a message.
 pub(crate) fn fix(said: &str, remedy: &str) -> String {
     let end = if said.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{end} Fix: {remedy}.")
@@ -89,15 +92,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_have_remedies() {
+    fn api_error_has_a_remedy() {
         let object = ObjectRef { group: String::new(), kind: "Pod".to_owned(), namespace: None, name: "a".to_owned() };
         let denied = |text: &str| ClusterError::Denied(text.to_owned());
         for (error, expected) in [
             (ClusterError::NotFound("namespaces \"shop\" not found".into()), "create the Namespace \"shop\","),
-            (
-                ClusterError::NotFound("the server could not find the requested resource".into()),
-                "install what serves Pod",
-            ),
+            (ClusterError::NotFound("the server could not find the requested resource".into()), "that serves Pod"),
             (denied("pods \"a\" is forbidden: exceeded quota: q, requested: pods=1"), "raise the ResourceQuota"),
             (
                 denied("pods \"a\" is forbidden: no PriorityClass with name urgent was found"),
@@ -119,7 +119,7 @@ mod tests {
                 "behind the webhook \"w.example\",",
             ),
             (ClusterError::Webhook("failed".into()), "behind the webhook,"),
-            (ClusterError::Terminating("x".into()), "wait until it is gone"),
+            (ClusterError::Terminating("x".into()), "wait until the deletion completes"),
         ] {
             let said = remedy(&object, &error).unwrap_or_default();
             assert!(said.contains(expected), "{error}: {said}");

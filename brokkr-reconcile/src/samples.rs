@@ -1,4 +1,4 @@
-//! Manifests and objects for tests of decisions.
+//! Sample manifests and objects for unit tests.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::observed::observer::Observer;
 use crate::ownership::inventory::Keeper;
 use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL, field_manager};
 
-/// Whose objects they are.
+/// The owner of the samples: an agent and a stack.
 pub(crate) struct Sample {
     pub(crate) agent: AgentId,
     pub(crate) stack: StackId,
@@ -31,17 +31,17 @@ impl Sample {
         Self { agent: AgentId::generate(), stack: StackId::generate(), ignore: Vec::new() }
     }
 
-    /// The manifest as the reconciler applies it.
+    /// Prepares a manifest.
     pub(crate) fn prepared(&self, manifest: &Value) -> Prepared {
         self.prepared_set(std::slice::from_ref(manifest)).ready.pop().expect("a kind that is served")
     }
 
-    /// The manifests as the reconciler prepares them.
+    /// Prepares manifests.
     pub(crate) fn prepared_set(&self, manifests: &[Value]) -> PreparedSet {
         self.prepared_with(manifests, &discovery(), &LocalLimits::default())
     }
 
-    /// The same in a cluster that serves this, for an agent with these limits.
+    /// Prepares manifests for a cluster that serves these kinds, and an agent with these limits.
     pub(crate) fn prepared_with(
         &self,
         manifests: &[Value],
@@ -60,14 +60,14 @@ impl Sample {
         prepare(&set, belonging, discovery)
     }
 
-    /// A manifest of somebody else's: without our labels, in its own namespace.
+    /// Prepares a manifest of another client: without the agent's labels, and in its own namespace.
     pub(crate) fn prepared_as_is(&self, body: &Value, discovery: &Discovery) -> Prepared {
         let limits = LocalLimits::default();
         let mut set = self.prepared_with(std::slice::from_ref(body), discovery, &limits);
         set.ready.pop().expect("a kind that is served").with_body(body)
     }
 
-    /// The stack with these policies, of which revision 1 is to be applied.
+    /// Returns the stack with these policies and revision 1 to apply.
     pub(crate) fn desired(&self, policies: Policies) -> DesiredStack {
         let manifests = ManifestSet::from_documents(vec![manifest("v1", "ConfigMap", "it")]).expect("a manifest");
         DesiredStack {
@@ -79,7 +79,7 @@ impl Sample {
         }
     }
 
-    /// The object as it is in the cluster after this agent applied it.
+    /// Returns the object in the cluster after this agent applied it.
     pub(crate) fn applied(&self, manifest: &Value, fields: Value) -> Value {
         let mut object = manifest.clone();
         object["metadata"]["uid"] = json!("uid-1");
@@ -90,13 +90,13 @@ impl Sample {
         object
     }
 
-    /// What the reconciler sees of an object in the cluster.
+    /// Returns the reconciler's view of an object in the cluster.
     pub(crate) fn live(&self, prepared: &Prepared, object: &Value) -> Live {
         Live::of(&prepared.kind, object, &field_manager(self.agent), Some(&prepared.ignored)).expect("an object")
     }
 }
 
-/// A cluster that serves what the samples are of.
+/// Returns the discovery of a cluster that serves the kinds of the samples.
 pub(crate) fn discovery() -> Discovery {
     let kinds = [
         ("", "ConfigMap", "configmaps", true),
@@ -117,12 +117,12 @@ pub(crate) fn discovery() -> Discovery {
     Discovery { kinds: served.into_iter().collect(), failed: Vec::new() }
 }
 
-/// A manifest of a kind, with nothing but its name.
+/// Returns a manifest that only has a name.
 pub(crate) fn manifest(api_version: &str, kind: &str, name: &str) -> Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}})
 }
 
-/// A cluster in memory, and what a pass over it needs.
+/// An in-memory cluster, and the context of a pass over it.
 pub(crate) struct Bench {
     pub(crate) sample: Sample,
     pub(crate) cluster: MemoryCluster,
@@ -170,9 +170,9 @@ impl Bench {
         }
     }
 
-    /// Applies an object as somebody else would.
+    /// Applies an object as another client.
     pub(crate) async fn others_apply(&self, body: &Value) -> Value {
-        self.apply(&self.sample.prepared_as_is(body, &self.discovery), "somebody").await
+        self.apply(&self.sample.prepared_as_is(body, &self.discovery), "another-client").await
     }
 
     /// Applies a prepared manifest as a field manager, and returns the object.

@@ -1,17 +1,17 @@
-//! Pauses between tries.
+//! Backoff between attempts.
 
 use std::time::Duration;
 
-/// The pause after this many failures in a row: doubled each time, capped, and then spread over its upper half.
+/// Returns the pause after a number of failures in a row: exponential, capped, then randomized over its upper half.
 ///
-/// Cap first, then jitter: so many agents that failed together do not stay together.
+/// The jitter comes after the cap, so that agents that fail together do not retry together.
 pub(super) fn pause(failures: u32, first: Duration, max: Duration) -> Duration {
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1).min(20));
     first.saturating_mul(factor).min(max).mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// The same where a server may have asked for a longer pause; it gets it up to the cap (RFC 9110, section 10.2.3), and a
-/// little more, as it asked others for the same.
+/// Returns the pause like [`pause`], but respects a longer pause that the server requested (RFC 9110, section 10.2.3), up
+/// to the cap. Adds some jitter, because the server requested the same pause from other agents.
 pub(super) fn asked_pause(asked: Option<Duration>, failures: u32, first: Duration, max: Duration) -> Duration {
     let asked = asked.map(|asked| asked.min(max) + first.mul_f64(fastrand::f64()));
     pause(failures, first, max).max(asked.unwrap_or_default())
@@ -36,7 +36,7 @@ mod tests {
         let (first, max) = (Duration::from_secs(1), Duration::from_secs(30));
         let asked = |seconds| asked_pause(Some(Duration::from_secs(seconds)), 1, first, max).as_secs_f64();
         assert!((7.0..8.0).contains(&asked(7)) && (30.0..31.0).contains(&asked(3_600)));
-        assert!((0..100).any(|_| asked(7) != asked(7)), "and not all at the same moment");
+        assert!((0..100).any(|_| asked(7) != asked(7)), "requested pauses have jitter");
         assert!(asked(0) >= 0.5 && asked_pause(None, 1, first, max) >= Duration::from_millis(500));
     }
 }

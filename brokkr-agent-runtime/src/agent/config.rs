@@ -1,11 +1,11 @@
-//! How an agent behaves.
+//! Configuration of an agent.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use brokkr_reconcile::LocalLimits;
 
-/// How an agent behaves.
+/// Configuration of an [`Agent`](crate::Agent).
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,70 +37,77 @@ impl AgentConfig {
     /// Default of [`start_spread`](Self::start_spread).
     pub const START_SPREAD: Duration = Duration::ZERO;
 
-    /// The namespace of the agent's inventories, lease and watermark. Default: [`NAMESPACE`](Self::NAMESPACE). The agent creates it
-    /// if it is missing and the agent's rights allow that. An agent that changes its namespace no longer knows what it holds.
+    /// Sets the namespace of the agent's inventories, Lease and watermark. Default: [`NAMESPACE`](Self::NAMESPACE).
+    ///
+    /// The agent creates the namespace if it does not exist and the agent has the right. After a change of the namespace
+    /// the agent no longer finds the inventories of the objects that it holds.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// The time between two comparisons of everything held with the cluster. Default: [`INTERVAL`](Self::INTERVAL); useful from a
-    /// second to an hour. The agent sees drift at once where its rights allow a watch; elsewhere drift lasts up to this long.
+    /// Sets the interval between two full comparisons with the cluster. Default: [`INTERVAL`](Self::INTERVAL). Useful
+    /// range: one second to one hour.
+    ///
+    /// The agent sees drift at once if it has the right to watch; otherwise drift lasts up to one interval.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// The duration of the leader's Lease, in whole seconds. Default: [`LEASE`](Self::LEASE). After a leader dies another replica
-    /// takes over this much later. `None` for an agent that certainly runs once: it works without a Lease, and two such processes
-    /// would both write.
+    /// Sets the duration of the leader's Lease, in whole seconds. Default: [`LEASE`](Self::LEASE). If a leader dies,
+    /// another replica takes over after this time.
+    ///
+    /// Use `None` only if the agent runs exactly once: without a Lease, two processes of one agent both write.
     #[must_use]
     pub fn lease(mut self, lease: impl Into<Option<Duration>>) -> Self {
         self.lease = lease.into();
         self
     }
 
-    /// A folder that keeps events which the broker has not acknowledged. Default: none, events are in memory and a restart while
-    /// the broker is away loses them.
+    /// Sets the folder for events that the broker has not acknowledged. Default: none, so events stay in memory and a
+    /// restart during an outage of the broker loses them.
     #[must_use]
     pub fn spool(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.spool = folder.into();
         self
     }
 
-    /// What the agent may touch. Default: whatever its rights in the cluster allow. The broker cannot widen it.
+    /// Limits the objects that the agent may manage. Default: no limits beyond the agent's rights in the cluster. The
+    /// broker cannot widen them.
     #[must_use]
     pub fn limits(mut self, limits: LocalLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The upper bound of a random delay before the first poll. Default: [`START_SPREAD`](Self::START_SPREAD), none. Spreads the load
-    /// of many agents that start together.
+    /// Sets the upper bound of a random delay before the first poll. Default: [`START_SPREAD`](Self::START_SPREAD), no
+    /// delay. A delay spreads the load of many agents that start together.
     #[must_use]
     pub fn start_spread(mut self, spread: Duration) -> Self {
         self.start_spread = spread;
         self
     }
 
-    /// How long the broker may keep a poll open while nothing changes. Default: 30 s; brokers cap it. Shorter polls mean more
-    /// requests, not faster updates.
+    /// Sets how long the broker may hold a poll open while nothing changes. Default: 30 s; the broker caps it. A shorter
+    /// wait causes more requests, not faster updates.
     #[must_use]
     pub fn poll_wait(mut self, wait: Duration) -> Self {
         self.poll_wait = wait;
         self
     }
 
-    /// How long a stack may wait for one thing before its condition `Stalled` is true. Default: 2 min.
+    /// Sets how long a stack may wait for the same problem before its condition `Stalled` becomes true. Default: 2 min.
     #[must_use]
     pub fn stalled_after(mut self, after: Duration) -> Self {
         self.stalled_after = after;
         self
     }
 
-    /// The first pause after a failure, and the longest: each further failure doubles the pause. Default: 1 s and 30 s.
+    /// Sets the first and the longest pause after failures in a row. Each failure doubles the pause. Default: 1 s and 30
+    /// s.
     #[must_use]
     pub fn retry(mut self, first: Duration, max: Duration) -> Self {
         self.retry_first = first;

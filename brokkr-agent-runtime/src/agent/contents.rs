@@ -1,4 +1,4 @@
-//! The deployment objects that the target state refers to.
+//! Cache of the deployment objects that the target state refers to.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use brokkr_core::protocol::{ControlPlane, ControlPlaneError, TargetEntry, Target
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
-/// Contents fetched at the same time.
+/// Maximum number of concurrent downloads.
 const FETCHES: usize = 8;
 
-/// Content by digest: fetched once, checked, parsed once.
+/// Manifests by digest. The agent downloads, verifies and parses each of them once.
 #[derive(Debug, Default)]
 pub(super) struct Contents(HashMap<Digest, Arc<ManifestSet>>);
 
@@ -21,9 +21,9 @@ impl Contents {
         self.0.get(&entry.digest?).cloned()
     }
 
-    /// Gets what these entries refer to, a few at a time, and tells what could not be had.
+    /// Downloads the manifests of these entries, a few at a time. Returns the entries that failed.
     ///
-    /// Ends early when the broker is away: the others would only wait as long.
+    /// Stops early if the broker is unavailable: the other downloads would also wait for the timeout.
     pub(super) async fn fetch<'a>(
         &mut self,
         control_plane: &dyn ControlPlane,
@@ -54,7 +54,7 @@ impl Contents {
         failed
     }
 
-    /// Forgets what the target state no longer refers to.
+    /// Drops the manifests that the target state no longer refers to.
     pub(super) fn keep_only(&mut self, state: &TargetState) {
         let needed: HashSet<Digest> = state.entries.iter().filter_map(|entry| entry.digest).collect();
         self.0.retain(|digest, _| needed.contains(digest));
@@ -67,13 +67,15 @@ async fn get(
     digest: Digest,
 ) -> Result<ManifestSet, ControlPlaneError> {
     let bytes = control_plane.deployment_object(id).await?;
-    // Parsing megabytes takes its time; the heartbeat must not wait for it.
+    // Parsing megabytes takes time, and must not delay the heartbeat.
     let parsed = tokio::task::spawn_blocking(move || {
         if Digest::of(&bytes) != digest {
-            return Err("the content does not have the digest that was announced".to_owned());
+            return Err("the downloaded manifests do not match their digest".to_owned());
         }
-        ManifestSet::parse_yaml(&bytes).map_err(|invalid| format!("the content is refused: {invalid}"))
+        ManifestSet::parse_yaml(&bytes).map_err(|invalid| format!("the downloaded manifests are invalid: {invalid}"))
     });
-    let set = parsed.await.map_err(|_| ControlPlaneError::Malformed("the content cannot be parsed".to_owned()))?;
+    let set = parsed
+        .await
+        .map_err(|_| ControlPlaneError::Malformed("parsing the downloaded manifests panicked".to_owned()))?;
     set.map_err(ControlPlaneError::Malformed)
 }

@@ -1,4 +1,4 @@
-//! Remembering to which history the cluster's content belongs.
+//! The trusted epoch: the history that the cluster's objects belong to.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use serde_json::{Value, json};
 
 use super::record::Record;
 
-/// How many histories that were left are remembered.
+/// Maximum number of former epochs.
 const FORMER: usize = 16;
 
-/// The epoch that this agent trusts, kept in the cluster beside the inventories.
+/// The epoch that this agent trusts, stored in the cluster beside the inventories.
 ///
-/// After a restore from a backup or a restart of a broker in memory, what the broker does not know any more is
-/// not what should go. So a new epoch applies, but removes nothing until an admin has confirmed it. One that was left for
-/// another that was trusted does not come back: whoever tells it is not current.
+/// After a restore from a backup, or a restart of a broker in memory, a stack that the broker does not know is not
+/// necessarily unwanted. So the agent applies the target states of a new epoch, but removes nothing until an admin
+/// confirms it. The agent never returns to an epoch that it left: a broker that serves it is outdated.
 #[derive(Debug)]
 pub(super) struct TrustedEpoch {
     record: Record,
-    /// `None` before it was read.
+    /// `None` before the first read.
     kept: Option<Kept>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Kept {
     epoch: Option<Epoch>,
-    /// Those that were trusted before, the oldest first.
+    /// Previously trusted epochs, oldest first.
     former: Vec<Epoch>,
 }
 
-/// What a target state may bring about.
+/// The effects that a target state may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Everything it says.
+    /// Apply and remove.
     Full,
-    /// Nothing is removed.
+    /// Apply, but remove nothing.
     NoRemovals,
-    /// Nothing at all: it is of a history that was left.
+    /// None: the target state belongs to a former epoch.
     None,
 }
 
@@ -47,8 +47,8 @@ impl TrustedEpoch {
         Self { record: Record::new(cluster, namespace, agent, "epoch"), kept: None }
     }
 
-    /// What this target state may bring about. An epoch is taken on if nothing is held, or if an admin confirmed it; that is
-    /// written down before anything else happens.
+    /// Returns the effects that a target state may have. Adopts a new epoch if the agent holds nothing or an admin
+    /// confirmed it, and records it first.
     pub(super) async fn trust(&mut self, state: &TargetState, holds_anything: bool) -> ClusterResult<Trust> {
         let mut kept = match &self.kept {
             Some(kept) => kept.clone(),
@@ -71,7 +71,7 @@ impl TrustedEpoch {
         Ok(Trust::Full)
     }
 
-    /// Whether removals would be carried out, without writing anything down.
+    /// Whether the agent would perform removals. Records nothing.
     pub(super) async fn would_trust(&self, state: &TargetState, holds_anything: bool) -> ClusterResult<bool> {
         let kept = self.read().await?;
         let is_new = !kept.former.contains(&state.epoch);

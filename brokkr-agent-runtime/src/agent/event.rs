@@ -1,20 +1,20 @@
-//! What tells one event from another.
+//! Events, and when two of them are equal.
 
 use std::fmt;
 
 use brokkr_core::model::{EventAction, EventOutcome, ObjectRef, Revision};
 use brokkr_reconcile::Reason;
 
-/// Why an event is told, in one word.
+/// The reason of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventReason {
-    /// Everything of a revision is applied.
+    /// All objects of a revision are applied.
     Applied,
-    /// What others had changed or deleted is right again.
+    /// The agent restored objects that other clients changed or deleted.
     DriftCorrected,
-    /// Nothing of the stack is left.
+    /// All objects of the stack are removed.
     Removed,
-    /// The stack could not be made as it should be.
+    /// The stack failed.
     Failed(Reason),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for EventReason {
     }
 }
 
-/// What came of a pass, as an event tells it.
+/// The content of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Occurrence {
     pub(super) reason: EventReason,
@@ -46,7 +46,7 @@ impl Occurrence {
     }
 }
 
-/// An event without what differs from try to try: two in a row that are equal are told once.
+/// The parts of an event that do not change between attempts. The agent reports equal consecutive events once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Signature {
     pub(super) revision: Option<Revision>,

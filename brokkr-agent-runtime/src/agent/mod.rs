@@ -1,8 +1,8 @@
-//! The agent's loop: poll → plan → apply → prune → report. The poll is the heartbeat.
+//! The agent's loop: poll, plan, apply, prune, report. The poll is also the heartbeat.
 //!
-//! Tasks: the *poller* keeps the newest target state, the *worker* makes the cluster so, the *reporter* tells the
-//! broker. A fourth notes how far they came. None waits for another: a broker that is away does not stop the worker, a slow
-//! cluster does not stop the heartbeat.
+//! The *poller* fetches the newest target state, the *worker* reconciles the cluster, and the *reporter* sends events and
+//! statuses. A fourth task stores the watermark. The tasks do not block each other: the worker continues while the broker
+//! is unavailable, and the heartbeat continues while the cluster is slow.
 
 mod backoff;
 mod config;
@@ -44,26 +44,29 @@ pub use config::AgentConfig;
 pub use preview::{PlanError, plan};
 pub use probe::Probe;
 
-/// Why an agent stopped by itself.
+/// The error of an agent that stopped by itself.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
-    /// A task ended that never should: a defect.
-    #[error("the agent's {0} ended unexpectedly")]
+    /// A task ended that must run until the agent stops. This is a bug.
+    #[error("the agent's {0} ended unexpectedly; this is a bug")]
     Ended(&'static str),
-    /// The folder for events cannot be used.
-    #[error("the spool {folder} cannot be used: {source}")]
+    /// The folder for events is unusable.
+    #[error("cannot use the spool folder {folder}: {source}")]
     Spool {
-        /// The folder.
+        /// Path of the folder.
         folder: String,
-        /// Why.
+        /// The error of the file system.
         source: std::io::Error,
     },
 }
 
 type MakeApplier = dyn Fn(AgentId) -> Arc<dyn Applier> + Send + Sync;
 
-/// An agent, ready to run.
+/// An agent: keeps one cluster in the target state that its broker serves.
+///
+/// Create it with [`new`](Self::new), then await [`run`](Self::run). The agent's key, in the control plane, decides which
+/// agent it is.
 pub struct Agent {
     control_plane: Arc<dyn ControlPlane>,
     cluster: Arc<dyn Fenceable>,
@@ -73,9 +76,10 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that keeps `cluster` as the broker behind `control_plane` wants it.
+    /// Creates an agent that reconciles `cluster` with the target state from `control_plane`.
     ///
-    /// With a Lease it writes to the cluster only behind a [`Fence`](brokkr_reconcile::cluster::Fence) that closes when the lead ends.
+    /// With a Lease the agent writes to the cluster only behind a [`Fence`](brokkr_reconcile::cluster::Fence), which
+    /// closes when the lead ends.
     pub fn new(control_plane: impl IntoControlPlane, cluster: impl IntoFenceable, config: AgentConfig) -> Self {
         Self {
             control_plane: control_plane.into_control_plane(),
@@ -86,22 +90,32 @@ impl Agent {
         }
     }
 
-    /// Replaces the reconciler on the cluster by the applier that `make` returns. Calls to it are cancelled when the process loses
-    /// the lead; unlike the reconciler's, its writes are not fenced.
+    /// Replaces the default reconciler by the applier that `make` returns. The agent drops the applier's futures when
+    /// this process loses the lead. Unlike the reconciler's, the applier's writes are not fenced.
     #[must_use]
     pub fn with_applier<A: Applier>(mut self, make: impl Fn(AgentId) -> A + Send + Sync + 'static) -> Self {
         self.applier = Some(Box::new(move |agent| Arc::new(make(agent))));
         self
     }
 
-    /// How the agent fares while it runs.
+    /// Returns a probe of the agent's readiness. Obtain it before [`run`](Self::run).
     pub fn probe(&self) -> Probe {
         self.probe.clone()
     }
 
-    /// Runs until `stop` is cancelled; what is in flight then is finished, and what was to be reported is tried once more.
+    /// Runs the agent until `stop` is cancelled. Then it finishes the passes in flight, and tries once to send the last
+    /// report.
     ///
     /// With a Lease, only one of several processes works; the others stand by.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`AgentError`] if the spool folder is unusable or a task ends unexpectedly. Failures of broker and cluster
+    /// are retried, and never end the agent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends all tasks at once. The next run continues from the state in the cluster.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let spool = self.config.spool.as_deref().map(|folder| {
             Spool::open(folder).map_err(|source| AgentError::Spool { folder: folder.display().to_string(), source })
@@ -122,12 +136,12 @@ impl Agent {
             return self.work(&started, self.cluster.clone(), outbox, stop).await;
         };
         let mut candidate = Candidate::new(self.cluster.clone(), self.config.namespace.clone(), agent, duration);
-        while let Some(mut term) = candidate.stand(&stop).await {
+        while let Some(mut term) = candidate.acquire(&stop).await {
             self.probe.leads(true);
             let cluster = term.cluster.clone();
             let ended = tokio::select! {
                 ended = self.work(&started, cluster, outbox.clone(), stop.clone()) => Some(ended),
-                // What is in flight is cancelled with the work.
+                // The futures in flight are dropped with the work.
                 () = candidate.keep(&mut term) => None,
             };
             self.probe.leads(false);
@@ -139,7 +153,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Works until stopped. Dropping it ends everything at once.
+    /// Works until stopped. Dropping the future ends everything at once.
     async fn work(
         &self,
         started: &Started,
@@ -156,15 +170,15 @@ impl Agent {
             }
         };
         let watermark = Watermark::new(cluster.clone(), self.config.namespace.clone(), agent);
-        let doing = "looking how far the target state had come";
+        let doing = "reading the watermark";
         let Some(noted) = start::retry_until_ok(&stop, &self.config, doing, || watermark.read()).await else {
             return Ok(());
         };
         outbox.begin_term();
         let (latest, targets) = watch::channel(None);
         let (plane, config) = (self.control_plane.clone(), self.config.clone());
-        // The last word is had when the worker is done.
-        let told = CancellationToken::new();
+        // The last report starts after the worker has ended.
+        let worker_done = CancellationToken::new();
         let poller = poller::run(
             plane.clone(),
             agent,
@@ -174,7 +188,8 @@ impl Agent {
             latest,
             stop.clone(),
         );
-        let reporter = reporter::run(plane.clone(), agent, started.cluster_uid.clone(), outbox.clone(), told.clone());
+        let reporter =
+            reporter::run(plane.clone(), agent, started.cluster_uid.clone(), outbox.clone(), worker_done.clone());
         let probe = self.probe.clone();
         let (reached, newest) = watch::channel(None);
         let watermark = watermark.keep(noted, newest, config.clone(), stop.clone());
@@ -184,7 +199,7 @@ impl Agent {
         tasks.spawn(poller);
         let worker = async move {
             worker.await;
-            told.cancel();
+            worker_done.cancel();
         };
         tasks.spawn(worker);
         tasks.spawn(reporter);

@@ -1,4 +1,4 @@
-//! What is to be reported: bounded, and kept until the broker has acknowledged it.
+//! The outbox: events and statuses to report. Bounded, and kept until the broker acknowledges them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 
 use super::spool::EVENTS;
 use super::spool::Spool;
-/// Events, and likewise statuses, in one report.
+/// Maximum number of events, and of statuses, in one report.
 const BATCH: usize = limits::REPORT_ENTRIES / 2;
-/// Bytes of events, and likewise of statuses, in one report; what is held needs room beside them.
+/// Maximum bytes of events, and of statuses, in one report. Leaves room for the list of held stacks.
 const BATCH_BYTES: usize = limits::REPORT_BYTES / 8;
 
 #[derive(Debug, Default)]
@@ -23,25 +23,26 @@ struct Waiting {
     held: Option<Vec<StackId>>,
 }
 
-/// What waits to be reported.
+/// Events and statuses that wait for a report.
 #[derive(Debug)]
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
-    /// Keeps events over a restart; absent when there is no place for that.
+    /// Keeps events across restarts; absent without a folder.
     spool: Option<Spool>,
     /// Wakes the reporter.
     pub(super) ready: Notify,
-    /// Wakes the worker: the broker has accepted this process, or refused it.
+    /// Wakes the worker after the broker accepted or refused this process.
     pub(super) heard: Notify,
-    /// Whether the broker has accepted a report of this process in its present term.
+    /// Whether the broker has accepted a report of this process in its current term.
     admitted: AtomicBool,
-    /// Set when something was dropped that the broker should know.
+    /// Whether something was dropped that the agent must report again.
     dropped: AtomicBool,
-    /// Set when another process speaks for the agent, or it is another cluster's: this one must not write any more.
+    /// Whether the broker refused this process: another one represents the agent, or the cluster is a different one. This
+    /// process must stop writing.
     superseded: AtomicBool,
 }
 
-/// A part of what waits.
+/// The part of the outbox that one report contains.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) events: Vec<EventReport>,
@@ -50,7 +51,7 @@ pub(super) struct Batch {
 }
 
 impl Outbox {
-    /// An outbox that begins with what an earlier process could not tell.
+    /// Creates an outbox that starts with the unreported events of an earlier process.
     pub(super) fn new(spool: Option<Spool>) -> Self {
         let events = spool.as_ref().map(Spool::load).unwrap_or_default();
         Self {
@@ -78,12 +79,12 @@ impl Outbox {
         drop(waiting);
         if let Some(surplus) = surplus {
             self.forget(&[surplus]);
-            self.drop_something();
+            self.note_dropped();
         }
         self.ready.notify_one();
     }
 
-    /// Only the newest status of a stack matters.
+    /// Adds a status. Replaces an older status of the same stack.
     pub(super) fn status(&self, status: StatusReport) {
         self.waiting().status.insert(status.stack_id, status);
         self.ready.notify_one();
@@ -94,36 +95,36 @@ impl Outbox {
         self.ready.notify_one();
     }
 
-    /// Takes what fits into a report; `None` when nothing waits.
+    /// Takes the items that fit into one report; `None` if the outbox is empty.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut waiting = self.waiting();
-        let count = that_fit(waiting.events.iter());
+        let count = count_that_fits(waiting.events.iter());
         let events: Vec<_> = waiting.events.drain(..count).collect();
-        let count = that_fit(waiting.status.values());
+        let count = count_that_fits(waiting.status.values());
         let keys: Vec<StackId> = waiting.status.keys().take(count).copied().collect();
         let status: Vec<_> = keys.iter().filter_map(|key| waiting.status.remove(key)).collect();
         let held = waiting.held.take();
         (!events.is_empty() || !status.is_empty() || held.is_some()).then_some(Batch { events, status, held })
     }
 
-    /// Remembers that something was dropped, so that it is told again from what is there.
-    pub(super) fn drop_something(&self) {
+    /// Records that something was dropped, so that the worker reports the current state again.
+    pub(super) fn note_dropped(&self) {
         self.dropped.store(true, Ordering::SeqCst);
     }
 
-    /// Whether something was dropped since this was asked last.
+    /// Whether something was dropped since the last call.
     pub(super) fn take_dropped(&self) -> bool {
         self.dropped.swap(false, Ordering::SeqCst)
     }
 
-    /// Events that the broker has, or will never take.
+    /// Removes events that the broker acknowledged or rejected.
     pub(super) fn forget(&self, events: &[EventReport]) {
         if let Some(spool) = &self.spool {
             events.iter().for_each(|event| spool.forget(event.id));
         }
     }
 
-    /// Puts events back that were taken and not told.
+    /// Puts back events that were taken but not reported.
     pub(super) fn put_back(&self, events: Vec<EventReport>) {
         let mut waiting = self.waiting();
         for event in events.into_iter().rev() {
@@ -132,12 +133,12 @@ impl Outbox {
         waiting.events.truncate(EVENTS);
     }
 
-    /// How many events wait.
+    /// Returns the number of waiting events.
     pub(super) fn waiting_events(&self) -> usize {
         self.waiting().events.len()
     }
 
-    /// A new term begins: the broker has not accepted it yet.
+    /// Starts a new term, which the broker has not accepted yet.
     pub(super) fn begin_term(&self) {
         self.admitted.store(false, Ordering::SeqCst);
         self.superseded.store(false, Ordering::SeqCst);
@@ -149,7 +150,7 @@ impl Outbox {
         }
     }
 
-    /// Whether the broker has accepted that this process speaks for the agent.
+    /// Whether the broker has accepted this process in the current term.
     pub(super) fn is_admitted(&self) -> bool {
         self.admitted.load(Ordering::SeqCst)
     }
@@ -164,8 +165,8 @@ impl Outbox {
     }
 }
 
-/// How many of these fit into a report; at least one if there is one.
-fn that_fit<T: Serialize>(waiting: impl Iterator<Item = T>) -> usize {
+/// Returns how many items fit into one report: at least one, if there is any.
+fn count_that_fits<T: Serialize>(waiting: impl Iterator<Item = T>) -> usize {
     let mut bytes = 0;
     let fits = |item: &T| {
         bytes += serde_json::to_vec(item).map_or(0, |text| text.len());
@@ -182,11 +183,11 @@ mod tests {
 
     #[test]
     fn reports_are_bounded_in_count_and_bytes() {
-        assert_eq!(that_fit(std::iter::empty::<String>()), 0);
-        assert_eq!(that_fit(std::iter::repeat_n("small", 10_000)), BATCH);
+        assert_eq!(count_that_fits(std::iter::empty::<String>()), 0);
+        assert_eq!(count_that_fits(std::iter::repeat_n("small", 10_000)), BATCH);
         let large = "x".repeat(BATCH_BYTES / 3);
-        assert_eq!(that_fit(std::iter::repeat_n(&large, 10)), 2);
+        assert_eq!(count_that_fits(std::iter::repeat_n(&large, 10)), 2);
         let huge = "x".repeat(BATCH_BYTES * 2);
-        assert_eq!(that_fit(std::iter::repeat_n(&huge, 10)), 1, "one goes alone, whatever its size");
+        assert_eq!(count_that_fits(std::iter::repeat_n(&huge, 10)), 1, "a single item of any size fits");
     }
 }

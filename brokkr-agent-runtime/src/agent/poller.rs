@@ -1,4 +1,4 @@
-//! Keeping the newest target state.
+//! Polls the broker for the newest target state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::backoff::{asked_pause, pause};
 use super::probe::Probe;
 use super::watermark::Marks;
 
-/// An answer without news that comes sooner than this was not waited for.
-const BRISK: Duration = Duration::from_secs(1);
+/// An unchanged answer that arrives faster than this was not a long poll.
+const LONG_POLL_MIN: Duration = Duration::from_secs(1);
 
-/// Polls until stopped. Only a complete, untouched and current target state is passed on: none from before `reached`.
+/// Polls until stopped. Passes on only target states that are complete, intact, and not older than `reached`.
 pub(super) async fn run(
     control_plane: Arc<dyn ControlPlane>,
     agent: AgentId,
@@ -51,11 +51,11 @@ pub(super) async fn run(
                         tracing::debug!(generation = state.generation.get(), entries = state.count, "new target state");
                         latest.send_replace(Some(state));
                     }
-                    // Something between us and the broker does not wait, or hides what we know from it: asking again at once
-                    // would never end.
-                    None if asked_at.elapsed() < BRISK => tokio::select! {
+                    // A proxy may answer immediately or hide the known state from the broker. Polling again at once would
+                    // loop.
+                    None if asked_at.elapsed() < LONG_POLL_MIN => tokio::select! {
                         () = stop.cancelled() => return,
-                        () = tokio::time::sleep(pause(1, BRISK, BRISK)) => {}
+                        () = tokio::time::sleep(pause(1, LONG_POLL_MIN, LONG_POLL_MIN)) => {}
                     },
                     None => {}
                 }
@@ -65,7 +65,7 @@ pub(super) async fn run(
         };
         failures += 1;
         probe.polled("failed");
-        tracing::warn!(%error, failures, "no usable answer from the broker; everything stays as it is");
+        tracing::warn!(%error, failures, "no usable answer from the broker; the agent keeps the last target state");
         let wait = asked_pause(error.retry_after(), failures, Duration::from_millis(500), config.retry_max);
         tokio::select! {
             () = stop.cancelled() => return,
@@ -74,12 +74,12 @@ pub(super) async fn run(
     }
 }
 
-/// What was seen, and so is not gone back behind.
+/// The newest target states that were seen. The poller refuses older ones.
 #[derive(Default)]
 struct Seen(Marks);
 
 impl Seen {
-    /// Refuses what goes back in time, and what is not what it says.
+    /// Refuses a target state that is older than a seen one, or that does not match its digest.
     fn check(&mut self, agent: AgentId, poll: Poll) -> Result<Option<Arc<TargetState>>, ControlPlaneError> {
         let (epoch, generation) = match &poll {
             Poll::Unchanged { epoch, generation } => (*epoch, *generation),
@@ -89,7 +89,7 @@ impl Seen {
             && generation < highest
         {
             return Err(ControlPlaneError::Malformed(format!(
-                "generation {} is older than {}, which was seen before",
+                "the target state has generation {}, which is older than generation {} seen before",
                 generation.get(),
                 highest.get()
             )));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn older_or_altered_state_is_refused() {
+    fn older_or_altered_target_state_is_refused() {
         let (agent, epoch) = (AgentId::generate(), Epoch::generate());
         let mut seen = Seen::default();
         let changed = |state: TargetState| Poll::Changed(Arc::new(state));
@@ -131,8 +131,11 @@ mod tests {
         let mut touched = state(agent, epoch, 7);
         touched.count = 1;
         assert!(seen.check(agent, changed(touched)).is_err());
-        assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok(), "what was refused was not seen");
+        assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok(), "a refused state does not count as seen");
         assert!(seen.check(agent, changed(state(agent, Epoch::generate(), 1))).is_ok(), "another history");
-        assert!(seen.check(agent, changed(state(agent, epoch, 4))).is_err(), "no detour leads back in time");
+        assert!(
+            seen.check(agent, changed(state(agent, epoch, 4))).is_err(),
+            "another epoch in between changes nothing"
+        );
     }
 }

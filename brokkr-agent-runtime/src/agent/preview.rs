@@ -1,4 +1,4 @@
-//! What an agent would do now, without doing it.
+//! Previews the agent's actions.
 
 use std::time::Duration;
 
@@ -11,31 +11,36 @@ use super::contents::Contents;
 use super::epoch::TrustedEpoch;
 use super::target::desired;
 
-/// Why there is no plan.
+/// The error of a preview.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
     /// The broker gave no usable answer.
     #[error(transparent)]
     ControlPlane(#[from] ControlPlaneError),
-    /// The content of a stack cannot be had.
-    #[error("the content of the stack {stack} cannot be had: {source}")]
+    /// The manifests of a stack could not be fetched.
+    #[error("cannot fetch the manifests of the stack {stack}: {source}")]
     Content {
         /// The stack's name.
         stack: String,
-        /// Why.
+        /// The error of the download.
         source: ControlPlaneError,
     },
-    /// The cluster could not be asked.
-    #[error("the cluster cannot be asked: {0}")]
+    /// The cluster could not be read.
+    #[error("cannot read the cluster: {0}")]
     Cluster(#[from] ClusterError),
-    /// What is held, or what the cluster serves, is not known.
+    /// The inventories or the served kinds could not be read.
     #[error(transparent)]
     Applier(#[from] ApplierError),
 }
 
-/// What an agent with this key would do in this cluster now. Nothing is written: what a write would change is asked of the server by
-/// dry runs. Needs the rights of the agent; it may run at the time.
+/// Returns what an agent with this key would do in this cluster now.
+///
+/// Writes nothing: dry runs show what a write would change. Needs the agent's rights, and may run beside the agent.
+///
+/// # Errors
+///
+/// Returns [`PlanError`] if the broker or the cluster cannot be read. The problems of single objects are in the plan.
 pub async fn plan(
     control_plane: &dyn ControlPlane,
     cluster: impl IntoCluster,
@@ -46,7 +51,7 @@ pub async fn plan(
     let request = PollRequest { wait: Duration::ZERO, ..PollRequest::default() };
     let malformed = |defect: &str| ControlPlaneError::Malformed(defect.to_owned());
     let Poll::Changed(state) = control_plane.target_state(agent, request).await? else {
-        return Err(malformed("nothing was sent, although nothing was known").into());
+        return Err(malformed("the broker sent no target state, although the agent has none").into());
     };
     if let Some(defect) = state.defect(agent) {
         return Err(malformed(defect).into());

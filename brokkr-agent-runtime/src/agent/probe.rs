@@ -1,11 +1,11 @@
-//! How the agent itself fares, for whoever asks: probes and metrics.
+//! The agent's own readiness and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use brokkr_reconcile::StackOutcome;
 
-/// Passes that may fail in a row before an agent counts as not ready.
+/// Failed passes in a row after which the agent is not ready.
 const FAILURES: u32 = 3;
 
 #[derive(Debug, Default)]
@@ -16,13 +16,13 @@ struct State {
     failures: AtomicU32,
 }
 
-/// How an agent fares. Clones tell of the same agent.
+/// Reports the readiness of an agent, for example to a kubelet probe. Clones report the same agent.
 #[derive(Debug, Clone, Default)]
 pub struct Probe(Arc<State>);
 
 impl Probe {
-    /// Whether the agent does its work: it knows who it is, and either stands by while another replica leads, or leads, has a
-    /// usable target state, and can work on its cluster.
+    /// Whether the agent works: it has identified itself to the broker, and either stands by while another replica leads,
+    /// or leads with a usable target state and a working cluster. Also false after several failed passes in a row.
     pub fn is_ready(&self) -> bool {
         let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         let works = is(&self.0.answered) && self.0.failures.load(Ordering::Relaxed) < FAILURES;
@@ -43,7 +43,7 @@ impl Probe {
         metrics::gauge!("brokkr_agent_leading").set(f64::from(u8::from(leads)));
     }
 
-    /// The broker was asked for the target state.
+    /// Records a poll and its result.
     pub(super) fn polled(&self, result: &'static str) {
         metrics::counter!("brokkr_agent_polls_total", "result" => result).increment(1);
         match result {
@@ -52,7 +52,7 @@ impl Probe {
         }
     }
 
-    /// A pass ended, or could not begin.
+    /// Records a pass that ended or could not start.
     pub(super) fn passed(&self, worked: bool) {
         metrics::counter!("brokkr_agent_passes_total", "result" => if worked { "done" } else { "failed" }).increment(1);
         if worked {
@@ -62,7 +62,7 @@ impl Probe {
         }
     }
 
-    /// What came of a stack.
+    /// Records the outcome of a stack.
     pub(super) fn worked(&self, outcome: &StackOutcome) {
         metrics::counter!("brokkr_agent_writes_total").increment(outcome.writes as u64);
         metrics::counter!("brokkr_agent_drift_corrected_total").increment(outcome.corrected.len() as u64);

@@ -1,4 +1,4 @@
-//! The agent's own record in its cluster: what it must know after a restart and cannot ask anybody else.
+//! The agent's own record in its cluster: facts that it needs after a restart and cannot get elsewhere.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, ClusterResult};
 use brokkr_reconcile::{AGENT_LABEL, field_manager};
 use serde_json::{Value, json};
 
-/// A ConfigMap beside the inventories. Each part of it has a field manager of its own, so none takes another away.
+/// A ConfigMap beside the inventories. Each part has its own field manager, so that no part removes another.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     cluster: Arc<dyn Cluster>,
@@ -19,14 +19,14 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// A part of the record of this agent.
+    /// Returns a part of this agent's record.
     pub(super) fn new(cluster: Arc<dyn Cluster>, namespace: String, agent: AgentId, part: &str) -> Self {
         let kind = ApiKind::v1("", "ConfigMap", "configmaps", true);
         let manager = format!("{}-{part}", field_manager(agent));
         Self { cluster, kind, namespace, name: format!("brokkr-agent-{agent}"), agent, manager }
     }
 
-    /// The data of all parts; null when nothing was ever written.
+    /// Reads the data of all parts; null if the record does not exist.
     pub(super) async fn read(&self) -> ClusterResult<Value> {
         let object = self.cluster.get(&self.kind.at(Some(&self.namespace), &self.name)).await?;
         Ok(object.and_then(|mut it| it.get_mut("data").map(Value::take)).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Telling the broker what happened.
+//! Reports events and statuses to the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::asked_pause;
 use super::outbox::{Batch, Outbox};
 
-/// What this build can do beyond the base protocol; none yet.
+/// Optional protocol features of this build. None yet.
 const CAPABILITIES: [&str; 0] = [];
-/// The longest pause between tries.
+/// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long the last report may take when the agent stops.
-const LAST_WORD: Duration = Duration::from_secs(3);
+/// Timeout of the last report when the agent stops.
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Reports until stopped: one report at a time, repeated unchanged until it is acknowledged.
+/// Reports until stopped. Sends one report at a time, and repeats it unchanged until the broker acknowledges it.
 pub(super) async fn run(
     control_plane: Arc<dyn ControlPlane>,
     agent: AgentId,
@@ -44,9 +44,9 @@ pub(super) async fn run(
             status,
             capabilities: (sequence == 1).then(|| CAPABILITIES.map(str::to_owned).to_vec()),
         };
-        let told = send(&*control_plane, agent, &report, &outbox, &stop).await;
+        let acknowledged = send(&*control_plane, agent, &report, &outbox, &stop).await;
         metrics::gauge!("brokkr_agent_events_waiting").set(outbox.waiting_events() as f64);
-        if !told {
+        if !acknowledged {
             outbox.put_back(report.events);
             return;
         }
@@ -54,7 +54,7 @@ pub(super) async fn run(
     }
 }
 
-/// Sends one report until it is acknowledged; `false` when there is no point in sending more.
+/// Sends one report until the broker acknowledges it. Returns `false` if further reports are useless.
 async fn send(
     control_plane: &dyn ControlPlane,
     agent: AgentId,
@@ -66,12 +66,12 @@ async fn send(
     loop {
         let answer = tokio::select! {
             answer = control_plane.report(agent, report) => answer,
-            () = async { stop.cancelled().await; tokio::time::sleep(LAST_WORD).await } => return false,
+            () = async { stop.cancelled().await; tokio::time::sleep(LAST_REPORT_TIMEOUT).await } => return false,
         };
         let error = match answer {
             Ok(answer) => {
                 for rejected in &answer.rejected {
-                    tracing::warn!(event = %rejected.id, problem = rejected.problem, "the broker rejects an event");
+                    tracing::warn!(event = %rejected.id, problem = rejected.problem, "the broker rejected an event");
                 }
                 outbox.admit();
                 return true;
@@ -79,20 +79,20 @@ async fn send(
             Err(ControlPlaneError::Superseded(problem)) => {
                 tracing::error!(
                     problem,
-                    "this process does not speak for the agent; it stops changing the cluster. Start it again only where the other one does not run"
+                    "the broker refuses this process, so it stops writing to the cluster: another process or cluster represents the agent. Restart it only after the other one has stopped"
                 );
                 outbox.supersede();
                 return false;
             }
             Err(error @ ControlPlaneError::Rejected(_)) => {
-                tracing::error!(%error, "the broker rejects a report; what is there is told anew");
-                outbox.drop_something();
+                tracing::error!(%error, "the broker rejected a report; the agent reports the current state again");
+                outbox.note_dropped();
                 return true;
             }
             Err(error) => error,
         };
         failures += 1;
-        tracing::debug!(%error, failures, "cannot report now; it is kept");
+        tracing::debug!(%error, failures, "cannot send the report; the agent keeps it and retries");
         if stop.is_cancelled() {
             return false;
         }

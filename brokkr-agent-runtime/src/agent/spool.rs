@@ -1,40 +1,39 @@
-//! Events that outlive the process until the broker has them.
+//! The spool: events that survive restarts until the broker acknowledges them.
 //!
-//! One file an event, named by its id: written whole or not at all, deleted when the broker has acknowledged it. An event that
-//! is told twice is known by its id and counted once.
+//! Each event is a file, named by the event's ID and written atomically. The spool deletes it after the acknowledgement.
+//! The broker recognizes a repeated event by its ID and counts it once.
 
 use std::path::{Path, PathBuf};
 
 use brokkr_core::model::EventId;
 use brokkr_core::protocol::EventReport;
 
-/// Events kept while the broker is away. Beyond, the oldest go: the newest status says more than they do.
+/// Maximum number of events. Beyond it the oldest are dropped: the newest status is more useful.
 pub(super) const EVENTS: usize = 5_000;
 
 const ENDING: &str = "event.json";
 
-/// A folder for events that were not told yet.
+/// A folder of unreported events.
 #[derive(Debug)]
 pub(super) struct Spool(PathBuf);
 
 impl Spool {
-    /// Uses a folder, and makes it if it is missing.
+    /// Opens a folder, and creates it if it does not exist.
     pub(super) fn open(folder: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         Ok(Self(folder.to_owned()))
     }
 
-    /// What an earlier process left, the oldest first, at most as much as is kept in memory. What cannot be read is left
-    /// where it is.
+    /// Loads the events of an earlier process, oldest first, up to the maximum. Leaves unreadable files in place.
     pub(super) fn load(&self) -> Vec<EventReport> {
         let names = match std::fs::read_dir(&self.0) {
             Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
             Err(error) => {
-                tracing::warn!(%error, folder = %self.0.display(), "the spool cannot be read");
+                tracing::warn!(%error, folder = %self.0.display(), "cannot read the spool");
                 return Vec::new();
             }
         };
-        // Ids are UUIDs of version 7: their order is that of time.
+        // IDs are UUIDs of version 7, whose order is chronological.
         let mut names: Vec<String> = names.filter(|name| name.ends_with(ENDING)).collect();
         names.sort_unstable();
         let surplus = names.len().saturating_sub(EVENTS);
@@ -44,14 +43,14 @@ impl Spool {
         let read = |name: &String| -> Option<EventReport> {
             let event = std::fs::read(self.0.join(name)).ok().and_then(|text| serde_json::from_slice(&text).ok());
             if event.is_none() {
-                tracing::warn!(file = %name, "an event in the spool cannot be read");
+                tracing::warn!(file = %name, "skipped an unreadable event in the spool");
             }
             event
         };
         names.iter().filter_map(read).collect()
     }
 
-    /// Keeps an event. When that fails it is kept in memory alone.
+    /// Stores an event. If that fails, the event stays only in memory.
     pub(super) fn keep(&self, event: &EventReport) {
         let (unfinished, place) = (self.0.join(format!("{}.unfinished", event.id)), self.place(event.id));
         let kept = serde_json::to_vec(event)
@@ -59,16 +58,16 @@ impl Spool {
             .and_then(|text| std::fs::write(&unfinished, text))
             .and_then(|()| std::fs::rename(&unfinished, &place));
         if let Err(error) = kept {
-            tracing::warn!(%error, folder = %self.0.display(), "an event cannot be kept over a restart");
+            tracing::warn!(%error, folder = %self.0.display(), "cannot store an event in the spool; a restart loses it");
             let _ = std::fs::remove_file(unfinished);
         }
     }
 
-    /// Forgets an event that the broker has.
+    /// Deletes an event that the broker acknowledged.
     pub(super) fn forget(&self, id: EventId) {
         match std::fs::remove_file(self.place(id)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, "an event that was told stays in the spool");
+                tracing::warn!(%error, "cannot delete a reported event from the spool; the next start reports it again");
             }
             _ => {}
         }
@@ -106,19 +105,19 @@ mod tests {
     }
 
     #[test]
-    fn untold_events_survive_a_restart() {
+    fn unreported_events_survive_a_restart() {
         let folder = std::env::temp_dir().join(format!("brokkr-spool-{}", EventId::generate()));
         let events: Vec<EventReport> = (0..3).map(|_| event()).collect();
         let outbox = Outbox::new(Some(Spool::open(&folder).expect("a folder")));
         events.iter().cloned().for_each(|event| outbox.event(event));
-        let told = outbox.take().expect("a batch").events;
-        assert_eq!(told, events);
-        outbox.forget(&told[..1]);
+        let reported = outbox.take().expect("a batch").events;
+        assert_eq!(reported, events);
+        outbox.forget(&reported[..1]);
         drop(outbox);
         std::fs::write(folder.join("broken.event.json"), "{").expect("a file");
         std::fs::write(folder.join("x.unfinished"), "{").expect("a file");
         let again = Outbox::new(Some(Spool::open(&folder).expect("a folder")));
         assert_eq!(again.take().expect("a batch").events, events[1..]);
-        std::fs::remove_dir_all(&folder).expect("the folder goes");
+        std::fs::remove_dir_all(&folder).expect("the folder can be deleted");
     }
 }

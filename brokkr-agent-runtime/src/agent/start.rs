@@ -1,4 +1,4 @@
-//! What must be known before anything is done: who we are, and which cluster this is.
+//! Startup: the identities of the agent and of the cluster.
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,26 +17,27 @@ pub(super) struct Started {
     pub(super) cluster_uid: String,
 }
 
-/// Finds out, however long it takes. `None` when the agent was stopped meanwhile.
+/// Determines the identities, with retries. Returns `None` if the agent is stopped meanwhile.
 pub(super) async fn start(
     control_plane: &dyn ControlPlane,
     cluster: &dyn Cluster,
     config: &AgentConfig,
     stop: &CancellationToken,
 ) -> Option<Started> {
-    let identity = retry_until_ok(stop, config, "asking the broker who we are", || control_plane.identify()).await?;
+    let identity =
+        retry_until_ok(stop, config, "identifying the agent to the broker", || control_plane.identify()).await?;
     let manager = field_manager(identity.agent_id);
-    retry_until_ok(stop, config, "looking for the agent's namespace", || {
+    retry_until_ok(stop, config, "reading or creating the agent's namespace", || {
         ensure_namespace(cluster, &config.namespace, &manager)
     })
     .await?;
     let cluster_uid =
-        retry_until_ok(stop, config, "asking which cluster this is", || cluster_uid(cluster, &config.namespace))
+        retry_until_ok(stop, config, "reading the cluster's identity", || cluster_uid(cluster, &config.namespace))
             .await?;
     Some(Started { identity, cluster_uid })
 }
 
-/// Tries until it works, with growing pauses.
+/// Retries until success, with growing pauses. Returns `None` if stopped.
 pub(super) async fn retry_until_ok<T, E, F>(
     stop: &CancellationToken,
     config: &AgentConfig,
@@ -57,7 +58,7 @@ where
             Ok(value) => return Some(value),
             Err(error) => {
                 failures += 1;
-                tracing::warn!(%error, failures, "{doing} failed; trying again");
+                tracing::warn!(%error, failures, "{doing} failed; the agent retries");
             }
         }
         tokio::select! {
@@ -71,8 +72,8 @@ fn namespaces() -> ApiKind {
     ApiKind::v1("", "Namespace", "namespaces", false)
 }
 
-/// The cluster's identity: the UID of the Namespace that every cluster has from its first start. Who may not read that is told by
-/// something that its own namespace has from its first moment.
+/// Returns the cluster's identity: the UID of the Namespace kube-system, which every cluster has. If the agent may not
+/// read it, an object that exists in the agent's own namespace from its creation identifies the cluster.
 async fn cluster_uid(cluster: &dyn Cluster, own: &str) -> Result<String, ClusterError> {
     let kind = namespaces();
     let object = match cluster.get(&kind.at(None, "kube-system")).await {
@@ -91,7 +92,7 @@ async fn ensure_namespace(cluster: &dyn Cluster, name: &str, manager: &str) -> R
     let at = kind.at(None, name);
     match cluster.get(&at).await {
         Ok(Some(_)) => return Ok(()),
-        // Not allowed to look: it was made for us, or the first write will say what is wrong.
+        // The agent may not read its namespace. If it does not exist, the first write reports that.
         Err(ClusterError::Forbidden(_)) => return Ok(()),
         Ok(None) => {}
         Err(error) => return Err(error),

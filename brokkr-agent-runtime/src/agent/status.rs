@@ -1,4 +1,4 @@
-//! What the worker remembers of each stack, and what of it is worth telling.
+//! The worker's state per stack, and which changes of it to report.
 
 use std::time::Duration;
 
@@ -15,34 +15,34 @@ use super::AgentConfig;
 use super::backoff::{asked_pause, pause};
 use super::event::{EventReason, Occurrence, Signature};
 
-/// The pause before a stack is looked at again while something takes its time.
-const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The first pause before the worker reconciles a progressing stack again.
+const RECHECK_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a text is told anew that differs in nothing but numbers.
+/// Minimum interval between two reports that differ only in numbers.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 
-/// Objects that a condition's message names.
+/// Maximum number of objects in a condition's message.
 const NAMED: usize = 5;
 
-/// The pause between a pass and the next one when others change something meanwhile.
-const STIRRED: Duration = Duration::from_millis(100);
+/// The pause between two passes over a stack that other clients changed meanwhile.
+const CHANGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whether a pass works on a stack, and what is to follow.
+/// Whether a pass works on a stack, and when the next pass follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Activity {
-    Rests,
-    Runs,
-    /// Others changed something meanwhile.
-    RunsAndAgain,
-    /// Something else is wanted meanwhile.
-    RunsAndAnew,
+    Idle,
+    Running,
+    /// Other clients changed objects meanwhile: the next pass follows soon.
+    RunningObjectsChanged,
+    /// The goal changed meanwhile: the next pass follows immediately.
+    RunningGoalChanged,
 }
 
-/// One stack as the worker sees it.
+/// The worker's state of one stack.
 #[derive(Debug)]
 pub(super) struct StackState {
     stack: StackId,
-    /// When it is to be looked at again.
+    /// When the next pass is due.
     pub(super) due: Instant,
     /// Failures in a row.
     failures: u32,
@@ -50,29 +50,29 @@ pub(super) struct StackState {
     applied: Option<Revision>,
     conditions: Vec<Condition>,
     health: Health,
-    /// How often in a row it was looked at while it was on its way.
+    /// Passes in a row that found the stack progressing.
     looks: u32,
-    /// What is waited for or fails, and since when.
+    /// The current wait or failure, and its start.
     stuck: Option<Stuck>,
     activity: Activity,
-    /// When a pass worked on it last.
+    /// When the last pass over the stack ended.
     ended: Instant,
-    /// The last event, without what differs from try to try.
+    /// The last event, without the parts that change between attempts.
     last_event: Option<Signature>,
-    /// The last status that was told.
-    told: Option<Told>,
-    /// Whether the next success is told although nothing is new about it.
-    tell_anew: bool,
+    /// The last reported status.
+    reported: Option<Reported>,
+    /// Whether to report the next success even if nothing changed.
+    report_next_success: bool,
 }
 
-/// A status that was told.
+/// A reported status.
 #[derive(Debug)]
-struct Told {
+struct Reported {
     status: StatusReport,
     at: Instant,
 }
 
-/// Something that keeps a stack from its goal.
+/// A wait or failure that keeps a stack from its goal.
 #[derive(Debug)]
 struct Stuck {
     reason: Reason,
@@ -80,7 +80,7 @@ struct Stuck {
     since: Instant,
 }
 
-/// What is worth telling about one pass.
+/// The news of one pass to report.
 pub(super) struct News {
     pub(super) event: Option<EventReport>,
     pub(super) status: Option<StatusReport>,
@@ -98,18 +98,18 @@ impl StackState {
             health: Health::Unknown,
             looks: 0,
             stuck: None,
-            activity: Activity::Rests,
+            activity: Activity::Idle,
             ended: Instant::now(),
             last_event: None,
-            told: None,
-            tell_anew: false,
+            reported: None,
+            report_next_success: false,
         }
     }
 
-    /// Something else is wanted now: whatever failed before says nothing about it.
-    pub(super) fn wanted_anew(&mut self) {
+    /// Handles a changed goal: earlier failures no longer count.
+    pub(super) fn goal_changed(&mut self) {
         if self.is_worked_on() {
-            self.activity = Activity::RunsAndAnew;
+            self.activity = Activity::RunningGoalChanged;
         }
         self.due = Instant::now();
         self.failures = 0;
@@ -117,49 +117,49 @@ impl StackState {
         self.stuck = None;
     }
 
-    /// Others seem to have changed something of it: it is looked at soon, unless it is being retried anyway.
-    pub(super) fn stirred(&mut self) {
-        if self.activity == Activity::Runs {
-            self.activity = Activity::RunsAndAgain;
+    /// Handles changes of other clients: the stack is due soon, unless a retry is pending.
+    pub(super) fn objects_changed(&mut self) {
+        if self.activity == Activity::Running {
+            self.activity = Activity::RunningObjectsChanged;
         } else if self.failures == 0 {
-            self.due = self.due.min(self.ended + STIRRED);
+            self.due = self.due.min(self.ended + CHANGE_PAUSE);
         }
     }
 
-    /// A pass begins to work on it; unless its outcome says otherwise it is due again then.
+    /// A pass over the stack starts. The stack is due again at `due`, unless the outcome says otherwise.
     pub(super) fn begins(&mut self, due: Instant) {
-        self.activity = Activity::Runs;
+        self.activity = Activity::Running;
         self.due = due;
     }
 
-    /// A pass did not end on its own account, so nothing is known from it.
+    /// The pass was interrupted, so its outcome says nothing.
     pub(super) fn interrupted(&mut self) {
-        self.due = Instant::now() + RECHECK_INTERVAL;
+        self.due = Instant::now() + RECHECK_PAUSE;
     }
 
-    /// No pass works on it any more.
+    /// The pass over the stack has ended.
     pub(super) fn ends(&mut self) {
         self.ended = Instant::now();
-        match std::mem::replace(&mut self.activity, Activity::Rests) {
-            Activity::RunsAndAnew => self.due = self.ended,
-            Activity::RunsAndAgain if self.failures == 0 => self.due = self.due.min(self.ended + STIRRED),
+        match std::mem::replace(&mut self.activity, Activity::Idle) {
+            Activity::RunningGoalChanged => self.due = self.ended,
+            Activity::RunningObjectsChanged if self.failures == 0 => self.due = self.due.min(self.ended + CHANGE_PAUSE),
             _ => {}
         }
     }
 
-    /// Whether a pass works on it.
+    /// Whether a pass works on the stack.
     pub(super) fn is_worked_on(&self) -> bool {
-        self.activity != Activity::Rests
+        self.activity != Activity::Idle
     }
 
-    /// What was told may not have arrived: the next outcome is told whatever it is.
-    pub(super) fn untold(&mut self) {
+    /// Earlier reports may be lost, so the next outcome is reported in any case.
+    pub(super) fn report_again(&mut self) {
         self.last_event = None;
-        self.told = None;
-        self.tell_anew = true;
+        self.reported = None;
+        self.report_next_success = true;
     }
 
-    /// Takes a pass's outcome in and says what is worth telling.
+    /// Records the outcome of a pass, and returns the news to report.
     pub(super) fn take(
         &mut self,
         outcome: &StackOutcome,
@@ -176,7 +176,7 @@ impl StackState {
             Progress::Done => {
                 let on_its_way = outcome.health == Health::Progressing;
                 self.looks = if on_its_way { self.looks + 1 } else { 0 };
-                let soon = pause(self.looks, RECHECK_INTERVAL, config.interval);
+                let soon = pause(self.looks, RECHECK_PAUSE, config.interval);
                 self.due = Instant::now() + if on_its_way { soon } else { config.interval };
                 self.stuck = None;
                 let after_failure = std::mem::take(&mut self.failures) > 0;
@@ -188,9 +188,9 @@ impl StackState {
                 accepted.or_else(|| worth.then(done))
             }
             Progress::Waiting { reason, objects, .. } => {
-                // What has taken long will hardly be there in a second.
+                // A problem that has lasted long rarely resolves within a second.
                 let waited = self.stuck_for(*reason, objects);
-                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(RECHECK_INTERVAL), config);
+                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(RECHECK_PAUSE), config);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {
@@ -198,7 +198,7 @@ impl StackState {
                 self.stuck_for(*reason, objects);
                 let (first, max) = (config.retry_first, config.retry_max);
                 let pause = asked_pause(outcome.retry_after, self.failures, first, max);
-                // The pause that an API server asks for is kept.
+                // A pause that the API server requested is never shortened.
                 self.due = match outcome.retry_after {
                     Some(_) => Instant::now() + pause,
                     None => self.by_stalling(pause, config),
@@ -236,9 +236,9 @@ impl StackState {
         News { event, status: self.news() }
     }
 
-    /// What is to be said when the API server has accepted everything: that it has, or what was put right.
+    /// Returns the event for an outcome with all objects accepted: applied, or drift corrected.
     fn accepted(&mut self, outcome: &StackOutcome) -> Option<Occurrence> {
-        let anew = std::mem::take(&mut self.tell_anew);
+        let anew = std::mem::take(&mut self.report_next_success);
         let first = anew || self.applied != outcome.revision;
         self.applied = outcome.revision;
         let (reason, objects) = if outcome.corrected.is_empty() {
@@ -250,7 +250,7 @@ impl StackState {
         worth.then(|| Occurrence { reason, message: String::new(), objects })
     }
 
-    /// For how long the same objects have kept the stack from its goal for the same reason.
+    /// Returns how long the stack has had the same problem with the same objects.
     fn stuck_for(&mut self, reason: Reason, objects: &[ObjectRef]) -> Duration {
         let is_same = |it: &Stuck| it.reason == reason && it.objects == objects;
         if !self.stuck.as_ref().is_some_and(is_same) {
@@ -259,14 +259,14 @@ impl StackState {
         self.stuck.as_ref().map_or(Duration::ZERO, |it| it.since.elapsed())
     }
 
-    /// When to look again after a pause: no later than the stack counts as stalled, so that it is told in time.
+    /// Returns when a pass is due after a pause: no later than the stack becomes stalled, so that the report is in time.
     fn by_stalling(&self, pause: Duration, config: &AgentConfig) -> Instant {
         let now = Instant::now();
         let stalls = self.stuck.as_ref().map(|it| it.since + config.stalled_after).filter(|stalls| *stalls > now);
         stalls.map_or(now + pause, |stalls| stalls.min(now + pause))
     }
 
-    /// Why nothing moves any more; `None` while it does.
+    /// Returns why the stack is stalled; `None` if it is not.
     fn stalled(&self, outcome: &StackOutcome, config: &AgentConfig) -> Option<String> {
         match &outcome.progress {
             Progress::Failed { reason: Reason::Stalled, message, .. } => Some(message.clone()),
@@ -343,24 +343,25 @@ impl StackState {
         self.conditions = conditions.collect();
     }
 
-    /// The status, if it differs from what was told by more than one more try.
+    /// Returns the status if it differs from the reported one by more than the number of attempts.
     fn news(&mut self) -> Option<StatusReport> {
         let status = self.status();
-        // Attempts are told at 1, 2, 4, 8 …: often enough to see, too seldom to be a load.
+        // Reports attempts at 1, 2, 4, 8 …: progress stays visible without a report per attempt.
         let attempts_matter = self.failures == 0 || self.failures.is_power_of_two();
-        let told_attempts = self.told.as_ref().map_or(0, |told| told.status.attempts);
-        let attempts = if attempts_matter { status.attempts } else { told_attempts };
+        let reported_attempts = self.reported.as_ref().map_or(0, |reported| reported.status.attempts);
+        let attempts = if attempts_matter { status.attempts } else { reported_attempts };
         let status = StatusReport { attempts, ..status };
-        if let Some(told) = &self.told
-            && (told.status == status || told.at.elapsed() < SAMPLE_EVERY && is_sample(&told.status, &status))
+        if let Some(reported) = &self.reported
+            && (reported.status == status
+                || reported.at.elapsed() < SAMPLE_EVERY && is_sample(&reported.status, &status))
         {
             return None;
         }
-        self.told = Some(Told { status: status.clone(), at: Instant::now() });
+        self.reported = Some(Reported { status: status.clone(), at: Instant::now() });
         Some(status)
     }
 
-    /// The whole status, whether told or not.
+    /// Returns the current status, reported or not.
     pub(super) fn status(&self) -> StatusReport {
         StatusReport {
             stack_id: self.stack,
@@ -373,7 +374,7 @@ impl StackState {
     }
 }
 
-/// What stays as it is although the manifests say otherwise, and why.
+/// Lists objects and fields that the agent leaves as they are despite the manifests, with the reasons.
 fn left_alone(outcome: &StackOutcome) -> String {
     let retained = outcome.retained.iter().take(NAMED).map(ToString::to_string);
     let yielded = outcome.yielded.iter().take(NAMED).map(ToString::to_string);
@@ -384,9 +385,9 @@ fn yielded(outcome: &StackOutcome) -> String {
     outcome.yielded.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Whether two statuses differ only in numbers within texts. How many replicas are ready just now is a sample and no
-/// transition; names are no numbers, even where they end in one.
-fn is_sample(told: &StatusReport, status: &StatusReport) -> bool {
+/// Whether two statuses differ only in numbers within messages. The current number of ready replicas is a sample, not a
+/// transition. A number at the end of a name does not count.
+fn is_sample(reported: &StatusReport, status: &StatusReport) -> bool {
     let without_counts = |status: &StatusReport| {
         let mut status = status.clone();
         for condition in &mut status.conditions {
@@ -399,10 +400,10 @@ fn is_sample(told: &StatusReport, status: &StatusReport) -> bool {
         }
         status
     };
-    without_counts(told) == without_counts(status)
+    without_counts(reported) == without_counts(status)
 }
 
-/// Whether a word is a number and nothing else, but for what may enclose it.
+/// Whether a word is a number, apart from enclosing punctuation.
 fn is_count(word: &str) -> bool {
     let digits = word.trim_matches(['(', ')', ',', '.', ';', ':', '/']);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! A target state in the applier's words.
+//! Converts a target state to the applier's desired state.
 
 use brokkr_core::model::{Health, StackId};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
@@ -6,10 +6,10 @@ use brokkr_reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, Reason,
 
 use super::contents::Contents;
 
-/// Objects that unconfirmed removals may take in one pass, whatever is held.
+/// Number of objects that unconfirmed removals may remove in one pass, independent of the number of held objects.
 const BUDGET_FLOOR: usize = 100;
 
-/// The whole target state in the applier's words, and the removals that are held back by the budget.
+/// Converts a target state, and returns the removals that exceed the budget.
 pub(super) fn desired<'s>(
     state: &'s TargetState,
     contents: &Contents,
@@ -42,7 +42,7 @@ pub(super) fn desired<'s>(
     (Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }, over_budget)
 }
 
-/// The outcome of an entry that the applier was not asked to work on.
+/// Returns the outcome of an entry that was not passed to the applier.
 pub(super) fn not_done(entry: &TargetEntry, reason: Reason, message: String) -> StackOutcome {
     StackOutcome {
         stack_id: entry.stack_id,

@@ -1,4 +1,4 @@
-//! Remembering how far the target state had come: a restart is no way back in time.
+//! The watermark: the newest target state of each epoch, so that a restarted agent does not accept an older one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +14,29 @@ use super::AgentConfig;
 use super::backoff::asked_pause;
 use super::record::Record;
 
-/// How many histories are remembered.
+/// Maximum number of epochs.
 const HISTORIES: usize = 32;
 
-/// A point of a history.
+/// A position in an epoch.
 pub(super) type Mark = (Epoch, Generation);
 
-/// The newest point of each history that was seen, the current one last: a detour through another history is no way
-/// back in time.
+/// The newest position of each seen epoch, the current one last. Older epochs are kept, so that a switch to another epoch
+/// and back does not accept an older state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Marks(Vec<Mark>);
 
 impl Marks {
-    /// Where the current history is.
+    /// Returns the position in the current epoch.
     pub(super) fn current(&self) -> Option<Mark> {
         self.0.last().copied()
     }
 
-    /// How far this history had come.
+    /// Returns the newest generation of an epoch.
     pub(super) fn highest(&self, epoch: Epoch) -> Option<Generation> {
         self.0.iter().find(|(before, _)| *before == epoch).map(|(_, generation)| *generation)
     }
 
-    /// Makes this the current point.
+    /// Advances to a position, and makes its epoch the current one.
     pub(super) fn reach(&mut self, (epoch, generation): Mark) {
         self.0.retain(|(before, _)| *before != epoch);
         self.0.push((epoch, generation));
@@ -59,18 +59,18 @@ impl Marks {
     }
 }
 
-/// What was written down.
+/// The stored watermark.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Noted {
     pub(super) marks: Marks,
-    /// The content of the target state at the current point.
+    /// Digest of the target state at the current position.
     digest: Option<Digest>,
 }
 
-/// The newest target state that was worked on, kept in the cluster.
+/// The newest target state that the worker has started on, stored in the cluster.
 ///
-/// A process that was just started would else take whatever a replica or a cache that is behind tells it. It is written beside the
-/// work, not before it: nothing waits for it. A later point with the same content is not worth a write.
+/// Without it, a new process would accept an older target state from an outdated replica or cache. The agent writes it
+/// concurrently with the work, which does not wait for it. A later position with the same content is not written.
 #[derive(Debug)]
 pub(super) struct Watermark {
     record: Record,
@@ -81,14 +81,14 @@ impl Watermark {
         Self { record: Record::new(cluster, namespace, agent, "watermark") }
     }
 
-    /// What earlier processes wrote down.
+    /// Reads the watermark of earlier processes.
     pub(super) async fn read(&self) -> ClusterResult<Noted> {
         let data = self.record.read().await?;
         let text = |key| data.get(key).and_then(Value::as_str).unwrap_or_default();
         Ok(Noted { marks: Marks::from_text(text("seen")), digest: text("seenDigest").parse().ok() })
     }
 
-    /// Writes down each target state that is reached, or a later one, until stopped; the last one is tried once more then.
+    /// Writes each reached target state, or a later one, until stopped. Then tries once more to write the last one.
     pub(super) async fn keep(
         self,
         mut noted: Noted,
@@ -113,7 +113,7 @@ impl Watermark {
                 continue;
             };
             failures += 1;
-            tracing::warn!(%error, failures, "cannot note how far the target state has come");
+            tracing::warn!(%error, failures, "cannot store the watermark; the agent retries");
             reached.mark_changed();
             let wait = asked_pause(error.retry_after(), failures, Duration::from_millis(500), config.retry_max);
             tokio::select! {
@@ -141,6 +141,6 @@ mod tests {
         assert_eq!(marks.0.len(), HISTORIES);
         assert_eq!(marks.highest(epoch), Some(Generation::new(u64::MAX)));
         assert_eq!(Marks::from_text(&marks.to_text()).0, marks.0);
-        assert!(Marks::from_text("x,, 1,7 7").0.is_empty(), "what was spoilt by hand is no mark");
+        assert!(Marks::from_text("x,, 1,7 7").0.is_empty(), "invalid entries are skipped");
     }
 }

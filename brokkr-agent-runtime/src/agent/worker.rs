@@ -1,7 +1,7 @@
-//! Making the cluster so.
+//! The worker: reconciles the cluster with the target state.
 //!
-//! Stacks that are due at the same time share a pass, and with it the lists that it makes. Passes run beside each other,
-//! each on stacks of its own: one that takes its time holds up nobody else's.
+//! Stacks that are due together share a pass, and the lists that it makes. Passes over different stacks run concurrently,
+//! so that a slow stack does not delay the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -26,16 +26,16 @@ use super::probe::Probe;
 use super::status::StackState;
 use super::target::{desired, not_done};
 
-/// How far apart stacks may be due and still be worked on together.
-const TOGETHER: Duration = Duration::from_millis(200);
-/// How often every status is told, changed or not.
+/// Stacks that are due within this time share a pass.
+const BATCH_WINDOW: Duration = Duration::from_millis(200);
+/// Interval between reports of all statuses, changed or not.
 const FULL_STATUS: Duration = Duration::from_secs(3600);
-/// How often what belongs to no stack any more is looked at.
+/// Interval between passes for retained objects, which belong to no stack of the target state.
 const UPKEEP: Duration = Duration::from_secs(10);
 
 type Passed = (Timestamp, Result<Vec<StackOutcome>, ApplierError>);
 
-/// What a worker works with.
+/// Dependencies of a worker.
 pub(super) struct Tools {
     pub(super) control_plane: Arc<dyn ControlPlane>,
     pub(super) cluster: Arc<dyn Cluster>,
@@ -47,22 +47,22 @@ pub(super) struct Tools {
     pub(super) reached: watch::Sender<Option<Arc<TargetState>>>,
 }
 
-/// Makes the cluster what the newest target state says.
+/// Reconciles the cluster with the newest target state.
 pub(super) struct Worker {
     tools: Tools,
     targets: watch::Receiver<Option<Arc<TargetState>>>,
     epoch: TrustedEpoch,
     contents: Contents,
     stacks: BTreeMap<StackId, StackState>,
-    /// What was worked on last, to see what is new.
+    /// The last target state that the worker handled.
     current: Option<Arc<TargetState>>,
-    /// What was held without an entry when that was looked at last; absent when everything is to be told.
-    told_strangers: Option<BTreeSet<StackId>>,
+    /// Held stacks without an entry at the last check; `None` if the worker must report all held stacks.
+    reported_unlisted: Option<BTreeSet<StackId>>,
     failures: u32,
-    /// When the API server wants to be asked again at the earliest.
+    /// The API server requested no request before this time.
     not_before: Instant,
     passes: JoinSet<Passed>,
-    /// The stacks of each pass that runs.
+    /// The stacks of each running pass.
     working: HashMap<Id, BTreeSet<StackId>>,
     upkeep: Instant,
 }
@@ -77,7 +77,7 @@ impl Worker {
             contents: Contents::default(),
             stacks: BTreeMap::new(),
             current: None,
-            told_strangers: None,
+            reported_unlisted: None,
             failures: 0,
             not_before: Instant::now(),
             passes: JoinSet::new(),
@@ -86,7 +86,7 @@ impl Worker {
         }
     }
 
-    /// Works until stopped; passes that are under way then are finished.
+    /// Works until stopped, then finishes the running passes.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut next = Instant::now();
         let mut full_status = Instant::now() + FULL_STATUS;
@@ -98,8 +98,8 @@ impl Worker {
                 () = tokio::time::sleep_until(next) => {}
                 () = outbox.heard.notified() => {}
                 Some(passed) = self.passes.join_next_with_id() => self.settle(passed),
-                stirred = self.tools.applier.changed() => {
-                    self.worked_on(&stirred).for_each(StackState::stirred);
+                changed = self.tools.applier.changed() => {
+                    self.worked_on(&changed).for_each(StackState::objects_changed);
                 }
             }
             if outbox.is_superseded() {
@@ -121,11 +121,11 @@ impl Worker {
         }
     }
 
-    /// When to try again after something failed that concerns all stacks.
+    /// Records a failure that concerns all stacks. Returns when to retry.
     fn failed(&mut self, error: &(dyn std::error::Error + Send + Sync + 'static)) -> Instant {
         self.failures += 1;
         self.tools.probe.passed(false);
-        tracing::warn!(agent = %self.tools.agent, %error, failures = self.failures, "pass failed; nothing was removed");
+        tracing::warn!(agent = %self.tools.agent, %error, failures = self.failures, "the pass failed, and the agent removed nothing");
         let asked = match (error.downcast_ref::<ApplierError>(), error.downcast_ref::<ClusterError>()) {
             (Some(error), _) => error.retry_after(),
             (None, error) => error.and_then(ClusterError::retry_after),
@@ -138,7 +138,7 @@ impl Worker {
         again
     }
 
-    /// Starts working on what is due; tells when to look again.
+    /// Starts a pass over the stacks that are due. Returns when to check again.
     async fn start_pass(&mut self) -> Result<Instant, Box<dyn std::error::Error + Send + Sync>> {
         if Instant::now() < self.not_before {
             return Ok(self.not_before);
@@ -149,24 +149,25 @@ impl Worker {
         };
         self.notice_changes(&state);
         if self.tools.outbox.take_dropped() {
-            self.stacks.values_mut().for_each(StackState::untold);
-            self.told_strangers = None;
+            self.stacks.values_mut().for_each(StackState::report_again);
+            self.reported_unlisted = None;
         }
-        let now = Instant::now() + TOGETHER;
+        let now = Instant::now() + BATCH_WINDOW;
         let is_due = |(_, stack): &(&StackId, &StackState)| stack.due <= now && !stack.is_worked_on();
         let due: BTreeSet<StackId> = self.stacks.iter().filter(is_due).map(|(id, _)| *id).collect();
         if due.is_empty() && now < self.upkeep {
             return Ok(self.next().min(idle));
         }
         let held = self.tools.applier.held().await?;
-        self.tell_held(&state, &held);
+        self.report_held(&state, &held);
         if !self.tools.outbox.is_admitted() {
-            // Before the broker has accepted that this process speaks for the agent, in this cluster, nothing is written.
+            // The broker must first accept this process for the agent and this cluster. Until then the agent writes
+            // nothing.
             return Ok(idle);
         }
         let trust = self.epoch.trust(&state, !held.is_empty()).await?;
         if trust == Trust::None {
-            return Err("the broker tells a history that was left for another one".into());
+            return Err("the broker serves a target state of an epoch that this agent has left".into());
         }
         self.tools.reached.send_replace(Some(state.clone()));
         let started_at = SystemClock.now();
@@ -174,18 +175,20 @@ impl Worker {
         let failed = self.contents.fetch(&*self.tools.control_plane, entries).await;
         let mut away = false;
         for (entry, error) in &failed {
-            tracing::warn!(stack = %entry.stack_name, %error, "cannot get the content; what is there stays");
+            tracing::warn!(stack = %entry.stack_name, %error, "cannot fetch the manifests; the agent leaves the stack unchanged");
             match error {
                 ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => away = true,
-                error => self.tell(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at),
+                error => {
+                    self.report(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at)
+                }
             }
         }
         let (desired, over_budget) = desired(&state, &self.contents, &held, trust == Trust::Full);
         for entry in over_budget.into_iter().filter(|it| due.contains(&it.stack_id)) {
-            let message = "removals that nobody confirmed would take more than half of what is held";
-            self.tell(&state, &not_done(entry, Reason::RemovalBudget, message.to_owned()), started_at);
+            let message = "removals that no user ordered explicitly would remove more than half of the objects that this agent holds; to confirm, delete the stack or remove its target";
+            self.report(&state, &not_done(entry, Reason::RemovalBudget, message.to_owned()), started_at);
         }
-        // What could not be worked on for want of content is looked at again.
+        // Stacks whose manifests are missing are due again soon.
         let again = if away { self.tools.config.retry_first } else { self.tools.config.interval };
         for id in &due {
             if let Some(stack) = self.stacks.get_mut(id) {
@@ -199,7 +202,7 @@ impl Worker {
         Ok(self.next().min(idle))
     }
 
-    /// When the next stack is due that nobody works on.
+    /// Returns when the next idle stack is due.
     fn next(&self) -> Instant {
         let free = self.stacks.values().filter(|stack| !stack.is_worked_on()).map(|stack| stack.due);
         free.chain([self.upkeep]).min().unwrap_or(self.upkeep)
@@ -209,7 +212,7 @@ impl Worker {
         self.stacks.iter_mut().filter(|(id, _)| due.contains(id)).map(|(_, stack)| stack)
     }
 
-    /// Takes over what came of a pass.
+    /// Records the result of a pass.
     fn settle(&mut self, passed: Result<(Id, Passed), JoinError>) {
         let (id, result) = match passed {
             Ok((id, passed)) => (id, Ok(passed)),
@@ -223,7 +226,7 @@ impl Worker {
                 self.tools.probe.passed(true);
                 for outcome in &outcomes {
                     if let Some(state) = &state {
-                        self.tell(state, outcome, started_at);
+                        self.report(state, outcome, started_at);
                     }
                 }
                 self.worked_on(&due).for_each(StackState::ends);
@@ -239,14 +242,14 @@ impl Worker {
         }
     }
 
-    /// Remembers what came of a stack, and reports what is worth telling of it.
-    fn tell(&mut self, state: &TargetState, outcome: &StackOutcome, started_at: Timestamp) {
+    /// Records the outcome of a stack, and reports its news.
+    fn report(&mut self, state: &TargetState, outcome: &StackOutcome, started_at: Timestamp) {
         let Some(stack) = self.stacks.get_mut(&outcome.stack_id) else {
             return;
         };
-        tracing::debug!(?outcome, "worked on a stack");
+        tracing::debug!(?outcome, "reconciled a stack");
         if outcome.interrupted {
-            tracing::info!(stack = %outcome.stack_id, "the pass was interrupted: this process does not lead now");
+            tracing::info!(stack = %outcome.stack_id, "the pass was interrupted, because this process does not lead now");
             stack.interrupted();
             return;
         }
@@ -261,20 +264,20 @@ impl Worker {
         }
     }
 
-    /// Makes due what is new in the target state, and forgets what is no longer in it.
+    /// Makes changed entries of the target state due, and drops stacks that it no longer contains.
     fn notice_changes(&mut self, state: &Arc<TargetState>) {
         if self.current.as_ref().is_some_and(|current| current.digest == state.digest) {
             return;
         }
         if self.current.as_ref().is_none_or(|current| current.epoch != state.epoch) {
-            self.told_strangers = None;
+            self.reported_unlisted = None;
         }
         let before: BTreeMap<StackId, &TargetEntry> =
             self.current.iter().flat_map(|it| &it.entries).map(|entry| (entry.stack_id, entry)).collect();
         for entry in &state.entries {
             let stack = self.stacks.entry(entry.stack_id).or_insert_with(|| StackState::new(entry.stack_id));
             if before.get(&entry.stack_id) != Some(&entry) {
-                stack.wanted_anew();
+                stack.goal_changed();
             }
         }
         self.stacks.retain(|id, _| state.entries.iter().any(|entry| entry.stack_id == *id));
@@ -282,15 +285,15 @@ impl Worker {
         self.current = Some(state.clone());
     }
 
-    /// Tells the broker what is held: at the start, on a new epoch, and when something has no entry.
-    fn tell_held(&mut self, state: &TargetState, held: &[HeldStack]) {
+    /// Reports the held stacks: at the start, for a new epoch, and when the set of held stacks without an entry changes.
+    fn report_held(&mut self, state: &TargetState, held: &[HeldStack]) {
         let ids: BTreeSet<StackId> = held.iter().map(|it| it.stack_id).collect();
         let listed: BTreeSet<StackId> = state.entries.iter().map(|it| it.stack_id).collect();
         let strangers: BTreeSet<StackId> = ids.difference(&listed).copied().collect();
-        let first = self.told_strangers.is_none();
-        if first || (!strangers.is_empty() && self.told_strangers.as_ref() != Some(&strangers)) {
+        let first = self.reported_unlisted.is_none();
+        if first || (!strangers.is_empty() && self.reported_unlisted.as_ref() != Some(&strangers)) {
             self.tools.outbox.held(ids.into_iter().collect());
         }
-        self.told_strangers = Some(strangers);
+        self.reported_unlisted = Some(strangers);
     }
 }

@@ -1,4 +1,4 @@
-//! Finding and connecting to a Kubernetes API.
+//! Finds a Kubernetes API and connects to it.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig as KubeconfigFile};
 
 use super::KubeCluster;
 
-/// Where to find a cluster's address and credentials.
+/// The source of a cluster's address and credentials.
 ///
 /// ```
 /// use brokkr_agent_runtime::Kubeconfig;
@@ -22,14 +22,14 @@ pub struct Kubeconfig {
 }
 
 impl Kubeconfig {
-    /// The file. Default: `KUBECONFIG`, then `~/.kube/config`, then the service account of the pod.
+    /// Sets the file. Default: `KUBECONFIG`, then `~/.kube/config`, then the pod's service account.
     #[must_use]
     pub fn file(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
         self
     }
 
-    /// The context in the file. Default: its current context.
+    /// Sets the context in the file. Default: its current context.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {
         self.context = Some(context.into());
@@ -37,18 +37,18 @@ impl Kubeconfig {
     }
 }
 
-/// Why there is no connection to a cluster.
+/// The error of [`KubeCluster::connect`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The kubeconfig cannot be used.
-    #[error("the kubeconfig cannot be used: {0}")]
+    /// The kubeconfig is invalid or unreadable.
+    #[error("cannot use the kubeconfig: {0}")]
     Kubeconfig(#[source] Box<dyn Error + Send + Sync>),
-    /// There is neither a kubeconfig nor a service account.
-    #[error("no cluster found: set KUBECONFIG, give a kubeconfig file, or run in a pod ({0})")]
+    /// Neither a kubeconfig nor a service account exists.
+    #[error("no cluster found: set KUBECONFIG, pass a kubeconfig file, or run in a pod ({0})")]
     Nowhere(#[source] Box<dyn Error + Send + Sync>),
-    /// The client cannot be made.
-    #[error("cannot connect: {0}")]
+    /// The client could not be created.
+    #[error("cannot create the Kubernetes client: {0}")]
     Client(#[source] Box<dyn Error + Send + Sync>),
 }
 
@@ -57,7 +57,12 @@ fn unusable(error: kube::config::KubeconfigError) -> ConnectError {
 }
 
 impl KubeCluster {
-    /// Connects to the cluster that a kubeconfig names.
+    /// Creates a client for the cluster that a kubeconfig names. Sends no request: an unreachable server fails on first
+    /// use.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConnectError`] if the kubeconfig or its credentials are unusable.
     pub async fn connect(from: &Kubeconfig) -> Result<Self, ConnectError> {
         let options = KubeConfigOptions { context: from.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match &from.file {
@@ -69,11 +74,11 @@ impl KubeCluster {
             None => kube::Config::infer().await.map_err(|error| ConnectError::Nowhere(error.into()))?,
         };
         config.connect_timeout = Some(Duration::from_secs(10));
-        // A watch may be silent for long; requests have a time-out of their own.
+        // A watch may be silent for a long time. Requests have their own timeout.
         config.read_timeout = None;
-        // The agent decides when to try again, with the target state in view.
+        // The agent decides when to retry, based on the current target state.
         config.default_retry = false;
-        // Without the feature for proxies a variable of the environment would make the client fail.
+        // Built without proxy support, the client would fail if the environment names a proxy.
         config.proxy_url = None;
         let client = kube::Client::try_from(config.clone()).map_err(|error| ConnectError::Client(error.into()))?;
         Ok(Self { client, config: Some(Box::new(config)) })

@@ -1,7 +1,7 @@
-//! Discovery: what the API server serves.
+//! Discovery of the kinds that the API server serves.
 //!
-//! Aggregated discovery (two requests, Kubernetes 1.26 and later) says of each version whether it is current; what is stale
-//! counts as failed. Older servers are asked group by group.
+//! Aggregated discovery (two requests, Kubernetes 1.26 and later) marks stale versions, which count as failed. For older
+//! servers, each group is requested separately.
 
 use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult, Discovery};
 use http::Method;
@@ -78,14 +78,14 @@ pub(super) async fn discover(cluster: &KubeCluster) -> ClusterResult<Discovery> 
         let answer = cluster.call(call).await?.json()?;
         if answer["kind"] == "APIGroupDiscoveryList" {
             let groups: Groups = serde_json::from_value(answer)
-                .map_err(|_| ClusterError::unavailable("the discovery document cannot be read"))?;
+                .map_err(|_| ClusterError::unavailable("cannot parse the discovery document"))?;
             add_groups(&mut discovery, groups);
         } else {
             add_one_by_one(cluster, &mut discovery, root, &answer).await?;
         }
     }
-    // Every API server serves this. An answer without it is not one of an API server, and must not be taken for "nothing
-    // is served any more".
+    // Every API server serves this kind. A response without it comes from something else, and must not count as "no kinds
+    // are served".
     if discovery.exact("", "v1", "Namespace").is_none() {
         return Err(ClusterError::unavailable("the discovery document has no core group"));
     }
@@ -117,7 +117,7 @@ fn add_groups(discovery: &mut Discovery, groups: Groups) {
     }
 }
 
-/// The older form: a list of groups, and one document per version.
+/// Legacy discovery: a list of groups, and one document per version.
 async fn add_one_by_one(
     cluster: &KubeCluster,
     discovery: &mut Discovery,

@@ -1,4 +1,4 @@
-//! From the API server's answers to errors by meaning.
+//! Classifies the API server's responses by meaning.
 
 use std::error::Error;
 use std::io;
@@ -8,7 +8,7 @@ use brokkr_reconcile::cluster::{ClusterError, FieldConflict};
 use http::StatusCode;
 use serde::Deserialize;
 
-/// A `Status` (Kubernetes API conventions, "Response Status Kind").
+/// A `Status` object (Kubernetes API conventions, "Response Status Kind").
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Status {
@@ -52,16 +52,16 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         {
             ClusterError::Terminating(message)
         }
-        // Admission (quota, webhooks) refuses with 403 as well; the caller's rights are another matter.
+        // Admission (quotas, webhooks) also denies with 403. Only missing rights have "cannot" in the message.
         StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => ClusterError::Denied(message),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ClusterError::Forbidden(message),
         StatusCode::PAYLOAD_TOO_LARGE => ClusterError::TooLarge(message),
         StatusCode::GONE => ClusterError::Expired(message),
-        // How an API server says that an applied UID is another object's.
+        // The response to an apply whose UID belongs to another object.
         StatusCode::UNPROCESSABLE_ENTITY if said.details.causes.iter().any(|cause| cause.field == "metadata.uid") => {
             ClusterError::Precondition(message)
         }
-        // A webhook with side effects was in the way of a dry run. That says nothing about the object.
+        // A webhook with side effects does not support dry runs, which says nothing about the object.
         StatusCode::BAD_REQUEST if message.ends_with("does not support dry run") => {
             ClusterError::Other { status: status.as_u16(), message }
         }
@@ -74,8 +74,8 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
     }
 }
 
-/// A 500 is what every plain error inside an API server becomes: some are about the object, some about a webhook, some about
-/// the server. Only the last kind says that the server is away.
+/// Classifies a 500, which the API server returns for any untyped internal error: of the object, of a webhook, or of the
+/// server itself. Only the last means that the server is unavailable.
 fn from_500(internal: bool, message: String, retry_after: Option<Duration>) -> ClusterError {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if has(&["failed calling webhook", "failed calling admission webhook", "conversion webhook for"]) {
@@ -93,7 +93,7 @@ fn from_500(internal: bool, message: String, retry_after: Option<Duration>) -> C
     ClusterError::Other { status: 500, message }
 }
 
-/// What server-side apply says of an object that does not fit its kind's schema.
+/// Messages of server-side apply about an object that does not match its schema.
 const MALFORMED: [&str; 5] = [
     "failed to create typed patch object",
     "failed to convert new",
@@ -101,7 +101,7 @@ const MALFORMED: [&str; 5] = [
     "unable to convert unstructured",
     "json: cannot unmarshal",
 ];
-/// What an API server says when it cannot reach what it keeps its objects in, or its own parts.
+/// Messages of an API server that cannot reach its storage or its own components.
 const STORAGE: [&str; 8] = [
     "etcdserver: leader",
     "etcdserver: no leader",
@@ -113,24 +113,24 @@ const STORAGE: [&str; 8] = [
     "client connection lost",
 ];
 
-/// Whether a webhook or a policy says no: with whatever status, so that only the text tells.
+/// Whether a webhook or a policy denied the request. They choose the status code, so only the message tells.
 fn is_denied(message: &str) -> bool {
     let by_webhook = message.contains("admission webhook ") && message.contains(" denied the request");
     by_webhook || message.contains("ValidatingAdmissionPolicy ") && message.contains(" denied request")
 }
 
-/// The manager in a cause's text: `conflict with "kubectl-edit" using v1`.
+/// Returns the manager in a cause's message: `conflict with "kubectl-edit" using v1`.
 fn manager(message: &str) -> String {
     message.split('"').nth(1).unwrap_or(message).to_owned()
 }
 
 pub(super) fn from_transport(error: &kube::Error) -> ClusterError {
-    // The outer texts say little; the innermost says what happened.
+    // The innermost error has the most specific message.
     let mut innermost: &(dyn Error + 'static) = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    // What the fence refuses (see `fence`): nothing was sent, and the server has nothing to do with it.
+    // The fence (see `fence`) rejected the write: nothing was sent, and the server is not at fault.
     let is_refused = |it: &io::Error| it.kind() == io::ErrorKind::PermissionDenied;
     if innermost.downcast_ref::<io::Error>().is_some_and(is_refused) {
         return ClusterError::Fenced;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_dry_run_is_no_refusal() {
+    fn unsupported_dry_run_is_not_a_rejection() {
         let say =
             |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"BadRequest","code":400}}"#);
         let of = |message: &str| from_answer(StatusCode::BAD_REQUEST, None, say(message).as_bytes());

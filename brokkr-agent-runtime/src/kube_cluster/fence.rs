@@ -1,7 +1,7 @@
-//! A client that sends nothing past a fence.
+//! A client that sends nothing while a fence is closed.
 //!
-//! Between a call and the bytes on the network lie queues and other tasks, and the system may suspend the process anywhere and
-//! resume it much later. So the socket asks the fence, before each write to it.
+//! A request passes through queues and tasks before its bytes reach the network, and the operating system may suspend the
+//! process in between and resume it much later. So the socket checks the fence before each write.
 
 use std::future::Future;
 use std::io;
@@ -19,10 +19,10 @@ use kube::client::ConfigExt as _;
 use tokio::net::TcpStream;
 use tower::{BoxError, Service, ServiceBuilder};
 
-/// How long connections that nobody needs are kept: each has buffers of its own.
+/// How long idle connections stay open. Each has its own buffers.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// A client for the same server whose connections are its own.
+/// Returns a client for the same server with its own connections.
 pub(super) fn client(config: &kube::Config, fence: Fence) -> kube::Result<kube::Client> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
@@ -60,7 +60,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection that is written to only while the fence allows it.
+/// A connection that accepts writes only while the fence is open.
 struct FencedStream {
     io: TokioIo<TcpStream>,
     fence: Fence,
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::KubeCluster;
 
-    /// Answers every request with an empty object, and counts the bytes that arrive.
+    /// Responds to every request with an empty object, and counts the received bytes.
     async fn serve(listener: TcpListener, received: tokio::sync::watch::Sender<usize>) {
         while let Ok((mut stream, _)) = listener.accept().await {
             let received = received.clone();
@@ -163,7 +163,7 @@ mod tests {
         let before = *received.borrow();
         assert!(before > 0, "an open fence lets the request through");
 
-        // The connection is open and idle: only the socket stands between the call and the server.
+        // The connection is open and idle, so only the socket can stop the request.
         open.store(false, Ordering::SeqCst);
         assert_eq!(
             cluster.apply(&at, &body, &options).await.map(|it| it.object),

@@ -1,4 +1,4 @@
-//! A real Kubernetes API as a [`Cluster`].
+//! A [`Cluster`] over a real Kubernetes API.
 
 mod connect;
 mod discover;
@@ -24,18 +24,20 @@ pub use connect::{ConnectError, Kubeconfig};
 use request::{Call, path, query};
 
 /// A real Kubernetes API.
+///
+/// Create it with [`connect`](Self::connect), or with [`new`](Self::new) from a `kube` client.
 #[derive(Clone)]
 pub struct KubeCluster {
     client: kube::Client,
-    /// How it was connected to; absent behind a client that came ready.
+    /// The client's configuration; absent if the caller supplied the client.
     config: Option<Box<kube::Config>>,
 }
 
 impl KubeCluster {
-    /// A cluster behind a ready client.
+    /// Wraps an existing client.
     ///
-    /// The client's own retries should be off ([`kube::Config::default_retry`]): the agent has its own, with the
-    /// target state in view.
+    /// Disable the client's own retries ([`kube::Config::default_retry`]): the agent retries itself, based on the current
+    /// target state.
     pub fn new(client: kube::Client) -> Self {
         Self { client, config: None }
     }
@@ -49,7 +51,7 @@ impl fmt::Debug for KubeCluster {
 
 const JSON: &str = "application/json";
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-/// Objects per request of a list: so many are in memory at once.
+/// Objects per page of a list. Bounds the memory of a list request.
 const CHUNK: u32 = 250;
 
 #[async_trait]
@@ -162,15 +164,15 @@ impl Cluster for KubeCluster {
 }
 
 impl Fenceable for KubeCluster {
-    /// The fence is asked before each call, and again by the socket for each write to it. Behind a client that came ready
-    /// ([`KubeCluster::new`]) it is asked before each call only.
+    /// Checks the fence before each call, and the socket checks it again before each write. With a supplied client
+    /// ([`KubeCluster::new`]), only the check before each call applies.
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn Cluster> {
         let client = self.config.as_deref().map(|config| fence::client(config, fence.clone())).transpose();
         let cluster = match client {
             Ok(Some(client)) => Arc::new(Self { client, config: self.config.clone() }),
             Ok(None) => self,
             Err(error) => {
-                tracing::warn!(%error, "requests are held back before they are queued, not when they are sent");
+                tracing::warn!(%error, "cannot create the fenced client, so the fence is checked before requests are queued, not when they are sent");
                 self
             }
         };
@@ -178,7 +180,7 @@ impl Fenceable for KubeCluster {
     }
 }
 
-/// The resource version of an object, for bookmarks.
+/// Returns the resource version of a bookmark's object.
 fn version_of(object: &Value) -> String {
     meta::resource_version(object).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! One request to the API server.
+//! A request to the API server.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::{JSON, KubeCluster, errors};
 
-/// As the API server's audit log and flow control see the agent.
+/// Identifies the agent in the API server's audit log and flow control.
 const USER_AGENT: &str = concat!("brokkr-agent/", env!("CARGO_PKG_VERSION"));
-/// How long the API server may take.
+/// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of an answer; a chunk of a list stays far below.
+/// Maximum bytes of a response. A page of a list is far smaller.
 const ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 pub(super) struct Call {
@@ -43,7 +43,7 @@ impl Call {
                 Body::from(body.into_bytes())
             }
         };
-        request.body(body).map_err(|error| ClusterError::Invalid(format!("not a request: {error}")))
+        request.body(body).map_err(|error| ClusterError::Invalid(format!("cannot build the request: {error}")))
     }
 }
 
@@ -54,15 +54,15 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The answer's content; an error if the server refused or failed.
+    /// Returns the body as JSON, or an error if the server rejected the request or failed.
     pub(super) fn json(self) -> ClusterResult<Value> {
         if !self.status.is_success() {
             return Err(errors::from_answer(self.status, self.retry_after, &self.body));
         }
-        serde_json::from_slice(&self.body).map_err(|_| ClusterError::unavailable("the server's answer is not JSON"))
+        serde_json::from_slice(&self.body).map_err(|_| ClusterError::unavailable("the server's response is not JSON"))
     }
 
-    /// Whether a 404 says that this object does not exist, and not that its kind is not served.
+    /// Whether a 404 means that this object does not exist, rather than that its kind is not served.
     pub(super) fn is_about(&self, name: &str) -> bool {
         let status: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         status.pointer("/details/name").and_then(Value::as_str) == Some(name)
@@ -75,10 +75,9 @@ impl KubeCluster {
         let exchange = async {
             let answer = self.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
             let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES)
-                .collect()
-                .await
-                .map_err(|error| ClusterError::unavailable(format!("the answer broke off: {error}")))?;
+            let body = Limited::new(body, ANSWER_BYTES).collect().await.map_err(|error| {
+                ClusterError::unavailable(format!("the connection failed during the response: {error}"))
+            })?;
             let retry_after = parts.headers.get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
             Ok(Answer {
                 status: parts.status,
@@ -88,11 +87,11 @@ impl KubeCluster {
         };
         tokio::time::timeout(TIMEOUT, exchange)
             .await
-            .unwrap_or_else(|_| Err(ClusterError::unavailable("the server did not answer in time")))
+            .unwrap_or_else(|_| Err(ClusterError::unavailable("the server did not respond in time")))
     }
 }
 
-/// The path of a kind's objects, or of one.
+/// Returns the URL path of a kind's objects, or of one object.
 pub(super) fn path(kind: &ApiKind, namespace: Option<&str>, name: Option<&str>) -> String {
     let mut path = if kind.group.is_empty() {
         format!("/api/{}", kind.version)
@@ -117,14 +116,14 @@ pub(super) fn query(path: String, parameters: &[(&str, &str)]) -> String {
     format!("{path}?{}", parameters.join("&"))
 }
 
-/// Percent-encoding of everything but unreserved characters (RFC 3986, section 2.3).
+/// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).
 fn encode(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         use std::fmt::Write as _;
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {
-            // Writing to a String cannot fail.
+            // Writing to a String never fails.
             let _ = write!(out, "%{byte:02X}");
         }
         out

@@ -1,4 +1,4 @@
-//! Watches: a stream of JSON lines.
+//! Watches: streams of JSON lines.
 
 use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, WatchEvent};
 use bytes::BytesMut;
@@ -12,7 +12,7 @@ use super::request::{Call, path, query};
 use super::{JSON, KubeCluster, errors, version_of};
 
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-/// Bytes of one event: etcd keeps no object near this size.
+/// Maximum bytes of one event. etcd stores far smaller objects only.
 const LINE_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) async fn watch(
@@ -61,7 +61,7 @@ async fn next_line(body: &mut Body, buffer: &mut BytesMut) -> ClusterResult<Opti
         match body.frame().await {
             None => return Ok(None),
             Some(Err(error)) => {
-                return Err(ClusterError::unavailable(format!("the watch broke off: {error}")));
+                return Err(ClusterError::unavailable(format!("the watch ended unexpectedly: {error}")));
             }
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
@@ -74,7 +74,7 @@ async fn next_line(body: &mut Body, buffer: &mut BytesMut) -> ClusterResult<Opti
 
 fn event(line: &[u8]) -> ClusterResult<WatchEvent> {
     let mut event: Value =
-        serde_json::from_slice(line).map_err(|_| ClusterError::unavailable("an event of the watch is not JSON"))?;
+        serde_json::from_slice(line).map_err(|_| ClusterError::unavailable("a watch event is not JSON"))?;
     let object = event["object"].take();
     match event["type"].as_str() {
         Some("ADDED" | "MODIFIED") => Ok(WatchEvent::Applied(object)),

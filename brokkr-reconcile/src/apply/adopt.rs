@@ -1,7 +1,8 @@
-//! Taking over the fields of an adopted object from the tools that made it.
+//! Takes over the fields of an adopted object from the tools that created it.
 //!
-//! A field stays as long as any manager owns it. What `kubectl apply` or Helm made before would keep every key that a later
-//! revision drops, so their ownership ends with the adoption, as kubectl's own move to server-side apply ends its former one:
+//! A field stays as long as any manager owns it. If `kubectl apply` or Helm kept their ownership, a key that a later
+//! revision drops would stay in the cluster. So adoption ends their ownership, as kubectl does when it migrates to
+//! server-side apply:
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-between-client-side-and-server-side-apply>.
 
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ use crate::cluster::{ClusterError, ClusterResult, Patch, meta};
 use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 
-/// The field managers of kubectl when it deploys. What a person edits, annotates or labels with it is not deployed.
+/// kubectl's field managers for deployments. Edits, annotations and labels that a person sets have other managers.
 const KUBECTL: [&str; 7] = [
     "kubectl",
     "kubectl-client-side-apply",
@@ -21,21 +22,21 @@ const KUBECTL: [&str; 7] = [
     "kubectl-run",
     "before-first-apply",
 ];
-/// What the field managers of other deployment tools begin with.
+/// Prefixes of the field managers of other deployment tools.
 const TOOLS: [&str; 9] =
     ["helm", "Helm", "argocd", "kustomize-controller", "helm-controller", "kapp", "pulumi", "Terraform", "HashiCorp"];
 
-/// What becomes of the fields that a tool owns.
+/// Which fields of a tool the agent takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takeover {
-    /// All of them become ours: what the manifest does not name goes.
+    /// All fields. Those that the manifest does not name are removed.
     All,
-    /// Those that we apply are ours alone; the tool keeps the others.
+    /// Only the fields that the agent applies. The tool keeps the others.
     Applied,
 }
 
 impl PassContext<'_> {
-    /// Ends the ownership of deployment tools. Changes no field but `metadata.managedFields`.
+    /// Ends the ownership of deployment tools. Changes only `metadata.managedFields`.
     pub(crate) async fn take_fields_over(
         &self,
         prepared: &Prepared,
@@ -45,7 +46,7 @@ impl PassContext<'_> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let live = self.cluster.get(&at).await?.filter(|live| meta::uid(live) == Some(&target.uid));
         let Some(live) = live else {
-            return Err(ClusterError::Precondition("the object is another one by now".to_owned()));
+            return Err(ClusterError::Precondition("another object has replaced it".to_owned()));
         };
         let entries: Vec<Map<String, Value>> = meta::managed_fields(&live).cloned().collect();
         let Some(entries) = taken_over(entries, self.manager, takeover) else { return Ok(()) };
@@ -62,7 +63,7 @@ fn text<'e>(entry: &'e Map<String, Value>, key: &str) -> &'e str {
     entry.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether an entry is that of a deployment tool. What was written through a subresource is another matter.
+/// Whether an entry belongs to a deployment tool. Entries of subresources do not count.
 fn is_tools(entry: &Map<String, Value>) -> bool {
     text(entry, "subresource").is_empty() && is_tool(text(entry, "manager"))
 }
@@ -76,7 +77,7 @@ fn is_ours(entry: &Map<String, Value>, manager: &str) -> bool {
     text(entry, "manager") == manager && text(entry, "operation") == "Apply" && text(entry, "subresource").is_empty()
 }
 
-/// The entries after the takeover; `None` when no tool owns anything.
+/// Returns the entries after the takeover; `None` if no tool owns a field.
 fn taken_over(entries: Vec<Map<String, Value>>, manager: &str, takeover: Takeover) -> Option<Vec<Map<String, Value>>> {
     let (tools, mut others): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_tools);
     if tools.is_empty() {
@@ -98,7 +99,7 @@ fn taken_over(entries: Vec<Map<String, Value>>, manager: &str, takeover: Takeove
             };
             for tool in tools {
                 let Some(ours) = others.get_mut(at) else { break };
-                // Paths mean the same only in the same version of the kind.
+                // A path has the same meaning only in the same version of the kind.
                 if text(ours, "apiVersion") == text(&tool, "apiVersion") {
                     let more = tool.get("fieldsV1").cloned().unwrap_or_default();
                     union(ours.entry("fieldsV1").or_insert_with(|| json!({})), more);
@@ -122,7 +123,7 @@ fn taken_over(entries: Vec<Map<String, Value>>, manager: &str, takeover: Takeove
     Some(others)
 }
 
-/// Adds one tree of fields to another. Both were read from JSON, which bounds how deep they nest.
+/// Merges one tree of fields into another. JSON parsing bounds their depth.
 fn union(into: &mut Value, more: Value) {
     if let (Value::Object(into), Value::Object(more)) = (into, more) {
         for (key, child) in more {
@@ -131,7 +132,7 @@ fn union(into: &mut Value, more: Value) {
     }
 }
 
-/// Takes the fields of one tree out of another.
+/// Removes the fields of one tree from another.
 fn subtract(from: &mut Value, less: &Value) {
     if let (Value::Object(from), Value::Object(less)) = (from, less) {
         from.retain(|key, child| {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn tool_fields_become_ours() {
+    fn adoption_takes_over_tool_fields() {
         let both = json!({"f:data": {"f:a": {}, "f:b": {}}});
         let before = || {
             vec![
@@ -167,7 +168,7 @@ mod tests {
         };
         let after = taken_over(before(), "brokkr-1", Takeover::All).unwrap_or_default();
         assert_eq!(after, [entry("someone", "Update", key("x")), entry("brokkr-1", "Apply", both.clone())]);
-        // Ours is there already.
+        // The agent's own entry exists already.
         let mut with_ours = before();
         with_ours.push(entry("brokkr-1", "Apply", key("a")));
         let after = taken_over(with_ours, "brokkr-1", Takeover::All).unwrap_or_default();
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn other_version_and_subresource_stay() {
+    fn entries_of_other_version_or_subresource_stay() {
         let mut scale = entry("kubectl", "Update", json!({"f:spec": {"f:replicas": {}}}));
         scale.insert("subresource".to_owned(), json!("scale"));
         let mut older = entry("kubectl-replace", "Update", key("b"));

@@ -1,4 +1,4 @@
-//! Applying one stack: intents first, then foundations, then the rest.
+//! Applies one stack: records intents, applies foundations, then all other objects.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,24 +27,24 @@ use crate::outcome::reason::Reason;
 use crate::ownership::inventory::{Entry, EntryState, Inventory};
 use crate::ownership::objects::Objects;
 
-/// The pauses before what is not found is tried again within a pass.
+/// Pauses before a pass retries an object whose kind or Namespace was not found.
 const VISIBLE_AFTER: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(250), Duration::from_millis(500)];
-/// The further pauses for what the rules of the same revision may let in: API servers read policies once a second.
+/// Further pauses for objects that a rule of the same revision may admit: API servers reload policies once a second.
 const RULES_AFTER: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(1500)];
 
-/// What was refused, and may be let in a moment later.
+/// A rejected object that the API server may accept a moment later.
 type Early<'p> = (&'p Prepared, Step, ObjectProblem);
 
-/// A kind that discovery has and the server does not know is on its way; a Namespace that is missing is not.
+/// Turns a kind that discovery lists but the server does not serve yet into a wait. A missing Namespace stays a failure.
 fn not_served_yet(said: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
     let is_kind = matches!(said, ClusterError::NotFound(message) if !message.contains("namespaces "));
     ObjectProblem { waiting: problem.waiting || is_kind, ..problem }
 }
 
 impl PassContext<'_> {
-    /// Applies some of a stack's objects. An error means that the inventory could not be kept: then nothing more is
-    /// written.
+    /// Applies some of a stack's objects. Returns an error if the inventory could not be written; then it has stopped
+    /// writing objects.
     pub(crate) async fn apply(
         &self,
         stack: &DesiredStack,
@@ -76,7 +76,7 @@ impl PassContext<'_> {
         Ok(())
     }
 
-    /// Decides about each object, and notes how those fare that are there.
+    /// Decides the step for each object, and records the health of the existing ones.
     pub(crate) async fn plan<'p>(
         &self,
         stack: &DesiredStack,
@@ -86,7 +86,7 @@ impl PassContext<'_> {
     ) -> (Vec<(&'p Prepared, Step)>, Vec<ObjectProblem>) {
         let (live, mut failed) = self.observer.observe(objects).await;
         let confined = self.limits.namespaces.is_some();
-        // Who works in some namespaces only is rarely allowed to read a Namespace itself.
+        // An agent that works only in some namespaces often lacks the right to read the Namespace itself.
         let unseen = |object: &ObjectRef, error: &ClusterError| {
             confined && is_namespace(object) && matches!(error, ClusterError::Forbidden(_))
         };
@@ -132,7 +132,7 @@ impl PassContext<'_> {
         step(prepared, entry, live, &circumstances)
     }
 
-    /// What is known of a Job that is not there any more.
+    /// Returns the result of a Job whose object no longer exists.
     fn gone_job(&self, entry: &Entry) -> Gone {
         match (&entry.ended, &entry.uid) {
             (Some(end), _) => Gone::Ended(end.clone()),
@@ -141,7 +141,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// Leaves alone for a while what somebody else changes again and again.
+    /// Replaces the corrections of contested objects by reports of drift, for a while.
     fn give_way(&self, steps: &mut [(&Prepared, Step)], result: &mut Applying) {
         let contention = self.contention();
         for (prepared, step) in steps {
@@ -153,7 +153,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// Writes down what is about to be created, before it is.
+    /// Records the objects to create in the inventory, before they are created.
     async fn record_intents(
         &self,
         steps: &[(&Prepared, Step)],
@@ -164,7 +164,7 @@ impl PassContext<'_> {
             let object = &prepared.object;
             match step {
                 Step::Create { .. } => {
-                    // The one that we had is gone: the next one has another UID.
+                    // The inventory's object is gone. The new one gets a new UID.
                     let entry =
                         inventory.entries.entry(object.clone()).or_insert_with(|| Entry::new(EntryState::Intent));
                     entry.uid = None;
@@ -192,18 +192,18 @@ impl PassContext<'_> {
                 Step::Yield { fields } => entry.fields = fields.clone(),
                 _ => continue,
             }
-            // It may have been retained by a removal that was taken back.
+            // A removal that was cancelled may have retained it.
             entry.state = EntryState::Held;
         }
         self.keep(inventory).await?;
         Ok(())
     }
 
-    /// Tries updates of several existing objects on the server first; if one is refused, none of them is written. What is
-    /// missing or was changed by others is put right all the same.
+    /// Validates updates of several existing objects with dry runs. If the server rejects one of them, none of the
+    /// updates is written; missing objects and drift are still repaired.
     ///
-    /// What cannot be tried is not validated, and does not fail because of it: a webhook without dry run, or an object whose
-    /// definition or admission changes in the same revision.
+    /// An update that cannot be validated does not fail for this reason: its webhook may not support dry runs, or the
+    /// same revision may change its definition or its admission rules.
     async fn validated<'p>(
         &self,
         stack: &DesiredStack,
@@ -227,7 +227,7 @@ impl PassContext<'_> {
             async move {
                 let tried = self.write(stack, prepared, entry, Some(target), true).await;
                 let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
-                // What is to be replaced need not be possible as an update.
+                // An object that will be replaced need not accept an update.
                 if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {
                     return (prepared, Ok(()));
                 }
@@ -252,8 +252,8 @@ impl PassContext<'_> {
         steps.into_iter().filter(|(_, step)| !matches!(step, Step::Update(_))).collect()
     }
 
-    /// Carries steps out. What is refused although something was written a moment ago that it depends on is tried again: the
-    /// server's own caches follow a definition, a role or a policy after some time.
+    /// Executes steps. Retries a rejected object if the stack wrote one that it depends on a moment before: the server's
+    /// caches of definitions, roles and policies lag behind.
     async fn execute_all(
         &self,
         stack: &DesiredStack,
@@ -274,13 +274,13 @@ impl PassContext<'_> {
             early = self.execute_some(stack, again, rules, inventory, result).await;
         }
         for (prepared, _, mut problem) in early {
-            // The next pass has no rules of its own any more: what is refused then is refused for good.
+            // The next pass has no changing rules any more, so a rejection is final then.
             problem.waiting |= problem.refusal.as_ref().is_some_and(|said| rules.explain(&prepared.object, said));
             result.problems.push(problem);
         }
     }
 
-    /// Carries steps out once; what may be let in a moment later comes back.
+    /// Executes steps once. Returns the objects that the API server may accept a moment later.
     async fn execute_some<'p>(
         &self,
         stack: &DesiredStack,
@@ -300,7 +300,7 @@ impl PassContext<'_> {
             let unanswered = unanswered.get(&kind_of(prepared)).unwrap_or(&none);
             async move {
                 if let Some(reason) = unanswered.exhausted().filter(|_| step.writes()) {
-                    let message = "not tried: others of its kind got no answer before it; tried again in the next pass";
+                    let message = "not written in this pass, because the API server did not respond for other objects of its kind; the next pass retries";
                     let problem = ObjectProblem::failed(prepared.object.clone(), reason, message);
                     return (prepared, step, Executed::Problem(problem));
                 }

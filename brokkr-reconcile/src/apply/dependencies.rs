@@ -1,4 +1,4 @@
-//! Which objects of a stack wait for others of it.
+//! Dependencies between the objects of a stack.
 
 use std::collections::BTreeSet;
 
@@ -14,46 +14,43 @@ use crate::ownership::objects::Objects;
 
 type Planned<'p> = (&'p Prepared, Step);
 
-/// Parts what may be written now from what waits for something else.
+/// Splits steps into those that may be executed now, and those that wait for a dependency.
 pub(crate) fn due<'p>(steps: Vec<Planned<'p>>, done: &Applying) -> (Vec<Planned<'p>>, Vec<Planned<'p>>) {
     let stands = |object: &ObjectRef| done.health.get(object).is_some_and(|it| it.health == Health::Healthy);
     steps.into_iter().partition(|(prepared, step)| !step.writes() || prepared.depends_on.iter().all(stands))
 }
 
-/// Why what is left waits: for something that takes its time, for something that is not in the stack, or for itself.
+/// Explains why the remaining steps wait: for a dependency that is not healthy, for one outside the stack, or in a cycle.
 pub(crate) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -> Vec<ObjectProblem> {
     let explain = |(prepared, _): &Planned<'_>| {
         let object = prepared.object.clone();
         if let Some(stranger) = prepared.depends_on.iter().find(|it| !wanted.contains(*it)) {
-            let message = format!("it depends on {stranger}, which is not in this stack");
-            return ObjectProblem::failed(object, Reason::DependencyUnknown, message)
-                .with_remedy("add that object, or correct the annotation");
+            let message = format!("the object depends on {stranger}, which is not in this stack");
+            return ObjectProblem::failed(object, Reason::DependencyUnknown, message).with_remedy(
+                "add that object to the stack, or correct the annotation config.kubernetes.io/depends-on",
+            );
         }
         if reaches(prepared, &prepared.object, left) {
-            return ObjectProblem::failed(
-                object,
-                Reason::DependencyCycle,
-                "its dependencies are a cycle: what it depends on depends on it",
-            )
-            .with_remedy("take one of the references out of the annotation config.kubernetes.io/depends-on");
+            return ObjectProblem::failed(object, Reason::DependencyCycle, "its dependencies form a cycle")
+                .with_remedy("remove one of the references from the annotation config.kubernetes.io/depends-on");
         }
         let is_pending = |it: &&ObjectRef| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy);
         let message = match prepared.depends_on.iter().find(is_pending) {
             Some(awaited) => match done.health.get(awaited) {
                 Some(health) => {
                     let unhealthy = Unhealthy { object: awaited.clone(), health: health.clone() };
-                    format!("it waits until this is healthy: {unhealthy}")
+                    format!("waiting for a dependency to become healthy: {unhealthy}")
                 }
-                None => format!("it waits until {awaited} is there"),
+                None => format!("waiting until the dependency {awaited} exists"),
             },
-            None => "it waits for what it depends on".to_owned(),
+            None => "waiting for its dependencies".to_owned(),
         };
         ObjectProblem::waiting(object, Reason::DependencyPending, message)
     };
     left.iter().map(explain).collect()
 }
 
-/// Whether one gets from an object's dependencies to `goal` by way of what is left.
+/// Whether the object's dependencies lead to `goal` through the remaining steps.
 fn reaches(from: &Prepared, goal: &ObjectRef, left: &[Planned<'_>]) -> bool {
     let mut seen = BTreeSet::new();
     let mut open: Vec<&ObjectRef> = from.depends_on.iter().collect();
@@ -81,7 +78,7 @@ mod tests {
     use crate::health::ObjectHealth;
     use crate::samples::{Sample, manifest};
 
-    /// ConfigMaps by name, each with the names of those that it depends on.
+    /// ConfigMaps by name, each with the names of its dependencies.
     fn prepared(maps: &[(&str, &[&str])]) -> Vec<Prepared> {
         let sample = Sample::new();
         let prepare = |(name, on): &(&str, &[&str])| {
@@ -102,7 +99,7 @@ mod tests {
     const CREATE: Step = Step::Create { drifted: false };
 
     #[test]
-    fn writes_are_due_when_all_dependencies_are_healthy() {
+    fn writes_start_when_all_dependencies_are_healthy() {
         let prepared = prepared(&[("a", &[]), ("b", &["a"]), ("c", &["a", "b"])]);
         let (healthy, coming) = (ObjectHealth::healthy(), ObjectHealth::coming());
         for (health, step, expected) in [
@@ -111,7 +108,7 @@ mod tests {
             (vec![("a", healthy.clone())], CREATE, vec!["a", "b"]),
             (vec![("b", healthy.clone())], CREATE, vec!["a"]),
             (vec![("a", healthy.clone()), ("b", healthy)], CREATE, vec!["a", "b", "c"]),
-            // What writes nothing need not wait.
+            // Steps without a write need not wait.
             (vec![], Step::ReportDrift, vec!["a", "b", "c"]),
         ] {
             let steps = prepared.iter().map(|it| (it, step.clone())).collect();
@@ -123,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_objects_say_for_what() {
+    fn waiting_objects_name_their_dependency() {
         let prepared = prepared(&[
             ("x", &["elsewhere"]),
             ("a", &["b"]),
@@ -147,7 +144,7 @@ mod tests {
         ];
         let found: Vec<_> = problems.iter().map(|it| (it.reason, it.waiting)).collect();
         assert_eq!(found, expected, "{problems:?}");
-        assert!(problems[4].message.ends_with("default/a is there"), "{}", problems[4].message);
+        assert!(problems[4].message.ends_with("default/a exists"), "{}", problems[4].message);
         assert!(problems[5].message.ends_with("default/pending: Slow"), "{}", problems[5].message);
         assert!(Arc::ptr_eq(&problems[5].object, &prepared[5].object));
     }

@@ -10,12 +10,12 @@ use crate::desired::prepare::Prepared;
 use crate::health;
 use crate::order::is_crd;
 
-/// How long the establishment of custom resource definitions is waited for within a pass.
+/// How long a pass waits for custom resource definitions to be established.
 const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl PassContext<'_> {
-    /// Waits until the custom resource definitions among these objects are established, within a bound.
+    /// Waits until the custom resource definitions among these objects are established, or the timeout expires.
     pub(crate) async fn established(&self, objects: &[Prepared]) {
         let crds: Vec<&Prepared> = objects.iter().filter(|it| is_crd(&it.object)).collect();
         let all = async {
@@ -23,13 +23,13 @@ impl PassContext<'_> {
                 let at = crd.kind.at(None, &crd.object.name);
                 let is_on_its_way =
                     |live: &Value| health::assess(&crd.kind.group, &crd.kind.kind, live).health == Health::Progressing;
-                // Established, refused, gone, or not to be seen: the next step finds out.
+                // The next step detects whether the definition is established, rejected, deleted, or unreadable.
                 while self.cluster.get(&at).await.is_ok_and(|live| live.as_ref().is_some_and(is_on_its_way)) {
                     tokio::time::sleep(POLL_INTERVAL).await;
                 }
             }
         };
-        // Running out of time is no error: what is not served yet is looked at again in the next pass.
+        // A timeout is no error: the next pass reads the served kinds again.
         let _ = tokio::time::timeout(ESTABLISH_TIMEOUT, all).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Applying: what to do about each object, and doing it.
+//! Applying: decides the step for each object, and executes it.
 
 pub(crate) mod adopt;
 pub(crate) mod applying;

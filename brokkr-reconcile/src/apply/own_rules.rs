@@ -1,8 +1,9 @@
-//! The rules that a revision changes for its own objects.
+//! Rules that a revision changes for its own objects.
 //!
-//! An object can only be judged by rules that hold when it is written. Where the same revision brings other rules (a definition with a
-//! wider schema, another admission policy, a larger quota), a refusal by the former ones means nothing, before the new ones
-//! are written as for some seconds after: the API server reads them from a cache.
+//! The API server judges an object by the rules that are active when it is written. If the same revision changes these
+//! rules (a definition with a wider schema, an admission policy, a larger quota), a rejection by the old rules means
+//! nothing. This is true before the new rules are written, and for some seconds afterwards, because the API server caches
+//! rules.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +15,20 @@ use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::order::{is_crd, is_namespace};
 
-/// What a revision writes that its other objects are judged by.
+/// The rules that a revision writes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnRules {
-    /// Group and kind of the definitions.
+    /// Group and kind of the custom resource definitions.
     defined: BTreeSet<(String, String)>,
-    /// Group and kind of everything: a policy may take its parameters from it.
+    /// Group and kind of all written objects: a policy may read its parameters from them.
     written: BTreeSet<(String, String)>,
-    /// Namespaces whose quotas, limits or labels change.
+    /// Namespaces whose quotas, limit ranges or labels change.
     namespaces: BTreeSet<String>,
-    /// Whether webhook configurations or admission policies change, or what runs behind them may.
+    /// Whether the revision changes webhook configurations, admission policies, or workloads that may serve webhooks.
     admission: bool,
-    /// Whether classes that pods name change, for all namespaces.
+    /// Whether the revision changes classes that pods refer to, in any namespace.
     classes: bool,
-    /// Whether roles or bindings change.
+    /// Whether the revision changes roles or bindings.
     rights: bool,
 }
 
@@ -67,7 +68,7 @@ impl OwnRules {
         }
     }
 
-    /// Whether the refusal of an object may be one by rules that this revision changes.
+    /// Whether a rule that this revision changes may have caused the rejection.
     pub(crate) fn explain(&self, object: &ObjectRef, refusal: &ClusterError) -> bool {
         let kind = (object.group.clone(), object.kind.clone());
         match refusal {
@@ -77,7 +78,7 @@ impl OwnRules {
                 self.admission || self.classes || here
             }
             ClusterError::Forbidden(_) => self.rights,
-            // The conversion webhook or the admission webhook may come with this revision.
+            // The revision may contain the conversion or admission webhook.
             ClusterError::Webhook(_) => self.admission || self.defined.contains(&kind),
             _ => false,
         }
@@ -89,20 +90,20 @@ fn is_webhook_configuration(object: &ObjectRef) -> bool {
 }
 
 impl PassContext<'_> {
-    /// Whether the refusal of an object by a dry run says nothing about the revision.
+    /// Whether the rejection of a dry run says nothing about the object, because of the revision's own rules.
     pub(crate) async fn is_inconclusive(&self, rules: &OwnRules, object: &ObjectRef, refusal: &ClusterError) -> bool {
         if rules.explain(object, refusal) {
             return true;
         }
         let ClusterError::Denied(message) = refusal else { return false };
         match policy_in(message) {
-            // Not being able to look leaves the refusal standing.
+            // If the policy cannot be read, the rejection counts.
             Some(policy) => self.takes_parameters_from(policy, rules).await.unwrap_or(false),
             None => false,
         }
     }
 
-    /// Whether an admission policy takes its parameters from a kind that the revision writes.
+    /// Whether an admission policy reads its parameters from a kind that the revision writes.
     async fn takes_parameters_from(&self, policy: &str, rules: &OwnRules) -> ClusterResult<bool> {
         let Some(kind) = self.discovery.preferred("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") else {
             return Ok(false);
@@ -114,7 +115,7 @@ impl PassContext<'_> {
     }
 }
 
-/// The policy that a refusal names: `ValidatingAdmissionPolicy 'a' with binding 'b' denied request`.
+/// Returns the policy that a rejection names: `a` for `ValidatingAdmissionPolicy 'a' with binding 'b' denied request`.
 fn policy_in(message: &str) -> Option<&str> {
     message.split_once("ValidatingAdmissionPolicy '")?.1.split('\'').next()
 }
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_by_changing_rules_is_explained() {
+    fn rejection_by_a_changing_rule_is_explained() {
         let invalid = ClusterError::Invalid("x".to_owned());
         let denied = ClusterError::Denied("x".to_owned());
         let forbidden = ClusterError::Forbidden("x".to_owned());
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_names_its_policy() {
+    fn policy_is_parsed_from_the_rejection() {
         let message =
             "configmaps \"a\" is forbidden: ValidatingAdmissionPolicy 'p1' with binding 'b' denied request: no";
         assert_eq!(policy_in(message), Some("p1"));

@@ -1,4 +1,4 @@
-//! How far applying a stack got.
+//! Intermediate results of applying a stack.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use crate::health::ObjectHealth;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::stack_outcome::Yielded;
 
-/// What came of applying a stack so far.
+/// Intermediate results of applying a stack.
 #[derive(Debug, Default)]
 pub(crate) struct Applying {
     pub(crate) problems: Vec<ObjectProblem>,
-    /// What others had changed or deleted and is right again.
+    /// Objects that other clients changed or deleted, and that the agent restored.
     pub(crate) corrected: Vec<ObjectRef>,
-    /// What others changed or deleted and stays so.
+    /// Objects that other clients changed or deleted, and that the agent leaves as they are.
     pub(crate) drifted: Vec<ObjectRef>,
-    /// What others change again and again, and is left to them for a while.
+    /// Objects that other clients change repeatedly. The agent does not restore them for a while.
     pub(crate) contested: Vec<ObjectRef>,
-    /// How the objects fare that are there.
+    /// Health of the existing objects.
     pub(crate) health: HashMap<Arc<ObjectRef>, ObjectHealth>,
-    /// Fields that the manifests name and others set.
+    /// Fields that the manifests set and the agent leaves to other owners.
     pub(crate) yielded: Vec<Yielded>,
     pub(crate) writes: usize,
-    /// Whether a custom resource definition was written, so that discovery is out of date.
+    /// Whether the pass wrote a custom resource definition, which makes discovery stale.
     pub(crate) defined: bool,
 }

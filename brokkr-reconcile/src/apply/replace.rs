@@ -1,4 +1,4 @@
-//! Replacing an object whose immutable field should change, where the policy asks for it.
+//! Replaces an object when an immutable field changes, if the policy allows it.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::Entry;
 
-/// How long the end of the old object is waited for within a pass.
+/// How long a pass waits for the deletion of the old object.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const CORRECT_IT: &str = "correct the manifest and publish it again";
 
 impl PassContext<'_> {
-    /// The API server refused an update of ours. Where the policy allows it, the object is safe to replace, and a new one
-    /// would be accepted, the old one is deleted and the new one created.
+    /// Handles a rejected update. If the policy allows it, the object is safe to replace, and the server would accept a
+    /// new one, the agent deletes the old object and creates the new one.
     pub(crate) async fn replace(
         &self,
         stack: &DesiredStack,
@@ -35,7 +35,7 @@ impl PassContext<'_> {
     ) -> Executed {
         let object = &prepared.object;
         let refused = |reason, more: &str, remedy: &str| {
-            // A server's text may quote values.
+            // The server's message may quote the Secret.
             let said = if object.kind == "Secret" { "Invalid" } else { refusal.as_str() };
             let problem = ObjectProblem::failed(
                 object.clone(),
@@ -53,7 +53,7 @@ impl PassContext<'_> {
                 refused(
                     Reason::Immutable,
                     "",
-                    "publish the former value, give the object a new name, or set policy replace_immutable: true, which deletes it and creates it anew",
+                    "publish the previous value, rename the object, or set the policy replace_immutable: true, which deletes the object and creates it again",
                 )
             } else {
                 refused(Reason::Refused, "", CORRECT_IT)
@@ -64,26 +64,26 @@ impl PassContext<'_> {
             Ok(_) => {
                 return refused(
                     Reason::Changed,
-                    "; another object has taken its place",
-                    "nothing; the agent looks again",
+                    "; another object has replaced it",
+                    "no action needed; the next pass reads the object again",
                 );
             }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         };
         if let Some(obstacle) = obstacle(object, &live) {
-            let more = format!("; it is not replaced because {obstacle}");
-            return refused(Reason::NotReplaceable, &more, "publish the former value, or replace the object by hand");
+            let more = format!("; the agent does not replace the object, because {obstacle}");
+            return refused(Reason::NotReplaceable, &more, "publish the previous value, or replace the object by hand");
         }
         match self.would_be_created(prepared).await {
             Ok(()) => {}
-            // What is refused when new as well is simply wrong.
+            // The server rejects a new object too, so the manifest itself is wrong.
             Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused(Reason::Refused, "", CORRECT_IT),
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.delete_and_wait(prepared, &live, &target.uid).await {
             Ok(true) => {}
             Ok(false) => {
-                let message = "it was deleted to be replaced, and is not gone yet";
+                let message = "the agent deleted the object to replace it, and the deletion is not complete";
                 return Executed::Problem(ObjectProblem::waiting(object.clone(), Reason::Replacing, message));
             }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
@@ -97,7 +97,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// Tries whether the server would create the object: under another name, as its own is taken.
+    /// Checks with a dry run whether the server would create the object. Uses another name, because its own is taken.
     pub(crate) async fn would_be_created(&self, prepared: &Prepared) -> Result<(), ClusterError> {
         let name = probe_name(&prepared.object.name);
         let mut body = prepared.body();
@@ -129,10 +129,10 @@ impl PassContext<'_> {
     }
 }
 
-/// What forbids to replace an object whatever the policy says: data would be lost, or others would be surprised.
+/// Returns why an object must not be replaced under any policy: data would be lost, or objects of others affected.
 fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
     if is_foundation(object) {
-        return Some("everything in it would go with it");
+        return Some("the deletion would also delete every object in it");
     }
     match (object.group.as_str(), object.kind.as_str()) {
         ("", "PersistentVolumeClaim" | "PersistentVolume") => return Some("its data would be lost"),
@@ -142,21 +142,21 @@ fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
                 .and_then(Value::as_array)
                 .is_some_and(|it| !it.is_empty()) =>
         {
-            return Some("it has volume claims");
+            return Some("it has volume claims, whose data would be lost");
         }
         _ => {}
     }
-    meta::finalizers(live).next().is_some().then_some("it has finalizers of others")
+    meta::finalizers(live).next().is_some().then_some("other controllers set finalizers on it")
 }
 
-/// Whether a refusal reads like that of an immutable field. Only for choosing words: nothing is decided by it.
+/// Whether a rejection looks like one of an immutable field. Only selects the wording; no decision depends on it.
 fn looks_immutable(message: &str) -> bool {
     ["immutable", "may not change", "updates to", "cannot be changed", "cannot change"]
         .iter()
         .any(|it| message.contains(it))
 }
 
-/// A name that nothing has, of the same grammar and no longer.
+/// Returns an unused name with the same syntax, and no longer than `name`.
 fn probe_name(name: &str) -> String {
     let kept: String = name.chars().take(40).collect();
     format!("{}-brokkr-probe", kept.trim_end_matches(['-', '.']))

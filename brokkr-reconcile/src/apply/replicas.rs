@@ -1,10 +1,10 @@
-//! Who sets the number of replicas: the manifest, an autoscaler, or somebody who scaled by hand.
+//! Decides who sets the number of replicas: the manifest, an autoscaler, or a client that scaled by hand.
 //!
-//! A number that was set through the `scale` subresource is left alone and named in the status, until the manifest's own number
-//! changes: then that counts, unless an autoscaler targets the object.
+//! The agent keeps a number that was set through the `scale` subresource, and names it in the status, until the
+//! manifest's number changes. Then the manifest's number applies, unless an autoscaler targets the object.
 //!
-//! When a manifest no longer names `spec.replicas`, server-side apply gives the field back to its default, one replica, if
-//! nobody else owns it. Where an autoscaler is meant to take it over, the number must stay until it does: see
+//! When a manifest no longer names `spec.replicas`, server-side apply resets the field to its default of one replica if
+//! it has no other owner. If an autoscaler should take the field over, the number must stay until it does: see
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership>.
 
 use std::collections::BTreeSet;
@@ -24,30 +24,30 @@ use crate::ownership::inventory::Entry;
 /// The field manager that keeps the number until an autoscaler changes it.
 const KEEPER: &str = "handover-to-autoscaler";
 
-/// The number that is left to who scaled an object, where its manifest names another owner's.
+/// Returns the scaled number of replicas that the agent keeps instead of the manifest's.
 pub(crate) fn yielded(prepared: &Prepared, live: &Live) -> Option<Yielded> {
     let (named, scaled) = (prepared.replicas?, live.scaled.as_ref()?);
     if live.fields.contains(REPLICAS) || prepared.ignored.covers(&["spec", "replicas"]) {
         return None;
     }
     let by = if scaled.by.is_empty() { String::new() } else { format!(" by {}", scaled.by) };
-    let why = format!("stays {} as scaled{by}; the manifest names {named}", scaled.replicas);
+    let why = format!("keeps {} as scaled{by}; the manifest sets {named}", scaled.replicas);
     Some(Yielded { object: (*prepared.object).clone(), field: REPLICAS.to_owned(), why })
 }
 
-/// Whether a manifest's number has changed since it was applied, so that it counts again.
+/// Whether the manifest's number changed since it was applied, so that it applies again.
 pub(crate) fn has_new_number(prepared: &Prepared, entry: Option<&Entry>) -> bool {
     let was_applied = |entry: &&Entry| entry.manifest.is_some();
     entry.filter(was_applied).is_some_and(|entry| prepared.replicas.is_some() && prepared.replicas != entry.replicas)
 }
 
 impl PassContext<'_> {
-    /// Whether an update sends the manifest's number of replicas although somebody scaled the object.
+    /// Whether an update sets the manifest's number of replicas although the object was scaled.
     pub(crate) async fn takes_replicas_back(&self, prepared: &Prepared, entry: Option<&Entry>) -> ClusterResult<bool> {
         Ok(has_new_number(prepared, entry) && !self.is_autoscaled(&prepared.object).await?)
     }
 
-    /// Keeps the number of replicas of an object whose manifest no longer names it and that an autoscaler targets.
+    /// Keeps the number of replicas of an object that an autoscaler targets and whose manifest no longer names it.
     pub(crate) async fn leave_replicas_to_autoscaler(
         &self,
         prepared: &Prepared,
@@ -71,13 +71,13 @@ impl PassContext<'_> {
         body["spec"] = json!({"replicas": replicas});
         let options = ApplyOptions { manager: KEEPER, force: false, dry_run: false };
         match self.cluster.apply(&at, &body, &options).await {
-            // Somebody else owns it with another number by now, and so keeps it.
+            // Another manager owns the field with a different number, so the number stays.
             Ok(_) | Err(ClusterError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether an autoscaler targets an object: one that is wanted, or one in the cluster.
+    /// Whether an autoscaler targets an object: one in the desired state, or one in the cluster.
     async fn is_autoscaled(&self, object: &ObjectRef) -> ClusterResult<bool> {
         if self.autoscaled.contains(object) {
             return Ok(true);
@@ -91,14 +91,14 @@ impl PassContext<'_> {
                 .iter()
                 .filter_map(|it| scaled_by(it, object.namespace.as_deref()))
                 .any(|it| it == *object)),
-            // Without the right to look it is a manifest like any other.
+            // Without the right to list autoscalers, the manifest decides.
             Err(ClusterError::Forbidden(_) | ClusterError::NotFound(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 }
 
-/// What the autoscalers among these objects target.
+/// Returns the targets of the autoscalers among these objects.
 pub(crate) fn autoscaled(objects: &[Prepared]) -> BTreeSet<ObjectRef> {
     let autoscalers =
         objects.iter().filter(|it| it.object.group == "autoscaling" && it.object.kind == "HorizontalPodAutoscaler");
@@ -135,7 +135,7 @@ mod tests {
         deployment
     }
 
-    /// The object after it was scaled: `owner` is the entry of `managedFields` that has the number.
+    /// The object after scaling. `owner` is the entry of `managedFields` with the number.
     fn scaled(sample: &Sample, replicas: i64, owner: Option<Value>) -> Value {
         let mut object = sample.applied(&deployment(Some(replicas)), json!({"f:spec": {"f:template": {}}}));
         if let (Some(owner), Some(entries)) = (owner, object["metadata"]["managedFields"].as_array_mut()) {
@@ -153,19 +153,19 @@ mod tests {
     }
 
     #[test]
-    fn scaled_replicas_are_yielded_and_named() {
+    fn scaled_replicas_are_kept_and_reported() {
         let sample = Sample::new();
         let prepared = sample.prepared(&deployment(Some(2)));
         let named = |object: &Value| yielded(&prepared, &sample.live(&prepared, object)).map(|it| it.why);
         let by_scale = scaled(&sample, 5, Some(owner("kubectl", Some("scale"))));
-        assert_eq!(named(&by_scale).as_deref(), Some("stays 5 as scaled by kubectl; the manifest names 2"));
+        assert_eq!(named(&by_scale).as_deref(), Some("keeps 5 as scaled by kubectl; the manifest sets 2"));
         let to_zero = scaled(&sample, 0, None);
-        assert_eq!(named(&to_zero).as_deref(), Some("stays 0 as scaled; the manifest names 2"));
-        // Somebody edited the object itself: that is drift or a conflict.
+        assert_eq!(named(&to_zero).as_deref(), Some("keeps 0 as scaled; the manifest sets 2"));
+        // An edit of the object itself is drift or a conflict.
         assert_eq!(named(&scaled(&sample, 5, Some(owner("kubectl-edit", None)))), None);
         assert_eq!(named(&scaled(&sample, 0, Some(owner("kubectl-edit", None)))), None);
-        assert_eq!(named(&scaled(&sample, 1, None)), None, "the default of who names no number");
-        // Nothing is left to anybody where the manifest names nothing, or where our manager owns the number too.
+        assert_eq!(named(&scaled(&sample, 1, None)), None, "the default without a number");
+        // The agent keeps nothing if the manifest has no number, or if our manager owns the number too.
         let unnamed = sample.prepared(&deployment(None));
         assert_eq!(yielded(&unnamed, &sample.live(&unnamed, &by_scale)), None);
         let mut both = sample.applied(&deployment(Some(2)), json!({"f:spec": {"f:replicas": {}, "f:template": {}}}));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn ignored_replicas_are_not_named() {
+    fn ignored_replicas_are_not_reported() {
         let mut sample = Sample::new();
         for (pointer, expected) in [("/spec/replicas", false), ("/spec", false), ("/spec/template", true)] {
             let rule = json!({"pointers": [pointer]});
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_replicas_of_an_applied_manifest_count_again() {
+    fn changed_number_in_the_manifest_applies_again() {
         let sample = Sample::new();
         let entry = |replicas, applied: bool| {
             let mut entry = Entry::new(EntryState::Held);
@@ -209,7 +209,7 @@ mod tests {
         assert!(!has_new_number(&sample.prepared(&deployment(Some(4))), None));
     }
 
-    /// Whether the number is kept for the autoscaler, by who owns the field afterwards.
+    /// Whether the keeper or the autoscaler owns the number afterwards.
     async fn is_left(bench: &Bench, named: Option<i64>, is_scaled: bool, was_ours: bool) -> bool {
         let live = bench.apply(&bench.sample.prepared(&deployment(Some(3))), &bench.manager).await;
         let mut entry = Entry::new(EntryState::Held);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replicas_that_are_no_longer_named_are_left_to_an_autoscaler_only() {
+    async fn dropped_replicas_are_kept_only_for_an_autoscaler() {
         for (is_autoscaled, named, is_scaled, was_ours, expected) in [
             (true, None, false, true, true),
             (false, None, false, true, false),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn autoscaler_names_its_target() {
+    fn autoscaler_target_is_parsed() {
         let autoscaler = |target: Value| json!({"spec": {"scaleTargetRef": target}});
         let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
         let found = scaled_by(&autoscaler(target), Some("shop")).expect("a target");
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn changed_replicas_are_taken_back_unless_autoscaled() {
+    async fn changed_replicas_apply_unless_autoscaled() {
         for (is_autoscaled, named, expected) in
             [(false, 4, true), (true, 4, false), (false, 2, false), (true, 2, false)]
         {

@@ -1,4 +1,4 @@
-//! How long a pass puts up with an API that does not answer.
+//! Limits how long a pass waits for an API that does not respond.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +8,14 @@ use crate::cluster::ClusterError;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 
-/// Writes of one kind that may go unanswered before the rest of that kind waits for the next pass.
+/// Slow failures of one kind, after which the rest of the kind waits for the next pass.
 const MAX_UNANSWERED_WRITES: usize = 4;
-/// A failure that comes faster holds nothing up, and every object is tried on its own.
+/// Failures below this duration do not count: they do not delay the pass.
 const SLOW_ANSWER: Duration = Duration::from_secs(1);
 
-/// Counts the writes of one kind that got no answer. By kind, since it may be a webhook that hangs.
+/// Counts the slow failures of writes, by kind, because the cause may be a webhook for this kind.
 ///
-/// Only what takes long counts: a server that refuses an object, in whatever words, has answered.
+/// A fast failure does not count: the server responded.
 #[derive(Debug, Default)]
 pub(crate) struct Unanswered {
     writes: AtomicUsize,
@@ -23,7 +23,7 @@ pub(crate) struct Unanswered {
 }
 
 impl Unanswered {
-    /// Notes a problem and how long it took to come.
+    /// Records a problem and how long the request took.
     pub(crate) fn note(&self, problem: &ObjectProblem, took: Duration) {
         let Some(ClusterError::Unavailable { .. } | ClusterError::Webhook(_)) = &problem.refusal else { return };
         if took >= SLOW_ANSWER {
@@ -32,7 +32,7 @@ impl Unanswered {
         }
     }
 
-    /// Why no more writes of this kind are tried in this pass; `None` while they are.
+    /// Returns why the pass stops writing this kind; `None` while it continues.
     pub(crate) fn exhausted(&self) -> Option<Reason> {
         self.reason.get().copied().filter(|_| self.writes.load(Ordering::Relaxed) >= MAX_UNANSWERED_WRITES)
     }
@@ -65,6 +65,6 @@ mod tests {
         }
         assert_eq!(unanswered.exhausted(), None);
         unanswered.note(&unavailable, SLOW_ANSWER);
-        assert_eq!(unanswered.exhausted(), Some(Reason::WebhookFailed), "the first reason is told");
+        assert_eq!(unanswered.exhausted(), Some(Reason::WebhookFailed), "the first reason is kept");
     }
 }

@@ -1,4 +1,4 @@
-//! Writing one object: conflicts, adoption, immutable fields, and giving back what was taken by mistake.
+//! Writes one object: conflicts, adoption, immutable fields, and rollback of an accidental takeover.
 
 use brokkr_core::model::Conflicts;
 use serde_json::{Value, json};
@@ -20,22 +20,22 @@ use crate::ownership::field_hashes::FieldHashes;
 use crate::ownership::inventory::Entry;
 use crate::ownership::labels::{AGENT_LABEL, MANAGER_PREFIX, PART_OF_LABEL, STACK_LABEL};
 
-/// What came of one step.
+/// The result of one step.
 pub(crate) enum Executed {
     Nothing,
     Written(Written),
-    /// It is not ours, and the inventory forgets it.
+    /// The object is not ours. The inventory forgets it.
     GivenUp(ObjectProblem),
     Problem(ObjectProblem),
 }
 
-/// What matters of an object that was written. The object itself is let go: a stack may have thousands.
+/// The facts about a written object. The object itself is dropped, because a stack may have thousands.
 pub(crate) struct Written {
     pub(crate) uid: Option<String>,
-    /// The fields that our manager owns now, without those that are left to others.
+    /// The fields that our manager owns now, without the ignored ones.
     pub(crate) fields: FieldHashes,
     pub(crate) health: ObjectHealth,
-    /// How it ended, if it is a Job that has.
+    /// The result, if the object is a finished Job.
     pub(crate) ended: Option<JobEnd>,
 }
 
@@ -65,7 +65,8 @@ impl PassContext<'_> {
             return Executed::Problem(self.problem(prepared, WriteError::Api(error)));
         }
         match self.write(stack, prepared, entry, target, false).await {
-            // Others have written it, so it is theirs; what nobody but our manager ever wrote another run of ours made.
+            // If other managers wrote the object, it is theirs. If only our manager did, another run of the agent created
+            // it.
             Ok(applied) if target.is_none() && !applied.created && self.is_others(&applied.object) => {
                 self.give_up(prepared, &applied.object).await
             }
@@ -75,10 +76,11 @@ impl PassContext<'_> {
             {
                 self.replace(stack, prepared, entry, target, message).await
             }
-            // Nothing was written, and an intent that stays would make it ours in name.
+            // The server wrote nothing. An intent that stays would claim the object.
             Err(error @ WriteError::Conflicts(_)) if target.is_none() && entry.is_none_or(Entry::is_bare) => {
                 Executed::GivenUp(if is_foundation(&prepared.object) {
-                    let message = "somebody else made it at the same moment; it will be used";
+                    let message =
+                        "another client created the object at the same time; this stack uses it without changing it";
                     ObjectProblem::waiting(prepared.object.clone(), Reason::Changed, message)
                 } else {
                     self.problem(prepared, error)
@@ -88,7 +90,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// Makes an object ours that nobody's inventory has.
+    /// Adopts an object that no inventory lists.
     async fn adopt(
         &self,
         stack: &DesiredStack,
@@ -104,11 +106,11 @@ impl PassContext<'_> {
                 }
                 Takeover::Applied
             } else {
-                // What the server refuses leaves the object as it was.
+                // A rejected write leaves the object unchanged.
                 match self.write(stack, prepared, entry, Some(target), true).await {
-                    // What tools own is about to be ours.
+                    // The adoption takes over the fields of tools.
                     Err(WriteError::Conflicts(conflicts)) if conflicts.iter().all(|it| is_tool(&it.manager)) => {}
-                    // A webhook in the way takes no dry run: that says nothing about the object.
+                    // A webhook does not support dry runs, which says nothing about the object.
                     Err(WriteError::Api(ClusterError::Other { .. })) => {}
                     tried => drop(tried?),
                 }
@@ -128,15 +130,15 @@ impl PassContext<'_> {
                     "the object already exists, this agent did not create it, and it differs from the manifest";
                 let problem = ObjectProblem::failed(prepared.object.clone(), Reason::NotOwned, message);
                 Executed::GivenUp(
-                    problem.with_remedy("make the manifest equal, rename the object, or set policy adopt: always"),
+                    problem.with_remedy("make the manifest equal to the object, rename the object in the manifest, or set the policy adopt: always"),
                 )
             }
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
     }
 
-    /// Applies an object. A conflict is answered with force only where the object is known by its UID and everything in conflict is
-    /// drift, or the policy says so, and never against another agent.
+    /// Applies an object. Forces conflicts only if the object is known by its UID, and all of them are drift or the
+    /// policy forces them; never against another agent.
     pub(crate) async fn write(
         &self,
         stack: &DesiredStack,
@@ -189,9 +191,12 @@ impl PassContext<'_> {
             WriteError::Conflicts(conflicts) => {
                 let agents = conflicts.iter().any(|it| it.manager.starts_with(MANAGER_PREFIX));
                 let (reason, remedy) = if agents {
-                    (Reason::HeldByAnotherAgent, "remove the object from the stack that the other agent serves")
+                    (
+                        Reason::HeldByAnotherAgent,
+                        "remove the object from this stack, or from the stack of the other agent",
+                    )
                 } else {
-                    (Reason::Conflict, "leave these fields out, or set policy conflicts: force")
+                    (Reason::Conflict, "remove these fields from the manifest, or set the policy conflicts: force")
                 };
                 let fields: Vec<String> =
                     conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
@@ -213,7 +218,7 @@ impl PassContext<'_> {
         meta::managers(object).any(|manager| manager != self.manager)
     }
 
-    /// A create hit an object that came to exist since we looked: our fields are given up again.
+    /// Gives up our fields after a create hit an object that another client created at the same time.
     pub(crate) async fn give_up(&self, prepared: &Prepared, object: &Value) -> Executed {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let nothing = skeleton(prepared, meta::uid(object));
@@ -222,14 +227,14 @@ impl PassContext<'_> {
             Ok(_) | Err(ClusterError::NotFound(_)) => Executed::GivenUp(ObjectProblem::failed(
                 prepared.object.clone(),
                 Reason::NotOwned,
-                "somebody else made it at the same moment",
+                "another client created the object at the same time",
             )),
-            // The intent stays, so that the next pass looks again.
+            // The intent stays, so that the next pass checks the object again.
             Err(error) => Executed::Problem(ObjectProblem::api(prepared.object.clone(), &error)),
         }
     }
 
-    /// Whether applying would change anything but ownership and our labels.
+    /// Whether applying would change more than ownership and our labels.
     async fn would_change(
         &self,
         stack: &DesiredStack,
@@ -248,8 +253,8 @@ impl PassContext<'_> {
     }
 }
 
-/// Whether force is the answer to conflicts about an object that is known by its UID: where the policy says so or all of them are
-/// drift, and never against another agent.
+/// Whether to force conflicts on an object that is known by its UID: if the policy says so, or if all of them are drift.
+/// Never against another agent.
 fn may_force(
     conflicts: &[FieldConflict],
     manager: &str,
@@ -260,7 +265,7 @@ fn may_force(
     (policy == Conflicts::Force || conflicts.iter().all(is_drift)) && !conflicts.iter().any(is_other_agent)
 }
 
-/// An object's identity and nothing else: what is applied to own none of its fields.
+/// Returns only the identity of an object. Applying it owns no other field.
 pub(crate) fn skeleton(prepared: &Prepared, uid: Option<&str>) -> Value {
     let mut body = json!({
         "apiVersion": prepared.kind.api_version(),
@@ -273,7 +278,7 @@ pub(crate) fn skeleton(prepared: &Prepared, uid: Option<&str>) -> Value {
     body
 }
 
-/// An object without what adopting it changes in any case.
+/// Returns an object without the parts that adoption always changes.
 fn without_ownership(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in ["managedFields", "resourceVersion", "generation"] {
@@ -296,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn force_is_for_drift_or_by_policy_and_never_against_agents() {
+    fn only_drift_or_policy_forces_and_never_against_agents() {
         use Conflicts::{Fail, Force};
         for (managers, policy, drifted, expected) in [
             (&["kubectl-edit"][..], Fail, &["kubectl-edit"][..], true),
@@ -307,7 +312,7 @@ mod tests {
             (&["brokkr-other"], Force, &[], false),
             (&["brokkr-other"], Fail, &["brokkr-other"], false),
             (&["kubectl-edit", "brokkr-other"], Force, &[], false),
-            // Our own manager, by way of an update.
+            // Our own manager, through an update.
             (&["brokkr-self"], Force, &[], true),
             (&["brokkr-self"], Fail, &["brokkr-self"], true),
         ] {
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn ownership_is_left_out_of_the_comparison() {
+    fn comparison_ignores_ownership() {
         let ours = json!({"metadata": {
             "name": "a", "resourceVersion": "2", "generation": 2, "managedFields": [{}],
             "labels": {AGENT_LABEL: "1", STACK_LABEL: "2", PART_OF_LABEL: "3"},

@@ -1,26 +1,26 @@
-//! Kinds as a server serves them, and the keys of objects.
+//! Kinds of the Kubernetes API, and object keys.
 
 use brokkr_core::model::ObjectRef;
 
-/// A kind as a server serves it.
+/// A kind that an API server serves, in one version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiKind {
-    /// API group; empty for the core group.
+    /// API group, such as `apps`. Empty for the core group.
     pub group: String,
-    /// API version.
+    /// API version, such as `v1`.
     pub version: String,
-    /// Kind.
+    /// Kind, such as `Deployment`.
     pub kind: String,
-    /// Name in paths.
+    /// Name of the resource in URL paths, such as `deployments`.
     pub plural: String,
-    /// Whether its objects live in namespaces.
+    /// Whether the kind is namespaced.
     pub namespaced: bool,
-    /// Whether its objects can be listed and deleted one by one, as real objects can and views cannot.
+    /// Whether objects of the kind can be listed and deleted individually. False for virtual resources such as reviews.
     pub listable: bool,
 }
 
 impl ApiKind {
-    /// A kind in version `v1` of a group, with objects that can be listed: one that every server has, known without asking.
+    /// Returns a listable kind in version `v1` of a group, without discovery. Use it for kinds that every API server has.
     pub fn v1(group: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
         Self {
             group: group.to_owned(),
@@ -32,30 +32,30 @@ impl ApiKind {
         }
     }
 
-    /// `group/version`, or the version alone for the core group.
+    /// Returns the `apiVersion`: `group/version`, or only the version for the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// The key of an object of this kind. The namespace is left out for kinds without.
+    /// Returns the key of an object of this kind. Ignores the namespace if the kind is cluster-scoped.
     pub fn at<'a>(&'a self, namespace: Option<&'a str>, name: &'a str) -> ObjectKey<'a> {
         ObjectKey { kind: self, namespace: namespace.filter(|_| self.namespaced), name }
     }
 }
 
-/// Which object: its kind in one version, its namespace and its name.
+/// The key of an object: kind in one version, namespace, and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectKey<'a> {
-    /// Its kind.
+    /// Kind and API version.
     pub kind: &'a ApiKind,
-    /// Its namespace; absent for kinds without.
+    /// Absent for cluster-scoped kinds.
     pub namespace: Option<&'a str>,
-    /// Its name.
+    /// `metadata.name`.
     pub name: &'a str,
 }
 
 impl ObjectKey<'_> {
-    /// The object's identity.
+    /// Returns the object's identity, which does not depend on the API version.
     pub fn object_ref(&self) -> ObjectRef {
         ObjectRef {
             group: self.kind.group.clone(),

@@ -1,78 +1,80 @@
-//! What a Kubernetes API refuses or fails to do, by meaning.
+//! Errors of a Kubernetes API, classified by meaning.
 
 use std::time::Duration;
 
-/// A field that another manager owns with another value.
+/// A field that another field manager owns with a different value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldConflict {
-    /// The field's path as the server writes it, such as `.spec.replicas`.
+    /// Path of the field in the server's notation, such as `.spec.replicas`.
     pub field: String,
-    /// Who owns it.
+    /// The field manager that owns it.
     pub manager: String,
 }
 
-/// A cluster's error. The texts are the server's; they may quote what the caller sent.
+/// An error of a [`Cluster`](crate::cluster::Cluster) operation.
+///
+/// The messages come from the API server and may quote the request, including Secret values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
     /// The object, its namespace or its kind does not exist.
     #[error("not found: {0}")]
     NotFound(String),
-    /// Other managers own fields with other values.
+    /// Other field managers own fields with different values.
     #[error("conflict with other field managers")]
     Conflict(Vec<FieldConflict>),
-    /// The object is not the one that was meant, or has changed since.
+    /// The object has a different UID or resource version than the request expects.
     #[error("precondition failed: {0}")]
     Precondition(String),
-    /// Admission denies the request: a quota, a webhook, a policy. Another object, or the same at another time, may be let in.
-    #[error("the API server rejected it: {0}")]
+    /// Admission denied the request: a quota, a webhook, or a policy. The same request may succeed later.
+    #[error("the API server rejected the request: {0}")]
     Denied(String),
-    /// The server refuses the object: schema, immutable field.
-    #[error("the API server rejected it: {0}")]
+    /// The API server rejected the object as invalid, for example because of its schema or an immutable field.
+    #[error("the API server rejected the object: {0}")]
     Invalid(String),
-    /// The caller may not do this.
+    /// The caller lacks the right for the request.
     #[error("forbidden: {0}")]
     Forbidden(String),
-    /// The namespace or the definition that the object belongs to is being deleted.
+    /// The namespace or the custom resource definition of the object is being deleted.
     #[error("{0}")]
     Terminating(String),
-    /// The object is larger than the server takes.
+    /// The object is larger than the API server accepts.
     #[error("too large: {0}")]
     TooLarge(String),
-    /// What follows the resource version is no longer kept.
+    /// The API server no longer has the events after the requested resource version. List again.
     #[error("expired: {0}")]
     Expired(String),
-    /// The server cannot be reached, is overloaded, or took too long: it is away for everything, not for this object.
+    /// The server cannot be reached, is overloaded, or timed out. The error concerns the whole server, not one object.
     #[error("unavailable: {message}")]
     Unavailable {
         /// What happened.
         message: String,
-        /// How long it asked to wait.
+        /// The delay that the server requested before the next attempt.
         retry_after: Option<Duration>,
     },
-    /// A [`Fence`](crate::cluster::Fence) holds this process back: the request was not sent.
-    #[error("not sent: this process may not write any more")]
+    /// A [`Fence`](crate::cluster::Fence) is closed, so the request was not sent.
+    #[error("request not sent: a fence stops this process from writing")]
     Fenced,
-    /// A webhook that has a say in the request failed or did not answer.
+    /// An admission or conversion webhook failed or did not respond.
     #[error("{0}")]
     Webhook(String),
-    /// Anything else that the server said, or a failure of this one request.
+    /// Any other error of the server, or a failure of this one request.
     #[error("{status} {message}")]
     Other {
-        /// The HTTP status.
+        /// HTTP status code.
         status: u16,
-        /// What it said.
+        /// The server's message.
         message: String,
     },
 }
 
 impl ClusterError {
-    /// The server cannot be reached.
+    /// Returns [`Unavailable`](Self::Unavailable) without a requested delay.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), retry_after: None }
     }
 
-    /// How long the server asked to wait before the next try, where it did (RFC 9110, section 10.2.3).
+    /// The delay that the server requested with `Retry-After` (RFC 9110, section 10.2.3); `None` if it requested none.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,

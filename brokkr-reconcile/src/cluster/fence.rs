@@ -1,4 +1,4 @@
-//! Fences: what keeps a process that must not write any more from writing.
+//! Fences stop the writes of a process that no longer leads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,22 +12,27 @@ use crate::cluster::{
     Listed, MemoryCluster, ObjectKey, ObjectList, Patch, WatchEvent,
 };
 
-/// Says whether this process may write to a cluster now. Clones are the same fence.
+/// Decides whether this process may write to a cluster now. Clones share the decision.
 #[derive(Clone)]
 pub struct Fence(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl Fence {
-    /// A fence that lets writes through while the function returns true. It is called before each write, and must not block.
+    /// Creates a fence that is open while `may_write` returns true. The cluster calls `may_write` before each write, so
+    /// it must not block.
     pub fn new(may_write: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(may_write))
     }
 
-    /// Whether writes are let through now.
+    /// Whether the fence is open now.
     pub fn may_write(&self) -> bool {
         (self.0)()
     }
 
-    /// Returns [`ClusterError::Fenced`] unless writes are let through now.
+    /// Returns `Ok` if the fence is open.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::Fenced`] if the fence is closed.
     pub fn check(&self) -> ClusterResult<()> {
         if self.may_write() { Ok(()) } else { Err(ClusterError::Fenced) }
     }
@@ -39,17 +44,20 @@ impl fmt::Debug for Fence {
     }
 }
 
-/// A cluster that can be put behind a [`Fence`].
+/// A cluster that supports a [`Fence`].
+/// ///
+/// # Contract
+/// ///
+/// 1. While the fence is open, the fenced cluster behaves like the cluster itself.
+/// 2. While the fence is closed, no write reaches the server, and each write returns [`ClusterError::Fenced`].
+/// 3. The implementation checks the fence **as late as possible**. The operating system may suspend a process between the
+///    check and the write, and resume it minutes later. Where requests pass through queues, check where the bytes leave
+///    the process.
 ///
-/// # To ensure correctness
+/// # Examples
 ///
-/// 1. While the fence lets writes through, the fenced cluster behaves as the cluster itself.
-/// 2. A write that the fence does not let through never reaches the server, and returns [`ClusterError::Fenced`].
-/// 3. The fence is asked **as late as possible**. The system may suspend a process between a check and the write that it was for,
-///    and resume it minutes later. Where requests pass through queues, ask where the bytes leave the process.
-///
-/// Where nothing lies between a call and its effect, or a wrapped cluster need not be stricter than a check before each call,
-/// [`FencedCluster`] is the whole implementation:
+/// If a call takes effect without queues, or a check before each call is enough, [`FencedCluster`] is the whole
+/// implementation:
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -58,7 +66,7 @@ impl fmt::Debug for Fence {
 /// let fenced: Arc<dyn Cluster> = Arc::new(MemoryCluster::new()).fenced(Fence::new(|| false));
 /// ```
 pub trait Fenceable: Cluster {
-    /// The same cluster behind the fence.
+    /// Returns the same cluster behind the fence.
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn Cluster>;
 }
 
@@ -68,7 +76,22 @@ impl Fenceable for MemoryCluster {
     }
 }
 
-/// A cluster behind a fence that is asked before each call that writes. Reads and dry runs pass.
+/// A cluster behind a fence, which checks it before each write. Reads and dry runs pass.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use brokkr_reconcile::cluster::{ApiKind, Cluster, ClusterError, DeleteOptions, Fence, FencedCluster};
+/// use brokkr_reconcile::cluster::{MemoryCluster, Propagation};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cluster = FencedCluster::new(Arc::new(MemoryCluster::new()), Fence::new(|| false));
+/// let namespaces = ApiKind::v1("", "Namespace", "namespaces", false);
+/// let options = DeleteOptions { uid: "any", resource_version: None, propagation: Propagation::Background };
+/// let deleted = cluster.delete(&namespaces.at(None, "default"), &options).await;
+/// assert_eq!(deleted, Err(ClusterError::Fenced));
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct FencedCluster {
     cluster: Arc<dyn Cluster>,
@@ -76,7 +99,7 @@ pub struct FencedCluster {
 }
 
 impl FencedCluster {
-    /// Puts a cluster behind a fence.
+    /// Creates a cluster that checks `fence` before each write to `cluster`.
     pub fn new(cluster: Arc<dyn Cluster>, fence: Fence) -> Self {
         Self { cluster, fence }
     }
@@ -146,7 +169,7 @@ mod tests {
     use crate::cluster::Propagation;
 
     #[tokio::test]
-    async fn closed_fence_stops_writes_and_nothing_else() {
+    async fn closed_fence_stops_writes_only() {
         let open = Arc::new(AtomicBool::new(true));
         let asked = open.clone();
         let cluster = MemoryCluster::new();
@@ -165,7 +188,7 @@ mod tests {
         assert_eq!(fenced.apply(&at, &body, &options).await.err(), Some(ClusterError::Fenced));
         assert_eq!(fenced.patch(&at, &patch, "test").await.err(), Some(ClusterError::Fenced));
         assert_eq!(fenced.delete(&at, &deletion).await.err(), Some(ClusterError::Fenced));
-        assert_eq!(cluster.writes(), writes, "nothing reached the cluster");
+        assert_eq!(cluster.writes(), writes, "no write reached the cluster");
         assert!(fenced.get(&at).await.is_ok_and(|it| it.is_some()));
         assert!(fenced.apply(&at, &body, &ApplyOptions { dry_run: true, ..options }).await.is_ok());
 

@@ -1,4 +1,4 @@
-//! Sets of fields, as `managedFields` describes them.
+//! Sets of fields, parsed from `managedFields`.
 //!
 //! See <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management> for the format: a tree
 //! whose keys are `f:<field>`, `k:<key fields as JSON>`, `v:<value as JSON>`, `i:<index>` and `.` for the node itself.
@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// A set of fields, by their paths in the form in which the server names them in conflicts: `.spec.replicas`,
+/// A set of field paths, in the notation of the server's conflict messages: `.spec.replicas`,
 /// `.spec.containers[name="web"].image`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldSet(BTreeSet<String>);
 
 impl FieldSet {
-    /// Reads a `fieldsV1` tree. What it does not understand it leaves out.
+    /// Parses a `fieldsV1` tree. Skips keys of an unknown form.
     pub fn from_fields_v1(tree: &Value) -> Self {
         let mut paths = BTreeSet::new();
-        // Deep trees come from deep objects; no recursion on what others wrote.
+        // Iterative, because other clients control how deep the tree nests.
         let mut open = vec![(tree, String::new())];
         while let Some((node, path)) = open.pop() {
             let Some(map) = node.as_object() else {
@@ -37,23 +37,23 @@ impl FieldSet {
         Self(paths)
     }
 
-    /// The paths in order.
+    /// Returns the paths in sorted order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether a field is in it.
+    /// Whether the set contains a path.
     pub fn contains(&self, path: &str) -> bool {
         self.0.contains(path)
     }
 
-    /// Whether it has no fields.
+    /// Whether the set contains no path.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// One element of a path in the server's text form.
+/// Converts one key of the tree to the server's path notation.
 fn element(key: &str) -> Option<String> {
     let (kind, rest) = key.split_once(':')?;
     match kind {

@@ -1,12 +1,12 @@
-//! How a host hands a cluster over.
+//! Conversions for arguments that accept a cluster.
 
 use std::sync::Arc;
 
 use super::{Cluster, Fenceable};
 
-/// A [`Cluster`] by value, in an `Arc`, or as `Arc<dyn Cluster>`.
+/// Types that convert to a shared [`Cluster`]: a cluster by value, `Arc<C>`, and `Arc<dyn Cluster>`.
 pub trait IntoCluster {
-    /// Shares the cluster.
+    /// Converts to a shared cluster.
     fn into_cluster(self) -> Arc<dyn Cluster>;
 }
 
@@ -28,9 +28,9 @@ impl IntoCluster for Arc<dyn Cluster> {
     }
 }
 
-/// A [`Fenceable`] cluster by value, in an `Arc`, or as `Arc<dyn Fenceable>`.
+/// Types that convert to a shared [`Fenceable`] cluster: a cluster by value, `Arc<C>`, and `Arc<dyn Fenceable>`.
 pub trait IntoFenceable {
-    /// Shares the cluster.
+    /// Converts to a shared cluster.
     fn into_fenceable(self) -> Arc<dyn Fenceable>;
 }
 

@@ -1,4 +1,4 @@
-//! What a Kubernetes API is to us: a small trait in JSON, an in-memory cluster, and the suite that proves either.
+//! The Kubernetes API as a small trait over JSON, an in-memory cluster, and a conformance suite for implementations.
 
 mod api_kind;
 #[cfg(any(test, feature = "conformance"))]
@@ -29,45 +29,107 @@ pub use options::{
     ApplyOptions, ApplyOutcome, DeleteOptions, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent,
 };
 
-/// The result of a cluster's operations.
+/// Result of a cluster operation.
 pub type ClusterResult<T> = Result<T, ClusterError>;
 
 /// A Kubernetes API.
-///
+/// ///
 /// Objects are JSON as the API server sends them, with `apiVersion`, `kind` and `metadata`.
-///
-/// # To ensure correctness
-///
-/// 1. **An answer is the server's.** `get` yields `None` only when the server said that the object does not exist;
-///    not being able to ask is an error. A list is whole, or an error, or says that it is truncated.
-/// 2. **Server-side apply** (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>): `apply` merges
-///    what the body names, records the field manager, removes what that manager no longer names, and
-///    fails with [`ClusterError::Conflict`] and its causes where another manager owns a field with another value,
-///    unless `force` is set. Applying what is there already changes nothing, not even the resource version.
-/// 3. **Preconditions.** A `metadata.uid` or `metadata.resourceVersion` in an applied body, and those in
-///    [`DeleteOptions`], are checked by the server together with the write; if they do not hold nothing happens and the error is
+/// ///
+/// # Contract
+/// ///
+/// 1. **Answers come from the server.** `get` returns `None` only if the server says that the object does not exist; a
+///    failed request is an error. A list is complete, or marked as truncated, or an error.
+/// 2. **Server-side apply** (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>): `apply` merges the
+///    fields of the body, records the field manager, and removes the fields that this manager no longer names. If another
+///    manager owns a field with a different value, it fails with [`ClusterError::Conflict`] and the conflicting fields,
+///    unless `force` is set. Applying an unchanged body changes nothing, not even the resource version.
+/// 3. **Preconditions.** The server checks `metadata.uid` and `metadata.resourceVersion` of an applied body, and those in
+///    [`DeleteOptions`], atomically with the write. If they do not match, the server writes nothing and the error is
 ///    [`ClusterError::Precondition`].
-/// 4. **`created`** is true exactly if the call brought the object into being.
-/// 5. **Deletion** is complete when the object cannot be read any more, not when `delete` returns.
-/// 6. A dry run changes nothing.
-/// 7. **Discovery** names what it could not see in [`Discovery::failed`]; absence of a kind means something only
-///    when its group did not fail.
+/// 4. **`created`** is true exactly if the call created the object.
+/// 5. **Deletion** is complete when the object can no longer be read, not when `delete` returns.
+/// 6. **A dry run** changes nothing.
+/// 7. **Discovery** lists the groups that it could not read in [`Discovery::failed`]. The absence of a kind is meaningful
+///    only if its group did not fail.
 ///
-/// Methods are cancellation safe in the sense of HTTP: a write whose future is dropped may or may not have
-/// happened. The macro `cluster_conformance!` (feature `conformance`) expands to one test per duty.
+/// # Cancel safety
+///
+/// Reads can be dropped at any time. A write whose future is dropped may or may not happen.
+///
+/// # Examples
+///
+/// A complete implementation, which wraps a cluster and rejects all writes. The macro `cluster_conformance!` (feature
+/// `conformance`) generates one test per point of the contract.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use async_trait::async_trait;
+/// use brokkr_reconcile::cluster::{
+///     ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListOptions,
+///     ObjectKey, ObjectList, Patch, WatchEvent,
+/// };
+/// use futures::stream::BoxStream;
+/// use serde_json::Value;
+///
+/// #[derive(Debug)]
+/// struct ReadOnly(Arc<dyn Cluster>);
+///
+/// fn denied<T>() -> ClusterResult<T> {
+///     Err(ClusterError::Forbidden("this cluster is read-only".to_owned()))
+/// }
+///
+/// #[async_trait]
+/// impl Cluster for ReadOnly {
+///     async fn discover(&self) -> ClusterResult<Discovery> {
+///         self.0.discover().await
+///     }
+///
+///     async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>> {
+///         self.0.get(at).await
+///     }
+///
+///     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
+///         self.0.list(kind, namespace, options).await
+///     }
+///
+///     async fn apply(&self, _: &ObjectKey<'_>, _: &Value, _: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
+///         denied()
+///     }
+///
+///     async fn patch(&self, _: &ObjectKey<'_>, _: &Patch, _: &str) -> ClusterResult<Value> {
+///         denied()
+///     }
+///
+///     async fn delete(&self, _: &ObjectKey<'_>, _: &DeleteOptions<'_>) -> ClusterResult<()> {
+///         denied()
+///     }
+///
+///     async fn watch(
+///         &self,
+///         kind: &ApiKind,
+///         namespace: Option<&str>,
+///         options: &ListOptions,
+///         resource_version: &str,
+///     ) -> ClusterResult<BoxStream<'static, ClusterResult<WatchEvent>>> {
+///         self.0.watch(kind, namespace, options, resource_version).await
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Cluster: Debug + Send + Sync + 'static {
-    /// The kinds that are served.
+    /// Returns the kinds that the API server serves.
     async fn discover(&self) -> ClusterResult<Discovery>;
 
-    /// One object; `None` when it does not exist.
+    /// Reads an object. Returns `None` if it does not exist.
     async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>>;
 
-    /// The objects of a kind, in one namespace or everywhere.
+    /// Lists the objects of a kind, in one namespace, or in all if `namespace` is `None`.
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList>;
 
-    /// The same list, each object handed over as it comes, so that not all of them are in memory at once. An error may come
-    /// after some of them.
+    /// Lists objects like [`list`](Self::list), but passes each object to `each` as it arrives, so that they are not all
+    /// in memory at once. May return an error after it has passed some objects.
     async fn list_each(
         &self,
         kind: &ApiKind,
@@ -80,16 +142,26 @@ pub trait Cluster: Debug + Send + Sync + 'static {
         Ok(Listed { resource_version, truncated })
     }
 
-    /// Applies an object on the server.
+    /// Applies an object with server-side apply. Creates the object if it does not exist, unless the body has a UID.
     async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome>;
 
-    /// Patches an object.
+    /// Patches an object as the field manager `manager`, and returns the changed object.
     async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value>;
 
-    /// Orders the deletion of an object. One that does not exist is [`ClusterError::NotFound`].
+    /// Requests the deletion of an object.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::NotFound`] if the object does not exist, and [`ClusterError::Precondition`] if it has a different
+    /// UID or resource version.
     async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()>;
 
-    /// What happens to the objects of a kind after a resource version, until the server ends it.
+    /// Watches the objects of a kind from a resource version on, until the server ends the watch.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::Expired`], from the call or as an item, if the server no longer has the events after the version.
+    /// List again then.
     async fn watch(
         &self,
         kind: &ApiKind,

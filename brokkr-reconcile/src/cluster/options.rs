@@ -1,94 +1,96 @@
-//! Arguments and results of a cluster's operations.
+//! Parameters and results of cluster operations.
 
 use serde_json::Value;
 
-/// How to list or watch.
+/// Parameters of a list or watch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListOptions {
-    /// Only objects whose labels match this selector, such as `app=web,tier`. Empty by default: all objects.
+    /// Label selector that the objects must match, such as `app=web,tier`. Default: empty, which selects all objects.
     pub label_selector: String,
-    /// Whether the metadata is enough.
+    /// Whether to request only the metadata of objects. Default: false.
     pub metadata_only: bool,
-    /// Objects at the most; `None` for all.
+    /// Maximum number of objects. Default: `None`, which means all.
     pub limit: Option<u32>,
 }
 
-/// A list.
+/// The result of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectList {
-    /// The objects.
+    /// The objects, in the order of the server.
     pub items: Vec<Value>,
-    /// From where to watch.
+    /// The resource version to start a watch from.
     pub resource_version: String,
-    /// Whether the list ended at `limit` and there may be more objects; a server that filters does not always know.
+    /// Whether the list ended at `limit` and more objects may exist. May be true for a complete list, because a server
+    /// that filters does not always know.
     pub truncated: bool,
 }
 
-/// What there is to say of a list when its objects were handed over.
+/// The result of [`Cluster::list_each`](crate::cluster::Cluster::list_each), without the objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// From where to watch.
+    /// The resource version to start a watch from.
     pub resource_version: String,
-    /// Whether the list ended at `limit` and there may be more objects; a server that filters does not always know.
+    /// Whether the list ended at `limit` and more objects may exist. May be true for a complete list, because a server
+    /// that filters does not always know.
     pub truncated: bool,
 }
 
-/// How to apply.
+/// Parameters of a server-side apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApplyOptions<'a> {
     /// The field manager.
     pub manager: &'a str,
-    /// Whether to take fields over from other managers.
+    /// Whether to take over fields that other managers own.
     pub force: bool,
-    /// Whether to try only.
+    /// Whether to validate only, and persist nothing.
     pub dry_run: bool,
 }
 
-/// What an apply led to.
+/// The result of a server-side apply.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApplyOutcome {
-    /// The object as it is now.
+    /// The object after the call.
     pub object: Value,
-    /// Whether the call brought it into being.
+    /// Whether the call created the object.
     pub created: bool,
 }
 
-/// A patch.
+/// A patch and its type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Patch {
     /// JSON Merge Patch (RFC 7396).
     Merge(Value),
 }
 
-/// What becomes of an object's dependents.
+/// How a deletion treats the object's dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Propagation {
-    /// They are deleted afterwards.
+    /// The garbage collector deletes the dependents after the object.
     Background,
-    /// They are deleted before.
+    /// The garbage collector deletes the dependents before the object.
     Foreground,
-    /// They stay.
+    /// The dependents stay.
     Orphan,
 }
 
-/// How to delete.
+/// Parameters of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteOptions<'a> {
-    /// Only the object with this UID.
+    /// Precondition: the UID of the object.
     pub uid: &'a str,
-    /// Only in this version.
+    /// Precondition: the resource version of the object. `None` accepts any version.
     pub resource_version: Option<&'a str>,
-    /// What becomes of its dependents.
+    /// How to treat the dependents.
     pub propagation: Propagation,
 }
 
-/// Something happened to an object.
+/// An event of a watch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WatchEvent {
-    /// It came or changed; the object as it is now.
+    /// The object was created or changed. Contains its new state.
     Applied(Value),
-    /// It is gone; the object as it was last.
+    /// The object was deleted. Contains its last state.
     Deleted(Value),
-    /// Nothing happened until this resource version.
+    /// The watch has delivered all events up to this resource version.
     Bookmark(String),
 }

@@ -1,4 +1,4 @@
-//! What stacks are judged by beside the cluster itself.
+//! State beside the cluster that decisions depend on.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,9 +6,9 @@ use crate::context::contention::Contention;
 use crate::context::settling::Settling;
 use crate::ownership::claims::Claims;
 
-/// Which stack owns which object, which objects others change again and again, and which Namespaces are about to be empty.
+/// Ownership of objects by stacks, contested objects, and the settling of Namespaces and definitions.
 ///
-/// Passes share one; a plan has one of its own.
+/// All passes share one instance; a plan has its own.
 #[derive(Debug, Default)]
 pub(crate) struct Bookkeeping {
     claims: Mutex<Claims>,

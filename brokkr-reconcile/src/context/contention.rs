@@ -1,16 +1,16 @@
-//! Objects that somebody else changes again and again.
+//! Contested objects, which other clients change repeatedly.
 //!
-//! Two controllers that each put an object right would do so for ever, at the API server's cost. After some rounds
-//! we give way, say so, and try again after growing pauses.
+//! Two controllers that both correct an object would do so forever, and load the API server. After some corrections the
+//! agent stops, reports the contention, and retries after growing pauses.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use brokkr_core::model::ObjectRef;
 
-/// Corrections in a row that are nothing unusual.
+/// Number of consecutive corrections without a pause.
 const TOLERATED: u32 = 10;
-/// The first pause; doubled with every further round.
+/// First pause. Doubles with each further correction.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -28,24 +28,24 @@ impl Contest {
     }
 }
 
-/// Which objects are fought for, and how long that has been so.
+/// The contested objects, and their recent corrections.
 #[derive(Debug, Default)]
 pub(crate) struct Contention(HashMap<ObjectRef, Contest>);
 
 impl Contention {
-    /// Whether an object may be put right once more.
+    /// Whether the agent may correct an object now.
     pub(crate) fn may_correct(&self, object: &ObjectRef, now: Instant) -> bool {
         self.0.get(object).is_none_or(|contest| now.saturating_duration_since(contest.last) >= contest.pause())
     }
 
-    /// Remembers that an object was put right.
+    /// Records a correction.
     pub(crate) fn corrected(&mut self, object: &ObjectRef, now: Instant) {
         let contest = self.0.entry(object.clone()).or_insert(Contest { rounds: 0, last: now });
         contest.rounds += 1;
         contest.last = now;
     }
 
-    /// Forgets what has been quiet for as long as the next pause would be.
+    /// Drops objects that needed no correction for the length of their next pause.
     pub(crate) fn forget_old(&mut self, now: Instant) {
         self.0.retain(|_, contest| now.saturating_duration_since(contest.last) < contest.pause().max(FIRST_PAUSE) * 2);
     }

@@ -1,4 +1,4 @@
-//! What the work on a stack needs: the cluster, whose agent this is, what is served, and what passes remember.
+//! The context of work on a stack: cluster, agent, discovery, and caches.
 
 pub(crate) mod bookkeeping;
 pub(crate) mod contention;
@@ -18,7 +18,7 @@ use crate::observed::observer::Observer;
 use crate::ownership::claims::Claims;
 use crate::ownership::inventory::{Inventory, Keeper};
 
-/// What working on a stack needs.
+/// The context of work on a stack.
 pub(crate) struct PassContext<'a> {
     pub(crate) cluster: &'a dyn Cluster,
     pub(crate) agent: AgentId,
@@ -29,7 +29,7 @@ pub(crate) struct PassContext<'a> {
     pub(crate) books: &'a Bookkeeping,
     pub(crate) job_ends: &'a JobEnds,
     pub(crate) discovery: &'a Discovery,
-    /// What the autoscalers among everything that is wanted target.
+    /// Targets of all desired autoscalers.
     pub(crate) autoscaled: &'a BTreeSet<ObjectRef>,
 }
 
@@ -42,7 +42,7 @@ impl PassContext<'_> {
         self.books.contention()
     }
 
-    /// Keeps the inventory, and lets the other stacks see what is held now.
+    /// Writes the inventory, and publishes the held objects to other stacks.
     pub(crate) async fn keep(&self, inventory: &mut Inventory) -> ClusterResult<()> {
         self.keeper.save(self.cluster, inventory).await?;
         self.claims().set_held(inventory);

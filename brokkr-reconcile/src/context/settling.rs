@@ -1,4 +1,4 @@
-//! How long the verdict on a namespace or a definition may be put off.
+//! Bounds how long the decision about a namespace or a definition may be deferred.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 
 use brokkr_core::model::ObjectRef;
 
-/// How long what goes by itself may hold up the verdict on a namespace or definition; afterwards it counts as there to stay.
+/// How long objects that are being deleted may defer the decision. Afterwards they count as permanent.
 const SETTLING: Duration = Duration::from_secs(60);
 
 /// Whether a namespace or a definition may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Vacancy {
-    /// Nothing of others would go with it.
+    /// Its deletion would delete no objects of others.
     Vacant,
-    /// Something of others is in it, or may be and cannot be seen; what, in words.
+    /// It contains objects of others, or may contain some that cannot be read. The text lists them.
     Occupied(String),
-    /// What is in it is about to go, or what is served has changed since it was read: look again before judging.
+    /// Its objects are being deleted, or discovery has changed since it was read. Decide later.
     Settling(String),
 }
 
-/// Since when namespaces and definitions settle.
+/// When namespaces and definitions started to settle.
 #[derive(Debug, Default)]
 pub(crate) struct Settling(Mutex<HashMap<ObjectRef, Instant>>);
 
 impl Settling {
-    /// Bounds how long a verdict is put off.
+    /// Converts `Settling` to `Occupied` after the maximum time.
     pub(crate) fn judge(&self, object: &ObjectRef, vacancy: Vacancy, now: Instant) -> Vacancy {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.retain(|_, began| now.saturating_duration_since(*began) < 10 * SETTLING);
@@ -61,13 +61,13 @@ mod tests {
         assert_eq!(settling.judge(&object, goes(), now + SETTLING - Duration::from_millis(1)), goes());
         let stays = Vacancy::Occupied("Pod p".to_owned());
         assert_eq!(settling.judge(&object, goes(), now + SETTLING), stays);
-        // Another verdict ends the wait: the next one begins anew.
+        // Another state ends the wait, so the next wait starts from zero.
         assert_eq!(settling.judge(&object, Vacancy::Vacant, now + SETTLING), Vacancy::Vacant);
         assert_eq!(settling.judge(&object, goes(), now + SETTLING), goes());
         assert_eq!(settling.0.lock().map(|it| it.len()).ok(), Some(1));
         let later = now + SETTLING * 12;
         let other = ObjectRef { name: "b".to_owned(), ..object };
         assert_eq!(settling.judge(&other, stays.clone(), later), stays);
-        assert_eq!(settling.0.lock().map(|it| it.len()).ok(), Some(0), "what is old is forgotten");
+        assert_eq!(settling.0.lock().map(|it| it.len()).ok(), Some(0), "old entries are dropped");
     }
 }

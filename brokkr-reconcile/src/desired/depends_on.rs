@@ -1,17 +1,18 @@
-//! The order that manifests ask for: `config.kubernetes.io/depends-on`, as cli-utils defined it.
+//! Dependencies between objects: the annotation `config.kubernetes.io/depends-on`, as defined by cli-utils.
 //!
-//! See <https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/object/dependson/doc.go>: references separated by
-//! commas, each `<group>/namespaces/<namespace>/<kind>/<name>` or `<group>/<kind>/<name>`.
+//! See <https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/object/dependson/doc.go>: comma-separated
+//! references, each `<group>/namespaces/<namespace>/<kind>/<name>` or `<group>/<kind>/<name>`.
 
 use brokkr_core::error::excerpt;
 use brokkr_core::model::ObjectRef;
 
-/// The annotation.
+/// Annotation with the objects of the stack that must be healthy before the agent writes the annotated object.
+/// Comma-separated `<group>/namespaces/<namespace>/<kind>/<name>` or `<group>/<kind>/<name>`; at most 100.
 pub const DEPENDS_ON_ANNOTATION: &str = "config.kubernetes.io/depends-on";
-/// References of one object at the most.
+/// Maximum number of references per object.
 const REFERENCES: usize = 100;
 
-/// Reads the annotation's value; the error says what is wrong with it.
+/// Parses the annotation's value. The error describes the invalid part.
 pub(crate) fn parse(text: &str) -> Result<Vec<ObjectRef>, String> {
     let references: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
     if references.len() > REFERENCES {

@@ -1,28 +1,28 @@
-//! Fields that a stack leaves to others once an object is there.
+//! Fields that a stack leaves to others after creation.
 //!
-//! A field that we no longer applied would be removed where nobody else owns it. So an update sends what is there already, and
-//! what our manager owns is compared without these fields.
+//! If the agent stopped applying such a field, the API server would remove it unless another manager owns it. So an
+//! update sends the current value, and the comparison of owned fields skips these fields.
 
 use brokkr_core::model::{IgnoreRule, ObjectRef};
 use serde_json::{Map, Value};
 
 use crate::cluster::{FieldSet, meta};
 
-/// One segment of a pointer, as the manifest has it.
+/// A segment of a pointer, resolved in the manifest.
 #[derive(Debug, Clone, PartialEq)]
 enum Segment {
     /// A member of an object.
     Member(String),
-    /// An element of a list: its position, and what the manifest has there.
+    /// An element of a list: its position, and its value in the manifest.
     Element(usize, Value),
 }
 
-/// The fields of one object that are left to others.
+/// The fields of one object that the agent leaves to others.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Ignored(Vec<Vec<Segment>>);
 
 impl Ignored {
-    /// The fields that a stack's rules name in one of its objects.
+    /// Returns the fields that a stack's rules name in one of its objects.
     pub(crate) fn of(rules: &[IgnoreRule], object: &ObjectRef, body: &Value) -> Self {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
         let concerns = |rule: &&IgnoreRule| {
@@ -39,7 +39,7 @@ impl Ignored {
         self.0.is_empty()
     }
 
-    /// Whether a field is left to others, itself or with what it is in.
+    /// Whether the set contains a field or one of its parents.
     pub(crate) fn covers(&self, field: &[&str]) -> bool {
         let is_on_the_way = |segments: &Vec<Segment>| {
             let is = |(segment, name): (&Segment, &&str)| matches!(segment, Segment::Member(member) if member == name);
@@ -48,7 +48,7 @@ impl Ignored {
         self.0.iter().any(is_on_the_way)
     }
 
-    /// The fields that a manager applied and still owns, without these.
+    /// Returns the fields that a manager applied and still owns, without the ignored ones.
     pub(crate) fn applied_fields(&self, object: &Value, manager: &str) -> FieldSet {
         if self.is_empty() {
             return meta::applied_fields(object, manager);
@@ -60,7 +60,7 @@ impl Ignored {
         FieldSet::from_fields_v1(&tree)
     }
 
-    /// Puts into what is to be applied what is there: values, or their absence.
+    /// Replaces the ignored fields in `body` by their current values, and removes those that do not exist.
     pub(crate) fn leave(&self, body: &mut Value, live: &Value) {
         for segments in &self.0 {
             let there = segments.iter().try_fold(live, |live, segment| match segment {
@@ -72,7 +72,7 @@ impl Ignored {
     }
 }
 
-/// A pointer's segments, as far as the manifest has them; beyond, names are members.
+/// Resolves a pointer's segments in the manifest. Segments beyond it count as members.
 fn segments(pointer: &str, body: &Value) -> Vec<Segment> {
     let mut at = Some(body);
     let tokens = pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
@@ -90,7 +90,7 @@ fn segments(pointer: &str, body: &Value) -> Vec<Segment> {
     tokens.map(segment).collect()
 }
 
-/// The element of a list that is the one the manifest means: by name where it has one, otherwise by position.
+/// Returns the list element that corresponds to the manifest's: by name if it has one, otherwise by position.
 fn element<'a>(list: &'a [Value], position: usize, like: &Value) -> Option<&'a Value> {
     match like.get("name") {
         Some(name) => list.iter().find(|it| it.get("name") == Some(name)),
@@ -98,7 +98,7 @@ fn element<'a>(list: &'a [Value], position: usize, like: &Value) -> Option<&'a V
     }
 }
 
-/// Removes what lies below the segments from a tree of managed fields.
+/// Removes the fields below the segments from a tree of managed fields.
 fn prune(tree: &mut Value, segments: &[Segment]) {
     let (Some(map), Some((segment, rest))) = (tree.as_object_mut(), segments.split_first()) else { return };
     let keys: Vec<String> = map.keys().filter(|key| leads(key, segment)).cloned().collect();
@@ -111,14 +111,14 @@ fn prune(tree: &mut Value, segments: &[Segment]) {
     }
 }
 
-/// Whether a key of managed fields is where a segment leads.
+/// Whether a key of managed fields matches a segment.
 fn leads(key: &str, segment: &Segment) -> bool {
     let Some((kind, text)) = key.split_once(':') else { return false };
     match (kind, segment) {
         ("f", Segment::Member(name)) => text == name,
         ("i", Segment::Element(position, _)) => text.parse() == Ok(*position),
         ("v", Segment::Element(_, like)) => serde_json::from_str::<Value>(text).is_ok_and(|value| value == *like),
-        // The key's fields may be defaulted and not stand in the manifest; those that do must agree.
+        // A field of the key may be a server-side default, and missing in the manifest. The others must match.
         ("k", Segment::Element(_, like)) => serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|keys| {
             keys.keys().any(|name| like.get(name).is_some())
                 && keys.iter().all(|(name, value)| like.get(name).is_none_or(|it| it == value))
@@ -127,7 +127,7 @@ fn leads(key: &str, segment: &Segment) -> bool {
     }
 }
 
-/// Sets or removes what the segments lead to, where the way there exists.
+/// Sets or removes the value at the segments, if its parents exist.
 fn put(body: &mut Value, segments: &[Segment], value: Option<Value>) {
     let Some((last, way)) = segments.split_last() else { return };
     let parent = way.iter().try_fold(body, |at, segment| match segment {

@@ -1,4 +1,4 @@
-//! What the manifests ask for, made ready to be applied.
+//! The desired objects of a stack, prepared from its manifests.
 
 pub(crate) mod depends_on;
 pub(crate) mod ignore;

@@ -1,4 +1,4 @@
-//! From a manifest to what is sent: kind and namespace resolved, our labels on it.
+//! Prepares manifests: resolves kind and namespace, and adds the agent's labels.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,55 +20,55 @@ use crate::ownership::inventory::ManifestHash;
 use crate::ownership::labels::{AGENT_LABEL, APPLYSET_ID_LABEL, INVENTORY_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::ownership::objects::Objects;
 
-/// A manifest ready to be applied.
+/// A manifest that is ready to be applied.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
     pub(crate) object: Arc<ObjectRef>,
     pub(crate) kind: Arc<ApiKind>,
-    /// As compact JSON: what is held for long is rarely written, and a tree takes several times the memory.
+    /// Compact JSON: the body is held for long and rarely used, and a tree takes several times the memory.
     text: Box<str>,
     pub(crate) hash: ManifestHash,
-    /// Objects that must be there and healthy before.
+    /// Objects that must exist and be healthy first.
     pub(crate) depends_on: Vec<ObjectRef>,
-    /// Fields that are left to others once it is there.
+    /// Fields that the agent leaves to others after creation.
     pub(crate) ignored: Arc<Ignored>,
-    /// The number of replicas that the manifest names.
+    /// The number of replicas in the manifest.
     pub(crate) replicas: Option<i64>,
 }
 
 impl Prepared {
-    /// The same object with another body.
+    /// Returns the same object with another body.
     #[cfg(test)]
     pub(crate) fn with_body(self, body: &Value) -> Self {
         Self { text: body.to_string().into(), ..self }
     }
 
-    /// What is sent.
+    /// Returns the body to send.
     pub(crate) fn body(&self) -> Value {
-        // Written by ourselves from a tree, so it can be read.
+        // The text was serialized from a value, so parsing cannot fail.
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
-/// An object of a kind that is not served in the version that its manifest names.
+/// An object whose kind is not served in the version of its manifest.
 #[derive(Debug)]
 pub(crate) struct Unserved {
-    /// As well as it can be named.
+    /// The object's identity, as far as it is known without the kind.
     pub(crate) object: Arc<ObjectRef>,
-    /// Version and kind of the manifest.
+    /// Version and kind in the manifest.
     wanted: String,
-    /// The versions of the kind that are served.
+    /// The served versions of the kind.
     served: Vec<String>,
-    /// The versions of kinds of the same name in other groups that are served.
+    /// The served versions of kinds of the same name in other groups.
     elsewhere: Vec<String>,
-    /// Whether the same set has its definition.
+    /// Whether the same set contains the definition of the kind.
     defined_here: bool,
-    /// Whether the API that may serve it does not answer.
+    /// Whether discovery of the group failed.
     unknown: bool,
 }
 
 impl Unserved {
-    /// Whether it stays so until somebody changes something.
+    /// Whether the problem lasts until a user changes something.
     pub(crate) fn is_lasting(&self) -> bool {
         !self.defined_here && !self.unknown
     }
@@ -78,40 +78,40 @@ impl Unserved {
 #[derive(Debug, Default)]
 pub(crate) struct PreparedSet {
     pub(crate) ready: Vec<Prepared>,
-    /// Objects of kinds that are not served, as well as they can be named.
+    /// Objects of kinds that are not served.
     pub(crate) unserved: Vec<Unserved>,
-    /// Objects that cannot be as they are written, or may not be touched.
+    /// Objects that are invalid, or that the limits forbid.
     pub(crate) refused: Vec<ObjectProblem>,
-    /// Everything that is wanted, whether it can be applied now or not: none of it may be pruned.
+    /// All wanted objects, including those that cannot be applied now. None of them may be pruned.
     pub(crate) objects: Arc<Objects>,
 }
 
-/// What is wrong with an object whose kind is not served.
+/// Returns the problem of an object whose kind is not served.
 pub(crate) fn unserved(unserved: &Unserved) -> ObjectProblem {
     let Unserved { object, wanted, served, elsewhere, defined_here, unknown } = unserved;
     if *unknown {
-        let message = format!("the API that serves {wanted} does not answer");
+        let message = format!("the API server for {wanted} does not respond");
         return ObjectProblem::waiting(object.clone(), Reason::ApiUnavailable, message);
     }
     if *defined_here && served.is_empty() {
-        let message = format!("the definition of {wanted} is in the stack and not served yet");
+        let message = format!("the definition of {wanted} is in the stack, but the cluster does not serve it yet");
         return ObjectProblem::waiting(object.clone(), Reason::KindNotServed, message);
     }
     let (message, remedy) = if served.is_empty() && !elsewhere.is_empty() {
         let message =
             format!("the cluster does not serve {wanted}; it serves {} {}", elsewhere.join(", "), object.kind);
-        (message, "change apiVersion, and the fields that differ")
+        (message, "change apiVersion, and the fields that differ in the served version")
     } else if served.is_empty() {
         let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind";
         (format!("the cluster does not serve {wanted}"), remedy)
     } else {
-        let message = format!("the cluster serves {} and not {wanted}", served.join(", "));
+        let message = format!("the cluster serves {} but not {wanted}", served.join(", "));
         (message, "change apiVersion to one that the cluster serves")
     };
     ObjectProblem::failed(object.clone(), Reason::KindNotServed, message).with_remedy(remedy)
 }
 
-/// Where the stack's objects belong.
+/// The identity that the stack's objects get.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Belonging<'a> {
     pub(crate) agent: AgentId,
@@ -137,9 +137,10 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
             Some(kind) => {
                 let namespace = resolve(manifest, kind.namespaced, belonging.default_namespace);
                 let object = Arc::new(manifest.object_ref(namespace));
-                // Known only now: the namespace of what has none is the stack's to say, or does not count.
+                // Only now are the namespaces known: the stack sets the default, and cluster-scoped objects have none.
                 if !seen.insert(object.clone()) {
-                    let problem = ObjectProblem::failed(object, Reason::Refused, "the stack has two manifests of it");
+                    let problem =
+                        ObjectProblem::failed(object, Reason::Refused, "the stack has two manifests for the object");
                     prepared.refused.push(problem.with_remedy("delete one of them"));
                     continue;
                 }
@@ -155,7 +156,7 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 }
             }
             None => {
-                // A definition in the same set knows; otherwise nearly every kind that is not served is namespaced.
+                // A definition in the same set knows the scope. Otherwise assume a namespaced kind, as most are.
                 let own = scopes.get(&(manifest.group().to_owned(), manifest.kind().to_owned())).copied();
                 let known = discovery.preferred(manifest.group(), manifest.kind()).map(|kind| kind.namespaced);
                 let namespaced = known.or(own).unwrap_or(true);
@@ -184,7 +185,7 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
     prepared
 }
 
-/// The `apiVersion` of a group and a version.
+/// Returns the `apiVersion` of a group and a version.
 fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
@@ -223,7 +224,7 @@ fn with_labels(
         }
         let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(labels) = labels {
-            // What marks our own records must not be put on anything else.
+            // Labels of the agent's own records must not be on other objects.
             labels.remove(INVENTORY_LABEL);
             labels.remove(APPLYSET_ID_LABEL);
             labels.insert(AGENT_LABEL.to_owned(), json!(belonging.agent));
@@ -235,7 +236,7 @@ fn with_labels(
         fold_string_data(&mut body);
     }
     if object.group == "rbac.authorization.k8s.io" && body.get("aggregationRule").is_some_and(|it| !it.is_null()) {
-        // A controller fills them in, and would be fought.
+        // A controller fills in the rules, and both would overwrite each other.
         body.remove("rules");
     }
     let body = Value::Object(body);
@@ -250,8 +251,8 @@ fn with_labels(
     }
 }
 
-/// Writes a Secret's `stringData` as the `data` that the server would make of it. The field itself is never stored, so
-/// nobody could own it, and a change of what it set would not be seen.
+/// Converts a Secret's `stringData` to `data`, as the server does. The server never stores `stringData`, so no manager
+/// could own it, and drift would stay undetected.
 fn fold_string_data(body: &mut Map<String, Value>) {
     let Some(Value::Object(texts)) = body.remove("stringData") else { return };
     let data = body.entry("data").or_insert_with(|| Value::Object(Map::new()));
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn body_has_our_labels_and_nothing_that_only_our_records_have() {
+    fn body_has_agent_labels_but_no_record_labels() {
         let sample = Sample::new();
         let labels = json!({"app": "web", INVENTORY_LABEL: "true", APPLYSET_ID_LABEL: "x", STACK_LABEL: "other"});
         let body = sample.prepared(&with(manifest("v1", "ConfigMap", "it"), "/metadata/labels", labels)).body();
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn namespace_is_the_stacks_default_and_none_for_cluster_kinds() {
+    fn namespace_defaults_to_the_stacks_except_for_cluster_kinds() {
         let sample = Sample::new();
         let named = |body: Value| with(body, "/metadata/namespace", json!("shop"));
         for (body, expected) in [
@@ -318,7 +319,7 @@ mod tests {
         assert_eq!(body_of_both["data"], json!({"a": "eA==", "b": "eQ==", "c": "eg=="}));
         assert!(body_of_both.get("stringData").is_none());
         assert_eq!(body(secret("/data", json!({"c": "eg=="})))["data"], json!({"c": "eg=="}));
-        // Only of Secrets: the field means something else in a kind of others.
+        // Only in Secrets: the field may mean something else in a custom kind.
         let map = with(manifest("v1", "ConfigMap", "it"), "/stringData", json!({"a": "x"}));
         assert_eq!(sample.prepared(&map).body()["stringData"], json!({"a": "x"}));
     }
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_manifests_are_refused_and_still_wanted() {
+    fn invalid_manifests_are_rejected_but_not_pruned() {
         let sample = Sample::new();
         let map = manifest("v1", "ConfigMap", "it");
         let depends = |on: &str| with(map.clone(), "/metadata/annotations", json!({DEPENDS_ON_ANNOTATION: on}));
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_that_is_not_served_is_explained() {
+    fn unserved_kind_is_explained() {
         let sample = Sample::new();
         let thing = || manifest("w.example/v1", "Thing", "it");
         let spec = json!({"group": "w.example", "scope": "Cluster", "names": {"kind": "Thing"}});
@@ -372,16 +373,16 @@ mod tests {
         let away = Discovery { failed: vec!["w.example".to_owned()], ..discovery() };
         for (manifests, discovery, reason, waiting, message) in [
             (vec![thing()], discovery(), Reason::KindNotServed, false, "does not serve w.example/v1 Thing"),
-            (vec![thing()], serving("w.example", "v2"), Reason::KindNotServed, false, "serves w.example/v2 and not"),
+            (vec![thing()], serving("w.example", "v2"), Reason::KindNotServed, false, "serves w.example/v2 but not"),
             (vec![thing()], serving("v.example", "v3"), Reason::KindNotServed, false, "it serves v.example/v3 Thing"),
             (
                 vec![thing(), crd.clone()],
                 discovery(),
                 Reason::KindNotServed,
                 true,
-                "is in the stack and not served yet",
+                "is in the stack, but the cluster does not serve it yet",
             ),
-            (vec![thing()], away, Reason::ApiUnavailable, true, "does not answer"),
+            (vec![thing()], away, Reason::ApiUnavailable, true, "does not respond"),
         ] {
             let set = sample.prepared_with(&manifests, &discovery, &LocalLimits::default());
             let found = &set.unserved[0];
@@ -389,7 +390,7 @@ mod tests {
             assert_eq!((problem.reason, problem.waiting), (reason, waiting), "{}", problem.message);
             assert!(problem.message.contains(message), "{}", problem.message);
             assert_eq!(found.is_lasting(), !waiting);
-            // Namespaced unless the definition beside it says otherwise.
+            // Namespaced unless the definition in the same set says otherwise.
             assert_eq!(found.object.namespace.is_none(), manifests.len() == 2, "{}", problem.message);
         }
     }

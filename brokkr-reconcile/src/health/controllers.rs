@@ -1,4 +1,4 @@
-//! The status that a cluster in memory writes, by the rules of health.
+//! Health of the status that the in-memory controllers write.
 
 use brokkr_core::model::Health;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cluster::{ApplyOptions, ApplyOutcome, Cluster as _, Discovery, MemoryCluster, ObjectKey, meta};
 use crate::health;
 
-/// A cluster with controllers and the objects of one namespace.
+/// A cluster with controllers, for objects of one namespace.
 struct Scene {
     cluster: MemoryCluster,
     discovery: Discovery,
@@ -35,7 +35,7 @@ impl Scene {
         self.cluster.get(&self.address(body)).await.expect("an answer").expect("an object")
     }
 
-    /// What becomes of an object: its live state and its health.
+    /// Applies an object, and returns its state in the cluster and its health.
     async fn settled(&self, body: &Value) -> (Value, Health) {
         self.apply(body).await;
         let live = self.live(body).await;
@@ -49,7 +49,7 @@ fn object(api_version: &str, kind: &str, spec: Value) -> Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "it"}, "spec": spec})
 }
 
-/// A kind, its spec, where its controller writes what, and how that is judged.
+/// apiVersion, kind, spec, JSON pointer, the value there, and the health.
 type Case = (&'static str, &'static str, Value, &'static str, Value, Health);
 
 fn cases() -> Vec<Case> {

@@ -1,4 +1,4 @@
-//! What holds for objects of every kind, and for those without rules of their own.
+//! Rules for objects of every kind, and for kinds without their own rules.
 
 use serde_json::Value;
 
@@ -6,13 +6,13 @@ use crate::cluster::meta;
 use crate::health::ObjectHealth;
 use crate::health::status::Status;
 
-/// What decides before a kind's own rules do: a status that speaks of an earlier spec says nothing about this one, and
-/// the conditions `Reconciling` and `Stalled` mean the same everywhere.
+/// Rules that precede the kind's own: a status of an earlier generation does not count, and the conditions `Reconciling`
+/// and `Stalled` have the same meaning for every kind.
 pub(crate) fn ahead_of_kind(status: &Status<'_>) -> Option<ObjectHealth> {
     if let (Some(generation), Some(observed)) = (status.generation(), status.number("/status/observedGeneration"))
         && observed < generation
     {
-        let message = format!("its controller has seen generation {observed} of {generation}");
+        let message = format!("its controller has observed generation {observed} of {generation}");
         return Some(ObjectHealth::progressing("NotObserved", message));
     }
     if let Some(stalled) = status.holds("Stalled") {
@@ -22,7 +22,7 @@ pub(crate) fn ahead_of_kind(status: &Status<'_>) -> Option<ObjectHealth> {
     Some(ObjectHealth::progressing(reconciling.reason_or("Reconciling"), reconciling.message()))
 }
 
-/// An object of a kind without rules of its own: healthy unless it says that it is not ready.
+/// Judges an object of a kind without its own rules: healthy unless its status says otherwise.
 pub(crate) fn custom_resource(status: &Status<'_>) -> ObjectHealth {
     if status.is_set("/spec/suspend") || status.holds("Suspended").is_some() {
         return ObjectHealth::suspended("it is suspended");
@@ -36,7 +36,7 @@ pub(crate) fn custom_resource(status: &Status<'_>) -> ObjectHealth {
     if let (Some(generation), Some(observed)) = (status.generation(), ready.observed_generation())
         && observed < generation
     {
-        let message = format!("it was ready or not in generation {observed} of {generation}");
+        let message = format!("its condition Ready is of generation {observed}, not {generation}");
         return ObjectHealth::progressing("NotObserved", message);
     }
     if ready.is_true() {
@@ -46,15 +46,15 @@ pub(crate) fn custom_resource(status: &Status<'_>) -> ObjectHealth {
     }
 }
 
-/// Conditions that say of an object without `Ready` that something is wrong.
+/// Conditions that report a failure of an object without `Ready`.
 const BAD: [&str; 3] = ["Failed", "Degraded", "Error"];
-/// Conditions that say of an object without `Ready` that it works, or will: those of the Gateway API, of Crossplane, and of what
-/// describes itself as a Deployment does.
+/// Conditions that report success of an object without `Ready`: those of the Gateway API, of Crossplane, and of kinds
+/// that follow the Deployment.
 const GOOD: [&str; 6] = ["Available", "Healthy", "Synced", "Accepted", "Programmed", "Established"];
-/// Phases that mean failure in whatever kind they occur.
+/// Phases that mean failure for every kind.
 const FAILED_PHASES: [&str; 5] = ["Failed", "Failure", "Error", "Errored", "Degraded"];
 
-/// An object that does not say whether it is ready, but perhaps something else that is clear.
+/// Judges an object without `Ready` by its other conditions and its phase.
 fn without_ready(status: &Status<'_>) -> ObjectHealth {
     if let Some((name, bad)) = BAD.iter().find_map(|name| Some((*name, status.holds(name)?))) {
         return ObjectHealth::degraded(bad.reason_or(name), bad.message());
@@ -72,7 +72,7 @@ fn without_ready(status: &Status<'_>) -> ObjectHealth {
     ObjectHealth::healthy()
 }
 
-/// Conditions by which a Namespace or a definition says what its deletion waits for.
+/// Conditions in which a Namespace or a definition reports why its deletion is not complete.
 const DELETION: [&str; 6] = [
     "NamespaceDeletionDiscoveryFailure",
     "NamespaceDeletionGroupVersionParsingFailure",
@@ -82,13 +82,13 @@ const DELETION: [&str; 6] = [
     "Terminating",
 ];
 
-/// An object that is being deleted: what holds it, as far as it says.
+/// Judges an object that is being deleted, with the reason why it still exists if known.
 pub(crate) fn deleting(status: &Status<'_>, object: &Value) -> ObjectHealth {
     let said = DELETION.iter().find_map(|kind| status.holds(kind)).map(|it| it.message()).unwrap_or_default();
     let finalizers: Vec<&str> = meta::finalizers(object).collect();
     let message = match (said, finalizers.as_slice()) {
         ("", []) => "it is being deleted".to_owned(),
-        ("", finalizers) => format!("it is being deleted, held by the finalizers {}", finalizers.join(", ")),
+        ("", finalizers) => format!("it is being deleted, blocked by the finalizers {}", finalizers.join(", ")),
         (said, _) => format!("it is being deleted: {said}"),
     };
     ObjectHealth::progressing("Terminating", message)

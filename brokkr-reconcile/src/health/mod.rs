@@ -1,10 +1,10 @@
-//! How objects fare, read from their status.
+//! The health of objects, derived from their status.
 //!
-//! The rules are those of kstatus (<https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus>), with three
-//! differences that the tests name: a Job is ready when it is complete and not when it has begun, what was suspended on purpose is a
-//! state of its own, and a HorizontalPodAutoscaler that cannot scale has failed.
+//! The rules follow kstatus (<https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus>), with three
+//! differences: a Job is ready when it is complete, not when it has started; a suspended object has a state of its own;
+//! and a HorizontalPodAutoscaler that cannot scale has failed.
 //!
-//! They read one object and nothing else, so they are pure, and the same over every cluster.
+//! The rules are pure: they depend only on the object itself.
 
 mod generic;
 mod jobs;
@@ -26,17 +26,17 @@ use crate::remedy::{fix, of_denial};
 pub(crate) use jobs::JobEnd;
 use status::Status;
 
-/// The reason of a volume claim that is not bound yet.
+/// Reason of an unbound volume claim.
 pub(crate) const UNBOUND: &str = "NotBound";
 
-/// How one object fares.
+/// The health of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectHealth {
-    /// The verdict.
+    /// The overall state.
     pub health: Health,
-    /// One word in CamelCase; empty when all is well.
+    /// Reason in CamelCase; empty for a healthy object.
     pub reason: String,
-    /// One sentence; empty when all is well. Controllers write it, and may quote what they were given.
+    /// Message in one sentence; empty for a healthy object. Controllers write it, and may quote the object.
     pub message: String,
 }
 
@@ -53,26 +53,26 @@ impl ObjectHealth {
         Self::new(Health::Progressing, reason, message)
     }
 
-    /// It is not there, and is about to come.
+    /// The object does not exist yet.
     pub(crate) fn coming() -> Self {
         Self::progressing("Missing", "it is not created yet")
     }
 
-    /// It is not there, and stays so.
+    /// The object does not exist, and the agent does not create it.
     pub(crate) fn missing(why: &str) -> Self {
         Self::degraded("Missing", format!("it is not created: {why}"))
     }
 
-    /// What is there is somebody else's.
+    /// The object in the cluster does not belong to the stack.
     pub(crate) fn foreign(why: &str) -> Self {
-        Self::degraded("NotOfThisStack", format!("the object in the cluster is not of this stack: {why}"))
+        Self::degraded("NotOfThisStack", format!("the object in the cluster does not belong to this stack: {why}"))
     }
 
     pub(crate) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Health::Degraded, reason, message)
     }
 
-    /// Pods that are refused, in a controller's words, with what to do about it where they tell.
+    /// Pods that admission rejects, with the controller's message and a remedy if one is known.
     fn refused_pods(reason: &str, message: &str) -> Self {
         let remedy = of_denial(message).map(|remedy| fix(message, &remedy)).unwrap_or_default();
         Self::degraded(reason, format!("{message}{remedy}"))
@@ -83,10 +83,20 @@ impl ObjectHealth {
     }
 }
 
-/// How an object of a kind fares, judged by its status as the server sent it. The kind is named because items of lists do not
-/// name theirs.
+/// Judges the health of an object by its status, as the server sent it. Group and kind are parameters, because list items
+/// lack them.
 ///
 /// An object of a kind without status is healthy as soon as it exists.
+///
+/// ```
+/// use brokkr_core::model::Health;
+/// use brokkr_reconcile::health;
+/// use serde_json::json;
+///
+/// let pod = json!({"status": {"phase": "Pending"}});
+/// assert_eq!(health::assess("", "Pod", &pod).health, Health::Progressing);
+/// assert_eq!(health::assess("", "ConfigMap", &json!({})).health, Health::Healthy);
+/// ```
 pub fn assess(group: &str, kind: &str, object: &Value) -> ObjectHealth {
     let status = Status::of(object);
     if meta::is_deleting(object) {
@@ -114,7 +124,7 @@ pub fn assess(group: &str, kind: &str, object: &Value) -> ObjectHealth {
     }
 }
 
-/// The same for an object of which perhaps only the metadata was read.
+/// Like [`assess`], for an object whose metadata may be all that was read.
 pub(crate) fn of(group: &str, kind: &str, object: &Value) -> ObjectHealth {
     if has_health(group, kind) || meta::is_deleting(object) {
         assess(group, kind, object)
@@ -123,8 +133,8 @@ pub(crate) fn of(group: &str, kind: &str, object: &Value) -> ObjectHealth {
     }
 }
 
-/// Whether objects of a kind have a status to be judged by. Of all others nothing but their existence matters, and their
-/// content need not be read.
+/// Whether objects of a kind have a status that determines their health. For other kinds only existence counts, so that
+/// their content need not be read.
 pub(crate) fn has_health(group: &str, kind: &str) -> bool {
     match (group, kind) {
         ("apps", "ControllerRevision") => false,
@@ -135,17 +145,17 @@ pub(crate) fn has_health(group: &str, kind: &str) -> bool {
     }
 }
 
-/// How a Job ended; `None` while it may still run.
+/// Returns the result of a Job; `None` while it may still run.
 pub(crate) fn job_end(object: &Value) -> Option<JobEnd> {
     jobs::job_end(&Status::of(object))
 }
 
-/// How a Job counts whose object is gone.
+/// Returns the health of a Job whose object is gone.
 pub(crate) fn ended_job(end: &JobEnd) -> ObjectHealth {
     jobs::ended_job(end)
 }
 
-/// The worst of several verdicts; nothing at all is healthy.
+/// Returns the worst state; healthy if there is none.
 pub(crate) fn worst(verdicts: impl Iterator<Item = Health>) -> Health {
     let rank = |health: &Health| match health {
         Health::Healthy => 0,

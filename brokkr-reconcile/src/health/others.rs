@@ -1,4 +1,4 @@
-//! The built-in kinds that are no workloads and have a status.
+//! Other built-in kinds with a status.
 
 use crate::health::ObjectHealth;
 use crate::health::status::Status;
@@ -19,8 +19,7 @@ pub(crate) fn volume(status: &Status<'_>) -> ObjectHealth {
     }
 }
 
-/// As kstatus has it, the address inside the cluster is what counts: whether anything gives out addresses outside is the
-/// cluster's affair.
+/// As in kstatus, only the address inside the cluster counts: external addresses depend on the cluster's load balancer.
 pub(crate) fn service(status: &Status<'_>) -> ObjectHealth {
     if status.text("/spec/type") == "LoadBalancer" && status.text("/spec/clusterIP").is_empty() {
         return ObjectHealth::progressing("NoAddress", "it has no address in the cluster yet");
@@ -33,7 +32,7 @@ pub(crate) fn autoscaler(status: &Status<'_>) -> ObjectHealth {
         return ObjectHealth::degraded(unable.reason_or("NotAbleToScale"), unable.message());
     }
     match status.fails("ScalingActive") {
-        // Its target was set to no replicas by hand.
+        // A user scaled its target to zero.
         Some(inactive) if inactive.reason() == "ScalingDisabled" => ObjectHealth::suspended(inactive.message()),
         Some(inactive) => ObjectHealth::degraded(inactive.reason_or("ScalingInactive"), inactive.message()),
         None => ObjectHealth::healthy(),
@@ -46,7 +45,7 @@ pub(crate) fn definition(status: &Status<'_>) -> ObjectHealth {
     }
     match status.condition("Established") {
         Some(established) if established.is_true() => ObjectHealth::healthy(),
-        // Any other reason is one that does not pass by itself.
+        // Any other reason does not resolve by itself.
         Some(established) if !matches!(established.reason(), "" | "Installing" | "NotAccepted") => {
             ObjectHealth::degraded(established.reason(), established.message())
         }
@@ -58,6 +57,8 @@ pub(crate) fn api_service(status: &Status<'_>) -> ObjectHealth {
     match status.condition("Available") {
         Some(available) if available.is_true() => ObjectHealth::healthy(),
         Some(available) => ObjectHealth::progressing(available.reason_or("NotAvailable"), available.message()),
-        None => ObjectHealth::progressing("NotObserved", "nobody has asked the server behind it yet"),
+        None => {
+            ObjectHealth::progressing("NotObserved", "the API server has not checked the aggregated API server yet")
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::health::ObjectHealth;
 use crate::health::status::Status;
 
-/// Why a container waits that will not get over it by itself.
+/// Reasons of waiting containers that rarely resolve by themselves.
 const HOPELESS: [&str; 8] = [
     "CrashLoopBackOff",
     "ImagePullBackOff",
@@ -17,7 +17,7 @@ const HOPELESS: [&str; 8] = [
     "ErrImageNeverPull",
 ];
 
-/// Why a pod failed: its own message, or how the first of its containers ended badly.
+/// Returns why a pod failed: its own message, or the end of the first failed container.
 fn failure(status: &Status<'_>) -> String {
     let said = status.text("/status/message");
     if !said.is_empty() {
@@ -55,7 +55,7 @@ pub(crate) fn pod(status: &Status<'_>) -> ObjectHealth {
         if HOPELESS.contains(&reason) {
             let (name, said) = (text("/name"), text("/state/waiting/message"));
             let message = match container.pointer("/lastState/terminated/exitCode").and_then(Value::as_i64) {
-                // What is waited with says only how long the pause is.
+                // The message of the waiting state only contains the length of the pause.
                 Some(code) if reason == "CrashLoopBackOff" => {
                     let why = [text("/lastState/terminated/reason"), text("/lastState/terminated/message")];
                     let why = why.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(": ");

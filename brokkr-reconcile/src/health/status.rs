@@ -1,8 +1,8 @@
-//! Reading what rules need from an object, whatever shape it has.
+//! Accessors for an object's status, for any shape of JSON.
 
 use serde_json::Value;
 
-/// The parts of an object that tell how it fares.
+/// The parts of an object that determine its health.
 pub(crate) struct Status<'a> {
     object: &'a Value,
 }
@@ -19,17 +19,17 @@ impl<'a> Status<'a> {
         self.object.pointer(pointer)
     }
 
-    /// A number at a JSON pointer.
+    /// Returns the number at a JSON pointer.
     pub(crate) fn number(&self, pointer: &str) -> Option<i64> {
         self.at(pointer)?.as_i64()
     }
 
-    /// A number at a JSON pointer; 0 where there is none, as Kubernetes leaves zeros out.
+    /// Returns the number at a JSON pointer; 0 if absent, because Kubernetes omits zeros.
     pub(crate) fn count(&self, pointer: &str) -> i64 {
         self.number(pointer).unwrap_or(0)
     }
 
-    /// A text at a JSON pointer; empty where there is none.
+    /// Returns the string at a JSON pointer; empty if absent.
     pub(crate) fn text(&self, pointer: &str) -> &'a str {
         self.at(pointer).and_then(Value::as_str).unwrap_or_default()
     }
@@ -39,7 +39,7 @@ impl<'a> Status<'a> {
         self.at(pointer) == Some(&Value::Bool(true))
     }
 
-    /// A list at a JSON pointer; empty where there is none.
+    /// Returns the list at a JSON pointer; empty if absent.
     pub(crate) fn list(&self, pointer: &str) -> &'a [Value] {
         self.at(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
@@ -60,12 +60,12 @@ impl<'a> Status<'a> {
             .map(Condition)
     }
 
-    /// The condition, if it is `True`.
+    /// Returns the condition if its status is `True`.
     pub(crate) fn holds(&self, kind: &str) -> Option<Condition<'a>> {
         self.condition(kind).filter(Condition::is_true)
     }
 
-    /// The condition, if it is `False`.
+    /// Returns the condition if its status is `False`.
     pub(crate) fn fails(&self, kind: &str) -> Option<Condition<'a>> {
         self.condition(kind).filter(Condition::is_false)
     }
@@ -84,7 +84,7 @@ impl<'a> Condition<'a> {
         self.text("status") == "False"
     }
 
-    /// Its reason, or a word for it where its writer gave none.
+    /// Returns the condition's reason, or `other` if it is empty.
     pub(crate) fn reason_or(&self, other: &'a str) -> &'a str {
         Some(self.text("reason")).filter(|reason| !reason.is_empty()).unwrap_or(other)
     }
@@ -97,7 +97,7 @@ impl<'a> Condition<'a> {
         self.text("message")
     }
 
-    /// The generation that it speaks of, where its writer says so.
+    /// Returns the generation that the condition refers to, if set.
     pub(crate) fn observed_generation(&self) -> Option<i64> {
         self.0.get("observedGeneration")?.as_i64()
     }

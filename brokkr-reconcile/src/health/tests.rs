@@ -20,7 +20,7 @@ fn judge(object: &Value) -> ObjectHealth {
     assess(group, kind, object)
 }
 
-fn told(health: &ObjectHealth) -> String {
+fn state_and_reason(health: &ObjectHealth) -> String {
     let word = serde_json::to_value(health.health).expect("a word");
     format!("{} {}", word.as_str().unwrap_or_default(), health.reason).trim().to_owned()
 }
@@ -32,7 +32,7 @@ fn samples_get_their_documented_health() {
     for (expected, object) in samples {
         let verdict = judge(&object);
         let (kind, name) = (object["kind"].as_str(), object["metadata"]["name"].as_str());
-        assert_eq!(told(&verdict), expected, "{kind:?} {name:?}: {verdict:?}");
+        assert_eq!(state_and_reason(&verdict), expected, "{kind:?} {name:?}: {verdict:?}");
     }
 }
 

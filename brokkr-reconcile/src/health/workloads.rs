@@ -1,22 +1,25 @@
-//! What keeps pods: Deployment, StatefulSet, DaemonSet, ReplicaSet.
+//! Workloads with replicas: Deployment, StatefulSet, DaemonSet, ReplicaSet.
 
 use crate::health::ObjectHealth;
 use crate::health::status::Status;
 
-/// What keeps as many replicas as are wanted from being there and ready.
+/// Returns why not all wanted replicas exist and are ready.
 fn not_all_ready(status: &Status<'_>, wanted: i64) -> Option<ObjectHealth> {
     let there = status.count("/status/replicas");
     if there < wanted {
         return Some(too_few("Scaling", "exist", there, wanted));
     }
     if there > wanted {
-        return Some(ObjectHealth::progressing("Scaling", format!("{} replicas are about to end", there - wanted)));
+        return Some(ObjectHealth::progressing(
+            "Scaling",
+            format!("{} surplus replicas are terminating", there - wanted),
+        ));
     }
     let ready = status.count("/status/readyReplicas");
     (ready < wanted).then(|| too_few("NotReady", "are ready", ready, wanted))
 }
 
-/// Says how many there are of how many, in the same words for every kind.
+/// Formats a count of replicas in the same words for every kind.
 fn too_few(reason: &str, what: &str, there: i64, wanted: i64) -> ObjectHealth {
     ObjectHealth::progressing(reason, format!("{there} of {wanted} replicas {what}"))
 }
@@ -31,21 +34,21 @@ pub(crate) fn deployment(status: &Status<'_>) -> ObjectHealth {
         return ObjectHealth::refused_pods(failure.reason_or("ReplicaFailure"), failure.message());
     }
     if !status.is_there() {
-        return ObjectHealth::progressing("NotObserved", "its controller has not seen it yet");
+        return ObjectHealth::progressing("NotObserved", "its controller has not observed it yet");
     }
     let wanted = status.number("/spec/replicas").unwrap_or(1);
     let there = status.count("/status/replicas");
     let updated = status.count("/status/updatedReplicas");
     let paused = status.is_set("/spec/paused");
     if updated < wanted || there > updated {
-        // A paused rollout stays where it is until somebody resumes it.
+        // A paused rollout does not continue until a user resumes it.
         if paused {
             return ObjectHealth::suspended("its rollout is paused");
         }
         if updated < wanted {
             return too_few("Updating", "are updated", updated, wanted);
         }
-        return ObjectHealth::progressing("Updating", format!("{} old replicas are about to end", there - updated));
+        return ObjectHealth::progressing("Updating", format!("{} old replicas are terminating", there - updated));
     }
     let ready = status.count("/status/readyReplicas");
     if ready < wanted {
@@ -63,13 +66,13 @@ pub(crate) fn deployment(status: &Status<'_>) -> ObjectHealth {
 
 pub(crate) fn stateful_set(status: &Status<'_>) -> ObjectHealth {
     if !status.is_there() {
-        return ObjectHealth::progressing("NotObserved", "its controller has not seen it yet");
+        return ObjectHealth::progressing("NotObserved", "its controller has not observed it yet");
     }
     let wanted = status.number("/spec/replicas").unwrap_or(1);
     if let Some(short) = not_all_ready(status, wanted) {
         return short;
     }
-    // Pods are updated when somebody deletes them: nothing to wait for.
+    // Pods are updated when a user deletes them, so there is nothing to wait for.
     if status.text("/spec/updateStrategy/type") == "OnDelete" {
         return ObjectHealth::healthy();
     }
@@ -86,11 +89,11 @@ pub(crate) fn stateful_set(status: &Status<'_>) -> ObjectHealth {
 }
 
 pub(crate) fn daemon_set(status: &Status<'_>) -> ObjectHealth {
-    // Without it nobody can tell "nowhere to run" from "not looked at yet".
+    // Without this number, "no eligible node" looks the same as "not observed yet".
     let (Some(_), Some(wanted)) =
         (status.number("/status/observedGeneration"), status.number("/status/desiredNumberScheduled"))
     else {
-        return ObjectHealth::progressing("NotObserved", "its controller has not seen it yet");
+        return ObjectHealth::progressing("NotObserved", "its controller has not observed it yet");
     };
     let there = status.count("/status/currentNumberScheduled");
     if there < wanted {
@@ -114,7 +117,7 @@ pub(crate) fn replica_set(status: &Status<'_>) -> ObjectHealth {
     }
     let wanted = status.number("/spec/replicas").unwrap_or(1);
     if wanted > 0 && !status.is_there() {
-        return ObjectHealth::progressing("NotObserved", "its controller has not seen it yet");
+        return ObjectHealth::progressing("NotObserved", "its controller has not observed it yet");
     }
     if let Some(short) = not_all_ready(status, wanted) {
         return short;

@@ -1,7 +1,7 @@
-//! How Jobs ended, remembered beyond their objects.
+//! Results of Jobs, kept after the Job objects are deleted.
 //!
-//! A Job may be deleted the moment it ends (`ttlSecondsAfterFinished: 0`), so reading it later does not tell whether it completed or
-//! failed. The watch does: its last event carries the object as it was.
+//! A Job may be deleted as soon as it ends (`ttlSecondsAfterFinished: 0`), so that a later read cannot tell whether it
+//! completed. The last event of the watch contains its final state.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,21 +14,21 @@ use crate::cluster::meta;
 use crate::health;
 use crate::health::JobEnd;
 
-/// How long a Job that is missing may wait for the event that says how it ended, before it counts as deleted by others.
+/// How long to wait for the final event of a missing Job, before it counts as deleted by another client.
 const EVENT_WAIT: Duration = Duration::from_secs(3);
-/// How long an end is remembered here. The pass that follows an event moves it to the inventory.
+/// How long a result is kept. The pass after the event moves it to the inventory.
 const KEPT: Duration = Duration::from_secs(3600);
-/// Ends remembered at most; beyond, the oldest go.
+/// Maximum number of results. Beyond it, the oldest are dropped.
 const CAPACITY: usize = 10_000;
 
-/// What is known of a Job whose object is gone.
+/// The result of a Job whose object is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Gone {
-    /// It had ended.
+    /// The Job ended before the deletion.
     Ended(JobEnd),
-    /// It was deleted before it ended.
+    /// The Job was deleted before it ended.
     Unfinished,
-    /// The event that tells has not come yet.
+    /// The final event has not arrived yet.
     Unknown,
 }
 
@@ -39,13 +39,12 @@ struct Seen {
     at: Instant,
 }
 
-/// How Jobs ended, by UID.
+/// Results of Jobs by UID.
 #[derive(Debug, Default)]
 pub(crate) struct JobEnds {
     seen: Mutex<HashMap<String, Seen>>,
 }
 
-/// Whether an object is a Job.
 pub(crate) fn is_job(object: &ObjectRef) -> bool {
     object.group == "batch" && object.kind == "Job"
 }
@@ -55,7 +54,7 @@ impl JobEnds {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a Job as an event of the watch shows it.
+    /// Records the state of a Job in a watch event.
     pub(crate) fn note(&self, body: &Value, is_gone: bool, now: Instant) {
         let Some(uid) = meta::uid(body) else { return };
         let end = health::job_end(body);
@@ -73,10 +72,10 @@ impl JobEnds {
         }
     }
 
-    /// What is known of a Job that a read did not find.
+    /// Returns the result of a Job that a read did not find.
     pub(crate) fn of_gone(&self, uid: &str, now: Instant) -> Gone {
         let mut seen = self.seen();
-        // The first read that misses it starts the wait for its event.
+        // The first read that misses the Job starts the wait for its final event.
         let one = seen.entry(uid.to_owned()).or_insert(Seen { end: None, is_gone: false, at: now });
         match &one.end {
             Some(end) => Gone::Ended(end.clone()),
@@ -85,7 +84,7 @@ impl JobEnds {
         }
     }
 
-    /// Forgets what is older than anyone could still ask for.
+    /// Drops results that are too old to be needed.
     pub(crate) fn forget_old(&self, now: Instant) {
         self.seen().retain(|_, one| now.saturating_duration_since(one.at) < KEPT);
     }
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn deletion_event_tells_how_the_job_ended() {
+    fn deletion_event_has_the_result_of_the_job() {
         let (ends, now) = (JobEnds::default(), Instant::now());
         ends.note(&job("a", Some("Complete")), false, now);
         ends.note(&job("a", Some("Complete")), true, now);
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_job_without_event_is_unfinished_after_the_wait() {
+    fn missing_job_without_event_is_unfinished_after_timeout() {
         let (ends, now) = (JobEnds::default(), Instant::now());
         assert_eq!(ends.of_gone("a", now), Gone::Unknown);
         assert_eq!(ends.of_gone("a", now + EVENT_WAIT - Duration::from_millis(1)), Gone::Unknown);

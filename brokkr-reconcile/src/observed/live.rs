@@ -1,4 +1,4 @@
-//! What is there, as far as it matters: metadata and ownership of one object.
+//! The relevant facts about an object in the cluster: metadata and ownership.
 
 use brokkr_core::model::{AgentId, StackId};
 use serde_json::{Map, Value};
@@ -17,27 +17,27 @@ pub(crate) struct Live {
     pub(crate) resource_version: String,
     pub(crate) deleting: bool,
     pub(crate) finalizers: Vec<String>,
-    /// The agent that its label names, whoever wrote it.
+    /// The agent in its label, regardless of who set it.
     agent: Option<AgentId>,
-    /// The stack that its label names, whoever wrote it.
+    /// The stack in its label, regardless of who set it.
     stack: Option<StackId>,
-    /// Whether our field manager owns anything in it.
+    /// Whether our field manager owns any field.
     pub(crate) ours_in_fields: bool,
-    /// Whether another Brokkr agent's field manager owns anything in it.
+    /// Whether the field manager of another Brokkr agent owns any field.
     pub(crate) others_in_fields: bool,
     /// The fields that our manager applied and still owns.
     pub(crate) fields: FieldHashes,
     pub(crate) keep: bool,
-    /// How the number of its replicas was set through the `scale` subresource, if it was.
+    /// The number of replicas that was set through the `scale` subresource, if any.
     pub(crate) scaled: Option<Scaled>,
-    /// How it ended, if it is a Job that has.
+    /// The result, if the object is a finished Job.
     pub(crate) ended: Option<JobEnd>,
-    /// How it fares; healthy where nothing but its existence matters.
+    /// Its health; healthy for kinds without a status.
     pub(crate) health: ObjectHealth,
 }
 
 impl Live {
-    /// `None` for something that is not an object of a server.
+    /// Parses an object. Returns `None` for a value that is not an object of an API server.
     pub(crate) fn of(kind: &ApiKind, object: &Value, manager: &str, ignored: Option<&Ignored>) -> Option<Self> {
         let is_other = |name: &str| name.starts_with(MANAGER_PREFIX) && name != manager;
         let (group, kind) = (kind.group.as_str(), kind.kind.as_str());
@@ -61,26 +61,26 @@ impl Live {
         })
     }
 
-    /// The stack for which this agent made the object, by its labels and by who owns its fields. Labels alone
-    /// prove nothing: they can be copied, and are inherited by what controllers make.
+    /// Returns the stack for which this agent created the object, based on labels and field ownership. Labels alone prove
+    /// nothing: they can be copied, and controllers inherit them to their dependents.
     pub(crate) fn made_for(&self, agent: AgentId) -> Option<StackId> {
         self.stack.filter(|_| self.agent == Some(agent) && self.ours_in_fields)
     }
 }
 
-/// The field that autoscalers own by way of the `scale` subresource.
+/// The field that autoscalers own through the `scale` subresource.
 pub(crate) const REPLICAS: &str = ".spec.replicas";
 
 /// A number of replicas that was set through the `scale` subresource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scaled {
-    /// How many.
+    /// Number of replicas.
     pub(crate) replicas: i64,
-    /// The field manager that set it; empty where the server keeps none.
+    /// The field manager that set it; empty if the server does not record one.
     pub(crate) by: String,
 }
 
-/// Reads from `managedFields` whether the number of replicas was set through the `scale` subresource.
+/// Reads from `managedFields` whether the `scale` subresource set the number of replicas.
 fn scaled(object: &Value) -> Option<Scaled> {
     let replicas = object.pointer("/spec/replicas").and_then(Value::as_i64)?;
     let text =
@@ -90,7 +90,8 @@ fn scaled(object: &Value) -> Option<Scaled> {
     };
     let mut owners = meta::managed_fields(object).filter(owns).peekable();
     if owners.peek().is_none() {
-        // Scaling to zero leaves no owner behind: a zero is not sent. Every other way to zero does.
+        // Scaling to zero records no owner, because JSON encoding omits the zero. All other ways to set a zero record
+        // one.
         return (replicas == 0).then(|| Scaled { replicas, by: String::new() });
     }
     let scaler = owners.find(|entry| text(entry, "subresource") == "scale")?;

@@ -1,4 +1,4 @@
-//! What is in the cluster.
+//! The objects in the cluster.
 
 pub(crate) mod job_ends;
 pub(crate) mod live;

@@ -1,4 +1,4 @@
-//! Looking at what is there, with as few requests as possible.
+//! Reads objects with as few requests as possible.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::limits::LocalLimits;
 use crate::observed::live::Live;
 use crate::ownership::labels::AGENT_LABEL;
 
-/// Up to this many objects of a kind are read one by one; beyond, those with our label are listed.
+/// Maximum number of objects of a kind to read individually. Beyond it, the labelled objects are listed.
 const READ_ONE_BY_ONE: usize = 16;
-/// Requests at the same time.
+/// Maximum number of concurrent requests.
 pub(crate) const CONCURRENCY: usize = 32;
 
-/// Runs futures a few at a time, each made when its turn comes; the results come in any order.
+/// Runs futures with bounded concurrency, and creates each one when it starts. Results arrive in any order.
 pub(crate) fn concurrently<'f, T: Send + 'f>(
     futures: impl Iterator<Item = BoxFuture<'f, T>> + Send + 'f,
     limit: usize,
@@ -32,16 +32,16 @@ pub(crate) fn concurrently<'f, T: Send + 'f>(
 }
 
 type Listed = Arc<HashMap<ObjectRef, Arc<Live>>>;
-/// What was seen of objects: those that exist, and those that could not be looked at.
+/// The objects that exist, and the errors of those that could not be read.
 pub(crate) type Seen = (HashMap<Arc<ObjectRef>, Arc<Live>>, HashMap<Arc<ObjectRef>, ClusterError>);
 
-/// Looks at objects during one pass. A list is made at most once per pass and kind.
+/// Reads objects during one pass. Makes each list at most once per pass and kind.
 pub(crate) struct Observer<'a> {
     cluster: &'a dyn Cluster,
     agent: AgentId,
     manager: &'a str,
     limits: &'a LocalLimits,
-    /// What is left to others, of the objects that have such fields.
+    /// The ignored fields of the objects that have some.
     ignored: HashMap<Arc<ObjectRef>, Arc<Ignored>>,
     lists: Mutex<HashMap<ApiKind, Option<Listed>>>,
 }
@@ -51,7 +51,7 @@ impl<'a> Observer<'a> {
         Self { cluster, agent, manager, limits, ignored: HashMap::new(), lists: Mutex::new(HashMap::new()) }
     }
 
-    /// Leaves fields of these objects to others.
+    /// Sets the ignored fields of these objects.
     pub(crate) fn ignoring<'p>(mut self, prepared: impl Iterator<Item = &'p Prepared>) -> Self {
         let ignoring = prepared.filter(|it| !it.ignored.is_empty());
         self.ignored.extend(ignoring.map(|it| (it.object.clone(), it.ignored.clone())));
@@ -62,14 +62,14 @@ impl<'a> Observer<'a> {
         self.ignored.get(object).map(|it| &**it)
     }
 
-    /// One object, read afresh.
+    /// Reads one object, without the cache.
     pub(crate) async fn read(&self, kind: &ApiKind, object: &ObjectRef) -> ClusterResult<Option<Live>> {
         let at = kind.at(object.namespace.as_deref(), &object.name);
         Ok(self.cluster.get(&at).await?.and_then(|body| Live::of(kind, &body, self.manager, self.ignored(object))))
     }
 
-    /// The objects that exist among the given ones, by kind. An error is an error for all of that kind: what could not be seen is
-    /// not absent.
+    /// Returns those of the given objects that exist. An error applies to all objects of the kind: an object that could
+    /// not be read is not absent.
     pub(crate) async fn observe(&self, prepared: &[Prepared]) -> Seen {
         let mut by_kind: HashMap<&ApiKind, Vec<&Arc<ObjectRef>>> = HashMap::new();
         for it in prepared {
@@ -100,7 +100,7 @@ impl<'a> Observer<'a> {
                 None => missing.push(*object),
             }
         }
-        // What the list does not have may be there without our label: only reading it tells.
+        // An object that is missing in the list may exist without our label, which only a read detects.
         let absent = if missing.len() > READ_ONE_BY_ONE { self.absent(kind, &missing).await } else { HashSet::new() };
         let looks = missing.into_iter().filter(|object| !absent.contains(*object)).map(|object| {
             async move {
@@ -115,7 +115,7 @@ impl<'a> Observer<'a> {
         Ok(found)
     }
 
-    /// Those among objects that certainly do not exist, as far as a few bounded lists tell.
+    /// Returns the objects that certainly do not exist, according to a few bounded lists.
     async fn absent(&self, kind: &ApiKind, objects: &[&Arc<ObjectRef>]) -> HashSet<Arc<ObjectRef>> {
         let mut by_namespace: BTreeMap<Option<&str>, Vec<&Arc<ObjectRef>>> = BTreeMap::new();
         for object in objects {
@@ -124,7 +124,8 @@ impl<'a> Observer<'a> {
         by_namespace.retain(|_, objects| objects.len() > READ_ONE_BY_ONE);
         let lists = by_namespace.into_iter().map(|(namespace, objects)| {
             async move {
-                // Reading some of others' costs less than asking for each of ours; reading all of theirs may not.
+                // Listing some objects of others costs less than reading each of ours; listing all of theirs may cost
+                // more.
                 let limit = u32::try_from(objects.len()).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(100);
                 let options = ListOptions { metadata_only: true, limit: Some(limit), ..ListOptions::default() };
                 let mut there: HashSet<String> = HashSet::new();
@@ -139,7 +140,7 @@ impl<'a> Observer<'a> {
         concurrently(lists, CONCURRENCY).await.into_iter().flatten().flatten().collect()
     }
 
-    /// The objects of a kind that carry our label; `None` when listing everywhere is not allowed.
+    /// Lists the labelled objects of a kind. Returns `None` if the agent may not list them cluster-wide.
     async fn list(&self, kind: &ApiKind) -> ClusterResult<Option<Listed>> {
         let mut lists = self.lists.lock().await;
         if let Some(list) = lists.get(kind) {

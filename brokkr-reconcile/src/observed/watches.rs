@@ -1,8 +1,9 @@
-//! Seeing what others do to what is held: metadata-only watches, one per kind and scope (those of Jobs with their status).
+//! Watches for changes of held objects by other clients. Metadata only, one watch per kind and scope; watches of Jobs
+//! include the status.
 //!
-//! Only what our label is on is watched, and of each object only the identity and the fields that our manager owns are compared;
-//! what differs is read by the next pass, which decides. A watch that ends goes on from where it was; only when the server no
-//! longer keeps that point everything of the kind is looked at again.
+//! Watches select the agent's label, and compare only the identity of each object and the fields that our manager owns.
+//! The next pass reads the objects that differ, and decides. A watch that ends resumes from its last resource version. If
+//! the server no longer has that version, the next pass reads all objects of the kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,20 +20,20 @@ use crate::ownership::field_hashes::FieldHashes;
 use crate::ownership::inventory::cache::{Sight, Slots};
 use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL};
 
-/// The pause before a watch that ended is taken up again; doubled with each failure in a row.
+/// Pause before an ended watch resumes. Doubles with each failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 type Place = (ApiKind, Option<String>);
 
-/// What a watch tells.
+/// A signal of a watch.
 enum Signal {
     Event(WatchEvent),
-    /// What happened until now was not seen.
-    Blind,
+    /// The watch missed events until now.
+    Missed,
 }
 
-/// The watches of one agent. They run while somebody waits for [`Watches::next`].
+/// The watches of one agent. They run only while a caller polls [`Watches::next`].
 pub(crate) struct Watches {
     wanted: Mutex<BTreeSet<Place>>,
     running: tokio::sync::Mutex<BTreeMap<Place, BoxStream<'static, Signal>>>,
@@ -49,7 +50,8 @@ impl Watches {
         Self { wanted: Mutex::default(), running: tokio::sync::Mutex::default() }
     }
 
-    /// Names what is to be watched from now on, besides or instead of what was.
+    /// Sets the kinds and scopes to watch: in addition to the current ones if `besides` is set, instead of them
+    /// otherwise.
     pub(crate) fn want(&self, mut places: BTreeSet<Place>, besides: bool, slots: &Slots) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         if besides {
@@ -61,7 +63,7 @@ impl Watches {
         }
     }
 
-    /// Watches until some stacks are to be looked at.
+    /// Watches until some stacks must be reconciled, and returns them.
     pub(crate) async fn next(
         &self,
         cluster: &Arc<dyn Cluster>,
@@ -72,9 +74,9 @@ impl Watches {
     ) -> BTreeSet<StackId> {
         let mut running = self.running.lock().await;
         loop {
-            let stirred = slots.take_stirred();
-            if !stirred.is_empty() {
-                return stirred;
+            let changed = slots.take_changed();
+            if !changed.is_empty() {
+                return changed;
             }
             {
                 let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +96,7 @@ impl Watches {
             tokio::select! {
                 () = slots.wake.notified() => {}
                 (kind, signal) = signal => match signal {
-                    Signal::Blind => slots.lost_sight_of(&kind.group, &kind.kind),
+                    Signal::Missed => slots.mark_kind_changed(&kind.group, &kind.kind),
                     Signal::Event(event) => note(&kind, &event, manager, slots, ends),
                 }
             }
@@ -122,8 +124,8 @@ fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots, ends: 
     let sight = if is_gone {
         Sight::Gone
     } else if has_health(&kind.group, &kind.kind) {
-        // How it fares is in its status, which was not sent.
-        Sight::Stirred
+        // Its health depends on its status, which a metadata-only watch does not receive.
+        Sight::Changed
     } else {
         let fields = FieldHashes::of(&meta::applied_fields(body, manager));
         Sight::There { uid: uid.to_owned(), fields }
@@ -135,7 +137,7 @@ struct Watching {
     cluster: Arc<dyn Cluster>,
     place: Place,
     options: ListOptions,
-    /// From where to go on; absent before the first list, and when the server no longer keeps it.
+    /// The resource version to resume from; absent before the first list, and after the server dropped the version.
     from: Option<String>,
     events: Option<BoxStream<'static, ClusterResult<WatchEvent>>>,
     failures: u32,
@@ -143,7 +145,7 @@ struct Watching {
 
 fn watch(cluster: Arc<dyn Cluster>, place: Place, agent: AgentId) -> BoxStream<'static, Signal> {
     let label_selector = format!("{AGENT_LABEL}={agent}");
-    // How a Job ended is in its status, and its last event may be the only one that tells.
+    // The result of a Job is in its status, and its last event may be the only one that contains it.
     let metadata_only = (place.0.group.as_str(), place.0.kind.as_str()) != ("batch", "Job");
     let options = ListOptions { label_selector, metadata_only, limit: None };
     let watching = Watching { cluster, place, options, from: None, events: None, failures: 0 };
@@ -166,7 +168,7 @@ impl Watching {
             let options = ListOptions { limit: Some(1), ..self.options.clone() };
             let list = self.cluster.list(kind, namespace, &options).await?;
             self.from = Some(list.resource_version);
-            return Ok(Some(Signal::Blind));
+            return Ok(Some(Signal::Missed));
         };
         let events = match &mut self.events {
             Some(events) => events,
@@ -199,7 +201,7 @@ impl Watching {
             ClusterError::Forbidden(_) | ClusterError::NotFound(_) => LONGEST_PAUSE,
             _ => FIRST_PAUSE.saturating_mul(factor).max(error.retry_after().unwrap_or_default()).min(LONGEST_PAUSE),
         };
-        tracing::debug!(kind = %self.place.0.kind, %error, "a watch ended; what it would tell is found at the next comparison");
+        tracing::debug!(kind = %self.place.0.kind, %error, "a watch ended; the next comparison finds the changes that it misses");
         tokio::time::sleep(pause).await;
     }
 }

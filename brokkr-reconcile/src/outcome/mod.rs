@@ -1,4 +1,4 @@
-//! What came of working on a stack, in words that a person can act on.
+//! The outcome of reconciling a stack, with messages that a person can act on.
 
 pub(crate) mod problem;
 pub(crate) mod reason;

@@ -1,4 +1,4 @@
-//! What keeps one object from being as it should.
+//! The problem of one object.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use crate::cluster::ClusterError;
 use crate::outcome::reason::Reason;
 use crate::remedy::remedy;
 
-/// What kept one object from being as it should.
+/// A problem that keeps one object from its desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectProblem {
     pub(crate) object: Arc<ObjectRef>,
     pub(crate) reason: Reason,
     pub(crate) message: String,
-    /// Whether it only takes time.
+    /// Whether the problem resolves without intervention.
     pub(crate) waiting: bool,
-    /// What a person can do about it, in one sentence.
+    /// How to fix the problem, in one sentence.
     pub(crate) remedy: Option<String>,
-    /// What the API server said, where it is its refusal.
+    /// The API server's error, if the problem is one.
     pub(crate) refusal: Option<ClusterError>,
-    /// How long the server asked to wait.
+    /// The delay that the server requested before the next attempt.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -50,24 +50,23 @@ impl ObjectProblem {
         }
     }
 
-    /// The same with what a person can do about it.
     pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
-    /// Whether it stays until somebody changes something: it neither takes time only, nor waits for an API to answer.
+    /// Whether the problem lasts until a person changes something: it is neither a wait nor an unavailable API.
     pub(crate) fn is_lasting(&self) -> bool {
         let is_away = matches!(self.refusal, Some(ClusterError::Unavailable { .. }));
         !self.waiting && !is_away && self.reason != Reason::ApiUnavailable
     }
 
-    /// What the API said. A server's text may quote values, so for Secrets only the reason is kept.
+    /// The problem for an API server's error. The message may quote values, so a Secret's problem has only the reason.
     pub(crate) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
         let object = object.into();
         let reason = Reason::from(error);
         let message = if object.kind == "Secret" { reason.to_string() } else { error.to_string() };
         let remedy = remedy(&object, error);
-        // Another replica goes on with it.
+        // The replica that leads continues the work.
         let waiting = matches!(error, ClusterError::Fenced);
         let (refusal, retry_after) = (Some(error.clone()), error.retry_after());
         Self { waiting, remedy, refusal, retry_after, ..Self::failed(object, reason, message) }

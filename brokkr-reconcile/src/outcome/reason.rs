@@ -1,105 +1,105 @@
-//! Why a stack or an object is not as it should be, in one word.
+//! The reason why a stack or an object is not in its desired state.
 
 use std::fmt;
 
 use crate::cluster::ClusterError;
 
-/// Why a stack or an object is not as it should be.
+/// The reason why a stack or an object is not in its desired state.
 ///
-/// Its word, in CamelCase, is the `reason` of conditions and events: [`as_str`](Self::as_str) and `Display` give it.
+/// [`as_str`](Self::as_str) and `Display` return the CamelCase word, which is the `reason` of conditions and events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// The object, its Namespace or its kind does not exist.
     NotFound,
-    /// Other field managers own fields of the object with other values.
+    /// Other field managers own fields of the object with different values.
     Conflict,
-    /// The object is not the one that was read: it has changed, or another one has taken its place.
+    /// The object changed, or was replaced by another one, between the read and the write.
     Changed,
-    /// The API server rejects the object, or its manifest cannot be used.
+    /// The API server rejected the object, or its manifest is unusable.
     Refused,
-    /// The agent lacks a right.
+    /// The agent lacks the right for the request.
     Forbidden,
-    /// The Namespace or the definition that the object belongs to is being deleted.
+    /// The Namespace or the custom resource definition of the object is being deleted.
     NamespaceTerminating,
     /// The object is larger than the API server accepts.
     TooLarge,
     /// The API server no longer keeps the resource version.
     Expired,
-    /// The API server, or the server behind one of its APIs, does not answer.
+    /// The API server, or an aggregated API server, does not respond.
     ApiUnavailable,
-    /// A fence holds this process back: the request was not sent.
+    /// A fence is closed, so the request was not sent.
     Fenced,
-    /// A webhook that must agree fails or does not answer.
+    /// A webhook that the API server must call fails or does not respond.
     WebhookFailed,
-    /// The API server answers with an error that has no other word.
+    /// The API server returned an error of another class.
     ApiError,
-    /// A dry run of an update was refused, so that none of the updates was written.
+    /// The dry run of an update was rejected, so none of the stack's updates was written.
     ValidationFailed,
-    /// The update changes an immutable field, and the policy does not allow to replace the object.
+    /// The update changes an immutable field, and the policy does not allow the agent to replace the object.
     Immutable,
-    /// The update changes an immutable field, and replacing the object would lose data or surprise others.
+    /// The update changes an immutable field, and replacing the object would lose data or affect objects of others.
     NotReplaceable,
-    /// The object was deleted to be replaced, and is not gone yet.
+    /// The agent deleted the object to replace it, and the deletion is not complete.
     Replacing,
     /// The manifest has the name of one of the agent's own records.
     Reserved,
-    /// The Job is gone, and the event that says how it ended has not arrived yet.
+    /// The Job was deleted, and the watch event with its result has not arrived yet.
     JobGone,
-    /// The object of this name is being deleted.
+    /// An object of this name is being deleted.
     Terminating,
     /// Another agent manages the object.
     HeldByAnotherAgent,
-    /// Another stack of this agent has the object.
+    /// Another stack of this agent holds the object.
     HeldByStack,
-    /// Another object of the same name has taken the place of the stack's own.
+    /// Another object with the same name has replaced the stack's object.
     Replaced,
     /// The object already exists, and this agent did not create it.
     NotOwned,
     /// The cluster does not serve the kind in the version that the manifest names.
     KindNotServed,
-    /// The agent's own limits exclude the object.
+    /// The agent's local limits exclude the object.
     NotAllowed,
-    /// The object depends on one that is not in the stack.
+    /// The object depends on an object that is not in the stack.
     DependencyUnknown,
-    /// The object's dependencies lead back to it.
+    /// The object is part of a dependency cycle.
     DependencyCycle,
-    /// The object waits until one that it depends on is healthy.
+    /// A dependency of the object is not healthy yet.
     DependencyPending,
-    /// The stack waits for another stack.
+    /// The stack waits for another stack that it depends on.
     DependsOnStack,
-    /// Everything is applied, and not everything is ready yet.
+    /// All objects are applied, and some are not ready yet.
     NotReady,
-    /// Everything is applied, and not everything became ready in time.
+    /// All objects are applied, and some did not become ready within the timeout.
     Stalled,
-    /// The record of what is held could not be written.
+    /// The inventory could not be written.
     InventoryNotKept,
-    /// Objects fail, or wait, for different reasons; the message names them.
+    /// Several objects fail or wait for different reasons, which the message lists.
     SeveralReasons,
-    /// The content of another stack, which may want the object, has not been fetched yet.
+    /// The manifests of another stack, which may contain the object, are not fetched yet.
     ContentPending,
-    /// History may have forked: nothing is removed until an admin confirms the epoch.
+    /// The broker's history may have forked. The agent removes nothing until an admin confirms the epoch.
     EpochUnconfirmed,
-    /// The record of what is held was lost, so the object is not deleted.
+    /// The inventory was lost, so the agent does not delete the object.
     InventoryLost,
-    /// Another stack is about to take the object over.
+    /// Another stack is about to take over the object.
     HandoverPending,
-    /// The object is being deleted, and is not gone yet.
+    /// The object is being deleted.
     Deleting,
-    /// Finalizers hold up the deletion.
+    /// Finalizers block the deletion.
     Finalizers,
-    /// What is in the Namespace or definition is about to go; then it is deleted.
+    /// The Namespace or definition still contains objects that are being deleted. The agent deletes it once it is empty.
     NotEmptyYet,
-    /// The broker does not serve the content of the stack.
+    /// The broker does not serve the stack's manifests.
     ContentUnavailable,
-    /// More unconfirmed removals than the agent carries out in one pass.
+    /// Unconfirmed removals exceed the number that the agent performs in one pass.
     RemovalBudget,
-    /// A reason of an [`Applier`](crate::Applier) other than the reconciler: one word in CamelCase.
+    /// The reason of a custom [`Applier`](crate::Applier): one word in CamelCase.
     Other(&'static str),
 }
 
 impl Reason {
-    /// The word.
+    /// Returns the CamelCase word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotFound => "NotFound",
@@ -148,7 +148,7 @@ impl Reason {
         }
     }
 
-    /// Whether the object in the cluster is somebody else's, so that how it fares says nothing about the stack.
+    /// Whether the object in the cluster does not belong to the stack, so that its health does not count for the stack.
     pub(crate) fn is_about_foreign_object(self) -> bool {
         matches!(self, Self::NotOwned | Self::Replaced | Self::HeldByAnotherAgent | Self::HeldByStack)
     }
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_api_error_has_a_reason() {
+    fn api_error_maps_to_reason() {
         let text = String::new;
         for (error, expected) in [
             (ClusterError::NotFound(text()), "NotFound"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_objects_say_nothing_about_the_stack() {
+    fn foreign_object_reasons_are_recognized() {
         for (reason, expected) in [
             (Reason::NotOwned, true),
             (Reason::Replaced, true),

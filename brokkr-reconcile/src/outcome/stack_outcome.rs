@@ -1,4 +1,4 @@
-//! What came of working on a stack.
+//! The outcome of reconciling a stack.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,81 +11,82 @@ use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::outcome::summary::describe;
 
-/// How far a stack got.
+/// How far a stack is from its goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// The goal is reached.
+    /// The cluster has reached the goal.
     Done,
-    /// Something takes its time; look again soon.
+    /// The stack waits for something that resolves by itself. Reconcile it again soon.
     Waiting {
-        /// Why.
+        /// Machine-readable reason.
         reason: Reason,
-        /// For what, in words.
+        /// Message for people: what the stack waits for.
         message: String,
-        /// The objects that are waited for.
+        /// The objects that the stack waits for.
         objects: Vec<ObjectRef>,
     },
-    /// Something was refused; try again later.
+    /// The stack failed. Reconcile it again after a backoff.
     Failed {
-        /// Why.
+        /// Machine-readable reason.
         reason: Reason,
-        /// What, in words.
+        /// Message for people: what failed, and how to fix it.
         message: String,
-        /// The objects concerned.
+        /// The objects that failed.
         objects: Vec<ObjectRef>,
     },
 }
 
-/// What came of working on a stack.
+/// The outcome of one call to [`reconcile`](crate::Applier::reconcile) for one stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackOutcome {
-    /// The stack.
+    /// ID of the stack.
     pub stack_id: StackId,
-    /// The revision that was applied; absent for removals.
+    /// The applied revision; `None` for removals.
     pub revision: Option<Revision>,
-    /// Whether the goal was to remove it.
+    /// Whether the goal was to remove the stack.
     pub removal: bool,
-    /// Whether the API server has accepted every object of the revision. How they fare since, and whether what the revision
-    /// no longer has is gone, does not count.
+    /// Whether the API server accepted every object of the revision. Depends neither on their health nor on the pruning
+    /// of dropped objects.
     pub applied: bool,
-    /// Whether a [`Fence`](crate::cluster::Fence) held back a write of the pass. Another process goes on with the stack, so do not
-    /// report the rest of the outcome.
+    /// Whether a [`Fence`](crate::cluster::Fence) blocked a write of the pass. Then another process continues with the
+    /// stack: do not report this outcome.
     pub interrupted: bool,
-    /// How far it got.
+    /// How far the stack is from its goal.
     pub progress: Progress,
-    /// How the objects fare; unknown for removals.
+    /// Worst health of the stack's objects; unknown for removals.
     pub health: Health,
-    /// Objects that do not fare well, the worst first.
+    /// Objects that are not healthy, worst first.
     pub unhealthy: Vec<Unhealthy>,
-    /// Objects that stay although they should go, because something of others is in them.
+    /// Namespaces and definitions that the agent does not delete, because they contain objects of others.
     pub retained: Vec<Retained>,
-    /// Fields that the manifests name and others set.
+    /// Fields that the manifests set and the agent leaves to other owners.
     pub yielded: Vec<Yielded>,
-    /// Objects that others had changed or deleted and that are right again.
+    /// Objects that other clients changed or deleted, and that the agent restored.
     pub corrected: Vec<ObjectRef>,
-    /// Objects that others changed or deleted and that stay so, because the policy is to report it only.
+    /// Objects that other clients changed or deleted, and that the agent leaves as they are because the policy only
+    /// reports drift, or because they are `contested`.
     pub drifted: Vec<ObjectRef>,
-    /// Those among the drifted that somebody changes again and again: they are left alone for a while.
+    /// The `drifted` objects that other clients change repeatedly. The agent does not restore them for a while.
     pub contested: Vec<ObjectRef>,
-    /// Objects written or deleted.
+    /// Number of objects that the agent wrote or deleted.
     pub writes: usize,
-    /// How long the API server asked to wait before the next try, where it did.
+    /// The delay that the API server requested before the next attempt; `None` if it requested none.
     pub retry_after: Option<Duration>,
 }
 
-/// An object that does not fare well.
+/// An object that is not healthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unhealthy {
-    /// Which.
+    /// The object.
     pub object: ObjectRef,
-    /// How it fares.
+    /// Its health, reason and message.
     pub health: ObjectHealth,
 }
 
 impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.object, self.health.reason)?;
-        // What controllers say of a Secret may quote it.
+        // A controller's message may quote the Secret.
         if !self.health.message.is_empty() && self.object.kind != "Secret" {
             write!(f, " ({})", self.health.message)?;
         }
@@ -93,12 +94,12 @@ impl fmt::Display for Unhealthy {
     }
 }
 
-/// An object that stays although it should go.
+/// A Namespace or definition that the agent does not delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retained {
-    /// Which.
+    /// The object.
     pub object: ObjectRef,
-    /// What is in it, in words.
+    /// Message for people: which objects it contains.
     pub why: String,
 }
 
@@ -108,14 +109,14 @@ impl fmt::Display for Retained {
     }
 }
 
-/// A field that a manifest names and that is left to whoever set it in the cluster.
+/// A field that a manifest sets and the agent leaves to its owner in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Yielded {
-    /// Whose.
+    /// The object with the field.
     pub object: ObjectRef,
-    /// The field, such as `.spec.replicas`.
+    /// Path of the field, such as `.spec.replicas`.
     pub field: String,
-    /// Whose value it has and what the manifest says, in words.
+    /// Message for people: the value in the cluster, its owner, and the value in the manifest.
     pub why: String,
 }
 
@@ -125,9 +126,9 @@ impl fmt::Display for Yielded {
     }
 }
 
-/// The progress that these problems leave.
+/// Summarizes problems as progress: `Failed` if any is a failure, `Waiting` otherwise, `Done` without problems.
 pub(crate) fn progress(mut problems: Vec<ObjectProblem>, total: usize) -> Progress {
-    // Failures weigh more than waits; the order must not depend on which request came back first.
+    // Failures come first. The order must not depend on which request returned first.
     problems.sort_by(|a, b| (a.waiting, &a.object, a.reason.as_str()).cmp(&(b.waiting, &b.object, b.reason.as_str())));
     let Some(first) = problems.first() else {
         return Progress::Done;
@@ -150,7 +151,7 @@ mod tests {
     use crate::cluster::ClusterError;
 
     #[test]
-    fn fenced_write_is_no_failure() {
+    fn fenced_write_is_waiting() {
         let object =
             || ObjectRef { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "a".to_owned() };
         let of = |error: ClusterError| ObjectProblem::api(object(), &error);
@@ -162,6 +163,6 @@ mod tests {
         let waits = progress(vec![of(ClusterError::Fenced)], 1);
         assert!(matches!(waits, Progress::Waiting { .. }), "{waits:?}");
         let fails = progress(vec![of(ClusterError::Fenced), refused], 2);
-        assert!(matches!(fails, Progress::Failed { .. }), "failures weigh more: {fails:?}");
+        assert!(matches!(fails, Progress::Failed { .. }), "failures come first: {fails:?}");
     }
 }

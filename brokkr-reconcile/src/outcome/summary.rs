@@ -1,4 +1,4 @@
-//! The problems of a stack's objects as one text: every object by name, and what to do once per remedy.
+//! Combines the problems of a stack's objects into one message. Names every object, and states each remedy once.
 
 use std::fmt::Write as _;
 
@@ -7,21 +7,21 @@ use brokkr_core::model::{limits, shorten};
 use crate::outcome::problem::ObjectProblem;
 use crate::remedy::fix;
 
-/// Bytes of one object's message. A server may quote a whole manifest.
+/// Maximum bytes of one object's message. The server may quote a whole manifest.
 const MESSAGE_BYTES: usize = 600;
-/// Bytes kept free for what closes the text.
+/// Bytes reserved for the end of the message.
 const END_BYTES: usize = 64;
 
-/// Describes problems: as many as fit with their messages, then as many as fit by name, and how many more there are.
+/// Describes as many problems as fit with their messages, then as many as fit by name, then the number of the rest.
 pub(crate) fn describe(problems: &[ObjectProblem], total: usize) -> String {
     let state = if problems.first().is_some_and(|it| it.waiting) { "not done yet" } else { "failed" };
     let mut text = format!("{} of {total} objects {state}: ", problems.len());
     let room = limits::MESSAGE_BYTES - END_BYTES;
-    let (mut told, mut named) = (0_usize, 0_usize);
+    let (mut described, mut named) = (0_usize, 0_usize);
     for (position, problem) in problems.iter().enumerate() {
         let mut part = format!("{}: {}", problem.object, problem.message);
         shorten(&mut part, MESSAGE_BYTES);
-        // The last one with a remedy tells it for those before it.
+        // The last object with a remedy states it for all before it.
         let next = problems.get(position + 1);
         if let Some(remedy) = &problem.remedy
             && next.is_none_or(|next| next.remedy.as_ref() != Some(remedy))
@@ -33,24 +33,24 @@ pub(crate) fn describe(problems: &[ObjectProblem], total: usize) -> String {
             break;
         }
         let _ = write!(text, "{}{part}", separator(position == 0, &text));
-        told += 1;
+        described += 1;
     }
-    if let Some(remedy) = told.checked_sub(1).and_then(|last| problems.get(last)).and_then(|it| it.remedy.as_ref())
-        && told < problems.len()
-        && problems.get(told).and_then(|it| it.remedy.as_ref()) == Some(remedy)
+    if let Some(remedy) = described.checked_sub(1).and_then(|last| problems.get(last)).and_then(|it| it.remedy.as_ref())
+        && described < problems.len()
+        && problems.get(described).and_then(|it| it.remedy.as_ref()) == Some(remedy)
     {
         let sentence = fix(&text, remedy);
         text.push_str(&sentence);
     }
-    for problem in problems.iter().skip(told) {
+    for problem in problems.iter().skip(described) {
         let part = format!("{} ({})", problem.object, problem.reason);
         if text.len() + part.len() + 2 > room {
             break;
         }
-        let _ = write!(text, "{}{part}", separator(told + named == 0, &text));
+        let _ = write!(text, "{}{part}", separator(described + named == 0, &text));
         named += 1;
     }
-    let more = problems.len() - told - named;
+    let more = problems.len() - described - named;
     if more > 0 {
         let _ = write!(text, "{}and {more} more", separator(false, &text));
     }
@@ -58,7 +58,7 @@ pub(crate) fn describe(problems: &[ObjectProblem], total: usize) -> String {
     text
 }
 
-/// What parts a new item from the text before it: nothing at the begin, a blank after a sentence.
+/// Separates an item from the text before it: a space after a sentence, a semicolon otherwise.
 fn separator(is_first: bool, text: &str) -> &'static str {
     match is_first {
         true => "",
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_remedy_is_told_once() {
+    fn shared_remedy_appears_once() {
         let problems = [
             problem("a", "no", Some("correct it")),
             problem("b", "never", Some("correct it")),
@@ -110,8 +110,8 @@ mod tests {
             text.len() <= limits::MESSAGE_BYTES && text.starts_with("2000 of 5000 objects failed: ConfigMap n0: no; ")
         );
         assert!(text.ends_with(" more"), "{text}");
-        let told = text.matches("ConfigMap n").count();
-        assert!(text.ends_with(&format!("; and {} more", 2_000 - told)), "{text}");
+        let described = text.matches("ConfigMap n").count();
+        assert!(text.ends_with(&format!("; and {} more", 2_000 - described)), "{text}");
     }
 
     #[test]

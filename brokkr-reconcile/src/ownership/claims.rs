@@ -8,19 +8,19 @@ use brokkr_core::model::{ObjectRef, StackId};
 use crate::ownership::inventory::{EntryState, Inventory};
 use crate::ownership::objects::Objects;
 
-/// What one stack wants.
+/// The objects that one stack wants.
 #[derive(Debug, Clone)]
 pub(crate) enum Want {
-    /// These objects and no others.
+    /// Exactly these objects.
     Objects(Arc<Objects>),
-    /// Whatever it holds.
+    /// All objects that it holds.
     WhatIsHeld,
-    /// Nothing.
+    /// No objects.
     Nothing,
 }
 
 impl Want {
-    /// Whether it is the same as far as it can be told at once.
+    /// Whether two values are certainly equal, checked in constant time where possible.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Objects(mine), Self::Objects(others)) => Arc::ptr_eq(mine, others),
@@ -30,20 +30,20 @@ impl Want {
     }
 }
 
-/// Which stacks of this agent want which objects, and which hold them.
+/// Which stacks of this agent want and hold which objects.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     wants: BTreeMap<StackId, Want>,
-    /// The stacks that want an object, in their order.
+    /// The stacks that want an object, in order.
     claimants: HashMap<Arc<ObjectRef>, Vec<StackId>>,
-    /// The stacks whose inventories have an object, and as what. While it changes hands there are several.
+    /// The stacks whose inventories list an object, with its state. Several while the object moves between stacks.
     makers: HashMap<Arc<ObjectRef>, Vec<(StackId, EntryState)>>,
-    /// What is known of each inventory, to forget it again.
+    /// The entries of each inventory, to remove them again.
     known: HashMap<StackId, Vec<(Arc<ObjectRef>, EntryState)>>,
 }
 
 impl Claims {
-    /// Takes over what the stacks want now. What has not changed costs nothing: a pass is often about one stack of many.
+    /// Updates the wanted objects. Unchanged stacks cost nothing: a pass is often about one stack of many.
     pub(crate) fn set_wants(&mut self, wants: BTreeMap<StackId, Want>) {
         let before = std::mem::take(&mut self.wants);
         for (stack, want) in &before {
@@ -74,7 +74,7 @@ impl Claims {
         remove(&mut self.claimants, object, |it| *it == stack);
     }
 
-    /// Takes over what an inventory holds now.
+    /// Updates the objects that an inventory holds.
     pub(crate) fn set_held(&mut self, inventory: &Inventory) {
         let stack = inventory.stack;
         let before = self.known.remove(&stack).unwrap_or_default();
@@ -94,8 +94,8 @@ impl Claims {
         }
     }
 
-    /// Whether a stack still wants an object that it holds. One without an entry in the target state keeps everything: absence
-    /// is never an order.
+    /// Whether a stack still wants an object that it holds. A stack without an entry in the target state keeps all
+    /// objects, because absence never removes.
     fn keeps(&self, stack: StackId, object: &ObjectRef) -> bool {
         match self.wants.get(&stack) {
             Some(Want::Objects(objects)) => objects.contains(object),
@@ -104,8 +104,8 @@ impl Claims {
         }
     }
 
-    /// The stack whose an object is: who holds it and still wants it, or is about to create it, otherwise the first that wants
-    /// it.
+    /// Returns the owner of an object: the stack that holds it and still wants it, or that is about to create it;
+    /// otherwise the first stack that wants it.
     pub(crate) fn owner(&self, object: &ObjectRef) -> Option<StackId> {
         let makers = || self.makers.get(object).into_iter().flatten();
         let keeper = |as_what| {
@@ -129,13 +129,13 @@ impl Claims {
     }
 }
 
-/// What an inventory says of objects that exist because of us.
+/// Returns the objects in an inventory that exist because of the agent.
 fn states(inventory: &Inventory) -> impl Iterator<Item = (&Arc<ObjectRef>, EntryState)> {
     let ours = inventory.entries.iter().filter(|(_, entry)| entry.is_ours());
     ours.map(|(object, entry)| (object, entry.state))
 }
 
-/// Takes something out of an object's list, and the list with the last of it.
+/// Removes matching items from an object's list, and the list when it is empty.
 fn remove<T>(lists: &mut HashMap<Arc<ObjectRef>, Vec<T>>, object: &Arc<ObjectRef>, is_it: impl Fn(&T) -> bool) {
     if let Some(list) = lists.get_mut(object) {
         list.retain(|it| !is_it(it));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn handed_over_object_has_the_new_owner() {
+    fn transferred_object_has_the_new_owner() {
         use EntryState::{Held, Intent};
         for swapped in [false, true] {
             let (mut stacks, mut first, mut second) = two();
@@ -191,15 +191,16 @@ mod tests {
             stacks.wants(first, &["x"]);
             stacks.has(first, &[("x", Held)]);
             stacks.wants(second, &["x"]);
-            assert_eq!(stacks.claims.owner(&x), Some(first), "who holds it and wants it");
-            // The first drops it and cannot prune yet; the second takes it; something else of the first changes.
+            assert_eq!(stacks.claims.owner(&x), Some(first), "the stack that holds and wants it");
+            // The first stack drops it but cannot prune yet, the second takes it over, and another object of the first
+            // changes.
             stacks.wants(first, &["y"]);
             stacks.has(second, &[("x", Held)]);
             stacks.has(first, &[("x", Held), ("y", Intent)]);
             stacks.has(first, &[("x", Held), ("y", Held)]);
             assert_eq!(stacks.claims.owner(&x), Some(second));
-            assert!(stacks.claims.holds(second, &x), "so the first may forget it");
-            // The second goes, and the first wants it again: it has it still.
+            assert!(stacks.claims.holds(second, &x), "the first may drop its entry");
+            // The second stack is removed and the first wants the object again, which it still holds.
             stacks.has(second, &[]);
             stacks.wants(second, &[]);
             stacks.wants(first, &["x", "y"]);
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn unheld_object_belongs_to_first_claimant() {
+    fn unheld_object_belongs_to_its_first_claimant() {
         let (mut stacks, first, second) = two();
         let x = object("x");
         stacks.has(first, &[("x", EntryState::Used)]);
@@ -218,9 +219,9 @@ mod tests {
         stacks.wants(first, &["x"]);
         assert_eq!(stacks.claims.owner(&x), Some(first.min(second)));
         stacks.has(first.max(second), &[("x", EntryState::Intent)]);
-        assert_eq!(stacks.claims.owner(&x), Some(first.max(second)), "it is about to create it");
+        assert_eq!(stacks.claims.owner(&x), Some(first.max(second)), "the second is about to create it");
         stacks.has(first.max(second), &[("x", EntryState::Retained)]);
-        assert_eq!(stacks.claims.owner(&x), Some(first.min(second)), "it only waits for others to leave");
+        assert_eq!(stacks.claims.owner(&x), Some(first.min(second)), "a retained object does not count");
         stacks.wants(first, &[]);
         stacks.wants(second, &[]);
         stacks.has(first.max(second), &[]);

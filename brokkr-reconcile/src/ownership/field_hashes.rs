@@ -1,13 +1,13 @@
-//! Sets of fields, as hashes.
+//! Compact sets of field paths.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::FieldSet;
 
-/// A set of fields in little space: the first 32 bits of the SHA-256 of each path, in order.
+/// A compact set of field paths: the first 32 bits of the SHA-256 of each path, sorted.
 ///
-/// Two different sets of one object are told apart with near certainty, and a path can be looked up. That is
-/// all that is needed to tell drift from conflict.
+/// It distinguishes two sets of one object with near certainty, and supports lookups, which is enough to distinguish
+/// drift from conflict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FieldHashes(Vec<u32>);
 
@@ -23,7 +23,7 @@ impl FieldHashes {
         self.0.binary_search(&hash(path)).is_ok()
     }
 
-    /// The same without one field.
+    /// Returns the set without one field.
     pub(crate) fn without(&self, path: &str) -> Self {
         let gone = hash(path);
         Self(self.0.iter().copied().filter(|it| *it != gone).collect())
@@ -33,7 +33,7 @@ impl FieldHashes {
         self.0.iter().flat_map(|hash| hash.to_be_bytes()).collect()
     }
 
-    /// How many bytes [`to_bytes`](Self::to_bytes) gives.
+    /// Returns the length of [`to_bytes`](Self::to_bytes).
     pub(crate) fn byte_len(&self) -> usize {
         self.0.len() * 4
     }

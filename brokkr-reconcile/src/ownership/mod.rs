@@ -1,4 +1,4 @@
-//! Whose an object is.
+//! Ownership of objects.
 
 pub(crate) mod claims;
 pub(crate) mod field_hashes;

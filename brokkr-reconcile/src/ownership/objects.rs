@@ -5,5 +5,5 @@ use std::sync::Arc;
 
 use brokkr_core::model::ObjectRef;
 
-/// Objects by what identifies them. The names are shared: each is known in many places at the same time.
+/// A set of object identities. Shared, because many structures refer to each identity.
 pub(crate) type Objects = BTreeSet<Arc<ObjectRef>>;

@@ -1,4 +1,4 @@
-//! What is known from earlier passes. All of it can be read again.
+//! Caches between passes. All of them can be rebuilt from the cluster.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,27 +12,27 @@ use crate::cluster::{Cluster, Discovery};
 use crate::desired::prepare::PreparedSet;
 use crate::pass::waits::Waits;
 
-/// How long a discovery is used when nothing suggests that the served kinds have changed.
+/// Maximum age of a discovery if nothing suggests that the served kinds have changed.
 const DISCOVERY_AGE: Duration = Duration::from_secs(300);
-/// How long a discovery is used after a pass left something undone: a kind may have come or gone.
+/// Maximum age of a discovery after an incomplete pass: a kind may have been added or removed.
 const TROUBLED_AGE: Duration = Duration::from_secs(10);
-/// How often what is retained is looked at again.
+/// Interval between checks of retained objects.
 const RETAINED_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is known from earlier passes.
+/// Caches between passes.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     discovery: Option<(Arc<Discovery>, Instant)>,
-    /// When a pass last left something undone.
+    /// When a pass was last incomplete.
     pub(crate) trouble_at: Option<Instant>,
     prepared: HashMap<StackId, Cached>,
-    /// UIDs of what was deleted, per stack, while its removal goes on.
+    /// UIDs of deleted objects per stack, until the removal is complete.
     pub(crate) deleted_uids: HashMap<StackId, BTreeSet<String>>,
     retained_at: Option<Instant>,
     pub(crate) waits: Waits,
 }
 
-/// A stack's prepared manifests, and everything that they were made from.
+/// The prepared manifests of a stack, and the inputs that they were prepared from.
 #[derive(Debug)]
 struct Cached {
     manifests: Arc<ManifestSet>,
@@ -52,7 +52,7 @@ impl Cached {
 }
 
 impl Memory {
-    /// What the cluster serves: as it is known, or asked again if that is old, or `afresh` asks for it.
+    /// Returns the cached discovery. Refreshes it if it is too old or if `afresh` is set.
     pub(crate) async fn discovery(
         &mut self,
         cluster: &dyn Cluster,
@@ -67,7 +67,7 @@ impl Memory {
             return Ok(discovery.clone());
         }
         let discovery = cluster.discover().await.map_err(ApplierError::Discovery)?;
-        // The same content keeps the same identity, so that what was prepared with it stays valid.
+        // An unchanged discovery keeps its identity, so that manifests prepared with it stay valid.
         let discovery = match self.discovery.take() {
             Some((before, _)) if *before == discovery => before,
             _ => Arc::new(discovery),
@@ -76,7 +76,8 @@ impl Memory {
         Ok(discovery)
     }
 
-    /// The prepared manifests of a stack, made at most once per content, policy and discovery. `None` if nothing of it is applied.
+    /// Returns the prepared manifests of a stack, cached by content, policies and discovery. `None` if the stack is not
+    /// to be applied.
     pub(crate) fn prepared(
         &mut self,
         stack: &DesiredStack,
@@ -102,7 +103,7 @@ impl Memory {
         Some(set)
     }
 
-    /// Whether it is time to look at what is retained; if so, the next time is one interval later.
+    /// Whether a check of retained objects is due. If so, schedules the next one.
     pub(crate) fn retained_is_due(&mut self) -> bool {
         let is_due = self.retained_at.is_none_or(|at| at.elapsed() >= RETAINED_INTERVAL);
         if is_due {
@@ -111,7 +112,7 @@ impl Memory {
         is_due
     }
 
-    /// Forgets the stacks that are not desired any more, and the deletions of stacks of which nothing is left.
+    /// Drops the caches of stacks that are no longer desired, and the deleted UIDs of stacks without held objects.
     pub(crate) fn keep_only(&mut self, desired: &BTreeSet<StackId>, held: &BTreeSet<StackId>) {
         self.prepared.retain(|stack, _| desired.contains(stack));
         self.waits.keep_only(|stack| desired.contains(&stack));
@@ -130,7 +131,7 @@ mod tests {
     use crate::samples::Sample;
 
     #[tokio::test]
-    async fn discovery_is_asked_again_when_it_may_be_out_of_date() {
+    async fn discovery_is_refreshed_when_possibly_stale() {
         let ago = |age: Duration| Instant::now().checked_sub(age).expect("the machine has run for longer");
         let (second, young) = (Duration::from_secs(1), Duration::from_secs(5));
         for (age, trouble, afresh, failed, expected) in [
@@ -140,7 +141,7 @@ mod tests {
             (young, Some(second), false, false, false),
             (TROUBLED_AGE + second, None, false, false, false),
             (TROUBLED_AGE + second, Some(second), false, false, true),
-            // Asked again since the trouble.
+            // Refreshed since the last incomplete pass.
             (TROUBLED_AGE + second, Some(TROUBLED_AGE * 2), false, false, false),
             (DISCOVERY_AGE, None, false, false, true),
         ] {
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn retained_objects_are_due_once_per_interval() {
+    fn retained_objects_are_checked_once_per_interval() {
         let mut memory = Memory::default();
         assert!(memory.retained_is_due());
         assert!(!memory.retained_is_due());

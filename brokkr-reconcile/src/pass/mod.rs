@@ -1,4 +1,4 @@
-//! A pass: what is due is applied, judged and pruned.
+//! A pass: applies, judges and prunes the stacks that are due.
 
 pub(crate) mod memory;
 pub(crate) mod readiness;
@@ -27,26 +27,26 @@ use crate::pass::setup::PassSetup;
 use crate::pass::shared::Shared;
 use crate::pass::stack_pass::StackPass;
 
-/// Stacks that are worked on at the same time.
+/// Maximum number of stacks in progress at the same time.
 const CONCURRENT_STACKS: usize = 8;
 
-/// One pass over the stacks that are due: each phase ends for all of them before the next one begins.
+/// One pass over the stacks that are due. Each phase ends for all stacks before the next one starts.
 pub(crate) struct Pass<'a> {
     shared: &'a Shared,
     desired: &'a Desired,
     setup: PassSetup<'a>,
-    /// What was served when the pass began.
+    /// Discovery at the start of the pass.
     discovery: Arc<Discovery>,
-    /// What is served by now.
+    /// The newest discovery.
     latest: Arc<Discovery>,
     stacks: Vec<StackPass<'a>>,
-    /// The inventories of these stacks: nobody else works on them meanwhile.
+    /// The inventories of the stacks in this pass. No other pass uses them meanwhile.
     taken: Taken<'a>,
 }
 
 impl<'a> Pass<'a> {
-    /// Finds out what is held and served, prepares the manifests, and takes the inventories of what is due. A stack that another
-    /// pass works on is left out.
+    /// Reads inventories and discovery, prepares the manifests, and takes the inventories of the due stacks. Skips stacks
+    /// that another pass works on.
     pub(crate) async fn begin(
         shared: &'a Shared,
         desired: &'a Desired,
@@ -66,7 +66,7 @@ impl<'a> Pass<'a> {
         Ok(Self { shared, desired, setup, discovery, latest, stacks, taken })
     }
 
-    /// What is served: asked again if something that is due is of a kind that was not.
+    /// Returns the discovery. Refreshes it if a due stack contains a kind that is not served.
     async fn discover(
         shared: &Shared,
         memory: &mut Memory,
@@ -80,7 +80,7 @@ impl<'a> Pass<'a> {
         Ok(discovery)
     }
 
-    /// Takes the inventories of the stacks out, and notes which stacks must wait for others.
+    /// Takes the inventories of the stacks, and records which stacks wait for others.
     fn take(
         shared: &'a Shared,
         desired: &Desired,
@@ -102,7 +102,7 @@ impl<'a> Pass<'a> {
 
     /// Runs all phases.
     pub(crate) async fn run(mut self) -> Result<Vec<StackOutcome>, ApplierError> {
-        // Everything is applied before anything is pruned, so that what changes hands never goes away.
+        // Applying everything before pruning keeps objects in place that move between stacks.
         self.apply().await;
         self.establish().await?;
         self.follow_up().await;
@@ -112,13 +112,13 @@ impl<'a> Pass<'a> {
         Ok(self.finish().await)
     }
 
-    /// Applies every stack that waits for no other one.
+    /// Applies the stacks that wait for no other stack.
     async fn apply(&mut self) {
         let context = self.setup.context(&self.shared.books, &self.discovery);
         concurrently(self.stacks.iter_mut().map(|stack| stack.apply(&context).boxed()), CONCURRENT_STACKS).await;
     }
 
-    /// Where custom resource definitions were written: waits until they are established, and applies the objects of the new kinds.
+    /// Waits until new custom resource definitions are established, then applies the objects of their kinds.
     async fn establish(&mut self) -> Result<(), ApplierError> {
         if !self.stacks.iter().any(|stack| stack.applying.defined) {
             return Ok(());
@@ -132,7 +132,7 @@ impl<'a> Pass<'a> {
         let mut before = Vec::new();
         for stack in &mut self.stacks {
             let prepared = self.shared.prepared(&mut memory, stack.desired, &self.latest);
-            before.push(stack.prepare_anew(prepared));
+            before.push(stack.replace_prepared(prepared));
         }
         drop(memory);
         let context = self.setup.context(&self.shared.books, &self.latest);
@@ -144,8 +144,8 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Judges what is applied, and applies the stacks that waited for it, until none is freed any more: what is ready at once is
-    /// followed in the same pass.
+    /// Judges the applied stacks, and applies the stacks that waited for them, until no further stack is ready. So a
+    /// chain of dependencies may complete in one pass.
     async fn follow_up(&mut self) {
         loop {
             self.judge().await;
@@ -159,7 +159,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Completes the verdicts on objects that refer to others.
+    /// Completes the health of objects that refer to others.
     async fn judge(&mut self) {
         let context = self.setup.context(&self.shared.books, &self.discovery);
         for stack in self.stacks.iter_mut().filter(|stack| stack.held_back.is_none() && !stack.is_judged) {
@@ -168,7 +168,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Notes which stacks are ready, and lets go of those that waited for them.
+    /// Records which stacks are ready. Returns the stacks that waited for them.
     async fn free(&mut self) -> BTreeSet<StackId> {
         let mut memory = self.shared.memory.lock().await;
         self.stacks.iter_mut().for_each(|stack| memory.waits.judge(stack, Instant::now()));
@@ -182,7 +182,8 @@ impl<'a> Pass<'a> {
         freed
     }
 
-    /// Whether a Namespace or a definition is empty is judged by what is served now, not some minutes ago.
+    /// Refreshes discovery before pruning, because whether a Namespace or a definition is empty depends on the kinds
+    /// served now.
     async fn discover_before_pruning(&mut self) -> Result<(), ApplierError> {
         let mut memory = self.shared.memory.lock().await;
         if self.stacks.iter().any(StackPass::loses_foundation) || self.shared.slots.has_retained() {
@@ -191,7 +192,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Removes what is no longer wanted.
+    /// Removes objects that are no longer desired.
     async fn prune(&mut self) {
         let context = self.setup.context(&self.shared.books, &self.latest);
         let Desired { may_remove, complete, .. } = *self.desired;
@@ -199,7 +200,7 @@ impl<'a> Pass<'a> {
         concurrently(prunings, CONCURRENT_STACKS).await;
     }
 
-    /// Deletes what was retained and has become empty, of stacks that have no entry any more.
+    /// Deletes retained objects that have become empty, of stacks without an entry.
     async fn prune_retained(&self) {
         let may_remove = self.desired.may_remove && self.desired.complete;
         if !may_remove || !self.shared.memory.lock().await.retained_is_due() {
@@ -220,7 +221,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Puts the inventories back, and says what came of each stack.
+    /// Returns the inventories, and the outcome of each stack.
     async fn finish(mut self) -> Vec<StackOutcome> {
         let desired = self.desired_ids();
         let mut outcomes: Vec<StackOutcome> = Vec::new();

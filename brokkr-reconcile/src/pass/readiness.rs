@@ -1,30 +1,30 @@
-//! Waiting for readiness after everything is applied, where the policy asks for it.
+//! The wait for readiness after all objects are applied.
 
 use brokkr_core::model::Health;
 
 use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::{Progress, Unhealthy};
 
-/// How far the wait for a stack's readiness is.
+/// State of a stack's wait for readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// The policy asks for none.
+    /// The policy does not wait for readiness.
     NotAsked,
-    /// Everything is ready.
+    /// All objects are ready.
     Ready,
-    /// Not everything is, and there is time left.
+    /// Some objects are not ready, and the timeout has not expired.
     Pending,
-    /// Not everything is, and the time is over.
+    /// Some objects are not ready, and the timeout has expired.
     Stalled,
 }
 
 impl Readiness {
-    /// Whether what a new revision no longer has may go: only when what replaces it works.
+    /// Whether dropped objects may be pruned. Waits for readiness, so that their replacements work.
     pub(crate) fn allows_prune(self) -> bool {
         matches!(self, Self::NotAsked | Self::Ready)
     }
 
-    /// What is left to do when nothing but readiness is missing.
+    /// Returns the progress of a stack that is applied completely.
     pub(crate) fn progress(self, unhealthy: &[Unhealthy]) -> Progress {
         if self.allows_prune() {
             return Progress::Done;

@@ -1,4 +1,4 @@
-//! The reconciler: passes over what is due, given everything that is desired.
+//! The reconciler, which runs passes over the stacks that are due.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::ownership::labels::field_manager;
 use crate::pass::Pass;
 use crate::pass::shared::Shared;
 
-/// Whose objects a reconciler manages, where it keeps its inventories, and what it may touch.
+/// Configuration of a [`Reconciler`].
 #[derive(Debug, Clone)]
 pub struct ReconcilerConfig {
     agent: AgentId,
@@ -27,13 +27,13 @@ pub struct ReconcilerConfig {
 }
 
 impl ReconcilerConfig {
-    /// A reconciler of this agent's objects, with its inventories in `namespace`, which must exist.
+    /// Creates the configuration for an agent, with its inventories in `namespace`. The namespace must exist.
     pub fn new(agent: AgentId, namespace: impl Into<String>) -> Self {
         Self { agent, namespace: namespace.into(), limits: LocalLimits::default() }
     }
 
-    /// What the reconciler may touch. Default: whatever its rights in the cluster allow. It reports other objects and leaves them
-    /// alone.
+    /// Limits the objects that the reconciler may manage. Default: no limits beyond its rights in the cluster. It reports
+    /// other objects as problems and does not write them.
     #[must_use]
     pub fn limits(mut self, limits: LocalLimits) -> Self {
         self.limits = limits;
@@ -41,14 +41,27 @@ impl ReconcilerConfig {
     }
 }
 
-/// Makes a cluster hold what is desired. See [`Applier`] for the contract.
+/// The default [`Applier`]: reconciles a Kubernetes API with the desired state.
 #[derive(Debug)]
 pub struct Reconciler {
     pub(crate) shared: Shared,
 }
 
 impl Reconciler {
-    /// A reconciler on this cluster.
+    /// Creates a reconciler for a cluster. Sends no request.
+    ///
+    /// ```
+    /// use brokkr_core::model::AgentId;
+    /// use brokkr_reconcile::cluster::MemoryCluster;
+    /// use brokkr_reconcile::{Applier as _, Desired, Reconciler, ReconcilerConfig};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let config = ReconcilerConfig::new(AgentId::generate(), "default");
+    /// let reconciler = Reconciler::new(MemoryCluster::new(), config);
+    /// let outcomes = reconciler.reconcile(&Desired::default(), &Default::default()).await.unwrap();
+    /// assert!(outcomes.is_empty());
+    /// # });
+    /// ```
     pub fn new(cluster: impl IntoCluster, config: ReconcilerConfig) -> Self {
         let shared = Shared {
             cluster: cluster.into_cluster(),

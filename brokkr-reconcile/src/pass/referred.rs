@@ -1,5 +1,4 @@
-//! Health that another object decides or explains: the class of a volume claim, the service behind a webhook, the pods of a
-//! workload.
+//! Health that depends on other objects: the class of a volume claim, the service of a webhook, the pods of a workload.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +11,12 @@ use crate::context::PassContext;
 use crate::health;
 use crate::health::{ObjectHealth, UNBOUND};
 
-/// Workloads of a stack whose pods are looked at in one pass.
+/// Maximum number of workloads per stack whose pods a pass reads.
 const WORKLOADS: usize = 10;
-/// Pods of a workload that are looked at.
+/// Maximum number of pods per workload.
 const PODS: u32 = 50;
 
-/// Whether an object makes pods that its selector names.
+/// Whether an object creates pods that its selector matches.
 fn is_workload(object: &ObjectRef) -> bool {
     matches!(
         (object.group.as_str(), object.kind.as_str()),
@@ -25,16 +24,16 @@ fn is_workload(object: &ObjectRef) -> bool {
     )
 }
 
-/// What is known of an object that another one refers to.
+/// The state of a referenced object.
 enum Referred {
     There(Value),
     Missing,
-    /// It cannot be read, so nothing is said about it.
+    /// The object cannot be read, so nothing is reported about it.
     Unseen,
 }
 
 impl PassContext<'_> {
-    /// Completes the verdicts on objects that cannot be judged alone.
+    /// Completes the health of objects that depends on other objects.
     pub(crate) async fn judge_by_others(&self, health: &mut HashMap<Arc<ObjectRef>, ObjectHealth>) {
         for (object, health) in health.iter_mut() {
             match (object.group.as_str(), object.kind.as_str()) {
@@ -58,7 +57,7 @@ impl PassContext<'_> {
         };
         for (object, health) in health.iter_mut().filter(is_short).take(WORKLOADS) {
             if let Some(cause) = self.cause_in_pods(object).await {
-                // A Job replaces pods that fail, as often as its backoffLimit says.
+                // A Job replaces failed pods, up to its backoffLimit.
                 if cause.health == Health::Degraded && object.group == "apps" {
                     health.health = Health::Degraded;
                 }
@@ -68,8 +67,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// What the pods of a workload say that is not as it should be: the worst of them, without its name, which changes with each
-    /// replacement.
+    /// Returns the worst problem in the pods of a workload, without the pod's name, which changes with each replacement.
     async fn cause_in_pods(&self, workload: &ObjectRef) -> Option<ObjectHealth> {
         let namespace = workload.namespace.as_deref();
         let found = self.referred(&workload.group, &workload.kind, namespace, &workload.name).await;
@@ -84,12 +82,12 @@ impl PassContext<'_> {
         let pods = self.cluster.list(self.discovery.preferred("", "Pod")?, namespace, &options).await.ok()?;
         let verdicts = pods.items.iter().map(|pod| health::assess("", "Pod", pod));
         let telling = verdicts.filter(|it| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
-        // The worst first; of those in the order of their reasons, so that the text does not jump.
+        // Worst first, then by reason, so that the message is stable.
         telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))
     }
 
-    /// A volume claim that waits for its first consumer is as it should be; one whose class does not exist waits in vain. `None` where
-    /// the claim's own verdict stands.
+    /// Judges an unbound volume claim. It is healthy if it waits for its first consumer, and blocked if its class does
+    /// not exist. Returns `None` if the claim's own status decides.
     async fn unbound_volume_claim(&self, claim: &ObjectRef) -> Option<ObjectHealth> {
         let Referred::There(claim) =
             self.referred("", "PersistentVolumeClaim", claim.namespace.as_deref(), &claim.name).await
@@ -100,7 +98,7 @@ impl PassContext<'_> {
         if class.is_empty() {
             let why = match claim.pointer("/spec/storageClassName") {
                 Some(_) => "its storageClassName is empty, so no volume is provisioned",
-                None => "it names no StorageClass and the cluster has no default one",
+                None => "it names no StorageClass, and the cluster has no default one",
             };
             let fix = "create a PersistentVolume that matches it, or delete it and publish it with a StorageClass";
             return Some(ObjectHealth::progressing(UNBOUND, format!("it has no volume: {why}. Fix: {fix}.")));
@@ -121,7 +119,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// A webhook that must be asked and that nothing answers for: every request that it has a say in fails.
+    /// Reports a webhook without a ready backend: all requests that it must admit fail.
     async fn webhook_without_backend(&self, configuration: &ObjectRef) -> Option<ObjectHealth> {
         let found = self.referred(&configuration.group, &configuration.kind, None, &configuration.name).await;
         let Referred::There(configuration) = found else { return None };
@@ -137,7 +135,7 @@ impl PassContext<'_> {
                     return Some(ObjectHealth::progressing(
                         "NoBackend",
                         format!(
-                            "the Service {namespace}/{service} of the webhook {name} does not exist, so requests that it must answer fail"
+                            "the Service {namespace}/{service} of the webhook {name} does not exist, so all requests that the webhook must admit fail"
                         ),
                     ));
                 }
@@ -145,7 +143,7 @@ impl PassContext<'_> {
                     return Some(ObjectHealth::progressing(
                         "NoBackend",
                         format!(
-                            "nothing is ready behind the Service {namespace}/{service} of the webhook {name}, so requests that it must answer fail"
+                            "the Service {namespace}/{service} of the webhook {name} has no ready endpoint, so all requests that the webhook must admit fail"
                         ),
                     ));
                 }
@@ -155,13 +153,13 @@ impl PassContext<'_> {
         None
     }
 
-    /// Whether a Service's endpoints can be seen and none of them is ready.
+    /// Whether the endpoints of a Service can be read and none of them is ready.
     async fn has_no_ready_endpoint(&self, namespace: &str, service: &str) -> bool {
         let Some(kind) = self.discovery.preferred("discovery.k8s.io", "EndpointSlice") else { return false };
         let label_selector = format!("kubernetes.io/service-name={service}");
         let options = ListOptions { label_selector, ..ListOptions::default() };
         let Ok(slices) = self.cluster.list(kind, Some(namespace), &options).await else { return false };
-        // Absent means ready, as the API says.
+        // The API defines an absent value as ready.
         let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false));
         let endpoints = |slice: &Value| {
             let list = slice.get("endpoints").and_then(Value::as_array);

@@ -1,4 +1,4 @@
-//! What a pass and a plan begin with.
+//! Common setup of passes and plans.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::observed::observer::Observer;
 use crate::ownership::claims::Want;
 use crate::pass::shared::Shared;
 
-/// The prepared manifests of all stacks, and what follows from them.
+/// The prepared manifests of all stacks, and facts derived from them.
 pub(crate) struct PassSetup<'a> {
     shared: &'a Shared,
     desired: &'a Desired,
-    /// The prepared manifests of each stack that is to be applied.
+    /// The prepared manifests of each stack to apply.
     prepared: BTreeMap<StackId, Arc<PreparedSet>>,
     observer: Observer<'a>,
     autoscaled: BTreeSet<ObjectRef>,
 }
 
 impl<'a> PassSetup<'a> {
-    /// Prepares the manifests of all stacks by way of `prepare`.
+    /// Prepares the manifests of all stacks with `prepare`.
     pub(crate) fn new(
         shared: &'a Shared,
         desired: &'a Desired,
@@ -40,12 +40,12 @@ impl<'a> PassSetup<'a> {
         Self { shared, desired, prepared, observer, autoscaled }
     }
 
-    /// The prepared manifests of a stack; `None` if nothing of it is applied.
+    /// Returns the prepared manifests of a stack; `None` if the stack is not to be applied.
     pub(crate) fn prepared(&self, stack: StackId) -> Option<&Arc<PreparedSet>> {
         self.prepared.get(&stack)
     }
 
-    /// What each stack wants, for deciding whose an object is.
+    /// Returns the objects that each stack wants, to decide about ownership.
     pub(crate) fn wants(&self) -> BTreeMap<StackId, Want> {
         let want = |stack: &DesiredStack| match &stack.goal {
             Goal::Apply { .. } => {
@@ -57,7 +57,7 @@ impl<'a> PassSetup<'a> {
         self.desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect()
     }
 
-    /// What working on a stack needs, with what is served by now.
+    /// Returns the context for work on a stack, with the newest discovery.
     pub(crate) fn context<'c>(&'c self, books: &'c Bookkeeping, discovery: &'c Discovery) -> PassContext<'c> {
         PassContext {
             cluster: &*self.shared.cluster,

@@ -1,4 +1,4 @@
-//! What all passes of a reconciler share.
+//! State that all passes of a reconciler share.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::ownership::inventory::Keeper;
 use crate::ownership::inventory::cache::Slots;
 use crate::pass::memory::Memory;
 
-/// The cluster, whose objects are managed in it, and what is remembered from pass to pass.
+/// The cluster, the identity of the agent, and the caches between passes.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) cluster: Arc<dyn Cluster>,
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Reads the inventories that are not known, or not any more.
+    /// Reads the inventories that are not cached.
     pub(crate) async fn read_inventories(&self) -> Result<(), ApplierError> {
         if !self.slots.must_read() {
             return Ok(());
@@ -43,7 +43,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The manifests of a stack, resolved with what is served. `None` if nothing of it is applied.
+    /// Resolves the manifests of a stack with the served kinds. `None` if the stack is not to be applied.
     pub(crate) fn prepare(&self, stack: &DesiredStack, discovery: &Discovery) -> Option<Arc<PreparedSet>> {
         let Goal::Apply { manifests, .. } = &stack.goal else {
             return None;
@@ -61,7 +61,7 @@ impl Shared {
         Some(Arc::new(prepare(manifests, belonging, discovery)))
     }
 
-    /// The same, remembered in `memory`.
+    /// Like [`prepare`](Self::prepare), but cached in `memory`.
     pub(crate) fn prepared(
         &self,
         memory: &mut Memory,
@@ -71,14 +71,14 @@ impl Shared {
         memory.prepared(stack, discovery, || self.prepare(stack, discovery))
     }
 
-    /// Watches the kinds of everything that is held.
+    /// Watches the kinds of all held objects.
     pub(crate) fn watch_what_is_held(&self, discovery: &Discovery) {
         let kinds = self.slots.kinds();
         let served = kinds.iter().filter_map(|(group, kind)| discovery.preferred(group, kind));
         self.watches.want(self.places(served), self.slots.is_anything_out(), &self.slots);
     }
 
-    /// Watches Jobs before the first of them is created: one may end and be deleted within the pass that creates it.
+    /// Watches Jobs before the first one is created: a Job may end and be deleted within the pass that creates it.
     pub(crate) fn watch_jobs_to_come<'p>(
         &self,
         mut sets: impl Iterator<Item = &'p PreparedSet>,

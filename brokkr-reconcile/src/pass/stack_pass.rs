@@ -1,4 +1,4 @@
-//! One stack on its way through a pass.
+//! The state of one stack during a pass.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::ownership::objects::Objects;
 use crate::pass::readiness::Readiness;
 use crate::prune::phases::Pruning;
 
-/// One stack on its way through a pass.
+/// The state of one stack during a pass.
 pub(crate) struct StackPass<'a> {
     pub(crate) desired: &'a DesiredStack,
     pub(crate) inventory: Inventory,
@@ -29,13 +29,13 @@ pub(crate) struct StackPass<'a> {
     pub(crate) wanted: Arc<Objects>,
     pub(crate) applying: Applying,
     pub(crate) pruning: Pruning,
-    /// Why nothing of it is applied yet: another stack comes first.
+    /// Why the stack is not applied yet: it waits for another stack.
     pub(crate) held_back: Option<String>,
-    /// Whether its objects were judged by others that they refer to.
+    /// Whether the health of its objects includes the objects that they refer to.
     pub(crate) is_judged: bool,
-    /// How far the wait for readiness is, where the policy asks for one.
+    /// The wait for readiness, if the policy asks for it.
     pub(crate) readiness: Readiness,
-    /// Set when the inventory could not be kept: what is in memory is not to be trusted any more.
+    /// Set when the inventory could not be written: then the copy in memory is invalid.
     pub(crate) broken: Option<ClusterError>,
 }
 
@@ -61,13 +61,13 @@ impl<'a> StackPass<'a> {
         }
     }
 
-    /// Takes over what the manifests have become since discovery is newer; returns what they were.
-    pub(crate) fn prepare_anew(&mut self, prepared: Option<Arc<PreparedSet>>) -> Option<Arc<PreparedSet>> {
+    /// Replaces the prepared manifests after a new discovery. Returns the previous ones.
+    pub(crate) fn replace_prepared(&mut self, prepared: Option<Arc<PreparedSet>>) -> Option<Arc<PreparedSet>> {
         self.wanted = prepared.as_ref().map(|it| it.objects.clone()).unwrap_or_default();
         std::mem::replace(&mut self.prepared, prepared)
     }
 
-    /// Whether it is about to remove a Namespace or a custom resource definition.
+    /// Whether the stack is about to remove a Namespace or a custom resource definition.
     pub(crate) fn loses_foundation(&self) -> bool {
         self.inventory.entries.keys().any(|object| is_foundation(object) && !self.wanted.contains(object))
     }
@@ -78,7 +78,7 @@ impl<'a> StackPass<'a> {
         }
     }
 
-    /// The second round for stacks that bring the definitions of their own kinds.
+    /// Applies the objects of kinds whose definitions the stack has just created.
     pub(crate) async fn apply_newly_served(&mut self, context: &PassContext<'_>, before: &PreparedSet) {
         let Some(set) = self.prepared.clone().filter(|_| self.held_back.is_none()) else {
             return;
@@ -97,7 +97,7 @@ impl<'a> StackPass<'a> {
         }
     }
 
-    /// Whether the API server has accepted every object.
+    /// Whether the API server accepted every object.
     pub(crate) fn is_applied(&self) -> bool {
         matches!(self.desired.goal, Goal::Apply { .. })
             && self.broken.is_none()
@@ -108,7 +108,7 @@ impl<'a> StackPass<'a> {
 
     pub(crate) async fn prune(&mut self, context: &PassContext<'_>, may_remove: bool, complete: bool) {
         let is_removal = matches!(self.desired.goal, Goal::Remove);
-        // What replaces something must stand before that goes. What another stack holds stands already.
+        // Prune only after the replacements are applied. Objects that other stacks hold exist already.
         let stands = self.applying.problems.iter().all(|it| it.reason == Reason::HeldByStack)
             && self.prepared.as_deref().is_none_or(|set| set.unserved.is_empty() && set.refused.is_empty())
             && self.held_back.is_none()
@@ -117,7 +117,7 @@ impl<'a> StackPass<'a> {
             return;
         }
         if is_removal && self.inventory.entries.is_empty() {
-            // Nothing is held, or what is held was forgotten.
+            // The inventory is empty, or was lost.
             match context.orphans(self.desired.stack_id).await {
                 Ok(orphans) => self.pruning.problems.extend(orphans),
                 Err(error) => {
@@ -129,11 +129,14 @@ impl<'a> StackPass<'a> {
         let to_remove: Vec<&Arc<ObjectRef>> =
             self.inventory.entries.keys().filter(|object| !self.wanted.contains(*object)).collect();
         let obstacle = if !complete {
-            Some((Reason::ContentPending, "the content of another stack, which may want it, is not at hand"))
+            Some((
+                Reason::ContentPending,
+                "the manifests of another stack, which may contain the object, are not fetched yet",
+            ))
         } else if !may_remove {
             Some((
                 Reason::EpochUnconfirmed,
-                "history may have forked: nothing is removed until an admin confirms the epoch",
+                "the broker's history may have forked: the agent removes nothing until an admin confirms the epoch",
             ))
         } else {
             None
@@ -153,7 +156,7 @@ impl<'a> StackPass<'a> {
         }
     }
 
-    /// How the wanted objects fare; what is not there is missing.
+    /// Returns the health of the wanted objects. Objects that do not exist count as missing.
     fn health(&self) -> (Health, Vec<Unhealthy>) {
         if !matches!(self.desired.goal, Goal::Apply { .. }) {
             return (Health::Unknown, Vec::new());
@@ -171,11 +174,13 @@ impl<'a> StackPass<'a> {
             .chain(unserved)
             .collect();
         let of = |object: &Arc<ObjectRef>| match (self.applying.health.get(object), reasons.get(object).copied()) {
-            // How somebody else's object fares says nothing about the stack.
+            // The health of an object of others says nothing about the stack.
             (Some(_), Some(reason)) if reason.is_about_foreign_object() => ObjectHealth::foreign(reason.as_str()),
             (Some(health), _) => health.clone(),
             (None, Some(reason)) => ObjectHealth::missing(reason.as_str()),
-            (None, None) if self.applying.drifted.contains(object) => ObjectHealth::missing("others deleted it"),
+            (None, None) if self.applying.drifted.contains(object) => {
+                ObjectHealth::missing("another client deleted it")
+            }
             (None, None) => ObjectHealth::coming(),
         };
         let mut unhealthy: Vec<Unhealthy> = self
@@ -186,7 +191,7 @@ impl<'a> StackPass<'a> {
             .map(|(object, health)| Unhealthy { object: (**object).clone(), health })
             .collect();
         let health = worst(unhealthy.iter().map(|it| it.health.health));
-        // The worst first, and of those a bounded number.
+        // Keep only the worst ones, up to a limit.
         unhealthy.sort_by_key(|it| it.health.health != health);
         unhealthy.truncate(limits::EVENT_OBJECTS);
         (health, unhealthy)
@@ -212,7 +217,7 @@ impl<'a> StackPass<'a> {
             (None, Progress::Done) => self.readiness.progress(&unhealthy),
             (None, progress) => progress,
         };
-        // In an order that does not depend on which request came back first.
+        // The order must not depend on which request returned first.
         let (mut corrected, mut drifted) = (self.applying.corrected, self.applying.drifted);
         let mut contested = self.applying.contested;
         for objects in [&mut corrected, &mut drifted, &mut contested] {
@@ -243,7 +248,7 @@ impl<'a> StackPass<'a> {
     }
 }
 
-/// A problem with the record itself. What the server says of it quotes nothing secret.
+/// Returns the problem of the inventory. The server's message about it contains no secrets.
 fn of_record(reason: Reason, error: &ClusterError) -> ObjectProblem {
     let (group, kind, name) = (String::new(), "Secret".to_owned(), "inventory".to_owned());
     let record = ObjectRef { group, kind, namespace: None, name };
@@ -260,7 +265,7 @@ mod tests {
     use crate::ownership::inventory::{Entry, EntryState};
     use crate::samples::{Sample, manifest};
 
-    /// A stack with a ConfigMap, a Namespace and a kind that is not served.
+    /// A ConfigMap, a Namespace, and an object of a kind that is not served.
     fn manifests() -> [Value; 3] {
         [
             manifest("v1", "ConfigMap", "it"),
@@ -275,22 +280,22 @@ mod tests {
     }
 
     #[test]
-    fn newer_manifests_replace_what_is_wanted() {
+    fn newer_manifests_replace_wanted_objects() {
         let sample = Sample::new();
         let desired = sample.desired(Policies::default());
         let [map, namespace, _] = manifests();
         let mut stack = pass(&sample, &desired, &[map]);
         let before = stack.prepared.clone().expect("prepared");
         let newer = Arc::new(sample.prepared_set(&[namespace]));
-        let returned = stack.prepare_anew(Some(newer.clone())).expect("what it was");
+        let returned = stack.replace_prepared(Some(newer.clone())).expect("the previous set");
         assert!(Arc::ptr_eq(&returned, &before));
         assert!(stack.prepared.as_ref().is_some_and(|it| Arc::ptr_eq(it, &newer)));
         assert_eq!(*stack.wanted, *newer.objects);
-        assert!(stack.prepare_anew(None).is_some() && stack.wanted.is_empty() && stack.prepared.is_none());
+        assert!(stack.replace_prepared(None).is_some() && stack.wanted.is_empty() && stack.prepared.is_none());
     }
 
     #[test]
-    fn dropped_namespace_is_a_lost_foundation() {
+    fn dropped_namespace_counts_as_lost_foundation() {
         let sample = Sample::new();
         let desired = sample.desired(Policies::default());
         let [map, namespace, _] = manifests();
@@ -309,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_stack_says_how_its_objects_fare() {
+    fn outcome_has_the_health_of_objects() {
         let sample = Sample::new();
         let desired = sample.desired(Policies::default());
         let [map, ..] = manifests();
@@ -341,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_stack_says_how_far_it_got() {
+    fn outcome_has_the_progress() {
         let sample = Sample::new();
         let desired = sample.desired(Policies::default());
         let [map, _, thing] = manifests();

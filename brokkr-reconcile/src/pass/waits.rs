@@ -1,4 +1,4 @@
-//! Which stacks wait for readiness, or for other stacks.
+//! Waits of stacks for readiness, and for other stacks.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,16 +10,17 @@ use crate::health::ObjectHealth;
 use crate::pass::readiness::Readiness;
 use crate::pass::stack_pass::StackPass;
 
-/// Since when stacks wait for readiness, and which have reached it. Only in memory: after a restart the wait begins anew.
+/// When each stack began to wait for readiness, and which stacks are ready. Kept in memory only: after a restart the wait
+/// starts again.
 #[derive(Debug, Default)]
 pub(crate) struct Waits {
     since: HashMap<StackId, (Revision, Instant)>,
-    /// The revision that is applied, and ready where that was asked for.
+    /// The revision that is applied, and ready if the policy waits for readiness.
     reached: HashMap<StackId, Revision>,
 }
 
 impl Waits {
-    /// Judges a stack after everything was applied.
+    /// Updates the readiness of a stack after it was applied.
     pub(crate) fn judge(&mut self, stack: &mut StackPass<'_>, now: Instant) {
         let id = stack.desired.stack_id;
         let Goal::Apply { revision, .. } = stack.desired.goal else {
@@ -50,14 +51,14 @@ impl Waits {
         }
     }
 
-    /// Why a stack must wait for others; `None` when all that it depends on stand.
+    /// Returns why a stack waits for its dependencies; `None` if all of them are ready.
     pub(crate) fn held_back(&self, stack: &StackPass<'_>, desired: &Desired) -> Option<String> {
         stack.desired.depends_on.iter().find_map(|id| match desired.goal_of(*id) {
-            None => Some(format!("it depends on stack {id}, which this agent does not have")),
+            None => Some(format!("the stack depends on stack {id}, which is not assigned to this agent")),
             Some(Goal::Apply { revision, .. }) if self.reached.get(id) == Some(revision) => None,
-            Some(Goal::Apply { .. }) => Some(format!("it waits until stack {id} is applied and ready")),
-            Some(Goal::Keep) => Some(format!("it waits for the content of stack {id}")),
-            Some(Goal::Remove) => Some(format!("it depends on stack {id}, which is being removed")),
+            Some(Goal::Apply { .. }) => Some(format!("waiting until stack {id} is applied and ready")),
+            Some(Goal::Keep) => Some(format!("waiting for the manifests of stack {id}")),
+            Some(Goal::Remove) => Some(format!("the stack depends on stack {id}, which is being removed")),
         })
     }
 
@@ -67,7 +68,7 @@ impl Waits {
     }
 }
 
-/// Whether nothing is to be waited for any more: what was suspended on purpose will not get ready by itself.
+/// Whether the wait for an object is over. A suspended object does not become ready by itself.
 fn is_settled(health: Option<&ObjectHealth>) -> bool {
     health.is_some_and(|it| matches!(it.health, Health::Healthy | Health::Suspended))
 }
@@ -90,7 +91,7 @@ mod tests {
         sample.desired(Policies { wait: Some(Wait { timeout_seconds: 60 }), ..Policies::default() })
     }
 
-    /// A stack with one ConfigMap that is applied and fares like this; absent before the API server has it.
+    /// A stack with one applied ConfigMap of this health; absent if the API server has not accepted it.
     fn applied<'a>(sample: &Sample, desired: &'a DesiredStack, health: Option<ObjectHealth>) -> StackPass<'a> {
         let set = Arc::new(sample.prepared_set(&[manifest("v1", "ConfigMap", "it")]));
         let inventory = Inventory::new(desired.stack_id);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_ends_at_the_timeout_and_begins_anew_with_a_revision() {
+    fn wait_ends_at_timeout_and_restarts_with_a_revision() {
         let (sample, mut waits, now) = (Sample::new(), Waits::default(), Instant::now());
         let mut desired = waiting(&sample);
         let mut readiness_at = |desired: &DesiredStack, at| {
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn dependent_stack_waits_until_the_other_one_is_ready() {
+    fn dependent_stack_waits_until_its_dependency_is_ready() {
         let (sample, other, mut waits) = (Sample::new(), Sample::new(), Waits::default());
         let mut dependent = sample.desired(Policies::default());
         dependent.depends_on = vec![other.stack];
@@ -149,18 +150,18 @@ mod tests {
         };
         let stack = applied(&sample, &dependent, None);
         let why = |waits: &Waits, goal| waits.held_back(&stack, &with(goal)).unwrap_or_default();
-        assert!(why(&waits, None).contains("which this agent does not have"));
-        assert!(why(&waits, Some(Goal::Keep)).contains("waits for the content"));
+        assert!(why(&waits, None).contains("which is not assigned to this agent"));
+        assert!(why(&waits, Some(Goal::Keep)).contains("waiting for the manifests"));
         assert!(why(&waits, Some(Goal::Remove)).contains("is being removed"));
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
 
-        // Applied, and not ready.
+        // Applied, but not ready.
         waits.judge(&mut applied(&other, &base, None), Instant::now());
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
         waits.judge(&mut applied(&other, &base, Some(ObjectHealth::healthy())), Instant::now());
         assert_eq!(why(&waits, Some(base.goal.clone())), "");
 
-        // A removal, or its absence from the target state, takes it back.
+        // A removal, or a missing entry in the target state, resets it.
         let removal = DesiredStack { goal: Goal::Remove, ..base.clone() };
         waits.judge(&mut applied(&other, &removal, None), Instant::now());
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));

@@ -1,4 +1,4 @@
-//! What differs between an object as it is and as it would be.
+//! Differences between an object in the cluster and the object after a write.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use brokkr_core::model::ObjectRef;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Changes of one object at the most; beyond, the last one says that there are more.
+/// Maximum number of changes per object. The last one says that there are more.
 const CHANGES: usize = 100;
-/// What the server maintains and a reader need not see.
+/// Metadata that the server maintains and that no reader needs.
 const NOISE: [&str; 6] = ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"];
 
-/// One value that would be another.
+/// A field that a write would change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldChange {
-    /// Where: a JSON pointer (RFC 6901).
+    /// JSON pointer (RFC 6901) to the field.
     pub path: String,
-    /// What is there; absent where nothing is.
+    /// Current value; absent if the write adds the field.
     pub from: Option<Value>,
-    /// What would be there; absent where nothing would be.
+    /// Value after the write; absent if the write removes the field.
     pub to: Option<Value>,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for FieldChange {
     }
 }
 
-/// What differs, without what the server maintains; of a Secret where, and not what.
+/// Returns the differences, without server-maintained metadata. For a Secret, only their paths.
 pub(crate) fn changes(object: &ObjectRef, live: &Value, then: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     let mut open = vec![(String::new(), Some(live), Some(then))];
@@ -67,7 +67,7 @@ fn members<'a>(path: &str, from: &'a Map<String, Value>, to: &'a Map<String, Val
 }
 
 fn redact(change: &mut FieldChange) {
-    // Annotations too: kubectl keeps a whole copy of the object in one.
+    // Including annotations: kubectl stores a copy of the whole object in one.
     let may_hold_secrets = !change.path.starts_with("/metadata/labels");
     if may_hold_secrets {
         for value in [&mut change.from, &mut change.to].into_iter().flatten() {

@@ -1,7 +1,7 @@
-//! The plan as a value: what would be done now, object by object, and why. It is the dry run.
+//! The plan: a dry run that lists, per object, what the reconciler would do now, and why.
 //!
-//! It is made by the code that acts, up to the point where it would write; what a write would change is asked of the server by a
-//! dry run.
+//! The reconciler's own code makes the plan, up to the point where it would write. Dry runs show what a write would
+//! change.
 
 mod diff;
 
@@ -33,70 +33,74 @@ use crate::plan::diff::changes;
 use crate::prune::phases::Removal;
 use crate::remedy::fix;
 
-/// What would be done now.
+/// What the reconciler would do now. `Display` prints it for people.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// One entry per stack.
     pub stacks: Vec<StackPlan>,
 }
 
-/// What would be done about one stack.
+/// What the reconciler would do with one stack.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StackPlan {
-    /// The stack.
+    /// ID of the stack.
     pub stack_id: StackId,
-    /// Its name.
+    /// Name of the stack.
     pub name: String,
-    /// The revision that would be applied; absent for removals and for what is left as it is.
+    /// The revision to apply; absent for removals and for stacks that stay unchanged.
     pub revision: Option<Revision>,
-    /// What would be done about its objects, those that are as they should be included.
+    /// The objects of the stack, including the unchanged ones.
     pub objects: Vec<PlannedObject>,
 }
 
-/// What would be done about one object.
+/// What the reconciler would do with one object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlannedObject {
-    /// Which.
+    /// The object.
     pub object: ObjectRef,
-    /// What.
+    /// The action.
     pub action: PlannedAction,
-    /// Why, in one word; empty where the action says it.
+    /// Reason in one word; empty if the action needs none.
     pub reason: String,
-    /// Why, in words.
+    /// Explanation for people.
     pub message: String,
-    /// What a write would change, where there is something already.
+    /// The fields that a write would change; empty for new objects.
     pub changes: Vec<FieldChange>,
 }
 
-/// What would be done about an object.
+/// The action for one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PlannedAction {
-    /// It is not there.
+    /// Create the object.
     Create,
-    /// It is ours, and the manifest is another one now.
+    /// Update our object, because its manifest changed.
     Update,
-    /// It is as it should be.
+    /// Nothing: the object is in its desired state.
     Unchanged,
-    /// Somebody else changed or deleted it: it is put right, or reported, as the policy says.
+    /// Repair or only report the change or deletion by another client, as the policy says.
     Drift,
-    /// Somebody else owns it, or fields of it.
+    /// None: another client owns the object or some of its fields.
     Conflict,
-    /// Another stack of this agent has it.
+    /// None: another stack of this agent holds the object.
     HeldByStack,
-    /// It goes.
+    /// Delete the object.
     Prune,
-    /// It stays, and our ownership of it ends.
+    /// Keep the object, and end our ownership.
     Release,
-    /// It should go, and stays because something of others is in it.
+    /// Keep the object for now, because it contains objects of others.
     Retained,
-    /// It cannot be done now.
+    /// None: a problem prevents any action now.
     Blocked,
 }
 
 impl Reconciler {
-    /// What [`reconcile`](crate::applier::Applier::reconcile) would do now for all stacks. Writes nothing.
+    /// Returns what [`reconcile`](crate::applier::Applier::reconcile) would do now for all stacks. Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the inventory or discovery cannot be read.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan, ApplierError> {
         let shared = &self.shared;
         let inventories = shared.keeper.load(&*shared.cluster).await?;
@@ -158,15 +162,19 @@ impl PassContext<'_> {
                 return because(PlannedAction::Unchanged, "JobFailed", &message);
             }
             Step::Use { .. } => {
-                return because(PlannedAction::Unchanged, "Used", "it was there before, and is only used");
+                return because(
+                    PlannedAction::Unchanged,
+                    "Used",
+                    "the object existed before, and the stack only uses it",
+                );
             }
-            Step::ReportDrift => return because(PlannedAction::Drift, "Reported", "the policy is to report it only"),
+            Step::ReportDrift => return because(PlannedAction::Drift, "Reported", "the policy only reports drift"),
             Step::Problem(problem) => return PlannedObject::blocked(problem.clone()),
             Step::Create { drifted } => {
                 let action = if *drifted { PlannedAction::Drift } else { PlannedAction::Create };
-                let (reason, message) = if *drifted { ("Deleted", "somebody deleted it") } else { ("", "") };
+                let (reason, message) = if *drifted { ("Deleted", "another client deleted it") } else { ("", "") };
                 return match self.write(stack, prepared, entry, None, true).await {
-                    // Its Namespace or its kind comes with the same revision: that cannot be tried.
+                    // The same revision creates its Namespace or its kind, so a dry run is not possible.
                     Ok(_) | Err(WriteError::Api(ClusterError::NotFound(_))) => because(action, reason, message),
                     Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
                 };
@@ -210,15 +218,18 @@ impl PassContext<'_> {
             let action = |action| PlannedObject::new(object, action);
             let owner = self.claims().owner(object).filter(|owner| *owner != stack.stack_id);
             let one = if let Some(owner) = owner {
-                let message = format!("stack {owner} takes it over");
+                let message = format!("stack {owner} takes over the object");
                 action(PlannedAction::Release).because("HandedOver", &message)
             } else if !desired.may_remove {
                 blocked(
                     Reason::EpochUnconfirmed,
-                    "history may have forked: nothing is removed until an admin confirms the epoch",
+                    "the broker's history may have forked: the agent removes nothing until an admin confirms the epoch",
                 )
             } else if !desired.complete {
-                blocked(Reason::ContentPending, "the content of another stack, which may want it, is not at hand")
+                blocked(
+                    Reason::ContentPending,
+                    "the manifests of another stack, which may contain the object, are not fetched yet",
+                )
             } else {
                 let deletion = stack.policies.deletion;
                 match self.decide_removal(deletion, object, entry, stack.stack_id, &deleted_uids, &kept).await {
@@ -259,7 +270,7 @@ impl PlannedObject {
 }
 
 impl Plan {
-    /// How many objects something would be done about.
+    /// Returns the number of objects that are not [`Unchanged`](PlannedAction::Unchanged).
     pub fn changes(&self) -> usize {
         let idle = |it: &&PlannedObject| it.action != PlannedAction::Unchanged;
         self.stacks.iter().map(|stack| stack.objects.iter().filter(idle).count()).sum()
@@ -283,7 +294,7 @@ impl fmt::Display for PlannedAction {
     }
 }
 
-/// For people: what is not as it should be, and a count of the rest.
+/// Prints every object that is not unchanged, and the number of the others.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for stack in &self.stacks {

@@ -1,4 +1,4 @@
-//! Removing what is no longer wanted.
+//! Removing objects that are no longer desired.
 
 pub(crate) mod orphans;
 pub(crate) mod phases;

@@ -1,4 +1,4 @@
-//! What a stack left in the cluster although no inventory knows it.
+//! Objects of a stack that no inventory lists.
 
 use brokkr_core::model::{ObjectRef, StackId};
 use futures::FutureExt as _;
@@ -13,11 +13,11 @@ use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL};
 use crate::prune::vacancy::one_version_each;
 
 impl PassContext<'_> {
-    /// Looks for objects that this agent made for a stack of which it has no inventory. An inventory that was lost must
-    /// not make "removed" of "unknown"; nothing is deleted on the word of labels either.
+    /// Finds objects that this agent created for a stack without an inventory. After the loss of an inventory the agent
+    /// must not report the stack as removed, and must not delete objects based on their labels alone.
     pub(crate) async fn orphans(&self, stack: StackId) -> ClusterResult<Vec<ObjectProblem>> {
         if let Some(failed) = self.discovery.failed.first() {
-            return Err(ClusterError::unavailable(format!("the API {failed} does not answer")));
+            return Err(ClusterError::unavailable(format!("the API group {failed} does not respond")));
         }
         let label_selector = format!("{AGENT_LABEL}={},{STACK_LABEL}={stack}", self.agent);
         let options = ListOptions { label_selector, metadata_only: true, ..ListOptions::default() };
@@ -32,7 +32,7 @@ impl PassContext<'_> {
         for (kind, list) in concurrently(lists, CONCURRENCY).await {
             let list = match list {
                 Ok(list) => list,
-                // Where the agent may not look it could not have made anything; what is not served is not there.
+                // The agent cannot have created objects that it may not list or that the cluster does not serve.
                 Err(ClusterError::Forbidden(_) | ClusterError::NotFound(_)) => continue,
                 Err(error) => return Err(error),
             };
@@ -48,7 +48,7 @@ impl PassContext<'_> {
                     namespace: meta::namespace(body).map(str::to_owned),
                     name: name.to_owned(),
                 };
-                let message = "the record of what is held was lost, so it is not deleted: delete it by hand, or target the stack again before removing it";
+                let message = "the agent's inventory was lost, so the agent does not delete the object: delete it by hand, or target the stack again before removing it";
                 orphans.push(ObjectProblem::failed(object, Reason::InventoryLost, message));
             }
         }

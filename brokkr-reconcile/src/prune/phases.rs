@@ -1,4 +1,5 @@
-//! Removing what is no longer wanted: in phases, each waiting until the former is gone.
+//! Removes objects that are no longer desired, in phases. Each phase starts when the objects of the previous one are
+//! gone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,12 +24,12 @@ use crate::ownership::inventory::{Entry, EntryState, Inventory};
 use crate::ownership::labels::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::ownership::objects::Objects;
 
-/// How long a pass waits for deletions before it reports that it waits.
+/// How long a pass waits for deletions to complete before it reports that it waits.
 const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-const DELETING: &str = "it is being deleted";
+const DELETING: &str = "the object is being deleted";
 
-/// What came of pruning a stack.
+/// The result of pruning a stack.
 #[derive(Debug, Default)]
 pub(crate) struct Pruning {
     pub(crate) problems: Vec<ObjectProblem>,
@@ -36,35 +37,36 @@ pub(crate) struct Pruning {
     pub(crate) writes: usize,
 }
 
-/// What is known about an object that should go.
+/// The result of one step of removing an object.
 enum Fate {
-    /// It is not there, or not ours: the inventory forgets it.
+    /// The object does not exist or is not ours. The inventory forgets it.
     Forget,
-    /// It was deleted or let go now, and may take its time; what it waits for, in words, where the server says so.
+    /// The object was deleted or released, which may take time. Contains what the deletion waits for, if the server says
+    /// so.
     Ordered(String),
-    /// It cannot go yet.
+    /// The object cannot be removed yet.
     Problem(ObjectProblem),
-    /// Something of others is in it; what, in words.
+    /// The object contains objects of others, which the text lists.
     Retained(String),
 }
 
-/// What is to be done about an object that should go.
+/// The next step of removing an object.
 pub(crate) enum Removal<'a> {
-    /// It is not there, or not ours.
+    /// The object does not exist or is not ours.
     Forget,
-    /// It is being deleted, and nothing holds it; what it waits for, in words.
+    /// The object is being deleted without finalizers. Contains what the deletion waits for.
     UnderWay(String),
-    /// It cannot go yet.
+    /// The object cannot be removed yet.
     Problem(ObjectProblem),
-    /// Something of others is in it; what, in words.
+    /// The object contains objects of others, which the text lists.
     Retain(String),
-    /// It stays, and our ownership ends.
+    /// Keep the object, and end our ownership.
     LetGo(&'a ApiKind, Live),
-    /// It is to be deleted.
+    /// Delete the object.
     Delete(&'a ApiKind, Live),
 }
 
-/// What is to go.
+/// The objects to remove.
 struct ToRemove {
     now: Vec<Arc<ObjectRef>>,
     /// Objects that another stack is about to take over.
@@ -72,8 +74,8 @@ struct ToRemove {
 }
 
 impl PassContext<'_> {
-    /// Removes what the inventory has and `wanted` has not. `deleted_uids` collects the UIDs of what went, so that what
-    /// descends from it is not taken for others' things.
+    /// Removes the objects of the inventory that are not in `wanted`. Collects the UIDs of the deleted objects in
+    /// `deleted_uids`, so that their dependents do not count as objects of others.
     pub(crate) async fn prune(
         &self,
         deletion: Deletion,
@@ -85,8 +87,8 @@ impl PassContext<'_> {
         let mut result = Pruning::default();
         let deadline = Instant::now() + PHASE_TIMEOUT;
         deleted_uids.extend(inventory.uids());
-        // One object may be known under two names, as an Event is in two API groups: what is wanted under one is not deleted under
-        // the other.
+        // The inventory may list one object under two names, as an Event is in two API groups. An object that is wanted
+        // under one name must not be deleted under the other.
         let kept = inventory.uids_of(wanted);
         let mut waiting = Objects::new();
         loop {
@@ -136,7 +138,8 @@ impl PassContext<'_> {
         Ok(result)
     }
 
-    /// What should go, apart from what changes hands. What was handed over already is forgotten here.
+    /// Returns the objects to remove, without those that another stack takes over. Forgets the objects that another stack
+    /// holds already.
     fn to_remove(
         &self,
         wanted: &Objects,
@@ -160,7 +163,7 @@ impl PassContext<'_> {
                 None => to_remove.now.push(object.clone()),
                 Some(owner) if claims.holds(owner, object) => return false,
                 Some(owner) => {
-                    let message = format!("stack {owner} is about to take it over");
+                    let message = format!("stack {owner} is about to take over the object");
                     result.problems.push(ObjectProblem::waiting(object.clone(), Reason::HandoverPending, message));
                     to_remove.pending.push(object.clone());
                 }
@@ -194,7 +197,7 @@ impl PassContext<'_> {
         concurrently(removals, CONCURRENCY).await
     }
 
-    /// Takes one step towards the end of one object.
+    /// Takes the next step of removing one object.
     async fn remove(
         &self,
         deletion: Deletion,
@@ -219,14 +222,14 @@ impl PassContext<'_> {
             propagation: Propagation::Background,
         };
         match self.cluster.delete(&at, &options).await {
-            // Changed since we looked, or being changed: we look again.
+            // The object changed since it was read, or is changing. The next pass reads it again.
             Ok(()) | Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered(DELETING.to_owned())),
             Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
             Err(error) => Err(error),
         }
     }
 
-    /// What is to be done about an object that should go. Reads only.
+    /// Decides how to remove an object. Only reads.
     pub(crate) async fn decide_removal(
         &self,
         deletion: Deletion,
@@ -242,10 +245,10 @@ impl PassContext<'_> {
         }
         let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
             let message = if !self.discovery.certainly_lacks(&object.group, &object.kind) {
-                "the API that serves it does not answer"
+                "the API server for its kind does not respond"
             } else if self.is_still_defined(&object.group, &object.kind).await? {
-                // Its objects may be there, out of sight.
-                "its kind is defined, and not served now"
+                // Its objects may exist, but cannot be read.
+                "its CustomResourceDefinition exists, but the cluster does not serve the kind now"
             } else {
                 return Ok(Removal::Forget);
             };
@@ -254,7 +257,7 @@ impl PassContext<'_> {
         let live = match self.observer.read(kind, object).await {
             Ok(Some(live)) => live,
             Ok(None) => return Ok(Removal::Forget),
-            // Not the object: its kind is not served, although discovery said so a moment ago.
+            // The kind is no longer served, although discovery listed it a moment ago.
             Err(ClusterError::NotFound(message)) => {
                 return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), Reason::ApiUnavailable, message)));
             }
@@ -267,7 +270,7 @@ impl PassContext<'_> {
             if live.finalizers.is_empty() || is_foundation(object) {
                 return Ok(Removal::UnderWay(live.health.message));
             }
-            let message = format!("its deletion waits for the finalizers {}", live.finalizers.join(", "));
+            let message = format!("the deletion waits for the finalizers {}", live.finalizers.join(", "));
             let remedy = "let the controller that set the finalizers finish, or remove them from the object by hand";
             let problem = ObjectProblem::waiting(object.clone(), Reason::Finalizers, message);
             return Ok(Removal::Problem(problem.with_remedy(remedy)));
@@ -280,7 +283,7 @@ impl PassContext<'_> {
                 Vacancy::Vacant => {}
                 Vacancy::Occupied(why) => return Ok(Removal::Retain(why)),
                 Vacancy::Settling(what) => {
-                    let message = format!("it goes as soon as it is empty: {what}");
+                    let message = format!("the agent deletes it once it is empty: {what}");
                     return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), Reason::NotEmptyYet, message)));
                 }
             }
@@ -288,8 +291,8 @@ impl PassContext<'_> {
         Ok(Removal::Delete(kind, live))
     }
 
-    /// Whether the object in the cluster is the one that we made: by UID, and by owning fields in it. An intent without UID
-    /// needs our labels as well.
+    /// Whether the object in the cluster is the one that the agent created: its UID matches, and our manager owns fields
+    /// in it. For an intent without UID, our labels must match too.
     fn is_ours(&self, entry: &Entry, live: &Live, stack: StackId) -> bool {
         match &entry.uid {
             Some(uid) => {
@@ -300,7 +303,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// Ends our ownership of an object that stays: labels and managed fields are edited, nothing is applied.
+    /// Ends our ownership of an object that stays. Edits labels and managed fields, and applies nothing.
     async fn let_go(&self, kind: &ApiKind, object: &ObjectRef, live: &Live) -> ClusterResult<Fate> {
         let at = kind.at(object.namespace.as_deref(), &object.name);
         let Some(body) = self.cluster.get(&at).await?.filter(|body| meta::uid(body) == Some(&live.uid)) else {
@@ -310,7 +313,7 @@ impl PassContext<'_> {
             .filter(|entry| entry.get("manager").and_then(Value::as_str) != Some(self.manager))
             .map(|entry| Value::Object(entry.clone()))
             .collect();
-        // An empty list means "unchanged" to the API server; one empty entry resets it.
+        // The API server ignores an empty list; a list with one empty entry resets the managed fields.
         let managed_fields = if others.is_empty() { json!([{}]) } else { json!(others) };
         let patch = json!({"metadata": {
             "uid": live.uid,
@@ -326,10 +329,10 @@ impl PassContext<'_> {
     }
 }
 
-/// An object that the API server does not let go. What it says is rarely about a removal.
+/// The problem of an object that the API server refuses to delete. The server's message rarely mentions the deletion.
 fn not_removed(object: &Arc<ObjectRef>, error: &ClusterError) -> ObjectProblem {
     let problem = ObjectProblem::api(object.clone(), error);
-    ObjectProblem { message: format!("cannot remove it: {}", problem.message), ..problem }
+    ObjectProblem { message: format!("cannot remove the object: {}", problem.message), ..problem }
 }
 
 #[cfg(test)]
@@ -340,7 +343,7 @@ mod tests {
     use crate::ownership::labels::KEEP_ANNOTATION;
     use crate::samples::{Bench, manifest};
 
-    /// An object that the agent made, as its inventory knows it.
+    /// An object that the agent created, with its inventory entry.
     struct Case {
         bench: Bench,
         kind: ApiKind,
@@ -370,10 +373,10 @@ mod tests {
             self
         }
 
-        /// Changes the object as somebody else would.
+        /// Changes the object as another client.
         async fn patched(self, patch: Value) -> Self {
             let at = self.kind.at(self.object.namespace.as_deref(), &self.object.name);
-            self.bench.cluster.patch(&at, &Patch::Merge(patch), "somebody").await.expect("a patch");
+            self.bench.cluster.patch(&at, &Patch::Merge(patch), "another-client").await.expect("a patch");
             self
         }
 
@@ -415,7 +418,7 @@ mod tests {
             ("delete", Case::new().await.patched(labels(json!({STACK_LABEL: null}))).await),
             ("forget", Case::new().await.patched(labels(json!({STACK_LABEL: StackId::generate()}))).await),
             ("forget", Case::new().await.patched(json!({"metadata": {"managedFields": [{}]}})).await),
-            // An intent knows no UID: the labels must say that it is ours.
+            // An intent has no UID, so the labels must match.
             ("delete", Case::new().await.with(intent)),
             ("forget", Case::new().await.patched(labels(json!({STACK_LABEL: null}))).await.with(intent)),
         ] {

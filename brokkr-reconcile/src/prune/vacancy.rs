@@ -1,4 +1,4 @@
-//! Whether anything of others is in a namespace or a custom resource definition.
+//! Checks whether a namespace or a custom resource definition contains objects of others.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
@@ -13,12 +13,12 @@ use crate::context::settling::Vacancy;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::order::{is_built_in, is_namespace};
 
-/// Objects that a message names.
+/// Maximum number of objects in a message.
 const NAMED: usize = 3;
 
 impl PassContext<'_> {
-    /// Whether nothing of others would go with this namespace or definition. What cannot be seen counts as there; an error is
-    /// only what may be different at the next try.
+    /// Whether the deletion of this namespace or definition would delete no objects of others. Objects that cannot be
+    /// read count as present. Returns an error only if the next attempt may succeed.
     pub(crate) async fn vacancy(&self, object: &ObjectRef, deleted_uids: &BTreeSet<String>) -> ClusterResult<Vacancy> {
         let vacancy = if is_namespace(object) {
             self.namespace_vacancy(&object.name, deleted_uids).await?
@@ -30,13 +30,15 @@ impl PassContext<'_> {
 
     async fn namespace_vacancy(&self, namespace: &str, deleted_uids: &BTreeSet<String>) -> ClusterResult<Vacancy> {
         if let Some(failed) = self.discovery.failed.first() {
-            return Ok(Vacancy::Occupied(format!("the API {failed} does not answer, so its objects cannot be seen")));
+            return Ok(Vacancy::Occupied(format!(
+                "the API group {failed} does not respond, so its objects cannot be listed"
+            )));
         }
         if let Some(hidden) = self.hidden_definition().await? {
             return Ok(hidden);
         }
         let kinds = one_version_each(self.discovery.kinds.iter().filter(|it| it.namespaced));
-        let kinds = kinds.into_iter().filter(|kind| !comes_and_goes(kind));
+        let kinds = kinds.into_iter().filter(|kind| !is_transient(kind));
         let options = ListOptions { metadata_only: true, ..ListOptions::default() };
         let options = &options;
         let lists =
@@ -45,14 +47,17 @@ impl PassContext<'_> {
         for (kind, list) in concurrently(lists, CONCURRENCY).await {
             match list {
                 Ok(list) if list.truncated => {
-                    return Ok(Vacancy::Occupied(format!("its {} are too many to be listed", kind.plural)));
+                    return Ok(Vacancy::Occupied(format!("it has too many {} to list", kind.plural)));
                 }
                 Ok(list) => there.extend(list.items.into_iter().map(|object| (kind, object))),
                 Err(ClusterError::NotFound(_)) => {
-                    return Ok(Vacancy::Settling(format!("the kind {} has just gone", kind.kind)));
+                    return Ok(Vacancy::Settling(format!(
+                        "the cluster has just stopped serving the kind {}",
+                        kind.kind
+                    )));
                 }
                 Err(ClusterError::Forbidden(_)) => {
-                    return Ok(Vacancy::Occupied(format!("the agent may not list its {}", kind.plural)));
+                    return Ok(Vacancy::Occupied(format!("the agent lacks the right to list its {}", kind.plural)));
                 }
                 Err(error) => return Err(error),
             }
@@ -79,13 +84,14 @@ impl PassContext<'_> {
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
         let what = format!("{}{tail}", named.join(", "));
         Ok(if all_go {
-            Vacancy::Settling(format!("{what} in it: about to be gone"))
+            Vacancy::Settling(format!("it contains {what} (being deleted)"))
         } else {
-            Vacancy::Occupied(format!("{what} in it: not of this stack"))
+            Vacancy::Occupied(format!("it contains {what} (not in this stack)"))
         })
     }
 
-    /// All definitions of custom resources, without their content, and their kind; nothing for who may not read them.
+    /// Returns the kind and the metadata of all custom resource definitions; `None` if the agent lacks the right to list
+    /// them.
     async fn definitions(&self) -> ClusterResult<Option<(&ApiKind, Vec<Value>)>> {
         let Some(kind) = self.discovery.preferred("apiextensions.k8s.io", "CustomResourceDefinition") else {
             return Ok(None);
@@ -98,8 +104,8 @@ impl PassContext<'_> {
         }
     }
 
-    /// A definition that discovery does not know: an API server that has just started serves for a while without them. `None` when
-    /// there is none, and for who may not read definitions.
+    /// Returns the vacancy if discovery does not list the kind of an established definition, as an API server does for a
+    /// while after its start. `None` if there is no such definition, or if the agent lacks the right to list them.
     async fn hidden_definition(&self) -> ClusterResult<Option<Vacancy>> {
         let Some((definitions, there)) = self.definitions().await? else { return Ok(None) };
         let served: BTreeSet<String> =
@@ -109,17 +115,21 @@ impl PassContext<'_> {
             if !is_established(&definition) {
                 continue;
             }
-            // One that is being deleted, or is served as soon as the server has read it, is seen at another look.
+            // A definition that is being deleted, or that the server will serve soon, settles by itself.
             return Ok(Some(if meta::is_deleting(&definition) || has_served_version(&definition) {
-                Vacancy::Settling(format!("the definition {name} is on its way"))
+                Vacancy::Settling(format!(
+                    "the cluster has not updated the served kinds for the CustomResourceDefinition {name}"
+                ))
             } else {
-                Vacancy::Occupied(format!("the definition {name} is not served, so its objects cannot be seen"))
+                Vacancy::Occupied(format!(
+                    "the cluster does not serve the CustomResourceDefinition {name}, so its objects cannot be listed"
+                ))
             }));
         }
         Ok(None)
     }
 
-    /// Whether a kind that is not served has a definition nevertheless. Who may not read definitions goes by what is served.
+    /// Whether a kind that is not served still has a definition. False if the agent lacks the right to list definitions.
     pub(crate) async fn is_still_defined(&self, group: &str, kind: &str) -> ClusterResult<bool> {
         if is_built_in(group) {
             return Ok(false);
@@ -146,22 +156,24 @@ impl PassContext<'_> {
         match self.cluster.list(kind, None, &options).await {
             Ok(list) if list.items.is_empty() => Ok(Vacancy::Vacant),
             Ok(list) if list.items.iter().all(meta::is_deleting) => {
-                Ok(Vacancy::Settling(format!("its last {} are about to be gone", kind.plural)))
+                Ok(Vacancy::Settling(format!("its last {} are being deleted", kind.plural)))
             }
-            Ok(_) => Ok(Vacancy::Occupied(format!("there are {} that are not of this stack", kind.plural))),
+            Ok(_) => Ok(Vacancy::Occupied(format!("it has {} that are not in this stack", kind.plural))),
             Err(ClusterError::NotFound(_)) => {
-                Ok(Vacancy::Settling("its kind has just stopped being served".to_owned()))
+                Ok(Vacancy::Settling("the cluster has just stopped serving its kind".to_owned()))
             }
-            Err(ClusterError::Forbidden(_)) => Ok(Vacancy::Occupied(format!("the agent may not list {}", kind.plural))),
+            Err(ClusterError::Forbidden(_)) => {
+                Ok(Vacancy::Occupied(format!("the agent lacks the right to list {}", kind.plural)))
+            }
             Err(error) => Err(error),
         }
     }
 
-    /// What is not served cannot be listed. Nothing was ever stored under a definition that was never established; the condition
-    /// never goes back once it is true.
+    /// Vacancy of a definition whose kind is not served and so cannot be listed. No object was ever stored under a
+    /// definition that was never established: that condition never returns to false.
     async fn unserved_crd_vacancy(&self, crd: &ObjectRef) -> ClusterResult<Vacancy> {
         let Some(kind) = self.discovery.preferred(&crd.group, &crd.kind) else {
-            return Ok(Vacancy::Occupied("definitions cannot be read".to_owned()));
+            return Ok(Vacancy::Occupied("the agent cannot read CustomResourceDefinitions".to_owned()));
         };
         let Some(definition) = self.cluster.get(&kind.at(None, &crd.name)).await? else {
             return Ok(Vacancy::Vacant);
@@ -169,9 +181,9 @@ impl PassContext<'_> {
         Ok(if !is_established(&definition) {
             Vacancy::Vacant
         } else if has_served_version(&definition) {
-            Vacancy::Settling("it is established and not served yet".to_owned())
+            Vacancy::Settling("it is established, but the cluster does not serve it yet".to_owned())
         } else {
-            Vacancy::Occupied("it serves no version, so its objects cannot be seen".to_owned())
+            Vacancy::Occupied("it serves no version, so its objects cannot be listed".to_owned())
         })
     }
 }
@@ -186,7 +198,7 @@ fn has_served_version(definition: &Value) -> bool {
     versions.into_iter().flatten().any(|it| it["served"] == true)
 }
 
-/// The kinds that can be listed, each in one version: versions of one kind show the same objects.
+/// Returns the listable kinds, each in one version: all versions of a kind show the same objects.
 pub(crate) fn one_version_each<'a>(kinds: impl Iterator<Item = &'a ApiKind>) -> Vec<&'a ApiKind> {
     let mut kinds: Vec<&ApiKind> = kinds.filter(|it| it.listable).collect();
     kinds.sort_by(|a, b| (&a.group, &a.kind).cmp(&(&b.group, &b.kind)));
@@ -194,8 +206,8 @@ pub(crate) fn one_version_each<'a>(kinds: impl Iterator<Item = &'a ApiKind>) -> 
     kinds
 }
 
-/// Kinds whose objects come and go by themselves and mean nothing to anybody once the rest is gone.
-fn comes_and_goes(kind: &ApiKind) -> bool {
+/// Whether the control plane creates and deletes objects of the kind by itself. They do not keep a namespace occupied.
+fn is_transient(kind: &ApiKind) -> bool {
     matches!(
         (kind.group.as_str(), kind.kind.as_str()),
         ("" | "events.k8s.io", "Event")
@@ -205,7 +217,7 @@ fn comes_and_goes(kind: &ApiKind) -> bool {
     )
 }
 
-/// What every namespace has from the beginning.
+/// Whether Kubernetes creates the object in every namespace.
 fn is_namespace_default(kind: &ApiKind, object: &Value) -> bool {
     kind.group.is_empty()
         && matches!(
@@ -214,8 +226,8 @@ fn is_namespace_default(kind: &ApiKind, object: &Value) -> bool {
         )
 }
 
-/// Whether an object descends by owner references from what was ours. Volume claims always count as somebody's: their
-/// data outlives what made them.
+/// Whether an object descends from our deleted objects by owner references. Volume claims never do: their data outlives
+/// the workload that created them.
 fn descends(
     kind: &ApiKind,
     object: &Value,
@@ -247,7 +259,7 @@ mod tests {
     use crate::samples::Bench;
 
     #[test]
-    fn definition_status_is_read() {
+    fn definition_status_is_parsed() {
         let definition = |established: &str, served: bool| {
             json!({
                 "spec": {"versions": [{"served": false}, {"served": served}]},
@@ -271,7 +283,7 @@ mod tests {
         let owners = HashMap::from([("set", vec!["deployment"]), ("circle", vec!["circle"]), ("foreign", vec![])]);
         assert!(descends(&pods, &owned("deployment"), &owners, &deleted_uids));
         assert!(descends(&pods, &owned("set"), &owners, &deleted_uids));
-        assert!(!descends(&claims, &owned("set"), &owners, &deleted_uids), "their data outlives what made them");
+        assert!(!descends(&claims, &owned("set"), &owners, &deleted_uids), "their data outlives their workload");
         assert!(!descends(&pods, &owned("circle"), &owners, &deleted_uids));
         assert!(!descends(&pods, &owned("foreign"), &owners, &deleted_uids));
         assert!(!descends(&pods, &json!({"metadata": {}}), &owners, &deleted_uids));
@@ -282,7 +294,7 @@ mod tests {
         json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "place"}})
     }
 
-    /// What is said of the Namespace `place` when others made this in it.
+    /// The vacancy of the Namespace `place` with these objects of others.
     async fn verdict(theirs: &[Value], change: impl FnOnce(&mut Bench)) -> ClusterResult<Vacancy> {
         let mut bench = Bench::new().await;
         bench.others_apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "place"}})).await;
@@ -304,15 +316,18 @@ mod tests {
             (vec![in_place("v1 Event", "e"), in_place("v1 Endpoints", "e")], Vacancy::Vacant),
             (vec![in_place("coordination.k8s.io/v1 Lease", "l")], Vacancy::Vacant),
             (vec![in_place("discovery.k8s.io/v1 EndpointSlice", "s")], Vacancy::Vacant),
-            (vec![in_place("v1 ServiceAccount", "other")], occupied("ServiceAccount other in it: not of this stack")),
-            (vec![map("default")], occupied("ConfigMap default in it: not of this stack")),
+            (
+                vec![in_place("v1 ServiceAccount", "other")],
+                occupied("it contains ServiceAccount other (not in this stack)"),
+            ),
+            (vec![map("default")], occupied("it contains ConfigMap default (not in this stack)")),
             (
                 ["a", "b", "c", "d", "e"].map(map).to_vec(),
-                occupied("ConfigMap a, ConfigMap b, ConfigMap c and 2 more in it: not of this stack"),
+                occupied("it contains ConfigMap a, ConfigMap b, ConfigMap c and 2 more (not in this stack)"),
             ),
             (
                 ["a", "b", "c"].map(map).to_vec(),
-                occupied("ConfigMap a, ConfigMap b, ConfigMap c in it: not of this stack"),
+                occupied("it contains ConfigMap a, ConfigMap b, ConfigMap c (not in this stack)"),
             ),
         ] {
             assert_eq!(verdict(&theirs, |_| {}).await, Ok(expected), "{theirs:?}");
@@ -355,14 +370,23 @@ mod tests {
         let thing =
             json!({"apiVersion": "w.example/v1", "kind": "Thing", "metadata": {"name": "t", "namespace": "default"}});
         bench.others_apply(&thing).await;
-        assert_eq!(vacancy().await, Vacancy::Occupied("there are things that are not of this stack".to_owned()));
+        assert_eq!(vacancy().await, Vacancy::Occupied("it has things that are not in this stack".to_owned()));
 
-        // Discovery that is older than the definition: its objects may be there, out of sight.
+        // The discovery is older than the definition, so it cannot show its objects.
         let context = PassContext { discovery: &before, ..bench.context(&observer) };
         let unserved = context.crd_vacancy(&object).await;
-        assert_eq!(unserved, Ok(Vacancy::Settling("it is established and not served yet".to_owned())));
+        assert_eq!(
+            unserved,
+            Ok(Vacancy::Settling("it is established, but the cluster does not serve it yet".to_owned()))
+        );
         let hidden = context.namespace_vacancy("default", &BTreeSet::new()).await;
-        assert_eq!(hidden, Ok(Vacancy::Settling("the definition things.w.example is on its way".to_owned())));
+        assert_eq!(
+            hidden,
+            Ok(Vacancy::Settling(
+                "the cluster has not updated the served kinds for the CustomResourceDefinition things.w.example"
+                    .to_owned()
+            ))
+        );
         for (group, kind, expected) in [
             ("w.example", "Thing", true),
             ("w.example", "Other", false),

@@ -1,11 +1,11 @@
-//! Leading, as long as it is certain.
+//! The time in which this process certainly leads.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use brokkr_reconcile::cluster::Fence;
 
-/// Until when this process leads, by a clock that only goes forward.
+/// The end of the lead, on the monotonic clock.
 #[derive(Debug)]
 pub(super) struct Lead(Mutex<Instant>);
 
@@ -26,7 +26,7 @@ impl Lead {
         Instant::now() < self.end()
     }
 
-    /// A fence that lets writes through while this process leads.
+    /// Returns a fence that is open while this process leads.
     pub(super) fn fence(self: &Arc<Self>) -> Fence {
         let lead = self.clone();
         Fence::new(move || lead.holds())

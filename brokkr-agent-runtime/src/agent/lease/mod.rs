@@ -1,8 +1,8 @@
-//! Which of several replicas of one agent works: the one that holds the Lease.
+//! Leader election between the replicas of an agent, with a Lease.
 //!
-//! As in other controllers of Kubernetes, time is never compared between machines: who wants the Lease watches it being renewed,
-//! and takes it when it was not for as long as its holder said, by the watcher's own monotonic clock; who holds it stops
-//! writing before that. See <https://kubernetes.io/docs/concepts/architecture/leases/>.
+//! As in other Kubernetes controllers, clocks of different hosts are never compared. A candidate observes the renewals of
+//! the Lease, and takes it after it was not renewed for its duration, on the candidate's own monotonic clock. The holder
+//! stops writing before that. See <https://kubernetes.io/docs/concepts/architecture/leases/>.
 
 mod holder;
 mod lead;
@@ -20,30 +20,30 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::pause;
 
-/// Renewals within the time that one is good for.
+/// Renewals per duration of the Lease.
 const RENEWALS: u32 = 4;
-/// How often a Lease that somebody else holds is looked at.
-const LOOK: Duration = Duration::from_secs(2);
-/// The pause after a request that failed.
+/// Maximum pause between two reads of a Lease that another replica holds.
+const MAX_READ_PAUSE: Duration = Duration::from_secs(2);
+/// First pause after a failed request.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Stands for the Lease of one agent.
+/// A candidate for the Lease of one agent.
 #[derive(Debug)]
 pub(super) struct Candidate {
     cluster: Arc<dyn Fenceable>,
     object: LeaseObject,
     me: Holder,
     duration: Duration,
-    /// The renewal that was seen last, and when.
+    /// The last renewal that was observed (its resource version), and when.
     seen: Option<(String, Instant)>,
 }
 
-/// The time in which this process leads.
+/// A term in which this process leads.
 #[derive(Debug)]
 pub(super) struct Term {
     record: Record,
     lead: Arc<Lead>,
-    /// The cluster, written to only while this process leads.
+    /// The fenced cluster: accepts writes only while this process leads.
     pub(super) cluster: Arc<dyn Cluster>,
 }
 
@@ -53,8 +53,8 @@ impl Candidate {
         Self { cluster, object, me: Holder::this(), duration, seen: None }
     }
 
-    /// Stands until it leads. `None` when it was stopped before.
-    pub(super) async fn stand(&mut self, stop: &CancellationToken) -> Option<Term> {
+    /// Waits until this process leads. Returns `None` if it is stopped before.
+    pub(super) async fn acquire(&mut self, stop: &CancellationToken) -> Option<Term> {
         let (mut failures, mut standing_by) = (0, false);
         loop {
             let asked = Instant::now();
@@ -62,21 +62,21 @@ impl Candidate {
                 Ok(Some(record)) => {
                     let lead = Arc::new(Lead::until(asked + self.good_for()));
                     let cluster = self.cluster.clone().fenced(lead.fence());
-                    tracing::info!(holder = %record.holder, "leading");
+                    tracing::info!(holder = %record.holder, "this process leads now");
                     return Some(Term { record, lead, cluster });
                 }
                 Ok(None) => {
                     failures = 0;
                     if !std::mem::replace(&mut standing_by, true) {
-                        tracing::info!("another replica of this agent leads; standing by");
+                        tracing::info!("standing by, because another replica of this agent leads");
                     }
-                    LOOK.min(self.duration / 4).mul_f64(0.75 + fastrand::f64() / 2.0)
+                    MAX_READ_PAUSE.min(self.duration / 4).mul_f64(0.75 + fastrand::f64() / 2.0)
                 }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(
                         %error, failures,
-                        "cannot get the Lease, so nothing is done; the agent needs get, create and patch on leases (coordination.k8s.io) in its namespace"
+                        "cannot get the Lease, so the agent does nothing; grant it get, create and patch on leases (coordination.k8s.io) in its namespace"
                     );
                     pause(failures, RETRY, Duration::from_secs(10))
                 }
@@ -88,7 +88,7 @@ impl Candidate {
         }
     }
 
-    /// One try. `None` while somebody else holds it.
+    /// Tries once to take the Lease. Returns `None` if another replica holds it.
     async fn try_to_take(&mut self) -> Result<Option<Record>, ClusterError> {
         let Some(record) = self.object.read().await? else {
             return self.object.create(&self.me, self.duration).await;
@@ -101,23 +101,23 @@ impl Candidate {
         let is_free = record.holder.is_empty()
             || record.process.as_deref().is_some_and(has_ended)
             || now.saturating_duration_since(since) >= record.duration;
-        // One of ours from an earlier term ended when this process stopped leading.
+        // A Lease of this process from an earlier term is free: that term has ended.
         if !is_free && record.holder != self.me.name {
             return Ok(None);
         }
         match self.object.take(&self.me, self.duration, &record).await {
-            // Somebody else was faster.
+            // Another replica was faster.
             Err(ClusterError::Precondition(_) | ClusterError::NotFound(_)) => Ok(None),
             result => result,
         }
     }
 
-    /// For how long after it was asked for a renewal is relied on: less than what others wait for.
+    /// How long after its request a renewal counts. Shorter than the duration that other candidates wait.
     fn good_for(&self) -> Duration {
         self.duration.mul_f64(0.9)
     }
 
-    /// Renews until the lead is lost.
+    /// Renews the Lease. Returns when this process no longer leads.
     pub(super) async fn keep(&self, term: &mut Term) {
         let mut wait = self.duration / RENEWALS;
         loop {
@@ -125,11 +125,11 @@ impl Candidate {
             let asked = Instant::now();
             let left = term.lead.end().saturating_duration_since(asked);
             if left.is_zero() {
-                tracing::warn!("the Lease was not renewed in time; nothing is written any more");
+                tracing::warn!("this process stops writing, because it could not renew the Lease in time");
                 return;
             }
             wait = RETRY.min(left);
-            // One request that hangs must not cost the lead.
+            // One request that hangs must not end the lead.
             match tokio::time::timeout(
                 (left / 2).max(RETRY).min(left),
                 self.object.take(&self.me, self.duration, &term.record),
@@ -142,15 +142,15 @@ impl Candidate {
                     wait = self.duration / RENEWALS;
                 }
                 Ok(Err(ClusterError::Precondition(_) | ClusterError::NotFound(_))) => {
-                    // It may be our own renewal, of which the answer was lost.
+                    // The Lease may show our own renewal, whose response was lost.
                     match self.object.read().await {
                         Ok(Some(record)) if record.holder == self.me.name => term.record = record,
                         Ok(_) => {
-                            tracing::warn!("another replica has the Lease; nothing is written any more");
+                            tracing::warn!("this process stops writing, because another replica took the Lease");
                             term.lead.extend(asked);
                             return;
                         }
-                        Err(error) => tracing::warn!(%error, "cannot look at the Lease"),
+                        Err(error) => tracing::warn!(%error, "cannot read the Lease"),
                     }
                 }
                 Ok(Ok(None)) | Err(_) => {}
@@ -159,11 +159,11 @@ impl Candidate {
         }
     }
 
-    /// Gives the lead up.
+    /// Ends the lead, and releases the Lease.
     pub(super) async fn release(&self, term: Term) {
         term.lead.extend(Instant::now());
         if let Err(error) = self.object.release(&term.record).await {
-            tracing::debug!(%error, "cannot release the Lease; it runs out by itself");
+            tracing::debug!(%error, "cannot release the Lease; it expires by itself");
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
 
     fn candidate(cluster: &MemoryCluster, agent: AgentId) -> Candidate {
         let mut candidate = Candidate::new(Arc::new(cluster.clone()), "default".to_owned(), agent, SHORT);
-        // Both are this process here, as if they ran on two machines.
+        // Simulates two hosts: without process identity, neither knows whether the other has ended.
         candidate.me.process = None;
         candidate
     }
@@ -194,28 +194,28 @@ mod tests {
     async fn second_candidate_leads_after_the_lease_expires() {
         let (cluster, agent, stop) = (MemoryCluster::new(), AgentId::generate(), CancellationToken::new());
         let (mut first, mut second) = (candidate(&cluster, agent), candidate(&cluster, agent));
-        let mut term = first.stand(&stop).await.expect("nobody else stands");
+        let mut term = first.acquire(&stop).await.expect("no other candidate");
         assert!(writes(&term.cluster).await.is_ok());
-        // While it is renewed nobody else gets it.
+        // The second candidate gets nothing while the first renews.
         tokio::select! {
-            () = first.keep(&mut term) => panic!("it is lost"),
-            won = second.stand(&stop) => panic!("two lead: {won:?}"),
+            () = first.keep(&mut term) => panic!("the lead is lost"),
+            won = second.acquire(&stop) => panic!("two candidates lead: {won:?}"),
             () = tokio::time::sleep(SHORT * 2) => {}
         }
-        // No longer renewed: the first one stops by its own clock before the second begins.
-        let next = second.stand(&stop).await.expect("the first is silent");
+        // Without renewal the first lead ends, on its own clock, before the second begins.
+        let next = second.acquire(&stop).await.expect("the first no longer renews");
         assert_eq!(writes(&term.cluster).await, Err(ClusterError::Fenced));
         assert!(writes(&next.cluster).await.is_ok());
         first.keep(&mut term).await;
-        // Released: the next one need not wait.
+        // After a release the next candidate need not wait.
         second.release(next).await;
         let began = Instant::now();
-        assert!(first.stand(&stop).await.is_some());
+        assert!(first.acquire(&stop).await.is_some());
         assert!(began.elapsed() < SHORT, "{:?}", began.elapsed());
     }
 
     #[tokio::test]
-    async fn ended_holder_is_not_waited_for() {
+    async fn lease_of_ended_process_is_taken_at_once() {
         let (cluster, agent, stop) = (MemoryCluster::new(), AgentId::generate(), CancellationToken::new());
         let mut first =
             Candidate::new(Arc::new(cluster.clone()), "default".to_owned(), agent, Duration::from_secs(600));
@@ -223,9 +223,9 @@ mod tests {
         let mut parts: Vec<&str> = process.split('/').collect();
         parts[3] = "1";
         first.me.process = Some(parts.join("/"));
-        assert!(first.stand(&stop).await.is_some());
+        assert!(first.acquire(&stop).await.is_some());
         let mut second = Candidate::new(Arc::new(cluster), "default".to_owned(), agent, Duration::from_secs(600));
-        let stood = tokio::time::timeout(Duration::from_secs(10), second.stand(&stop)).await;
+        let stood = tokio::time::timeout(Duration::from_secs(10), second.acquire(&stop)).await;
         assert!(stood.is_ok_and(|term| term.is_some()));
     }
 }

@@ -1,4 +1,4 @@
-//! The Lease object as it is kept in the cluster.
+//! The Lease object in the cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 
 use super::holder::Holder;
 
-/// Says which process holds the Lease, for whoever runs on the same machine.
+/// Identifies the holder's process for other replicas on the same host.
 const PROCESS_ANNOTATION: &str = "brokkr.io/holder-process";
 
-/// What a Lease says.
+/// The content of a Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     uid: String,
-    /// Changes with every renewal.
+    /// Changes with each renewal.
     pub(super) resource_version: String,
-    /// Empty when it was released.
+    /// Name of the holder; empty after a release.
     pub(super) holder: String,
     pub(super) process: Option<String>,
-    /// For how long each renewal is good, as its holder wrote it.
+    /// How long a renewal is valid, as set by the holder.
     pub(super) duration: Duration,
     acquired: String,
     transitions: i64,
@@ -61,19 +61,19 @@ impl LeaseObject {
         Self { cluster, kind, namespace, agent, manager: field_manager(agent) }
     }
 
-    /// What is there now.
+    /// Reads the Lease; `None` if it does not exist.
     pub(super) async fn read(&self) -> ClusterResult<Option<Record>> {
         let object = self.cluster.get(&self.kind.at(Some(&self.namespace), &self.name())).await?;
         Ok(object.as_ref().and_then(Record::of))
     }
 
-    /// Makes the Lease. `None` when somebody else made it at the same moment: then nobody is to believe that it holds it.
+    /// Creates the Lease. Returns `None` if another replica created it at the same time.
     pub(super) async fn create(&self, holder: &Holder, duration: Duration) -> ClusterResult<Option<Record>> {
         let (record, created) = self.write(&holder.name, holder.process.as_deref(), duration, None, true).await?;
         Ok(record.filter(|_| created))
     }
 
-    /// Takes it over, or renews it, if it is still as it was seen. Fails with a precondition otherwise.
+    /// Takes or renews the Lease. Fails with a precondition if it changed since `seen`.
     pub(super) async fn take(
         &self,
         holder: &Holder,
@@ -85,7 +85,7 @@ impl LeaseObject {
         Ok(record)
     }
 
-    /// Gives it up, if it is still as it was seen, so that the next one need not wait.
+    /// Releases the Lease, so that the next candidate need not wait. Fails if it changed since `seen`.
     pub(super) async fn release(&self, seen: &Record) -> ClusterResult<()> {
         self.write("", None, Duration::from_secs(1), Some(seen), false).await.map(drop)
     }
@@ -98,7 +98,7 @@ impl LeaseObject {
         seen: Option<&Record>,
         is_new: bool,
     ) -> ClusterResult<(Option<Record>, bool)> {
-        // A MicroTime: exactly six digits of a second.
+        // Kubernetes' MicroTime requires exactly six decimals.
         let now = jiff::Timestamp::from(SystemClock.now()).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
         let acquired = seen.map(|it| it.acquired.clone()).filter(|it| !is_new && !it.is_empty());
         let transitions = seen.map_or(0, |it| it.transitions.saturating_add(i64::from(is_new)));

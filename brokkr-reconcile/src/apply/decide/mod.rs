@@ -1,4 +1,4 @@
-//! What to do about each desired object, decided from inventory and cluster.
+//! Decides the step for each desired object, from inventory and cluster.
 
 use brokkr_core::model::{Adopt, AgentId, Drift, Policies, StackId};
 
@@ -13,75 +13,75 @@ use crate::ownership::field_hashes::FieldHashes;
 use crate::ownership::inventory::{Entry, EntryState};
 use crate::ownership::labels::MANAGER_PREFIX;
 
-/// The object that a write is meant for.
+/// The existing object that a write targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) uid: String,
-    /// Whether the number of its replicas was set through the `scale` subresource, and is left as it is.
+    /// Whether the `scale` subresource set the number of replicas, which the write leaves unchanged.
     pub(crate) scaled: bool,
 }
 
-/// On what grounds an object becomes this stack's.
+/// Why the stack takes over an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taking {
-    /// It is this agent's already.
+    /// The object belongs to this agent already.
     Over,
-    /// It was nobody's, and is adopted whatever it is like.
+    /// No one manages the object, and the policy adopts it in any case.
     Adopt,
-    /// It was nobody's, and is adopted if applying the manifest changes nothing.
+    /// No one manages the object, and the policy adopts it if applying the manifest changes nothing.
     AdoptIfEqual,
 }
 
-/// What to do about one desired object.
+/// The step for one desired object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It is as it should be.
+    /// The object is in its desired state.
     Unchanged {
-        /// How it ended, if it is a Job that has.
+        /// The result, if the object is a finished Job.
         ended: Option<JobEnd>,
     },
-    /// An autoscaler has taken over the number of its replicas; all else is as it should be.
+    /// An autoscaler owns the number of replicas. Everything else is in the desired state.
     Yield { fields: FieldHashes },
-    /// A Job that ended and was deleted afterwards: it is not created again.
+    /// A finished Job was deleted. The agent does not create it again.
     Ended(JobEnd),
-    /// It is not there.
+    /// The object does not exist.
     Create {
-        /// Whether it was, and somebody deleted it.
+        /// Whether it existed, and another client deleted it.
         drifted: bool,
     },
-    /// It is ours and should be different.
+    /// The object is ours, and its manifest changed.
     Update(Target),
-    /// It is ours, and somebody else changed it.
+    /// The object is ours, and another client changed it.
     Correct(Target),
-    /// Somebody else changed or deleted it, and the policy is to say so only.
+    /// Another client changed or deleted the object, and the policy only reports drift.
     ReportDrift,
-    /// It becomes this stack's: it was another stack's of this agent that no longer wants it, or nobody's and is adopted.
+    /// The stack takes over the object, from another stack of this agent that no longer wants it or by adoption.
     Take { target: Target, how: Taking },
-    /// It was there before us; we only use it.
+    /// The object existed before. The stack uses it and never writes it.
     Use { uid: String },
-    /// It cannot be as it should.
+    /// A problem prevents any step.
     Problem(ObjectProblem),
 }
 
 impl Step {
-    /// Whether something is written to the object.
+    /// Whether the step writes the object.
     pub(crate) fn writes(&self) -> bool {
         matches!(self, Self::Create { .. } | Self::Update(_) | Self::Correct(_) | Self::Take { .. })
     }
 }
 
-/// The circumstances of a decision.
+/// Inputs of a decision besides the object.
 pub(crate) struct Circumstances<'a> {
     pub(crate) agent: AgentId,
     pub(crate) stack: StackId,
     pub(crate) policies: &'a Policies,
-    /// Where the agent keeps its records.
+    /// Namespace of the agent's own records.
     pub(crate) own_namespace: &'a str,
-    /// The stack of this agent whose marks the object carries and whose inventory has it.
+    /// The stack of this agent that the object's labels name and whose inventory lists it.
     pub(crate) holder: Option<StackId>,
-    /// The stack of this agent whose the object should be.
+    /// The stack of this agent that should hold the object.
     pub(crate) owner: Option<StackId>,
-    /// What is known of the Job that the inventory has, when its object is not there.
+    /// The result of the Job in the inventory, if its object does not exist.
     pub(crate) gone_job: Option<Gone>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
     let object = &prepared.object;
     let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
     if is_reserved(prepared, at.own_namespace) {
-        return problem(Reason::Reserved, "its name is one that the agent keeps its own records under".to_owned());
+        return problem(Reason::Reserved, "its name is reserved for the agent's own records".to_owned());
     }
     let Some(live) = live else {
         if at.owner.is_some_and(|owner| owner != at.stack) {
@@ -97,7 +97,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         }
         let was_there = entry.is_some_and(|entry| entry.state == EntryState::Held && entry.manifest.is_some());
         if !was_there || is_new_content(prepared, entry) {
-            // What is published anew is created, whatever became of the former one.
+            // A changed manifest creates a new object, whatever the result of the previous one.
             let drifted = was_there && !matches!(at.gone_job, Some(Gone::Ended(_)));
             return Step::Create { drifted };
         }
@@ -106,7 +106,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
             Some(Gone::Unknown) => Step::Problem(ObjectProblem::waiting(
                 object.clone(),
                 Reason::JobGone,
-                "its object is gone; the event that says whether it completed has not come yet",
+                "the Job was deleted, and the watch event that says whether it completed has not arrived yet",
             )),
             Some(Gone::Unfinished) | None if at.policies.drift == Drift::Report => Step::ReportDrift,
             Some(Gone::Unfinished) | None => Step::Create { drifted: true },
@@ -119,19 +119,19 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         let held_by = if live.finalizers.is_empty() {
             String::new()
         } else {
-            format!(", held by {}", live.finalizers.join(", "))
+            format!(", blocked by the finalizers {}", live.finalizers.join(", "))
         };
         return Step::Problem(ObjectProblem::waiting(
             object.clone(),
             Reason::Terminating,
-            format!("the object of this name is being deleted{held_by}"),
+            format!("the existing object of this name is being deleted{held_by}"),
         ));
     }
     let made_for = live.made_for(at.agent);
     let target = || Target { uid: live.uid.clone(), scaled: live.scaled.is_some() };
     let take = |how| Step::Take { target: target(), how };
     match entry {
-        // Ours, by UID.
+        // The UID proves that it is ours.
         Some(entry) if entry.is_ours() && entry.uid.as_ref() == Some(&live.uid) => {
             if is_new_content(prepared, Some(entry)) || made_for != Some(at.stack) {
                 Step::Update(target())
@@ -145,20 +145,22 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
                 Step::Correct(target())
             }
         }
-        // Created by a run that did not live to record it.
+        // A previous run created it and crashed before it recorded the UID.
         Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => {
             Step::Update(target())
         }
         _ if at.holder.is_some_and(|holder| holder != at.stack) => take(Taking::Over),
-        // It carries everything that we put on what is ours, and no inventory knows it: the inventory was lost.
+        // It has all our labels and fields, but no inventory lists it: the inventory was lost.
         _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(Taking::Over),
         _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
-        _ if live.others_in_fields => problem(Reason::HeldByAnotherAgent, "another agent manages it".to_owned()),
+        _ if live.others_in_fields => {
+            problem(Reason::HeldByAnotherAgent, "another agent manages the object".to_owned())
+        }
         _ => match at.policies.adopt {
             Adopt::Always => take(Taking::Adopt),
             Adopt::IfEqual => take(Taking::AdoptIfEqual),
             Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
-                let message = "another object of the same name has taken its place";
+                let message = "another object of the same name has replaced it";
                 Step::Problem(
                     ObjectProblem::failed(object.clone(), Reason::Replaced, message)
                         .with_remedy("delete that object, or set policy adopt: always"),
@@ -175,14 +177,14 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
     }
 }
 
-/// Whether the inventory knows an object of this name, and it was another one: then nothing was lost, and all that this one
-/// carries was copied. Where we replace objects ourselves, the new one may not have been recorded yet.
+/// Whether the inventory lists a different object of this name. Then no inventory was lost, and the labels of this object
+/// were copied. With `replace_immutable`, the agent may have replaced the object without recording the new UID yet.
 fn is_another(entry: Option<&Entry>, live: &Live, policies: &Policies) -> bool {
     let known = entry.filter(|entry| entry.is_ours()).and_then(|entry| entry.uid.as_ref());
     known.is_some_and(|uid| *uid != live.uid) && !policies.replace_immutable
 }
 
-/// What this stack makes of an object that is another stack's.
+/// Decides about an object that another stack holds.
 fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> Step {
     let owner = at.owner.map(|owner| owner.to_string()).unwrap_or_default();
     match live {
@@ -190,13 +192,13 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
         None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
             prepared.object.clone(),
             Reason::HeldByStack,
-            format!("it waits until stack {owner} creates it"),
+            format!("waiting until stack {owner} creates the object"),
         )),
         _ => Step::Problem(ObjectProblem::failed(
             prepared.object.clone(),
             Reason::HeldByStack,
             format!(
-                "it belongs to stack {owner} of this agent; this stack takes it over when that stack no longer has it"
+                "the object belongs to stack {owner} of this agent; this stack takes it over once that stack no longer contains it"
             ),
         )),
     }
@@ -206,7 +208,7 @@ fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
     entry.is_none_or(|entry| entry.manifest.as_ref() != Some(&prepared.hash))
 }
 
-/// Whether an object has the form of the agent's own records: no stack may be mistaken for them.
+/// Whether the object has the name of one of the agent's own records, which no stack may overwrite.
 fn is_reserved(prepared: &Prepared, own_namespace: &str) -> bool {
     let object = &prepared.object;
     object.group.is_empty()

@@ -1,4 +1,4 @@
-//! The decision as a table: what is in the inventory, what is there, what the policies say, and what is done.
+//! Decision table: inventory, cluster and policies to step.
 
 use brokkr_core::model::AgentId;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::ownership::inventory::ManifestHash;
 use crate::ownership::labels::{STACK_LABEL, field_manager};
 use crate::samples::{Sample, manifest};
 
-/// Everything a decision is made from. The default is an object of ours that is as it should be.
+/// The inputs of a decision. The default is an object of ours in its desired state.
 struct Case {
     sample: Sample,
     body: Value,
@@ -68,12 +68,12 @@ impl Case {
         self.entry().manifest = Some(ManifestHash::of(&json!("the former one")));
     }
 
-    /// What is there is another object than the inventory's.
+    /// The cluster has a different object than the inventory.
     fn replaced(&mut self) {
         self.live()["metadata"]["uid"] = json!("uid-2");
     }
 
-    /// What is there was made by others.
+    /// The object in the cluster belongs to others.
     fn foreign(&mut self) {
         self.replaced();
         self.live()["metadata"]["labels"] = json!({});
@@ -96,7 +96,7 @@ impl Case {
         step(&prepared, self.entry.as_ref(), live.as_ref(), &at)
     }
 
-    /// The decision in one word, with the reason of a problem.
+    /// The decision as text, with the reason of a problem.
     fn decided(&self) -> String {
         match self.step() {
             Step::Unchanged { ended: None } => "unchanged".to_owned(),
@@ -185,7 +185,7 @@ fn scaled_replicas_are_yielded() {
         let mut body = manifest("apps/v1", "Deployment", "web");
         body["spec"] = json!({"replicas": 2, "template": {}});
         let mut case = Case::of(body.clone());
-        // As it was applied: with the number.
+        // As first applied, with the number.
         let applied = case.sample.applied(&body, json!({"f:spec": {"f:replicas": {}, "f:template": {}}}));
         let prepared = case.sample.prepared(&body);
         case.entry().fields = case.sample.live(&prepared, &applied).fields;
@@ -235,11 +235,11 @@ fn labelled_object_is_taken_unless_copied() {
     check([
         // The inventory was lost.
         ("take Over", Case::new().with(|it| it.entry = None)),
-        // A run created it and did not live to record it.
+        // A previous run created it and crashed before it recorded it.
         ("update", Case::new().with(|it| it.entry = Some(Entry::new(EntryState::Intent)))),
-        // Its marks were copied: the inventory knows another one.
+        // Its labels were copied: the inventory lists a different object.
         ("Replaced", replaced()),
-        // Where we replace objects ourselves, the new one may not be recorded yet.
+        // With `replace_immutable`, the replacement may not be recorded yet.
         ("take Over", replaced().with(|it| it.policies.replace_immutable = true)),
     ]);
 }

@@ -1,4 +1,4 @@
-//! Server-side apply.
+//! Checks of server-side apply.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::cluster::conformance::fixture::{Bench, by};
 use crate::cluster::{ApplyOptions, Cluster, ClusterError, FieldConflict, Patch, meta};
 
-/// Only the call that brings an object into being says `created`.
-pub async fn creating_says_so(cluster: Arc<dyn Cluster>) {
+/// Only the call that creates an object reports `created`.
+pub async fn created_is_reported(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let first = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
     assert!(first.created);
@@ -17,8 +17,8 @@ pub async fn creating_says_so(cluster: Arc<dyn Cluster>) {
     assert!(!bench.apply("two", "a", json!({"l": "2"})).await.expect("an apply").created);
 }
 
-/// Applying what is there already changes nothing, not even the resource version.
-pub async fn applying_the_same_changes_nothing(cluster: Arc<dyn Cluster>) {
+/// Applying an unchanged object changes nothing, not even the resource version.
+pub async fn unchanged_apply_changes_nothing(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let first = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply").object;
     let again = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply").object;
@@ -27,7 +27,7 @@ pub async fn applying_the_same_changes_nothing(cluster: Arc<dyn Cluster>) {
     assert!(meta::applied_fields(&first, "one").contains(".data.k"));
 }
 
-/// What another manager applied beside ours stays.
+/// Fields that another manager applied stay.
 pub async fn fields_of_others_stay(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "a", json!({"mine": "1"})).await.expect("an apply");
@@ -36,8 +36,8 @@ pub async fn fields_of_others_stay(cluster: Arc<dyn Cluster>) {
     assert_eq!(bench.data("a").await, json!({"mine": "3", "theirs": "2"}));
 }
 
-/// What a manager no longer names goes, unless another one owns it too.
-pub async fn fields_no_longer_named_go(cluster: Arc<dyn Cluster>) {
+/// A field that its manager no longer names is removed, unless another manager owns it too.
+pub async fn dropped_fields_are_removed(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "a", json!({"kept": "1", "dropped": "1", "shared": "1"})).await.expect("an apply");
     bench.apply("two", "a", json!({"shared": "1"})).await.expect("an apply");
@@ -45,7 +45,7 @@ pub async fn fields_no_longer_named_go(cluster: Arc<dyn Cluster>) {
     assert_eq!(bench.data("a").await, json!({"kept": "1", "shared": "1"}));
 }
 
-/// A conflict names each field and its owner, and nothing is written.
+/// A conflict names each field and its owner, and writes nothing.
 pub async fn conflicts_name_field_and_manager(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
@@ -56,7 +56,7 @@ pub async fn conflicts_name_field_and_manager(cluster: Arc<dyn Cluster>) {
     bench.apply("two", "a", json!({"k": "1"})).await.expect("the same value is no conflict");
 }
 
-/// With force the field is ours, and no longer the other's.
+/// A forced apply takes the field over from the other manager.
 pub async fn force_takes_fields_over(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "a", json!({"k": "1", "l": "1"})).await.expect("an apply");
@@ -69,8 +69,8 @@ pub async fn force_takes_fields_over(cluster: Arc<dyn Cluster>) {
     assert!(meta::applied_fields(&object, "two").contains(".data.k"));
 }
 
-/// An applied body with a UID is for that object only.
-pub async fn a_uid_is_insisted_on(cluster: Arc<dyn Cluster>) {
+/// An applied body with a UID only writes that object.
+pub async fn apply_checks_the_uid(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let with_uid = |uid: &str| {
         let mut body = bench.config_map("a", json!({"k": "2"}));
@@ -90,8 +90,8 @@ pub async fn a_uid_is_insisted_on(cluster: Arc<dyn Cluster>) {
     bench.cluster.apply(&bench.at("a"), &with_uid(uid), &by("one")).await.expect("the right UID");
 }
 
-/// An applied body with a resource version is for that version only.
-pub async fn a_resource_version_is_insisted_on(cluster: Arc<dyn Cluster>) {
+/// An applied body with a resource version only writes that version.
+pub async fn apply_checks_the_resource_version(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let first = bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply").object;
     bench.apply("one", "a", json!({"k": "2"})).await.expect("an apply");
@@ -102,8 +102,8 @@ pub async fn a_resource_version_is_insisted_on(cluster: Arc<dyn Cluster>) {
     assert_eq!(bench.data("a").await, json!({"k": "2"}));
 }
 
-/// A dry run answers as if, and changes nothing.
-pub async fn a_dry_run_changes_nothing(cluster: Arc<dyn Cluster>) {
+/// A dry run answers like a write, and changes nothing.
+pub async fn dry_run_changes_nothing(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let dry = ApplyOptions { dry_run: true, ..by("one") };
     let create = bench.config_map("a", json!({"k": "1"}));
@@ -116,7 +116,7 @@ pub async fn a_dry_run_changes_nothing(cluster: Arc<dyn Cluster>) {
     assert_eq!(bench.get("a").await.as_ref().and_then(meta::resource_version), meta::resource_version(&before));
 }
 
-/// Labels and managed fields can be taken off an object without touching anything else.
+/// Labels and managed fields can be removed without another change.
 pub async fn ownership_can_be_edited(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let mut body = bench.config_map("a", json!({"k": "1"}));

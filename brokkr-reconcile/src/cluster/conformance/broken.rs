@@ -1,4 +1,4 @@
-//! Clusters that are broken on purpose: the suite must notice each.
+//! Intentionally broken clusters, each of which the suite must detect.
 
 use std::sync::Arc;
 
@@ -14,21 +14,21 @@ use crate::cluster::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// Conflicts are always forced.
+    /// Every apply forces conflicts.
     AlwaysForced,
-    /// UIDs in bodies are not looked at.
+    /// Applies ignore UIDs in bodies.
     UidIgnored,
-    /// Deletions take whatever is there.
+    /// Deletions ignore preconditions.
     DeletesAnything,
-    /// Nothing was ever created.
+    /// Applies never report `created`.
     NeverCreated,
     /// Dry runs write.
     DryRunWrites,
-    /// Lists forget their selector.
+    /// Lists ignore the selector.
     SelectorForgotten,
-    /// Lists never say that they are cut.
-    CutUnsaid,
-    /// What cannot be read does not exist: here, being deleted means gone.
+    /// Lists never report truncation.
+    TruncationUnreported,
+    /// Reads return `None` for an object that is being deleted.
     DeletingIsGone,
 }
 
@@ -39,7 +39,7 @@ const FAULTS: [Fault; 8] = [
     Fault::NeverCreated,
     Fault::DryRunWrites,
     Fault::SelectorForgotten,
-    Fault::CutUnsaid,
+    Fault::TruncationUnreported,
     Fault::DeletingIsGone,
 ];
 
@@ -72,7 +72,7 @@ impl Cluster for Broken {
             options.label_selector.clear();
         }
         let mut list = self.inner.list(kind, namespace, &options).await?;
-        list.truncated &= !self.has(Fault::CutUnsaid);
+        list.truncated &= !self.has(Fault::TruncationUnreported);
         Ok(list)
     }
 

@@ -1,4 +1,4 @@
-//! What the checks have in common.
+//! Fixture of the conformance checks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::cluster::{
     meta,
 };
 
-/// A namespace of one check.
+/// The namespace of one check.
 pub(super) struct Bench {
     pub(super) cluster: Arc<dyn Cluster>,
     pub(super) namespace: String,
@@ -35,7 +35,7 @@ impl Bench {
         self.config_maps.at(Some(&self.namespace), name)
     }
 
-    /// A ConfigMap with this data.
+    /// Returns a ConfigMap with this data.
     pub(super) fn config_map(&self, name: &str, data: Value) -> Value {
         let metadata = json!({"name": name, "namespace": self.namespace});
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
@@ -68,7 +68,7 @@ pub(super) fn only(uid: &str) -> DeleteOptions<'_> {
     DeleteOptions { uid, resource_version: None, propagation: Propagation::Background }
 }
 
-/// Looks again until it is so, within a bound.
+/// Polls until `look` returns true; panics after 30 s.
 pub(super) async fn eventually<F: Future<Output = bool>>(what: &str, look: impl Fn() -> F) {
     let looking = async {
         while !look().await {

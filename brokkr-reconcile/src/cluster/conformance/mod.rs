@@ -1,7 +1,7 @@
-//! The suite that proves a cluster: one check per duty of [`Cluster`].
+//! Conformance suite for implementations of [`Cluster`]: one check per point of its contract.
 //!
-//! The checks use ConfigMaps, Namespaces and a custom resource definition under names of their own, so they can
-//! run beside each other on one API server. They may change in any release.
+//! The checks use ConfigMaps, Namespaces and a custom resource definition with unique names, so that they can run
+//! concurrently on one API server. Any release may change them.
 
 mod apply;
 #[cfg(test)]
@@ -18,12 +18,12 @@ pub use objects::*;
 
 use crate::cluster::Cluster;
 
-/// One check of the suite.
+/// A check of the suite.
 #[derive(Clone, Copy)]
 pub struct Check {
-    /// Its name.
+    /// Name of the check.
     pub name: &'static str,
-    /// Runs it; panics when the cluster fails it.
+    /// Runs the check. Panics if the cluster fails it.
     pub run: fn(Arc<dyn Cluster>) -> BoxFuture<'static, ()>,
 }
 
@@ -34,24 +34,24 @@ macro_rules! __cluster_checks {
     ($callback:ident $(, $argument:expr)?) => {
         $callback! {
             [$($argument)?]
-            what_does_not_exist_is_none
-            creating_says_so
-            applying_the_same_changes_nothing
+            missing_object_is_none
+            created_is_reported
+            unchanged_apply_changes_nothing
             fields_of_others_stay
-            fields_no_longer_named_go
+            dropped_fields_are_removed
             conflicts_name_field_and_manager
             force_takes_fields_over
-            a_uid_is_insisted_on
-            a_resource_version_is_insisted_on
-            a_dry_run_changes_nothing
-            deleting_needs_the_right_uid
-            finalizers_hold_what_is_deleted
-            namespaces_must_exist
-            deleting_a_namespace_takes_its_content
-            definitions_come_before_their_objects
+            apply_checks_the_uid
+            apply_checks_the_resource_version
+            dry_run_changes_nothing
+            deletion_checks_the_uid
+            finalizers_delay_deletion
+            missing_namespace_is_an_error
+            namespace_deletion_deletes_its_objects
+            kind_is_served_while_defined
             lists_select_by_label
             lists_report_truncation
-            watches_tell_what_happens
+            watches_deliver_events
             ownership_can_be_edited
         }
     };
@@ -59,7 +59,7 @@ macro_rules! __cluster_checks {
 
 macro_rules! list {
     ([] $($name:ident)*) => {
-        /// Every check.
+        /// Returns all checks.
         pub fn all() -> Vec<Check> {
             vec![$(Check { name: stringify!($name), run: |cluster| Box::pin($name(cluster)) }),*]
         }
@@ -68,8 +68,10 @@ macro_rules! list {
 
 __cluster_checks!(list);
 
-/// Expands to one test per check. The argument makes a guard and a cluster, as `(guard, Arc<dyn Cluster>)`; it is evaluated in an
-/// async function on tokio. The cluster may be the same for all checks.
+/// Generates one test per check.
+///
+/// The argument is an expression that returns `(guard, Arc<dyn Cluster>)`. It is evaluated in an async function on tokio,
+/// and the guard lives until the check ends. All checks may use the same cluster.
 #[macro_export]
 macro_rules! cluster_conformance {
     ($make:expr) => {

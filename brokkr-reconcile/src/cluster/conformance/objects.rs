@@ -1,4 +1,4 @@
-//! Objects: reading, listing, deleting, watching; namespaces and definitions.
+//! Checks of reads, lists, deletions, watches, namespaces and definitions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use serde_json::json;
 use crate::cluster::conformance::fixture::{Bench, by, eventually, only};
 use crate::cluster::{Cluster, ClusterError, ListOptions, Patch, WatchEvent, meta};
 
-/// An object that does not exist is no error; a namespace that does not exist makes no difference to that.
-pub async fn what_does_not_exist_is_none(cluster: Arc<dyn Cluster>) {
+/// A missing object is `None`, not an error, even in a missing namespace.
+pub async fn missing_object_is_none(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     assert_eq!(bench.get("missing").await, None);
     let at = bench.config_maps.at(Some("no-such-namespace"), "missing");
     assert_eq!(bench.cluster.get(&at).await, Ok(None));
 }
 
-/// Nothing is deleted under another UID, and what does not exist is `NotFound`.
-pub async fn deleting_needs_the_right_uid(cluster: Arc<dyn Cluster>) {
+/// A deletion with another UID deletes nothing, and a missing object is `NotFound`.
+pub async fn deletion_checks_the_uid(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
     let other = uuid::Uuid::now_v7().to_string();
@@ -31,8 +31,8 @@ pub async fn deleting_needs_the_right_uid(cluster: Arc<dyn Cluster>) {
     assert!(matches!(missing, Err(ClusterError::NotFound(_))), "{missing:?}");
 }
 
-/// What has a finalizer stays, marked as being deleted, until the finalizer is gone.
-pub async fn finalizers_hold_what_is_deleted(cluster: Arc<dyn Cluster>) {
+/// An object with a finalizer stays, with a deletion timestamp, until the finalizer is removed.
+pub async fn finalizers_delay_deletion(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let mut body = bench.config_map("a", json!({"k": "1"}));
     body["metadata"]["finalizers"] = json!(["example.brokkr.io/hold"]);
@@ -46,8 +46,8 @@ pub async fn finalizers_hold_what_is_deleted(cluster: Arc<dyn Cluster>) {
     assert_eq!(bench.get("a").await, None);
 }
 
-/// An object in a namespace that does not exist is refused.
-pub async fn namespaces_must_exist(cluster: Arc<dyn Cluster>) {
+/// Creating an object in a missing namespace fails.
+pub async fn missing_namespace_is_an_error(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let metadata = json!({"name": "a", "namespace": "no-such-namespace"});
     let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
@@ -56,8 +56,8 @@ pub async fn namespaces_must_exist(cluster: Arc<dyn Cluster>) {
     assert!(matches!(refused, Err(ClusterError::NotFound(_))), "{refused:?}");
 }
 
-/// A namespace goes with everything in it.
-pub async fn deleting_a_namespace_takes_its_content(cluster: Arc<dyn Cluster>) {
+/// The deletion of a namespace deletes all objects in it.
+pub async fn namespace_deletion_deletes_its_objects(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
     let at = bench.namespaces.at(None, &bench.namespace);
@@ -67,8 +67,8 @@ pub async fn deleting_a_namespace_takes_its_content(cluster: Arc<dyn Cluster>) {
     assert_eq!(bench.get("a").await, None);
 }
 
-/// A kind is served once its definition is established, and no longer when that is gone.
-pub async fn definitions_come_before_their_objects(cluster: Arc<dyn Cluster>) {
+/// A kind is served once its definition is established, until the definition is deleted.
+pub async fn kind_is_served_while_defined(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     let group = format!("g{}.example.brokkr.io", uuid::Uuid::now_v7().simple());
     let discovery = bench.cluster.discover().await.expect("discovery");
@@ -93,7 +93,7 @@ pub async fn definitions_come_before_their_objects(cluster: Arc<dyn Cluster>) {
     let metadata = json!({"name": "a", "namespace": bench.namespace});
     let thing = json!({"apiVersion": things.api_version(), "kind": "Thing", "metadata": metadata, "spec": {"n": 1}});
     let thing_at = things.at(Some(&bench.namespace), "a");
-    eventually("an object of the kind is taken", || async {
+    eventually("an object of the kind is accepted", || async {
         bench.cluster.apply(&thing_at, &thing, &by("one")).await.is_ok()
     })
     .await;
@@ -105,7 +105,7 @@ pub async fn definitions_come_before_their_objects(cluster: Arc<dyn Cluster>) {
     .await;
 }
 
-/// A list has what the selector selects, whole or metadata only.
+/// A list returns the objects that match the selector, complete or metadata only.
 pub async fn lists_select_by_label(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     for (name, value) in [("a", "x"), ("b", "y"), ("c", "x")] {
@@ -128,7 +128,7 @@ pub async fn lists_select_by_label(cluster: Arc<dyn Cluster>) {
     assert!(everywhere.items.iter().filter(|it| meta::namespace(it) == Some(&bench.namespace)).count() == 2);
 }
 
-/// A list with a limit says when it is not whole, and a list that cannot be longer says that it is.
+/// A truncated list says so, and a list that cannot have more objects does not.
 pub async fn lists_report_truncation(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     for name in ["a", "b", "c"] {
@@ -143,8 +143,8 @@ pub async fn lists_report_truncation(cluster: Arc<dyn Cluster>) {
     }
 }
 
-/// A watch tells what happens after the version that it begins at.
-pub async fn watches_tell_what_happens(cluster: Arc<dyn Cluster>) {
+/// A watch delivers the events after its resource version.
+pub async fn watches_deliver_events(cluster: Arc<dyn Cluster>) {
     let bench = Bench::new(cluster).await;
     bench.apply("one", "before", json!({"k": "1"})).await.expect("an apply");
     let options = ListOptions::default();
@@ -154,19 +154,22 @@ pub async fn watches_tell_what_happens(cluster: Arc<dyn Cluster>) {
     bench.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
     bench.apply("one", "a", json!({"k": "2"})).await.expect("an apply");
     bench.delete("a").await.expect("a deletion");
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     let listening = async {
         while let Some(event) = watch.next().await {
             match event.expect("an event") {
-                // Others write into every namespace of a real cluster.
+                // Other clients write into every namespace of a real cluster.
                 WatchEvent::Applied(it) if meta::name(&it) == Some("a") && !meta::is_deleting(&it) => {
-                    told.push(it["data"]["k"].clone());
+                    received.push(it["data"]["k"].clone());
                 }
                 WatchEvent::Deleted(it) if meta::name(&it) == Some("a") => break,
                 _ => {}
             }
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(20), listening).await.is_ok(), "the watch is silent: {told:?}");
-    assert_eq!(told, [json!("1"), json!("2")]);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(20), listening).await.is_ok(),
+        "the watch delivered too few events: {received:?}"
+    );
+    assert_eq!(received, [json!("1"), json!("2")]);
 }

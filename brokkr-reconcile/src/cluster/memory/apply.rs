@@ -1,4 +1,4 @@
-//! Server-side apply and patches on the state of a memory cluster.
+//! Server-side apply and patches in an in-memory cluster.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::cluster::memory::state::State;
 use crate::cluster::memory::{check_precondition, fields};
 use crate::cluster::{ApplyOptions, ApplyOutcome, ClusterError, ClusterResult, FieldConflict, ObjectKey, Patch, meta};
 
-/// One entry of `managedFields`.
+/// An entry of `managedFields`.
 struct Manager {
     name: String,
     operation: &'static str,
@@ -41,7 +41,7 @@ fn write_managers(object: &mut Value, managers: &[Manager], api_version: &str) {
     object["metadata"]["managedFields"] = Value::Array(entries);
 }
 
-/// The entry of a manager, made if it is missing.
+/// Returns the entry of a manager, and creates it if it is missing.
 fn entry<'a>(managers: &'a mut Vec<Manager>, name: &str, operation: &'static str) -> &'a mut BTreeSet<Path> {
     let at = managers.iter().position(|it| it.name == name && it.operation == operation).unwrap_or_else(|| {
         managers.push(Manager { name: name.to_owned(), operation, fields: BTreeSet::new() });
@@ -104,7 +104,7 @@ impl State {
         for path in before.difference(&wanted) {
             let kept = managers.iter().any(|it| it.fields.iter().any(|owned| owned.starts_with(path)));
             if !kept {
-                // A list's item goes with its own mark, which ends in a dot.
+                // Removing a list item's own key, which ends in a dot, removes the item.
                 let place =
                     if path.last().is_some_and(|last| last == ".") { &path[..path.len() - 1] } else { &path[..] };
                 fields::remove(&mut object, place);

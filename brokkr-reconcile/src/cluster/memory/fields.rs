@@ -1,4 +1,4 @@
-//! Paths of fields in JSON, as server-side apply sees them.
+//! Field paths in JSON, as in server-side apply.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::FieldSet;
 
-/// A path in the elements of `fieldsV1`: `f:<field>`, `k:{"name":…}`, and `.` for a list's item itself.
+/// A path as the keys of `fieldsV1`: `f:<field>`, `k:{"name":…}`, and `.` for a list item itself.
 pub(super) type Path = Vec<String>;
 
-/// Lists whose items are merged by their field `name`; all other lists are replaced as a whole.
+/// Lists whose items are merged by their field `name`. All other lists are atomic.
 const KEYED: [&str; 6] = ["containers", "initContainers", "ephemeralContainers", "volumes", "env", "imagePullSecrets"];
 
-/// What server-side apply does not manage.
+/// Whether server-side apply never manages the path.
 fn is_identity(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     matches!(
@@ -32,10 +32,10 @@ fn is_identity(path: &[String]) -> bool {
     )
 }
 
-/// The paths of all leaves of an object.
+/// Returns the paths of all leaves of an object.
 pub(super) fn leaves(object: &Value) -> BTreeSet<Path> {
     let mut out = BTreeSet::new();
-    // Bodies are checked manifests or grown from them: their depth is bounded.
+    // Manifest checks bound the depth of bodies.
     walk(object, &mut Vec::new(), "", &mut out);
     out
 }
@@ -81,7 +81,7 @@ fn item_name(element: &str) -> Option<Value> {
     serde_json::from_str::<Value>(element.strip_prefix("k:")?).ok()?.get("name").cloned()
 }
 
-/// The value at a path.
+/// Returns the value at a path.
 pub(super) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, element| match element.strip_prefix("f:") {
         Some(field) => value.get(field),
@@ -93,7 +93,7 @@ pub(super) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
     })
 }
 
-/// Puts a value at a path, making what is missing on the way.
+/// Sets the value at a path, and creates missing parents.
 pub(super) fn set(object: &mut Value, path: &[String], new: Value) {
     let mut place = object;
     for element in path {
@@ -128,7 +128,7 @@ pub(super) fn set(object: &mut Value, path: &[String], new: Value) {
     *place = new;
 }
 
-/// Removes what is at a path, and the objects that become empty by it.
+/// Removes the value at a path, and the parents that become empty.
 pub(super) fn remove(object: &mut Value, path: &[String]) {
     let Some((last, parents)) = path.split_last() else {
         return;
@@ -161,7 +161,7 @@ fn get_mut<'a>(object: &'a mut Value, path: &[String]) -> Option<&'a mut Value> 
     })
 }
 
-/// The paths as `fieldsV1`.
+/// Converts paths to `fieldsV1`.
 pub(super) fn to_fields_v1(paths: &BTreeSet<Path>) -> Value {
     let mut tree = Value::Object(Map::new());
     for path in paths {
@@ -174,7 +174,7 @@ pub(super) fn to_fields_v1(paths: &BTreeSet<Path>) -> Value {
     tree
 }
 
-/// The paths of a `fieldsV1` tree.
+/// Parses the paths of a `fieldsV1` tree.
 pub(super) fn from_fields_v1(tree: &Value) -> BTreeSet<Path> {
     let mut out = BTreeSet::new();
     let mut open = vec![(tree, Vec::new())];
@@ -192,13 +192,13 @@ pub(super) fn from_fields_v1(tree: &Value) -> BTreeSet<Path> {
     out
 }
 
-/// A path as the server names it in conflicts.
+/// Returns a path in the notation of conflict messages.
 pub(super) fn text(path: &Path) -> String {
     let tree = to_fields_v1(&BTreeSet::from([path.clone()]));
     FieldSet::from_fields_v1(&tree).paths().next().unwrap_or_default().to_owned()
 }
 
-/// Whether one path is the other, or leads to it.
+/// Whether one path equals or contains the other.
 pub(super) fn overlap(a: &[String], b: &[String]) -> bool {
     a.starts_with(b) || b.starts_with(a)
 }

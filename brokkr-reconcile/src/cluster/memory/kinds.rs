@@ -1,4 +1,4 @@
-//! The kinds that every memory cluster serves.
+//! The kinds that every in-memory cluster serves.
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ pub(super) fn built_in() -> Vec<ApiKind> {
     BUILT_IN.lines().filter_map(kind).collect()
 }
 
-/// The kinds that a custom resource definition adds.
+/// Returns the kinds that a custom resource definition adds.
 pub(super) fn defined_by(crd: &Value) -> Vec<ApiKind> {
     let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array);

@@ -1,9 +1,9 @@
-//! A cluster in memory: for demonstrations, simulations and tests.
+//! A cluster in memory, for demonstrations, simulations and tests.
 //!
-//! It behaves like an API server in what matters to a reconciler: server-side apply with field managers and
-//! conflicts, UIDs, resource versions and generations, namespaces that must exist, custom resource definitions before their objects,
-//! finalizers, deletion of namespaces and dependents, watches. It has no schemas and no admission, and no controllers
-//! unless [`MemoryCluster::with_controllers`] made it.
+//! It behaves like an API server where a reconciler depends on it: server-side apply with field managers and conflicts,
+//! UIDs, resource versions and generations, namespaces, custom resource definitions, finalizers, deletion of namespace
+//! contents and dependents, and watches. It has no schemas and no admission, and controllers only after
+//! [`MemoryCluster::with_controllers`].
 
 mod apply;
 mod controllers;
@@ -28,42 +28,42 @@ use crate::cluster::{
     ObjectKey, ObjectList, Patch, WatchEvent, meta,
 };
 
-/// What a request does.
+/// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Discovery.
+    /// API discovery.
     Discover,
-    /// Reading one object.
+    /// Reads one object.
     Get,
-    /// Reading many.
+    /// Lists objects.
     List,
-    /// Server-side apply; dry runs too.
+    /// Server-side apply, including dry runs.
     Apply,
-    /// Patching.
+    /// Patches an object.
     Patch,
-    /// Deleting.
+    /// Deletes an object.
     Delete,
-    /// Watching.
+    /// Watches objects.
     Watch,
 }
 
-/// A request, as a fault sees it.
+/// A request, as passed to a [`Fault`].
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// What it does.
+    /// The operation.
     pub verb: Verb,
-    /// The kind, except for discovery.
+    /// The kind; empty for discovery.
     pub kind: &'a str,
-    /// The name, for requests on one object.
+    /// The object's name; empty for requests on several objects.
     pub name: &'a str,
-    /// How many requests came before this one.
+    /// Number of earlier requests.
     pub number: u64,
 }
 
-/// Decides whether a request fails, and how.
+/// Returns the error that a request fails with; `None` lets it pass.
 pub type Fault = Box<dyn Fn(&Request<'_>) -> Option<ClusterError> + Send + Sync>;
 
-/// A cluster in memory. Clones are the same cluster.
+/// A cluster in memory. Clones share the same objects.
 #[derive(Clone)]
 pub struct MemoryCluster(Arc<Inner>);
 
@@ -76,16 +76,17 @@ struct Inner {
 }
 
 impl MemoryCluster {
-    /// A cluster with the namespaces `default` and `kube-system`, without controllers: a Deployment stays without status.
+    /// Creates a cluster with the namespaces `default` and `kube-system`, without controllers: a Deployment gets no
+    /// status.
     pub fn new() -> Self {
         Self::of(State::new())
     }
 
-    /// The same cluster with just enough of Kubernetes' controllers that what is applied becomes ready.
+    /// Creates a cluster with simulated controllers, so that applied objects become ready.
     ///
-    /// They write the status of Deployments, ReplicaSets, StatefulSets, DaemonSets, Pods, Jobs, Services, claims, volumes,
-    /// autoscalers and disruption budgets, as part of the write that causes it. Everything succeeds at once, without pods behind
-    /// it: Jobs complete, claims are bound. An autoscaler leaves its target's replicas as they are.
+    /// The controllers write the status of Deployments, ReplicaSets, StatefulSets, DaemonSets, Pods, Jobs, Services,
+    /// volume claims, volumes, autoscalers and disruption budgets, within the write that causes it. Everything succeeds
+    /// at once, without pods: Jobs complete, claims are bound, and autoscalers keep the replicas of their targets.
     ///
     /// ```
     /// use brokkr_core::model::Health;
@@ -122,27 +123,27 @@ impl MemoryCluster {
         }))
     }
 
-    /// Lets requests fail from now on; `None` ends it.
+    /// Sets a function that lets requests fail from now on; `None` removes it.
     pub fn set_fault(&self, fault: Option<Fault>) {
         *self.0.fault.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = fault;
     }
 
-    /// How long a custom resource definition takes to be established; nothing unless told otherwise.
+    /// Sets how long a custom resource definition takes to be established. Default: no time.
     pub fn set_crd_delay(&self, delay: Duration) {
         self.state().crd_delay = delay;
     }
 
-    /// Groups that discovery reports as failed from now on.
+    /// Sets the groups that discovery reports as failed.
     pub fn set_failed_groups(&self, groups: Vec<String>) {
         self.state().failed_groups = groups;
     }
 
-    /// How many requests wanted to write so far, dry runs left out.
+    /// Returns the number of write requests so far, including failed ones, without dry runs.
     pub fn writes(&self) -> u64 {
         self.0.writes.load(Ordering::Relaxed)
     }
 
-    /// Everything that there is, for assertions.
+    /// Returns all objects, for assertions.
     pub fn objects(&self) -> Vec<Value> {
         self.state().all().cloned().collect()
     }
@@ -160,7 +161,7 @@ impl MemoryCluster {
         }
     }
 
-    /// Runs a write and tells the watchers.
+    /// Runs a write, and notifies the watches.
     fn write<T>(&self, change: impl FnOnce(&mut State) -> ClusterResult<T>) -> ClusterResult<T> {
         self.0.writes.fetch_add(1, Ordering::Relaxed);
         let (result, version) = {
@@ -196,7 +197,7 @@ fn labels(object: &Value) -> std::collections::BTreeMap<String, String> {
     labels.into_iter().flatten().filter_map(text).collect()
 }
 
-/// The object as a metadata-only request sees it.
+/// Returns an object as a metadata-only request does.
 fn metadata_only(object: &Value) -> Value {
     serde_json::json!({
         "apiVersion": "meta.k8s.io/v1",
@@ -316,7 +317,7 @@ impl Cluster for MemoryCluster {
     }
 }
 
-/// The uid and resource version that an applied body or a deletion insists on.
+/// Checks the UID and the resource version that an applied body or a deletion requires.
 fn check_precondition(live: &Value, uid: Option<&str>, version: Option<&str>) -> ClusterResult<()> {
     if uid.is_some_and(|uid| meta::uid(live) != Some(uid)) {
         return Err(ClusterError::Precondition("the object has another UID".to_owned()));

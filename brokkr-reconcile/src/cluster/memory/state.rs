@@ -1,4 +1,4 @@
-//! The objects of a memory cluster and what happens to them by themselves.
+//! The state of an in-memory cluster, and its automatic changes.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::cluster::{
     ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, ObjectKey, Propagation, WatchEvent, meta,
 };
 
-/// Events that watches can go back to.
+/// Maximum number of past events that a watch can start from.
 const EVENTS_KEPT: usize = 10_000;
 
 struct Event {
@@ -29,7 +29,7 @@ pub(super) struct State {
     defined_at: BTreeMap<String, Instant>,
     pub(super) crd_delay: Duration,
     pub(super) failed_groups: Vec<String>,
-    /// Whether controllers write status.
+    /// Whether the simulated controllers run.
     pub(super) has_controllers: bool,
 }
 
@@ -160,13 +160,13 @@ impl State {
         self.put_new(at.object_ref(), object)
     }
 
-    /// Replaces an object, if it is different at all.
+    /// Replaces an object if it differs.
     pub(super) fn replace(&mut self, at: &ObjectKey<'_>, live: &Value, object: Value) -> Value {
         self.put(at.object_ref(), live, object)
     }
 
     fn put(&mut self, key: ObjectRef, live: &Value, mut object: Value) -> Value {
-        // What only the server writes stays what it was.
+        // Only the server writes these fields.
         for field in ["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"] {
             if let Some(value) = live["metadata"].get(field) {
                 object["metadata"][field] = value.clone();
@@ -226,8 +226,8 @@ impl State {
         self.objects.insert(key.clone(), object);
     }
 
-    /// Lets everything happen that happens by itself: definitions are established, what is being deleted and has
-    /// nothing left to wait for goes, contents of namespaces and definitions go with them, dependents with their owners.
+    /// Performs all automatic changes: establishes definitions, completes deletions without finalizers, and deletes the
+    /// contents of namespaces and definitions, and the dependents of deleted owners.
     pub(super) fn settle(&mut self) {
         self.establish();
         loop {
@@ -273,7 +273,7 @@ impl State {
         }
     }
 
-    /// Lets the controllers write until nothing changes any more.
+    /// Runs the controllers until nothing changes.
     fn control(&mut self) {
         for _ in 0..controllers::ROUNDS {
             let changes = controllers::changes(&self.objects);
@@ -304,7 +304,7 @@ impl State {
         }
     }
 
-    /// What goes with a namespace or a custom resource definition.
+    /// Returns the objects that are deleted with a namespace or a custom resource definition.
     fn content_of(&self, key: &ObjectRef, object: &Value) -> Vec<ObjectRef> {
         if is_namespace(key) {
             return self.objects.keys().filter(|it| it.namespace.as_deref() == Some(&key.name)).cloned().collect();
@@ -317,7 +317,7 @@ impl State {
         Vec::new()
     }
 
-    /// The events of a kind after a version, and the version until which they are complete.
+    /// Returns the events of a kind after a version, and the version up to which they are complete.
     pub(super) fn events_since(
         &self,
         from: u64,

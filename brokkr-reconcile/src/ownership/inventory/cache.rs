@@ -1,7 +1,7 @@
-//! The inventories as they were read and kept last, each with whoever works on it.
+//! A cache of the inventories, with the passes that use them.
 //!
-//! Several passes may run at the same time, each on stacks of its own: a pass takes its stacks' inventories out and puts them
-//! back. If it is dropped in the middle they are read again from the cluster, which knows what is true.
+//! Several passes may run concurrently over different stacks. A pass takes the inventories of its stacks, and returns
+//! them at its end. If the pass is dropped in between, they are read again from the cluster, which has the true state.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,38 +16,38 @@ use crate::ownership::inventory::Inventory;
 #[derive(Debug)]
 enum Slot {
     Here(Inventory),
-    /// A pass works on it; so many objects were held when it began.
+    /// A pass works on the stack, which held this number of objects at the start.
     Out(usize),
-    /// What is true must be read from the cluster.
+    /// The state must be read from the cluster.
     Lost,
 }
 
-/// What a watch saw of an object.
+/// The state of an object in a watch event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sight {
-    /// It is there, with the fields that our manager owns.
+    /// The object exists. Has the fields that our manager owns.
     There { uid: String, fields: FieldHashes },
-    /// It is not there any more.
+    /// The object was deleted.
     Gone,
-    /// Something happened to it, and only reading it tells whether that matters.
-    Stirred,
+    /// The object changed, and only a read tells whether the change matters.
+    Changed,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// Absent before the first read.
     slots: Option<BTreeMap<StackId, Slot>>,
-    /// What was seen of stacks that are worked on: judged when they are back.
+    /// Events for stacks in use, evaluated when the stack is returned.
     sights: HashMap<StackId, HashMap<ObjectRef, Sight>>,
-    /// Stacks to be looked at.
-    stirred: BTreeSet<StackId>,
+    /// Stacks with changes by other clients.
+    changed: BTreeSet<StackId>,
 }
 
 /// The inventories of all stacks.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     state: Mutex<State>,
-    /// Told when something is to be looked at.
+    /// Notified when a stack must be reconciled.
     pub(crate) wake: Arc<Notify>,
 }
 
@@ -56,13 +56,13 @@ impl Slots {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether something must be read from the cluster before it can be worked on.
+    /// Whether some inventories must be read from the cluster before use.
     pub(crate) fn must_read(&self) -> bool {
         let state = self.state();
         state.slots.as_ref().is_none_or(|slots| slots.values().any(|slot| matches!(slot, Slot::Lost)))
     }
 
-    /// Takes over what was read from the cluster, apart from what is worked on just now.
+    /// Stores the inventories that were read from the cluster, except for stacks in use.
     pub(crate) fn fill(&self, mut read: BTreeMap<StackId, Inventory>, mut noted: impl FnMut(&Inventory)) {
         let mut state = self.state();
         let is_first = state.slots.is_none();
@@ -77,14 +77,14 @@ impl Slots {
             }
             true
         });
-        // What else was read is older than what is here, or worked on.
+        // Inventories in the cache are newer, or in use.
         if is_first {
             read.values().for_each(noted);
             slots.extend(read.into_iter().map(|(stack, inventory)| (stack, Slot::Here(inventory))));
         }
     }
 
-    /// The stacks of which something is held, and how many objects.
+    /// Returns the stacks with held objects, and the number of objects.
     pub(crate) fn held(&self) -> Vec<(StackId, usize)> {
         let state = self.state();
         let held = |(stack, slot): (&StackId, &Slot)| match slot {
@@ -95,17 +95,17 @@ impl Slots {
         state.slots.iter().flatten().filter_map(held).filter(|(_, objects)| *objects > 0).collect()
     }
 
-    /// The stacks of which there is any record.
+    /// Returns the stacks that have an inventory.
     pub(crate) fn held_or_retained(&self) -> BTreeSet<StackId> {
         self.state().slots.iter().flat_map(BTreeMap::keys).copied().collect()
     }
 
-    /// Whether some stacks are worked on, or must be read again: then not everything can be seen here.
+    /// Whether some inventories are in use or must be read, so that the cache is incomplete.
     pub(crate) fn is_anything_out(&self) -> bool {
         self.state().slots.iter().flat_map(BTreeMap::values).any(|slot| !matches!(slot, Slot::Here(_)))
     }
 
-    /// Takes inventories out to be worked on. A stack that somebody else works on is left out.
+    /// Takes inventories for a pass. Skips stacks that another pass uses.
     pub(crate) fn take(&self, stacks: impl Iterator<Item = StackId>) -> Taken<'_> {
         let mut state = self.state();
         let slots = state.slots.get_or_insert_default();
@@ -126,7 +126,7 @@ impl Slots {
         Taken { slots: self, inventories, out }
     }
 
-    /// Takes out what is only waited for because of others, of stacks that nobody wants anything of.
+    /// Takes the inventories with only retained objects, of stacks without an entry.
     pub(crate) fn take_retained(&self, known: &BTreeSet<StackId>) -> Taken<'_> {
         let retained = |(stack, slot): (&StackId, &Slot)| match slot {
             Slot::Here(it) if it.is_retained_only() && !it.entries.is_empty() && !known.contains(stack) => Some(*stack),
@@ -136,7 +136,7 @@ impl Slots {
         self.take(stacks.into_iter())
     }
 
-    /// Whether anything is only waited for because of others.
+    /// Whether any inventory has only retained objects.
     pub(crate) fn has_retained(&self) -> bool {
         let is_retained =
             |slot: &Slot| matches!(slot, Slot::Here(it) if it.is_retained_only() && !it.entries.is_empty());
@@ -148,7 +148,7 @@ impl Slots {
         let stack = inventory.stack;
         let sights = state.sights.remove(&stack).unwrap_or_default();
         if sights.iter().any(|(object, sight)| matters(&inventory, object, sight)) {
-            state.stirred.insert(stack);
+            state.changed.insert(stack);
             self.wake.notify_one();
         }
         let slots = state.slots.get_or_insert_default();
@@ -165,7 +165,7 @@ impl Slots {
         state.slots.get_or_insert_default().insert(stack, Slot::Lost);
     }
 
-    /// Notes what a watch saw of an object that carries a stack's label.
+    /// Records a watch event for an object with a stack's label.
     pub(crate) fn saw(&self, stack: StackId, object: ObjectRef, sight: Sight) {
         let mut state = self.state();
         let stirs = match state.slots.as_ref().and_then(|slots| slots.get(&stack)) {
@@ -174,17 +174,17 @@ impl Slots {
                 state.sights.entry(stack).or_default().insert(object, sight);
                 false
             }
-            // Labels alone say nothing.
+            // Labels alone prove nothing.
             Some(Slot::Lost) | None => false,
         };
         if stirs {
-            state.stirred.insert(stack);
+            state.changed.insert(stack);
             self.wake.notify_one();
         }
     }
 
-    /// Notes that objects of a kind may have changed unseen.
-    pub(crate) fn lost_sight_of(&self, group: &str, kind: &str) {
+    /// Records that objects of a kind may have changed unseen.
+    pub(crate) fn mark_kind_changed(&self, group: &str, kind: &str) {
         let mut state = self.state();
         let has = |inventory: &Inventory| inventory.entries.keys().any(|it| it.group == group && it.kind == kind);
         let stacks = state.slots.iter().flatten().filter_map(|(stack, slot)| match slot {
@@ -192,16 +192,16 @@ impl Slots {
             Slot::Out(_) | Slot::Lost => Some(*stack),
         });
         let stacks: Vec<StackId> = stacks.collect();
-        state.stirred.extend(stacks);
+        state.changed.extend(stacks);
         self.wake.notify_one();
     }
 
-    /// The stacks to be looked at, once.
-    pub(crate) fn take_stirred(&self) -> BTreeSet<StackId> {
-        std::mem::take(&mut self.state().stirred)
+    /// Returns the stacks with changes, and clears the set.
+    pub(crate) fn take_changed(&self) -> BTreeSet<StackId> {
+        std::mem::take(&mut self.state().changed)
     }
 
-    /// Group and kind of everything that is held and at hand.
+    /// Returns group and kind of all held objects in the cache.
     pub(crate) fn kinds(&self) -> BTreeSet<(String, String)> {
         let state = self.state();
         let inventories = state.slots.iter().flat_map(BTreeMap::values).filter_map(|slot| match slot {
@@ -219,18 +219,18 @@ impl Slots {
     }
 }
 
-/// Whether what was seen of an object differs from what is known of it.
+/// Whether an event differs from the inventory.
 fn matters(inventory: &Inventory, object: &ObjectRef, sight: &Sight) -> bool {
     let Some(entry) = inventory.entries.get(object).filter(|entry| entry.is_ours()) else { return false };
     match sight {
         Sight::There { uid, fields } => entry.uid.as_ref() != Some(uid) || entry.fields != *fields,
-        // One that is gone after it completed is not missing; what else is gone is looked at.
+        // The deletion of a completed Job is expected. Other deletions need a pass.
         Sight::Gone => entry.ended != Some(JobEnd::Complete),
-        Sight::Stirred => true,
+        Sight::Changed => true,
     }
 }
 
-/// Inventories that are worked on. What is not put back is read again from the cluster.
+/// The inventories of a pass. Those that are not returned are read again from the cluster.
 #[derive(Debug)]
 pub(crate) struct Taken<'a> {
     slots: &'a Slots,
@@ -239,7 +239,7 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// Puts one back as it is now.
+    /// Returns an inventory in its current state.
     pub(crate) fn put_back(&mut self, inventory: Inventory) {
         if self.out.remove(&inventory.stack) {
             self.slots.put_back(inventory);

@@ -1,4 +1,4 @@
-//! One object in an inventory.
+//! An object in an inventory.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -10,47 +10,47 @@ use sha2::{Digest as _, Sha256};
 use crate::health::JobEnd;
 use crate::ownership::field_hashes::FieldHashes;
 
-/// What an object is to us.
+/// The relation of an object to the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum EntryState {
-    /// About to be created, or created a moment ago by a run that did not live to say so.
+    /// The agent is about to create the object, or created it and crashed before it recorded the UID.
     Intent,
-    /// Ours.
+    /// The agent created or adopted the object.
     Held,
-    /// There before us, and used: never changed, never deleted.
+    /// The object existed before. The stack uses it, and the agent never changes or deletes it.
     Used,
-    /// Ours, and to be deleted as soon as nothing of others is in it.
+    /// The object is ours. The agent deletes it once it contains no objects of others.
     Retained,
 }
 
-/// The hash of a prepared manifest: what was applied last.
+/// Hash of the prepared manifest that was applied last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ManifestHash(String);
 
 impl ManifestHash {
     pub(crate) fn of(body: &Value) -> Self {
-        // Keys are sorted in the map itself, so the text is canonical for one build of this program and beyond.
+        // The map sorts its keys, so the text is canonical across builds.
         let text = body.to_string();
         Self(STANDARD_NO_PAD.encode(&Sha256::digest(text)[..16]))
     }
 }
 
-/// One object in an inventory.
+/// An object in an inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) state: EntryState,
-    /// Known once it was created or adopted.
+    /// Set once the object was created or adopted.
     pub(crate) uid: Option<String>,
-    /// What was applied last; absent before the first success.
+    /// The manifest that was applied last; absent before the first success.
     pub(crate) manifest: Option<ManifestHash>,
-    /// The fields that our manager owned after that.
+    /// The fields that our manager owned after the last apply.
     pub(crate) fields: FieldHashes,
-    /// The number of replicas that the manifest named that was applied last.
+    /// The number of replicas in the manifest that was applied last.
     pub(crate) replicas: Option<i64>,
-    /// How it ended, if it is a Job that has: then nothing is missing when it is cleaned up.
+    /// The result, if the object is a finished Job. Its later cleanup is then no drift.
     pub(crate) ended: Option<JobEnd>,
-    /// The Secret that keeps this entry.
+    /// Number of the Secret that stores this entry.
     pub(crate) shard: usize,
 }
 
@@ -67,18 +67,18 @@ impl Entry {
         }
     }
 
-    /// Whether nothing came of it yet.
+    /// Whether the object was never applied.
     pub(crate) fn is_bare(&self) -> bool {
         self.state == EntryState::Intent && self.uid.is_none() && self.manifest.is_none()
     }
 
-    /// Whether the object exists because of us.
+    /// Whether the object exists because of the agent.
     pub(crate) fn is_ours(&self) -> bool {
         self.state != EntryState::Used
     }
 }
 
-/// The form in which an entry is kept.
+/// The serialized form of an entry.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Kept {
     #[serde(default, rename = "g", skip_serializing_if = "String::is_empty")]

@@ -1,4 +1,4 @@
-//! Keeping inventories in the cluster.
+//! Stores inventories in the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::ownership::labels::{
     STACK_LABEL, TOOLING, applyset_id, field_manager, inventory_name,
 };
 
-/// Bytes of entries in one Secret; as base64 this stays below 512 KiB.
+/// Maximum bytes of entries in one Secret; below 512 KiB as base64.
 const SHARD_BYTES: usize = 380 * 1024;
 const DATA_KEY: &str = "inventory.json";
 
 /// One Secret of an inventory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shard {
-    /// Absent while it is not in the cluster.
+    /// Absent while the Secret does not exist in the cluster.
     kept: Option<KeptShard>,
 }
 
@@ -35,11 +35,11 @@ pub(crate) struct Shard {
 struct KeptShard {
     uid: String,
     resource_version: String,
-    /// Of entries and annotations, as they were written.
+    /// Hash of the stored entries and annotations.
     digest: [u8; 32],
 }
 
-/// Keeps the inventories of one agent.
+/// Reads and writes the inventories of one agent.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     agent: AgentId,
@@ -54,24 +54,24 @@ impl Keeper {
         Self { agent, namespace, manager: field_manager(agent), secrets }
     }
 
-    /// The namespace of the inventories.
+    /// Returns the namespace of the inventories.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The ApplySet that the members of a stack belong to.
+    /// Returns the ID of the ApplySet that a stack's objects belong to.
     pub(crate) fn applyset(&self, stack: StackId) -> String {
         applyset_id(&inventory_name(self.agent, stack), &self.namespace)
     }
 
-    /// Every inventory of this agent.
+    /// Reads all inventories of this agent.
     pub(crate) async fn load(&self, cluster: &dyn Cluster) -> Result<BTreeMap<StackId, Inventory>, ApplierError> {
         let label_selector = format!("{AGENT_LABEL}={},{INVENTORY_LABEL}", self.agent);
         let options = ListOptions { label_selector, ..ListOptions::default() };
         let list = cluster.list(&self.secrets, Some(&self.namespace), &options).await;
         let list = list.map_err(ApplierError::Inventory)?;
         if list.truncated {
-            return Err(ApplierError::Inventory(ClusterError::unavailable("the list of inventories is not whole")));
+            return Err(ApplierError::Inventory(ClusterError::unavailable("the list of inventories is truncated")));
         }
         let mut inventories = BTreeMap::new();
         for secret in &list.items {
@@ -79,19 +79,19 @@ impl Keeper {
             let damaged = |problem: &str| ApplierError::Damaged { name: name.to_owned(), problem: problem.to_owned() };
             let stack: StackId = meta::label(secret, STACK_LABEL)
                 .and_then(|id| id.parse().ok())
-                .ok_or_else(|| damaged("it names no stack"))?;
+                .ok_or_else(|| damaged("its stack label is missing or invalid"))?;
             let number = shard_number(name, &inventory_name(self.agent, stack))
-                .ok_or_else(|| damaged("it has another stack's name"))?;
+                .ok_or_else(|| damaged("its name does not match its label for the stack"))?;
             let inventory = inventories.entry(stack).or_insert_with(|| Inventory::new(stack));
-            read_shard(inventory, number, secret).ok_or_else(|| damaged("its content cannot be read"))?;
+            read_shard(inventory, number, secret).ok_or_else(|| damaged("its content cannot be parsed"))?;
         }
         Ok(inventories)
     }
 
-    /// Writes what is different from what is kept.
+    /// Writes the Secrets that changed.
     pub(crate) async fn save(&self, cluster: &dyn Cluster, inventory: &mut Inventory) -> ClusterResult<()> {
         assign_shards(inventory);
-        // The first Secret is the parent: it comes last when an inventory ends.
+        // The first Secret is the ApplySet's parent, so it is deleted last.
         for number in (0..inventory.shards.len()).rev() {
             let is_empty = !inventory.entries.values().any(|entry| entry.shard == number);
             let goes = is_empty && (number > 0 || inventory.entries.is_empty());
@@ -122,7 +122,7 @@ impl Keeper {
         if number == 0 { name } else { format!("{name}-{number}") }
     }
 
-    /// What the first Secret says as the parent of an ApplySet.
+    /// Returns the annotations of the ApplySet's parent, which the first Secret has.
     fn annotations(&self, inventory: &Inventory, number: usize) -> Value {
         if number > 0 {
             return json!({});
@@ -201,7 +201,7 @@ impl Keeper {
     }
 }
 
-/// What a Secret keeps, in little space.
+/// Returns the hash of a Secret's content.
 fn digest(content: &str, annotations: &Value) -> [u8; 32] {
     Sha256::new().chain_update(content).chain_update(annotations.to_string()).finalize().into()
 }
@@ -218,7 +218,7 @@ fn shard_number(name: &str, base: &str) -> Option<usize> {
 }
 
 fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Option<()> {
-    // Bounded, so that a damaged name cannot make us allocate.
+    // Bounded, so that a damaged name cannot cause a large allocation.
     if number > 1_000 {
         return None;
     }
@@ -227,7 +227,7 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
     let entries: Vec<Kept> = serde_json::from_str(&content).ok()?;
     for kept in entries {
         let (object, entry) = kept.into_entry(number)?;
-        // In two Secrets after a crash while it moved: the later one has the newer content.
+        // After a crash during a move the entry is in two Secrets. The later one has the newer content.
         if inventory.entries.get(&object).is_none_or(|there| there.shard < number) {
             inventory.entries.insert(Arc::new(object), entry);
         }
@@ -245,7 +245,7 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
     Some(())
 }
 
-/// Gives every entry a Secret with room.
+/// Assigns every entry to a Secret with enough space.
 fn assign_shards(inventory: &mut Inventory) {
     let mut bytes = vec![0; inventory.shards.len()];
     for (object, entry) in &inventory.entries {
@@ -253,15 +253,15 @@ fn assign_shards(inventory: &mut Inventory) {
             *bytes += entry_bytes(object, entry);
         }
     }
-    // The largest first, so that few move.
+    // Largest first, so that few entries move.
     let sized = inventory.entries.iter_mut().map(|(object, entry)| (entry_bytes(object, entry), entry));
     let mut sized: Vec<(usize, &mut Entry)> = sized.collect();
     sized.sort_by_key(|(needed, _)| std::cmp::Reverse(*needed));
     for (needed, entry) in sized {
-        // An entry that grew until its Secret has no room moves on to a later one. Those are written first: a crash
-        // between the two leaves it in both, never in none.
+        // An entry that no longer fits into its Secret moves to a later one. Later Secrets are written first, so that a
+        // crash leaves the entry in both, never in none.
         let first = match bytes.get_mut(entry.shard) {
-            // One that needs more than a Secret's share has one to itself.
+            // An entry beyond the maximum has a Secret for itself.
             Some(used) if *used <= SHARD_BYTES.max(needed) => continue,
             Some(used) => {
                 *used -= needed;
@@ -279,7 +279,7 @@ fn assign_shards(inventory: &mut Inventory) {
     inventory.shards.resize_with(bytes.len(), Shard::default);
 }
 
-/// What an entry takes once it is complete: an intent grows when its object exists.
+/// Returns the bytes of an entry once it is complete: an intent grows when its object exists.
 fn entry_bytes(object: &ObjectRef, entry: &Entry) -> usize {
     let names = object.group.len() + object.kind.len() + object.name.len();
     names + object.namespace.as_ref().map_or(0, String::len) + entry.fields.byte_len().max(160) * 4 / 3 + 120
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(inventory.shards.len(), 4);
         let before = places(&inventory);
         assign_shards(&mut inventory);
-        assert_eq!(places(&inventory), before, "nothing moves without need");
+        assert_eq!(places(&inventory), before, "fitting entries do not move");
     }
 
     #[test]

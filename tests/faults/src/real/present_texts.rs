@@ -158,7 +158,7 @@ async fn deployment(scene: &mut Scene) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     comes(scene, "steps", COUNTED, "it says how many are ready, not that nobody has seen it", &mut wrong, |status| {
         let said = said(status);
-        said.contains("steps") && said.contains('3') && !said.contains("not seen") && !said.contains("NotObserved")
+        said.contains("steps") && said.contains('3') && !said.contains("not observed") && !said.contains("NotObserved")
     })
     .await?;
     // It is scaled up, and then may run.
@@ -166,7 +166,7 @@ async fn deployment(scene: &mut Scene) -> Result<Vec<String>> {
     scene.publish("steps", vec![manifest.clone()]).await?;
     comes(scene, "steps", COUNTED, "it counts to 5", &mut wrong, |status| {
         let said = said(status);
-        said.contains('5') && !said.contains("not seen") && !said.contains("NotObserved")
+        said.contains('5') && !said.contains("not observed") && !said.contains("NotObserved")
     })
     .await?;
     manifest["spec"]["template"]["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": "node-1"});

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{condition, is_set, number, set_status};
 
-/// A Job completes at once, unless it is suspended. One that ended stays as it is.
+/// Completes a Job at once, unless it is suspended. Leaves a finished Job unchanged.
 pub(super) fn job(object: &mut Value) {
     if object.pointer("/status/completionTime").is_some() {
         return;
@@ -13,7 +13,7 @@ pub(super) fn job(object: &mut Value) {
         set_status(object, json!({"conditions": [condition("Suspended", true, "JobSuspended", "Job suspended")]}));
         return;
     }
-    // Without `completions` one pod that succeeds is enough.
+    // Without `completions`, one successful pod completes the Job.
     let completions = number(object, "/spec/completions").unwrap_or(1);
     let conditions = [
         condition("SuccessCriteriaMet", true, "CompletionsReached", "Reached expected number of succeeded pods"),

@@ -1,7 +1,7 @@
-//! Stand-ins for Kubernetes' controllers: each object's status as it is when all goes well.
+//! Simulated Kubernetes controllers, which write the status that objects have if everything succeeds.
 //!
-//! A controller here is a function of one object and of the others in the cluster, run after every write until nothing changes.
-//! There are no pods, nodes or volumes behind it: a workload reports at once that everything it asks for runs.
+//! A controller is a function of one object and of all objects of the cluster, and runs after every write until nothing
+//! changes. No pods, nodes or volumes exist: a workload reports at once that all its replicas run.
 
 mod jobs;
 mod scaling;
@@ -16,14 +16,13 @@ use serde_json::{Value, json};
 
 use crate::cluster::meta;
 
-/// The objects of a cluster.
+/// All objects of a cluster.
 pub(super) type Objects = BTreeMap<ObjectRef, Value>;
 
-/// How often one object's new status may lead to another's. The longest chain has two links: an autoscaler and a disruption
-/// budget read what a workload reports.
+/// Maximum number of rounds. The longest chain has two: autoscalers and disruption budgets read the status of workloads.
 pub(super) const ROUNDS: usize = 4;
 
-/// The objects that a controller changes now, as they are afterwards.
+/// Returns the objects that a controller changes, with their new state.
 pub(super) fn changes(objects: &Objects) -> Vec<(ObjectRef, Value)> {
     let alive = objects.iter().filter(|(_, object)| !meta::is_deleting(object));
     let changed = alive.filter_map(|(key, live)| {
@@ -33,7 +32,7 @@ pub(super) fn changes(objects: &Objects) -> Vec<(ObjectRef, Value)> {
     changed.collect()
 }
 
-/// The object as its controller leaves it; `None` for kinds without one.
+/// Returns the object after its controller ran; `None` for kinds without a controller.
 fn controlled(key: &ObjectRef, live: &Value, objects: &Objects) -> Option<Value> {
     let mut object = live.clone();
     match (key.group.as_str(), key.kind.as_str()) {
@@ -65,12 +64,12 @@ fn is_set(object: &Value, pointer: &str) -> bool {
     object.pointer(pointer) == Some(&Value::Bool(true))
 }
 
-/// The replicas that a workload asks for; 1 by default.
+/// Returns the replicas that a workload requests; 1 by default.
 fn wanted_replicas(object: &Value) -> i64 {
     number(object, "/spec/replicas").unwrap_or(1)
 }
 
-/// Sets a field of the object. Status and specification of an object that was applied are maps or absent.
+/// Sets a field. In an applied object, status and spec are maps or absent.
 fn set(object: &mut Value, part: &str, field: &str, value: Value) {
     if !object[part].is_object() {
         object[part] = json!({});

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Objects, condition, number, set_status, text, wanted_replicas};
 
-/// Nothing measures load here, so an autoscaler leaves its target at the replicas that the target has.
+/// Reports an autoscaler that keeps the current replicas of its target, because no load is measured here.
 pub(super) fn autoscaler(key: &ObjectRef, object: &mut Value, objects: &Objects) {
     let target = ObjectRef {
         group: text(object, "/spec/scaleTargetRef/apiVersion").split_once('/').map_or("", |it| it.0).to_owned(),
@@ -35,7 +35,7 @@ pub(super) fn autoscaler(key: &ObjectRef, object: &mut Value, objects: &Objects)
     set_status(object, status);
 }
 
-/// Counts the pods of the workloads whose template the budget selects.
+/// Counts the pods of the workloads whose template matches the budget's selector.
 pub(super) fn disruption_budget(key: &ObjectRef, object: &mut Value, objects: &Objects) {
     let selects =
         |workload: &Value| selects(&object["spec"]["selector"], workload.pointer("/spec/template/metadata/labels"));
@@ -66,7 +66,7 @@ pub(super) fn disruption_budget(key: &ObjectRef, object: &mut Value, objects: &O
     set_status(object, status);
 }
 
-/// A number of pods, or a percentage of them, rounded up as Kubernetes does.
+/// Returns a number of pods, or a percentage of them, rounded up like Kubernetes.
 fn share(value: &Value, of: i64) -> i64 {
     let percent = value.as_str().and_then(|text| text.strip_suffix('%')?.parse::<i64>().ok());
     match (value.as_i64(), percent) {
@@ -76,7 +76,7 @@ fn share(value: &Value, of: i64) -> i64 {
     }
 }
 
-/// Whether a selector matches labels. As in `policy/v1`, an empty one matches everything, an absent one nothing.
+/// Whether a selector matches labels. As in `policy/v1`, an empty selector matches everything, an absent one nothing.
 fn selects(selector: &Value, labels: Option<&Value>) -> bool {
     let Some(selector) = selector.as_object() else { return false };
     let texts = |value: Option<&Value>| -> BTreeMap<String, String> {

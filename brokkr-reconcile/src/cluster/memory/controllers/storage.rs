@@ -1,11 +1,11 @@
-//! Claims and volumes.
+//! Volume claims and volumes.
 
 use brokkr_core::model::ObjectRef;
 use serde_json::{Value, json};
 
 use super::{Objects, set, set_status, text};
 
-/// Binds a claim. One that names a StorageClass that does not exist stays `Pending`, as in every cluster.
+/// Binds a claim. A claim whose StorageClass does not exist stays `Pending`, as in a real cluster.
 pub(super) fn claim(object: &mut Value, objects: &Objects) {
     let class = text(object, "/spec/storageClassName");
     let class_key = ObjectRef {

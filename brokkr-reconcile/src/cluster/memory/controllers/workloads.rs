@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::{condition, is_set, set_status, wanted_replicas};
 
-/// Nodes that a DaemonSet finds.
+/// Number of nodes that a DaemonSet runs on.
 const NODES: i64 = 1;
 
 pub(super) fn deployment(object: &mut Value) {
     let generation = object["metadata"]["generation"].clone();
     if is_set(object, "/spec/paused") {
-        // The counts stay those of the last rollout; a Deployment that was created paused has none.
+        // A paused Deployment keeps the counts of its last rollout; one that was created paused has none.
         set_status(object, json!({"observedGeneration": generation}));
         return;
     }
@@ -44,7 +44,7 @@ pub(super) fn replica_set(object: &mut Value) {
 
 pub(super) fn stateful_set(object: &mut Value) {
     let replicas = wanted_replicas(object);
-    // Every replica runs the newest template, so one revision says it all; it changes with the template.
+    // All replicas run the current template, so there is one revision, which changes with the template.
     let template = object["spec"]["template"].to_string();
     let revision = format!("{:08x}", crc32fast::hash(template.as_bytes()));
     let status = json!({
