@@ -34,8 +34,9 @@ impl<G: Generator> DynGenerator for G {
     }
 
     async fn run(&self, ctx: &GenerateContext<'_>, params: Value) -> Result<Manifests, GenerateError> {
-        let params = serde_json::from_value(params)
-            .map_err(|_| GenerateError::Refused("the parameters match the schema but not the generator's type".to_owned()))?;
+        let params = serde_json::from_value(params).map_err(|_| {
+            GenerateError::Refused("the parameters match the schema but not the generator's type".to_owned())
+        })?;
         self.generate(ctx, params).await
     }
 }

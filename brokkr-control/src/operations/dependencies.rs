@@ -10,7 +10,7 @@ use crate::broker::Broker;
 use crate::error::BrokerResult;
 
 /// Limit of visited stacks in the cycle search.
-const FOLLOWED: usize = 1_000;
+const VISITED_MAX: usize = 1_000;
 
 impl Broker {
     /// Refuses dependencies that the actor cannot see, too many dependencies, and cycles. Returns the preconditions under which
@@ -70,7 +70,7 @@ impl Broker {
             if id == goal {
                 return Ok(true);
             }
-            if !seen.insert(id) || seen.len() > FOLLOWED {
+            if !seen.insert(id) || seen.len() > VISITED_MAX {
                 continue;
             }
             match self.parts.store.get::<Stack>(&Scope::All, id).await {

@@ -79,14 +79,14 @@ impl Broker {
             Content::Yaml { bytes, message } => {
                 check_message(message)?;
                 let given = bytes.clone();
-                let set = apart(move || ManifestSet::parse_yaml(&given)).await?;
+                let set = on_blocking_thread(move || ManifestSet::parse_yaml(&given)).await?;
                 (set, bytes.clone(), message.clone(), Provenance::Published)
             }
             Content::Documents { documents, message } => {
                 check_message(message)?;
                 let given = documents.clone();
                 let encode = move || ManifestSet::encode(given).map_err(|error| error.within("manifests"));
-                let (set, bytes) = apart(encode).await?;
+                let (set, bytes) = on_blocking_thread(encode).await?;
                 (set, bytes, message.clone(), Provenance::Published)
             }
             Content::Generated { generator, params } => {
@@ -127,7 +127,7 @@ impl Broker {
             GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
             GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
         })?;
-        apart(move || ManifestSet::encode(manifests.into_documents())).await
+        on_blocking_thread(move || ManifestSet::encode(manifests.into_documents())).await
     }
 
     /// The result of publishing this content on top of `latest`, with the bytes to store.
@@ -321,7 +321,9 @@ impl Broker {
 }
 
 /// Runs CPU-heavy work on a blocking thread, so that megabytes of manifests do not delay other requests.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Invalid> + Send + 'static) -> BrokerResult<T> {
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Invalid> + Send + 'static,
+) -> BrokerResult<T> {
     let done = tokio::task::spawn_blocking(work).await;
     Ok(done.map_err(|error| BrokerError::Internal(Box::new(error)))??)
 }

@@ -22,17 +22,24 @@ impl Broker {
         let scope = self.authorise(actor, Action::EventRead, "event.read", None)?;
         if let Some(agent) = filter.agent {
             let there = self.parts.store.get::<Agent>(&scope, agent).await.map(drop);
-            self.exists_or_left(&scope, there, EventFilter { agent: Some(agent), ..EventFilter::default() }).await?;
+            self.exists_or_has_events(&scope, there, EventFilter { agent: Some(agent), ..EventFilter::default() })
+                .await?;
         }
         if let Some(stack) = filter.stack {
             let there = self.parts.store.get::<Stack>(&scope, stack).await.map(drop);
-            self.exists_or_left(&scope, there, EventFilter { stack: Some(stack), ..EventFilter::default() }).await?;
+            self.exists_or_has_events(&scope, there, EventFilter { stack: Some(stack), ..EventFilter::default() })
+                .await?;
         }
         Ok(self.parts.store.event_list(&scope, filter, page).await?)
     }
 
     /// Accepts a missing entity if it still has events.
-    async fn exists_or_left(&self, scope: &Scope, there: StoreResult<()>, events: EventFilter) -> BrokerResult<()> {
+    async fn exists_or_has_events(
+        &self,
+        scope: &Scope,
+        there: StoreResult<()>,
+        events: EventFilter,
+    ) -> BrokerResult<()> {
         let Err(absent @ StoreError::NotFound) = there else { return Ok(there?) };
         let one = Page::first(1);
         let left = self.parts.store.event_list(scope, &events, &one).await?;

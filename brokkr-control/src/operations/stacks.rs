@@ -259,7 +259,10 @@ impl Broker {
         let defect = |what: String| BrokerError::Internal(what.into());
         let mut of_type = self.parts.generators.iter().filter(|(_, it)| it.of == TypeId::of::<G>());
         let (Some((name, _)), None) = (of_type.next(), of_type.next()) else {
-            return Err(defect(format!("the broker needs exactly one registered generator of type {}", type_name::<G>())));
+            return Err(defect(format!(
+                "the broker needs exactly one registered generator of type {}",
+                type_name::<G>()
+            )));
         };
         let params = serde_json::to_value(params)
             .map_err(|error| defect(format!("cannot serialize the parameters of the generator {name}: {error}")))?;

@@ -12,9 +12,9 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
 /// Approximate memory limit of the cache.
-const KEPT_BYTES: u64 = 64 * 1024 * 1024;
+const CAPACITY_BYTES: u64 = 64 * 1024 * 1024;
 /// Approximate memory of an entry besides its bytes and texts.
-const BESIDE: usize = 1024;
+const ENTRY_OVERHEAD_BYTES: usize = 1024;
 
 /// A deployment object with its stored bytes.
 pub(crate) type Found = (DeploymentObject, Bytes);
@@ -27,11 +27,11 @@ impl Default for RecentContents {
     fn default() -> Self {
         let weight = |_: &(Epoch, DeploymentObjectId), (object, bytes): &Found| {
             let texts = object.message.len() + object.warnings.iter().map(String::len).sum::<usize>();
-            u32::try_from(bytes.len() + texts + BESIDE).unwrap_or(u32::MAX)
+            u32::try_from(bytes.len() + texts + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
         // Agents fetch the newest contents next, however often they fetched older ones.
         let policy = EvictionPolicy::lru();
-        Self(Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).eviction_policy(policy).build())
+        Self(Cache::builder().weigher(weight).max_capacity(CAPACITY_BYTES).eviction_policy(policy).build())
     }
 }
 
@@ -49,7 +49,7 @@ impl RecentContents {
         id: DeploymentObjectId,
         read: impl Future<Output = StoreResult<Found>>,
     ) -> StoreResult<Found> {
-        let found = self.0.try_get_with((epoch, id), async { read.await.map(of_its_own) }).await;
+        let found = self.0.try_get_with((epoch, id), async { read.await.map(copied) }).await;
         found.map_err(|error: Arc<StoreError>| match &*error {
             StoreError::NotFound => StoreError::NotFound,
             StoreError::Unavailable(source) => StoreError::Unavailable(source.to_string().into()),
@@ -58,12 +58,12 @@ impl RecentContents {
     }
 
     pub(crate) async fn keep(&self, epoch: Epoch, found: Found) {
-        self.0.insert((epoch, found.0.id), of_its_own(found)).await;
+        self.0.insert((epoch, found.0.id), copied(found)).await;
     }
 }
 
 /// Copies the bytes: they may be a slice of a large buffer, which would stay allocated as long as the slice.
-fn of_its_own((object, bytes): Found) -> Found {
+fn copied((object, bytes): Found) -> Found {
     (object, Bytes::copy_from_slice(&bytes))
 }
 
@@ -112,11 +112,14 @@ mod tests {
             contents.keep(epoch, found).await;
             contents.0.run_pending_tasks().await;
         }
-        assert!(contents.0.weighted_size() <= KEPT_BYTES);
+        assert!(contents.0.weighted_size() <= CAPACITY_BYTES);
         let nothing = async || Err(StoreError::NotFound);
         assert!(contents.get_or_read(epoch, ids[0], nothing()).await.is_err());
         assert!(contents.get_or_read(epoch, ids[19], nothing()).await.is_ok());
-        assert!(contents.get_or_read(Epoch::generate(), ids[19], nothing()).await.is_err(), "other epochs have no entry");
+        assert!(
+            contents.get_or_read(Epoch::generate(), ids[19], nothing()).await.is_err(),
+            "other epochs have no entry"
+        );
     }
 
     #[tokio::test]

@@ -57,8 +57,7 @@ fn text(description: &str, pattern: &str, max: usize) -> ObjectBuilder {
 fn api_version() -> ObjectBuilder {
     let label = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
     let pattern = format!("^({label}(\\.{label})*/)?{label}$");
-    text("`<group>/<version>`, or `<version>` for the core group.", &pattern, 253 + 1 + 63)
-        .examples(["v1", "apps/v1"])
+    text("`<group>/<version>`, or `<version>` for the core group.", &pattern, 253 + 1 + 63).examples(["v1", "apps/v1"])
 }
 
 fn manifest() -> Object {
@@ -97,12 +96,11 @@ fn metadata() -> Object {
     };
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some(
-            "Metadata of a Kubernetes object. Fields that are not listed here pass through unchanged.",
-        ))
+        .description(Some("Metadata of a Kubernetes object. Fields that are not listed here pass through unchanged."))
         .property(
             "name",
-            text("The object's name.", r"^(?!\.{1,2}$)[!-~]*[!-~]$".replace("[!-~]", NAME).as_str(), 253).examples(["greeting"]),
+            text("The object's name.", r"^(?!\.{1,2}$)[!-~]*[!-~]$".replace("[!-~]", NAME).as_str(), 253)
+                .examples(["greeting"]),
         )
         .required("name")
         .property("namespace", {

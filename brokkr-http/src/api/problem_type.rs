@@ -137,8 +137,7 @@ impl ProblemType {
 /// differ between processes, because utoipa stores extensions in a hash map.
 impl PartialSchema for ProblemType {
     fn schema() -> RefOr<Schema> {
-        let mut description =
-            "Problem types, each with its HTTP status, title and remedy:\n".to_owned();
+        let mut description = "Problem types, each with its HTTP status, title and remedy:\n".to_owned();
         for it in Self::ALL {
             let (slug, status, title, remedy) = (it.slug(), it.status(), it.title(), it.remedy());
             description.push_str(&format!("\n- `{PREFIX}{slug}` ({status}, {title}): {remedy}"));

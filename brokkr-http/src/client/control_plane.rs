@@ -58,8 +58,9 @@ impl ControlPlane for HttpControlPlane {
         if who.kind != KeyKind::Agent {
             return Err(ControlPlaneError::Refused("not-an-agent".to_owned()));
         }
-        let agent_id =
-            who.principal_id.parse().map_err(|_| ControlPlaneError::Malformed("principal_id is not an agent id; use an agent's key".to_owned()))?;
+        let agent_id = who.principal_id.parse().map_err(|_| {
+            ControlPlaneError::Malformed("principal_id is not an agent id; use an agent's key".to_owned())
+        })?;
         Ok(Identity { agent_id, name: who.name })
     }
 

@@ -74,7 +74,8 @@ impl ClientBuilder {
             return Err(ClientError::Build("no broker address".to_owned()));
         }
         for url in &self.urls {
-            let parsed = reqwest::Url::parse(url).map_err(|_| ClientError::Build(format!("\"{url}\" is not a valid URL")))?;
+            let parsed =
+                reqwest::Url::parse(url).map_err(|_| ClientError::Build(format!("\"{url}\" is not a valid URL")))?;
             if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
                 return Err(ClientError::Build(format!("\"{url}\" is not an http or https URL")));
             }
@@ -169,7 +170,8 @@ impl Client {
             call.headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
         }
         let answer = self.call(call).await?;
-        serde_json::from_slice(&answer.body).map_err(|_| ClientError::Malformed("the body does not have the expected form".to_owned()))
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| ClientError::Malformed("the body does not have the expected form".to_owned()))
     }
 
     /// Tries the addresses in turn, starting with the one that responded last, until one responds. An error response counts.

@@ -121,7 +121,9 @@ impl Params {
     pub(crate) fn done(self) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => Err(Problem::query_invalid(&excerpt(key), "unknown parameter; remove it or correct its name")),
+            Some((key, _)) => {
+                Err(Problem::query_invalid(&excerpt(key), "unknown parameter; remove it or correct its name"))
+            }
         }
     }
 
@@ -256,7 +258,10 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
         let types = ["application/merge-patch+json", "application/json"];
         match read_json(request, limits::SMALL_BODY_BYTES, &types).await? {
             Value::Object(patch) => Ok(Self(patch)),
-            _ => Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object, as a JSON Merge Patch (RFC 7396)").into()),
+            _ => {
+                Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object, as a JSON Merge Patch (RFC 7396)")
+                    .into())
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use brokkr_control::Broker;
 
-use super::{AppState, dressed};
+use super::{AppState, with_api_layer};
 
 /// A router with the route `/metrics`. It updates the broker's gauges and responds with the output of `render`, in the
 /// Prometheus text format.
@@ -22,5 +22,5 @@ pub fn metrics_router(broker: Broker, render: impl Fn() -> String + Send + Sync 
         let kind = HeaderValue::from_static("text/plain; version=0.0.4");
         ([(header::CONTENT_TYPE, kind)], render()).into_response()
     };
-    dressed(Router::new().route("/metrics", get(handler)), state)
+    with_api_layer(Router::new().route("/metrics", get(handler)), state)
 }

@@ -4,6 +4,7 @@ mod caller;
 mod convert;
 mod cursor;
 mod extract;
+mod head_timer;
 mod identified;
 mod meter;
 mod metrics;
@@ -11,7 +12,6 @@ mod objects;
 mod openapi;
 mod operation;
 mod origin;
-mod patience;
 mod preconditions;
 mod problem;
 mod respond;
@@ -104,10 +104,10 @@ pub fn router(broker: Broker) -> Router {
 
 fn api(state: AppState) -> Router {
     let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
-    dressed(router.fallback(async || Problem::not_found()), state)
+    with_api_layer(router.fallback(async || Problem::not_found()), state)
 }
 
 /// Wraps a router in the layer of the API.
-fn dressed(router: Router, state: AppState) -> Router {
+fn with_api_layer(router: Router, state: AppState) -> Router {
     router.method_not_allowed_fallback(async || Problem::method_not_allowed()).layer(ApiLayer::of(state))
 }

@@ -229,7 +229,9 @@ impl From<BrokerError> for Problem {
         let retry_after = error.retry_after();
         let mapped = match error {
             BrokerError::Invalid(invalid) => invalid.into(),
-            BrokerError::AlreadyExists(what) => Self::new(kind).detail(format!("the {what} already exists; choose another")),
+            BrokerError::AlreadyExists(what) => {
+                Self::new(kind).detail(format!("the {what} already exists; choose another"))
+            }
             BrokerError::InUse(what) | BrokerError::LimitReached(what) => Self::new(kind).detail(what),
             BrokerError::GeneratorRefused(reason) => Self::new(kind).detail(reason),
             _ => Self::new(kind),

@@ -108,10 +108,12 @@ where
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }
-        let answer = match refuse_credentials_in_url(&request).and_then(|()| repeatable(&request)) {
+        let answer = match refuse_credentials_in_url(&request).and_then(|()| idempotency_key(&request)) {
             Err(error) => Err(error),
             Ok(None) => Ok((self.inner.call(request), None)),
-            Ok(Some(idempotency)) => Ok((self.inner.call(noted(&idempotency, request)), Some(idempotency))),
+            Ok(Some(idempotency)) => {
+                Ok((self.inner.call(with_fingerprinted_body(&idempotency, request)), Some(idempotency)))
+            }
         };
         let state = self.state.clone();
         Box::pin(async move {
@@ -134,13 +136,13 @@ where
             {
                 state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
             }
-            Ok(signed(response, id))
+            Ok(with_request_id(response, id))
         })
     }
 }
 
 /// Adds the request id to the headers and to the problem document.
-fn signed(mut response: Response, id: RequestId) -> Response {
+fn with_request_id(mut response: Response, id: RequestId) -> Response {
     if let Some(mut problem) = response.extensions_mut().remove::<ProblemDocument>() {
         problem.request_id = id.to_string();
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -170,7 +172,7 @@ fn refuse_credentials_in_url(request: &Request) -> Result<(), Problem> {
 }
 
 /// Reads `Idempotency-Key` from a request that can create something.
-fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
+fn idempotency_key(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
     if !matches!(*request.method(), Method::POST | Method::PUT) {
         return Ok(None);
     }
@@ -197,7 +199,7 @@ fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
 }
 
 /// Adds the body to the request's fingerprint while the handler reads it.
-fn noted(idempotency: &Arc<Idempotency>, mut request: Request) -> Request {
+fn with_fingerprinted_body(idempotency: &Arc<Idempotency>, mut request: Request) -> Request {
     request.extensions_mut().insert(idempotency.clone());
     let reading = idempotency.clone();
     request.map(|body| {

@@ -10,7 +10,7 @@ use brokkr_core::model::limits;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use super::serve::serve;
-use super::{AppState, api, dressed};
+use super::{AppState, api, with_api_layer};
 
 /// Configures a [`Server`].
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl ServerBuilder {
 
     /// Uses a listener that the host has opened.
     pub fn listener(self, listener: TcpListener) -> Server {
-        let router = api(self.state.clone()).merge(dressed(self.routes, self.state));
+        let router = api(self.state.clone()).merge(with_api_layer(self.routes, self.state));
         Server { broker: self.broker, router, listener, connections: self.connections, grace: self.grace }
     }
 }

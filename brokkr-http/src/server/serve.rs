@@ -17,12 +17,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
-use super::patience::Patience;
+use super::head_timer::HeadTimer;
 
 /// Pause after an accept error such as exhausted file descriptors.
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Interval at which the server checks a connection that has sent only part of its first bytes.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const PEEK_INTERVAL: Duration = Duration::from_millis(20);
 /// The HTTP/2 connection preface (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -53,7 +53,7 @@ pub(super) async fn serve(
             Err(error) if ends_one_connection(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; retrying");
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
@@ -64,9 +64,9 @@ pub(super) async fn serve(
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
             let _place = place;
-            let patience = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
+            let head_timeout = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
             let first = tokio::select! {
-                first = tokio::time::timeout(patience, speaks_http2(&stream)) => first,
+                first = tokio::time::timeout(head_timeout, speaks_http2(&stream)) => first,
                 // The client has not sent a request yet, so closing loses nothing.
                 _ = stopped.changed() => return,
             };
@@ -77,7 +77,7 @@ pub(super) async fn serve(
                 request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
                 request.map(Body::new)
             });
-            let builder = builder(is_http2, patience);
+            let builder = builder(is_http2, head_timeout);
             let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
             // A connection error concerns only its client.
             let _ = watcher.watch(connection.into_owned()).await;
@@ -88,13 +88,13 @@ pub(super) async fn serve(
     Ok(())
 }
 
-fn builder(is_http2: bool, patience: Duration) -> Builder<TokioExecutor> {
+fn builder(is_http2: bool, head_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(Patience::new()).header_read_timeout(patience);
+    builder.http1().timer(HeadTimer::new()).header_read_timeout(head_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(patience)
+        .keep_alive_interval(head_timeout)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION);
     // The first bytes are checked above with a timeout: the builder's own detection has none.
     if is_http2 { builder.http2_only() } else { builder.http1_only() }
@@ -114,7 +114,7 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
         if count == PREFACE.len() {
             return Ok(true);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(PEEK_INTERVAL).await;
     }
 }
 

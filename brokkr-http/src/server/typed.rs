@@ -13,13 +13,13 @@ pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
 }
 
 pub(crate) fn typed_or_invalid<T: DeserializeOwned>(mut value: Value) -> Result<T, Invalid> {
-    write_whole_numbers_whole(&mut value);
-    typed_as_is(value)
+    normalize_integers(&mut value);
+    typed_exact(value)
 }
 
 /// Rewrites floats without a fraction as integers: in JSON Schema 1.0 is an integer. Recursion is bounded like the depth of
 /// bodies.
-fn write_whole_numbers_whole(value: &mut Value) {
+fn normalize_integers(value: &mut Value) {
     match value {
         Value::Number(number) => {
             // Above this value a float does not represent every whole number.
@@ -29,14 +29,14 @@ fn write_whole_numbers_whole(value: &mut Value) {
                 *value = Value::from(whole as i64);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers_whole),
-        Value::Object(map) => map.values_mut().for_each(write_whole_numbers_whole),
+        Value::Array(items) => items.iter_mut().for_each(normalize_integers),
+        Value::Object(map) => map.values_mut().for_each(normalize_integers),
         _ => {}
     }
 }
 
 /// Like [`typed_or_invalid`], but keeps all numbers as written, for manifests and parameters whose digits must not change.
-pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+pub(crate) fn typed_exact<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(Objects(value)).map_err(|error| {
         let segments = error.path().iter().filter_map(|segment| match segment {
             serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
@@ -47,10 +47,7 @@ pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invali
         let said = error.inner().to_string();
         let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
         let (code, message) = if said.starts_with("unknown field") {
-            (
-                InvalidCode::UnknownField,
-                format!("unknown field \"{quoted}\"; remove it or correct its name"),
-            )
+            (InvalidCode::UnknownField, format!("unknown field \"{quoted}\"; remove it or correct its name"))
         } else if said.starts_with("missing field") {
             (InvalidCode::FieldInvalid, format!("missing field \"{quoted}\""))
         } else {

@@ -67,7 +67,10 @@ fn describe(response: &mut Response, operation: &str, status: &str) {
     if is_success && TAGGED.contains(&operation) {
         add(
             "ETag",
-            text("The version or the digest of the response's object, for If-Match and If-None-Match.", Some("^\".*\"$")),
+            text(
+                "The version or the digest of the response's object, for If-Match and If-None-Match.",
+                Some("^\".*\"$"),
+            ),
         );
     }
     if is_success && operation == "getTargetState" {
@@ -77,7 +80,9 @@ fn describe(response: &mut Response, operation: &str, status: &str) {
     match status {
         "201" => add("Location", text("The path of the created object.", Some("^/api/v1/"))),
         "401" => add("WWW-Authenticate", text("The authentication scheme.", Some("^Bearer$"))),
-        "409" | "503" => add("Retry-After", number("Seconds to wait before a retry. Absent if a retry cannot succeed.")),
+        "409" | "503" => {
+            add("Retry-After", number("Seconds to wait before a retry. Absent if a retry cannot succeed."))
+        }
         _ => {}
     }
 }

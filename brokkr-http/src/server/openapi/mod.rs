@@ -72,13 +72,13 @@ pub fn document() -> OpenApi {
     let mut document = routes().into_openapi();
     headers::add(&mut document);
     links::add(&mut document);
-    exclude_double_content(&mut document);
+    add_apply_stack_rules(&mut document);
     document
 }
 
 /// Adds the rules of `ApplyStack` that its fields cannot express: `manifests` and `generate` exclude each other, and
 /// `message` requires `manifests`.
-fn exclude_double_content(document: &mut OpenApi) {
+fn add_apply_stack_rules(document: &mut OpenApi) {
     let schemas = document.components.as_mut().map(|it| &mut it.schemas);
     if let Some(RefOr::T(Schema::Object(schema))) = schemas.and_then(|it| it.get_mut("ApplyStack")) {
         let manifests = json!({"required": ["manifests"], "properties": {"manifests": {"type": "array"}}});

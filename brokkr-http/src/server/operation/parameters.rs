@@ -42,8 +42,7 @@ fn limit(default: usize) -> Parameter {
 
 fn page(default: usize) -> Vec<Parameter> {
     let cursor = pattern("^[A-Za-z0-9_-]{44,1024}$");
-    let description =
-        "Start of the page: `next` of the previous page of the same list, read with the same key.";
+    let description = "Start of the page: `next` of the previous page of the same list, read with the same key.";
     vec![limit(default), query("cursor", description, cursor)]
 }
 

@@ -18,7 +18,7 @@ use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Negotiat
 use crate::server::operation::parameters::{IdempotencyParameter, KnownParameter, MessageParameter, PageParameters};
 use crate::server::preconditions::known_tags;
 use crate::server::problem::Problem;
-use crate::server::typed::typed_as_is;
+use crate::server::typed::typed_exact;
 
 const YAML: &str = "application/yaml";
 
@@ -83,7 +83,7 @@ async fn publish(
             Content::Yaml { bytes: read_body(request, limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
         }
         Some("application/json") => {
-            let body: PublishManifests = typed_as_is(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
+            let body: PublishManifests = typed_exact(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
             // The field is validated even if the parameter overrides it.
             validate_text(&body.message, limits::MESSAGE_CHARACTERS).map_err(|invalid| invalid.within("message"))?;
             Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }

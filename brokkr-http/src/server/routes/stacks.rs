@@ -25,7 +25,7 @@ use crate::server::operation::parameters::{
 };
 use crate::server::preconditions::{IfMatch, if_match};
 use crate::server::problem::Problem;
-use crate::server::typed::{typed_as_is, typed_or_invalid};
+use crate::server::typed::{typed_exact, typed_or_invalid};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -186,12 +186,19 @@ async fn apply(
     let generate: Option<Generate> = take(&mut fields, "generate")?;
     let content = match (manifests, generate) {
         (Some(_), Some(_)) => {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "manifests and generate exclude each other; send one of them").into());
+            return Err(Invalid::new(
+                InvalidCode::FieldInvalid,
+                "manifests and generate exclude each other; send one of them",
+            )
+            .into());
         }
         (None, _) if message.is_some() => {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "message requires manifests; remove it or send manifests")
-                .within("message")
-                .into());
+            return Err(Invalid::new(
+                InvalidCode::FieldInvalid,
+                "message requires manifests; remove it or send manifests",
+            )
+            .within("message")
+            .into());
         }
         (Some(documents), None) => Some(Content::Documents { documents, message: message.unwrap_or_default() }),
         (None, Some(generate)) => Some(Content::Generated { generator: generate.generator, params: generate.params }),
@@ -229,7 +236,7 @@ fn answer(applied: Applied) -> Response {
 fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, Problem> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => typed_as_is(value).map(Some).map_err(|error| error.within(name).into()),
+        Some(value) => typed_exact(value).map(Some).map_err(|error| error.within(name).into()),
     }
 }
 
@@ -250,7 +257,7 @@ async fn generate(
     ApiPath(id): ApiPath<StackId>,
     LargeJson(body): LargeJson,
 ) -> Result<Response, Problem> {
-    let Generate { generator, params } = typed_as_is(body)?;
+    let Generate { generator, params } = typed_exact(body)?;
     let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;
     Ok(super::deployment_objects::published(published))
 }

@@ -15,16 +15,16 @@ type Alarm = Pin<Box<tokio::time::Sleep>>;
 
 /// The timer of one connection. Only the sleep that was created last is guaranteed to wake, so it suits HTTP/1, which reads
 /// one request head at a time.
-pub(super) struct Patience(Arc<Mutex<Alarm>>);
+pub(super) struct HeadTimer(Arc<Mutex<Alarm>>);
 
-impl Patience {
+impl HeadTimer {
     /// Registers the timer on the current tokio runtime.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Box::pin(tokio::time::sleep(Duration::ZERO)))))
     }
 }
 
-impl Timer for Patience {
+impl Timer for HeadTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         self.sleep_until(self.now() + duration)
     }
@@ -72,7 +72,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn last_created_sleep_wakes_at_its_deadline() {
-        let timer = Patience::new();
+        let timer = HeadTimer::new();
         let began = tokio::time::Instant::now();
         let after = |seconds| began.into_std() + Duration::from_secs(seconds);
         for (asked, given_up_after) in [(10, Some(4)), (14, Some(9)), (19, None), (40, Some(2)), (30, None)] {
