@@ -41,8 +41,8 @@ pub enum PakError {
     /// The text does not have the form of a key, or its checksum is wrong.
     #[error("malformed key")]
     Malformed,
-    /// The operating system provides no randomness.
-    #[error("the operating system provides no randomness")]
+    /// The source of randomness failed.
+    #[error("the source of randomness failed")]
     NoRandomness,
 }
 
@@ -51,7 +51,7 @@ impl Pak {
     ///
     /// # Errors
     ///
-    /// [`PakError::NoRandomness`] if the operating system provides none.
+    /// [`PakError::NoRandomness`] if `entropy` fails.
     pub fn generate(kind: KeyKind, entropy: &dyn Entropy) -> Result<Self, PakError> {
         let short_id = random(SHORT_ID, entropy)?;
         let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET, entropy)?);
