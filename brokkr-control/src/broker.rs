@@ -1,4 +1,4 @@
-//! The broker: what its operations share, and its end.
+//! The broker: its shared parts and its shutdown.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,21 +20,22 @@ use crate::recent::attempts::AttemptLog;
 use crate::recent::contents::RecentContents;
 use crate::view::FleetView;
 
-/// How long a store may take to say that it is there.
+/// Time limit for the store's answer to a readiness check.
 const READY: Duration = Duration::from_secs(2);
 
-/// A control plane: the operations on everything in a [`Store`], and the answers to agents.
+/// A control plane: operations on all entities in a [`Store`], and the agent protocol.
 ///
-/// Cheap to clone; all clones are one broker. Its background work (following the store, recording attempts) runs on the
-/// tokio runtime on which it was started and ends with [`shutdown`](Self::shutdown) or when the last clone is dropped.
+/// Cheap to clone; clones share one broker. Background tasks follow the store and write audit records. They run on the tokio
+/// runtime that [`start`](crate::BrokerBuilder::start) was called on, and end on [`shutdown`](Self::shutdown) or when the
+/// last clone is dropped.
 #[derive(Clone)]
 pub struct Broker {
     pub(crate) parts: Arc<Parts>,
-    // Ends the background work when the last clone goes; the tasks themselves hold `parts` only.
+    // Stops the background tasks when the last clone is dropped; the tasks themselves hold only `parts`.
     pub(crate) _stop: Arc<StopOnDrop>,
 }
 
-/// What operations and background work share.
+/// State that operations and background tasks share.
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -46,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) activity: ActivityLog,
     pub(crate) contents: RecentContents,
     pub(crate) polls: PollCounters,
-    /// Polls that wait are to end, and no more are to come.
+    /// Cancelled when waiting polls end and new polls no longer wait.
     pub(crate) draining: CancellationToken,
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -61,24 +62,29 @@ impl Drop for StopOnDrop {
 }
 
 impl Broker {
-    /// Whether this broker can serve: it is not to stop, its store answers and its view is fresh.
+    /// Checks that the broker can serve requests.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Unavailable`](crate::BrokerError::Unavailable) if the broker is draining or the store does not answer
+    /// within 2 s, [`BrokerError::Stale`](crate::BrokerError::Stale) if the fleet view is too old.
     pub async fn ready(&self) -> BrokerResult<()> {
         if self.parts.draining.is_cancelled() {
-            return Err(StoreError::Unavailable("the broker is about to stop".into()).into());
+            return Err(StoreError::Unavailable("the broker is shutting down".into()).into());
         }
         self.parts.view.check_fresh()?;
-        let late = |_| StoreError::Unavailable("it does not answer".into());
+        let late = |_| StoreError::Unavailable("the store does not answer".into());
         tokio::time::timeout(READY, self.parts.store.check()).await.map_err(late)??;
         Ok(())
     }
 
-    /// Ends waiting polls and says that it is not ready any more. What else comes is still served: the step before
-    /// [`shutdown`](Self::shutdown) for a host whose open requests are to end first.
+    /// Ends waiting polls and makes [`ready`](Self::ready) fail. Other requests are still served. Call it before
+    /// [`shutdown`](Self::shutdown) if open requests should finish first.
     pub fn drain(&self) {
         self.parts.draining.cancel();
     }
 
-    /// Ends waiting polls and background work, and writes what was still to be recorded.
+    /// Ends waiting polls and background tasks, and writes queued audit records. Returns when all tasks have ended.
     pub async fn shutdown(&self) {
         self.drain();
         self.parts.stopping.cancel();
@@ -86,7 +92,7 @@ impl Broker {
         self.parts.tasks.wait().await;
     }
 
-    /// The history that this broker answers from.
+    /// The epoch of the record that this broker serves.
     pub fn epoch(&self) -> Epoch {
         self.parts.view.epoch()
     }

@@ -1,4 +1,4 @@
-//! Putting a broker together.
+//! Configures and starts a broker.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -25,27 +25,27 @@ use crate::recent::attempts::AttemptLog;
 use crate::recent::contents::RecentContents;
 use crate::view::FleetView;
 
-/// Why a broker did not start.
+/// The error of [`BrokerBuilder::start`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The store could not be read.
-    #[error("the store cannot be read: {0}")]
+    /// The broker cannot read the store.
+    #[error("cannot read the store: {0}")]
     Store(#[from] StoreError),
-    /// What the broker needs to exist could not be created.
-    #[error("cannot prepare the store: {0}")]
+    /// The broker cannot create the system generator.
+    #[error("cannot create the system generator: {0}")]
     Prepare(#[from] BrokerError),
-    /// A generator's name or schema is not usable, or two have one name.
-    #[error("the generator \"{name}\" cannot be registered: {problem}")]
+    /// A generator's name or schema is invalid, or two generators have the same name.
+    #[error("cannot register the generator \"{name}\": {problem}")]
     Generator {
-        /// Its name.
+        /// The generator's name.
         name: String,
-        /// Why.
+        /// The reason.
         problem: String,
     },
 }
 
-/// Puts a [`Broker`] together from its parts.
+/// Configures a [`Broker`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct BrokerBuilder {
@@ -58,7 +58,7 @@ pub struct BrokerBuilder {
     retention: Retention,
 }
 
-/// A generator whose name and schema are checked at the start.
+/// A generator whose name and schema [`BrokerBuilder::start`] has not yet checked.
 #[derive(Debug)]
 struct Unchecked {
     of: TypeId,
@@ -66,7 +66,7 @@ struct Unchecked {
 }
 
 impl Broker {
-    /// Composes a broker on `store`.
+    /// Configures a broker on `store`.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -96,52 +96,58 @@ impl BrokerBuilder {
         }
     }
 
-    /// The clock that stamps what the broker records. Default: [`SystemClock`].
+    /// Sets the clock for timestamps. Default: [`SystemClock`]. Tests use a clock that they control.
     pub fn clock(mut self, clock: impl IntoClock) -> Self {
         self.clock = clock.into_clock();
         self
     }
 
-    /// The source of ids and of the secrets of keys. Default: [`SystemEntropy`].
+    /// Sets the source of randomness for ids and key secrets. Default: [`SystemEntropy`]. Tests use a seeded source.
     pub fn entropy(mut self, entropy: impl IntoEntropy) -> Self {
         self.entropy = entropy.into_entropy();
         self
     }
 
-    /// Adds a policy: an agent serves a stack when this policy *or* the others match. May be called several times; the default
-    /// is [`default_policy`] alone, and direct targets and the stack's own rule keep working beside it.
+    /// Adds a targeting policy: an agent serves a stack if any policy matches. Can be called several times. Default: only
+    /// [`default_policy`], which covers direct targets and the stack's targeting rule and stays in effect.
     pub fn also_match(mut self, policy: impl IntoPolicy) -> Self {
         self.also.push(policy.into_policy());
         self
     }
 
-    /// Replaces [`default_policy`]. Policies of [`also_match`](Self::also_match) still count, in whatever order the two are
-    /// called.
+    /// Replaces [`default_policy`]. Policies of [`also_match`](Self::also_match) stay in effect, in whatever order the two
+    /// are called.
     ///
-    /// Direct targets and the targeting rule of a stack are part of the default policy: with a policy that does not look at
-    /// [`Candidate::direct`](brokkr_core::targeting::Candidate) the operation [`target_set`](Broker::target_set) succeeds and has
-    /// no effect.
+    /// The default policy implements direct targets and the stack's targeting rule. If the replacement ignores
+    /// [`Candidate::direct`](brokkr_core::targeting::Candidate), [`target_set`](Broker::target_set) succeeds but has no
+    /// effect.
     pub fn replace_policy(mut self, policy: impl IntoPolicy) -> Self {
         self.policy = policy.into_policy();
         self
     }
 
-    /// How long events, audit records and changes are kept. Default: for ever.
+    /// Sets how long the broker keeps events, audit records and changes. Default: without limit.
     pub fn retention(mut self, keep: Retention) -> Self {
         self.retention = keep;
         self
     }
 
-    /// Registers a generator under its [`name`](Generator::name). Two generators of one name fail the
-    /// [`start`](Self::start).
+    /// Registers a generator under its [`name`](Generator::name). [`start`](Self::start) fails if two generators have the
+    /// same name.
     pub fn generator<G: Generator>(mut self, generator: G) -> Self {
         self.generators.push(Unchecked { of: TypeId::of::<G>(), generator: Box::new(generator) });
         self
     }
 
-    /// Reads the store, prepares it if it is new, and starts the background work on the present tokio runtime.
+    /// Loads the fleet view from the store, creates the system generator in a new store, and starts the background tasks on
+    /// the current tokio runtime.
     ///
-    /// A recorder of metrics is to be installed before: what is counted goes to the one that is there now.
+    /// Install a metrics recorder before the call: the broker keeps the handles of the recorder that is installed now.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Store`] if the store cannot be read, [`StartError::Prepare`] if it cannot be written, and
+    /// [`StartError::Generator`] if a registered generator is invalid.
     pub async fn start(self) -> Result<Broker, StartError> {
         let mut generators = HashMap::new();
         for Unchecked { of, generator } in self.generators {
@@ -151,7 +157,7 @@ impl BrokerBuilder {
             name.parse::<Name>().map_err(|error: Invalid| refuse(&error))?;
             let registered = Registered::new(of, generator).map_err(|error| refuse(&error))?;
             if generators.insert(name.clone(), registered).is_some() {
-                return Err(refuse(&"another one has this name"));
+                return Err(refuse(&"another generator has the same name"));
             }
         }
         let policy = if self.also.is_empty() {
@@ -179,7 +185,8 @@ impl BrokerBuilder {
         });
         follower::load(&parts, began).await?;
         let broker = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(stopping.clone())) };
-        // The task that completes removals must not keep the broker alive that it is to end with.
+        // The task that completes removals holds the parts without the guard, so that dropping the last public clone stops
+        // it.
         let inner = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(CancellationToken::new())) };
         parts.tasks.spawn(follower::follow(parts.clone()));
         parts.tasks.spawn(follower::flush(parts.clone()));
@@ -191,7 +198,7 @@ impl BrokerBuilder {
 }
 
 impl Broker {
-    /// Creates the system generator in a new store. Another replica may be faster; that is as good.
+    /// Creates the system generator in a new store. Succeeds if another replica creates it first.
     async fn ensure_system_generator(&self) -> Result<(), StartError> {
         let actor = self.system_actor();
         let created = self

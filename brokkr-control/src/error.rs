@@ -1,4 +1,4 @@
-//! Why an operation was not carried out, by meaning.
+//! The error type of the broker's operations.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,81 +6,88 @@ use std::time::Duration;
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::store::{StoreError, UniqueKey};
 
-/// The result of a broker's operations.
+/// The result of the broker's operations.
 pub type BrokerResult<T> = Result<T, BrokerError>;
 
-/// Why an operation was not carried out.
+/// The reason why an operation failed. Nothing has changed then.
 ///
-/// Each has a stable [`slug`](Self::slug); the HTTP layer maps each to one problem. What stands behind
-/// `Internal` goes to the log and to nobody else.
+/// Each variant has a stable [`slug`](Self::slug), which the HTTP layer maps to one problem type. The source of `Internal`
+/// is logged and never shown to callers.
+///
+/// ```
+/// use brokkr_control::BrokerError;
+///
+/// assert_eq!(BrokerError::Stale.slug(), "view-stale");
+/// assert!(BrokerError::Stale.is_retryable() && !BrokerError::Forbidden.is_retryable());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokerError {
-    /// No such thing, or none that this actor may see.
+    /// The entity does not exist, or the actor has no access to it.
     #[error("not found")]
     NotFound,
-    /// No valid key.
+    /// The caller presented no valid key.
     #[error("not authenticated")]
     Unauthenticated,
-    /// Keys of this kind may not do this.
+    /// The actor's kind does not permit the operation.
     #[error("forbidden")]
     Forbidden,
     /// The agent is retired.
     #[error("the agent is retired")]
     AgentRetired,
-    /// The input is refused.
+    /// The input is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// Something that must be unique exists already.
-    #[error("exists already: {0}")]
+    /// Another entity has the same unique value.
+    #[error("already exists: {0}")]
     AlreadyExists(UniqueKey),
     /// The stack is being deleted.
     #[error("the stack is being deleted")]
     StackDeleting,
-    /// The entity is not of the version that the caller expects.
-    #[error("the entity has changed")]
+    /// The entity's version differs from the expected one.
+    #[error("the entity's version differs from the expected one")]
     PreconditionFailed,
-    /// What follows this position of the feed is no longer kept.
-    #[error("the position is older than what is kept")]
+    /// The changes after this feed position are no longer retained.
+    #[error("the changes after this position are no longer retained")]
     PositionExpired,
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
-    /// The operation lost every race against others.
+    /// The operation lost every race against concurrent commits.
     #[error("too many concurrent changes")]
     Contention,
-    /// The thing is still needed by others.
+    /// Other entities still refer to the entity.
     #[error("still in use: {0}")]
     InUse(&'static str),
-    /// The limit of a number of things is reached.
+    /// The operation would exceed a limit.
     #[error("limit reached: {0}")]
     LimitReached(&'static str),
-    /// The generator refused the parameters.
+    /// The generator rejected the parameters. The text is for the caller.
     #[error("the generator refused: {0}")]
     GeneratorRefused(String),
-    /// The generator cannot work now.
+    /// The generator cannot run at the moment.
     #[error("the generator is unavailable")]
     GeneratorUnavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// A newer process speaks for this agent.
-    #[error("a newer process runs with this agent's key")]
+    /// A newer process uses this agent's key.
+    #[error("a newer process uses this agent's key")]
     InstanceSuperseded,
-    /// The agent is bound to another cluster.
-    #[error("the agent belongs to another cluster")]
+    /// The agent is bound to a different cluster.
+    #[error("the agent is bound to a different cluster")]
     WrongCluster,
-    /// This replica's view is too old to answer from.
-    #[error("the view is stale")]
+    /// This replica's fleet view is too old to answer.
+    #[error("the fleet view is stale")]
     Stale,
-    /// The store cannot serve now.
+    /// The store cannot serve requests at the moment.
     #[error("the store is unavailable")]
     Unavailable(#[source] StoreError),
-    /// A defect.
+    /// An internal error. The source has the cause.
     #[error("internal error")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
 }
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $slug:literal,)*) => {
-        /// The kinds of [`BrokerError`], beside the [`InvalidCode`]s of refused input.
+        /// The variants of [`BrokerError`] without their data, except invalid input, which has [`InvalidCode`]s.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum BrokerErrorKind { $($(#[$doc])* $kind,)* }
@@ -89,7 +96,7 @@ macro_rules! kinds {
             /// Every kind.
             pub const ALL: &[Self] = &[$(Self::$kind,)*];
 
-            /// The stable slug, as used in problem types.
+            /// The stable identifier, as in problem types.
             pub const fn slug(self) -> &'static str {
                 match self { $(Self::$kind => $slug,)* }
             }
@@ -139,7 +146,7 @@ kinds! {
 }
 
 impl BrokerError {
-    /// The stable name of what happened.
+    /// The stable identifier of the error, as in problem types.
     pub const fn slug(&self) -> &'static str {
         match self.kind() {
             Ok(kind) => kind.slug(),
@@ -147,7 +154,7 @@ impl BrokerError {
         }
     }
 
-    /// What happened, without its particulars; for a refused input the class of its mistake.
+    /// The variant without its data; for invalid input the code of the mistake.
     pub const fn kind(&self) -> Result<BrokerErrorKind, InvalidCode> {
         Ok(match self {
             Self::Invalid(invalid) => return Err(invalid.code),
@@ -173,7 +180,7 @@ impl BrokerError {
         })
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether the same request can succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
@@ -181,7 +188,7 @@ impl BrokerError {
         )
     }
 
-    /// How long to wait before that.
+    /// Recommended delay before a retry; `None` if a retry cannot succeed.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::StackDeleting => Some(Duration::from_secs(5)),

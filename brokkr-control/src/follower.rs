@@ -1,4 +1,4 @@
-//! The background work of a broker: following the store, and writing what may be written late.
+//! The background tasks of a broker: following the store and writing queued records.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use brokkr_core::store::{Retention, Scope, StoreError, StoreResult};
 
 use crate::broker::{Broker, Parts};
 
-/// How often the view is brought up to date when no hint comes.
+/// Interval of view updates without a hint from the store.
 const TICK: Duration = Duration::from_millis(500);
-/// How often attempts and activity are written.
+/// Interval of writing attempts and activity.
 const FLUSH: Duration = Duration::from_millis(250);
-/// How often some of what is no longer kept is dropped.
+/// Interval of purging expired records.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
 const PURGE_LEASE: &str = "purge";
-/// Batches in one go: fewer than take as long as the lease is good for.
+/// Limit of batches per purge: fewer than take as long as the lease lasts.
 const PURGE_BATCHES: usize = 20;
-/// Stacks whose removal is completed in one round.
+/// Limit of stacks whose removal is completed per tick.
 const REMOVALS: usize = 100;
 
-/// Follows the store until the broker stops: folds what is committed into the view.
+/// Folds commits into the view until the broker stops.
 pub(crate) async fn follow(parts: Arc<Parts>) {
     let mut hints = parts.store.subscribe();
     loop {
         let began = Instant::now();
-        // Marked as seen before reading: a commit during the read makes the next wait end at once.
+        // Marked as seen before the read, so that a commit during the read ends the next wait immediately.
         hints.mark_unchanged();
         if let Err(error) = catch_up(&parts, began).await {
-            tracing::warn!(%error, "cannot follow the store; answering agents stops when the view is too old");
+            tracing::warn!(%error, "cannot read the store; agents get no answers once the fleet view is too old");
             tokio::select! {
                 () = parts.stopping.cancelled() => return,
                 () = tokio::time::sleep(TICK / 5) => continue,
@@ -44,7 +44,7 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
     }
 }
 
-/// Reads what came since the view's token and folds it in.
+/// Reads the changes since the view's token and folds them.
 async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
     match parts.store.view_tail(&parts.view.token()).await {
         Ok(tail) => {
@@ -58,16 +58,16 @@ async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
     }
 }
 
-/// Reads everything.
+/// Loads a snapshot of the whole record.
 pub(crate) async fn load(parts: &Parts, began: Instant) -> StoreResult<()> {
     let snapshot = parts.store.view_snapshot().await?;
-    // What the view has goes with the rest of it.
+    // The snapshot replaces the view, so the view's own tombstones do not count.
     let entities = with_missing_stacks(parts, snapshot.entities, |_| false).await?;
     parts.view.reset(entities, snapshot.token, began);
     Ok(())
 }
 
-/// Tombstones are not part of a snapshot; those that somebody may still hold are fetched.
+/// Adds the tombstones of stacks that agents may still hold, because a snapshot has none.
 async fn with_missing_stacks(
     parts: &Parts,
     mut entities: Vec<Change>,
@@ -89,7 +89,7 @@ async fn with_missing_stacks(
     Ok(entities)
 }
 
-/// Drops what is no longer kept, on one broker at a time, until the broker stops.
+/// Purges expired records until the broker stops. A lease limits this to one broker at a time.
 pub(crate) async fn purge(parts: Arc<Parts>, keep: Retention) {
     let holder = InstanceId::from(parts.entropy.uuid(parts.clock.now()));
     loop {
@@ -101,7 +101,7 @@ pub(crate) async fn purge(parts: Arc<Parts>, keep: Retention) {
             Ok(Some(_)) => {}
             Ok(None) => continue,
             Err(error) => {
-                tracing::debug!(%error, "cannot take the lease to purge now");
+                tracing::debug!(%error, "cannot acquire the purge lease; retrying");
                 continue;
             }
         }
@@ -111,19 +111,19 @@ pub(crate) async fn purge(parts: Arc<Parts>, keep: Retention) {
                 Ok(0) => break,
                 Ok(gone) => all += gone,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot drop all that is no longer kept");
+                    tracing::warn!(%error, "cannot purge all expired records; retrying");
                     break;
                 }
             }
         }
         if all > 0 {
-            tracing::info!(gone = all, "dropped what is no longer kept");
+            tracing::info!(gone = all, "purged expired records");
         }
     }
     let _ = parts.store.lease_release(PURGE_LEASE, holder).await;
 }
 
-/// Writes attempts and activity in batches until the broker stops, and then once more.
+/// Writes attempts and activity in batches until the broker stops, then once more.
 pub(crate) async fn flush(parts: Arc<Parts>) {
     loop {
         let stopping = tokio::select! {
@@ -134,13 +134,13 @@ pub(crate) async fn flush(parts: Arc<Parts>) {
         if !attempts.is_empty()
             && let Err(error) = parts.store.record_attempts(attempts.values().cloned().collect()).await
         {
-            tracing::warn!(%error, "cannot record attempts now; they are kept");
+            tracing::warn!(%error, "cannot write audit records of refused attempts; retrying");
             parts.attempts.put_back(attempts);
         }
         if let Some(activity) = parts.activity.take()
             && let Err(error) = parts.store.record_activity(activity).await
         {
-            tracing::debug!(%error, "cannot record activity now");
+            tracing::debug!(%error, "cannot write the activity of agents and keys");
         }
         if stopping {
             return;
@@ -148,9 +148,9 @@ pub(crate) async fn flush(parts: Arc<Parts>) {
     }
 }
 
-/// Completes removals that nobody is waited for any more, until the broker stops.
+/// Completes removals without outstanding confirmations, until the broker stops.
 ///
-/// Reports complete them directly; this heals what a crash or a race between two last reports left behind.
+/// Reports complete removals directly. This task repairs the leftovers of crashes and of races between two last reports.
 pub(crate) async fn complete_removals(broker: Broker) {
     let stopping = broker.parts.stopping.clone();
     loop {
@@ -160,7 +160,7 @@ pub(crate) async fn complete_removals(broker: Broker) {
         }
         for stack in broker.parts.view.removable(REMOVALS) {
             if let Err(error) = broker.complete_removal(&broker.system_actor(), stack).await {
-                tracing::debug!(%stack, %error, "removal not completed yet");
+                tracing::debug!(%stack, %error, "cannot complete the removal of a stack; retrying");
             }
         }
     }

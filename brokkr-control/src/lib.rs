@@ -1,9 +1,11 @@
-//! The broker of Brokkr, a framework for custom Kubernetes control planes: authorise, decide, commit; and the fleet view
-//! that answers agents.
+//! The broker of Brokkr, a framework for custom Kubernetes control planes. It authorises, decides and commits operations,
+//! and answers agents from the fleet view.
 //!
-//! Every operation of the [`Broker`] takes the [`Actor`] first and follows one pattern: what may this actor see and do, what
-//! does that make of the present state, and one [`commit`](brokkr_core::store::Store::commit) with the audit record in it. An
-//! attempt that does not end in a commit is recorded as denied or failed.
+//! Every operation of the [`Broker`] takes the [`Actor`] first and follows one pattern: authorise the actor, decide on the
+//! current state, and make one [`commit`](brokkr_core::store::Store::commit) that includes the audit record. An attempt
+//! without a commit is audited as denied or failed.
+//!
+//! If the future of an operation is dropped, each of its commits happens completely or not at all.
 
 mod access;
 mod agents_api;

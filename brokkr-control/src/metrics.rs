@@ -1,5 +1,4 @@
-//! What a broker tells about itself, through the `metrics` facade: the host chooses where it goes, and without a recorder
-//! nothing is done.
+//! Metrics of a broker, through the `metrics` facade: the host installs a recorder; without one the calls do nothing.
 
 use brokkr_core::protocol::Poll;
 use metrics::{Counter, Unit, counter, describe_counter, describe_gauge};
@@ -13,16 +12,16 @@ pub(crate) const VIEW_AGE: &str = "brokkr_view_age_seconds";
 pub(crate) const VIEW_GENERATION: &str = "brokkr_view_generation";
 pub(crate) const VIEW_ENTITIES: &str = "brokkr_view_entities";
 
-/// Says what the numbers mean; once, at the start.
+/// Registers the descriptions of the metrics. Called once, at the start.
 pub(crate) fn describe() {
-    describe_counter!(POLLS, "Polls of agents by result");
-    describe_counter!(COMMITS, "Decisions that were committed, or lost their race, by operation");
-    describe_gauge!(VIEW_AGE, Unit::Seconds, "Age of what polls are answered from; above 3 they are refused");
-    describe_gauge!(VIEW_GENERATION, "How far this replica has read");
-    describe_gauge!(VIEW_ENTITIES, "Agents and stacks in the view");
+    describe_counter!(POLLS, "Polls by result");
+    describe_counter!(COMMITS, "Commits by operation and outcome (committed, lost, failed)");
+    describe_gauge!(VIEW_AGE, Unit::Seconds, "Age of the fleet view; above 3 s polls are refused");
+    describe_gauge!(VIEW_GENERATION, "Generation that this replica's fleet view has reached");
+    describe_gauge!(VIEW_ENTITIES, "Agents and stacks in the fleet view");
 }
 
-/// Counts polls by result. The handles are kept: to find one by its labels costs about as much as a poll.
+/// Counts polls by result. The metric handles are cached, because a lookup by labels costs about as much as a poll.
 pub(crate) struct PollCounters {
     changed: Counter,
     unchanged: Counter,

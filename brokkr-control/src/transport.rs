@@ -1,4 +1,4 @@
-//! What a front end, such as the HTTP API, needs of a broker beside its operations.
+//! The interface for front ends such as the HTTP API, besides the operations.
 
 use brokkr_core::model::AuditOutcome;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -7,19 +7,19 @@ use sha2::Sha256;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 
-/// What carries requests to a broker uses this; a host that serves the API of `brokkr-http` does not.
+/// Functions for front ends that carry requests to a broker. Hosts that serve the API of `brokkr-http` do not need them.
 pub trait Transport {
-    /// A key for `purpose`, the same on every broker of one store: what one of them signs, each of them can check.
+    /// A key for `purpose`, equal on all brokers of one store, so that each can verify what another one signs.
     fn derived_key(&self, purpose: &str) -> [u8; 32];
 
-    /// Records in the audit a request that was refused before it became an operation. `what` names the request and the reason;
-    /// equal ones are counted in one record, so it must take few different values.
+    /// Audits a request that was refused before it became an operation. `what` names the request and the reason. Equal texts
+    /// share one record with a count, so callers use few distinct ones.
     fn record_refused(&self, actor: &Actor, what: String);
 }
 
 impl Transport for Broker {
     fn derived_key(&self, purpose: &str) -> [u8; 32] {
-        // HMAC takes keys of any length.
+        // HMAC accepts keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.parts.secret) else {
             return [0; 32];
         };

@@ -1,10 +1,11 @@
 //! Brokkr: a framework for custom Kubernetes control planes.
 //!
-//! A *broker* records what should run where: it has a REST API, PostgreSQL, audit, keys and targeting. An *agent* in every
-//! cluster pulls its target state, applies it, prunes, watches health and reports back. The broker never connects to a cluster.
+//! The *broker* stores the desired state: it has a REST API, audit records, API keys and targeting, on PostgreSQL or in
+//! memory. An *agent* in each cluster pulls its target state, applies and prunes objects, watches their health and reports
+//! back. The broker never connects to a cluster.
 //!
-//! This crate re-exports all of Brokkr, and the crates whose types appear in its traits, so that a host has one line in
-//! its `Cargo.toml`:
+//! This crate re-exports all crates of Brokkr, and the third-party crates whose types appear in its traits. A host needs one
+//! line in its `Cargo.toml`:
 //!
 //! ```toml
 //! brokkr = { version = "0.1", features = ["http", "postgres"] }
@@ -12,20 +13,20 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `http` | `api`: the REST API as an axum router, a server, and what a host's own routes need |
-//! | `client` | `client`: the API and the agent's protocol over HTTP |
+//! | `http` | `api`: the REST API as an axum router, a server, and extractors for the host's own routes |
+//! | `client` | `client`: clients of the API and of the agent protocol over HTTP |
 //! | `postgres` | `postgres`: the store on PostgreSQL |
-//! | `agent` | `agent`: the agent, and a cluster behind a kubeconfig |
-//! | `testing` | `testing`: builders for tests of a policy or a generator, and a control plane in memory |
+//! | `agent` | `agent`: the agent, and clusters reached through a kubeconfig |
+//! | `testing` | `testing`: builders for tests of policies and generators, and an in-memory control plane |
 //!
-//! # Implement a trait, have a control plane
+//! # Traits
 //!
-//! | to decide | implement | default |
+//! | decision | trait | default |
 //! |---|---|---|
 //! | which agents serve a stack | [`targeting::TargetingPolicy`] | targets, labels and annotations of the stack |
 //! | what a stack contains | [`generate::Generator`] | manifests that callers publish |
-//! | where the record is kept | [`store::Store`] | [`store::MemoryStore`], `postgres::PostgresStore` |
-//! | what an agent does with its target state | [`reconcile::Applier`] | [`reconcile::Reconciler`] |
+//! | where the record is stored | [`store::Store`] | [`store::MemoryStore`], `postgres::PostgresStore` |
+//! | how an agent applies its target state | [`reconcile::Applier`] | [`reconcile::Reconciler`] |
 //! | which Kubernetes API an agent writes to | [`cluster::Cluster`] | [`cluster::MemoryCluster`], `agent::KubeCluster` |
 //! | how an agent reaches its broker | [`protocol::ControlPlane`] | [`InProcess`], `client::HttpControlPlane` |
 //!
@@ -45,7 +46,7 @@
 //! }
 //! ```
 //!
-//! [`BrokerBuilder::also_match`] adds the policy to the default one:
+//! [`BrokerBuilder::also_match`] adds the policy to the default policy:
 //!
 //! ```
 //! # use brokkr::prelude::*;
@@ -54,11 +55,12 @@
 //! # }
 //! ```
 //!
-//! `examples/preview-environments` and `examples/embedded` are whole control planes on this crate.
+//! `examples/preview-environments` and `examples/embedded` are complete control planes on this crate.
 //!
 //! # Derives
 //!
-//! The derive macros of serde and schemars name their crates. A host without a dependency of its own on them says where they are:
+//! The derive macros of serde and schemars refer to their crates by name. A host that does not depend on them directly sets
+//! their paths:
 //!
 //! ```
 //! use brokkr::prelude::*;
@@ -86,17 +88,17 @@ pub use brokkr_reconcile::cluster;
 #[doc(no_inline)]
 pub use {async_trait, bytes, schemars, secrecy, serde, serde_json, tokio, tokio_util};
 
-/// Why an input is refused.
+/// Validation errors.
 pub mod error {
     pub use brokkr_core::error::{Invalid, InvalidCode};
 }
 
-/// The reconciler: what an agent does with its target state.
+/// The reconciler, which applies an agent's target state to a cluster.
 pub mod reconcile {
     pub use brokkr_reconcile::*;
 }
 
-/// The REST API: its documents, and with the feature `http` the server and what a host's own routes need.
+/// The REST API: its documents, and with the feature `http` the server and extractors for the host's own routes.
 #[cfg(any(feature = "http", feature = "client"))]
 pub mod api {
     #[cfg(feature = "http")]
@@ -106,7 +108,7 @@ pub mod api {
     pub use brokkr_http::server::*;
 }
 
-/// The agent's protocol over HTTP.
+/// Clients of the API and of the agent protocol, over HTTP.
 #[cfg(feature = "client")]
 pub mod client {
     pub use brokkr_http::client::*;
@@ -118,7 +120,7 @@ pub mod postgres {
     pub use brokkr_store_postgres::*;
 }
 
-/// The agent, and a Kubernetes cluster behind a kubeconfig or a service account.
+/// The agent, and Kubernetes clusters reached through a kubeconfig or a service account.
 #[cfg(feature = "agent")]
 pub mod agent {
     pub use brokkr_agent_runtime::*;

@@ -1,4 +1,4 @@
-//! What almost every host imports: `use brokkr::prelude::*;`.
+//! The types that most hosts need: `use brokkr::prelude::*;`.
 
 pub use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! The one table of who may do what.
+//! The permission table: which kind of key may perform which action.
 
 use brokkr_core::model::KeyKind;
 
-/// An operation, as it is authorised and audited.
+/// An operation, for authorisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     GeneratorRead,
@@ -36,7 +36,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Whether keys of this kind may do it at all. Within that, the scope decides on which rows.
+    /// Whether keys of this kind may perform the action. The scope then limits the rows.
     pub(crate) fn allowed(self, kind: KeyKind) -> bool {
         use KeyKind::{Admin, AdminReadOnly, Agent, Generator};
         match self {

@@ -7,17 +7,17 @@ use brokkr_core::model::{ActorRef, AgentId, GeneratorId, KeyId, KeyKind, Request
 
 use crate::access::idempotency::Idempotency;
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The request's identity, which stands in the audit and in error answers.
+    /// The request id, which audit records, logs and error responses contain.
     pub request_id: RequestId,
-    /// The network address of the caller, if there is one.
+    /// The caller's network address; `None` for calls within the process.
     pub address: Option<IpAddr>,
 }
 
 impl Origin {
-    /// A request from within the process.
+    /// Creates an origin with a new request id and no address, for calls within the process.
     pub fn in_process() -> Self {
         Self { request_id: RequestId::generate(), address: None }
     }
@@ -25,54 +25,56 @@ impl Origin {
 
 /// The authenticated caller of an operation.
 ///
-/// Built only by [`Broker::authenticate`](crate::broker::Broker::authenticate) and, for the host itself, by
+/// Only [`Broker::authenticate`](crate::broker::Broker::authenticate) creates actors for callers, and
 /// [`Broker::system_actor`](crate::broker::Broker::system_actor) and
+/// [`Broker::generator_actor`](crate::broker::Broker::generator_actor) for the host itself. An `Actor` therefore proves
+/// authentication.
 /// [`Broker::generator_actor`](crate::broker::Broker::generator_actor): holding one is the proof.
 #[derive(Debug, Clone)]
 pub struct Actor {
     pub(crate) who: ActorRef,
     pub(crate) origin: Origin,
-    /// Set when the request may be repeated.
+    /// Present if the request has an idempotency key.
     pub(crate) idempotency: Option<Arc<Idempotency>>,
 }
 
 impl Actor {
-    /// The same caller in a request that may be repeated.
+    /// Returns the actor with an idempotency key: its next creating operation commits at most once per key.
     #[must_use]
     pub fn repeating(mut self, idempotency: Arc<Idempotency>) -> Self {
         self.idempotency = Some(idempotency);
         self
     }
 
-    /// The same caller in the course of this request, as the audit names it.
+    /// Returns the actor with the origin of a request, which the audit records contain.
     #[must_use]
     pub fn in_request(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
     }
 
-    /// Who it is, as it is recorded.
+    /// The actor's identity as the audit and the changes record it.
     pub fn reference(&self) -> ActorRef {
         self.who
     }
 
-    /// In the course of which request.
+    /// The id of the request that the actor is part of.
     pub fn request_id(&self) -> RequestId {
         self.origin.request_id
     }
 
-    /// What it may be. The system acts as an admin.
+    /// The kind of key that decides the actor's permissions. The system has those of an admin.
     pub fn kind(&self) -> KeyKind {
         match self.who {
             ActorRef::System | ActorRef::Admin { .. } => KeyKind::Admin,
-            // No operation is ever called by nobody; if one were, it could change nothing.
+            // Anonymous callers never reach an operation; this arm makes sure that they could not write.
             ActorRef::Anonymous | ActorRef::AdminReadOnly { .. } => KeyKind::AdminReadOnly,
             ActorRef::Agent { .. } => KeyKind::Agent,
             ActorRef::Generator { .. } => KeyKind::Generator,
         }
     }
 
-    /// The key that was presented, if there was one.
+    /// The presented key; `None` for actors without a key.
     pub(crate) fn key_id(&self) -> Option<KeyId> {
         match self.who {
             ActorRef::System | ActorRef::Anonymous => None,
@@ -81,7 +83,7 @@ impl Actor {
         }
     }
 
-    /// The agent, if it is one.
+    /// The agent's id; `None` if the actor is not an agent.
     pub fn agent_id(&self) -> Option<AgentId> {
         match self.who {
             ActorRef::Agent { id, .. } => Some(id),
@@ -89,7 +91,7 @@ impl Actor {
         }
     }
 
-    /// The generator, if it is one.
+    /// The generator's id; `None` if the actor is not a generator.
     pub fn generator_id(&self) -> Option<GeneratorId> {
         match self.who {
             ActorRef::Generator { id, .. } => Some(id),

@@ -1,4 +1,4 @@
-//! The caller's name for one attempt.
+//! Idempotency keys of requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,23 @@ use std::sync::{Mutex, PoisonError};
 use brokkr_core::model::Digest;
 use sha2::{Digest as _, Sha256};
 
-/// The caller's name for one attempt to do something, and what that was.
+/// An idempotency key and the content of its request.
 ///
-/// See the IETF draft "The Idempotency-Key HTTP Header Field". The name belongs to the caller's key: others may use the same
-/// one. It is remembered for [`IDEMPOTENCY_HOURS`](brokkr_core::model::limits::IDEMPOTENCY_HOURS).
+/// Follows the IETF draft "The Idempotency-Key HTTP Header Field". Keys are scoped to the caller's API key, so different
+/// callers may use equal ones. The broker remembers a key for
+/// [`IDEMPOTENCY_HOURS`](brokkr_core::model::limits::IDEMPOTENCY_HOURS).
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use brokkr_control::{Actor, Idempotency};
+///
+/// fn repeatable(actor: Actor, key: &str, body: &[u8]) -> Actor {
+///     let idempotency = Idempotency::new(key.to_owned());
+///     idempotency.add(body);
+///     actor.repeating(Arc::new(idempotency))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Idempotency {
     pub(crate) key: String,
@@ -18,18 +31,19 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// For a request with this key; what the request says is added by [`add`](Self::add).
+    /// Creates an idempotency key without content. Add the request's content with [`add`](Self::add).
     pub fn new(key: String) -> Self {
         Self { key, content: Mutex::default(), replayed: AtomicBool::new(false) }
     }
 
-    /// Adds a part of the request. All of it is to be added before the operation is called.
+    /// Adds a part of the request's content. Add all parts before the operation runs: a repeated key with different content
+    /// is refused.
     pub fn add(&self, part: &[u8]) {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         content.update(part);
     }
 
-    /// Whether the answer is that of an earlier request.
+    /// Whether the operation returned the stored response of an earlier request.
     pub fn was_replayed(&self) -> bool {
         self.replayed.load(Ordering::Relaxed)
     }

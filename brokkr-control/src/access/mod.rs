@@ -1,4 +1,4 @@
-//! Who is asking, and what they may do.
+//! Authentication and authorisation: actors, keys and permissions.
 
 pub(crate) mod action;
 pub(crate) mod actor;

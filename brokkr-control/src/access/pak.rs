@@ -1,7 +1,7 @@
 //! Prefixed API keys: `brokkr_<kind>_<short id>_<secret>_<crc32>`.
 //!
-//! The prefix makes leaked keys findable, the short id makes them nameable, the check sum makes typing errors
-//! cheap to refuse. All parts are base62, so a double click selects the whole.
+//! The prefix lets secret scanners find leaked keys, the short id identifies a key without its secret, and the checksum
+//! rejects mistyped keys without a lookup. All parts are base62, so a double click selects the whole key.
 
 use std::fmt;
 
@@ -15,26 +15,43 @@ const SHORT_ID: usize = 12;
 const SECRET: usize = 43;
 const CHECK: usize = 6;
 
-/// A key just made. Shown once; the store gets only its hash.
+/// A new key. Shown once; the store keeps only its hash.
+///
+/// ```
+/// use brokkr_control::Pak;
+/// use brokkr_core::entropy::SystemEntropy;
+/// use brokkr_core::model::KeyKind;
+/// use secrecy::ExposeSecret as _;
+///
+/// let pak = Pak::generate(KeyKind::Admin, &SystemEntropy)?;
+/// let (short_id, hash) = (pak.short_id().to_owned(), pak.hash());
+/// assert!(pak.into_secret().expose_secret().starts_with(&format!("brokkr_admin_{short_id}_")));
+/// # let _ = hash;
+/// # Ok::<_, brokkr_control::PakError>(())
+/// ```
 pub struct Pak {
     short_id: String,
     text: SecretString,
 }
 
-/// A text is not a key, or none can be made.
+/// The error of parsing or generating a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PakError {
-    /// Not of a key's form, or mistyped.
-    #[error("not a key")]
+    /// The text does not have the form of a key, or its checksum is wrong.
+    #[error("malformed key")]
     Malformed,
-    /// The operating system gives no randomness.
-    #[error("no randomness")]
+    /// The source of randomness failed.
+    #[error("the source of randomness failed")]
     NoRandomness,
 }
 
 impl Pak {
-    /// Makes a key.
+    /// Generates a key of this kind.
+    ///
+    /// # Errors
+    ///
+    /// [`PakError::NoRandomness`] if `entropy` fails.
     pub fn generate(kind: KeyKind, entropy: &dyn Entropy) -> Result<Self, PakError> {
         let short_id = random(SHORT_ID, entropy)?;
         let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET, entropy)?);
@@ -43,22 +60,22 @@ impl Pak {
         Ok(Self { short_id, text: text.into() })
     }
 
-    /// The public part, by which the key is looked up.
+    /// The public part of the key, which identifies it in the store and in logs.
     pub fn short_id(&self) -> &str {
         &self.short_id
     }
 
-    /// What the store keeps.
+    /// The hash that the store keeps.
     pub fn hash(&self) -> Digest {
         Digest::of(self.text.expose_secret().as_bytes())
     }
 
-    /// The key itself.
+    /// The full key text.
     pub fn into_secret(self) -> SecretString {
         self.text
     }
 
-    /// Reads a presented key: its short id and its hash. Says nothing about whether it is valid.
+    /// Parses a presented key into its short id and its hash. Does not check that the key is valid.
     pub(crate) fn parse(text: &str) -> Result<(&str, Digest), PakError> {
         let (head, crc) = text.rsplit_once('_').ok_or(PakError::Malformed)?;
         let mut parts = head.split('_');
@@ -83,7 +100,7 @@ impl fmt::Debug for Pak {
     }
 }
 
-/// Characters of the alphabet, each equally likely: bytes beyond the last multiple of 62 are thrown away.
+/// Generates characters of the alphabet with equal probability: bytes above the largest multiple of 62 are discarded.
 fn random(length: usize, entropy: &dyn Entropy) -> Result<String, PakError> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 64];
@@ -117,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_read_themselves_and_nothing_else() {
+    fn generated_key_parses_and_altered_keys_do_not() {
         let pak = Pak::generate(KeyKind::Agent, &SystemEntropy).expect("randomness");
         let (short_id, hash) = (pak.short_id().to_owned(), pak.hash());
         let text = pak.into_secret();

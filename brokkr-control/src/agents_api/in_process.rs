@@ -1,4 +1,4 @@
-//! The protocol without a network: for hosts that run broker and agents in one process, and for tests.
+//! The agent protocol without a network, for hosts that run broker and agents in one process, and for tests.
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, DeploymentObjectId};
@@ -9,7 +9,16 @@ use crate::access::actor::{Actor, Origin};
 use crate::broker::Broker;
 use crate::error::BrokerError;
 
-/// An agent's access to a broker in the same process, by its key.
+/// A [`ControlPlane`](brokkr_core::protocol::ControlPlane) for an agent in the broker's process.
+///
+/// ```
+/// use brokkr_control::{Broker, BrokerError, InProcess, NewAgent};
+///
+/// async fn connect(broker: &Broker) -> Result<Option<InProcess>, BrokerError> {
+///     let (_, key) = broker.agent_create(&broker.system_actor(), NewAgent::named("edge-1")).await?;
+///     Ok(key.pak.map(|pak| InProcess::new(broker.clone(), pak)))
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct InProcess {
     broker: Broker,
@@ -17,7 +26,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// Access with an agent's key. The key is checked at every call, as it would be over the network.
+    /// Connects with an agent's key. The broker checks the key on every call, as it does over the network.
     pub fn new(broker: Broker, pak: impl Into<secrecy::SecretString>) -> Self {
         Self { broker, pak: pak.into() }
     }

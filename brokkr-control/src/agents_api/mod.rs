@@ -1,4 +1,4 @@
-//! What agents ask and report.
+//! The agent protocol: polls and reports.
 
 pub(crate) mod in_process;
 pub(crate) mod poll;

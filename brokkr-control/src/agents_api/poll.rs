@@ -1,4 +1,4 @@
-//! Answering agents: from the fleet view alone, unless something new is to be listed.
+//! Answers polls from the fleet view. Only newly listed stacks need the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,10 +22,14 @@ use crate::error::BrokerResult;
 use crate::view::{CATCH_UP, PollView, Wanted};
 
 impl Broker {
-    /// What an agent should hold now; with `wait`, as soon as that differs from what it knows.
+    /// Returns the agent's target state. With `wait`, waits until it differs from the one that the agent knows, or until the
+    /// time is over.
     ///
-    /// Costs no query while nothing is new. [`BrokerError::Stale`] when this replica cannot know: the agent
-    /// keeps what it has.
+    /// Runs no query unless a stack is newly listed. Cancellation safe.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Stale`] if this replica's view is too old: the agent keeps its target state.
     pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
         let result = self.poll(actor, agent, request).await;
         self.parts.polls.polled(&result);
@@ -45,9 +49,10 @@ impl Broker {
         let view = &self.parts.view;
         let wait = request.wait.min(Duration::from_secs(limits::POLL_WAIT_SECONDS));
         let deadline = (!wait.is_zero()).then(|| Instant::now() + wait);
-        // Present while there is something to wait for.
+        // Subscribed only if the poll waits.
         let mut news: Option<watch::Receiver<u64>> = None;
-        // Listing can lose races against other changes of the same stacks; it is bounded like every decision.
+        // Recording assignments can lose races against other changes of the same stacks. The retries are bounded like those
+        // of every decision.
         let mut tries = 0;
         loop {
             let poll = view.poll(agent, actor.key_id());
@@ -75,7 +80,7 @@ impl Broker {
                 return unchanged;
             };
             let Some(news) = &mut news else {
-                // Looked at once more, in case something came before this.
+                // Evaluate again after subscribing, because a change may have come before the subscription.
                 news = view.news_of(agent);
                 continue;
             };
@@ -88,7 +93,7 @@ impl Broker {
         }
     }
 
-    /// Records what is to be listed and is not yet, and waits until the view has it.
+    /// Records the missing assignments and waits until the view contains them.
     async fn list_unlisted(&self, actor: &Actor, agent: AgentId) -> BrokerResult<()> {
         let mut folds = self.parts.view.folds();
         let poll = self.parts.view.poll(agent, actor.key_id());
@@ -99,13 +104,13 @@ impl Broker {
             Ok(()) | Err(BrokerError::Contention) => {}
             Err(error) => return Err(error),
         }
-        // The view has it now, or is about to have what made it unnecessary.
+        // The next fold contains the assignments, or the change that made them unnecessary.
         let _ = tokio::time::timeout(CATCH_UP, folds.changed()).await;
         Ok(())
     }
 
-    /// A key that was revoked or expired, or an agent that was retired, while its poll waited gets no answer. Otherwise,
-    /// when the key ends.
+    /// Returns the key's expiry time. Fails if the key was revoked or has expired, or if the agent was retired, while its
+    /// poll waited.
     fn check_still_valid(&self, actor: &Actor, poll: &PollView) -> BrokerResult<Option<Timestamp>> {
         let key_ends = poll.key_ends.ok_or(BrokerError::Unauthenticated)?;
         if key_ends.is_some_and(|end| end <= self.now()) {
@@ -121,14 +126,14 @@ impl Broker {
         }
     }
 
-    /// Records pairs as listed before the agent is told: from then on their removal needs a confirmation.
+    /// Records assignments before the agent gets the target state: from then on a removal needs the agent's confirmation.
     async fn record_listing(&self, actor: &Actor, agent: AgentId, wanted: &Wanted) -> BrokerResult<()> {
         let stacks: Vec<StackId> = wanted.unlisted.iter().map(|(stack, _)| *stack).collect();
         self.decide(actor, "assignment.list", Some(EntityKey::Agent(agent)), || async {
             let now = self.now();
             let found = self.parts.store.assignment_find(&Scope::All, agent, &stacks).await?;
             let before: BTreeMap<StackId, Assignment> = found.into_iter().map(|it| (it.stack_id, it)).collect();
-            // Not for one that was cordoned or retired meanwhile, or has other labels: the view is about to say what that means.
+            // The agent changed concurrently; the view will soon contain the change and decide again.
             if self.parts.store.get::<Agent>(&Scope::All, agent).await?.version != wanted.agent_version {
                 return Ok(Decision::nothing(()));
             }

@@ -1,4 +1,4 @@
-//! Taking reports: what agents say becomes events, statuses and confirmed removals, in one commit.
+//! Records reports: agents' outcomes become events, statuses and confirmed removals, in one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,11 +19,16 @@ use crate::error::BrokerError;
 use crate::error::BrokerResult;
 use crate::view::CATCH_UP;
 
-/// Runs that are remembered as superseded.
+/// Number of superseded agent processes that the session remembers.
 const SUPERSEDED_KEPT: usize = 16;
 
 impl Broker {
-    /// Takes a report. Repeating it changes nothing.
+    /// Records an agent's report. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::InstanceSuperseded`] if a newer process uses the agent's key, [`BrokerError::WrongCluster`] if the
+    /// agent is bound to a different cluster, [`BrokerError::Invalid`] for an invalid report.
     pub async fn report(&self, actor: &Actor, agent: AgentId, report: &Report) -> BrokerResult<ReportAnswer> {
         const NAME: &str = "agent.report";
         self.authorise(actor, Action::Report, NAME, Some(EntityKey::Agent(agent)))?;
@@ -61,7 +66,7 @@ impl Broker {
         }
         let mut session = next_session(agent, before, report, now)?;
 
-        // Everything that the report refers to, read at once.
+        // Reads everything that the report refers to, in one batch.
         let mut named: BTreeSet<StackId> = report.events.iter().map(|it| it.stack_id).collect();
         named.extend(report.status.iter().map(|it| it.stack_id));
         named.extend(report.held.iter().flatten());
@@ -69,7 +74,7 @@ impl Broker {
         let stacks = store.stack_find_with_tombstones(&Scope::All, &named).await?;
         let assignments = store.assignment_find(&Scope::All, agent, &named).await?;
         let assignments: BTreeMap<StackId, Assignment> = assignments.into_iter().map(|it| (it.stack_id, it)).collect();
-        // What an agent may name: what it was told to hold once, and the stacks of generators that it serves.
+        // An agent may report on stacks that it was assigned and on stacks of its generators.
         let serves = self.parts.view.agent(agent).map(|it| it.generator_ids.clone()).unwrap_or_default();
         let known = |it: &Stack| assignments.contains_key(&it.id) || serves.contains(&it.generator_id);
         let stacks: BTreeMap<StackId, Stack> = stacks.into_iter().filter(known).map(|it| (it.id, it)).collect();
@@ -88,7 +93,7 @@ impl Broker {
         if let Some(held) = &report.held {
             session.unknown_stacks =
                 held.iter().filter(|id| !fold.stacks.contains_key(id)).copied().take(100).collect();
-            // It is told once: what a view that is behind says would not be put right.
+            // The agent reports its inventory only once, so a stale view here would not be corrected later.
             self.parts.view.refreshed(CATCH_UP).await?;
             let status = self.parts.view.agent_status(agent);
             for stack in held {
@@ -111,7 +116,7 @@ impl Broker {
     }
 }
 
-/// The session after this report; refuses a run that was superseded and another cluster.
+/// The session after this report. Refuses a superseded process and a different cluster.
 fn next_session(
     agent: AgentId,
     before: Option<AgentSession>,
@@ -153,7 +158,7 @@ fn next_session(
     Ok(session)
 }
 
-/// Folds a report's parts into the rows that they concern.
+/// Folds the parts of a report into the affected rows.
 struct Fold {
     agent: AgentId,
     now: Timestamp,
@@ -185,7 +190,7 @@ impl Fold {
         }
     }
 
-    /// The status of a stack as this report leaves it; `None` for a stack that does not concern this agent.
+    /// The stack's status on this agent; `None` if the stack does not concern the agent.
     fn status_mut(&mut self, id: StackId) -> Option<&mut StackStatus> {
         let stack = self.stacks.get(&id)?;
         self.assignments.get(&id)?;
@@ -277,7 +282,7 @@ impl Fold {
     }
 
     fn status(&mut self, report: &StatusReport) {
-        // A status of a stack that is gone or was never assigned says nothing that anybody could ask for.
+        // Ignore the status of stacks that are deleted or were never assigned: no operation could return it.
         let Some(status) = self.status_mut(report.stack_id) else {
             return;
         };
@@ -314,7 +319,7 @@ impl Fold {
         self.gone.push(id);
     }
 
-    /// A stack that the agent holds and that is not wanted there is listed again, for removal.
+    /// Lists a stack again, for removal, that the agent holds but should not.
     fn held(&mut self, id: StackId, wanted: bool) {
         let Some(stack) = self.stacks.get(&id) else {
             return;
@@ -323,7 +328,7 @@ impl Fold {
         if wanted || open || self.gone.contains(&id) {
             return;
         }
-        // That the stack was deleted is an explicit order; that merely nothing matches any more is not.
+        // Deleting a stack is an explicit order to remove it. A missing match is not, so the removal is unconfirmed.
         let state = if stack.is_active() { AssignmentState::Listed } else { AssignmentState::Withdrawn };
         self.set_assignment(id, state);
     }
@@ -335,13 +340,13 @@ impl Fold {
     }
 }
 
-/// Numbers that every store can keep.
+/// Validates that every store can represent the number.
 fn number(field: &str, number: Option<u64>, least: u64) -> Result<(), Invalid> {
     let most = i64::MAX as u64;
     if number.is_none_or(|number| (least..=most).contains(&number)) {
         return Ok(());
     }
-    let message = format!("must be a number from {least} to {most}");
+    let message = format!("expected a number from {least} to {most}");
     Err(Invalid::new(InvalidCode::NumberOutOfRange, message).within(field))
 }
 
@@ -349,11 +354,11 @@ fn count(field: &str, count: usize, max: usize) -> Result<(), Invalid> {
     if count <= max {
         return Ok(());
     }
-    let message = format!("{count} entries, at most {max} are allowed");
+    let message = format!("{count} entries; at most {max} are allowed");
     Err(Invalid::new(InvalidCode::FieldInvalid, message).within(field))
 }
 
-/// Checks sizes, texts and numbers; ids and enums are checked by their types.
+/// Validates sizes, texts and numbers. Ids and enums are validated by their types.
 fn validate(report: &Report) -> Result<(), Invalid> {
     number("sequence", Some(report.sequence), 0)?;
     count("events", report.events.len(), limits::REPORT_ENTRIES)?;

@@ -1,4 +1,4 @@
-//! The pattern of every write: authorise, decide on the present state, commit; again if somebody was faster.
+//! The pattern of every write: authorise, decide on the current state, commit, and retry if a concurrent commit won.
 
 use std::collections::BTreeMap;
 
@@ -16,26 +16,26 @@ use crate::error::BrokerResult;
 use crate::metrics;
 use crate::recent::contents;
 
-/// What an operation decided.
+/// The result of deciding on an operation.
 pub(crate) struct Decision<T> {
-    /// What the caller gets.
+    /// The operation's return value.
     pub(crate) outcome: T,
-    /// What changes; nothing when everything is as it should be already.
+    /// The changes to commit; empty if the current state is already as requested.
     pub(crate) changes: Vec<Change>,
-    /// The bytes of deployment objects among the changes.
+    /// The bytes of new deployment objects, by digest.
     pub(crate) contents: BTreeMap<Digest, Bytes>,
-    /// How to answer when the request is repeated.
+    /// The stored response for repeated requests.
     pub(crate) idempotency: Option<IdempotencyRecord>,
-    /// What else must still be so.
+    /// Conditions that must still hold at commit time, beyond the versions of the changed entities.
     pub(crate) preconditions: Vec<Precondition>,
-    /// What the audit names as the object.
+    /// The audited object.
     pub(crate) object: Option<EntityKey>,
-    /// What the audit says beyond that.
+    /// The details in the audit record.
     pub(crate) detail: Option<String>,
 }
 
 impl<T> Decision<T> {
-    /// Nothing has to change.
+    /// A decision without changes.
     pub(crate) fn nothing(outcome: T) -> Self {
         Self {
             outcome,
@@ -48,33 +48,33 @@ impl<T> Decision<T> {
         }
     }
 
-    /// These changes; the first one names the audit's object.
+    /// A decision with these changes. The first one is the audited object.
     pub(crate) fn commit(outcome: T, changes: Vec<Change>) -> Self {
         let object = changes.first().map(Change::key);
         Self { changes, object, ..Self::nothing(outcome) }
     }
 
-    /// An entity becomes another version of itself. The audit names the fields that differ.
+    /// Updates an entity. The audit record lists the changed fields.
     pub(crate) fn update<E: Entity>(outcome: T, before: &E, after: E) -> Self {
         let changed = changed_fields(before, &after);
         let decision = Self::commit(outcome, vec![after.into()]);
         if changed.is_empty() { decision } else { decision.detail(format!("changed: {}", changed.join(", "))) }
     }
 
-    /// Only as long as this entity is as it was read.
+    /// Adds a precondition to the commit.
     pub(crate) fn provided(mut self, precondition: Precondition) -> Self {
         self.preconditions.push(precondition);
         self
     }
 
-    /// Says more in the audit.
+    /// Adds details to the audit record.
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 }
 
-/// The fields of an entity that differ, without those that differ in every version.
+/// The names of the fields that differ, except those that differ in every version.
 fn changed_fields<E: Entity>(before: &E, after: &E) -> Vec<String> {
     let (Ok(Value::Object(before)), Ok(Value::Object(after))) =
         (serde_json::to_value(before), serde_json::to_value(after))
@@ -87,17 +87,17 @@ fn changed_fields<E: Entity>(before: &E, after: &E) -> Vec<String> {
 }
 
 impl Broker {
-    /// The time of this decision.
+    /// The current time by the broker's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 
-    /// A new id.
+    /// A new id, from the broker's source of randomness.
     pub(crate) fn new_id<I: From<Uuid>>(&self) -> I {
         self.parts.entropy.uuid(self.now()).into()
     }
 
-    /// Whether the actor may do this at all, and on whose rows. A denial is recorded, with the object that was named.
+    /// Checks that the actor's kind permits the action, and returns the rows that it covers. Audits a denial.
     pub(crate) fn authorise(
         &self,
         actor: &Actor,
@@ -109,7 +109,7 @@ impl Broker {
         Ok(self.scope(actor))
     }
 
-    /// Whose rows the actor may see, as far as the view knows.
+    /// The rows that the actor may access, according to the view.
     pub(crate) fn scope(&self, actor: &Actor) -> Scope {
         match actor.who {
             ActorRef::System | ActorRef::Admin { .. } | ActorRef::AdminReadOnly { .. } | ActorRef::Anonymous => {
@@ -120,7 +120,7 @@ impl Broker {
         }
     }
 
-    /// Whether the actor may do this at all. A denial is recorded.
+    /// Checks that the actor's kind permits the action. Audits a denial.
     pub(crate) fn permit(
         &self,
         actor: &Actor,
@@ -135,7 +135,7 @@ impl Broker {
         Err(BrokerError::Forbidden)
     }
 
-    /// Records an attempt that changed nothing.
+    /// Records a refused or failed attempt in the audit. Logs the cause of internal errors.
     pub(crate) fn failed(&self, actor: &Actor, name: &'static str, object: Option<EntityKey>, error: &BrokerError) {
         if let BrokerError::Internal(source) = error {
             tracing::error!(action = name, request_id = %actor.request_id(), error = %source, "operation failed");
@@ -143,10 +143,10 @@ impl Broker {
         self.parts.attempts.record(actor, name, object, error);
     }
 
-    /// Decides and commits until it succeeds, is refused, or lost too many races. `object` is what the caller
-    /// named, for the record of a failure.
+    /// Decides and commits, with retries after lost races up to [`limits::COMMIT_TRIES`]. `object` is the object that the
+    /// caller named, for the audit record of a failure.
     ///
-    /// Returns after this broker's own view has the change, so that whoever did something also sees it.
+    /// Returns after this broker's view contains the change, so that the caller can read its own write here.
     pub(crate) async fn decide<T, F>(
         &self,
         actor: &Actor,
@@ -209,14 +209,15 @@ impl Broker {
             match self.parts.store.commit(commit).await {
                 Ok(committed) => {
                     metrics::committed(name, "committed");
-                    // First of all: agents are about to ask for them.
+                    // Fill the cache before the view wakes the agents that will fetch these contents.
                     for found in published {
                         self.parts.contents.keep(epoch, found).await;
                     }
                     self.parts.view.caught_up(committed.position).await;
                     return Ok(decision.outcome);
                 }
-                // Somebody else was faster: look again. A revision number is ours to choose, a name is not.
+                // A concurrent commit won: decide again on the new state. The broker assigns revisions and key ids, so it
+                // can choose new ones.
                 Err(
                     StoreError::Conflict(_)
                     | StoreError::NotUnique(UniqueKey::StackRevision(_) | UniqueKey::StackName | UniqueKey::KeyShortId),

@@ -1,4 +1,4 @@
-//! Requests that may be repeated: the same key and the same content give the same answer once more.
+//! Idempotent requests: a repeated key with the same content returns the stored response.
 
 use std::sync::atomic::Ordering;
 
@@ -15,8 +15,8 @@ use crate::error::BrokerError;
 use crate::error::BrokerResult;
 
 impl Broker {
-    /// [`decide`](Self::decide) for what creates something: if the caller has named the attempt, it is made once, however often
-    /// it is repeated and by way of however many replicas.
+    /// Like [`decide`](Self::decide), for operations that create something. If the request has an idempotency key, the
+    /// operation commits at most once, even if requests with the key reach several replicas.
     pub(crate) async fn decide_once<T, F>(
         &self,
         actor: &Actor,
@@ -59,7 +59,8 @@ impl Broker {
         let Err(error) = result else {
             return result;
         };
-        // It may have failed because its twin succeeded meanwhile, or somebody who used the same name for something else.
+        // The commit may have failed because the same request, or another one with the same key, succeeded on another
+        // replica.
         let error = match self.replay(actor, idempotency, fingerprint).await {
             Ok(Some(outcome)) => return Ok(outcome),
             Err(reused @ BrokerError::IdempotencyKeyReused) => reused,
@@ -69,7 +70,7 @@ impl Broker {
         Err(error)
     }
 
-    /// The answer of an earlier attempt of this name.
+    /// The stored response of an earlier request with this key.
     async fn replay<T: DeserializeOwned>(
         &self,
         actor: &Actor,

@@ -1,4 +1,4 @@
-//! From a decision to one commit, with its audit record.
+//! Turns a decision into one commit that includes its audit record.
 
 pub(crate) mod decide;
 pub(crate) mod idempotency;

@@ -1,4 +1,4 @@
-//! The generator's contract.
+//! The trait for generators.
 
 use std::fmt::Debug;
 
@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// What a generator is told beside its parameters.
+/// The input of a generator besides its parameters.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct GenerateContext<'a> {
-    /// The stack that the manifests are for, as it will be.
+    /// The stack that the manifests belong to, in its state after this operation.
     pub stack: &'a StackSpec,
-    /// The principal under which the generator runs, the stack's owner.
+    /// The generator principal that owns the stack.
     pub owner: GeneratorId,
 }
 
@@ -24,12 +24,12 @@ impl<'a> GenerateContext<'a> {
     }
 }
 
-/// What a generator made: Kubernetes objects as JSON. The broker checks them like any others.
+/// The output of a generator: Kubernetes objects as JSON. The broker validates them like published manifests.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Manifests(Vec<Value>);
 
 impl Manifests {
-    /// These objects.
+    /// Creates the output from Kubernetes objects.
     pub fn new(objects: impl IntoIterator<Item = Value>) -> Self {
         Self(objects.into_iter().collect())
     }
@@ -39,29 +39,28 @@ impl Manifests {
     }
 }
 
-/// Why a generator made nothing.
+/// The error of a generator. The stack stays unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
-    /// The parameters make no sense, in a way that their schema cannot say. The text is shown to the caller.
+    /// The parameters are invalid in a way that their schema cannot express. The caller sees the text.
     #[error("{0}")]
     Refused(String),
-    /// Something that the generator needs is not there now.
-    #[error("the generator cannot work now: {0}")]
+    /// A dependency of the generator is unavailable. The caller may retry.
+    #[error("the generator is unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Makes the manifests of a stack from typed parameters.
+/// Generates the manifests of a stack from typed parameters.
 ///
-/// # To ensure correctness
+/// # Contract
 ///
-/// 1. **Deterministic**: the same parameters and stack make the same manifests, as far as possible. The
-///    broker publishes a new revision whenever they differ.
-/// 2. **Whole**: the result is everything that the stack consists of; what is left out of it is removed from the clusters.
-/// 3. An error publishes nothing. Returning fewer objects for want of knowledge would remove the others.
-/// 4. It may be called again for the same request: effects elsewhere must be idempotent.
-///
-/// The future may be dropped at any await when the caller goes away.
+/// 1. **Deterministic**: equal parameters and stacks should give equal manifests. The broker publishes a new revision
+/// whenever they differ.
+/// 2. **Complete**: the output contains every object of the stack. Agents remove objects that are missing from it.
+/// 3. **All or nothing**: return an error if some objects cannot be generated. Fewer objects would remove the others.
+/// 4. **Idempotent**: the broker may call the generator several times for one request, so side effects must be idempotent.
+/// 5. **Cancellable**: the future is dropped at any await point if the caller disconnects.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -96,12 +95,12 @@ pub enum GenerateError {
 /// ```
 #[async_trait]
 pub trait Generator: Debug + Send + Sync + 'static {
-    /// What it needs to know. The JSON Schema is derived from the type and checked before every run.
+    /// The parameters. The broker derives a JSON Schema from the type and validates parameters before every run.
     type Params: DeserializeOwned + JsonSchema + Send;
 
-    /// The name by which callers choose it; a DNS label.
+    /// The name under which callers select the generator; a DNS label, unique in the broker.
     fn name(&self) -> &str;
 
-    /// Makes the manifests.
+    /// Generates all manifests of the stack.
     async fn generate(&self, ctx: &GenerateContext<'_>, params: Self::Params) -> Result<Manifests, GenerateError>;
 }

@@ -1,4 +1,4 @@
-//! Generators: code of the host that makes the manifests of a stack from parameters.
+//! Generators: host code that creates the manifests of a stack from parameters.
 
 mod generator;
 mod registered;

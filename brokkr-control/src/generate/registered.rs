@@ -1,4 +1,4 @@
-//! Generators without their parameters' type.
+//! Type-erased generators and the validation of their parameters.
 
 use std::any::TypeId;
 use std::fmt::Debug;
@@ -10,16 +10,16 @@ use serde_json::Value;
 
 use crate::generate::{GenerateContext, GenerateError, Generator, Manifests};
 
-/// A generator as the broker keeps it. Implemented for every [`Generator`].
+/// Object-safe form of [`Generator`], implemented for every generator.
 #[async_trait]
 pub(crate) trait DynGenerator: Debug + Send + Sync + 'static {
-    /// Its name.
+    /// The generator's name.
     fn name(&self) -> &str;
 
     /// The JSON Schema (draft 2020-12) of its parameters.
     fn schema(&self) -> Value;
 
-    /// Makes the manifests from parameters that fit the schema.
+    /// Generates the manifests from parameters that match the schema.
     async fn run(&self, ctx: &GenerateContext<'_>, params: Value) -> Result<Manifests, GenerateError>;
 }
 
@@ -34,8 +34,9 @@ impl<G: Generator> DynGenerator for G {
     }
 
     async fn run(&self, ctx: &GenerateContext<'_>, params: Value) -> Result<Manifests, GenerateError> {
-        let params = serde_json::from_value(params)
-            .map_err(|_| GenerateError::Refused("the parameters do not fit the generator's type".to_owned()))?;
+        let params = serde_json::from_value(params).map_err(|_| {
+            GenerateError::Refused("the parameters match the schema but not the generator's type".to_owned())
+        })?;
         self.generate(ctx, params).await
     }
 }
@@ -43,25 +44,25 @@ impl<G: Generator> DynGenerator for G {
 /// A registered generator with its compiled schema.
 #[derive(Debug)]
 pub(crate) struct Registered {
-    /// The type that implements [`Generator`].
+    /// The concrete type, for lookups by type.
     pub(crate) of: TypeId,
     pub(crate) generator: Box<dyn DynGenerator>,
     validator: jsonschema::Validator,
 }
 
 impl Registered {
-    /// Compiles the schema. References to elsewhere are refused, and patterns run in linear time.
+    /// Compiles the schema. Remote references are refused, and regular expressions run in linear time.
     pub(crate) fn new(of: TypeId, generator: Box<dyn DynGenerator>) -> Result<Self, Invalid> {
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .offline()
             .with_pattern_options(PatternOptions::regex())
             .build(&generator.schema())
-            .map_err(|_| Invalid::new(InvalidCode::ParamsInvalid, "the generator's schema cannot be compiled"))?;
+            .map_err(|_| Invalid::new(InvalidCode::ParamsInvalid, "the generator's parameter schema is invalid"))?;
         Ok(Self { of, generator, validator })
     }
 
-    /// Checks parameters against the schema; names the first place that does not fit.
+    /// Validates parameters against the schema. The error names the first invalid value.
     pub(crate) fn check(&self, params: &Value) -> Result<(), Invalid> {
         if self.validator.is_valid(params) {
             return Ok(());
@@ -73,7 +74,7 @@ impl Registered {
         Err(Invalid {
             code: InvalidCode::ParamsInvalid,
             pointer: excerpt(&pointer),
-            message: format!("the parameters break the rule \"{rule}\" of the generator's schema"),
+            message: format!("the value violates \"{rule}\" of the generator's schema"),
         })
     }
 }

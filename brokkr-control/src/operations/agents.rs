@@ -19,23 +19,23 @@ use crate::operations::generators::expect_version;
 use crate::operations::keys::{NewPak, new_key, revoke_all};
 use crate::view::CATCH_UP;
 
-/// An agent to be created.
+/// Input of [`Broker::agent_create`].
 #[derive(Debug, Clone, Default)]
 pub struct NewAgent {
-    /// Its name.
+    /// A DNS label, unique among agents.
     pub name: String,
-    /// The cluster that it serves, for people.
+    /// The name of the cluster that the agent serves. For display only.
     pub cluster_name: String,
-    /// What stacks can share or select.
+    /// Labels. Targeting rules select agents by them.
     pub labels: BTreeMap<String, String>,
-    /// What stacks can share or select.
+    /// Annotations. Targeting rules can match them.
     pub annotations: BTreeMap<String, String>,
-    /// The generators that it serves; absent means the system generator.
+    /// The generators whose stacks the agent serves. `None`: the system generator.
     pub generator_ids: Option<Vec<GeneratorId>>,
 }
 
 impl NewAgent {
-    /// An agent with this name that serves the system generator.
+    /// An agent with this name that serves the system generator, without labels.
     ///
     /// ```
     /// use brokkr_control::NewAgent;
@@ -46,7 +46,7 @@ impl NewAgent {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// The same with one more label.
+    /// Adds a label.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
@@ -54,34 +54,39 @@ impl NewAgent {
     }
 }
 
-/// What is to change in an agent; what is `None` stays.
+/// Changes to an agent; `None` keeps a field.
 #[derive(Debug, Clone, Default)]
 pub struct AgentPatch {
-    /// The cluster that it serves, for people.
+    /// The name of the cluster that the agent serves. For display only.
     pub cluster_name: Option<String>,
-    /// All labels.
+    /// Replaces all labels.
     pub labels: Option<BTreeMap<String, String>>,
-    /// All annotations.
+    /// Replaces all annotations.
     pub annotations: Option<BTreeMap<String, String>>,
-    /// Whether it takes part.
+    /// The new status.
     pub status: Option<AgentStatus>,
 }
 
-/// An agent with what it said of itself.
+/// An agent with the details from its reports.
 #[derive(Debug, Clone)]
 pub struct AgentDetails {
-    /// The agent. A generator sees itself only among the registrations.
+    /// The agent. A generator sees only its own id among the registrations.
     pub agent: Agent,
-    /// When it polled or reported last.
+    /// Time of the agent's last poll or report; `None` before the first one.
     pub last_seen_at: Option<Timestamp>,
-    /// What it can do beyond the base protocol.
+    /// Optional protocol features that the agent supports.
     pub capabilities: BTreeSet<String>,
-    /// What else it said of itself; not in lists.
+    /// The agent's last session; `None` in lists and before the first report.
     pub session: Option<AgentSession>,
 }
 
 impl Broker {
     /// Creates an agent and its first key.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] for an invalid field, [`BrokerError::AlreadyExists`] if the name is taken,
+    /// [`BrokerError::LimitReached`] for more than 256 generators.
     pub async fn agent_create(&self, actor: &Actor, new: NewAgent) -> BrokerResult<(Agent, NewPak)> {
         const NAME: &str = "agent.create";
         let scope = self.authorise(actor, Action::AgentManage, NAME, None)?;
@@ -110,7 +115,7 @@ impl Broker {
             };
             if agent.generator_ids.len() > limits::REGISTRATIONS {
                 return Err(BrokerError::LimitReached(
-                    "an agent serves at most 256 generators; end a registration first",
+                    "an agent can serve at most 256 generators; end a registration first",
                 ));
             }
             let pak = new_key(&*self.parts.entropy, agent.id.into(), "initial", None, now)?;
@@ -126,13 +131,13 @@ impl Broker {
         .await
     }
 
-    /// One agent.
+    /// Returns an agent.
     pub async fn agent_get(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
         let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
         Ok(as_seen_by(&scope, self.parts.store.get::<Agent>(&scope, id).await?))
     }
 
-    /// One agent with what it said of itself.
+    /// Returns an agent with the details from its reports.
     pub async fn agent_details(&self, actor: &Actor, id: AgentId) -> BrokerResult<AgentDetails> {
         let scope = self.authorise(actor, Action::AgentRead, "agent.read", Some(EntityKey::Agent(id)))?;
         let agent = as_seen_by(&scope, self.parts.store.get::<Agent>(&scope, id).await?);
@@ -142,7 +147,7 @@ impl Broker {
         Ok(AgentDetails { agent, last_seen_at, capabilities, session })
     }
 
-    /// All agents that the actor may see and that fit the filter.
+    /// Lists the agents that the actor may see and that match the filter.
     pub async fn agent_list(
         &self,
         actor: &Actor,
@@ -166,7 +171,7 @@ impl Broker {
     async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
         let mut seen: BTreeMap<_, _> = self.parts.store.agent_last_seen(scope, ids).await?.into_iter().collect();
         for id in ids {
-            // What this replica saw and has not written yet.
+            // Activity on this replica that is not yet written to the store.
             if let Some(at) = self.parts.activity.last_seen(*id) {
                 let newest = seen.entry(*id).or_insert(at);
                 *newest = at.max(*newest);
@@ -175,7 +180,7 @@ impl Broker {
         Ok(seen)
     }
 
-    /// Changes an agent that has the expected version.
+    /// Updates an agent if it has the expected version.
     pub async fn agent_update(
         &self,
         actor: &Actor,
@@ -217,7 +222,7 @@ impl Broker {
         .await
     }
 
-    /// Deletes an agent: its keys are revoked, and nobody waits for it any more.
+    /// Deletes an agent and revokes its keys. Stacks no longer wait for its confirmations.
     pub async fn agent_delete(&self, actor: &Actor, id: AgentId) -> BrokerResult<()> {
         const NAME: &str = "agent.delete";
         let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
@@ -237,7 +242,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Stops waiting for anything from an agent.
+    /// Abandons all open assignments of an agent.
     async fn abandon_all(&self, scope: &Scope, id: AgentId, now: Timestamp) -> BrokerResult<Vec<Change>> {
         let open = self.parts.view.open_of_agent(id);
         let assignments = self.parts.store.assignment_find(scope, id, &open).await?;
@@ -250,7 +255,7 @@ impl Broker {
         Ok(abandoned.collect())
     }
 
-    /// Registers an agent with a generator: from now on it serves the generator's stacks.
+    /// Registers an agent with a generator: the agent then serves the generator's stacks.
     pub async fn agent_register(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<Agent> {
         const NAME: &str = "agent.register";
         let scope = self.authorise(actor, Action::AgentRegister, NAME, Some(EntityKey::Agent(id)))?;
@@ -262,7 +267,7 @@ impl Broker {
             }
             if agent.generator_ids.len() > limits::REGISTRATIONS {
                 return Err(BrokerError::LimitReached(
-                    "an agent serves at most 256 generators; end a registration first",
+                    "an agent can serve at most 256 generators; end a registration first",
                 ));
             }
             agent.version = agent.version.next();
@@ -274,7 +279,7 @@ impl Broker {
         .await
     }
 
-    /// Ends a registration. The agent is told to remove the generator's stacks.
+    /// Ends a registration. The agent removes the generator's stacks.
     pub async fn agent_unregister(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<()> {
         const NAME: &str = "agent.unregister";
         let scope = self.authorise(actor, Action::AgentUnregister, NAME, Some(EntityKey::Agent(id)))?;
@@ -293,7 +298,7 @@ impl Broker {
         .await
     }
 
-    /// Ends every registration with a generator that goes.
+    /// Ends all registrations with a generator that is being deleted.
     pub(crate) async fn unregister_all(
         &self,
         scope: &Scope,
@@ -318,11 +323,11 @@ impl Broker {
         }
     }
 
-    /// Allows an agent that knew another epoch to remove and prune again.
+    /// Allows an agent to remove and prune objects after the epoch has changed.
     pub async fn agent_confirm_epoch(&self, actor: &Actor, id: AgentId) -> BrokerResult<Agent> {
         const NAME: &str = "agent.confirm-epoch";
         let scope = self.authorise(actor, Action::ConfirmEpoch, NAME, Some(EntityKey::Agent(id)))?;
-        // What is confirmed is the history that is there now.
+        // The confirmation applies to the current epoch, so the view must be up to date.
         self.parts.view.refreshed(CATCH_UP).await?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
@@ -337,7 +342,7 @@ impl Broker {
     }
 }
 
-/// A generator does not learn which others an agent serves.
+/// Hides the agent's other generators from a generator.
 fn as_seen_by(scope: &Scope, mut agent: Agent) -> Agent {
     if let Scope::Generator(own) = scope {
         agent.generator_ids.retain(|id| id == own);

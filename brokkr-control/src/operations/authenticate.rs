@@ -1,4 +1,4 @@
-//! From a presented key to an actor, without a query: keys are part of the fleet view.
+//! Authenticates callers without a query: the fleet view contains the keys.
 
 use brokkr_core::model::{ActorRef, AgentStatus, ApiKey, Digest, EntityKey, GeneratorId, KeyOwner};
 use subtle::ConstantTimeEq as _;
@@ -10,10 +10,13 @@ use crate::error::BrokerError;
 use crate::error::BrokerResult;
 
 impl Broker {
-    /// The actor for a presented key.
+    /// Authenticates a presented key. Runs no query.
     ///
-    /// Every way of not being valid is the same [`BrokerError::Unauthenticated`]: malformed, unknown, wrong
-    /// secret, expired, revoked, owner deleted, or `None` presented. Only a retired agent is told so. A refusal is recorded.
+    /// # Errors
+    ///
+    /// Every invalid key gives the same [`BrokerError::Unauthenticated`]: malformed, unknown, wrong secret, expired,
+    /// revoked, owner deleted, or `None`. Only retired agents get a distinct error, [`BrokerError::AgentRetired`].
+    /// [`BrokerError::Stale`] if the fleet view is too old to know about revocations. The audit records refusals.
     pub fn authenticate<'a>(&self, presented: impl Into<Option<&'a str>>, origin: Origin) -> BrokerResult<Actor> {
         let result = match presented.into() {
             Some(presented) => self.actor_of(presented, &origin),
@@ -31,7 +34,7 @@ impl Broker {
             return Err(BrokerError::Unauthenticated);
         };
         let key = parts.view.key(short_id)?;
-        // An unknown id costs the same comparison as a known one.
+        // An unknown short id takes the same comparison as a known one, so timing does not reveal it.
         let expected = key.as_ref().map_or_else(|| Digest::of(b""), |key| key.hash);
         let equal: bool = expected.as_bytes().ct_eq(hash.as_bytes()).into();
         let Some(key) = key.filter(|_| equal) else {
@@ -68,19 +71,20 @@ impl Broker {
         }
     }
 
-    /// The host acting on its own account, with an admin's rights.
+    /// The host acting on its own behalf, with the rights of an admin.
     ///
-    /// Inside a request use [`Actor::in_request`] as well, so that the audit names the request.
+    /// Within a request, add [`Actor::in_request`], so that audit records contain the request id.
     pub fn system_actor(&self) -> Actor {
         Actor { who: ActorRef::System, origin: Origin::in_process(), idempotency: None }
     }
 
-    /// The generator `id` for a caller that the host has authenticated in its own way, with a generator's rights: its own stacks,
-    /// and nothing of others.
+    /// A generator as the actor, for a caller that the host has authenticated itself. The actor has a generator's rights: it
+    /// sees and changes only its own stacks.
     ///
     /// # Errors
     ///
-    /// [`BrokerError::NotFound`] when there is no such generator, [`BrokerError::Stale`] when this broker cannot tell.
+    /// [`BrokerError::NotFound`] if the generator does not exist, [`BrokerError::Stale`] if the fleet view is too old to
+    /// know.
     pub fn generator_actor(&self, id: GeneratorId) -> BrokerResult<Actor> {
         self.parts.view.check_fresh()?;
         if !self.parts.view.has_generator(id) {
@@ -90,7 +94,7 @@ impl Broker {
         Ok(Actor { who, origin: Origin::in_process(), idempotency: None })
     }
 
-    /// Records that somebody presented no valid key; under a flood many are counted in one record.
+    /// Audits a caller without a valid key. Many such attempts share one record.
     fn record_unauthenticated(&self, origin: &Origin) {
         let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone(), idempotency: None };
         self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated);

@@ -1,4 +1,4 @@
-//! What a stack may depend on.
+//! Validates the dependencies between stacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use brokkr_core::store::{Precondition, Scope, StoreError, StoreExt as _};
 use crate::broker::Broker;
 use crate::error::BrokerResult;
 
-/// Stacks that are followed when looking for a circle.
-const FOLLOWED: usize = 1_000;
+/// Limit of visited stacks in the cycle search.
+const VISITED_MAX: usize = 1_000;
 
 impl Broker {
-    /// Refuses dependencies that the actor cannot see, too many of them, and circles; otherwise, under which conditions there are
-    /// none. Those that were there already need not be there any more: agents say what they wait for.
+    /// Refuses dependencies that the actor cannot see, too many dependencies, and cycles. Returns the preconditions under which
+    /// there is no cycle. Existing dependencies may refer to deleted stacks: agents report what they wait for.
     pub(crate) async fn check_dependencies(
         &self,
         scope: &Scope,
@@ -27,7 +27,7 @@ impl Broker {
         let mut followed = BTreeMap::new();
         let invalid = |problem: String| Invalid::new(InvalidCode::FieldInvalid, problem);
         if stack.depends_on.len() > limits::DEPENDENCIES {
-            let problem = format!("a stack depends on {} others at the most", limits::DEPENDENCIES);
+            let problem = format!("a stack can have at most {} dependencies", limits::DEPENDENCIES);
             return Err(invalid(problem).within("depends_on").into());
         }
         let mut seen = BTreeSet::new();
@@ -38,7 +38,7 @@ impl Broker {
                 return Err(at("a stack cannot depend on itself").into());
             }
             if !seen.insert(*id) {
-                return Err(place(invalid("the stack is named twice; name it once".to_owned())).into());
+                return Err(place(invalid("duplicate dependency; remove it".to_owned())).into());
             }
             if before.contains(id) {
                 continue;
@@ -46,19 +46,19 @@ impl Broker {
             match self.parts.store.get::<Stack>(scope, *id).await {
                 Ok(there) if there.is_active() => {}
                 Ok(_) | Err(StoreError::NotFound) => {
-                    return Err(at("the stack does not exist, or this key may not see it").into());
+                    return Err(at("the stack does not exist, or this key has no access to it").into());
                 }
                 Err(error) => return Err(error.into()),
             }
             if self.leads_to(*id, stack.id, &mut followed).await? {
-                return Err(at("that stack depends on this one").into());
+                return Err(at("circular dependency: that stack depends on this one").into());
             }
         }
         let version = |(id, version)| Precondition::Version(EntityKey::Stack(id), version);
         Ok(followed.into_iter().map(version).collect())
     }
 
-    /// Whether one gets from a stack to another by its dependencies; notes what was followed.
+    /// Whether the dependencies of `from` lead to `goal`. Records the visited stacks and their versions.
     async fn leads_to(
         &self,
         from: StackId,
@@ -70,7 +70,7 @@ impl Broker {
             if id == goal {
                 return Ok(true);
             }
-            if !seen.insert(id) || seen.len() > FOLLOWED {
+            if !seen.insert(id) || seen.len() > VISITED_MAX {
                 continue;
             }
             match self.parts.store.get::<Stack>(&Scope::All, id).await {

@@ -12,27 +12,27 @@ use crate::commit::decide::Decision;
 use crate::error::BrokerResult;
 use crate::operations::generators::expect_version;
 
-/// An environment to be created.
+/// Input of [`Broker::environment_create`].
 #[derive(Debug, Clone, Default)]
 pub struct NewEnvironment {
     /// A DNS label, unique among environments.
     pub name: String,
-    /// For people.
+    /// A description for readers.
     pub description: String,
-    /// Its place in the order of promotion; 0 comes first.
+    /// Position in the promotion order; 0 comes first.
     pub rank: u32,
-    /// Values that templates may read.
+    /// Values for templates, at most 64 KiB of JSON. Not for secrets.
     pub values: Map<String, Value>,
 }
 
-/// Everything of an environment that can change.
+/// The mutable fields of an environment.
 #[derive(Debug, Clone, Default)]
 pub struct EnvironmentPatch {
-    /// For people.
+    /// A description for readers.
     pub description: String,
-    /// Its place in the order of promotion; 0 comes first.
+    /// Position in the promotion order; 0 comes first.
     pub rank: u32,
-    /// Values that templates may read.
+    /// Values for templates, at most 64 KiB of JSON. Not for secrets.
     pub values: Map<String, Value>,
 }
 
@@ -41,7 +41,7 @@ fn validate(environment: &Environment) -> Result<(), Invalid> {
         .map_err(|error| error.within("description"))?;
     let size = serde_json::to_string(&environment.values).map_or(usize::MAX, |text| text.len());
     if size > limits::VALUES_BYTES {
-        let message = format!("the values are {size} bytes of JSON; {} are allowed", limits::VALUES_BYTES);
+        let message = format!("the values have {size} bytes of JSON; at most {} are allowed", limits::VALUES_BYTES);
         return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("values"));
     }
     Ok(())
@@ -49,6 +49,11 @@ fn validate(environment: &Environment) -> Result<(), Invalid> {
 
 impl Broker {
     /// Creates an environment.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`](crate::BrokerError::Invalid) for an invalid field,
+    /// [`BrokerError::AlreadyExists`](crate::BrokerError::AlreadyExists) if the name is taken.
     pub async fn environment_create(&self, actor: &Actor, new: NewEnvironment) -> BrokerResult<Environment> {
         const NAME: &str = "environment.create";
         self.authorise(actor, Action::EnvironmentManage, NAME, None)?;
@@ -71,14 +76,14 @@ impl Broker {
         .await
     }
 
-    /// One environment.
+    /// Returns an environment.
     pub async fn environment_get(&self, actor: &Actor, id: EnvironmentId) -> BrokerResult<Environment> {
         let key = EntityKey::Environment(id);
         let scope = self.authorise(actor, Action::EnvironmentRead, "environment.read", Some(key))?;
         Ok(self.parts.store.get::<Environment>(&scope, id).await?)
     }
 
-    /// All environments, by id.
+    /// Lists all environments, ordered by id.
     pub async fn environment_list(
         &self,
         actor: &Actor,
@@ -88,7 +93,7 @@ impl Broker {
         Ok(self.parts.store.list::<Environment>(&scope, &EntityQuery::default(), page).await?)
     }
 
-    /// Changes an environment that has the expected version. `edit` is called again with a newer one if somebody was faster.
+    /// Updates an environment if it has the expected version. After a lost race `edit` runs again on the newer state.
     pub async fn environment_update(
         &self,
         actor: &Actor,
@@ -114,7 +119,7 @@ impl Broker {
         .await
     }
 
-    /// Deletes an environment.
+    /// Deletes an environment. Its name can be used again.
     pub async fn environment_delete(&self, actor: &Actor, id: EnvironmentId) -> BrokerResult<()> {
         const NAME: &str = "environment.delete";
         let key = EntityKey::Environment(id);

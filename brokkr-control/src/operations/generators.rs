@@ -13,24 +13,28 @@ use crate::error::BrokerError;
 use crate::error::BrokerResult;
 use crate::operations::keys::{NewPak, new_key, revoke_all};
 
-/// A generator to be created.
+/// Input of [`Broker::generator_create`].
 #[derive(Debug, Clone, Default)]
 pub struct NewGenerator {
-    /// Its name.
+    /// A DNS label, unique among generators.
     pub name: String,
-    /// For people.
+    /// A description for readers.
     pub description: String,
 }
 
-/// What is to change in a generator; what is `None` stays.
+/// Changes to a generator; `None` keeps a field.
 #[derive(Debug, Clone, Default)]
 pub struct GeneratorPatch {
-    /// For people.
+    /// A description for readers.
     pub description: Option<String>,
 }
 
 impl Broker {
     /// Creates a generator and its first key.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] for an invalid field, [`BrokerError::AlreadyExists`] if the name is taken.
     pub async fn generator_create(
         &self,
         actor: &Actor,
@@ -58,13 +62,13 @@ impl Broker {
         .await
     }
 
-    /// One generator.
+    /// Returns a generator.
     pub async fn generator_get(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<GeneratorPrincipal> {
         let scope = self.authorise(actor, Action::GeneratorRead, "generator.read", Some(EntityKey::Generator(id)))?;
         Ok(self.parts.store.get::<GeneratorPrincipal>(&scope, id).await?)
     }
 
-    /// All generators that the actor may see.
+    /// Lists the generators that the actor may see.
     pub async fn generator_list(
         &self,
         actor: &Actor,
@@ -74,7 +78,7 @@ impl Broker {
         Ok(self.parts.store.list::<GeneratorPrincipal>(&scope, &EntityQuery::default(), page).await?)
     }
 
-    /// Changes a generator that has the expected version.
+    /// Updates a generator if it has the expected version.
     pub async fn generator_update(
         &self,
         actor: &Actor,
@@ -103,18 +107,22 @@ impl Broker {
         .await
     }
 
-    /// Deletes a generator that owns no stacks. Its keys and registrations go with it.
+    /// Deletes a generator, with its keys and registrations.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::InUse`] if it owns stacks, or for the system generator.
     pub async fn generator_delete(&self, actor: &Actor, id: GeneratorId) -> BrokerResult<()> {
         const NAME: &str = "generator.delete";
         let scope = self.authorise(actor, Action::GeneratorManage, NAME, Some(EntityKey::Generator(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
             let mut generator = self.parts.store.get::<GeneratorPrincipal>(&scope, id).await?;
             if id == GeneratorId::SYSTEM {
-                return Err(BrokerError::InUse("the system generator is always there"));
+                return Err(BrokerError::InUse("the system generator cannot be deleted"));
             }
             let owned = EntityQuery { generator: Some(id), ..EntityQuery::default() };
             if !self.parts.store.list::<Stack>(&scope, &owned, &Page::first(1)).await?.items.is_empty() {
-                return Err(BrokerError::InUse("it owns stacks; delete them first"));
+                return Err(BrokerError::InUse("the generator owns stacks; delete them first"));
             }
             let now = self.now();
             generator.version = generator.version.next();
@@ -123,14 +131,14 @@ impl Broker {
             let mut changes = vec![Change::Generator(generator)];
             changes.extend(revoke_all(self, &scope, KeyOwner::Generator { id }, now).await?);
             changes.extend(self.unregister_all(&scope, id, now).await?);
-            // Somebody may create one at this moment.
+            // A stack may be created concurrently.
             Ok(Decision::commit((), changes).provided(Precondition::OwnsNoStacks(id)))
         })
         .await
     }
 }
 
-/// Fails unless the entity has the version that the caller expects.
+/// Fails unless the entity has the expected version; `None` accepts any version.
 pub(crate) fn expect_version(expected: Option<Version>, actual: Version) -> BrokerResult<()> {
     match expected {
         Some(expected) if expected != actual => Err(BrokerError::PreconditionFailed),

@@ -20,21 +20,21 @@ use crate::commit::decide::Decision;
 use crate::error::BrokerError;
 use crate::error::BrokerResult;
 
-/// A key to be made.
+/// Input of [`Broker::key_create`].
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// Its name.
+    /// A DNS label, for display.
     pub name: String,
-    /// When it stops being valid.
+    /// Expiry time, in the future; `None` for no expiry.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A key just made, with the secret that is shown this once.
+/// A new key with its secret, which is available only once.
 #[derive(Serialize, Deserialize)]
 pub struct NewPak {
-    /// What is kept.
+    /// The metadata, which the store keeps.
     pub key: ApiKey,
-    /// What is shown; absent when the answer is one to a repeated request.
+    /// The secret; `None` in the response to a repeated request.
     #[serde(skip)]
     pub pak: Option<SecretString>,
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for NewPak {
     }
 }
 
-/// The actions on one kind of owner's keys.
+/// The actions for the keys of one kind of owner.
 struct Rules {
     read: Action,
     manage: Action,
@@ -74,7 +74,7 @@ pub(crate) fn new_key(
     now: Timestamp,
 ) -> BrokerResult<NewPak> {
     if expires_at.is_some_and(|end| end <= now) {
-        return Err(Invalid::new(InvalidCode::FieldInvalid, "the key would have expired already; name a time to come")
+        return Err(Invalid::new(InvalidCode::FieldInvalid, "the expiry time is in the past; use a future time")
             .within("expires_at")
             .into());
     }
@@ -99,7 +99,7 @@ fn revoked(mut key: ApiKey, now: Timestamp) -> Change {
     Change::Key(key)
 }
 
-/// Every living key of an owner, oldest first.
+/// All valid keys of an owner, oldest first.
 async fn keys_of(broker: &Broker, scope: &Scope, owner: KeyOwner) -> StoreResult<Vec<ApiKey>> {
     let (mut keys, mut page) = (Vec::new(), Page::first(limits::PAGE_MAX));
     loop {
@@ -112,7 +112,7 @@ async fn keys_of(broker: &Broker, scope: &Scope, owner: KeyOwner) -> StoreResult
     }
 }
 
-/// Revokes every key of an owner that goes.
+/// Revokes all keys of an owner that is being deleted.
 pub(crate) async fn revoke_all(
     broker: &Broker,
     scope: &Scope,
@@ -123,7 +123,7 @@ pub(crate) async fn revoke_all(
 }
 
 impl Broker {
-    /// Fails with `NotFound` unless the owner exists for this actor.
+    /// Fails with `NotFound` unless the actor may see the owner.
     async fn check_owner(&self, scope: &Scope, owner: KeyOwner) -> BrokerResult<()> {
         match owner {
             KeyOwner::Admin | KeyOwner::AdminReadOnly => {}
@@ -133,7 +133,12 @@ impl Broker {
         Ok(())
     }
 
-    /// Makes a key.
+    /// Creates a key.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] for an invalid name or expiry time, [`BrokerError::LimitReached`] if the owner already has
+    /// 16 keys.
     pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
         const NAME: &str = "key.create";
         let scope = self.authorise(actor, rules(owner.kind()).manage, NAME, None)?;
@@ -145,7 +150,7 @@ impl Broker {
                 .into_iter()
                 .partition(|key| key.expires_at.is_some_and(|end| end <= now));
             if active.len() >= limits::KEYS_PER_PRINCIPAL {
-                return Err(BrokerError::LimitReached("an owner has at most 16 keys; delete one first"));
+                return Err(BrokerError::LimitReached("an owner can have at most 16 keys; delete one first"));
             }
             let pak = new_key(&*self.parts.entropy, owner, &new.name, new.expires_at, now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
@@ -155,7 +160,7 @@ impl Broker {
         .await
     }
 
-    /// The keys of some owners of one kind.
+    /// Lists the keys of several owners of one kind.
     pub async fn key_list(
         &self,
         actor: &Actor,
@@ -172,7 +177,8 @@ impl Broker {
         Ok(self.parts.store.key_list(&scope, owners, page).await?)
     }
 
-    /// Revokes a key of one of these owners. It works at once on this replica, and on others when their view has it.
+    /// Revokes a key of one of these owners. Takes effect immediately on this replica, and on others when their views
+    /// contain the change.
     pub async fn key_delete(&self, actor: &Actor, owners: &[KeyOwner], id: KeyId) -> BrokerResult<()> {
         const NAME: &str = "key.delete";
         let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
@@ -187,13 +193,13 @@ impl Broker {
         .await
     }
 
-    /// Makes a new key in place of all present ones, which stay valid for `overlap`.
+    /// Creates a new key and ends all existing ones after `overlap`, at most 7 days.
     pub async fn key_rotate(&self, actor: &Actor, owner: KeyOwner, overlap: Duration) -> BrokerResult<NewPak> {
         const NAME: &str = "key.rotate";
         let scope = self.authorise(actor, rules(owner.kind()).rotate, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             if overlap > Duration::from_secs(limits::ROTATION_OVERLAP_SECONDS) {
-                let message = format!("at most {} are allowed", limits::ROTATION_OVERLAP_SECONDS);
+                let message = format!("at most {} seconds are allowed", limits::ROTATION_OVERLAP_SECONDS);
                 return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("overlap_seconds").into());
             }
             self.check_owner(&scope, owner).await?;
@@ -202,7 +208,7 @@ impl Broker {
             let pak = new_key(&*self.parts.entropy, owner, "rotated", None, now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
             let present = keys_of(self, &scope, owner).await?;
-            // With the new one there are never more than allowed: the oldest end at once.
+            // The new key counts towards the limit: surplus keys, oldest first, end immediately.
             let surplus = (present.len() + 1).saturating_sub(limits::KEYS_PER_PRINCIPAL);
             for (n, mut key) in present.into_iter().enumerate() {
                 if n < surplus || overlap.is_zero() || key.expires_at.is_some_and(|expiry| expiry <= now) {
@@ -218,8 +224,8 @@ impl Broker {
         .await
     }
 
-    /// Makes sure that an admin key exists. The first start of a store gets a new one, to be shown once; or
-    /// the one whose short id and hash the host brings, of which nothing needs to be shown.
+    /// Ensures that the store has an admin key. Without `given`, creates one on the first start and returns its secret. With
+    /// `given`, the short id and hash of a key, stores that key and returns `None`.
     pub async fn ensure_admin_key(&self, given: Option<(String, Digest)>) -> BrokerResult<Option<SecretString>> {
         const NAME: &str = "key.create";
         let actor = self.system_actor();
@@ -252,13 +258,13 @@ impl Broker {
             })
             .await;
         match made {
-            // It was there once and has been revoked since: it stays so.
+            // The key existed and was revoked; it stays revoked.
             Err(BrokerError::Contention) => Ok(None),
             made => made,
         }
     }
 
-    /// Who a key speaks for, for the holder of the key.
+    /// Returns the key that the actor presented; `None` for actors without a key.
     pub async fn key_of(&self, actor: &Actor) -> BrokerResult<Option<ApiKey>> {
         use brokkr_core::model::ActorRef as Ref;
         let id = match actor.reference() {

@@ -1,4 +1,4 @@
-//! The operations on each noun: authorise, decide, commit.
+//! The operations on each entity: authorise, decide, commit.
 
 pub(crate) mod agents;
 pub(crate) mod authenticate;

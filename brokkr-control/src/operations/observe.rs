@@ -6,7 +6,7 @@ use crate::broker::Broker;
 use crate::metrics::{VIEW_AGE, VIEW_ENTITIES, VIEW_GENERATION};
 
 impl Broker {
-    /// Brings the gauges up to date: to be called before they are read.
+    /// Updates the gauges. Call it before the metrics are rendered.
     pub async fn observe(&self) {
         let view = &self.parts.view;
         gauge!(VIEW_AGE).set(view.age().as_secs_f64());

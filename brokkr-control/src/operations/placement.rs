@@ -1,4 +1,4 @@
-//! Why which agent serves which stack.
+//! Explains which agents serve which stacks.
 
 use brokkr_core::model::{Agent, AgentId, EntityKey, Name, Stack, StackId};
 use brokkr_core::store::{Listing, Page, Scope, StoreExt as _};
@@ -9,20 +9,20 @@ use crate::broker::Broker;
 use crate::error::BrokerResult;
 use crate::view::PlacedPair;
 
-/// A candidate and the verdict on it.
+/// The targeting decision for one stack and one agent.
 #[derive(Debug, Clone)]
 pub struct Placed {
     /// The stack.
     pub stack_id: StackId,
-    /// Its name.
+    /// The stack's name.
     pub stack_name: Name,
     /// The agent.
     pub agent_id: AgentId,
-    /// Its name.
+    /// The agent's name.
     pub agent_name: Name,
     /// Whether the agent serves the stack.
     pub matched: bool,
-    /// Why or why not.
+    /// The reasons for the decision, at least one.
     pub reasons: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ impl From<PlacedPair> for Placed {
     fn from(placed: PlacedPair) -> Self {
         let reasons = match placed.verdict {
             Ok(verdict) => verdict.reasons.into_iter().map(|reason| reason.into_owned()).collect(),
-            Err(_) => vec!["the policy failed; what was decided before stays".to_owned()],
+            Err(_) => vec!["the policy failed; the previous decision stays in effect".to_owned()],
         };
         Self {
             stack_id: placed.stack.id,
@@ -44,7 +44,7 @@ impl From<PlacedPair> for Placed {
 }
 
 impl Broker {
-    /// Every agent that the actor may see, with the verdict for this stack, by agent.
+    /// Lists every agent that the actor may see, with the decision for this stack, ordered by agent.
     pub async fn stack_placement(
         &self,
         actor: &Actor,
@@ -64,7 +64,7 @@ impl Broker {
         Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| it.agent_id))
     }
 
-    /// Every stack that the actor may see, with the verdict for this agent, by stack.
+    /// Lists every stack that the actor may see, with the decision for this agent, ordered by stack.
     pub async fn agent_placement(
         &self,
         actor: &Actor,

@@ -1,4 +1,4 @@
-//! Publishing deployment objects, and reading them.
+//! Publishes and reads deployment objects.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,46 +23,46 @@ use crate::error::BrokerResult;
 use crate::generate::{GenerateContext, GenerateError};
 use crate::view::CATCH_UP;
 
-/// What a stack should consist of.
+/// Content of a stack.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// YAML as received; it is stored byte for byte.
+    /// YAML, stored byte for byte.
     Yaml {
-        /// The bytes.
+        /// The YAML documents.
         bytes: Bytes,
-        /// Why, for people.
+        /// Describes the revision to readers.
         message: String,
     },
-    /// Objects as values; they are stored as compact documents.
+    /// Kubernetes objects as JSON values, stored as compact documents.
     Documents {
-        /// The objects.
+        /// The Kubernetes objects.
         documents: Vec<Value>,
-        /// Why, for people.
+        /// Describes the revision to readers.
         message: String,
     },
-    /// What a registered generator makes.
+    /// The output of a registered generator.
     Generated {
-        /// Its name.
+        /// The generator's name.
         generator: String,
-        /// Its parameters.
+        /// The generator's parameters.
         params: Value,
     },
 }
 
-/// What publishing led to.
+/// The result of a publication.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Published {
     /// The newest deployment object.
     pub object: DeploymentObject,
-    /// Whether it is new; if not, the newest one had the same bytes already.
+    /// Whether the publication created a revision. If not, the newest revision already had the same bytes.
     pub created: bool,
 }
 
-/// Checked content, ready to become a revision.
+/// Validated content, ready to become a revision.
 struct Prepared {
     digest: Digest,
     size: u64,
-    /// Absent when they are stored already.
+    /// `None` if the store already has the bytes.
     bytes: Option<Bytes>,
     object_count: usize,
     warnings: Vec<String>,
@@ -71,7 +71,7 @@ struct Prepared {
 }
 
 impl Broker {
-    /// Checks content, running the generator if it is one's.
+    /// Validates content. Runs the generator if the content is generated.
     async fn prepare(&self, stack: &Stack, content: &Content) -> BrokerResult<Prepared> {
         let check_message =
             |message: &str| validate_text(message, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("message"));
@@ -79,14 +79,14 @@ impl Broker {
             Content::Yaml { bytes, message } => {
                 check_message(message)?;
                 let given = bytes.clone();
-                let set = apart(move || ManifestSet::parse_yaml(&given)).await?;
+                let set = on_blocking_thread(move || ManifestSet::parse_yaml(&given)).await?;
                 (set, bytes.clone(), message.clone(), Provenance::Published)
             }
             Content::Documents { documents, message } => {
                 check_message(message)?;
                 let given = documents.clone();
                 let encode = move || ManifestSet::encode(given).map_err(|error| error.within("manifests"));
-                let (set, bytes) = apart(encode).await?;
+                let (set, bytes) = on_blocking_thread(encode).await?;
                 (set, bytes, message.clone(), Provenance::Published)
             }
             Content::Generated { generator, params } => {
@@ -101,7 +101,7 @@ impl Broker {
         if bytes.len() > limits::BODY_BYTES {
             return Err(Invalid::new(
                 InvalidCode::SetTooLarge,
-                format!("at most {} bytes are stored", limits::BODY_BYTES),
+                format!("the set exceeds {} bytes; split it into several stacks", limits::BODY_BYTES),
             )
             .into());
         }
@@ -127,10 +127,10 @@ impl Broker {
             GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
             GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
         })?;
-        apart(move || ManifestSet::encode(manifests.into_documents())).await
+        on_blocking_thread(move || ManifestSet::encode(manifests.into_documents())).await
     }
 
-    /// What publishing this content on top of `latest` comes to, and its bytes.
+    /// The result of publishing this content on top of `latest`, with the bytes to store.
     pub(crate) async fn publication(
         &self,
         actor: &Actor,
@@ -174,13 +174,13 @@ impl Broker {
         Published { object, created: true }
     }
 
-    /// A stack that takes new revisions, with the newest one, as the view has them; `None` when only the store can tell.
+    /// An active stack and its newest deployment object according to the view; `None` if the view has no such stack.
     fn seen(&self, scope: &Scope, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
         let seen = self.parts.view.stack_with_object(id)?;
         (seen.0.is_active() && scope.sees_stack(id, seen.0.generator_id)).then_some(seen)
     }
 
-    /// A stack that takes new revisions.
+    /// Reads an active stack from the store.
     async fn publishable(&self, scope: &Scope, id: StackId) -> BrokerResult<Stack> {
         let stack = self.parts.store.get::<Stack>(scope, id).await?;
         if stack.phase == StackPhase::Deleting {
@@ -189,7 +189,12 @@ impl Broker {
         Ok(stack)
     }
 
-    /// Publishes content as the next revision of a stack; bytes equal to the newest revision's make none.
+    /// Publishes content as the next revision of a stack. Creates no revision if the bytes equal the newest revision's.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] for invalid manifests, [`BrokerError::StackDeleting`] for a stack that is being deleted, and
+    /// the generator's errors for generated content.
     pub async fn publish(&self, actor: &Actor, id: StackId, content: Content) -> BrokerResult<Published> {
         const NAME: &str = "deployment-object.publish";
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
@@ -199,8 +204,8 @@ impl Broker {
                 let (published, bytes) = self.publication(actor, stack, latest, &content).await?;
                 Ok::<_, BrokerError>(published_decision(stack, published, bytes))
             };
-            // The view is nearly always right, and the commit finds out when it is not. Without a commit nothing would: that there
-            // is nothing to do only the store can say.
+            // Try the view first: the commit's preconditions detect a stale view. A decision without a commit has none, so
+            // confirm it against the store.
             let seen = if tries.fetch_add(1, Ordering::Relaxed) == 0 { self.seen(&scope, id) } else { None };
             let mut decided = None;
             if let Some((stack, latest)) = seen {
@@ -222,7 +227,7 @@ impl Broker {
         .await
     }
 
-    /// Publishes the content of an old revision as a new one.
+    /// Publishes the content of an earlier revision as a new revision.
     pub async fn rollback(&self, actor: &Actor, id: StackId, to: Revision) -> BrokerResult<Published> {
         const NAME: &str = "stack.rollback";
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
@@ -237,7 +242,7 @@ impl Broker {
                     error => error.into(),
                 })?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
-            // The content is stored already.
+            // The store already has the content.
             let prepared = Prepared {
                 digest: old.digest,
                 size: old.size,
@@ -253,7 +258,7 @@ impl Broker {
         .await
     }
 
-    /// One deployment object's metadata.
+    /// Returns the metadata of a deployment object.
     pub async fn deployment_object_get(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<DeploymentObject> {
         let scope = self.authorise(
             actor,
@@ -264,7 +269,7 @@ impl Broker {
         Ok(self.parts.store.get::<DeploymentObject>(&scope, id).await?)
     }
 
-    /// One deployment object with its bytes as stored.
+    /// Returns a deployment object with its stored bytes.
     pub async fn deployment_object_content(
         &self,
         actor: &Actor,
@@ -276,7 +281,7 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
-        // Read for all who ask; who sees it is said after that.
+        // The cache reads without a scope, for all callers; access is checked afterwards.
         let read = self.parts.store.deployment_object_content(&Scope::All, id);
         let found = match self.parts.contents.get_or_read(self.epoch(), id, read).await {
             Ok(found) if self.is_seen(&scope, found.0.stack_id) => return Ok(found),
@@ -284,11 +289,11 @@ impl Broker {
             Err(StoreError::NotFound) => None,
             Err(error) => return Err(error.into()),
         };
-        // Of a stack that goes, the store tells who sees it. What is not there is asked for all the same: by its time nobody is to
-        // tell it from what is not to be seen.
+        // The view cannot decide access to a stack that is being deleted, so ask the store. Ask it for missing objects too,
+        // so that the response time does not reveal whether an object exists.
         let seen = self.parts.store.get::<DeploymentObject>(&scope, id).await;
         if matches!(seen, Err(StoreError::NotFound)) && actor.agent_id().is_some() {
-            // It may have been listed by a replica that has read further than this one.
+            // Another replica with a newer view may have listed the stack.
             self.parts.view.refreshed(CATCH_UP).await?;
             self.parts.store.get::<DeploymentObject>(&self.scope(actor), id).await?;
         } else {
@@ -297,13 +302,13 @@ impl Broker {
         found.ok_or(BrokerError::NotFound)
     }
 
-    /// Whether the view has a stack that is to stay, and it is in scope.
+    /// Whether the view has the stack as active and in scope.
     fn is_seen(&self, scope: &Scope, stack: StackId) -> bool {
         let stack = self.parts.view.stack(stack).filter(|stack| stack.is_active());
         stack.is_some_and(|stack| scope.sees_stack(stack.id, stack.generator_id))
     }
 
-    /// The revisions of a stack, newest first.
+    /// Lists the revisions of a stack, newest first.
     pub async fn deployment_object_list(
         &self,
         actor: &Actor,
@@ -315,8 +320,10 @@ impl Broker {
     }
 }
 
-/// Runs what takes its time on a thread of its own: megabytes of manifests must not keep others waiting.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Invalid> + Send + 'static) -> BrokerResult<T> {
+/// Runs CPU-heavy work on a blocking thread, so that megabytes of manifests do not delay other requests.
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Invalid> + Send + 'static,
+) -> BrokerResult<T> {
     let done = tokio::task::spawn_blocking(work).await;
     Ok(done.map_err(|error| BrokerError::Internal(Box::new(error)))??)
 }

@@ -1,4 +1,4 @@
-//! Deleting stacks: first the order, then, when every cluster has confirmed it, the tombstone.
+//! Deletes stacks in two steps: the order to remove, and the tombstone after every agent has confirmed.
 
 use brokkr_core::model::{Agent, AgentStatus, Change, EntityKey, Stack, StackId, StackPhase, Version};
 use brokkr_core::store::{Scope, StoreError, StoreExt as _};
@@ -11,17 +11,21 @@ use crate::error::BrokerError;
 use crate::error::BrokerResult;
 use crate::operations::generators::expect_version;
 
-/// How far a removal got.
+/// The result of [`Broker::stack_delete`].
 #[derive(Debug, Clone)]
 pub enum Removal {
-    /// No cluster had anything of it.
+    /// The stack is deleted: no agent had to confirm its removal.
     Gone,
-    /// Clusters must confirm first; the stack stays readable until they did.
+    /// The deletion has started. The stack stays readable until every agent has confirmed its removal.
     Pending(Box<Stack>),
 }
 
 impl Broker {
-    /// Orders the removal of a stack from every cluster. Ordering it again changes nothing.
+    /// Starts the deletion of a stack: every agent removes its objects. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::PreconditionFailed`] if the stack does not have the version `expected`; `None` accepts any version.
     pub async fn stack_delete(&self, actor: &Actor, id: StackId, expected: Option<Version>) -> BrokerResult<Removal> {
         const NAME: &str = "stack.delete";
         let scope = self.authorise(actor, Action::StackManage, NAME, Some(EntityKey::Stack(id)))?;
@@ -37,12 +41,12 @@ impl Broker {
             Ok(Decision::commit((), vec![Change::Stack(stack)]))
         })
         .await?;
-        // From here on nobody can be told any more to hold it, so what is open now is all there is to wait for.
+        // A deleting stack gets no new assignments, so the open ones are all that need a confirmation.
         match self.complete_removal(actor, id).await {
             Ok(true) | Err(BrokerError::NotFound) => Ok(Removal::Gone),
             Ok(false) => match self.parts.store.get::<Stack>(&scope, id).await {
                 Ok(stack) => Ok(Removal::Pending(Box::new(stack))),
-                // The last confirmation came at this moment.
+                // The last confirmation arrived concurrently.
                 Err(StoreError::NotFound) => Ok(Removal::Gone),
                 Err(error) => Err(error.into()),
             },
@@ -50,7 +54,7 @@ impl Broker {
         }
     }
 
-    /// Turns a stack that is being deleted into a tombstone once nobody is waited for; tells whether it is gone.
+    /// Turns a deleting stack into a tombstone if no confirmation is outstanding. Returns whether the stack is gone.
     pub(crate) async fn complete_removal(&self, actor: &Actor, id: StackId) -> BrokerResult<bool> {
         self.decide(actor, "stack.removed", Some(EntityKey::Stack(id)), || async {
             let mut stack = match self.parts.store.get::<Stack>(&Scope::All, id).await {
@@ -61,7 +65,7 @@ impl Broker {
             };
             let assignments = self.parts.store.assignment_of_stack(&Scope::All, id).await?;
             for open in assignments.iter().filter(|it| it.is_open()) {
-                // An agent that is gone or retired confirms nothing, and nobody waits for it.
+                // Deleted and retired agents do not confirm removals.
                 match self.parts.store.get::<Agent>(&Scope::All, open.agent_id).await {
                     Ok(agent) if agent.status == AgentStatus::Retired => {}
                     Err(StoreError::NotFound) => {}
@@ -78,7 +82,7 @@ impl Broker {
         .await
     }
 
-    /// The same, when it is not known whether the stack is being deleted at all.
+    /// Like [`complete_removal`](Self::complete_removal), but does nothing if the stack is not being deleted.
     pub(crate) async fn complete_removal_if_deleting(&self, actor: &Actor, id: StackId) -> BrokerResult<()> {
         let deleting = |stack: std::sync::Arc<Stack>| stack.phase == StackPhase::Deleting && stack.deleted_at.is_none();
         if self.parts.view.stack(id).is_some_and(deleting) {

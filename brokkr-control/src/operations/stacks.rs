@@ -25,16 +25,16 @@ use crate::operations::publish::{Content, Published};
 /// The result of creating or updating a stack and its content in one commit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
-    /// The stack as it is now.
+    /// The stack after the operation.
     pub stack: Stack,
-    /// Whether it was created.
+    /// Whether the operation created the stack.
     pub created: bool,
-    /// The content, if some was given.
+    /// The publication; `None` if the request has no content.
     pub published: Option<Published>,
 }
 
 impl Broker {
-    /// The generator in whose name an actor creates stacks.
+    /// The generator that owns the stacks which this actor creates.
     async fn stack_owner(
         &self,
         actor: &Actor,
@@ -73,7 +73,12 @@ impl Broker {
         Ok(stack)
     }
 
-    /// Creates a stack.
+    /// Creates a stack. `owner` defaults to the actor's generator, for admins to the system generator.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] for an invalid field, [`BrokerError::AlreadyExists`] if the owner has a stack with this
+    /// name, [`BrokerError::StackDeleting`] if that stack is being deleted.
     pub async fn stack_create(
         &self,
         actor: &Actor,
@@ -93,7 +98,7 @@ impl Broker {
         .await
     }
 
-    /// A taken name is a conflict of one of two kinds: a living stack, or one whose removal will end.
+    /// Refuses a taken name. The error tells an active stack from one that is being deleted, whose name becomes free.
     async fn refuse_taken_name(&self, owner: GeneratorId, name: &Name) -> BrokerResult<()> {
         match self.parts.store.stack_by_name(&Scope::All, owner, name).await {
             Ok(there) if there.phase == StackPhase::Deleting => Err(BrokerError::StackDeleting),
@@ -103,13 +108,13 @@ impl Broker {
         }
     }
 
-    /// One stack.
+    /// Returns a stack.
     pub async fn stack_get(&self, actor: &Actor, id: StackId) -> BrokerResult<Stack> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(id)))?;
         Ok(self.parts.store.get::<Stack>(&scope, id).await?)
     }
 
-    /// All stacks that the actor may see and that fit the filter.
+    /// Lists the stacks that the actor may see and that match the filter.
     pub async fn stack_list(
         &self,
         actor: &Actor,
@@ -120,7 +125,8 @@ impl Broker {
         Ok(self.parts.store.list::<Stack>(&scope, filter, page).await?)
     }
 
-    /// Changes a stack that has the expected version. `edit` says what it should be, given what it is.
+    /// Updates a stack if it has the expected version. `edit` returns the new spec, given the current one; after a lost race
+    /// it runs again.
     pub async fn stack_update(
         &self,
         actor: &Actor,
@@ -144,7 +150,7 @@ impl Broker {
         .await
     }
 
-    /// The stack after an edit; `None` when nothing is different.
+    /// The stack with the new spec; `None` if nothing differs.
     fn edited(
         &self,
         before: &Stack,
@@ -163,8 +169,8 @@ impl Broker {
         Ok(Some(after))
     }
 
-    /// Creates or changes the stack of this name, and publishes content if some is given: one commit, and none at all when
-    /// everything is as it should be. `edit` says what the stack should be, given what it is.
+    /// Creates or updates a stack by name and publishes its content, in one commit. Commits nothing if the stack and its
+    /// content are already as requested. `edit` returns the new spec, given the current one.
     pub async fn stack_apply(
         &self,
         actor: &Actor,
@@ -190,7 +196,7 @@ impl Broker {
                 Err(StoreError::NotFound) => {
                     let spec = edit(StackSpec::named(name.as_str()))?;
                     if spec.name != name.as_str() {
-                        let message = "the name stands in the path and cannot be another one here";
+                        let message = "the name differs from the stack's name, which cannot change; remove it";
                         return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("name").into());
                     }
                     let stack = self.new_stack(owner, spec)?;
@@ -234,12 +240,13 @@ impl Broker {
         .await
     }
 
-    /// Creates or changes a stack and publishes what the registered generator `G` makes of `params`, in one commit.
+    /// Creates or updates a stack and publishes the manifests that the registered generator `G` returns for `params`, in one
+    /// commit.
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Internal`] when no generator of this type is registered, or more than one; with several instances of one type
-    /// use [`generate_named`](Self::generate_named). Otherwise as there.
+    /// [`BrokerError::Internal`] if no generator of this type is registered, or more than one. With several instances of one
+    /// type use [`generate_named`](Self::generate_named), which also lists the other errors.
     pub async fn generate<G: Generator>(
         &self,
         actor: &Actor,
@@ -252,19 +259,23 @@ impl Broker {
         let defect = |what: String| BrokerError::Internal(what.into());
         let mut of_type = self.parts.generators.iter().filter(|(_, it)| it.of == TypeId::of::<G>());
         let (Some((name, _)), None) = (of_type.next(), of_type.next()) else {
-            return Err(defect(format!("not exactly one generator {} is registered", type_name::<G>())));
+            return Err(defect(format!(
+                "the broker needs exactly one registered generator of type {}",
+                type_name::<G>()
+            )));
         };
         let params = serde_json::to_value(params)
-            .map_err(|error| defect(format!("the parameters of the generator {name} are no JSON: {error}")))?;
+            .map_err(|error| defect(format!("cannot serialize the parameters of the generator {name}: {error}")))?;
         self.generate_named(actor, name, spec, params).await
     }
 
-    /// Creates or changes a stack and publishes what the generator registered as `generator` makes of `params`, in one commit.
+    /// Creates or updates a stack and publishes the manifests that the generator `generator` returns for `params`, in one
+    /// commit.
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Invalid`] when there is no such generator or `params` do not fit its schema,
-    /// [`BrokerError::GeneratorRefused`] and [`BrokerError::GeneratorUnavailable`] as the generator says. Nothing is changed then.
+    /// [`BrokerError::Invalid`] if the generator is not registered or `params` do not match its schema;
+    /// [`BrokerError::GeneratorRefused`] or [`BrokerError::GeneratorUnavailable`] if it fails. Nothing changes on an error.
     pub async fn generate_named(
         &self,
         actor: &Actor,

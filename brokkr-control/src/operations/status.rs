@@ -1,4 +1,4 @@
-//! What is where: the status of a stack on all its agents.
+//! The status of a stack on all its agents.
 
 use std::collections::BTreeMap;
 
@@ -14,56 +14,56 @@ use crate::broker::Broker;
 use crate::error::BrokerResult;
 use crate::view::Pair;
 
-/// The status of a stack.
+/// The status of a stack on all its agents.
 #[derive(Debug, Clone)]
 pub struct StackOverview {
-    /// The newest revision, if anything was published.
+    /// The newest revision; `None` before the first publication.
     pub latest_revision: Option<Revision>,
-    /// All agents, counted.
+    /// Agent counts by state.
     pub summary: Summary,
-    /// A page of the agents that serve the stack or are still to remove it, by agent.
+    /// A page of the agents that serve the stack or have not confirmed its removal, ordered by agent.
     pub agents: Vec<AgentStackStatus>,
-    /// The agent to go on from; absent on the last page.
+    /// The last agent of the page, to continue from; `None` on the last page.
     pub next: Option<AgentId>,
 }
 
-/// Agents of a stack, counted. Each counts in exactly one of the last four.
+/// Agent counts. Each agent counts in exactly one of `applied`, `pending`, `failed` and `removing`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// All.
+    /// All agents of the stack.
     pub agents: usize,
-    /// Those on which the newest revision is applied.
+    /// Agents that have applied the newest revision.
     pub applied: usize,
-    /// Those that are on the way.
+    /// Agents that have not yet applied the newest revision.
     pub pending: usize,
-    /// Those whose last attempt failed.
+    /// Agents whose last attempt failed.
     pub failed: usize,
-    /// Those that are to remove it.
+    /// Agents that have not yet confirmed the removal.
     pub removing: usize,
 }
 
-/// A stack on one agent.
+/// The status of a stack on one agent.
 #[derive(Debug, Clone)]
 pub struct AgentStackStatus {
     /// The agent.
     pub agent_id: AgentId,
-    /// Its name.
+    /// The agent's name.
     pub agent_name: Name,
-    /// What it is to do.
+    /// The action that the agent's target state requires.
     pub action: EntryAction,
-    /// The revision that it should hold.
+    /// The revision in the agent's target state.
     pub desired_revision: Option<Revision>,
-    /// What it said last; absent before its first report on this stack.
+    /// The agent's last report on the stack; `None` before the first one.
     pub status: Option<StackStatus>,
 }
 
 impl Broker {
-    /// The status of a stack: all its agents counted, and the first [`limits::PAGE_MAX`] of them one by one.
+    /// Returns the status of a stack: counts of all agents, and the first [`limits::PAGE_MAX`] single agents.
     pub async fn stack_status(&self, actor: &Actor, stack: StackId) -> BrokerResult<StackOverview> {
         self.stack_status_page(actor, stack, &Page::first(limits::PAGE_MAX)).await
     }
 
-    /// The same with another page of agents.
+    /// Like [`stack_status`](Self::stack_status), with a page of agents of the caller's choice.
     pub async fn stack_status_page(
         &self,
         actor: &Actor,
@@ -104,7 +104,7 @@ impl Broker {
     }
 }
 
-/// What an agent is to do; `None` when it has nothing to do with the stack.
+/// The action that the target state requires; `None` if the stack is not part of it.
 fn action_of(pair: Pair, agent: AgentStatus, latest: Option<Revision>) -> Option<EntryAction> {
     if pair.is_wanted(agent) {
         return latest.map(|_| EntryAction::Apply);

@@ -14,7 +14,12 @@ use crate::error::BrokerError;
 use crate::error::BrokerResult;
 
 impl Broker {
-    /// Makes an agent serve a stack, directly. Setting a target that is set changes nothing.
+    /// Targets a stack directly at an agent. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::NotFound`] if the actor cannot see the stack or the agent, [`BrokerError::StackDeleting`] for a stack
+    /// that is being deleted.
     pub async fn target_set(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<Target> {
         const NAME: &str = "target.set";
         let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
@@ -44,8 +49,7 @@ impl Broker {
         .await
     }
 
-    /// Removes a direct target. Unless the pair is matched otherwise, this orders the removal of the stack from
-    /// the agent's cluster.
+    /// Removes a direct target. The agent removes the stack unless it also matches in another way.
     pub async fn target_remove(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<()> {
         const NAME: &str = "target.remove";
         let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
@@ -64,7 +68,7 @@ impl Broker {
             Ok(Decision { preconditions, ..Decision::commit((), changes) })
         })
         .await?;
-        // The agent may have been told of it between the two, for the target's sake.
+        // A poll may have listed the stack between the read and the commit, because the target still existed.
         self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
             let found = match self.parts.store.get::<Stack>(&scope, stack).await {
                 Ok(found) => found,
@@ -81,7 +85,7 @@ impl Broker {
         .await
     }
 
-    /// Whether an agent is to serve a stack, with or without a direct target, and under which conditions that is so.
+    /// Whether an agent serves a stack, with or without a direct target, and the preconditions of that answer.
     async fn may_match(&self, stack: &Stack, agent: AgentId, direct: bool) -> BrokerResult<(bool, Vec<Precondition>)> {
         let mut conditions = vec![Precondition::Version(EntityKey::Stack(stack.id), stack.version)];
         let matched = match self.parts.store.get::<Agent>(&Scope::All, agent).await {
@@ -95,7 +99,7 @@ impl Broker {
         Ok((matched, conditions))
     }
 
-    /// The same, with the direct target that is there or not.
+    /// Like [`may_match`](Self::may_match), with the direct target as it is in the store.
     async fn may_match_now(&self, stack: &Stack, agent: AgentId) -> BrokerResult<(bool, Vec<Precondition>)> {
         let target = self.parts.store.target_find(&Scope::All, stack.id, agent).await?;
         let is_living = target.as_ref().is_some_and(|it| it.deleted_at.is_none());
@@ -105,7 +109,7 @@ impl Broker {
         Ok((matched, conditions))
     }
 
-    /// An open assignment, ended in this way.
+    /// The open assignment in its final `state`; `None` if there is no open one in another state.
     async fn end_assignment(
         &self,
         stack: StackId,
@@ -122,7 +126,7 @@ impl Broker {
         }))
     }
 
-    /// The direct targets of a stack.
+    /// Lists the direct targets of a stack.
     pub async fn target_list(
         &self,
         actor: &Actor,
@@ -134,7 +138,7 @@ impl Broker {
         Ok(self.parts.store.target_list(&scope, stack, page).await?)
     }
 
-    /// Stops waiting for an agent to confirm a removal, because it is lost. If it returns it is still told to remove.
+    /// Stops waiting for a lost agent's confirmation of a removal. If the agent returns, it still removes the stack.
     pub async fn target_abandon(
         &self,
         actor: &Actor,

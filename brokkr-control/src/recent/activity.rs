@@ -1,4 +1,4 @@
-//! When agents and keys were active: telemetry, in memory first and written in batches.
+//! Last activity of agents and keys: telemetry that is collected in memory and written in batches.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,9 @@ pub(crate) struct ActivityLog(Mutex<Log>);
 
 #[derive(Debug, Default)]
 struct Log {
-    /// When this replica saw each agent last.
+    /// Time of each agent's last poll or report on this replica.
     seen: HashMap<AgentId, Timestamp>,
-    /// What is to be written of that.
+    /// Agent activity that is not yet written.
     agents: HashMap<AgentId, Timestamp>,
     keys: HashMap<KeyId, Timestamp>,
 }
@@ -33,17 +33,17 @@ impl ActivityLog {
         self.log().keys.insert(id, at);
     }
 
-    /// When this replica saw the agent last.
+    /// Time of the agent's last poll or report on this replica.
     pub(crate) fn last_seen(&self, id: AgentId) -> Option<Timestamp> {
         self.log().seen.get(&id).copied()
     }
 
-    /// Frees what was kept for an agent that is gone.
+    /// Removes the entry of a deleted agent.
     pub(crate) fn forget(&self, id: AgentId) {
         self.log().seen.remove(&id);
     }
 
-    /// Takes what is to be written. What cannot be written is lost: the next poll says it again.
+    /// Takes the unwritten activity. If the caller fails to write it, it is lost; the next poll renews it.
     pub(crate) fn take(&self) -> Option<Activity> {
         let mut log = self.log();
         let (agents, keys) = (std::mem::take(&mut log.agents), std::mem::take(&mut log.keys));

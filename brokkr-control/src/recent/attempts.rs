@@ -1,4 +1,4 @@
-//! Attempts that changed nothing: kept for the audit in batches, and under a flood as counts.
+//! Refused and failed attempts, queued for the audit. Equal attempts share one record with a count.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, EntityKey, limits}
 use crate::access::actor::Actor;
 use crate::error::BrokerError;
 
-/// What makes two attempts the same in the record.
+/// Attempts with equal fields share one audit record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Kind {
     actor: ActorRef,
@@ -21,8 +21,8 @@ pub(crate) struct Kind {
     problem: Cow<'static, str>,
 }
 
-/// Attempts that wait to be recorded. Bounded: beyond [`limits::DENIALS_QUEUED`] different ones, further ones are counted
-/// under their action alone.
+/// Queue of attempts. Bounded: beyond [`limits::DENIALS_QUEUED`] distinct entries, further ones are counted by action and
+/// problem only.
 #[derive(Debug)]
 pub(crate) struct AttemptLog {
     waiting: Mutex<BTreeMap<Kind, AuditRecord>>,
@@ -50,7 +50,7 @@ impl AttemptLog {
         self.record_problem(actor, action, object, error.slug().into(), outcome);
     }
 
-    /// Records an attempt with a problem in its own words; there must be few different ones.
+    /// Records an attempt with a problem text. Callers use few distinct texts, because each makes a separate record.
     pub(crate) fn record_problem(
         &self,
         actor: &Actor,
@@ -81,12 +81,12 @@ impl AttemptLog {
         record.count += 1;
     }
 
-    /// Takes what waits.
+    /// Takes all queued records.
     pub(crate) fn take(&self) -> BTreeMap<Kind, AuditRecord> {
         std::mem::take(&mut *self.waiting())
     }
 
-    /// Puts back what could not be written; what came meanwhile is counted with it.
+    /// Returns records that could not be written to the queue and adds up the counts.
     pub(crate) fn put_back(&self, records: BTreeMap<Kind, AuditRecord>) {
         let mut waiting = self.waiting();
         for (kind, record) in records {

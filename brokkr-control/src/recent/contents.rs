@@ -1,5 +1,5 @@
-//! Contents that were published or read lately: when a thousand agents are told of one deployment object, the store is not
-//! asked a thousand times for the same bytes.
+//! Cache of recently published or read contents. When a thousand agents fetch the same deployment object, the store reads
+//! its bytes only once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,27 +11,27 @@ use bytes::Bytes;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
-/// What a replica keeps, about.
-const KEPT_BYTES: u64 = 64 * 1024 * 1024;
-/// What an object takes beside its texts, about.
-const BESIDE: usize = 1024;
+/// Approximate memory limit of the cache.
+const CAPACITY_BYTES: u64 = 64 * 1024 * 1024;
+/// Approximate memory of an entry besides its bytes and texts.
+const ENTRY_OVERHEAD_BYTES: usize = 1024;
 
-/// A deployment object with its bytes.
+/// A deployment object with its stored bytes.
 pub(crate) type Found = (DeploymentObject, Bytes);
 
-/// Contents by deployment object and the history in which it is there. Within that neither ever changes, so what is kept is
-/// never wrong; who may see it is for the caller to say.
+/// Contents by epoch and deployment object. Within an epoch neither ever changes, so entries never become stale. Callers
+/// check access.
 pub(crate) struct RecentContents(Cache<(Epoch, DeploymentObjectId), Found>);
 
 impl Default for RecentContents {
     fn default() -> Self {
         let weight = |_: &(Epoch, DeploymentObjectId), (object, bytes): &Found| {
             let texts = object.message.len() + object.warnings.iter().map(String::len).sum::<usize>();
-            u32::try_from(bytes.len() + texts + BESIDE).unwrap_or(u32::MAX)
+            u32::try_from(bytes.len() + texts + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
-        // The latest are wanted next, however often older ones were.
+        // Agents fetch the newest contents next, however often they fetched older ones.
         let policy = EvictionPolicy::lru();
-        Self(Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).eviction_policy(policy).build())
+        Self(Cache::builder().weigher(weight).max_capacity(CAPACITY_BYTES).eviction_policy(policy).build())
     }
 }
 
@@ -42,14 +42,14 @@ impl fmt::Debug for RecentContents {
 }
 
 impl RecentContents {
-    /// What is at hand; or what `read` brings: of those who ask at the same time one reads, and all have its result.
+    /// Returns the cached entry, or runs `read` and caches its result. Concurrent callers share one read and its result.
     pub(crate) async fn get_or_read(
         &self,
         epoch: Epoch,
         id: DeploymentObjectId,
         read: impl Future<Output = StoreResult<Found>>,
     ) -> StoreResult<Found> {
-        let found = self.0.try_get_with((epoch, id), async { read.await.map(of_its_own) }).await;
+        let found = self.0.try_get_with((epoch, id), async { read.await.map(copied) }).await;
         found.map_err(|error: Arc<StoreError>| match &*error {
             StoreError::NotFound => StoreError::NotFound,
             StoreError::Unavailable(source) => StoreError::Unavailable(source.to_string().into()),
@@ -58,16 +58,16 @@ impl RecentContents {
     }
 
     pub(crate) async fn keep(&self, epoch: Epoch, found: Found) {
-        self.0.insert((epoch, found.0.id), of_its_own(found)).await;
+        self.0.insert((epoch, found.0.id), copied(found)).await;
     }
 }
 
-/// Bytes may be a small part of a large buffer, which would stay as long as they.
-fn of_its_own((object, bytes): Found) -> Found {
+/// Copies the bytes: they may be a slice of a large buffer, which would stay allocated as long as the slice.
+fn copied((object, bytes): Found) -> Found {
     (object, Bytes::copy_from_slice(&bytes))
 }
 
-/// The new deployment objects among changes, with their bytes.
+/// The new deployment objects in a commit, with their bytes.
 pub(crate) fn published(changes: &[Change], contents: &BTreeMap<Digest, Bytes>) -> Vec<Found> {
     let object = |change: &Change| match change {
         Change::DeploymentObject(object) => Some((object.clone(), contents.get(&object.digest)?.clone())),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_latest_are_kept_within_a_bound() {
+    async fn full_cache_evicts_the_oldest_entries() {
         let (contents, epoch) = (RecentContents::default(), Epoch::generate());
         let mut ids = Vec::new();
         for _ in 0..20 {
@@ -112,15 +112,18 @@ mod tests {
             contents.keep(epoch, found).await;
             contents.0.run_pending_tasks().await;
         }
-        assert!(contents.0.weighted_size() <= KEPT_BYTES);
+        assert!(contents.0.weighted_size() <= CAPACITY_BYTES);
         let nothing = async || Err(StoreError::NotFound);
         assert!(contents.get_or_read(epoch, ids[0], nothing()).await.is_err());
         assert!(contents.get_or_read(epoch, ids[19], nothing()).await.is_ok());
-        assert!(contents.get_or_read(Epoch::generate(), ids[19], nothing()).await.is_err(), "another history");
+        assert!(
+            contents.get_or_read(Epoch::generate(), ids[19], nothing()).await.is_err(),
+            "other epochs have no entry"
+        );
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_to_all_who_wait_and_the_next_asks_again() {
+    async fn failed_read_fails_all_waiters_and_is_not_cached() {
         let (contents, epoch, found) = (RecentContents::default(), Epoch::generate(), found(1));
         let (id, reads) = (found.0.id, AtomicUsize::new(0));
         let fails = async || {

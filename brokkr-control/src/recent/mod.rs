@@ -1,4 +1,4 @@
-//! What a broker keeps in memory between requests: caches, and what is written later.
+//! In-memory state of a broker between requests: caches and queued writes.
 
 pub(crate) mod activity;
 pub(crate) mod attempts;

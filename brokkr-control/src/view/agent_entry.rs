@@ -1,4 +1,4 @@
-//! What the view knows of one agent, and the target state that follows from it.
+//! One agent in the fleet view, and its target state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -9,14 +9,14 @@ use tokio::sync::watch;
 
 use crate::view::stack_entry::StackEntry;
 
-/// What is known of a pair that is matched, directly targeted or was ever listed.
+/// The state of one stack and agent that match, have a direct target, or once had an assignment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pair {
-    /// Whether the agent should serve the stack, by registration and policy.
+    /// Whether the agent should serve the stack, according to registration and policy.
     pub(crate) matched: bool,
     /// Whether a direct target exists.
     pub(crate) direct: bool,
-    /// What became of an earlier listing.
+    /// The state of the assignment, if there ever was one.
     pub(crate) assignment: Option<AssignmentState>,
 }
 
@@ -25,34 +25,34 @@ impl Pair {
         self == Self::default()
     }
 
-    /// Whether the agent should hold the stack: it is matched, and either listed already or the agent takes new ones.
+    /// Whether the target state contains the stack: it matches, and it is already listed or the agent accepts new stacks.
     pub(crate) fn is_wanted(self, agent: AgentStatus) -> bool {
         self.matched && (agent == AgentStatus::Active || self.assignment == Some(AssignmentState::Listed))
     }
 
-    /// Whether the agent is still waited for.
+    /// Whether the agent has not yet confirmed the removal.
     pub(crate) fn is_open(self) -> bool {
         matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Withdrawn))
     }
 }
 
-/// What an agent should hold, ready to be sent.
+/// The target state of an agent, ready to send.
 pub(crate) struct Wanted {
-    /// Without a meaningful generation.
+    /// The target state; its generation is set when it is sent.
     pub(crate) state: TargetState,
-    /// Pairs that are to be applied and were not recorded as listed yet, with the version of the stack that
-    /// was looked at. They are recorded before anybody is told.
+    /// Stacks to apply without a recorded assignment, with the evaluated version of each stack. The assignment is recorded
+    /// before the agent gets the target state.
     pub(crate) unlisted: Vec<(StackId, Version)>,
-    /// The version of the agent that was looked at.
+    /// The evaluated version of the agent.
     pub(crate) agent_version: Version,
-    /// The stacks that are listed.
+    /// All stacks in the target state.
     pub(crate) stacks: Arc<BTreeSet<StackId>>,
 }
 
 pub(crate) struct AgentEntry {
     pub(crate) agent: Arc<Agent>,
     pub(crate) pairs: BTreeMap<StackId, Pair>,
-    /// Moves when the target state may have changed, or a key of the agent was revoked.
+    /// Changes when the target state may have changed, or when a key of the agent was revoked.
     pub(crate) changed: watch::Sender<u64>,
     wanted: OnceLock<Arc<Wanted>>,
 }
@@ -62,7 +62,7 @@ impl AgentEntry {
         Self { agent, pairs: BTreeMap::new(), changed: watch::Sender::new(0), wanted: OnceLock::new() }
     }
 
-    /// Forgets the computed target state and wakes whoever waits.
+    /// Discards the computed target state and wakes waiting polls.
     pub(crate) fn touch(&mut self) {
         self.wanted = OnceLock::new();
         self.changed.send_modify(|count| *count += 1);

@@ -1,4 +1,4 @@
-//! The fleet view: a fold of all committed changes, in memory, that answers agents without a query.
+//! The fleet view: an in-memory fold of all committed changes, which answers agents without a query.
 
 mod agent_entry;
 mod stack_entry;
@@ -23,26 +23,26 @@ use state::ViewState;
 use crate::error::BrokerError;
 use crate::error::BrokerResult;
 
-/// How long a replica may take to read what another one knows already.
+/// Time limit for a replica to catch up with a commit that another replica has seen.
 pub(crate) const CATCH_UP: Duration = Duration::from_secs(2);
-/// How long a caller waits for the view to contain its own commit before it is answered anyway: the commit
-/// itself is durable.
+/// Time limit for the view to contain the caller's own commit. After it the caller gets its answer anyway: the commit is
+/// durable.
 const OWN_COMMIT_WAIT: Duration = Duration::from_secs(1);
 
-/// The fleet view. One task writes it (the follower); everybody reads it.
+/// The fleet view. One task, the follower, writes it; all operations read it.
 pub(crate) struct FleetView {
     state: RwLock<ViewState>,
-    /// Moves with every fold.
+    /// Changes with every fold.
     folded: watch::Sender<u64>,
-    /// Wakes the follower before its time.
+    /// Wakes the follower before its next tick.
     asked: Notify,
 }
 
-/// What a poll needs to know, taken under one lock: for each is a price that polls pay.
+/// The view's data for one poll, read under one lock, because lock acquisitions dominate the cost of polls.
 pub(crate) struct PollView {
-    /// `None` when there is no such agent.
+    /// `None` if the agent does not exist.
     pub(crate) agent: Option<(AgentStatus, Arc<Wanted>)>,
-    /// When the presented key ends, if it does; `None` when it is not valid any more.
+    /// The key's expiry time, if it has one; `None` if the key is not valid.
     pub(crate) key_ends: Option<Option<Timestamp>>,
     pub(crate) generation: Generation,
     epoch: Epoch,
@@ -50,12 +50,12 @@ pub(crate) struct PollView {
 }
 
 impl PollView {
-    /// Whether the view has at least this generation, as [`FleetView::at_least`] waits for.
+    /// Whether the view has reached this generation; see [`FleetView::at_least`].
     pub(crate) fn has(&self, generation: Generation, epoch: Option<Epoch>) -> bool {
         is_at_least((self.generation, self.epoch), generation, epoch)
     }
 
-    /// Refuses when the view is older than what may be answered from.
+    /// Fails if the view is too old to answer.
     pub(crate) fn check_fresh(&self) -> BrokerResult<()> {
         check_fresh(self.read_at)
     }
@@ -71,13 +71,13 @@ fn check_fresh(read_at: Instant) -> BrokerResult<()> {
 }
 
 impl FleetView {
-    /// An empty view; it answers nothing before the first [`reset`](Self::reset).
+    /// An empty view. It answers only after the first [`reset`](Self::reset).
     pub(crate) fn new(policy: Arc<dyn TargetingPolicy>, began: Instant) -> Self {
         Self { state: RwLock::new(ViewState::new(policy, began)), folded: watch::Sender::new(0), asked: Notify::new() }
     }
 
-    // The state is only changed by `fold`, which does not panic on any input; a poisoned lock would mean a
-    // defect, and answering from what is there is no worse than not answering.
+    // Only `fold` writes the state, and it does not panic. A poisoned lock is therefore a bug, and serving the current state
+    // is no worse than failing.
     fn read(&self) -> RwLockReadGuard<'_, ViewState> {
         self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -86,7 +86,7 @@ impl FleetView {
         self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Folds a snapshot in place of everything known.
+    /// Replaces the contents with a snapshot.
     pub(crate) fn reset(&self, entities: Vec<Change>, token: ViewToken, began: Instant) {
         let mut state = self.write();
         state.clear(&entities);
@@ -95,13 +95,13 @@ impl FleetView {
         self.folded.send_modify(|count| *count += 1);
     }
 
-    /// Folds what was read from the store by a read that began at `began`.
+    /// Folds the result of a read that started at `began`.
     pub(crate) fn fold(&self, entities: Vec<Change>, token: ViewToken, began: Instant) {
         self.write().fold(entities, token, began);
         self.folded.send_modify(|count| *count += 1);
     }
 
-    /// Moves with every fold from now on.
+    /// A receiver that changes with every later fold.
     pub(crate) fn folds(&self) -> watch::Receiver<u64> {
         self.folded.subscribe()
     }
@@ -110,7 +110,7 @@ impl FleetView {
         self.read().token().clone()
     }
 
-    /// How long ago the last successful read of the store began.
+    /// Time since the last successful read of the store started.
     pub(crate) fn age(&self) -> Duration {
         self.read_at().elapsed()
     }
@@ -119,19 +119,19 @@ impl FleetView {
         self.read().read_at()
     }
 
-    /// Agents and stacks.
+    /// The numbers of agents and stacks.
     pub(crate) fn counts(&self) -> (usize, usize) {
         self.read().counts()
     }
 
-    /// Waits for a read of the store that begins from now on; `Stale` when it does not come in time.
+    /// Waits for a read of the store that starts after this call. Fails with `Stale` on timeout.
     pub(crate) async fn refreshed(&self, within: Duration) -> BrokerResult<()> {
         let asked = Instant::now();
         self.asked.notify_one();
         self.folded_until(within, || self.read_at() >= asked).await
     }
 
-    /// Waits until enough was folded; `Stale` when that takes too long.
+    /// Waits for folds until `enough` is true. Fails with `Stale` on timeout.
     async fn folded_until(&self, within: Duration, enough: impl Fn() -> bool) -> BrokerResult<()> {
         let mut folded = self.folded.subscribe();
         let wait = async {
@@ -144,31 +144,31 @@ impl FleetView {
         tokio::time::timeout(within, wait).await.map_err(|_| BrokerError::Stale)
     }
 
-    /// Resolves when somebody waits for a read.
+    /// Resolves when an operation waits for a read.
     pub(crate) async fn asked(&self) {
         self.asked.notified().await;
     }
 
-    /// Refuses when the view is older than what may be answered from.
+    /// Fails if the view is too old to answer.
     pub(crate) fn check_fresh(&self) -> BrokerResult<()> {
         check_fresh(self.read_at())
     }
 
-    /// Waits until a commit is part of the view, within a bound.
+    /// Waits until the view contains a commit, at most [`OWN_COMMIT_WAIT`].
     pub(crate) async fn caught_up(&self, position: FeedPosition) {
         let contains = || self.read().token().contains(position);
         if self.folded_until(OWN_COMMIT_WAIT, contains).await.is_err() {
-            tracing::warn!("the view did not take a commit in within a second");
+            tracing::warn!("the fleet view does not contain an own commit after 1 s; later reads may miss it");
         }
     }
 
-    /// The history that the view belongs to.
+    /// The epoch of the view.
     pub(crate) fn epoch(&self) -> Epoch {
         self.read().token().epoch()
     }
 
-    /// Waits until the view has at least this generation; `Stale` when it does not get there in time. One of another history
-    /// says nothing about this one.
+    /// Waits until the view has reached this generation. Fails with `Stale` on timeout. Generations of other epochs are
+    /// ignored, because they are not comparable.
     pub(crate) async fn at_least(
         &self,
         generation: Generation,
@@ -183,7 +183,7 @@ impl FleetView {
         self.folded_until(within, reached).await
     }
 
-    /// A key that is not revoked. `Stale` when the view may not know of a revocation.
+    /// A key that is not revoked. Fails with `Stale` if the view is too old to know about revocations.
     pub(crate) fn key(&self, short_id: &str) -> BrokerResult<Option<Arc<ApiKey>>> {
         let state = self.read();
         check_fresh(state.read_at())?;
@@ -206,12 +206,12 @@ impl FleetView {
         self.read().stack(id)
     }
 
-    /// A stack and its newest deployment object, as far as the view has them.
+    /// A stack and its newest deployment object.
     pub(crate) fn stack_with_object(&self, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
         self.read().stack_with_object(id)
     }
 
-    /// The stacks that are listed for an agent: what it may read.
+    /// The stacks in an agent's target state, which the agent may read.
     pub(crate) fn stacks_of(&self, id: AgentId) -> Arc<BTreeSet<StackId>> {
         self.read().wanted(id).map(|(_, wanted)| wanted.stacks.clone()).unwrap_or_default()
     }
@@ -227,42 +227,42 @@ impl FleetView {
         }
     }
 
-    /// Moves when something of this agent's may have changed.
+    /// A receiver that changes when this agent's target state may have changed.
     pub(crate) fn news_of(&self, id: AgentId) -> Option<watch::Receiver<u64>> {
         self.read().agent(id).map(|entry| entry.changed.subscribe())
     }
 
-    /// What is known of one pair.
+    /// The state of one pair.
     pub(crate) fn pair(&self, stack: StackId, agent: AgentId) -> Option<Pair> {
         self.read().agent(agent)?.pairs.get(&stack).copied()
     }
 
-    /// Whether the policy matches the two as they are given, or cannot tell: then nothing is withdrawn because of it.
+    /// Whether the policy matches this stack and agent. True if the policy fails, so that a failure never withdraws a stack.
     pub(crate) fn may_match(&self, stack: &Stack, agent: &Agent, direct: bool) -> bool {
         self.read().may_match(stack, agent, direct)
     }
 
-    /// Open assignments of an agent, or of a stack.
+    /// The stacks with an open assignment to an agent.
     pub(crate) fn open_of_agent(&self, agent: AgentId) -> Vec<StackId> {
         self.read().open_of_agent(agent)
     }
 
-    /// Stacks that are being deleted and that no agent is waited for any more.
+    /// Deleting stacks for which no confirmation is outstanding.
     pub(crate) fn removable(&self, limit: usize) -> Vec<StackId> {
         self.read().removable(limit)
     }
 
-    /// The agents that serve a stack now or may still hold it, with their state.
+    /// The agents that serve a stack or may still hold it, with the state of each pair.
     pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
         self.read().pairs_of_stack(stack)
     }
 
-    /// Every agent, evaluated for a stack.
+    /// Evaluates every agent for a stack.
     pub(crate) fn place_stack(&self, stack: StackId) -> Vec<PlacedPair> {
         self.read().place_stack(stack)
     }
 
-    /// Every stack, evaluated for an agent.
+    /// Evaluates every stack for an agent.
     pub(crate) fn place_agent(&self, agent: AgentId) -> Vec<PlacedPair> {
         self.read().place_agent(agent)
     }

@@ -1,4 +1,4 @@
-//! The view's content and how a change is folded into it.
+//! The contents of the fleet view, and how it folds changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 use crate::view::agent_entry::{AgentEntry, Pair, Wanted};
 use crate::view::stack_entry::StackEntry;
 
-/// A candidate with the verdict on it.
+/// One stack and agent with the targeting decision.
 pub(crate) struct PlacedPair {
     pub(crate) stack: Arc<Stack>,
     pub(crate) agent: Arc<Agent>,
@@ -30,13 +30,13 @@ pub(crate) struct ViewState {
     generators: BTreeSet<GeneratorId>,
     agents: BTreeMap<AgentId, AgentEntry>,
     stacks: BTreeMap<StackId, StackEntry>,
-    /// When the last successful read of the store *began*.
+    /// Start time of the last successful read of the store.
     read_at: Instant,
 }
 
 impl ViewState {
     pub(crate) fn new(policy: Arc<dyn TargetingPolicy>, read_at: Instant) -> Self {
-        // The token of no history at all.
+        // This token belongs to no epoch, so the first read loads a snapshot.
         let token = ViewToken::nothing();
         Self {
             policy,
@@ -50,7 +50,7 @@ impl ViewState {
         }
     }
 
-    /// Forgets everything but the channels of the agents that a snapshot has, which waiting polls hold on to.
+    /// Discards everything except the channels of agents in the snapshot, because waiting polls hold them.
     pub(crate) fn clear(&mut self, snapshot: &[Change]) {
         let there: BTreeSet<AgentId> = snapshot
             .iter()
@@ -106,15 +106,15 @@ impl ViewState {
         self.stacks.get(&id).map(|entry| (entry.stack.clone(), entry.object.clone()))
     }
 
-    /// An agent's status and what it should hold.
+    /// An agent's status and its target state.
     pub(crate) fn wanted(&self, id: AgentId) -> Option<(AgentStatus, Arc<Wanted>)> {
         let entry = self.agents.get(&id)?;
         Some((entry.agent.status, entry.wanted(self.token.epoch(), &self.stacks)))
     }
 
-    /// Folds changes in, whole batches at a time: nobody sees half of a commit.
+    /// Folds a batch of whole commits, so that readers never see part of a commit.
     pub(crate) fn fold(&mut self, entities: Vec<Change>, token: ViewToken, began: Instant) {
-        // What others refer to comes first, so that every pair is evaluated with both sides in place.
+        // Referenced entities come first, so that both sides of every pair exist when it is evaluated.
         let mut entities = entities;
         entities.sort_by_key(|entity| entity.key().kind());
         let mut maybe_forgotten = Vec::new();
@@ -138,7 +138,7 @@ impl ViewState {
                 Change::DeploymentObject(it) => self.fold_object(it),
                 Change::Target(it) => self.fold_target(&it),
                 Change::Assignment(it) => self.fold_assignment(&it),
-                // Agents' answers do not depend on them.
+                // These entities do not affect target states.
                 Change::Environment(_) | Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
             }
         }
@@ -150,7 +150,7 @@ impl ViewState {
     }
 
     fn fold_key(&mut self, key: ApiKey) {
-        // A poll that waits with a key must end with it.
+        // A waiting poll must end when its key ends.
         if (key.deleted_at.is_some() || key.expires_at.is_some())
             && let KeyOwner::Agent { id } = key.owner
             && let Some(entry) = self.agents.get_mut(&id)
@@ -236,7 +236,7 @@ impl ViewState {
         self.with_pair(assignment.stack_id, assignment.agent_id, |pair| pair.assignment = state);
     }
 
-    /// Changes a pair, keeps both indices right, and touches the agent if anything changed.
+    /// Updates a pair and both indices, and touches the agent if the pair changed.
     fn with_pair(&mut self, stack: StackId, agent: AgentId, change: impl FnOnce(&mut Pair)) {
         let (Some(stack_entry), Some(agent_entry)) = (self.stacks.get_mut(&stack), self.agents.get_mut(&agent)) else {
             return;
@@ -257,7 +257,7 @@ impl ViewState {
         agent_entry.touch();
     }
 
-    /// Decides again about one pair. After a policy's error everything stays as it was.
+    /// Evaluates one pair again. If the policy fails, the previous decision stays.
     fn evaluate(&mut self, stack: StackId, agent: AgentId) {
         let (Some(stack_entry), Some(agent_entry)) = (self.stacks.get(&stack), self.agents.get(&agent)) else {
             return;
@@ -266,14 +266,14 @@ impl ViewState {
         let matched = match self.verdict(&stack_entry.stack, &agent_entry.agent, direct) {
             Ok(verdict) => verdict.matched,
             Err(error) => {
-                tracing::error!(%stack, %agent, %error, "keeping what was decided before");
+                tracing::error!(%stack, %agent, %error, "the targeting policy failed; keeping the previous decision");
                 return;
             }
         };
         self.with_pair(stack, agent, |pair| pair.matched = matched);
     }
 
-    /// Registration, life and then the policy.
+    /// Checks registration and the states of both sides, then asks the policy.
     fn verdict(&self, stack: &Stack, agent: &Agent, direct: bool) -> Result<Verdict, PolicyError> {
         if !stack.is_active() {
             return Ok(Verdict::unmatched("the stack is being deleted"));
@@ -298,7 +298,7 @@ impl ViewState {
         }
     }
 
-    /// Frees a tombstone that nobody may hold any more.
+    /// Removes a tombstone that no agent can hold any more.
     fn drop_if_forgotten(&mut self, id: StackId) {
         let Some(entry) = self.stacks.get(&id) else {
             return;

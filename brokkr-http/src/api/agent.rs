@@ -9,7 +9,7 @@ use brokkr_core::model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A process that serves a cluster.
+/// A process that applies stacks to one cluster.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Agent {
     /// Identity.
@@ -17,93 +17,93 @@ pub struct Agent {
     /// Unique among agents.
     #[schema(value_type = Name)]
     pub name: String,
-    /// The cluster that it serves, for people.
+    /// The name of the cluster that the agent serves. For display only; does not affect targeting.
     #[schema(value_type = ShortText)]
     pub cluster_name: String,
-    /// What stacks can share or select.
+    /// Labels. Targeting rules select agents by them.
     #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
-    /// What stacks can share.
+    /// Annotations. Targeting rules can match them; label selectors cannot.
     #[schema(value_type = Annotations)]
     pub annotations: BTreeMap<String, String>,
-    /// Whether it takes part.
+    /// `active` agents receive stacks, `cordoned` ones receive no new stacks, `retired` ones are refused.
     pub status: AgentStatus,
-    /// The generators that it serves; a generator sees itself only.
+    /// The generators whose stacks the agent serves. A generator sees only its own id here.
     pub generator_ids: Vec<GeneratorId>,
-    /// The epoch in which an admin allowed it to remove again.
+    /// The epoch in which an admin last allowed the agent to remove and prune; null if never.
     pub confirmed_epoch: Option<Epoch>,
-    /// When it polled or reported last; null before the first time.
+    /// Time of the agent's last poll or report; null before the first one.
     pub last_seen_at: Option<Timestamp>,
-    /// What it can do beyond the base protocol.
+    /// Optional protocol features that the agent supports.
     pub capabilities: Vec<String>,
-    /// What it said of itself; absent in lists and before its first report.
+    /// Details from the agent's last report; absent in lists and before the first report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<AgentSessionInfo>,
-    /// Grows with every change of the agent's own representation; also the ETag.
+    /// Increases with every change of this representation. Also the ETag.
     pub version: Version,
-    /// When it was created.
+    /// Creation time, by the broker's clock.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change of this representation.
     pub updated_at: Timestamp,
 }
 
-/// What an agent says of itself.
+/// Details that an agent reports about itself.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AgentSessionInfo {
-    /// UID of the Namespace `kube-system` of its cluster.
+    /// UID of the Namespace `kube-system`, which identifies the agent's cluster.
     pub cluster_uid: String,
-    /// The run of its process that speaks for it.
+    /// The current agent process; a restart changes it.
     pub instance_id: InstanceId,
-    /// When that run reported first.
+    /// Time of that process's first report.
     pub started_at: Timestamp,
-    /// Stacks that it holds and the broker does not know; they are left alone.
+    /// Stacks in the agent's inventory that the broker does not know. The agent does not touch them.
     pub unknown_stacks: Vec<StackId>,
 }
 
-/// An agent to be created.
+/// Request body that creates an agent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "edge-1", "cluster_name": "eu-west-1", "labels": {"env": "prod"}})))]
 pub struct CreateAgent {
-    /// A DNS label.
+    /// A DNS label, unique among agents.
     #[schema(value_type = Name)]
     pub name: String,
-    /// The cluster that it serves, for people.
+    /// The name of the cluster that the agent serves. For display only.
     #[serde(default)]
     #[schema(value_type = ShortText)]
     pub cluster_name: String,
-    /// What stacks can share or select.
+    /// Labels. Targeting rules select agents by them.
     #[serde(default)]
     #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
-    /// What stacks can share.
+    /// Annotations. Targeting rules can match them.
     #[serde(default)]
     #[schema(value_type = Annotations)]
     pub annotations: BTreeMap<String, String>,
-    /// The generators that it serves; absent means the system generator.
+    /// The generators whose stacks the agent serves. Default: the system generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 256)]
     pub generator_ids: Option<Vec<GeneratorId>>,
 }
 
-/// What is to change in an agent (JSON Merge Patch).
+/// JSON Merge Patch of an agent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"labels": {"env": "staging", "legacy": null}, "status": "cordoned"})))]
 pub struct PatchAgent {
-    /// The cluster that it serves, for people.
+    /// The name of the cluster that the agent serves. For display only.
     #[serde(default)]
     #[schema(value_type = Option<ShortText>)]
     pub cluster_name: String,
-    /// Labels; null removes one.
+    /// Labels to set; null removes a label.
     #[serde(default)]
     #[schema(value_type = Option<PatchLabels>)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations; null removes one.
+    /// Annotations to set; null removes an annotation.
     #[serde(default)]
     #[schema(value_type = Option<PatchAnnotations>)]
     pub annotations: BTreeMap<String, String>,
-    /// Whether it takes part.
+    /// `active`, `cordoned` or `retired`; null sets `active`.
     #[serde(default = "active")]
     #[schema(value_type = Option<AgentStatus>)]
     pub status: AgentStatus,
@@ -118,7 +118,7 @@ fn active() -> AgentStatus {
 pub struct CreatedAgent {
     /// The agent.
     pub agent: Agent,
-    /// The key itself, shown this once; absent in the answer to a repeated request.
+    /// The secret key, returned only once; absent when the request is an idempotent repeat.
     pub pak: Option<String>,
 }
 

@@ -1,20 +1,20 @@
-//! Who a key speaks for.
+//! The identity behind a key.
 
 use brokkr_core::model::{KeyKind, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Who the presented key speaks for.
+/// The identity behind the presented key.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct WhoAmI {
-    /// What the key's holder may be.
+    /// The kind of the key, which decides what its holder may do.
     pub kind: KeyKind,
-    /// The agent or generator; for admins the key itself.
+    /// The id of the agent or generator; for an admin key the id of the key itself.
     pub principal_id: String,
-    /// The name of the agent or generator; for admins that of the key.
+    /// The name of the agent or generator; for an admin key the name of the key itself.
     pub name: String,
-    /// The key.
+    /// The id of the presented key.
     pub key_id: Option<String>,
-    /// When the key stops being valid.
+    /// Expiry time; null if the key does not expire.
     pub expires_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! Changes, as subscribers see them.
+//! Changes, as the feed returns them.
 
 use brokkr_core::model::{ActorRef, EntityKind, RequestId, Timestamp};
 use brokkr_core::store::FeedEntry;
@@ -8,34 +8,34 @@ use utoipa::ToSchema;
 
 use super::{Agent, DeploymentObject, Environment, Event, Generator, Key, Stack, Target};
 
-/// One committed change.
+/// One committed change of one entity.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Change {
-    /// Its place: pass the last one seen as `after` to go on.
+    /// Position in the feed. Pass it as `after` to read the changes that follow.
     pub position: String,
-    /// When it was decided.
+    /// Commit time, by the broker's clock.
     pub at: Timestamp,
-    /// Who decided.
+    /// The actor whose operation made the change.
     pub actor: ActorRef,
-    /// In the course of which request.
+    /// The request that made the change.
     pub request_id: RequestId,
-    /// Of what kind the entity is.
+    /// The kind of the entity.
     pub kind: EntityKind,
-    /// Whether the entity is gone.
+    /// Whether the change deleted the entity; `entity` then holds its last state.
     pub deleted: bool,
-    /// How often the entity has changed; the higher version is the later state.
+    /// The entity's version after the change. Of two states the one with the higher version is newer.
     pub version: u64,
-    /// The entity after the change, in the form in which it is read.
+    /// The complete entity after the change, as the API returns it.
     #[schema(value_type = Object)]
     pub entity: Value,
 }
 
-/// A part of the feed.
+/// One page of the feed.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChangePage {
-    /// The changes in order.
+    /// Changes in commit order.
     pub items: Vec<Change>,
-    /// Where to go on, also when there is nothing new.
+    /// Pass it as `after` in the next request. Present even if the page is empty.
     pub next: String,
 }
 
@@ -46,7 +46,7 @@ impl From<FeedEntry> for Change {
         let (kind, deleted, version) = (change.key().kind(), change.is_tombstone(), change.version().get());
         let entity = match change {
             Fact::Generator(it) => json!(Generator::from(it)),
-            // Without its hash.
+            // `Key` omits the hash of the secret.
             Fact::Key(it) => json!(Key::from(it)),
             Fact::Environment(it) => json!(Environment::from(it)),
             Fact::Agent(it) => json!(Agent::from(it)),

@@ -8,35 +8,35 @@ use utoipa::ToSchema;
 
 use super::manifest::ManifestOrList;
 
-/// An immutable snapshot of all manifests of a stack, without the manifests.
+/// Metadata of a deployment object: an immutable snapshot of all manifests of a stack.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DeploymentObject {
     /// Identity.
     pub id: DeploymentObjectId,
-    /// The stack.
+    /// The stack that the deployment object belongs to.
     pub stack_id: StackId,
-    /// Its place in the stack.
+    /// Revision number within the stack, counted from 1.
     pub revision: Revision,
-    /// SHA-256 of the stored bytes.
+    /// SHA-256 of the stored bytes. Also the ETag of the stored bytes.
     pub digest: Digest,
-    /// Bytes stored.
+    /// Size of the stored bytes.
     pub size: u64,
-    /// Kubernetes objects in it.
+    /// Number of Kubernetes objects.
     pub object_count: u32,
-    /// Why it was published.
+    /// The publisher's description of the revision.
     #[schema(value_type = Message)]
     pub message: String,
-    /// Where it came from.
+    /// How the content was produced: published, generated or rolled back.
     pub provenance: Provenance,
-    /// What a person may not expect of the reading: what was dropped, and scalars that are not read as they look.
+    /// Problems that did not prevent publishing: dropped fields and scalars that YAML parses unexpectedly.
     pub warnings: Vec<String>,
-    /// Who published it.
+    /// The actor that published the revision.
     pub created_by: ActorRef,
-    /// When.
+    /// Publication time.
     pub created_at: Timestamp,
 }
 
-/// Manifests as JSON.
+/// Request body that publishes manifests as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({
@@ -44,21 +44,21 @@ pub struct DeploymentObject {
     "message": "Release 1.4.0",
 })))]
 pub struct PublishManifests {
-    /// The objects, at least one.
+    /// The Kubernetes objects, at least one.
     #[schema(value_type = Vec<ManifestOrList>, min_items = 1, max_items = 5_000)]
     pub manifests: Vec<Value>,
-    /// Why, for people.
+    /// Describes the revision to readers. Default: empty.
     #[serde(default)]
     #[schema(value_type = Message)]
     pub message: String,
 }
 
-/// The revision to go back to.
+/// Request body of a rollback.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"revision": 1})))]
 pub struct Rollback {
-    /// Its content is published again as a new revision.
+    /// The revision whose content becomes a new revision.
     pub revision: Revision,
 }
 

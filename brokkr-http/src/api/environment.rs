@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// A stage of delivery, such as `staging`.
+/// A delivery stage, such as `staging`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Environment {
     /// Identity.
@@ -14,56 +14,56 @@ pub struct Environment {
     /// Unique among environments.
     #[schema(value_type = Name)]
     pub name: String,
-    /// For people.
+    /// A description for readers.
     #[schema(value_type = Description)]
     pub description: String,
-    /// Its place in the order of promotion: 0 comes first.
+    /// Position in the promotion order; 0 comes first.
     pub rank: u32,
-    /// Values that templates may read. Not for secrets.
+    /// Values for templates. Do not store secrets here.
     #[schema(value_type = Object)]
     pub values: Map<String, Value>,
-    /// Grows with every change; also the ETag.
+    /// Increases with every change. Also the ETag.
     pub version: Version,
-    /// When it was created.
+    /// Creation time, by the broker's clock.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// An environment to be created.
+/// Request body that creates an environment.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "staging", "rank": 1, "values": {"domain": "staging.example.com"}})))]
 pub struct CreateEnvironment {
-    /// A DNS label.
+    /// A DNS label, unique among environments.
     #[schema(value_type = Name)]
     pub name: String,
-    /// For people.
+    /// A description for readers. Default: empty.
     #[serde(default)]
     #[schema(value_type = Description)]
     pub description: String,
-    /// Its place in the order of promotion: 0 comes first.
+    /// Position in the promotion order; 0 comes first. Default: 0.
     #[serde(default)]
     pub rank: u32,
-    /// Values that templates may read. Not for secrets.
+    /// Values for templates, at most 64 KiB of JSON. Do not store secrets here.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub values: Map<String, Value>,
 }
 
-/// What is to change in an environment (JSON Merge Patch).
+/// JSON Merge Patch of an environment.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"rank": 2})))]
 pub struct PatchEnvironment {
-    /// For people; null empties it.
+    /// A description for readers; null clears it.
     #[serde(default)]
     #[schema(value_type = Option<Description>)]
     pub description: Option<String>,
-    /// Its place in the order of promotion; null puts it first.
+    /// Position in the promotion order; null resets it to 0.
     #[serde(default)]
     pub rank: Option<u32>,
-    /// Values that templates may read; null empties them, null for one removes it.
+    /// Values for templates. Null clears all values; null for one key removes that key.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub values: Option<Map<String, Value>>,

@@ -5,7 +5,7 @@ use brokkr_core::model::{GeneratorId, GeneratorPrincipal, Name, Timestamp, Versi
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A principal that owns stacks.
+/// A principal that creates stacks and owns them.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Generator {
     /// Identity.
@@ -13,37 +13,37 @@ pub struct Generator {
     /// Unique among generators.
     #[schema(value_type = Name)]
     pub name: String,
-    /// For people.
+    /// A description for readers.
     #[schema(value_type = Description)]
     pub description: String,
-    /// Grows with every change; also the ETag.
+    /// Increases with every change. Also the ETag.
     pub version: Version,
-    /// When it was created.
+    /// Creation time, by the broker's clock.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// A generator to be created.
+/// Request body that creates a generator.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "ci", "description": "Preview environments"})))]
 pub struct CreateGenerator {
-    /// A DNS label.
+    /// A DNS label, unique among generators.
     #[schema(value_type = Name)]
     pub name: String,
-    /// For people.
+    /// A description for readers. Default: empty.
     #[serde(default)]
     #[schema(value_type = Description)]
     pub description: String,
 }
 
-/// What is to change in a generator (JSON Merge Patch).
+/// JSON Merge Patch of a generator.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"description": "Preview environments of the shop"})))]
 pub struct PatchGenerator {
-    /// For people; null empties it.
+    /// A description for readers; null clears it.
     #[serde(default)]
     #[schema(value_type = Option<Description>)]
     pub description: Option<String>,
@@ -54,7 +54,7 @@ pub struct PatchGenerator {
 pub struct CreatedGenerator {
     /// The generator.
     pub generator: Generator,
-    /// The key itself, shown this once; absent in the answer to a repeated request.
+    /// The secret key, returned only once; absent when the request is an idempotent repeat.
     pub pak: Option<String>,
 }
 

@@ -4,58 +4,58 @@ use brokkr_core::model::{ApiKey, KeyId, KeyKind, Name, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A key, without its secret.
+/// Metadata of an API key, without the secret.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Key {
     /// Identity.
     pub id: KeyId,
-    /// The public part of the key itself.
+    /// The public part of the key text, which identifies the key in logs.
     pub short_id: String,
-    /// For people.
+    /// The key's name, for display.
     #[schema(value_type = Name)]
     pub name: String,
-    /// What its holder may be.
+    /// What the holder of the key may do.
     pub kind: KeyKind,
-    /// When it stops being valid.
+    /// Expiry time; null if the key does not expire.
     pub expires_at: Option<Timestamp>,
-    /// When it was made.
+    /// Creation time, by the broker's clock.
     pub created_at: Timestamp,
 }
 
-/// A key to be made for an agent or a generator.
+/// Request body that creates a key for an agent or a generator.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "second"})))]
 pub struct CreateKey {
-    /// A DNS label.
+    /// A DNS label, for display.
     #[schema(value_type = Name)]
     pub name: String,
-    /// When it stops being valid, a time to come; absent for never.
+    /// Expiry time, in the future. Default: the key does not expire.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
 }
 
-/// What the holder of an admin's key may do.
+/// The permissions of an admin key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdminKeyKind {
-    /// Everything.
+    /// Every operation.
     Admin,
-    /// Sees everything, changes nothing.
+    /// Every read operation, no write operation.
     AdminReadOnly,
 }
 
-/// A key to be made for an admin.
+/// Request body that creates an admin key.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "dashboard", "kind": "admin-read-only"})))]
 pub struct CreateAdminKey {
-    /// A DNS label.
+    /// A DNS label, for display.
     #[schema(value_type = Name)]
     pub name: String,
-    /// What its holder may do.
+    /// The permissions of the key.
     pub kind: AdminKeyKind,
-    /// When it stops being valid, a time to come; absent for never.
+    /// Expiry time, in the future. Default: the key does not expire.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
 }
@@ -63,18 +63,18 @@ pub struct CreateAdminKey {
 /// A new key with its secret.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKey {
-    /// The key.
+    /// Metadata of the key.
     pub key: Key,
-    /// The key itself, shown this once; absent in the answer to a repeated request.
+    /// The secret key, returned only once; absent when the request is an idempotent repeat.
     pub pak: Option<String>,
 }
 
-/// How to rotate.
+/// Request body that rotates keys.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"overlap_seconds": 3600})))]
 pub struct RotatePak {
-    /// How long the present keys stay valid; 0 (the default) ends them at once, at most 604,800.
+    /// Seconds for which the existing keys stay valid, at most 604,800 (7 days). Default: 0, which revokes them immediately.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 604_800, format = Int64)]
     pub overlap_seconds: u64,

@@ -1,4 +1,4 @@
-//! Pages of lists.
+//! Pagination.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,6 +8,6 @@ use utoipa::ToSchema;
 pub struct List<T> {
     /// The entries, in a stable order.
     pub items: Vec<T>,
-    /// What to pass as `cursor` for the next page; null on the last one.
+    /// Pass it as `cursor` to read the next page; null on the last page.
     pub next: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! The schema of manifests. They are read and checked as values; only the document describes them.
+//! The schemas of manifests. They exist only in the OpenAPI document: the broker parses and validates manifests as JSON
+//! values.
 
 use std::borrow::Cow;
 
@@ -10,7 +11,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// What may stand in `manifests`: an object, or a list of objects.
+/// An element of `manifests`: a Kubernetes object or a List.
 #[derive(Debug, Clone, Copy)]
 pub enum ManifestOrList {}
 
@@ -52,24 +53,23 @@ fn text(description: &str, pattern: &str, max: usize) -> ObjectBuilder {
         .max_length((max < usize::MAX).then_some(max))
 }
 
-/// A group and a version, both of DNS labels.
+/// A group and a version, both consisting of DNS labels.
 fn api_version() -> ObjectBuilder {
     let label = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
     let pattern = format!("^({label}(\\.{label})*/)?{label}$");
-    text("Group and version, or the version alone for the core group.", &pattern, 253 + 1 + 63)
-        .examples(["v1", "apps/v1"])
+    text("`<group>/<version>`, or `<version>` for the core group.", &pattern, 253 + 1 + 63).examples(["v1", "apps/v1"])
 }
 
 fn manifest() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some(
-            "A Kubernetes object. It is stored as it is, without what only a cluster writes (`status`, `metadata.uid` and such), which \
-             a warning names. Texts have no NUL, and numbers lose no digits.",
+            "A Kubernetes object. The broker stores it unchanged, except that it drops fields that only a cluster sets (such as \
+             `status` and `metadata.uid`) and adds a warning. Strings must not contain NUL; numbers keep all digits.",
         ))
         .property("apiVersion", api_version())
         .required("apiVersion")
-        .property("kind", text("The kind.", "^[A-Za-z][A-Za-z0-9]*$", 63).examples(["ConfigMap"]))
+        .property("kind", text("The object's kind.", "^[A-Za-z][A-Za-z0-9]*$", 63).examples(["ConfigMap"]))
         .required("kind")
         .property("metadata", Ref::from_schema_name("ManifestMetadata"))
         .required("metadata")
@@ -96,47 +96,46 @@ fn metadata() -> Object {
     };
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some(
-            "The identity of a Kubernetes object, its labels and annotations, and what else the API server takes.",
-        ))
+        .description(Some("Metadata of a Kubernetes object. Fields that are not listed here pass through unchanged."))
         .property(
             "name",
-            text("The name.", r"^(?!\.{1,2}$)[!-~]*[!-~]$".replace("[!-~]", NAME).as_str(), 253).examples(["greeting"]),
+            text("The object's name.", r"^(?!\.{1,2}$)[!-~]*[!-~]$".replace("[!-~]", NAME).as_str(), 253)
+                .examples(["greeting"]),
         )
         .required("name")
         .property("namespace", {
             text(
-                "The namespace; without it a namespaced object goes to the stack's `default_namespace`.",
+                "The namespace. Default for namespaced kinds: the stack's `default_namespace`.",
                 "^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
                 63,
             )
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .examples(["default"])
         })
-        .property("labels", texts("Labels."))
-        .property("annotations", texts("Annotations."))
-        .property("generateName", nothing("Not allowed: an object here has a name of its own."))
-        .property("ownerReferences", nothing("Not allowed: an object here has no owner."))
+        .property("labels", texts("Labels; null counts as absent."))
+        .property("annotations", texts("Annotations; null counts as absent."))
+        .property("generateName", nothing("Not allowed: set `name` instead."))
+        .property("ownerReferences", nothing("Not allowed: the agent manages the object's lifecycle."))
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .build()
 }
 
-/// Visible characters of ASCII that may stand in a path: all but `#`, `%`, `/`, `?` and `\`.
+/// Visible ASCII characters that are safe in a URL path: all except `#`, `%`, `/`, `?` and `\`.
 const NAME: &str = r##"[!"$&-.0->@-[\]-~]"##;
 
 fn list() -> Object {
     list_of(
-        "A list of Kubernetes objects, which is unfolded.",
-        text("The kind of a list of any objects.", "^List$", 4).examples(["List"]),
+        "A list of Kubernetes objects. The broker stores the items, not the list.",
+        text("Always `List`.", "^List$", 4).examples(["List"]),
         "Manifest",
     )
 }
 
-/// Whatever has `items` is a list. Its items need not name what its own kind says.
+/// The broker treats every document with `items` as a list. The items inherit the list's kind and version.
 fn typed_list() -> Object {
     list_of(
-        "A list of Kubernetes objects of one kind, which is unfolded.",
-        text("The kind of the objects, with or without `List`.", "^(?!List$)[A-Za-z][A-Za-z0-9]*$", 63)
+        "A list of Kubernetes objects of one kind. The broker stores the items, not the list.",
+        text("The kind of the items, with or without the suffix `List`.", "^(?!List$)[A-Za-z][A-Za-z0-9]*$", 63)
             .examples(["ConfigMapList"]),
         "TypedManifestListItem",
     )
@@ -153,7 +152,7 @@ fn list_of(description: &str, kind: ObjectBuilder, item: &str) -> Object {
         .property(
             "items",
             ArrayBuilder::new()
-                .description(Some("The objects."))
+                .description(Some("The items."))
                 .items(Ref::from_schema_name(item))
                 .min_items(Some(1))
                 .max_items(Some(5_000)),
@@ -162,10 +161,10 @@ fn list_of(description: &str, kind: ObjectBuilder, item: &str) -> Object {
         .build()
 }
 
-/// An object in a list of a kind: it names its own kind, or has that of the list.
+/// An item of a typed list: it names its own kind or inherits the list's kind.
 fn typed_item() -> Schema {
     let either = AnyOfBuilder::new()
-        .description(Some("A Kubernetes object in a list of its kind."))
+        .description(Some("An item of a list of one kind."))
         .item(Ref::from_schema_name("Manifest"))
         .item(Ref::from_schema_name("UntypedManifest"));
     Schema::AnyOf(either.build())
@@ -176,13 +175,13 @@ fn untyped() -> Object {
         ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::Null, Type::String]))
             .max_length(Some(0))
-            .description(Some(format!("The list says {what}.")))
+            .description(Some(format!("Empty or absent: inherited from the list's {what}.")))
     };
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("A Kubernetes object whose kind and version are those of its list."))
-        .property("apiVersion", listed("the version"))
-        .property("kind", listed("the kind"))
+        .description(Some("A Kubernetes object that inherits its kind and version from its list."))
+        .property("apiVersion", listed("`apiVersion`"))
+        .property("kind", listed("`kind`"))
         .property("metadata", Ref::from_schema_name("ManifestMetadata"))
         .required("metadata")
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))

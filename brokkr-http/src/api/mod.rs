@@ -1,4 +1,4 @@
-//! The documents of the API. Every field is part of the contract; what a request does not know it refuses.
+//! Request and response documents. Every field is part of the API contract; requests with unknown fields are refused.
 
 mod agent;
 mod auth;
@@ -34,12 +34,12 @@ pub use stack::{AppliedStack, ApplyStack, CreateStack, Generate, PatchStack, Sta
 pub use status::{AgentStackStatus, StackStatus, Summary};
 pub use target::{Abandon, Placement, Target};
 
-/// The media type of problems (RFC 9457).
+/// The media type of problem documents (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";
-/// The header with the generation of a target state.
+/// The response header with the generation of a target state.
 pub const GENERATION_HEADER: &str = "brokkr-generation";
-/// The header with the epoch of a target state.
+/// The response header with the epoch of a target state.
 pub const EPOCH_HEADER: &str = "brokkr-epoch";
 
-/// The instance of a URL of a request: `/api/v1` and what follows.
+/// The path prefix of version 1 of the API.
 pub const API_V1: &str = "/api/v1";

@@ -1,4 +1,4 @@
-//! The nested parts of merge patches (RFC 7396): what is absent stays as it is, and null resets it.
+//! Nested objects of merge patches (RFC 7396): an absent field keeps its value, null resets it to its default.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,36 @@ use brokkr_core::model::{Adopt, Conflicts, Deletion, Drift, IgnoreRule, Requirem
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Changes of keys; null removes one.
+/// Key-value pairs to set; null removes a key.
 type Keys = BTreeMap<String, Option<String>>;
 
-/// What is to change in the policies of a stack.
+/// JSON Merge Patch of a stack's policies.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchPolicies {
-    /// Fields that another manager owns.
+    /// Handling of fields that another field manager owns.
     pub conflicts: Option<Conflicts>,
-    /// Objects that exist already.
+    /// Handling of objects that exist before the stack is applied.
     pub adopt: Option<Adopt>,
-    /// Fields that were changed or objects that were deleted by others.
+    /// Handling of fields or objects that others changed or deleted.
     pub drift: Option<Drift>,
-    /// What removal means.
+    /// Whether a removed object is deleted or orphaned.
     pub deletion: Option<Deletion>,
-    /// Dry run before writing.
+    /// Whether the agent runs a dry run before it writes.
     pub validate: Option<Validate>,
-    /// Where namespaced objects without a namespace go.
+    /// The namespace for namespaced objects that name none.
     #[schema(value_type = Option<NamespaceName>)]
     pub default_namespace: Option<String>,
-    /// Waiting for readiness; null means not to wait.
+    /// Readiness wait after a stack is applied; null disables it.
     pub wait: Option<PatchWait>,
-    /// Whether an object may be replaced when an immutable field changes.
+    /// Whether the agent may delete and recreate an object when an immutable field changes.
     pub replace_immutable: Option<bool>,
-    /// All fields that are left to others once an object is there.
+    /// Replaces all rules for fields that the agent does not correct after creation.
     #[schema(max_items = 32)]
     pub ignore: Option<Vec<IgnoreRule>>,
 }
 
-/// What is to change in waiting for readiness.
+/// JSON Merge Patch of the readiness wait.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchWait {
@@ -45,41 +45,41 @@ pub struct PatchWait {
     pub timeout_seconds: u32,
 }
 
-/// What is to change in who serves a stack.
+/// JSON Merge Patch of a stack's targeting rule.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchTargeting {
-    /// Labels that the agent must have with these values.
+    /// Labels that an agent must have, with these values.
     #[schema(value_type = Option<PatchLabels>)]
     pub match_labels: Option<Keys>,
-    /// All further requirements on the agent's labels.
+    /// Replaces all further requirements on the agent's labels.
     #[schema(max_items = 64)]
     pub match_expressions: Option<Vec<Requirement>>,
-    /// Annotations that the agent must have with these values.
+    /// Annotations that an agent must have, with these values.
     #[schema(value_type = Option<PatchAnnotations>)]
     pub match_annotations: Option<Keys>,
-    /// Labels that stack and agent share.
+    /// Label keys whose values must be equal on stack and agent.
     pub shared_labels: Option<SharedKeys>,
-    /// Annotations that stack and agent share.
+    /// Annotation keys whose values must be equal on stack and agent.
     pub shared_annotations: Option<SharedKeys>,
-    /// Agents left out.
+    /// Agents that the rule excludes.
     pub exclude: Option<PatchExclusion>,
 }
 
-/// What is to change in the agents that are left out.
+/// JSON Merge Patch of the excluded agents.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub struct PatchExclusion {
-    /// Labels with these values.
+    /// Excludes agents that have these labels with these values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = PatchLabels, required = false)]
     pub match_labels: Option<Keys>,
-    /// All further requirements on labels.
+    /// Replaces all further label requirements of the exclusion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Vec<Requirement>, required = false, max_items = 64)]
     pub match_expressions: Option<Vec<Requirement>>,
-    /// Annotations with these values.
+    /// Excludes agents that have these annotations with these values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = PatchAnnotations, required = false)]
     pub match_annotations: Option<Keys>,

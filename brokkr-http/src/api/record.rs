@@ -7,63 +7,63 @@ use brokkr_core::model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The outcome of an attempt of an agent.
+/// The outcome of an agent's attempt to apply or remove a stack.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Identity.
     pub id: EventId,
-    /// The agent.
+    /// The agent that made the attempt.
     pub agent_id: AgentId,
-    /// The stack.
+    /// The stack concerned.
     pub stack_id: StackId,
-    /// The deployment object.
+    /// The deployment object that the agent applied; null for a removal.
     pub object_id: Option<DeploymentObjectId>,
-    /// Its revision.
+    /// The revision of that deployment object.
     pub revision: Option<Revision>,
-    /// What was tried.
+    /// The attempted action.
     pub action: EventAction,
-    /// How it ended.
+    /// Whether the attempt succeeded.
     pub outcome: EventOutcome,
-    /// One word.
+    /// Machine-readable reason in CamelCase.
     pub reason: String,
-    /// One sentence.
+    /// Human-readable explanation.
     pub message: String,
-    /// The objects concerned.
+    /// The objects that the outcome concerns.
     pub objects: Vec<ObjectRef>,
-    /// Objects that stay because something of others is in them.
+    /// Objects that the agent did not delete because they contain objects of others, such as a Namespace.
     pub retained: Vec<ObjectRef>,
-    /// When the attempt began, by the agent's clock.
+    /// Start of the attempt, by the agent's clock.
     pub started_at: Timestamp,
-    /// When it ended, by the agent's clock.
+    /// End of the attempt, by the agent's clock.
     pub finished_at: Timestamp,
-    /// When it was recorded.
+    /// Time at which the broker recorded the event.
     pub recorded_at: Timestamp,
 }
 
-/// Who did what.
+/// One audited operation, or several equal refused attempts.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditRecord {
     /// Identity.
     pub id: AuditId,
-    /// When.
+    /// Time of the operation, by the broker's clock.
     pub at: Timestamp,
-    /// Who.
+    /// The authenticated caller.
     pub actor: ActorRef,
-    /// What.
+    /// The operation, such as `stack.create`.
     pub action: String,
-    /// On what kind of entity.
+    /// The kind of the affected entity.
     pub object_kind: Option<EntityKind>,
-    /// On which.
+    /// The id of the affected entity.
     pub object_id: Option<String>,
-    /// In the course of which request.
+    /// The request that contained the operation.
     pub request_id: RequestId,
-    /// From which network address.
+    /// The caller's network address.
     pub source: Option<String>,
-    /// How it ended.
+    /// Whether the operation succeeded, was denied or failed.
     pub outcome: AuditOutcome,
-    /// More.
+    /// Details, such as the changed fields or the problem type.
     pub detail: Option<String>,
-    /// How many attempts this stands for.
+    /// Number of equal attempts that this record counts.
     pub count: u64,
 }
 

@@ -13,100 +13,101 @@ use utoipa::ToSchema;
 use super::manifest::ManifestOrList;
 use super::{DeploymentObject, PatchPolicies, PatchTargeting};
 
-/// A named group of Kubernetes objects managed as a unit.
+/// A named group of Kubernetes objects, managed as a unit.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Stack {
     /// Identity.
     pub id: StackId,
-    /// The principal that owns it.
+    /// The generator that owns the stack.
     pub generator_id: GeneratorId,
-    /// Unique per generator; never changes.
+    /// Unique per generator; immutable.
     #[schema(value_type = Name)]
     pub name: String,
-    /// For people.
+    /// A description for readers.
     #[schema(value_type = Description)]
     pub description: String,
-    /// What agents can share or be selected by.
+    /// Labels. Shared-label targeting compares them with the agents' labels.
     #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
-    /// What agents can share.
+    /// Annotations. Shared-annotation targeting compares them with the agents' annotations.
     #[schema(value_type = Annotations)]
     pub annotations: BTreeMap<String, String>,
-    /// Who serves it; null means direct targets and shared labels or annotations.
+    /// Rule that selects agents. Null: agents with a direct target, and agents that share labels or annotations with the
+    /// stack.
     pub targeting: Option<TargetingRule>,
-    /// How agents treat its objects.
+    /// How agents treat the stack's objects.
     pub policies: Policies,
-    /// Stacks that an agent applies, and waits for where their policy says so, before this one.
+    /// Stacks that an agent applies before this one. If their policy says so, the agent also waits until they are ready.
     pub depends_on: Vec<StackId>,
-    /// Where it is in its life.
+    /// Whether the stack is active or being deleted.
     pub phase: StackPhase,
-    /// Grows with every change of the stack's own representation, not with publishing; also the ETag.
+    /// Increases with every change of this representation, but not with a new revision. Also the ETag.
     pub version: Version,
-    /// When it was created.
+    /// Creation time, by the broker's clock.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change of this representation.
     pub updated_at: Timestamp,
 }
 
-/// A stack to be created.
+/// Request body that creates a stack.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "web", "description": "The shop's front end", "labels": {"env": "prod"}})))]
 pub struct CreateStack {
-    /// A DNS label, unique per generator.
+    /// A DNS label, unique per generator. Cannot be changed later.
     #[schema(value_type = Name)]
     pub name: String,
-    /// For people.
+    /// A description for readers. Default: empty.
     #[serde(default)]
     #[schema(value_type = Description)]
     pub description: String,
-    /// What agents can share or be selected by.
+    /// Labels, for shared-label targeting.
     #[serde(default)]
     #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
-    /// What agents can share.
+    /// Annotations, for shared-annotation targeting.
     #[serde(default)]
     #[schema(value_type = Annotations)]
     pub annotations: BTreeMap<String, String>,
-    /// Who serves it.
+    /// Rule that selects agents. Default: direct targets, and shared labels or annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targeting: Option<TargetingRule>,
-    /// How agents treat its objects.
+    /// How agents treat the stack's objects.
     #[serde(default)]
     pub policies: Policies,
     /// Stacks that an agent applies before this one.
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeSet<StackId>, required = false, max_items = 32)]
     pub depends_on: Vec<StackId>,
-    /// The owner; only admins may name another than themselves. Absent: the caller, for admins the system generator.
+    /// The owner. Only admins may set another owner than themselves. Default: the caller; for admins the system generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
 }
 
-/// What is to change in a stack (JSON Merge Patch): null resets a field.
+/// JSON Merge Patch of a stack: null resets a field to its default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"labels": {"env": "prod", "legacy": null}, "policies": {"adopt": "if-equal", "wait": {"timeout_seconds": 300}}})))]
 pub struct PatchStack {
-    /// For people.
+    /// A description for readers.
     #[schema(value_type = Option<Description>)]
     pub description: Option<String>,
-    /// Labels; null removes one.
+    /// Labels to set; null removes a label.
     #[schema(value_type = Option<PatchLabels>)]
     pub labels: Option<BTreeMap<String, Option<String>>>,
-    /// Annotations; null removes one.
+    /// Annotations to set; null removes an annotation.
     #[schema(value_type = Option<PatchAnnotations>)]
     pub annotations: Option<BTreeMap<String, Option<String>>>,
-    /// Who serves it.
+    /// Rule that selects agents.
     pub targeting: Option<PatchTargeting>,
-    /// How agents treat its objects.
+    /// How agents treat the stack's objects.
     pub policies: Option<PatchPolicies>,
-    /// All stacks that an agent applies before this one.
+    /// Replaces all dependencies.
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
 }
 
-/// Which generator to run with what.
+/// Request body that runs a generator.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"generator": "preview-environment", "params": {"image": "web:pr-7"}})))]
@@ -114,13 +115,13 @@ pub struct Generate {
     /// The name of a registered generator.
     #[schema(value_type = Text, required = true)]
     pub generator: String,
-    /// Its parameters; they must fit its schema.
+    /// Parameters of the generator, as its schema requires.
     #[serde(default)]
     #[schema(value_type = Value, required = false)]
     pub params: Value,
 }
 
-/// What a stack of a given name should be: an absent field stays as it is, null resets it.
+/// Desired state of a stack, by name. An absent field keeps its value, null resets it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({
@@ -129,52 +130,52 @@ pub struct Generate {
     "manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "greeting"}, "data": {"text": "hello"}}],
 })))]
 pub struct ApplyStack {
-    /// For people.
+    /// A description for readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Description>)]
     pub description: Option<String>,
-    /// All labels.
+    /// Replaces all labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Labels>)]
     pub labels: Option<BTreeMap<String, String>>,
-    /// All annotations.
+    /// Replaces all annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Annotations>)]
     pub annotations: Option<BTreeMap<String, String>>,
-    /// Who serves it.
+    /// Rule that selects agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targeting: Option<TargetingRule>,
-    /// How agents treat its objects.
+    /// How agents treat the stack's objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,
-    /// All stacks that an agent applies before this one.
+    /// Replaces all dependencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
-    /// The owner, as in the creation of a stack.
+    /// The owner of the stack, with the same rules and default as in `CreateStack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
-    /// The objects; unchanged ones make no new revision.
+    /// The Kubernetes objects. If they equal the newest revision, no revision is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<ManifestOrList>>, min_items = 1, max_items = 5_000)]
     pub manifests: Option<Vec<Value>>,
-    /// Why, for people; goes with `manifests` only.
+    /// Describes the revision to readers. Allowed only with `manifests`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Message>)]
     pub message: Option<String>,
-    /// A generator to run instead of giving `manifests`.
+    /// Generator to run; excludes `manifests`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
 }
 
-/// A stack after it was applied by name.
+/// The result of applying a stack by name.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AppliedStack {
-    /// The stack.
+    /// The stack after the request.
     pub stack: Stack,
-    /// The newest deployment object, if content was given.
+    /// The newest deployment object; null if the request has no content.
     pub deployment_object: Option<DeploymentObject>,
-    /// Whether the content made a new revision.
+    /// Whether the content became a new revision.
     pub published: bool,
 }
 

@@ -8,57 +8,57 @@ use utoipa::ToSchema;
 /// The status of a stack on all its agents.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StackStatus {
-    /// The newest revision; null before anything was published.
+    /// The newest revision; null before the first publication.
     pub latest_revision: Option<Revision>,
-    /// All agents, counted.
+    /// Agent counts by state.
     pub summary: Summary,
-    /// A page of the agents that serve the stack or are still to remove it.
+    /// A page of the agents that serve the stack or have not confirmed its removal.
     pub agents: Vec<AgentStackStatus>,
-    /// What to pass as `cursor` for the next page of agents; null on the last one.
+    /// Pass it as `cursor` to read the next page of agents; null on the last page.
     pub next: Option<String>,
 }
 
-/// Agents, counted; each in exactly one of the last four.
+/// Agent counts. Each agent counts in exactly one of `applied`, `pending`, `failed` and `removing`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
-    /// All.
+    /// All agents of the stack.
     pub agents: usize,
-    /// Those on which the newest revision is applied.
+    /// Agents that have applied the newest revision.
     pub applied: usize,
-    /// Those that are on the way.
+    /// Agents that have not yet applied the newest revision.
     pub pending: usize,
-    /// Those whose last attempt failed.
+    /// Agents whose last attempt failed.
     pub failed: usize,
-    /// Those that are to remove it.
+    /// Agents that have not yet confirmed the removal.
     pub removing: usize,
 }
 
-/// A stack on one agent.
+/// The status of a stack on one agent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AgentStackStatus {
     /// The agent.
     pub agent_id: AgentId,
-    /// Its name.
+    /// The agent's name.
     #[schema(value_type = Name)]
     pub agent_name: String,
-    /// What it is to do.
+    /// The action that the agent's target state requires.
     pub action: EntryAction,
-    /// The revision that it should hold.
+    /// The revision in the agent's target state.
     pub desired_revision: Option<Revision>,
-    /// The revision that it worked on last.
+    /// The last revision that the agent attempted.
     pub observed_revision: Option<Revision>,
-    /// The newest revision of which its API server accepted every object.
+    /// The newest revision of which the cluster accepted every object.
     pub applied_revision: Option<Revision>,
-    /// The aspects.
+    /// Conditions, as in the Kubernetes API.
     pub conditions: Vec<Condition>,
-    /// How the objects fare.
+    /// Combined health of the stack's objects.
     pub health: Health,
-    /// Tries since the last success.
+    /// Attempts since the last success.
     pub attempts: u64,
-    /// What went wrong last.
+    /// The most recent error; null after a success.
     pub last_error: Option<LastError>,
-    /// Objects that stay because something of others is in them.
+    /// Objects that the agent did not delete because they contain objects of others, such as a Namespace.
     pub retained: Vec<ObjectRef>,
-    /// When the agent said so; null before its first report.
+    /// Time of the agent's last report on the stack; null before the first one.
     pub updated_at: Option<Timestamp>,
 }

@@ -5,45 +5,45 @@ use brokkr_core::model::{ActorRef, AgentId, Name, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A direct target.
+/// A direct assignment of a stack to an agent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Target {
     /// The stack.
     pub stack_id: StackId,
     /// The agent.
     pub agent_id: AgentId,
-    /// Who said so.
+    /// The actor that set the target.
     pub created_by: ActorRef,
-    /// When.
+    /// Creation time, by the broker's clock.
     pub created_at: Timestamp,
 }
 
-/// Why an agent is given up.
+/// Request body that abandons an assignment.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"reason": "the cluster was lost"})))]
 pub struct Abandon {
-    /// For the audit.
+    /// The reason, for the audit record.
     #[schema(value_type = Message)]
     pub reason: String,
 }
 
-/// A candidate and the verdict on it.
+/// The targeting decision for one stack and one agent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Placement {
     /// The stack.
     pub stack_id: StackId,
-    /// Its name.
+    /// The stack's name.
     #[schema(value_type = Name)]
     pub stack_name: String,
     /// The agent.
     pub agent_id: AgentId,
-    /// Its name.
+    /// The agent's name.
     #[schema(value_type = Name)]
     pub agent_name: String,
     /// Whether the agent serves the stack.
     pub matched: bool,
-    /// Why or why not.
+    /// The reasons for the decision, at least one.
     pub reasons: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The agent's side of the protocol over HTTP.
+//! The agent's side of the protocol, over HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use super::transport::{Answer, Call};
 use super::{Client, ClientError};
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER, WhoAmI};
 
-/// A broker reached over HTTP.
+/// A [`ControlPlane`](brokkr_core::protocol::ControlPlane) that reaches its broker over HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpControlPlane {
     client: Client,
 }
 
 impl HttpControlPlane {
-    /// The broker that this client reaches, with an agent's key.
+    /// Creates a control plane from a client that holds an agent's key.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
@@ -48,7 +48,7 @@ fn refusal(error: ClientError) -> ControlPlaneError {
 
 fn header<T: std::str::FromStr>(answer: &Answer, name: &str) -> Result<T, ControlPlaneError> {
     let value = answer.headers.get(name).and_then(|it| it.to_str().ok()?.parse().ok());
-    value.ok_or_else(|| ControlPlaneError::Malformed(format!("the header {name} is missing or malformed")))
+    value.ok_or_else(|| ControlPlaneError::Malformed(format!("header {name} is missing or malformed")))
 }
 
 #[async_trait]
@@ -58,8 +58,9 @@ impl ControlPlane for HttpControlPlane {
         if who.kind != KeyKind::Agent {
             return Err(ControlPlaneError::Refused("not-an-agent".to_owned()));
         }
-        let agent_id =
-            who.principal_id.parse().map_err(|_| ControlPlaneError::Malformed("not an agent's id".to_owned()))?;
+        let agent_id = who.principal_id.parse().map_err(|_| {
+            ControlPlaneError::Malformed("principal_id is not an agent id; use an agent's key".to_owned())
+        })?;
         Ok(Identity { agent_id, name: who.name })
     }
 
@@ -79,13 +80,13 @@ impl ControlPlane for HttpControlPlane {
         let answer = self.client.call(call).await.map_err(refusal)?;
         if answer.status == StatusCode::NOT_MODIFIED {
             if request.known.is_none() {
-                return Err(ControlPlaneError::Malformed("unchanged, but nothing was known".to_owned()));
+                return Err(ControlPlaneError::Malformed("status 304 to a request without an ETag".to_owned()));
             }
             let generation = Generation::new(header(&answer, GENERATION_HEADER)?);
             return Ok(Poll::Unchanged { generation, epoch: header(&answer, EPOCH_HEADER)? });
         }
         let state: TargetState = serde_json::from_slice(&answer.body)
-            .map_err(|_| ControlPlaneError::Malformed("not a target state".to_owned()))?;
+            .map_err(|_| ControlPlaneError::Malformed("the body is not a target state".to_owned()))?;
         Ok(Poll::Changed(Arc::new(state)))
     }
 

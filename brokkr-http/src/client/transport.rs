@@ -1,4 +1,4 @@
-//! Requests to a broker.
+//! HTTP requests to a broker.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,41 +11,42 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{API_V1, ProblemDocument};
 
-/// Bytes of an answer; larger than the largest deployment object and target state.
+/// Size limit of a response; exceeds the largest deployment object and target state.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// Why a request did not lead to the answer that was expected.
+/// The error of a request to a broker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The client cannot be made.
-    #[error("the client cannot be made: {0}")]
+    /// The client cannot be configured.
+    #[error("cannot create the client: {0}")]
     Build(String),
-    /// No answer.
-    #[error("the broker cannot be reached: {0}")]
+    /// No address returned a response.
+    #[error("cannot reach the broker: {0}")]
     Unreachable(String),
-    /// The broker says why not.
+    /// The broker refused the request.
     #[error("{} ({}){}", .problem.title, .problem.slug(), .problem.detail.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
     Problem {
-        /// What it says.
+        /// The problem document of the response.
         problem: Box<ProblemDocument>,
-        /// How long it asked to wait.
+        /// Delay from the header `Retry-After`, if present.
         retry_after: Option<Duration>,
     },
-    /// The answer is not one of a broker.
-    #[error("the answer is not usable: {0}")]
+    /// The response does not follow the API.
+    #[error("unexpected response: {0}")]
     Malformed(String),
 }
 
-/// Makes ring the process's provider of cryptography for TLS, unless there is one already.
+/// Installs ring as the process's default TLS crypto provider, unless one is installed already.
 ///
-/// The client needs a provider before it is made. A library must not choose for its host; a program calls this first.
+/// A program calls this before it creates a client with the default HTTP client. Libraries should not call it: the choice
+/// belongs to the program.
 pub fn install_crypto_provider() {
-    // The only error is that there is one already, which is as good.
+    // The only possible error is an already installed provider, which works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Puts a [`Client`] together.
+/// Configures a [`Client`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct ClientBuilder {
@@ -55,34 +56,35 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Uses this HTTP client. Default: one with a connect timeout of 5 s that trusts the system's certificates, follows no
-    /// redirects and obeys the proxy variables of the environment. Bring your own for other TLS settings or proxies.
+    /// Uses this HTTP client. Default: a client with a connect timeout of 5 s that trusts the system's certificates, follows
+    /// no redirects and uses the proxy variables of the environment. Set your own for other TLS settings or proxies.
     pub fn http(mut self, http: reqwest::Client) -> Self {
         self.http = Some(http);
         self
     }
 
-    /// Makes the client.
+    /// Creates the client. Does not connect.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Build`] when an address is none, or when there is no cryptography provider
-    /// ([`install_crypto_provider`]).
+    /// [`ClientError::Build`] if an address is not an `http` or `https` URL, if there is no address, or if no crypto
+    /// provider is installed ([`install_crypto_provider`]).
     pub fn build(self) -> Result<Client, ClientError> {
         if self.urls.is_empty() {
-            return Err(ClientError::Build("no address of a broker".to_owned()));
+            return Err(ClientError::Build("no broker address".to_owned()));
         }
         for url in &self.urls {
-            let parsed = reqwest::Url::parse(url).map_err(|_| ClientError::Build(format!("{url} is not a URL")))?;
+            let parsed =
+                reqwest::Url::parse(url).map_err(|_| ClientError::Build(format!("\"{url}\" is not a valid URL")))?;
             if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-                return Err(ClientError::Build(format!("{url} is not an address of a broker (http or https)")));
+                return Err(ClientError::Build(format!("\"{url}\" is not an http or https URL")));
             }
         }
         let http = match self.http {
             Some(http) => http,
             None if rustls::crypto::CryptoProvider::get_default().is_none() => {
                 return Err(ClientError::Build(
-                    "no cryptography provider; call install_crypto_provider first".to_owned(),
+                    "no TLS crypto provider is installed; call install_crypto_provider first".to_owned(),
                 ));
             }
             None => reqwest::Client::builder()
@@ -98,13 +100,13 @@ impl ClientBuilder {
     }
 }
 
-/// A client of one broker, at one or several addresses that are tried in turn.
+/// A client of one broker. Several addresses are tried in turn.
 #[derive(Clone)]
 pub struct Client {
     urls: Vec<String>,
     pak: SecretString,
     http: reqwest::Client,
-    /// The address that answered last.
+    /// The index of the address that responded last.
     preferred: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
@@ -136,7 +138,7 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    /// Composes a client for these addresses (`http://` or `https://`, without `/api/v1`), tried in turn, with this key.
+    /// Configures a client with the broker's addresses (`http://` or `https://`, without `/api/v1`) and a key.
     ///
     /// ```
     /// use brokkr_http::client::{Client, install_crypto_provider};
@@ -149,7 +151,12 @@ impl Client {
         ClientBuilder { urls: urls.into_iter().map(Into::into).collect(), pak: pak.into(), http: None }
     }
 
-    /// Sends a JSON body to a path under `/api/v1` and reads a JSON answer.
+    /// Sends a JSON body to a path under `/api/v1` and deserializes the JSON response.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unreachable`] if no address responds, [`ClientError::Problem`] if the broker refuses,
+    /// [`ClientError::Malformed`] if the response is not the expected JSON.
     pub async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -163,14 +170,15 @@ impl Client {
             call.headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
         }
         let answer = self.call(call).await?;
-        serde_json::from_slice(&answer.body).map_err(|_| ClientError::Malformed("not the expected JSON".to_owned()))
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| ClientError::Malformed("the body does not have the expected form".to_owned()))
     }
 
-    /// Tries the addresses in turn, beginning with the one that answered last, until one answers at all.
+    /// Tries the addresses in turn, starting with the one that responded last, until one responds. An error response counts.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, ClientError> {
         use std::sync::atomic::Ordering::Relaxed;
         let first = self.preferred.load(Relaxed);
-        let mut last = ClientError::Unreachable("no address".to_owned());
+        let mut last = ClientError::Unreachable("no broker address".to_owned());
         for n in 0..self.urls.len() {
             let index = (first + n) % self.urls.len();
             let Some(url) = self.urls.get(index) else {
@@ -193,13 +201,13 @@ impl Client {
 
     async fn call_one(&self, url: &str, call: &Call<'_>) -> Result<Answer, ClientError> {
         let unreachable = |error: reqwest::Error| {
-            // The innermost cause says what happened; the URL is known and may be long.
+            // The innermost cause is the informative one. The URL is omitted: the caller knows it, and it may be long.
             let error = error.without_url();
             let mut innermost: &dyn std::error::Error = &error;
             while let Some(source) = innermost.source() {
                 innermost = source;
             }
-            let what = if error.is_timeout() { "it took too long".to_owned() } else { innermost.to_string() };
+            let what = if error.is_timeout() { "timed out".to_owned() } else { innermost.to_string() };
             ClientError::Unreachable(format!("{url}: {what}"))
         };
         let mut request = self
@@ -217,7 +225,7 @@ impl Client {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if chunk.len() > ANSWER_BYTES - body.len() {
-                return Err(ClientError::Malformed("the answer is too large".to_owned()));
+                return Err(ClientError::Malformed("the body is too large".to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -231,7 +239,7 @@ impl Client {
                 problem: Box::new(problem),
                 retry_after: retry_after.map(Duration::from_secs),
             }),
-            _ => Err(ClientError::Malformed(format!("status {} without a problem", answer.status))),
+            _ => Err(ClientError::Malformed(format!("status {} without a problem document", answer.status))),
         }
     }
 }

@@ -13,9 +13,9 @@ use super::problem::Problem;
 
 /// The authenticated caller: the [`Actor`] of the key in the `Authorization: Bearer` header.
 ///
-/// Works in a host's own routes as well, with any state that holds a [`Broker`]: the state is a `Broker`, or a `Broker` implements
-/// [`FromRef`] of it. Without a valid key the route answers 401 and the audit records the attempt. With an `Idempotency-Key` under
-/// the API's [layer](super::ApiLayer) the first operation of the actor is carried out once.
+/// Also works in a host's own routes if the router's state is a [`Broker`] or implements [`FromRef`] for `Broker`. Without a
+/// valid key the route answers 401 and the audit records the attempt. If the request has an `Idempotency-Key` and the API's
+/// [layer](super::ApiLayer) wraps the route, the actor's first operation runs only once per key.
 ///
 /// ```
 /// use axum::Json;
@@ -57,7 +57,7 @@ where
     }
 }
 
-/// The one bearer token; `None` when there is none or more than one.
+/// The single bearer token; `None` if the header is absent or occurs more than once.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else {

@@ -1,4 +1,4 @@
-//! What the broker answers, as the API's documents.
+//! Conversions from the broker's results to the API's documents.
 
 use brokkr_control::{AgentDetails, Placed, StackOverview};
 use brokkr_core::model::Health;
@@ -35,7 +35,7 @@ impl From<Placed> for Placement {
 }
 
 impl StackStatus {
-    /// As it is sent, with the cursor of the page behind it.
+    /// Adds the cursor of the next page.
     #[cfg(feature = "server")]
     pub(crate) fn of(it: StackOverview, next: Option<String>) -> Self {
         let summary = it.summary;

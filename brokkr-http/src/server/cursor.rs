@@ -1,4 +1,4 @@
-//! Opaque cursors: where a list goes on, for one caller and one list.
+//! Opaque pagination cursors, each valid for one caller and one list.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,17 +9,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-/// The key that authenticates cursors.
+/// The HMAC key that authenticates cursors.
 pub(crate) struct CursorKey([u8; 32]);
 
 impl CursorKey {
-    /// With a key that all brokers of one store share, so that each reads the cursors of the others.
+    /// Takes a key that all brokers of one store share, so that each accepts the cursors of the others.
     pub(crate) fn new(key: [u8; 32]) -> Self {
         Self(key)
     }
 
     fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
-        // HMAC takes keys of any length.
+        // HMAC accepts keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             return [0; 32];
         };
@@ -45,7 +45,7 @@ impl CursorKey {
         let refused = || {
             Invalid::new(
                 InvalidCode::CursorInvalid,
-                "the cursor was not issued to this caller for this list; begin again",
+                "the cursor is not valid for this list and key; omit it to start from the first page",
             )
         };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;

@@ -1,4 +1,4 @@
-//! What handlers take: authenticated, bounded, strictly read.
+//! Extractors that authenticate, bound and strictly validate requests.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -22,16 +22,16 @@ use super::problem::Problem;
 use super::typed::typed;
 use crate::api::List;
 
-/// More parameters than any route has.
+/// More parameters than any operation has.
 const PARAMS_MAX: usize = 32;
-/// How long a client may take to send its body.
+/// Time limit for receiving a request body.
 const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
 
-/// What is expected of a parameter that takes an id.
-pub(crate) const ID: &str = "an id as it was answered: a UUID in lower case with hyphens";
+/// The expected value of a parameter that takes an id.
+pub(crate) const ID: &str = "an id: a UUID in lower case with hyphens";
 
-/// Typed path parameters, as [`axum::extract::Path`] takes them. What does not parse names nothing: the route answers 404, as for an
-/// id that does not exist.
+/// Typed path parameters, like [`axum::extract::Path`]. A value that does not parse answers 404, like an id that does not
+/// exist.
 #[derive(Debug, Clone)]
 pub struct ApiPath<T>(pub T);
 
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// The query's parameters: each at most once, none unknown.
+/// The query parameters. Each may occur once; unknown ones are refused.
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
@@ -62,10 +62,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
                 return Err(Problem::query_invalid(&shown, format!("send at most {PARAMS_MAX} parameters")));
             }
             if value.contains('\0') {
-                return Err(Problem::query_invalid(&shown, "the value contains NUL; leave it out"));
+                return Err(Problem::query_invalid(&shown, "the value contains NUL; remove it"));
             }
             if params.iter().any(|(known, _)| *known == key) {
-                return Err(Problem::query_invalid(&shown, "the parameter is given twice; give it once"));
+                return Err(Problem::query_invalid(&shown, "duplicate parameter; send it once"));
             }
             params.push((key.into_owned(), value.into_owned()));
         }
@@ -79,12 +79,12 @@ impl Params {
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Takes a parameter; `None` when it is not given. `expected` is said of what cannot be read.
+    /// Takes a parameter; `None` if it is absent. `expected` describes valid values in the problem.
     pub(crate) fn take<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         self.text(name).map(|text| text.parse().map_err(|_| unexpected(name, &text, expected))).transpose()
     }
 
-    /// Takes a whole number, which is written in digits alone.
+    /// Takes a whole number, written in decimal digits only.
     pub(crate) fn take_number(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
         let Some(text) = self.text(name) else {
             return Ok(None);
@@ -99,7 +99,8 @@ impl Params {
         }
     }
 
-    /// Takes a parameter whose value is written as it is in JSON: a word, a time. `expected` is said of what cannot be read.
+    /// Takes a parameter in its JSON notation, such as an enum value or a time. `expected` describes valid values in the
+    /// problem.
     pub(crate) fn take_word<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.text(name) else {
             return Ok(None);
@@ -108,7 +109,7 @@ impl Params {
         read.map(Some).map_err(|_| unexpected(name, &text, expected))
     }
 
-    /// Takes a parameter that explains itself when it is wrong.
+    /// Takes a parameter whose parser explains what is wrong.
     pub(crate) fn take_checked<T: std::str::FromStr<Err = Invalid>>(
         &mut self,
         name: &str,
@@ -116,15 +117,17 @@ impl Params {
         self.text(name).map(|text| text.parse()).transpose().map_err(|invalid| Problem::in_query(name, invalid))
     }
 
-    /// Refuses whatever was not taken.
+    /// Refuses parameters that no call has taken.
     pub(crate) fn done(self) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => Err(Problem::query_invalid(&excerpt(key), "the operation has no such parameter")),
+            Some((key, _)) => {
+                Err(Problem::query_invalid(&excerpt(key), "unknown parameter; remove it or correct its name"))
+            }
         }
     }
 
-    /// Takes `limit` and `cursor`. No value is bent into range.
+    /// Takes `limit` and `cursor`. Out-of-range values are refused, not clamped.
     pub(crate) fn page<K: DeserializeOwned>(
         &mut self,
         cursors: &CursorKey,
@@ -134,7 +137,7 @@ impl Params {
         self.page_of(limits::PAGE_DEFAULT, cursors, list, actor)
     }
 
-    /// The same for a list whose pages have another length unless told.
+    /// Like [`page`](Self::page), with another default page size.
     pub(crate) fn page_of<K: DeserializeOwned>(
         &mut self,
         default: usize,
@@ -148,10 +151,10 @@ impl Params {
         Ok(Page { limit, after: after.map_err(|invalid| Problem::in_query("cursor", invalid))? })
     }
 
-    /// Takes `limit`: the length of a page.
+    /// Takes `limit`, the page size.
     pub(crate) fn limit(&mut self, default: usize) -> Result<usize, Problem> {
         let limit = self.take_number("limit", 1..=limits::PAGE_MAX as u64)?;
-        // No more than the longest page, which is a `usize`.
+        // The number is in range, so the conversion cannot fail.
         Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default))
     }
 }
@@ -160,7 +163,7 @@ fn unexpected(name: &str, text: &str, expected: &str) -> Problem {
     Problem::query_invalid(name, format!("invalid value \"{}\"; expected {expected}", excerpt(text)))
 }
 
-/// A page as it is sent.
+/// Converts a page to its document, with the cursor of the next page.
 pub(crate) fn listed<T, U: From<T>, K: Serialize>(
     cursors: &CursorKey,
     list: &str,
@@ -171,7 +174,7 @@ pub(crate) fn listed<T, U: From<T>, K: Serialize>(
     axum::Json(List { items: page.items.into_iter().map(U::from).collect(), next })
 }
 
-/// A body of any of these media types, read whole within a size and a time.
+/// Reads a whole body of any media type, within a size limit and a time limit.
 pub(crate) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if request.body().size_hint().lower() > limit as u64 {
         return Err(Problem::body_too_large(limit));
@@ -187,7 +190,7 @@ fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|it| it.is::<http_body_util::LengthLimitError>())
 }
 
-/// The media type of the body; a charset other than UTF-8 is none that is taken.
+/// The media type of the body; `None` if its charset is not UTF-8.
 pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (value, None) = (values.next()?.to_str().ok()?, values.next()) else {
@@ -198,8 +201,27 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
     parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8")).then_some(media_type)
 }
 
-/// A JSON body of at most 1 MiB, read strictly: a wrong media type, duplicate keys, or a value that does not fit the type is a
-/// [`Problem`] that names the place. Fields that the type does not know are refused where it says `deny_unknown_fields`.
+/// A JSON body of at most 1 MiB, validated strictly. A wrong media type, a duplicate key or a value that does not match the
+/// type answers with a [`Problem`] that names the place. Types with `deny_unknown_fields` also refuse unknown fields.
+///
+/// ```
+/// use brokkr_http::server::{ApiJson, Problem};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Preview {
+///     image: String,
+/// }
+///
+/// async fn open(ApiJson(preview): ApiJson<Preview>) -> Result<String, Problem> {
+///     Ok(format!("deploying {}", preview.image))
+/// }
+///
+/// # fn routes() -> axum::Router {
+/// axum::Router::new().route("/previews", axum::routing::post(open))
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ApiJson<T>(pub T);
 
@@ -215,7 +237,7 @@ where
     }
 }
 
-/// A JSON body of at most 8 MiB, as a value.
+/// A JSON body of at most 8 MiB, as an untyped value.
 pub(crate) struct LargeJson(pub(crate) Value);
 
 impl<S: Send + Sync> FromRequest<S> for LargeJson {
@@ -226,7 +248,7 @@ impl<S: Send + Sync> FromRequest<S> for LargeJson {
     }
 }
 
-/// A JSON Merge Patch (RFC 7396): an object.
+/// A JSON Merge Patch (RFC 7396), which must be an object.
 pub(crate) struct MergePatch(pub(crate) serde_json::Map<String, Value>);
 
 impl<S: Send + Sync> FromRequest<S> for MergePatch {
@@ -236,12 +258,15 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
         let types = ["application/merge-patch+json", "application/json"];
         match read_json(request, limits::SMALL_BODY_BYTES, &types).await? {
             Value::Object(patch) => Ok(Self(patch)),
-            _ => Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object: a merge patch (RFC 7396)").into()),
+            _ => {
+                Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object, as a JSON Merge Patch (RFC 7396)")
+                    .into())
+            }
         }
     }
 }
 
-/// A JSON body that may be absent or null, which means an empty object.
+/// A JSON body that may be absent or null; both mean an empty object.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
 impl<S, T> FromRequest<S> for OptionalJson<T>
@@ -267,7 +292,7 @@ async fn read_json(request: Request, limit: usize, types: &[&str]) -> Result<Val
     parse_body(read_body(request, limit).await?).await
 }
 
-/// Parses a body. A large one is parsed on a thread of its own: others must not wait for it.
+/// Parses a body. A large one is parsed on a blocking thread, so that it does not delay other requests.
 pub(crate) async fn parse_body(body: Bytes) -> Result<Value, Problem> {
     if body.len() <= limits::SMALL_BODY_BYTES {
         return Ok(parse_json(&body)?);

@@ -1,10 +1,10 @@
-//! Who sends a request, for the layer that writes the answer.
+//! Passes the authenticated actor from the extractor to the layer that writes the response.
 
 use std::sync::{Arc, OnceLock};
 
 use brokkr_control::Actor;
 
-/// The actor of a request, set by the extractor once it is known.
+/// The actor of a request; empty until the extractor has authenticated it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Identified(Arc<OnceLock<Actor>>);
 

@@ -1,4 +1,4 @@
-//! Counting requests, for hosts that record metrics.
+//! Request metrics.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -7,9 +7,10 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use metrics::{Counter, Histogram, counter, histogram};
 
-/// What was counted so far, by route, method and status: a bounded number, as none of them is what clients make up.
+/// Request counters and durations by route, method and status. The number of label sets is bounded, because clients cannot
+/// invent any of these values.
 ///
-/// The handles are kept. To find one by its labels at every request would cost a poll more than to look up its answer.
+/// The metric handles are cached: a lookup by labels costs more than a poll's answer.
 #[derive(Default)]
 pub(crate) struct Meter(RwLock<HashMap<Box<str>, OfRoute>>);
 
@@ -23,7 +24,7 @@ struct Handles {
 impl Handles {
     fn of(route: &str, method: &'static str, status: StatusCode) -> Self {
         let (route, status) = (route.to_owned(), status.as_str().to_owned());
-        // Long polls take as long as they are asked to: their time says nothing.
+        // A long poll lasts as long as the client requests, so its duration has no meaning.
         let seconds = if route.ends_with("/target-state") {
             Histogram::noop()
         } else {
@@ -42,7 +43,7 @@ impl Handles {
 impl Meter {
     pub(super) fn record(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let method = label(method);
-        // A poisoned lock means that a recorder panicked; what is there still counts.
+        // A poisoned lock means that a metrics recorder panicked; the cached handles are still valid.
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(handles) = known.get(route).and_then(|it| it.get(&(method, status))) {
             handles.record(took);
@@ -67,7 +68,7 @@ fn label(method: &Method) -> &'static str {
         Method::PUT => "PUT",
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
-        // Whatever else clients make up must not become a label.
+        // Unknown methods share one label, so that clients cannot create labels.
         _ => "other",
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`, for hosts that record metrics.
+//! The route `GET /metrics`, for hosts that record metrics.
 
 use std::sync::Arc;
 
@@ -8,10 +8,12 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use brokkr_control::Broker;
 
-use super::{AppState, dressed};
+use super::{AppState, with_api_layer};
 
-/// A route `/metrics` that brings the broker's gauges up to date and answers what `render` makes of all metrics, in the text format
-/// of Prometheus. Merge it into the router, or serve it elsewhere: it asks for no key. Its errors have the API's form.
+/// A router with the route `/metrics`. It updates the broker's gauges and responds with the output of `render`, in the
+/// Prometheus text format.
+///
+/// The route requires no key: merge it into the router, or serve it on an internal address. Errors are problem documents.
 pub fn metrics_router(broker: Broker, render: impl Fn() -> String + Send + Sync + 'static) -> Router {
     let render = Arc::new(render);
     let state = AppState::of(broker.clone());
@@ -20,5 +22,5 @@ pub fn metrics_router(broker: Broker, render: impl Fn() -> String + Send + Sync 
         let kind = HeaderValue::from_static("text/plain; version=0.0.4");
         ([(header::CONTENT_TYPE, kind)], render()).into_response()
     };
-    dressed(Router::new().route("/metrics", get(handler)), state)
+    with_api_layer(Router::new().route("/metrics", get(handler)), state)
 }

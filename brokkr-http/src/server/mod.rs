@@ -1,9 +1,10 @@
-//! The axum router over a broker.
+//! The axum router over a broker, and the server that runs it.
 
 mod caller;
 mod convert;
 mod cursor;
 mod extract;
+mod head_timer;
 mod identified;
 mod meter;
 mod metrics;
@@ -11,7 +12,6 @@ mod objects;
 mod openapi;
 mod operation;
 mod origin;
-mod patience;
 mod preconditions;
 mod problem;
 mod respond;
@@ -43,7 +43,7 @@ pub use shutdown::shutdown_signal;
 use cursor::CursorKey;
 use meter::Meter;
 
-/// What the handlers share. One pointer: it is copied several times for each request.
+/// The state that handlers share. A single pointer, because axum clones it several times per request.
 #[derive(Clone)]
 pub(crate) struct AppState(Arc<Shared>);
 
@@ -80,24 +80,34 @@ impl FromRef<AppState> for Broker {
     }
 }
 
-/// The whole API over a broker: `/healthz`, `/readyz` and `/api/v1/…`, for a host that composes and serves its router by itself.
+/// The complete API over a broker: `/healthz`, `/readyz` and `/api/v1/…`. For hosts that compose and serve their router
+/// themselves; [`Server`] does both, and stops in the right order.
 ///
-/// [`Server`] serves it, with the host's own routes, and stops in the right order. Elsewhere serve it with
-/// `into_make_service_with_connect_info::<SocketAddr>()`, so that the audit knows where requests came from, and call
-/// [`Broker::drain`] at the signal and [`Broker::shutdown`] at the end.
+/// Serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, so that audit records contain the callers'
+/// addresses. Call [`Broker::drain`] on the stop signal and [`Broker::shutdown`] after the last response.
 ///
-/// It has a fallback, which answers 404 in the API's form: a router with a fallback of its own cannot be merged with it. Install a
-/// recorder of metrics before the broker is started.
+/// The router has a fallback that answers 404 as a problem document, so it cannot be merged with a router that has its own
+/// fallback. Install a metrics recorder before you start the broker.
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+///
+/// # fn compose(broker: brokkr_control::Broker) -> Router {
+/// let own = Router::new().route("/about", get(|| async { "a control plane" }));
+/// own.merge(brokkr_http::server::router(broker))
+/// # }
+/// ```
 pub fn router(broker: Broker) -> Router {
     api(AppState::of(broker))
 }
 
 fn api(state: AppState) -> Router {
     let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
-    dressed(router.fallback(async || Problem::not_found()), state)
+    with_api_layer(router.fallback(async || Problem::not_found()), state)
 }
 
-/// What is around every route: an id for each request, and errors of one form.
-fn dressed(router: Router, state: AppState) -> Router {
+/// Wraps a router in the layer of the API.
+fn with_api_layer(router: Router, state: AppState) -> Router {
     router.method_not_allowed_fallback(async || Problem::method_not_allowed()).layer(ApiLayer::of(state))
 }

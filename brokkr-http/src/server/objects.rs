@@ -1,11 +1,11 @@
-//! Reading types out of JSON without the liberties that serde takes by itself: a struct is an object, never a list of its fields.
+//! A stricter deserializer over JSON: serde also accepts an array for a struct, this one only an object.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_json::{Error, Value};
 
-/// A value to read a type out of.
+/// The value to deserialize.
 pub(super) struct Objects(pub(super) Value);
 
 impl<'de> IntoDeserializer<'de, Error> for Objects {

@@ -1,4 +1,4 @@
-//! Where a request came from.
+//! The origin of a request.
 
 use std::net::SocketAddr;
 
@@ -9,10 +9,26 @@ use brokkr_core::model::RequestId;
 
 use super::problem::Problem;
 
-/// Where a request came from: its id, which the API's [layer](super::ApiLayer) sets, and the peer's address. Headers that claim another
-/// address are ignored.
+/// The origin of a request: the request id, which the API's [layer](super::ApiLayer) assigns, and the peer's network
+/// address. Forwarding headers are ignored.
 ///
-/// For hosts with their own authentication: `broker.system_actor().in_request(origin)` acts with the request's id in the audit.
+/// For hosts with their own authentication: `broker.system_actor().in_request(origin)` acts as the system and records the
+/// request id in the audit.
+///
+/// ```
+/// use axum::extract::State;
+/// use brokkr_control::Broker;
+/// use brokkr_http::server::{Problem, RequestOrigin};
+///
+/// async fn ready(State(broker): State<Broker>, RequestOrigin(origin): RequestOrigin) -> Result<String, Problem> {
+///     broker.ready().await?;
+///     Ok(broker.system_actor().in_request(origin).request_id().to_string())
+/// }
+///
+/// # fn routes(broker: Broker) -> axum::Router {
+/// axum::Router::new().route("/ready", axum::routing::get(ready)).with_state(broker)
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequestOrigin(pub Origin);
 

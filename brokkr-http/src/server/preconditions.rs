@@ -9,13 +9,13 @@ use brokkr_core::model::{Digest, Version};
 
 use super::problem::Problem;
 
-/// The tags in `If-None-Match`, whether strong or made weak by a proxy that compresses (RFC 9110, section 13.1.2).
+/// The tags in `If-None-Match`. Weak tags match too: a proxy that compresses makes tags weak (RFC 9110, section 13.1.2).
 pub(crate) fn known_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(|tag| tag.trim().trim_start_matches("W/"))
 }
 
-/// The digest in `If-None-Match`; what is not one of ours matches nothing.
+/// The digest in `If-None-Match`. `None` if the header is absent or its tag is not a digest: it then matches nothing.
 pub(crate) struct Known(pub(crate) Option<Digest>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Known {
@@ -27,7 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Known {
     }
 }
 
-/// What `If-Match` asks for; required.
+/// The version that the required header `If-Match` names. `None` for `*`, which matches any version.
 pub(crate) struct IfMatch(pub(crate) Option<Version>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
@@ -41,8 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The version that `If-Match` names. `None` means any version that is there: without the header, and with `*` (RFC 9110,
-/// section 13.1.1).
+/// Parses `If-Match`. `None` means any existing version: the header is absent or is `*` (RFC 9110, section 13.1.1).
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let (Some(value), more) = (values.next(), values.next()) else {
@@ -55,6 +54,6 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> 
     let tag = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
     let version = tag.filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit())).and_then(|tag| tag.parse().ok());
     version.map(|version| Some(Version::new(version))).ok_or_else(|| {
-        Problem::header_invalid(header::IF_MATCH, "expected one ETag as it was answered, such as \"3\", or *")
+        Problem::header_invalid(header::IF_MATCH, "expected one ETag from an earlier response, such as \"3\", or *")
     })
 }

@@ -1,4 +1,4 @@
-//! From errors to problems: the one mapping to HTTP.
+//! The mapping from errors to problem documents.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use brokkr_core::error::{Invalid, InvalidCode};
 
 use crate::api::{PROBLEM_JSON, ProblemDocument, ProblemType};
 
-/// Why a request was not carried out: the error type of the API's handlers and of a host's own.
+/// The error type of the API's handlers and of a host's own handlers.
 ///
-/// It comes from a [`BrokerError`] by `?`, and answers as `application/problem+json` (RFC 9457) with the status of its type and, where
-/// the request may succeed later, `Retry-After`. Under the API's [layer](super::ApiLayer) the body also names the request's id.
+/// A [`BrokerError`] converts with `?`. The response is `application/problem+json` (RFC 9457) with the status of the problem
+/// type, and with `Retry-After` if a retry can succeed. The API's [layer](super::ApiLayer) adds the request id to the body.
 ///
 /// ```
 /// use axum::Json;
@@ -33,28 +33,28 @@ pub struct Problem {
     detail: Option<String>,
     place: Option<Place>,
     retry_after: Option<Duration>,
-    /// Whether the broker has recorded the attempt already.
+    /// Whether the broker has already recorded the attempt in the audit.
     recorded: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Typed(ProblemType),
-    /// `about:blank`: says no more than its status.
+    /// `about:blank`: has no meaning beyond the status.
     Plain(StatusCode),
 }
 
 impl Kind {
     fn status(self) -> StatusCode {
         match self {
-            // The table of types has only valid ones.
+            // Every status in the table of types is valid.
             Self::Typed(kind) => StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             Self::Plain(status) => status,
         }
     }
 }
 
-/// The part of a request that a problem is about.
+/// The part of a request that is invalid.
 #[derive(Debug, Clone)]
 enum Place {
     /// A JSON pointer into the body.
@@ -63,24 +63,32 @@ enum Place {
     Header(HeaderName),
 }
 
-/// Marks an answer to a request that never became an operation, with the problem's slug.
+/// Response extension for a request that was refused before it became an operation; contains the problem's slug.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unrecorded(pub(super) &'static str);
 
 impl Problem {
-    /// A problem of one of the API's types, with the type's remedy as its detail.
+    /// Creates a problem of one of the API's types. Its detail is the remedy of the type unless [`detail`](Self::detail)
+    /// replaces it.
     pub fn new(kind: ProblemType) -> Self {
         Self::of(Kind::Typed(kind))
     }
 
-    /// A problem that says no more than its status (type `about:blank`), for what the API has no type for. A status that is no error
+    /// Creates a problem of type `about:blank`, for a status that no type of the API has. A status that is not an error
     /// becomes 500.
+    ///
+    /// ```
+    /// use axum::http::StatusCode;
+    /// use brokkr_http::server::Problem;
+    ///
+    /// let teapot = Problem::with_status(StatusCode::IM_A_TEAPOT).detail("this service brews tea only");
+    /// ```
     pub fn with_status(status: StatusCode) -> Self {
         let is_error = status.is_client_error() || status.is_server_error();
         Self::of(Kind::Plain(if is_error { status } else { StatusCode::INTERNAL_SERVER_ERROR }))
     }
 
-    /// A failure that the caller cannot mend: logs the cause and answers 500 without it.
+    /// Creates a problem for a failure that the caller cannot correct. Logs the cause and answers 500 without it.
     ///
     /// ```
     /// # use brokkr_http::server::Problem;
@@ -89,30 +97,30 @@ impl Problem {
     /// }
     /// ```
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        tracing::error!(error = %cause.into(), "a route failed");
+        tracing::error!(error = %cause.into(), "internal error in a route");
         Self::new(ProblemType::Internal)
     }
 
-    /// What is wrong with this request and what to do about it, shown to the caller. Default: the remedy of the type.
+    /// Says what is wrong with this request and how to correct it. Shown to the caller. Default: the remedy of the type.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// The value of the body that is wrong, as a JSON pointer (RFC 6901).
+    /// Names the invalid value of the body, as a JSON pointer (RFC 6901).
     #[must_use]
     pub fn at_pointer(self, pointer: impl Into<String>) -> Self {
         self.at(Place::Body(pointer.into()))
     }
 
-    /// The query parameter that is wrong.
+    /// Names the invalid query parameter.
     #[must_use]
     pub fn at_parameter(self, name: impl Into<String>) -> Self {
         self.at(Place::Parameter(name.into()))
     }
 
-    /// When the request may succeed: answers with `Retry-After`, in whole seconds and at least 1.
+    /// Sets `Retry-After`, rounded down to whole seconds, at least 1. Default: no header.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
@@ -166,12 +174,12 @@ impl Problem {
         Self::new(ProblemType::HeaderInvalid).detail(detail).at(Place::Header(header))
     }
 
-    /// A query parameter that cannot be read.
+    /// A query parameter that cannot be parsed.
     pub(crate) fn query_invalid(parameter: &str, detail: impl Into<String>) -> Self {
         Self::new(ProblemType::QueryInvalid).detail(detail).at(Place::Parameter(parameter.to_owned()))
     }
 
-    /// What is wrong with the value of a query parameter.
+    /// A query parameter with an invalid value.
     pub(crate) fn in_query(parameter: &str, invalid: Invalid) -> Self {
         Self::from(invalid).at(Place::Parameter(parameter.to_owned()))
     }
@@ -203,7 +211,7 @@ impl Problem {
 
 impl From<InvalidCode> for ProblemType {
     fn from(code: InvalidCode) -> Self {
-        // A test compares the two lists.
+        // A test checks that every code has a type.
         Self::from_slug(code.slug()).unwrap_or(Self::FieldInvalid)
     }
 }
@@ -216,12 +224,14 @@ impl From<Invalid> for Problem {
 
 impl From<BrokerError> for Problem {
     fn from(error: BrokerError) -> Self {
-        // A test compares the two lists.
+        // A test checks that every error has a type.
         let kind = ProblemType::from_slug(error.slug()).unwrap_or(ProblemType::Internal);
         let retry_after = error.retry_after();
         let mapped = match error {
             BrokerError::Invalid(invalid) => invalid.into(),
-            BrokerError::AlreadyExists(what) => Self::new(kind).detail(format!("the {what} is taken; choose another")),
+            BrokerError::AlreadyExists(what) => {
+                Self::new(kind).detail(format!("the {what} already exists; choose another"))
+            }
             BrokerError::InUse(what) | BrokerError::LimitReached(what) => Self::new(kind).detail(what),
             BrokerError::GeneratorRefused(reason) => Self::new(kind).detail(reason),
             _ => Self::new(kind),
@@ -231,7 +241,7 @@ impl From<BrokerError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Complete but for the request's id, which [`ApiService`](super::respond::ApiService) adds.
+    /// Writes the response without the request id, which [`ApiService`](super::respond::ApiService) adds.
     fn into_response(self) -> Response {
         let document = self.document();
         let status = self.kind.status();
@@ -252,7 +262,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The answer to a request whose handler panicked: a defect, said without its text.
+/// The response to a request whose handler panicked. Omits the panic message, which may contain internal details.
 pub(super) fn panicked() -> Response {
     Problem::from(BrokerError::Internal("a handler panicked".into())).into_response()
 }

@@ -1,4 +1,4 @@
-//! What every answer has: an id, and if it is an error the form of a problem.
+//! The layer around every route: request ids, problem documents, idempotency keys, metrics and audit records.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -29,11 +29,13 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What is around every route of the API: an `x-request-id` that audit and log name as well, problems in one form (also for a
-/// handler that panics), `Idempotency-Key`, metrics, and audit records of refused requests.
+/// The layer around every route of the API. It assigns an `x-request-id` that audit records and log lines repeat, writes
+/// every error as a problem document (including panics of handlers), handles `Idempotency-Key`, counts requests, and records
+/// refused requests in the audit.
 ///
-/// [`router`](super::router) has it already, and [`ServerBuilder::merge`](super::ServerBuilder::merge) puts it around a host's own
-/// routes. A host that composes its router by itself adds it where it wants one form of errors; in several layers of it only the
+/// [`router`](super::router) includes the layer, and [`ServerBuilder::merge`](super::ServerBuilder::merge) adds it to the
+/// host's own routes. Add it yourself if you compose a router without them. If several instances are nested, only the
+/// outermost one acts.
 /// outermost acts.
 ///
 /// ```
@@ -50,7 +52,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct ApiLayer(AppState);
 
 impl ApiLayer {
-    /// The layer for a broker, whose audit records what is refused.
+    /// Creates the layer for a broker. Refused requests appear in this broker's audit.
     pub fn new(broker: Broker) -> Self {
         Self(AppState::of(broker))
     }
@@ -68,10 +70,10 @@ impl<S> Layer<S> for ApiLayer {
     }
 }
 
-/// Around every request: gives it an id of ours, refuses what must not go on, notices what may be repeated, counts, records
-/// what was refused before it became an operation, and writes problems, also for a handler that panicked.
+/// The service of [`ApiLayer`].
 ///
-/// All in one service, written out: each layer, and each that is a function, costs polls several allocations.
+/// All steps are one hand-written service, because each further layer or middleware function costs a poll several
+/// allocations.
 #[derive(Debug, Clone)]
 pub struct ApiService<S> {
     inner: S,
@@ -92,7 +94,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        // Of several layers the outermost acts: a request has one id.
+        // In nested layers only the outermost acts, so that a request has one id.
         if request.extensions().get::<RequestId>().is_some() {
             return Box::pin(self.inner.call(request));
         }
@@ -101,15 +103,17 @@ where
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
         request.extensions_mut().insert(id);
-        // What only reads is not recorded.
+        // Refused reads are not audited.
         let identified = (!method.is_safe()).then(Identified::default);
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }
-        let answer = match refuse_credentials_in_url(&request).and_then(|()| repeatable(&request)) {
+        let answer = match refuse_credentials_in_url(&request).and_then(|()| idempotency_key(&request)) {
             Err(error) => Err(error),
             Ok(None) => Ok((self.inner.call(request), None)),
-            Ok(Some(idempotency)) => Ok((self.inner.call(noted(&idempotency, request)), Some(idempotency))),
+            Ok(Some(idempotency)) => {
+                Ok((self.inner.call(with_fingerprinted_body(&idempotency, request)), Some(idempotency)))
+            }
         };
         let state = self.state.clone();
         Box::pin(async move {
@@ -132,13 +136,13 @@ where
             {
                 state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
             }
-            Ok(signed(response, id))
+            Ok(with_request_id(response, id))
         })
     }
 }
 
-/// An answer under its request's id, which a problem also says.
-fn signed(mut response: Response, id: RequestId) -> Response {
+/// Adds the request id to the headers and to the problem document.
+fn with_request_id(mut response: Response, id: RequestId) -> Response {
     if let Some(mut problem) = response.extensions_mut().remove::<ProblemDocument>() {
         problem.request_id = id.to_string();
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -150,25 +154,25 @@ fn signed(mut response: Response, id: RequestId) -> Response {
     response
 }
 
-/// An id as a header's value.
+/// Formats an id as a header value.
 pub(super) fn id_value(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
-    // Hexadecimal digits and hyphens are always one.
+    // Hexadecimal digits and hyphens are always a valid header value.
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Refuses a key in the URL, where every log on the way would keep it.
+/// Refuses a key in the URL, because proxies and servers log URLs.
 fn refuse_credentials_in_url(request: &Request) -> Result<(), Problem> {
     let query = request.uri().query().unwrap_or_default();
     let is_key = |tag: &str| query.contains(tag);
-    // All of them begin alike: one look is enough as a rule.
+    // All keys share this prefix, so requests without one need a single search.
     let has_key = is_key("brokkr_")
         && ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].into_iter().any(is_key);
     if has_key { Err(Problem::credential_in_url()) } else { Ok(()) }
 }
 
-/// An `Idempotency-Key` on what creates something.
-fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
+/// Reads `Idempotency-Key` from a request that can create something.
+fn idempotency_key(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
     if !matches!(*request.method(), Method::POST | Method::PUT) {
         return Ok(None);
     }
@@ -185,7 +189,7 @@ fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
     };
     let idempotency = Arc::new(Idempotency::new(key.to_owned()));
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    // Without the host, which is another one at another replica.
+    // The fingerprint excludes the host, because replicas have different host names.
     let what = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     for part in [request.method().as_str().as_bytes(), what.as_bytes(), kind] {
         idempotency.add(&(part.len() as u64).to_be_bytes());
@@ -194,8 +198,8 @@ fn repeatable(request: &Request) -> Result<Option<Arc<Idempotency>>, Problem> {
     Ok(Some(idempotency))
 }
 
-/// A request that takes note of what it says while its body is read.
-fn noted(idempotency: &Arc<Idempotency>, mut request: Request) -> Request {
+/// Adds the body to the request's fingerprint while the handler reads it.
+fn with_fingerprinted_body(idempotency: &Arc<Idempotency>, mut request: Request) -> Request {
     request.extensions_mut().insert(idempotency.clone());
     let reading = idempotency.clone();
     request.map(|body| {

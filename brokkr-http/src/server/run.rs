@@ -1,4 +1,4 @@
-//! A broker, its API and the host's own routes on one listener, from the start to the end.
+//! Runs a broker, its API and the host's own routes on one listener.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use brokkr_core::model::limits;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use super::serve::serve;
-use super::{AppState, api, dressed};
+use super::{AppState, api, with_api_layer};
 
-/// Composes a [`Server`].
+/// Configures a [`Server`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is bound"]
 pub struct ServerBuilder {
@@ -23,10 +23,10 @@ pub struct ServerBuilder {
     grace: Duration,
 }
 
-/// A broker's API on a listener, with the host's own routes beside it.
+/// Serves a broker's API, and the host's own routes, on one listener.
 ///
-/// HTTP/1.1 and HTTP/2 (with prior knowledge) without TLS: put what terminates TLS in front of it. A client that does not send a
-/// request's head within [`limits::REQUEST_HEAD_SECONDS`] loses its connection.
+/// Speaks HTTP/1.1, and HTTP/2 with prior knowledge, without TLS: terminate TLS in a proxy in front of it. The server closes
+/// a connection whose client does not send a request head within [`limits::REQUEST_HEAD_SECONDS`].
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -55,34 +55,35 @@ pub struct Server {
 }
 
 impl Server {
-    /// Default of [`ServerBuilder::grace`].
+    /// The default of [`ServerBuilder::grace`]: 20 s.
     pub const GRACE: Duration = Duration::from_secs(20);
 
-    /// Composes a server of the API over `broker`.
+    /// Configures a server for the API of `broker`.
     pub fn builder(broker: Broker) -> ServerBuilder {
         let state = AppState::of(broker.clone());
         let (connections, grace) = (limits::CONNECTIONS, Self::GRACE);
         ServerBuilder { broker, routes: Router::new(), state, connections, grace }
     }
 
-    /// The address that the server listens on.
+    /// The address that the server listens on. Useful after binding port 0.
     ///
     /// # Errors
     ///
-    /// What the operating system says of the socket.
+    /// Returns the operating system's error if the socket has no address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `signal` resolves, then stops in the right order: waiting polls end and `/readyz` answers 503, no new
-    /// connections are taken, open requests get the [grace](ServerBuilder::grace) to finish, and the broker
-    /// [shuts down](Broker::shutdown), which writes the audit records that are still queued.
+    /// Serves until `signal` resolves, then stops in this order: the broker ends waiting polls and `/readyz` answers 503;
+    /// the listener closes; open requests get the [grace period](ServerBuilder::grace) to finish; the broker [shuts
+    /// down](Broker::shutdown), which writes queued audit records.
     ///
-    /// Dropping the future instead ends connections when their tasks end, and may lose queued audit records.
+    /// Not cancellation safe: if the future is dropped, open connections end with their tasks and queued audit records can
+    /// be lost.
     ///
     /// # Errors
     ///
-    /// What the listener reports when it cannot accept connections at all.
+    /// Returns an error if the listener fails permanently. Errors of single connections are not returned.
     pub async fn run(self, signal: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let draining = self.broker.clone();
         let stop = async move {
@@ -96,45 +97,45 @@ impl Server {
 }
 
 impl ServerBuilder {
-    /// Adds the host's own routes, under the API's [layer](super::ApiLayer): they get an `x-request-id`, problems in the API's form
-    /// and the API's 405. May be called several times.
+    /// Adds the host's own routes. The API's [layer](super::ApiLayer) wraps them: they get an `x-request-id`, problem
+    /// documents and the API's 405 response. Can be called several times.
     ///
-    /// A fallback of `routes` is dropped: paths that nobody serves get the API's 404.
+    /// A fallback of `routes` is dropped: unknown paths get the API's 404 response.
     ///
     /// # Panics
     ///
-    /// When a route overlaps with one of the API or of an earlier call, as [`Router::merge`] does.
+    /// Panics if a route overlaps with a route of the API or of an earlier call, like [`Router::merge`].
     pub fn merge(mut self, routes: Router) -> Self {
         self.routes = self.routes.merge(routes.reset_fallback());
         self
     }
 
-    /// The most connections at one time. Default: [`limits::CONNECTIONS`]. Further clients wait until one ends; lower it for a
-    /// process that may open fewer files.
+    /// Limits the number of open connections. Default: [`limits::CONNECTIONS`]. Further clients wait until a connection
+    /// closes. Set it below the process's limit of open files.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// How long open requests may take to finish after the signal. Default: [`Server::GRACE`]. Then their connections are cut;
-    /// keep it below the supervisor's own time-out (30 s in Kubernetes).
+    /// Sets how long open requests may run after the stop signal. Default: [`Server::GRACE`]. Afterwards the server closes
+    /// their connections. Keep it below the supervisor's own timeout (30 s in Kubernetes).
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Listens on an address.
+    /// Binds the address and returns the server, which accepts connections once it [runs](Server::run).
     ///
     /// # Errors
     ///
-    /// What the operating system says when the address is taken or not its own.
+    /// Returns the operating system's error if the address is in use or not available.
     pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server> {
         Ok(self.listener(TcpListener::bind(address).await?))
     }
 
-    /// Takes a listener that the host has opened.
+    /// Uses a listener that the host has opened.
     pub fn listener(self, listener: TcpListener) -> Server {
-        let router = api(self.state.clone()).merge(dressed(self.routes, self.state));
+        let router = api(self.state.clone()).merge(with_api_layer(self.routes, self.state));
         Server { broker: self.broker, router, listener, connections: self.connections, grace: self.grace }
     }
 }

@@ -1,4 +1,4 @@
-//! Serving a router on a listener: bounded in connections, and in the time that a slow client may take.
+//! Serves a router on a listener, with a limit on connections and timeouts for slow clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,16 +17,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
-use super::patience::Patience;
+use super::head_timer::HeadTimer;
 
-/// The pause after the system refused a connection for want of something, such as file descriptors.
-const BREATH: Duration = Duration::from_millis(100);
-/// How often a connection that sends its first bytes one by one is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+/// Pause after an accept error such as exhausted file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Interval at which the server checks a connection that has sent only part of its first bytes.
+const PEEK_INTERVAL: Duration = Duration::from_millis(20);
+/// The HTTP/2 connection preface (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves until `stop` resolves; then takes no new connections and gives the others `grace` to end. Holds at most `connections`.
+/// Serves until `stop` resolves. Then it accepts no new connections and gives the open ones `grace` to finish. Accepts at
+/// most `connections` at one time.
 pub(super) async fn serve(
     connections: usize,
     grace: Duration,
@@ -51,22 +52,22 @@ pub(super) async fn serve(
             Ok(accepted) => accepted,
             Err(error) if ends_one_connection(&error) => continue,
             Err(error) => {
-                tracing::warn!(%error, "cannot take a connection now");
-                tokio::time::sleep(BREATH).await;
+                tracing::warn!(%error, "cannot accept a connection; retrying");
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
-        // A poll's answer is one small packet; waiting for more would only delay it.
+        // A poll's response is one small packet, which Nagle's algorithm would only delay.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let watcher = graceful.watcher();
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
             let _place = place;
-            let patience = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
+            let head_timeout = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
             let first = tokio::select! {
-                first = tokio::time::timeout(patience, speaks_http2(&stream)) => first,
-                // Who has sent nothing yet loses nothing.
+                first = tokio::time::timeout(head_timeout, speaks_http2(&stream)) => first,
+                // The client has not sent a request yet, so closing loses nothing.
                 _ = stopped.changed() => return,
             };
             let Ok(Ok(is_http2)) = first else {
@@ -76,9 +77,9 @@ pub(super) async fn serve(
                 request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
                 request.map(Body::new)
             });
-            let builder = builder(is_http2, patience);
+            let builder = builder(is_http2, head_timeout);
             let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            // How a client breaks off is its own affair.
+            // A connection error concerns only its client.
             let _ = watcher.watch(connection.into_owned()).await;
         });
     }
@@ -87,19 +88,19 @@ pub(super) async fn serve(
     Ok(())
 }
 
-fn builder(is_http2: bool, patience: Duration) -> Builder<TokioExecutor> {
+fn builder(is_http2: bool, head_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(Patience::new()).header_read_timeout(patience);
+    builder.http1().timer(HeadTimer::new()).header_read_timeout(head_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(patience)
+        .keep_alive_interval(head_timeout)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION);
-    // Decided here: the builder's own look at the first bytes has no end.
+    // The first bytes are checked above with a timeout: the builder's own detection has none.
     if is_http2 { builder.http2_only() } else { builder.http1_only() }
 }
 
-/// Whether the first bytes are those of HTTP/2. An error when the client leaves before they tell.
+/// Whether the connection begins with the HTTP/2 preface. Fails if the client disconnects before that is known.
 async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0; PREFACE.len()];
     loop {
@@ -113,11 +114,11 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
         if count == PREFACE.len() {
             return Ok(true);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(PEEK_INTERVAL).await;
     }
 }
 
-/// Whether the error is about the connection that was to be accepted, not about accepting.
+/// Whether the accept error concerns only the incoming connection, not the listener.
 fn ends_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

@@ -1,11 +1,11 @@
-//! The order to stop, from the terminal or the supervisor.
+//! Stop signals of the operating system.
 
 /// Resolves on SIGINT (Ctrl-C) or SIGTERM: the usual argument of [`Server::run`](super::Server::run).
 ///
-/// On systems without these signals it resolves on what ends a console program there.
+/// On systems without these signals it resolves on their console equivalent of Ctrl-C.
 pub async fn shutdown_signal() {
     tokio::select! {
-        // Without a handler the signal ends the process by itself.
+        // If the handler cannot be installed, the signal's default action ends the process.
         Ok(()) = tokio::signal::ctrl_c() => {}
         () = terminated() => {}
     }

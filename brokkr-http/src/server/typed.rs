@@ -1,4 +1,4 @@
-//! From JSON to types: what is wrong is named by its place and by what is expected there, in our words.
+//! Deserialization with error messages that name the place and the expected value, without serde's wording.
 
 use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
 use serde::de::DeserializeOwned;
@@ -7,35 +7,36 @@ use serde_json::Value;
 use super::objects::Objects;
 use super::problem::Problem;
 
-/// Reads a type out of a value; names the place and the mistake, in our words.
+/// Deserializes a value. The problem names the place and the expected value.
 pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
     typed_or_invalid(value).map_err(Problem::from)
 }
 
 pub(crate) fn typed_or_invalid<T: DeserializeOwned>(mut value: Value) -> Result<T, Invalid> {
-    write_whole_numbers_whole(&mut value);
-    typed_as_is(value)
+    normalize_integers(&mut value);
+    typed_exact(value)
 }
 
-/// To JSON Schema 1.0 is an integer. Recursion is bounded, as the depth of bodies is.
-fn write_whole_numbers_whole(value: &mut Value) {
+/// Rewrites floats without a fraction as integers: in JSON Schema 1.0 is an integer. Recursion is bounded like the depth of
+/// bodies.
+fn normalize_integers(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            // Beyond this not every whole number is a float.
+            // Above this value a float does not represent every whole number.
             const EXACT: f64 = 9_007_199_254_740_992.0;
             let whole = number.as_f64().filter(|it| number.is_f64() && it.fract() == 0.0 && it.abs() <= EXACT);
             if let Some(whole) = whole {
                 *value = Value::from(whole as i64);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers_whole),
-        Value::Object(map) => map.values_mut().for_each(write_whole_numbers_whole),
+        Value::Array(items) => items.iter_mut().for_each(normalize_integers),
+        Value::Object(map) => map.values_mut().for_each(normalize_integers),
         _ => {}
     }
 }
 
-/// The same for what holds documents of others, of which no number is written anew.
-pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+/// Like [`typed_or_invalid`], but keeps all numbers as written, for manifests and parameters whose digits must not change.
+pub(crate) fn typed_exact<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(Objects(value)).map_err(|error| {
         let segments = error.path().iter().filter_map(|segment| match segment {
             serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
@@ -46,12 +47,9 @@ pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invali
         let said = error.inner().to_string();
         let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
         let (code, message) = if said.starts_with("unknown field") {
-            (
-                InvalidCode::UnknownField,
-                format!("the field \"{quoted}\" is not known here; leave it out or correct its name"),
-            )
+            (InvalidCode::UnknownField, format!("unknown field \"{quoted}\"; remove it or correct its name"))
         } else if said.starts_with("missing field") {
-            (InvalidCode::FieldInvalid, format!("the field \"{quoted}\" is missing"))
+            (InvalidCode::FieldInvalid, format!("missing field \"{quoted}\""))
         } else {
             (InvalidCode::FieldInvalid, format!("expected {}", expectation(&said)))
         };
@@ -59,23 +57,23 @@ pub(crate) fn typed_as_is<T: DeserializeOwned>(value: Value) -> Result<T, Invali
     })
 }
 
-/// What a type takes, in our words, given what its reader said.
+/// The expected value in the API's words, given serde's message.
 fn expectation(said: &str) -> String {
     let expected = said.split_once("expected ").map_or("", |(_, expected)| expected);
     let is_ours = ["invalid id: ", "invalid digest: ", "invalid time: "].iter().any(|ours| said.starts_with(ours));
     match expected {
         _ if is_ours => expected.to_owned(),
-        "a string" | "string" | "a borrowed string" => "a text".to_owned(),
+        "a string" | "string" | "a borrowed string" => "a string".to_owned(),
         "a boolean" => "true or false".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or greater".to_owned(),
         "a sequence" => "a list".to_owned(),
         "a map" => "an object".to_owned(),
         _ if expected.starts_with("struct ") => "an object".to_owned(),
-        // The words of an enum stand in back-ticks.
+        // serde puts the variants of an enum in backticks.
         _ if said.starts_with("unknown variant") => {
             let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
             format!("one of: {}", words.join(", "))
         }
-        _ => "a value of the form that the OpenAPI document gives".to_owned(),
+        _ => "a value that matches the OpenAPI document".to_owned(),
     }
 }

@@ -7,6 +7,13 @@ use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, Version};
 
 /// Builds an [`Agent`]: active, registered with the system generator, without labels.
+///
+/// ```
+/// use brokkr::testing::agent;
+///
+/// let edge = agent("edge-1").label("region", "eu").build();
+/// assert_eq!(edge.name.as_str(), "edge-1");
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct AgentBuilder {
@@ -17,7 +24,7 @@ pub struct AgentBuilder {
     generators: Vec<GeneratorId>,
 }
 
-/// An agent with this name, which is also the name of its cluster.
+/// Starts building an agent with this name. The cluster gets the same name.
 pub fn agent(name: impl Into<String>) -> AgentBuilder {
     AgentBuilder {
         name: name.into(),
@@ -47,26 +54,26 @@ impl AgentBuilder {
         self
     }
 
-    /// Registers the agent with a generator, beside the system generator.
+    /// Registers the agent with a generator, in addition to the system generator.
     pub fn registered_with(mut self, generator: GeneratorId) -> Self {
         self.generators.push(generator);
         self
     }
 
-    /// The agent.
+    /// Builds the agent.
     ///
     /// # Panics
     ///
-    /// When its name, a label or an annotation is not valid.
+    /// Panics if the name, a label or an annotation is invalid.
     #[must_use]
     pub fn build(self) -> Agent {
         let now = SystemClock.now();
         Agent {
             id: AgentId::generate(),
-            name: self.name.parse().expect("a valid name of an agent"),
+            name: self.name.parse().expect("the agent's name should be valid"),
             cluster_name: self.name,
-            labels: self.labels.try_into().expect("valid labels"),
-            annotations: self.annotations.try_into().expect("valid annotations"),
+            labels: self.labels.try_into().expect("the agent's labels should be valid"),
+            annotations: self.annotations.try_into().expect("the agent's annotations should be valid"),
             status: self.status,
             generator_ids: self.generators.into_iter().collect(),
             confirmed_epoch: None,
@@ -77,7 +84,7 @@ impl AgentBuilder {
         }
     }
 
-    /// The same as the input of [`Broker::agent_create`](crate::Broker::agent_create), which makes it active.
+    /// Converts to the input of [`Broker::agent_create`](crate::Broker::agent_create), which creates active agents only.
     pub(super) fn to_create(&self) -> NewAgent {
         NewAgent {
             name: self.name.clone(),

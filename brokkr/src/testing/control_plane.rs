@@ -12,13 +12,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::running_agent::RunningAgent;
 
-/// How long agents may take; they need milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The pause between two looks.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Timeout of waits; agents normally need milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Poll interval of waits.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A broker in memory, with agents that run as they do in production, each on a cluster in memory. Everything stops when it is
-/// dropped.
+/// A broker in memory, with agents that run as in production, each on an in-memory cluster. Dropping it stops all of them.
 #[derive(Debug)]
 pub struct ControlPlane {
     broker: Broker,
@@ -37,7 +36,7 @@ impl ControlPlane {
         &self.broker
     }
 
-    /// The actor of the methods here: the system.
+    /// The actor that the methods of this type use: the system.
     #[must_use]
     pub fn actor(&self) -> Actor {
         self.broker.system_actor()
@@ -49,54 +48,54 @@ impl ControlPlane {
         &self.agents
     }
 
-    /// Creates a stack, publishes objects in it, and targets every agent directly. To see where a policy sends a stack, use the
+    /// Creates a stack, publishes objects in it, and targets every agent directly. To test a targeting policy, use the
     /// [`broker`](Self::broker) instead.
     ///
     /// # Panics
     ///
-    /// When the broker refuses.
+    /// Panics if the broker refuses.
     pub async fn publish(&self, spec: StackSpec, objects: impl IntoIterator<Item = Value>) -> StackId {
         let name = spec.name.clone();
         let content = Content::Documents { documents: objects.into_iter().collect(), message: String::new() };
         let applied = self.broker.stack_apply(&self.actor(), None, &name, |_| Ok(spec.clone()), Some(content)).await;
-        self.target(applied.expect("a stack that the broker accepts").stack.id).await
+        self.target(applied.expect("the broker should accept the stack").stack.id).await
     }
 
-    /// Creates a stack with what the generator `G` makes of `params`, and targets every agent directly.
+    /// Creates a stack with the manifests that the generator `G` returns for `params`, and targets every agent directly.
     ///
     /// # Panics
     ///
-    /// When the broker or the generator refuses.
+    /// Panics if the broker or the generator refuses.
     pub async fn generate<G: Generator>(&self, spec: StackSpec, params: G::Params) -> StackId
     where
         G::Params: Serialize,
     {
         let applied = self.broker.generate::<G>(&self.actor(), spec, params).await;
-        self.target(applied.expect("a stack that generator and broker accept").stack.id).await
+        self.target(applied.expect("the generator and the broker should accept the stack").stack.id).await
     }
 
     async fn target(&self, stack: StackId) -> StackId {
         for agent in &self.agents {
-            self.broker.target_set(&self.actor(), stack, agent.id).await.expect("a target that the broker accepts");
+            self.broker.target_set(&self.actor(), stack, agent.id).await.expect("the broker should accept the target");
         }
         stack
     }
 
-    /// Waits until every agent that serves the stack has applied its newest revision, and returns the stack's status.
+    /// Waits until every agent that serves the stack has applied its newest revision. Returns the stack's status.
     ///
     /// # Panics
     ///
-    /// When that takes longer than 20 s, with what the agents say, or when no agent serves the stack.
+    /// Panics after 20 s with the agents' reports, also if no agent serves the stack.
     pub async fn converged(&self, stack: StackId) -> StackOverview {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            let status = self.broker.stack_status(&self.actor(), stack).await.expect("the status of a stack");
+            let status = self.broker.stack_status(&self.actor(), stack).await.expect("the stack should have a status");
             let summary = status.summary;
             if summary.agents > 0 && summary.applied == summary.agents {
                 return status;
             }
-            assert!(Instant::now() < deadline, "the stack has not converged: {status:#?}");
-            tokio::time::sleep(PAUSE).await;
+            assert!(Instant::now() < deadline, "the stack has not converged within 20 s: {status:#?}");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -104,13 +103,13 @@ impl ControlPlane {
     ///
     /// # Panics
     ///
-    /// When the broker refuses, or when it takes longer than 20 s.
+    /// Panics if the broker refuses, or after 20 s.
     pub async fn delete(&self, stack: StackId) {
-        self.broker.stack_delete(&self.actor(), stack, None).await.expect("a deletion that the broker accepts");
-        let deadline = Instant::now() + PATIENCE;
+        self.broker.stack_delete(&self.actor(), stack, None).await.expect("the broker should accept the deletion");
+        let deadline = Instant::now() + TIMEOUT;
         while !matches!(self.broker.stack_get(&self.actor(), stack).await, Err(BrokerError::NotFound)) {
-            assert!(Instant::now() < deadline, "some agent has not removed the stack");
-            tokio::time::sleep(PAUSE).await;
+            assert!(Instant::now() < deadline, "an agent has not removed the stack within 20 s");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Composes a control plane for tests.
+//! Configures a control plane for tests.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::running_agent::RunningAgent;
 
 type Compose = dyn FnOnce(BrokerBuilder) -> BrokerBuilder + Send;
 
-/// Composes a [`ControlPlane`].
+/// Configures a [`ControlPlane`].
 #[must_use = "a builder does nothing until it is started"]
 pub struct ControlPlaneBuilder {
     agents: Vec<AgentBuilder>,
@@ -23,16 +23,16 @@ pub struct ControlPlaneBuilder {
 }
 
 impl ControlPlane {
-    /// Starts a broker with this many agents, `agent-1` and so on.
+    /// Starts a broker with the given number of agents, named `agent-1`, `agent-2` and so on.
     ///
     /// # Panics
     ///
-    /// When it cannot start.
+    /// Panics if the broker does not start.
     pub async fn start(agents: usize) -> Self {
         Self::builder().agents(agents).start().await
     }
 
-    /// Composes a control plane with the host's own generators, policy and agents.
+    /// Configures a control plane with the host's own generators, policies and agents.
     ///
     /// ```
     /// # brokkr::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -77,7 +77,7 @@ impl ControlPlane {
 }
 
 impl ControlPlaneBuilder {
-    /// Adds agents named `agent-1`, `agent-2`, …, without labels.
+    /// Adds agents named `agent-1`, `agent-2` and so on, without labels.
     pub fn agents(mut self, count: usize) -> Self {
         let first = self.agents.len() + 1;
         self.agents.extend((first..first + count).map(|n| agent(format!("agent-{n}"))));
@@ -90,30 +90,31 @@ impl ControlPlaneBuilder {
         self
     }
 
-    /// Composes the broker as the host does: its generators and its policy. Replaces what an earlier call said.
+    /// Configures the broker, for example with generators and policies. Replaces the configuration of an earlier call.
     pub fn broker(mut self, compose: impl FnOnce(BrokerBuilder) -> BrokerBuilder + Send + 'static) -> Self {
         self.compose = Box::new(compose);
         self
     }
 
-    /// Starts the broker on a store in memory, and each agent on a cluster in memory.
+    /// Starts the broker on an in-memory store, and each agent on an in-memory cluster.
     ///
     /// # Panics
     ///
-    /// When the broker does not start, or refuses an agent.
+    /// Panics if the broker does not start or refuses an agent.
     pub async fn start(self) -> ControlPlane {
-        let broker = (self.compose)(Broker::builder(MemoryStore::new())).start().await.expect("a broker that starts");
+        let broker =
+            (self.compose)(Broker::builder(MemoryStore::new())).start().await.expect("the broker should start");
         let stop = CancellationToken::new();
         let mut agents = Vec::new();
         for new in &self.agents {
             let created = broker.agent_create(&broker.system_actor(), new.to_create()).await;
-            let (created, key) = created.expect("an agent that the broker accepts");
+            let (created, key) = created.expect("the broker should accept the agent");
             let cluster = MemoryCluster::new();
-            let plane = InProcess::new(broker.clone(), key.pak.expect("the key of a new agent"));
+            let plane = InProcess::new(broker.clone(), key.pak.expect("a new agent should have a key"));
             let running = Agent::new(plane, cluster.clone(), config()).run(stop.clone());
             tokio::spawn(async move {
                 if let Err(error) = running.await {
-                    panic!("an agent ended by itself: {error}");
+                    panic!("an agent stopped unexpectedly: {error}");
                 }
             });
             agents.push(RunningAgent { id: created.id, name: created.name.to_string(), cluster });
@@ -122,7 +123,7 @@ impl ControlPlaneBuilder {
     }
 }
 
-/// One process of each agent, which tries again soon.
+/// One process per agent, without leader election, and with short retry delays.
 fn config() -> AgentConfig {
     let second = Duration::from_secs(1);
     AgentConfig::default().interval(second).lease(None).retry(second / 20, second)

@@ -1,6 +1,6 @@
-//! Tests of a host's own parts: a policy in three lines, a generator in three more.
+//! Test support for a host's own policies, generators, stores and clusters.
 //!
-//! [`agent`], [`stack`] and [`pair`] make what a [`TargetingPolicy`](crate::targeting::TargetingPolicy) decides about:
+//! [`agent`], [`stack`] and [`pair`] build the input of a [`TargetingPolicy`](crate::targeting::TargetingPolicy):
 //!
 //! ```
 //! use brokkr::targeting::SharedLabels;
@@ -11,7 +11,7 @@
 //! assert!(!pair(stack("shop").label("region", "us"), here).matches(&SharedLabels::any()));
 //! ```
 //!
-//! [`ControlPlane`] is a broker with real agents on clusters in memory, for what a generator makes and where it arrives:
+//! [`ControlPlane`] runs a broker with real agents on in-memory clusters, to test generators end to end:
 //!
 //! ```
 //! # brokkr::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -26,10 +26,11 @@
 //! # });
 //! ```
 //!
-//! A store or a cluster of the host's own runs the suites that Brokkr's run: `store_conformance!(make)` and `cluster_conformance!(make)`
-//! expand to one test per duty of the contract, in a crate that depends on tokio. `make` yields a guard and the part in an `Arc`.
+//! A host's own store or cluster can run the conformance suites of Brokkr: `store_conformance!(make)` and
+//! `cluster_conformance!(make)` expand to one test per requirement of the contract, in a crate that depends on tokio. `make`
+//! returns a guard and the implementation in an `Arc`.
 //!
-//! What is wrong with a test panics with a message; nothing here is for production.
+//! Functions of this module panic on errors. Do not use them in production.
 
 mod agent_builder;
 mod control_plane;

@@ -1,4 +1,4 @@
-//! A stack and an agent about which a policy decides.
+//! The input of a targeting policy: a stack and an agent.
 
 use brokkr_core::model::{Agent, Stack};
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
@@ -6,7 +6,8 @@ use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 use super::agent_builder::AgentBuilder;
 use super::stack_builder::StackBuilder;
 
-/// A stack and an agent, without a direct target unless [`direct`](Self::direct) says so. Owns what a [`Candidate`] borrows.
+/// A stack and an agent, without a direct target unless [`direct`](Self::direct) adds one. Owns the values that a
+/// [`Candidate`] borrows.
 #[derive(Debug, Clone)]
 pub struct Pair {
     stack: Stack,
@@ -14,35 +15,35 @@ pub struct Pair {
     direct: bool,
 }
 
-/// The pair of this stack and this agent.
+/// Builds a pair from a stack and an agent.
 ///
 /// # Panics
 ///
-/// When a name, a label or an annotation of either is not valid.
+/// Panics if a name, a label or an annotation is invalid.
 #[must_use]
 pub fn pair(stack: StackBuilder, agent: AgentBuilder) -> Pair {
     Pair { stack: stack.build(), agent: agent.build(), direct: false }
 }
 
 impl Pair {
-    /// Adds a direct target of the stack at the agent.
+    /// Adds a direct target.
     #[must_use]
     pub fn direct(mut self) -> Self {
         self.direct = true;
         self
     }
 
-    /// What a policy is asked about.
+    /// Returns the argument of [`TargetingPolicy::evaluate`].
     #[must_use]
     pub fn candidate(&self) -> Candidate<'_> {
         Candidate::new(&self.stack, &self.agent, self.direct)
     }
 
-    /// What the policy decides, with its reasons.
+    /// Evaluates the policy and returns its decision with the reasons.
     ///
     /// # Errors
     ///
-    /// The policy's own.
+    /// Returns the policy's error.
     pub fn verdict(&self, policy: &dyn TargetingPolicy) -> Result<Verdict, PolicyError> {
         policy.evaluate(&self.candidate())
     }
@@ -51,11 +52,11 @@ impl Pair {
     ///
     /// # Panics
     ///
-    /// When the policy fails, or gives no reason for its verdict.
+    /// Panics if the policy fails or gives no reason for its decision.
     #[must_use]
     pub fn matches(&self, policy: &dyn TargetingPolicy) -> bool {
-        let verdict = self.verdict(policy).expect("a policy that decides");
-        assert!(!verdict.reasons.is_empty(), "a verdict needs at least one reason");
+        let verdict = self.verdict(policy).expect("the policy should not fail");
+        assert!(!verdict.reasons.is_empty(), "a verdict should have at least one reason");
         verdict.matched
     }
 }

@@ -4,7 +4,7 @@ use brokkr_core::model::AgentId;
 use brokkr_reconcile::cluster::MemoryCluster;
 use serde_json::Value;
 
-/// A running agent and its cluster in memory.
+/// A running agent and its in-memory cluster.
 #[derive(Debug)]
 pub struct RunningAgent {
     pub(super) id: AgentId,
@@ -13,27 +13,28 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Its id at the broker.
+    /// The agent's id.
     #[must_use]
     pub fn id(&self) -> AgentId {
         self.id
     }
 
-    /// Its name.
+    /// The agent's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its cluster, to look at or to interfere with.
+    /// The agent's cluster. Tests read objects from it or change them.
     #[must_use]
     pub fn cluster(&self) -> &MemoryCluster {
         &self.cluster
     }
 
-    /// An object of its cluster as it is now. `namespace` is `None` for kinds without one.
+    /// Returns the current state of an object in the cluster; `None` if it does not exist. `namespace` is `None` for
+    /// cluster-scoped kinds.
     ///
-    /// Kinds are told apart by name alone; use [`cluster`](Self::cluster) where two groups have a kind of this name.
+    /// Compares kinds by name only; use [`cluster`](Self::cluster) if two API groups have a kind with this name.
     #[must_use]
     pub fn object<'a>(&self, kind: &str, namespace: impl Into<Option<&'a str>>, name: &str) -> Option<Value> {
         let namespace = namespace.into();

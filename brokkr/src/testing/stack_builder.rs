@@ -3,7 +3,14 @@
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{GeneratorId, Stack, StackId, StackPhase, StackSpec, TargetingRule, Version};
 
-/// Builds a [`Stack`] of the system generator: active, without labels and targeting rule.
+/// Builds a [`Stack`] of the system generator: active, without labels or a targeting rule.
+///
+/// ```
+/// use brokkr::testing::stack;
+///
+/// let shop = stack("shop").label("region", "eu").build();
+/// assert_eq!(shop.labels.get("region").map(String::as_str), Some("eu"));
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct StackBuilder {
@@ -11,7 +18,7 @@ pub struct StackBuilder {
     owner: GeneratorId,
 }
 
-/// A stack with this name.
+/// Starts building a stack with this name.
 pub fn stack(name: impl Into<String>) -> StackBuilder {
     StackBuilder { spec: StackSpec::named(name), owner: GeneratorId::SYSTEM }
 }
@@ -29,7 +36,7 @@ impl StackBuilder {
         self
     }
 
-    /// Sets the stack's own targeting rule. Default: none.
+    /// Sets the stack's targeting rule. Default: none.
     pub fn targeting(mut self, rule: TargetingRule) -> Self {
         self.spec.targeting = Some(rule);
         self
@@ -41,11 +48,11 @@ impl StackBuilder {
         self
     }
 
-    /// The stack.
+    /// Builds the stack.
     ///
     /// # Panics
     ///
-    /// When its name, a label or an annotation is not valid.
+    /// Panics if the name, a label or an annotation is invalid.
     #[must_use]
     pub fn build(self) -> Stack {
         let now = SystemClock.now();
@@ -53,10 +60,10 @@ impl StackBuilder {
         Stack {
             id: StackId::generate(),
             generator_id: self.owner,
-            name: name.parse().expect("a valid name of a stack"),
+            name: name.parse().expect("the stack's name should be valid"),
             description,
-            labels: labels.try_into().expect("valid labels"),
-            annotations: annotations.try_into().expect("valid annotations"),
+            labels: labels.try_into().expect("the stack's labels should be valid"),
+            annotations: annotations.try_into().expect("the stack's annotations should be valid"),
             targeting,
             policies,
             depends_on,

@@ -1,4 +1,4 @@
-//! Finding the broker and the cluster.
+//! Connects to the broker and the cluster.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -11,30 +11,30 @@ use clap::Args;
 
 #[derive(Args)]
 pub(crate) struct ConnectArgs {
-    /// The broker's address; several, separated by commas, are tried in turn.
+    /// Address of the broker; several, separated by commas, are tried in turn.
     #[arg(long, env = "BROKKR__AGENT__BROKER_URL", value_delimiter = ',', required = true)]
     broker_url: Vec<String>,
-    /// The agent's key.
+    /// API key of the agent.
     #[arg(long, env = "BROKKR__AGENT__PAK", hide_env_values = true)]
     pak: String,
-    /// A kubeconfig; without one KUBECONFIG, ~/.kube/config and then the pod's service account are tried.
+    /// Path of a kubeconfig. Default: KUBECONFIG, then ~/.kube/config, then the pod's service account.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig.
+    /// Context in the kubeconfig. Default: its current context.
     #[arg(long)]
     context: Option<String>,
-    /// Namespace for what the agent keeps in the cluster.
+    /// Namespace for the agent's own records in the cluster.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = AgentConfig::NAMESPACE)]
     namespace: String,
-    /// The only namespaces that the agent works in, separated by commas: it needs rights in these alone.
+    /// Namespaces that the agent is limited to, separated by commas; it needs permissions only there. Default: all.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
-    /// The only kinds that the agent may touch, separated by commas: ConfigMap, Deployment.apps, *.batch.
+    /// Kinds that the agent is limited to, separated by commas, such as ConfigMap, Deployment.apps or *.batch. Default: all.
     #[arg(long, env = "BROKKR__AGENT__ALLOW_KINDS", value_delimiter = ',')]
     allow_kinds: Vec<KindPattern>,
 }
 
-/// Both ends of an agent.
+/// The agent's connections and configuration.
 pub(crate) struct Connected {
     pub(crate) control_plane: Arc<HttpControlPlane>,
     pub(crate) cluster: Arc<KubeCluster>,
@@ -51,7 +51,7 @@ pub(crate) async fn connect(args: ConnectArgs) -> Result<Connected, Box<dyn Erro
     }
     let cluster = KubeCluster::connect(&kubeconfig).await?;
     let client = Client::builder(args.broker_url.iter().map(|url| url.trim()), args.pak).build()?;
-    // A list that names nothing limits nothing.
+    // An empty list sets no limit.
     let mut limits = LocalLimits::default();
     if !args.allow_kinds.is_empty() {
         limits = limits.only_kinds(args.allow_kinds);

@@ -1,8 +1,8 @@
 //! `brokkr-agent`: the ready-made agent.
 //!
-//! Nothing but a composition: a broker reached over HTTP, a cluster found by kubeconfig or service account, and the
-//! agent's loop between them.
-#![expect(clippy::print_stdout, reason = "prints what was asked for")]
+//! Composes Brokkr's parts: a broker reached over HTTP, a cluster from a kubeconfig or service account, and the agent that
+//! connects them.
+#![expect(clippy::print_stdout, reason = "prints the output of commands")]
 
 mod connect;
 mod plan;
@@ -12,11 +12,11 @@ mod start;
 
 use clap::{Parser, Subcommand};
 
-/// The agent: keeps a cluster as its broker wants it.
+/// The agent: applies its target state to one cluster.
 #[derive(Parser)]
 #[command(name = "brokkr-agent", version)]
 struct Cli {
-    /// How much to log: error, warn, info, debug, trace, or a filter.
+    /// Log level: error, warn, info, debug, trace, or a filter.
     #[arg(long, global = true, env = "LOG_LEVEL", default_value = "info,kube_client=error")]
     log_level: String,
     #[command(subcommand)]
@@ -25,15 +25,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs until it is told to stop.
+    /// Runs the agent until SIGINT or SIGTERM.
     Start(start::StartArgs),
-    /// Shows what the agent would change now, and changes nothing.
+    /// Prints the changes that the agent would make now, without making them.
     Plan(plan::PlanArgs),
-    /// Prints the rights that an agent needs for some manifests, and no more.
+    /// Prints the minimal RBAC rules for a set of manifests.
     Rbac(rbac::RbacArgs),
 }
 
-// One thread: an agent mostly waits, and each thread that allocates keeps memory of its own.
+// One thread suffices, because an agent mostly waits, and every allocating thread keeps its own memory arena.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {
     let cli = Cli::parse();

@@ -11,16 +11,16 @@ use crate::connect::{ConnectArgs, Connected, connect};
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     connect: ConnectArgs,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
-    /// For people: what would change, and a count of the rest.
+    /// Readable text: the changes, and a count of the unchanged objects.
     Text,
-    /// Everything, as one JSON document.
+    /// A JSON document with all objects.
     Json,
 }
 
@@ -32,11 +32,11 @@ pub(crate) async fn run(args: PlanArgs) -> Result<(), Box<dyn Error>> {
         Output::Text => {
             print!("{plan}");
             match plan.changes() {
-                0 => println!("Nothing would change."),
-                1 => println!("1 object is not as it should be. The running agent puts it right by itself."),
+                0 => println!("No changes."),
+                1 => println!("1 object differs from the target state. A running agent corrects it automatically."),
                 changes => {
                     println!(
-                        "{changes} objects are not as they should be. The running agent puts them right by itself."
+                        "{changes} objects differ from the target state. A running agent corrects them automatically."
                     )
                 }
             }

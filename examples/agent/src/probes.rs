@@ -10,22 +10,22 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How often what was recorded is folded; without it the recorder grows between two scrapes.
+/// Interval of the recorder's upkeep; without it memory grows between two scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Records metrics from now on.
+/// Installs the metrics recorder.
 pub(crate) fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new().install_recorder()
 }
 
-/// Answers until stopped. An agent that cannot be asked still does its work, so an address that is taken is only told.
+/// Serves probes and metrics until stopped. A failure is only logged: the agent works without them.
 pub(crate) async fn serve(listen: String, probe: Probe, metrics: PrometheusHandle, stop: CancellationToken) {
     let listener = match TcpListener::bind(&listen).await {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(
                 %listen, %error,
-                "probes and metrics are not answered; give another address with --listen or BROKKR__AGENT__LISTEN"
+                "cannot serve probes and metrics; set another address with --listen or BROKKR__AGENT__LISTEN"
             );
             return;
         }
@@ -46,6 +46,6 @@ pub(crate) async fn serve(listen: String, probe: Probe, metrics: PrometheusHandl
         .route("/metrics", get(move || async move { metrics.render() }));
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
-        tracing::error!(%error, "probes and metrics are not answered any more");
+        tracing::error!(%error, "the server for probes and metrics has stopped");
     }
 }

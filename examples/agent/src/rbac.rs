@@ -1,4 +1,4 @@
-//! `brokkr-agent rbac`: the rights for a set of manifests.
+//! `brokkr-agent rbac`: the minimal RBAC rules for a set of manifests.
 
 use std::error::Error;
 use std::io::Read as _;
@@ -10,22 +10,22 @@ use clap::Args;
 
 #[derive(Args)]
 pub(crate) struct RbacArgs {
-    /// Manifests as they are published; several times for several files, - for standard input.
+    /// Manifest file as published; may be repeated, - reads standard input.
     #[arg(long = "for", required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// What the roles, their bindings and the service account are called; two agents in one cluster need two names.
+    /// Name of the roles, bindings and service account. Two agents in one cluster need different names.
     #[arg(long, default_value = RbacOptions::NAME)]
     name: String,
-    /// Namespace of the agent and its records.
+    /// Namespace of the agent's service account and records.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACE", default_value = AgentConfig::NAMESPACE)]
     namespace: String,
-    /// Where namespaced objects without a namespace go: the stack's policy.
+    /// Namespace for namespaced objects that name none, as in the stack's policy default_namespace.
     #[arg(long, default_value = RbacOptions::DEFAULT_NAMESPACE)]
     default_namespace: String,
-    /// The only namespaces that the agent works in, separated by commas: then no rights in the whole cluster are needed.
+    /// Namespaces that the agent is limited to, separated by commas; the output then has no cluster-wide rules.
     #[arg(long, env = "BROKKR__AGENT__NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
-    /// A user that gets the rights, instead of a service account.
+    /// User that gets the permissions instead of a service account.
     #[arg(long)]
     user: Option<String>,
 }
@@ -49,7 +49,7 @@ pub(crate) fn run(args: RbacArgs) -> Result<(), Box<dyn Error>> {
     if !args.namespaces.is_empty() {
         options = options.only_namespaces(args.namespaces);
     }
-    println!("# The rights for {} objects. Apply with: kubectl apply -f -", set.objects().len());
+    println!("# RBAC rules for {} objects. Apply with: kubectl apply -f -", set.objects().len());
     for document in rbac(&set, &options) {
         println!("---\n{}", serde_saphyr::to_string(&document)?.trim_end());
     }

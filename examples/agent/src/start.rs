@@ -15,20 +15,19 @@ use crate::probes;
 pub(crate) struct StartArgs {
     #[command(flatten)]
     connect: ConnectArgs,
-    /// Seconds between two comparisons of everything with the cluster. What others change is seen at once where the agent
-    /// may watch.
+    /// Interval in seconds between full comparisons with the cluster. Changes of watched objects are handled immediately.
     #[arg(long, env = "BROKKR__AGENT__INTERVAL_SECONDS", default_value_t = AgentConfig::INTERVAL.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval_seconds: u64,
-    /// Seconds for which a renewal of the leader's Lease is good; 0 for an agent that certainly runs once.
+    /// Duration of the leader election lease in seconds; 0 disables leader election, for agents with a single process.
     #[arg(long, env = "BROKKR__AGENT__LEASE_SECONDS", default_value_t = AgentConfig::LEASE.as_secs(), value_parser = clap::value_parser!(u64).range(0..=600))]
     lease_seconds: u64,
-    /// A folder that keeps events over a restart while the broker is away.
+    /// Directory that keeps undelivered events across restarts. Default: events are kept in memory.
     #[arg(long, env = "BROKKR__AGENT__SPOOL_DIR")]
     spool_dir: Option<PathBuf>,
-    /// Seconds over which the start of many agents is spread.
+    /// Maximum random delay of the start in seconds, to spread the load of many agents.
     #[arg(long, env = "BROKKR__AGENT__START_SPREAD_SECONDS", default_value_t = AgentConfig::START_SPREAD.as_secs(), value_parser = clap::value_parser!(u64).range(0..=600))]
     start_spread_seconds: u64,
-    /// Where /healthz, /readyz and /metrics are answered.
+    /// Address for /healthz, /readyz and /metrics.
     #[arg(long, env = "BROKKR__AGENT__LISTEN", default_value = "0.0.0.0:8080")]
     listen: String,
 }
@@ -59,7 +58,7 @@ async fn signal() {
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => drop(signal.recv().await),
-            // Without a handler the signal ends the process by itself.
+            // If the handler cannot be installed, the signal's default action ends the process.
             Err(_) => std::future::pending().await,
         }
     };

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 #[derive(Args)]
 pub(crate) struct CreateArgs {
-    /// The broker's address.
+    /// Address of the broker.
     #[arg(long, env = "BROKKR__URL", default_value = "http://127.0.0.1:3000")]
     url: String,
-    /// A key: an admin's, or for stacks a generator's.
+    /// API key of an admin; for stacks also of a generator.
     #[arg(long, env = "BROKKR__PAK", hide_env_values = true)]
     pak: String,
     #[command(subcommand)]
@@ -23,33 +23,33 @@ pub(crate) struct CreateArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// An agent; prints its key once.
+    /// Creates an agent and prints its key, which is shown only once.
     Agent {
         #[command(flatten)]
         name: Named,
-        /// The cluster that it serves; shown to people, not used to connect.
+        /// Name of the agent's cluster, for display only.
         #[arg(long, default_value = "")]
         cluster_name: String,
-        /// A label, key=value; may be repeated.
+        /// Label as key=value; may be repeated.
         #[arg(long = "label", value_parser = pair)]
         labels: Vec<(String, String)>,
     },
-    /// A stack.
+    /// Creates a stack.
     Stack {
         #[command(flatten)]
         name: Named,
-        /// A text for people.
+        /// Description for readers.
         #[arg(long, default_value = "")]
         description: String,
-        /// A label, key=value; may be repeated.
+        /// Label as key=value; may be repeated.
         #[arg(long = "label", value_parser = pair)]
         labels: Vec<(String, String)>,
     },
-    /// A generator; prints its key once.
+    /// Creates a generator and prints its key, which is shown only once.
     Generator {
         #[command(flatten)]
         name: Named,
-        /// A text for people.
+        /// Description for readers.
         #[arg(long, default_value = "")]
         description: String,
     },
@@ -59,17 +59,17 @@ enum What {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Named {
-    /// The name; may be given as --name instead.
+    /// Name; alternatively set --name.
     #[arg(value_name = "NAME")]
     positional: Option<String>,
-    /// The name.
+    /// Name; alternatively the positional argument.
     #[arg(long = "name", value_name = "NAME")]
     option: Option<String>,
 }
 
 impl Named {
     fn text(self) -> String {
-        // Exactly one of them is there: the group sees to it.
+        // The argument group requires exactly one of them.
         self.positional.or(self.option).unwrap_or_default()
     }
 }
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
     };
     println!("{}", serde_json::to_string_pretty(&created)?);
     if created.get("pak").is_some() {
-        eprintln!("The key is shown this once. An agent takes it as BROKKR__AGENT__PAK.");
+        eprintln!("This key is shown only once. Pass it to an agent as BROKKR__AGENT__PAK.");
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_options_or_positions() {
+    fn name_is_an_option_or_a_positional_argument() {
         for line in [
             "agent production-agent --cluster-name production",
             "agent --name production-agent --cluster-name production",
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_is_required() {
+    fn missing_or_second_name_is_an_error() {
         for what in ["agent", "stack", "generator"] {
             assert_eq!(parse(what).err(), Some(ErrorKind::MissingRequiredArgument), "{what}");
             let both = format!("{what} one --name two");

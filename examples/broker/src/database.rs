@@ -1,4 +1,4 @@
-//! What `brokkr-broker` does with a database.
+//! The database commands of `brokkr-broker`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,65 +9,64 @@ use clap::{Args, Subcommand};
 
 use crate::settings::BrokerSettings;
 
-/// Where the database is, and what is accepted of it.
+/// The connection to the database.
 #[derive(Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database, as the broker's role; without it everything is kept in memory.
+    /// Database URL for the broker's role. Default: a store in memory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
     #[arg(long, help = format!("Size of the connection pool [default: {}]", PostgresConfig::MAX_CONNECTIONS))]
     database_connections: Option<u32>,
-    /// A proxy that pools transactions stands in between: no prepared statements, no LISTEN.
+    /// Set behind a transaction-pooling proxy: disables prepared statements and LISTEN.
     #[arg(long)]
     database_pooled: bool,
-    /// Accepts a role that could change history: a superuser, or the tables' owner. For development.
+    /// Accept a role that can change history: a superuser or the owner of the tables. For development only.
     #[arg(long)]
     allow_privileged_database_role: bool,
-    /// Brings the schema up to date first, as the same role. For development; otherwise: brokkr-broker migrate.
+    /// Update the schema before the start, with the same role. For development only; in production run brokkr-broker
+    /// migrate.
     #[arg(long)]
     migrate: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct MigrateArgs {
-    /// The database, as the role that owns the tables.
+    /// Database URL for the role that owns the tables.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// The role that brokers connect as; it gets its rights.
+    /// Role of the brokers, which gets its privileges.
     #[arg(long, default_value = "brokkr_broker")]
     broker_role: String,
-    /// Prints the SQL that makes both roles, and does nothing else.
+    /// Print the SQL that creates both roles, and exit.
     #[arg(long)]
     roles: bool,
-    /// With --roles: the role that owns the tables.
+    /// With --roles: role that owns the tables.
     #[arg(long, default_value = "brokkr_owner")]
     owner_role: String,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum EpochCommand {
-    /// Begins a new history, after the data was set back in a way that cannot be noticed from within (a snapshot of the
-    /// disk): agents then remove nothing until an admin has confirmed it.
+    /// Begins a new epoch, after the data was restored in a way that the broker cannot detect, such as a disk snapshot.
+    /// Agents then remove nothing until an admin confirms the epoch for each of them.
     New {
-        /// The database, as the broker's role.
+        /// Database URL for the broker's role.
         #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
         database_url: String,
-        /// Accepts a role that could change history.
+        /// Accept a role that can change history.
         #[arg(long)]
         allow_privileged_database_role: bool,
-        /// Why, for the record.
+        /// Reason, for the record.
         #[arg(long, default_value = "by command")]
         reason: String,
     },
 }
 
-/// The store that the arguments name.
+/// Opens the store that the arguments select.
 pub(crate) async fn store(args: &DatabaseArgs, settings: &BrokerSettings) -> Result<Arc<dyn Store>, Box<dyn Error>> {
     let Some(url) = &args.database_url else {
-        println!(
-            "NOTE: everything is kept in memory and is gone when this process ends; DATABASE_URL names a database."
-        );
-        println!("      Agents notice (another epoch) and remove nothing until an admin confirms.");
+        println!("NOTE: all data is in memory and is lost when this process ends; set DATABASE_URL to use a database.");
+        println!("      After a restart agents see a new epoch and remove nothing until an admin confirms it.");
         return Ok(Arc::new(MemoryStore::new()));
     };
     if args.migrate {
@@ -91,14 +90,14 @@ pub(crate) async fn migrate(args: MigrateArgs) -> Result<(), Box<dyn Error>> {
     }
     let url = args
         .database_url
-        .ok_or("DATABASE_URL (or --database-url) names the database, as the role that owns the tables")?;
+        .ok_or("missing database URL; set DATABASE_URL or --database-url, for the role that owns the tables")?;
     brokkr_store_postgres::migrate(url, Some(&args.broker_role)).await.map_err(|error| {
         format!(
-            "{error}\nThe role {} must exist: brokkr-broker migrate --roles prints the SQL that makes it.",
+            "{error}\nThe role {} must exist: brokkr-broker migrate --roles prints the SQL that creates it.",
             args.broker_role
         )
     })?;
-    println!("the schema is up to date; {} has its rights", args.broker_role);
+    println!("the schema is up to date; role {} has its privileges", args.broker_role);
     println!("next: brokkr-broker serve, with DATABASE_URL for {}", args.broker_role);
     Ok(())
 }
@@ -107,7 +106,7 @@ pub(crate) async fn epoch(command: EpochCommand) -> Result<(), Box<dyn Error>> {
     let EpochCommand::New { database_url, allow_privileged_database_role, reason } = command;
     let config = PostgresConfig::new(database_url).allow_privileged_role(allow_privileged_database_role);
     let epoch = PostgresStore::connect(config).await?.begin_history(&reason).await?;
-    println!("a new history begins: {epoch}");
-    println!("agents apply, and remove nothing until each is confirmed: POST /api/v1/agents/<id>/confirm-epoch");
+    println!("new epoch: {epoch}");
+    println!("agents apply but remove nothing until an admin confirms each: POST /api/v1/agents/<id>/confirm-epoch");
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! `brokkr-broker`: the ready-made broker.
 //!
-//! Nothing but a composition: a store, a broker on it, the REST API in front. A host of its own does the same in its own
-//! `main`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints what it does")]
+//! Composes Brokkr's parts: a store, a broker on it, and the REST API. A host does the same in its own `main`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "prints the output of commands")]
 
 mod create;
 mod database;
@@ -18,15 +17,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-/// An unchanged poll is some dozens of small allocations, which is most of what it costs.
+/// Small allocations dominate the cost of an unchanged poll, so a fast allocator pays off.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// The broker: records what should run where, and answers agents.
+/// The broker: stores the desired state and answers agents.
 #[derive(Parser)]
 #[command(name = "brokkr-broker", version)]
 struct Cli {
-    /// How much to log: error, warn, info, debug, trace, or a filter such as brokkr_core=debug.
+    /// Log level: error, warn, info, debug, trace, or a filter such as brokkr_core=debug.
     #[arg(long, global = true, env = "LOG_LEVEL")]
     log_level: Option<String>,
     #[command(subcommand)]
@@ -35,16 +34,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Shows everything at once: a broker, three agents and an example application, in one process.
+    /// Runs a broker, three agents and an example application in one process.
     Demo(demo::DemoArgs),
     /// Serves the API.
     Serve(serve::ServeArgs),
-    /// Brings the database's schema up to date, as its owner; or prints the SQL that makes the roles.
+    /// Updates the database schema, as the owner of the tables; or prints the SQL that creates the roles.
     Migrate(database::MigrateArgs),
-    /// The history that agents see.
+    /// Manages the epoch that agents see.
     #[command(subcommand)]
     Epoch(database::EpochCommand),
-    /// Creates an agent, a stack or a generator, through the API of a running broker.
+    /// Creates an agent, a stack or a generator through the API of a running broker.
     Create(create::CreateArgs),
 }
 

@@ -1,53 +1,55 @@
-//! The broker's runtime: requests are answered in about the order in which they come, also when a thousand come at once.
+//! The broker's tokio runtime, configured to answer a thousand simultaneous requests in roughly their order of arrival.
 
 use tokio::runtime::{Builder, Runtime};
 
-/// A worker's own queue holds 256 tasks; what is beyond that waits in the queue of all, which tokio looks at rarely unless told:
-/// then the last of a thousand polls waits twice as long as most. Here a worker takes from the one and the other in turns.
+/// Tasks after which a worker checks tokio's global queue. A worker's local queue holds 256 tasks; further ones wait in the
+/// global queue, which tokio checks rarely by default. With the default the last of a thousand polls waits twice as long as
+/// most. With 2 a worker alternates between the queues.
 ///
-/// Never 1: a worker would prefer the queue of all whenever there is something in it, and under load what is in its own queue,
-/// up to 256 connections, would wait for as long as the load lasts.
-const QUEUE_OF_ALL_EVERY: u32 = 2;
+/// Never 1: a worker would then always prefer the global queue, and under load the up to 256 tasks in its local queue would
+/// starve.
+const GLOBAL_QUEUE_INTERVAL: u32 = 2;
 
-/// So many connections are woken at once as a worker's own queue holds.
+/// I/O events per tick: as many as a worker's local queue holds.
 const EVENTS_AT_ONCE: usize = 256;
 
-/// A runtime with a worker per core.
+/// Builds a multi-threaded runtime with one worker per core.
 ///
 /// # Errors
 ///
-/// The operating system gives no threads.
+/// Returns an error if the operating system cannot create threads.
 pub(crate) fn runtime() -> std::io::Result<Runtime> {
     builder().build()
 }
 
 fn builder() -> Builder {
     let mut builder = Builder::new_multi_thread();
-    builder.enable_all().global_queue_interval(QUEUE_OF_ALL_EVERY).max_io_events_per_tick(EVENTS_AT_ONCE);
+    builder.enable_all().global_queue_interval(GLOBAL_QUEUE_INTERVAL).max_io_events_per_tick(EVENTS_AT_ONCE);
     builder
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 
-    const FROM_OUTSIDE: usize = 10_000;
-    /// What a worker takes from the queue of all at once, it puts into its own; some of its 256 places may so be before a task.
-    const AT_MOST_BEFORE: usize = 512;
+    const GLOBAL_TASKS: usize = 10_000;
+    /// A worker moves a batch from the global queue to its local queue of 256 places, so that batch may run before a local
+    /// task.
+    const MAX_TASKS_BEFORE: usize = 512;
 
     #[test]
-    fn a_full_queue_of_all_does_not_starve_a_workers_own() {
+    fn full_global_queue_does_not_starve_local_tasks() {
         let runtime = builder().worker_threads(1).build().unwrap();
-        let (ran, reached) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(FROM_OUTSIDE)));
+        let (ran, reached) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(GLOBAL_TASKS)));
         let filled = Arc::new(AtomicBool::new(false));
         let (outer, seen, ready) = (ran.clone(), reached.clone(), filled.clone());
-        // Holds the only worker until the queue of all is full. Of what it spawns the last has a place of its own, before all; so
-        // the one that is watched comes first, and is in the worker's own queue.
+        // Occupies the only worker until the global queue is full. tokio runs the task spawned last first, from the LIFO
+        // slot, so the observed task is spawned before another one and stays in the local queue.
         runtime.spawn(async move {
             tokio::spawn(async move { seen.store(outer.load(Ordering::Relaxed), Ordering::Relaxed) });
             tokio::spawn(async {});
@@ -55,7 +57,7 @@ mod tests {
                 std::hint::spin_loop();
             }
         });
-        let tasks: Vec<_> = (0..FROM_OUTSIDE)
+        let tasks: Vec<_> = (0..GLOBAL_TASKS)
             .map(|_| {
                 let ran = ran.clone();
                 runtime.spawn(async move {
@@ -70,6 +72,6 @@ mod tests {
             }
         });
         let before = reached.load(Ordering::Relaxed);
-        assert!(before <= AT_MOST_BEFORE, "the worker's own task waited for {before} others");
+        assert!(before <= MAX_TASKS_BEFORE, "the local task waited for {before} other tasks");
     }
 }

@@ -16,10 +16,10 @@ use crate::{metrics, settings};
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen [default: 127.0.0.1:3000].
+    /// Address to listen on [default: 127.0.0.1:3000].
     #[arg(long)]
     listen: Option<String>,
-    /// A TOML file with settings.
+    /// Path of a TOML file with settings.
     #[arg(long)]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let broker = Broker::builder(store).retention(keep).start().await?;
     let given = settings.admin_key_hash.as_deref().map(parse_hash).transpose()?;
     if let Some(pak) = broker.ensure_admin_key(given).await? {
-        println!("admin key (shown this once): {}", pak.expose_secret());
+        println!("admin key (shown only once): {}", pak.expose_secret());
     }
     let address = args.listen.or(settings.listen).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let server = Server::builder(broker.clone()).merge(metrics::router(broker, recorded)).bind(&address).await;
@@ -54,5 +54,5 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
 
 fn parse_hash(text: &str) -> Result<(String, Digest), String> {
     let parsed = text.split_once(':').and_then(|(short_id, hash)| Some((short_id.to_owned(), hash.parse().ok()?)));
-    parsed.ok_or_else(|| "admin_key_hash must be <short id>:sha256:<64 hexadecimal digits>".to_owned())
+    parsed.ok_or_else(|| "invalid admin_key_hash; expected <short id>:sha256:<64 hexadecimal digits>".to_owned())
 }

@@ -1,10 +1,10 @@
-//! The broker's settings: flags > environment > file > defaults.
+//! The broker's settings. Precedence: flags, environment, file, defaults.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// What a file or the environment (`BROKKR__BROKER__…`) may say.
+/// The content of a settings file or of the environment (`BROKKR__BROKER__…`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Root {
@@ -15,31 +15,31 @@ struct Root {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct BrokerSettings {
-    /// Where to listen; `127.0.0.1:3000` unless told otherwise.
+    /// Address to listen on. Default: `127.0.0.1:3000`.
     pub(crate) listen: Option<String>,
-    /// `<short id>:sha256:<hex>` of an admin key made elsewhere.
+    /// `<short id>:sha256:<hex>` of an admin key that was generated elsewhere. Default: the first start generates one.
     pub(crate) admin_key_hash: Option<String>,
-    /// Size of the connection pool; the store's default if absent.
+    /// Size of the connection pool. Default: that of the store.
     pub(crate) database_connections: Option<u32>,
-    /// Whether a proxy that pools transactions stands before the database.
+    /// Whether a transaction-pooling proxy is in front of the database. Default: false.
     pub(crate) database_pooled: Option<bool>,
-    /// Days for which agent events are kept; for ever unless told otherwise.
+    /// Days for which agent events are kept. Default: without limit.
     pub(crate) event_days: Option<u32>,
-    /// The same for audit records.
+    /// Days for which audit records are kept. Default: without limit.
     pub(crate) audit_days: Option<u32>,
-    /// The same for changes, as `GET /changes` has them.
+    /// Days for which changes are kept in the feed (`GET /changes`). Default: without limit.
     pub(crate) change_days: Option<u32>,
-    /// Whether a database role is accepted that could change history.
+    /// Whether to accept a database role that can change history. Default: false.
     pub(crate) allow_privileged_database_role: Option<bool>,
 }
 
-/// Reads file and environment. A setting that nobody knows is an error, not a hint that is lost.
+/// Reads the file and the environment. Unknown settings are errors.
 pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::ConfigError> {
     let mut builder = config::Config::builder();
     if let Some(file) = file {
         builder = builder.add_source(config::File::from(file.as_path()));
     }
-    // Only the broker's own variables: an agent's may stand beside them in one environment.
+    // Reads only the broker's variables, because the environment may also contain an agent's.
     let own = config::Environment::with_prefix("BROKKR__BROKER").prefix_separator("__").separator("__");
     let environment: BrokerSettings = config::Config::builder().add_source(own).build()?.try_deserialize()?;
     let file: Root = builder.build()?.try_deserialize()?;

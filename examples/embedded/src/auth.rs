@@ -1,4 +1,4 @@
-//! The service's own authentication: a member's token, and the team's generator as the actor.
+//! The service's own authentication: a member's token selects the team's generator as the actor.
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -14,7 +14,7 @@ use crate::token::hash;
 /// The authenticated member of a team.
 pub(crate) struct Member {
     pub(crate) team: String,
-    /// Acts for the team at the broker; the audit names its generator and the request.
+    /// The team's generator as the actor; audit records contain it and the request id.
     pub(crate) actor: Actor,
 }
 

@@ -1,17 +1,17 @@
-//! What a customer's database consists of.
+//! The generator for a customer's database.
 
 use brokkr::prelude::*;
 
-/// How large a customer's database is.
+/// The size of a customer's database.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(crate = "brokkr::schemars")]
 pub(crate) struct Size {
-    /// Gibibytes.
+    /// Storage in gibibytes.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) gibibytes: u16,
 }
 
-/// Makes a PostgreSQL of a customer's own.
+/// Generates a PostgreSQL instance for one customer.
 #[derive(Debug)]
 pub(crate) struct CustomerDatabase;
 

@@ -23,18 +23,18 @@ struct NewCustomer {
 struct Customer {
     name: String,
     stack_id: StackId,
-    /// Clusters that hold the database, of those that should.
+    /// Number of assigned clusters that have applied the database.
     applied: usize,
     agents: usize,
 }
 
-/// `/customers`, for members with a token of the service.
+/// The route `/customers`, for members with a token of the service.
 pub(crate) fn routes(service: Service) -> Router {
     Router::new().route("/customers", get(list).post(create)).with_state(service)
 }
 
-/// Writes the service's row and the stack. The broker commits by itself and is idempotent by the stack's name, so it comes last but
-/// for the service's own commit: whatever fails, the same request mends it.
+/// Writes the service's row and the stack. The broker commits independently and is idempotent by the stack's name, so its
+/// commit comes directly before the service's own: after any failure, repeating the request completes it.
 async fn create(
     State(service): State<Service>,
     member: Member,
@@ -57,7 +57,7 @@ async fn create(
     Ok((StatusCode::CREATED, axum::Json(customer)))
 }
 
-/// The customers of the member's team.
+/// Lists the customers of the member's team.
 async fn list(State(service): State<Service>, member: Member) -> Result<axum::Json<Vec<Customer>>, Problem> {
     let select = "SELECT name, stack_id FROM crm.customer WHERE team = $1 ORDER BY name LIMIT 100";
     let rows: Vec<(String, Uuid)> =

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![expect(clippy::print_stdout, reason = "an example prints what to try")]
+#![expect(clippy::print_stdout, reason = "prints the address and the first token")]
 
 mod auth;
 mod customer_database;
@@ -19,7 +19,7 @@ use service::Service;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // One database, two schemas, two roles: the service's own, and the broker's, which cannot change history.
+    // One database with two schemas and two roles: the service's own, and the broker's, which cannot change history.
     let service_url = env::var("SERVICE_DATABASE_URL")?;
     let broker_url = env::var("BROKKR_DATABASE_URL")?;
     let store = PostgresStore::connect(PostgresConfig::new(broker_url)).await?;
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Server::builder(service.broker.clone()).merge(customers::routes(service)).bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", server.local_addr()?);
     if let Some(token) = member {
-        println!("the first member's token (shown this once): {token}");
+        println!("the first member's token (shown only once): {token}");
     }
     Ok(server.run(shutdown_signal()).await?)
 }

@@ -1,4 +1,4 @@
-//! The existing service: its connections, its tables, and the broker that it now contains.
+//! The existing service: its connection pool, its tables, and the embedded broker.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use crate::customer_database::CustomerDatabase;
 use crate::token::hash;
 
-/// The service's own tables, in a schema of their own beside `brokkr`.
+/// The service's own tables, in the schema `crm` beside the broker's schema `brokkr`.
 const SCHEMA: &str = "
     CREATE SCHEMA IF NOT EXISTS crm;
     CREATE TABLE IF NOT EXISTS crm.team (name text PRIMARY KEY, generator_id uuid NOT NULL);
@@ -40,7 +40,7 @@ impl Service {
         Ok(Self { pool, broker })
     }
 
-    /// Creates a team. It owns its stacks as a generator of its own, so that teams do not see each other's.
+    /// Creates a team with its own generator, which owns the team's stacks. Teams therefore do not see each other's stacks.
     pub(crate) async fn create_team(&self, name: &str) -> Result<GeneratorId, Box<dyn Error>> {
         let new = NewGenerator { name: name.to_owned(), description: "A team of the CRM".to_owned() };
         let (generator, _) = self.broker.generator_create(&self.broker.system_actor(), new).await?;
@@ -57,7 +57,7 @@ impl Service {
         Ok(token)
     }
 
-    /// A member of the team `first`, in a new database.
+    /// Creates the team `first` with one member in a new database. Returns the member's token, or `None` if a team exists.
     pub(crate) async fn ensure_first_member(&self) -> Result<Option<String>, Box<dyn Error>> {
         let is_new: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT FROM crm.team)").fetch_one(&self.pool).await?;
         if !is_new {

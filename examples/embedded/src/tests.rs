@@ -1,5 +1,5 @@
-//! The service on a PostgreSQL of its own, and its generator without any.
-#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+//! Tests the service on a temporary PostgreSQL database, and the generator in memory.
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
@@ -29,7 +29,7 @@ async fn call(service: &Service, token: &str, body: Option<Value>) -> (StatusCod
 }
 
 #[tokio::test]
-async fn teams_have_customers_of_their_own_beside_the_brokers_tables() {
+async fn team_sees_only_its_own_customers() {
     let folder = ScratchFolder::new("embedded").unwrap();
     let server = Postgres::start(folder.path()).unwrap();
     server.create_brokkr("crm").unwrap();
@@ -57,14 +57,14 @@ async fn teams_have_customers_of_their_own_beside_the_brokers_tables() {
         assert_eq!(problem["type"], format!("/problems/{expected}"), "{problem}");
     }
     let (_, mine) = call(&service, &first, None).await;
-    assert_eq!(mine, json!([created]), "what was refused left nothing behind");
+    assert_eq!(mine, json!([created]), "refused requests create no customer");
     assert_eq!(call(&service, &second, None).await.1, json!([]));
 
     service.broker.shutdown().await;
 }
 
 #[tokio::test]
-async fn database_of_a_customer_arrives_in_the_cluster() {
+async fn generated_database_is_applied_to_the_cluster() {
     let plane = ControlPlane::builder().agents(1).broker(|broker| broker.generator(CustomerDatabase)).start().await;
     let stack = plane.generate::<CustomerDatabase>(StackSpec::named("customer-acme"), Size { gibibytes: 7 }).await;
     plane.converged(stack).await;

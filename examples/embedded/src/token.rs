@@ -1,4 +1,4 @@
-//! Members' tokens, of which the database has the hash alone.
+//! Members' tokens. The database stores only their hashes.
 
 use brokkr::model::Digest;
 

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![expect(clippy::print_stdout, reason = "an example prints what to try")]
+#![expect(clippy::print_stdout, reason = "prints a request to try")]
 
 #[cfg(test)]
 mod tests;
@@ -12,12 +12,12 @@ use brokkr::secrecy::ExposeSecret as _;
 use brokkr::serde_json::Value;
 use brokkr::tokio;
 
-/// What the code host says about a pull request.
+/// The webhook's payload: one pull request.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "brokkr::serde", deny_unknown_fields)]
 #[schemars(crate = "brokkr::schemars", deny_unknown_fields)]
 struct Preview {
-    /// The image that its build made.
+    /// The container image of the pull request's build.
     image: String,
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 5))]
@@ -28,7 +28,7 @@ fn one() -> u8 {
     1
 }
 
-/// Makes the manifests of one environment.
+/// Generates the manifests of one preview environment.
 #[derive(Debug)]
 struct PreviewEnvironment;
 
@@ -54,7 +54,7 @@ impl Generator for PreviewEnvironment {
     }
 }
 
-/// Sends an environment to every agent of its region.
+/// Matches environments with agents in the same region.
 #[derive(Debug)]
 struct SameRegion;
 
@@ -67,7 +67,7 @@ impl TargetingPolicy for SameRegion {
     }
 }
 
-/// `POST /pulls/{number}` with a `Preview`: what a webhook of the code host calls, with a Brokkr key.
+/// `POST /pulls/{number}` with a `Preview` and a Brokkr key: the endpoint for the code host's webhook.
 async fn open(
     State(broker): State<Broker>,
     Caller(actor): Caller,

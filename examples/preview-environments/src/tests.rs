@@ -1,5 +1,5 @@
-//! The control plane without a cluster and without a network.
-#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+//! Tests without Kubernetes and without a network.
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use brokkr::api::axum::body::{Body, to_bytes};
 use brokkr::api::axum::http::{Request, StatusCode, header};
@@ -8,7 +8,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 
-/// Sends a request to the host's own route, as the layer of `Server` serves it.
+/// Sends a request to the host's route, wrapped in the API's layer as `Server` does.
 async fn post_pull(broker: &Broker, path: &str, key: Option<&str>, body: Value) -> (StatusCode, Value) {
     let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
     if let Some(key) = key {
@@ -54,7 +54,7 @@ async fn opened_environment_reaches_the_clusters_of_its_region() {
 }
 
 #[tokio::test(crate = "brokkr::tokio")]
-async fn refused_requests_are_problems_of_the_api() {
+async fn refused_requests_get_problem_documents() {
     let plane = plane().await;
     let key = plane.broker().ensure_admin_key(None).await.unwrap().unwrap();
     let preview = json!({"image": "web:pr-7"});
@@ -73,7 +73,7 @@ async fn refused_requests_are_problems_of_the_api() {
 }
 
 #[tokio::test(crate = "brokkr::tokio")]
-async fn direct_targets_work_beside_the_policy() {
+async fn direct_target_matches_beside_the_policy() {
     let plane = plane().await;
     let preview = Preview { image: "web:pr-8".into(), replicas: 1 };
     let stack = plane.generate::<PreviewEnvironment>(StackSpec::named("pull-8"), preview).await;

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
     if let Some(key) = broker.ensure_admin_key(None).await? {
-        println!("admin key (shown this once): {}", key.expose_secret());
+        println!("admin key (shown only once): {}", key.expose_secret());
     }
     let server = Server::builder(broker).bind(address).await?;
     println!("listening on http://{}", server.local_addr()?);

@@ -215,7 +215,7 @@ fn wrong_bodies<'a>(rotate: &'a str, rollback: &'a str, agent: &str) -> Vec<Wron
             "/overlap_seconds",
             "expected a whole number",
         ),
-        ("POST", rotate, json!({"overlap": 1}), "Unknown field", "/overlap", "\"overlap\" is not known"),
+        ("POST", rotate, json!({"overlap": 1}), "Unknown field", "/overlap", "unknown field \"overlap\""),
         (
             "POST",
             "/keys",
@@ -238,7 +238,7 @@ fn wrong_bodies<'a>(rotate: &'a str, rollback: &'a str, agent: &str) -> Vec<Wron
             json!({"name": "x", "kind": "admin", "expires_at": now}),
             "Invalid field",
             "/expires_at",
-            "a time to come",
+            "use a future time",
         ),
         ("POST", "/stacks", json!({"name": "A"}), "Invalid name", "/name", "lower-case"),
         ("POST", "/stacks", json!(["a"]), "Invalid field", "", "expected an object"),

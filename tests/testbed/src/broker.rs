@@ -34,7 +34,7 @@ impl BrokerProcess {
             let said = std::fs::read_to_string(log)?;
             // The key is shown before it listens.
             if said.contains("listening on") {
-                let admin = said.lines().find_map(|line| line.strip_prefix("admin key (shown this once): "));
+                let admin = said.lines().find_map(|line| line.strip_prefix("admin key (shown only once): "));
                 let admin = admin.map(str::to_owned);
                 return Ok(Self { url: format!("http://{listen}"), admin, process, started });
             }

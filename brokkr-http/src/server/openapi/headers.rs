@@ -1,4 +1,4 @@
-//! The headers of answers.
+//! Response headers.
 
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, PathItem};
@@ -7,7 +7,7 @@ use utoipa::openapi::{KnownFormat, OpenApi, RefOr, Response};
 
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 
-/// Operations whose successful answer has the ETag of what it shows.
+/// Operations whose successful response carries the ETag of its body.
 const TAGGED: [&str; 14] = [
     "getAgent",
     "createAgent",
@@ -41,7 +41,7 @@ fn number(description: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
 }
 
-/// Adds to each answer the headers that it has.
+/// Adds the headers of each response.
 pub(super) fn add(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
@@ -55,29 +55,34 @@ pub(super) fn add(document: &mut OpenApi) {
     }
 }
 
-/// The operations of a path.
+/// All operations of a path.
 pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
 
 fn describe(response: &mut Response, operation: &str, status: &str) {
     let mut add = |name: &str, header: Header| drop(response.headers.insert(name.to_owned(), RefOr::T(header)));
-    add("X-Request-Id", uuid("The request, as the broker's log and audit name it."));
+    add("X-Request-Id", uuid("The request id, as in the broker's log and audit records."));
     let is_success = matches!(status, "200" | "201" | "202" | "304");
     if is_success && TAGGED.contains(&operation) {
         add(
             "ETag",
-            text("The version or the digest of what is answered, for If-Match and If-None-Match.", Some("^\".*\"$")),
+            text(
+                "The version or the digest of the response's object, for If-Match and If-None-Match.",
+                Some("^\".*\"$"),
+            ),
         );
     }
     if is_success && operation == "getTargetState" {
-        add(EPOCH_HEADER, uuid("The history that the answer belongs to."));
-        add(GENERATION_HEADER, number("How far the answering replica has read."));
+        add(EPOCH_HEADER, uuid("The epoch of the target state."));
+        add(GENERATION_HEADER, number("The generation of the target state."));
     }
     match status {
-        "201" => add("Location", text("The path of what was created.", Some("^/api/v1/"))),
-        "401" => add("WWW-Authenticate", text("How to authenticate.", Some("^Bearer$"))),
-        "409" | "503" => add("Retry-After", number("Seconds to wait before the next try, where one may succeed.")),
+        "201" => add("Location", text("The path of the created object.", Some("^/api/v1/"))),
+        "401" => add("WWW-Authenticate", text("The authentication scheme.", Some("^Bearer$"))),
+        "409" | "503" => {
+            add("Retry-After", number("Seconds to wait before a retry. Absent if a retry cannot succeed."))
+        }
         _ => {}
     }
 }

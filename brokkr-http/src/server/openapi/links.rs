@@ -1,11 +1,11 @@
-//! Links: which operations an answer leads to, and with what.
+//! OpenAPI links: the operations that accept values from a response.
 
 use utoipa::openapi::link::{Link, LinkBuilder};
 use utoipa::openapi::{OpenApi, RefOr};
 
 use super::headers::operations;
 
-/// Parameters of the target, each with the expression of its value.
+/// Parameters of the linked operation, each with the runtime expression of its value.
 type With<'a> = &'a [(&'a str, &'a str)];
 
 const AGENT: With<'static> = &[("id", "$response.body#/agent/id")];
@@ -19,7 +19,7 @@ const TARGET: With<'static> = &[("id", "$response.body#/stack_id"), ("agent_id",
 const REGISTRATION: With<'static> = &[("id", "$request.path.id"), ("generator_id", "$request.path.generator_id")];
 const STACK_OF_OBJECT: With<'static> = &[("id", "$response.body#/stack_id")];
 
-/// What can be done with an agent by its id.
+/// Operations on an agent's id.
 const OF_AGENT: &[&str] = &[
     "getAgent",
     "deleteAgent",
@@ -32,10 +32,10 @@ const OF_AGENT: &[&str] = &[
     "report",
     "confirmEpoch",
 ];
-/// What can be done with a generator by its id.
+/// Operations on a generator's id.
 const OF_GENERATOR: &[&str] =
     &["getGenerator", "deleteGenerator", "listGeneratorKeys", "createGeneratorKey", "rotateGeneratorPak"];
-/// What can be done with a stack by its id.
+/// Operations on a stack's id.
 const OF_STACK: &[&str] = &[
     "getStack",
     "deleteStack",
@@ -49,7 +49,7 @@ const OF_STACK: &[&str] = &[
     "listStackEvents",
 ];
 
-/// Adds to each answer the links that it has.
+/// Adds the links of each response.
 pub(super) fn add(document: &mut OpenApi) {
     let mut add = |from: &str, status: &str, to: &[&str], with: With<'_>| {
         for item in document.paths.paths.values_mut() {

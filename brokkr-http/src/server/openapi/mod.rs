@@ -1,4 +1,4 @@
-//! The routes and the OpenAPI document that is derived from them.
+//! The routes and the OpenAPI document that utoipa derives from them.
 
 mod headers;
 mod links;
@@ -18,27 +18,27 @@ use crate::api::{API_V1, ProblemDocument};
     info(
         title = "Brokkr",
         version = "1",
-        description = "The control plane's API: what should run where, and what does.\n\n\
-            Every error is a problem (RFC 9457): decide by its `type`, which is one of `ProblemType`. A request that this document \
-            allows is refused only for what is there: an id that is not (404), a name that is taken or a limit that is reached (409), \
-            another version (412), a cursor of another list (400), a time that has passed, an object that stands twice, or content \
-            that only a reader of Kubernetes or a generator can judge (422). Fields that it does not name are refused.",
+        description = "The API of the control plane: stacks, agents, targeting and status.\n\n\
+            Every error response is a problem document (RFC 9457). Clients decide by its `type`, one of `ProblemType`. A request that \
+            matches this document is refused only because of the current state or the content: an unknown id (404), a taken name or a \
+            reached limit (409), a different version (412), a cursor of another list (400), a time in the past, a duplicate object, or \
+            content that Kubernetes or a generator does not accept (422). Unknown fields are refused.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
         contact(),
     ),
     components(schemas(ProblemDocument)),
     tags(
-        (name = "auth", description = "Whose key this is, and this document."),
+        (name = "auth", description = "The identity behind a key, and this document."),
         (name = "agents", description = "Agents: processes that serve a cluster, and the generators that they serve."),
         (name = "environments", description = "Environments: stages of delivery, from development to production."),
-        (name = "generators", description = "Generators: principals that own stacks."),
+        (name = "generators", description = "Generators: principals that create and own stacks."),
         (name = "keys", description = "Prefixed API keys (PAKs) of admins, agents and generators."),
         (name = "stacks", description = "Stacks: named groups of Kubernetes objects that are managed as a unit."),
         (name = "deployment objects", description = "Deployment objects: immutable revisions of the manifests of a stack."),
-        (name = "targets", description = "Which agents serve which stacks, and why."),
-        (name = "records", description = "What happened: events of agents, the audit, and the feed of all changes."),
-        (name = "agent protocol", description = "What agents ask and tell."),
-        (name = "health", description = "Whether the process lives and can serve."),
+        (name = "targets", description = "Direct targets, and the targeting decision for each stack and agent."),
+        (name = "records", description = "Agent events, audit records and the feed of all changes."),
+        (name = "agent protocol", description = "The requests of agents: target states and reports."),
+        (name = "health", description = "Liveness and readiness probes."),
     ),
     security(("pak" = [])),
     modifiers(&Pak),
@@ -59,7 +59,7 @@ impl Modify for Pak {
     }
 }
 
-/// Every route, with its documentation.
+/// Every route, with its OpenAPI documentation.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(routes::health::routes())
@@ -72,12 +72,13 @@ pub fn document() -> OpenApi {
     let mut document = routes().into_openapi();
     headers::add(&mut document);
     links::add(&mut document);
-    exclude_double_content(&mut document);
+    add_apply_stack_rules(&mut document);
     document
 }
 
-/// Says of a stack that is applied by name what its fields alone cannot: it gets content in one way, and a message with manifests.
-fn exclude_double_content(document: &mut OpenApi) {
+/// Adds the rules of `ApplyStack` that its fields cannot express: `manifests` and `generate` exclude each other, and
+/// `message` requires `manifests`.
+fn add_apply_stack_rules(document: &mut OpenApi) {
     let schemas = document.components.as_mut().map(|it| &mut it.schemas);
     if let Some(RefOr::T(Schema::Object(schema))) = schemas.and_then(|it| it.get_mut("ApplyStack")) {
         let manifests = json!({"required": ["manifests"], "properties": {"manifests": {"type": "array"}}});

@@ -1,4 +1,4 @@
-//! The document as the API serves it.
+//! The route that serves the OpenAPI document.
 
 use std::sync::OnceLock;
 
@@ -13,8 +13,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(openapi))
 }
 
-/// This document.
-#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "auth", security(()), responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)))]
+/// Returns this OpenAPI document.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "auth", security(()), responses((status = 200, description = "The OpenAPI 3.1 document", body = serde_json::Value)))]
 async fn openapi() -> impl IntoResponse {
     static TEXT: OnceLock<String> = OnceLock::new();
     let text = TEXT.get_or_init(|| super::document().to_json().unwrap_or_default());

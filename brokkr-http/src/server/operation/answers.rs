@@ -1,4 +1,4 @@
-//! The problems that operations answer, for the document.
+//! The problem responses of operations, for the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use crate::api::PROBLEM_JSON;
 
 fn describe(status: u16) -> &'static str {
     match status {
-        400 => "The request cannot be read: its query, a header or its body is malformed.",
-        401 => "There is no valid key.",
-        403 => "Keys of this kind may not do this, or the agent is retired.",
-        404 => "There is no such object, or none that this key may see.",
-        406 => "None of the accepted media types is served.",
+        400 => "The query, a header or the body is malformed.",
+        401 => "The request has no valid key.",
+        403 => "The key's kind does not permit the operation, or the agent is retired.",
+        404 => "The object does not exist, or the key has no access to it.",
+        406 => "The operation supports none of the accepted media types.",
         409 => {
-            "The request does not go with the present state: a name is taken, a reference does not hold, a limit is reached, something \
-                is in use or being deleted, or too much changed at once."
+            "The request conflicts with the current state: a name is taken, a reference is invalid, a limit is reached, an object is \
+                in use or being deleted, or too many changes ran concurrently."
         }
-        410 => "What follows the position is no longer kept.",
-        412 => "The object has another version than If-Match names.",
-        413 => "The body is too large.",
-        415 => "The body is of no media type that is taken.",
-        422 => "The request was read and is refused: `pointer` or `parameter` says where, `detail` why.",
-        428 => "If-Match is required.",
-        500 => "A defect. The broker's log knows the request id.",
-        _ => "Not now: try again after the time that Retry-After names.",
+        410 => "The changes after the position are no longer retained.",
+        412 => "The object's version differs from the one in If-Match.",
+        413 => "The body exceeds the size limit.",
+        415 => "The operation does not support the body's media type.",
+        422 => "The request is well-formed but invalid: `pointer` or `parameter` names the place, `detail` the reason.",
+        428 => "The request has no If-Match header.",
+        500 => "An internal error. The broker's log contains the cause under the request id.",
+        _ => "The service is temporarily unavailable. Retry after the delay in the Retry-After header.",
     }
 }
 
@@ -38,7 +38,7 @@ fn responses(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     statuses.iter().fold(ResponsesBuilder::new(), one).build().into()
 }
 
-/// Problems under one name for operations to answer.
+/// Defines named sets of problem responses.
 macro_rules! answers {
     ($($(#[$doc:meta])* $name:ident = $statuses:expr;)*) => {$(
         $(#[$doc])*
@@ -53,24 +53,24 @@ macro_rules! answers {
 }
 
 answers! {
-    /// Every operation that needs a key.
+    /// Responses of every operation that requires a key.
     Keyed = [400, 401, 403, 500, 503];
-    /// An operation on what may not be there.
+    /// Operations on an object that may not exist.
     Found = [404];
-    /// A query with texts that are read and may be refused.
+    /// Operations with query parameters that are validated.
     Filtered = [422];
-    /// An operation that changes something.
+    /// Operations that change something.
     Changing = [409];
-    /// A body that is read.
+    /// Operations with a request body.
     Bodied = [413, 415, 422];
-    /// A change of a version that is known.
+    /// Operations that require `If-Match`.
     Versioned = [412, 428];
-    /// A removal of a version that may be known.
+    /// Operations with an optional `If-Match`.
     MaybeVersioned = [412];
-    /// A media type of choice.
+    /// Operations that negotiate the response's media type.
     Negotiated = [406];
-    /// A position that may be too old.
+    /// Operations that read the feed from a position.
     Positioned = [410];
-    /// A service that may not be ready.
+    /// The readiness probe.
     Ready = [503];
 }

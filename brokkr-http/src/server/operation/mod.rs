@@ -1,4 +1,4 @@
-//! What operations take and answer, for their documentation.
+//! Parameters and responses that operations share, for the OpenAPI document.
 
 pub(crate) mod answers;
 pub(crate) mod parameters;

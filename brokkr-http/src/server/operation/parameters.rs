@@ -1,4 +1,4 @@
-//! Parameters that operations share.
+//! Parameters that several operations share.
 
 use brokkr_core::model::schema::{LabelSelectorText, Text};
 use brokkr_core::model::{
@@ -37,24 +37,23 @@ fn pattern(pattern: &str) -> ObjectBuilder {
 
 fn limit(default: usize) -> Parameter {
     let schema = number(1, limits::PAGE_MAX as u64, Some(default as u64));
-    query("limit", "Entries of a page at the most.", schema)
+    query("limit", "Maximum number of entries in the page.", schema)
 }
 
 fn page(default: usize) -> Vec<Parameter> {
     let cursor = pattern("^[A-Za-z0-9_-]{44,1024}$");
-    let description =
-        "Where the page begins: the `next` of the page before, of the same list and read with the same key.";
+    let description = "Start of the page: `next` of the previous page of the same list, read with the same key.";
     vec![limit(default), query("cursor", description, cursor)]
 }
 
 fn times() -> [Parameter; 2] {
     [
-        query("since", "Only from this time on.", Timestamp::schema()),
-        query("until", "Only before this time.", Timestamp::schema()),
+        query("since", "Only entries at or after this time.", Timestamp::schema()),
+        query("until", "Only entries before this time.", Timestamp::schema()),
     ]
 }
 
-/// Parameters under one name for operations to take.
+/// Defines named sets of parameters.
 macro_rules! parameters {
     ($($(#[$doc:meta])* $name:ident = $parameters:expr;)*) => {$(
         $(#[$doc])*
@@ -69,19 +68,19 @@ macro_rules! parameters {
 }
 
 parameters! {
-    /// A list.
+    /// A paginated list.
     PageParameters = page(limits::PAGE_DEFAULT);
-    /// The agents of a stack's status.
+    /// The paginated agents in a stack's status.
     StatusParameters = page(limits::PAGE_MAX);
-    /// A list of what has labels.
-    LabelsParameter = vec![query("labels", "Only what these labels fit.", LabelSelectorText::schema())];
+    /// A list of entities with labels.
+    LabelsParameter = vec![query("labels", "Only entities whose labels match this selector.", LabelSelectorText::schema())];
     /// The list of stacks.
     StackParameters = vec![
-        query("name", "Only stacks of this name.", Name::schema()),
-        query("generator", "Only stacks of this generator.", GeneratorId::schema()),
+        query("name", "Only stacks with this name.", Name::schema()),
+        query("generator", "Only stacks that this generator owns.", GeneratorId::schema()),
     ];
-    /// A list of events, for all filters but those that the path holds.
-    EventParameters = [query("outcome", "Only attempts that ended so.", EventOutcome::schema())]
+    /// A list of events; filters that the path contains are added separately.
+    EventParameters = [query("outcome", "Only attempts with this outcome.", EventOutcome::schema())]
         .into_iter()
         .chain(times())
         .collect();
@@ -89,13 +88,13 @@ parameters! {
     AgentParameter = vec![query("agent", "Only events of this agent.", AgentId::schema())];
     /// Events of one stack.
     StackParameter = vec![query("stack", "Only events of this stack.", StackId::schema())];
-    /// The audit.
+    /// The list of audit records.
     AuditParameters = [
-        query("actor", "Only acts of this actor: `system`, `anonymous`, or its kind and id as in `agent:<id>`.", Text::schema()),
-        query("action", "Only acts of this name, such as `stack.create`.", Text::schema()),
-        query("object", "Only acts on the object of this id.", Text::schema()),
-        query("outcome", "Only acts that ended so.", AuditOutcome::schema()),
-        query("request_id", "Only acts in the course of this request.", RequestId::schema()),
+        query("actor", "Only records of this actor: `system`, `anonymous`, or kind and id, such as `agent:<id>`.", Text::schema()),
+        query("action", "Only records of this operation, such as `stack.create`.", Text::schema()),
+        query("object", "Only records about the object with this id.", Text::schema()),
+        query("outcome", "Only records with this outcome.", AuditOutcome::schema()),
+        query("request_id", "Only records of this request.", RequestId::schema()),
     ]
     .into_iter()
     .chain(times())
@@ -103,49 +102,49 @@ parameters! {
     /// The feed.
     FeedParameters = {
         let position = pattern("^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,19}$").examples(["0-0-0"]);
-        let after = "Only changes after this position: the `next` of the page before. Without it from the beginning.";
+        let after = "Only changes after this position: `next` of the previous page. Default: the beginning of the feed.";
         vec![query("after", after, position), limit(limits::PAGE_DEFAULT)]
     };
-    /// A poll.
+    /// A poll of the target state.
     PollParameters = {
-        let known = "The ETag of the target state that the agent has: 304 while it is current.";
+        let known = "The ETag of the agent's current target state. The response is 304 if it is unchanged.";
         vec![
-            query("wait", "Seconds to wait for something new.", number(0, limits::POLL_WAIT_SECONDS, Some(0))),
-            query("min_generation", "The highest generation that the agent has seen in `epoch`, without which it does not count: no older state is answered.", number(0, i64::MAX as u64, None)),
-            query("epoch", "The history in which it saw that.", Epoch::schema()),
+            query("wait", "Seconds to wait for a change before the response. Default: respond immediately.", number(0, limits::POLL_WAIT_SECONDS, Some(0))),
+            query("min_generation", "The highest generation that the agent has seen in `epoch`. The response is never older. Ignored without `epoch`.", number(0, i64::MAX as u64, None)),
+            query("epoch", "The epoch of `min_generation`.", Epoch::schema()),
             parameter("If-None-Match", ParameterIn::Header, known, tags()).build(),
         ]
     };
     /// A read of stored bytes.
     KnownParameter = {
-        let known = "ETags of bytes that the caller has: 304 if they are these.";
+        let known = "ETags of bytes that the caller has. The response is 304 if one matches.";
         vec![parameter("If-None-Match", ParameterIn::Header, known, tags()).build()]
     };
-    /// Changes of what must not have changed since.
+    /// Changes that require the current version.
     IfMatchParameter = {
-        let description = "The ETag that was read, or `*` for any version.";
+        let description = "The object's ETag from an earlier response, or `*` for any version.";
         vec![parameter("If-Match", ParameterIn::Header, description, version()).required(Required::True).build()]
     };
-    /// Removal of what may not have changed since.
+    /// Deletions that may name the expected version.
     OptionalIfMatchParameter = {
-        let description = "The ETag that was read: the removal is refused if the version is another one.";
+        let description = "The object's ETag from an earlier response. The deletion is refused if the version differs.";
         vec![parameter("If-Match", ParameterIn::Header, description, version()).build()]
     };
-    /// Repeatable requests.
+    /// Requests that create something and can be repeated.
     IdempotencyParameter = {
-        let description = "A key of the caller's own. A repeated request of the same key and content is carried out once, and answered \
-                           alike for 24 hours, without the secrets of keys.";
+        let description = "A key that the caller chooses for this request. For 24 hours a repeated request with the same key and content \
+                           is not carried out again and gets the same response, without the secrets of keys.";
         let key = pattern("^[!-~]{1,255}$").examples(["3f0b5a52-7c5e-4f8e-9a49-0d6c9d3f6f55"]);
         vec![parameter("Idempotency-Key", ParameterIn::Header, description, key).build()]
     };
-    /// Why YAML is published.
+    /// The description of a published revision.
     MessageParameter = {
-        let description = "Why, for people. For JSON bodies it wins over the field of that name.";
+        let description = "Describes the revision to readers. Overrides the field `message` of a JSON body.";
         vec![query("message", description, brokkr_core::model::schema::Message::schema())]
     };
 }
 
-/// One ETag or several. What is none matches nothing (RFC 9110, section 13.1.2).
+/// One or several ETags. A value that is not an ETag matches nothing (RFC 9110, section 13.1.2).
 fn tags() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)

@@ -1,4 +1,4 @@
-//! What agents ask and tell.
+//! The agent protocol: target states and reports.
 
 use std::time::Duration;
 
@@ -23,19 +23,20 @@ use crate::server::problem::Problem;
 use crate::server::respond::id_value;
 use crate::server::typed::typed;
 
-/// Under their whole paths: what is nested has its URI taken apart for each request, which polls would notice.
+/// The routes contain their full paths: axum rewrites the URI of every request to a nested router, which would slow down
+/// polls.
 pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(target_state)).routes(routes!(report))
 }
 
-/// Tells an agent everything that it should hold.
+/// Reads the target state of an agent: all stacks that it should hold.
 #[utoipa::path(
     get, path = "/api/v1/agents/{id}/target-state", operation_id = "getTargetState", tag = "agent protocol",
     params(("id" = inline(AgentId), Path), PollParameters),
     responses(
         Keyed, Found, Changing,
         (status = 200, description = "The target state", body = TargetState),
-        (status = 304, description = "Nothing is different"),
+        (status = 304, description = "The target state is unchanged"),
     ),
 )]
 async fn target_state(
@@ -48,13 +49,13 @@ async fn target_state(
     let wait = params.take_number("wait", 0..=limits::POLL_WAIT_SECONDS)?.unwrap_or(0);
     let min_generation = params.take_number("min_generation", 0..=i64::MAX as u64)?.map(Generation::new);
     let epoch = params.take::<Epoch>("epoch", ID)?;
-    // Generations of one history say nothing about those of another.
+    // Generations of different epochs are not comparable.
     let min_generation = min_generation.filter(|_| epoch.is_some());
     params.done()?;
     let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };
     Ok(match state.broker.target_state(&actor, id, request).await? {
         Poll::Unchanged { generation, epoch } => {
-            // Only a digest that was presented can be unchanged.
+            // Only a presented digest can be unchanged, so the fallback is never used.
             let etag = known.map(etag).unwrap_or_else(|| HeaderValue::from_static("\"\""));
             (StatusCode::NOT_MODIFIED, marks(etag, generation, epoch)).into_response()
         }
@@ -65,7 +66,7 @@ async fn target_state(
 }
 
 fn etag(digest: Digest) -> HeaderValue {
-    // Hexadecimal digits and quotes are always a header's value.
+    // Hexadecimal digits and quotes are always a valid header value.
     HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
@@ -78,7 +79,7 @@ fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderNam
     ]
 }
 
-/// Takes an agent's report. Repeating it changes nothing.
+/// Records an agent's report. Idempotent.
 #[utoipa::path(
     post, path = "/api/v1/agents/{id}/reports", operation_id = "report", tag = "agent protocol",
     params(("id" = inline(AgentId), Path)),

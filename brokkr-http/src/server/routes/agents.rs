@@ -141,18 +141,18 @@ async fn patch(
     Ok(entity(details.agent.version, Agent::from(details)))
 }
 
-/// Refuses fields that the document does not have; a null would otherwise remove what is not there, silently.
+/// Refuses fields that the document does not have. Otherwise null for a misspelled field would silently do nothing.
 pub(super) fn refuse_unknown(document: &Value, fields: &Map<String, Value>) -> Result<(), Invalid> {
     match fields.keys().find(|key| document.get(key.as_str()).is_none()) {
         None => Ok(()),
         Some(key) => {
-            let message = format!("the field \"{}\" is not known here; leave it out or correct its name", excerpt(key));
+            let message = format!("unknown field \"{}\"; remove it or correct its name", excerpt(key));
             Err(Invalid::new(InvalidCode::UnknownField, message).within(key))
         }
     }
 }
 
-/// JSON Merge Patch (RFC 7396). Bodies are bounded in depth, and so is the recursion.
+/// Applies a JSON Merge Patch (RFC 7396). The depth of bodies is bounded, and so is the recursion.
 pub(super) fn merge(target: &mut Value, patch: &Map<String, Value>) {
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -167,7 +167,7 @@ pub(super) fn merge(target: &mut Value, patch: &Map<String, Value>) {
     }
 }
 
-/// Deletes an agent. Its keys end, and nobody waits for it any more.
+/// Deletes an agent and revokes its keys. Stacks no longer wait for its confirmations.
 #[utoipa::path(
     delete, path = "/agents/{id}", operation_id = "deleteAgent", tag = "agents",
     params(("id" = inline(AgentId), Path)),
@@ -185,7 +185,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Registers an agent with a generator: it serves the generator's stacks from now on.
+/// Registers an agent with a generator: the agent then serves the generator's stacks.
 #[utoipa::path(
     put, path = "/agents/{id}/generators/{generator_id}", operation_id = "registerAgent", tag = "agents",
     params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
@@ -203,7 +203,7 @@ async fn register(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a registration: the agent is told to remove the generator's stacks.
+/// Ends a registration: the agent removes the generator's stacks.
 #[utoipa::path(
     delete, path = "/agents/{id}/generators/{generator_id}", operation_id = "unregisterAgent", tag = "agents",
     params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
@@ -221,7 +221,7 @@ async fn unregister(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Allows an agent that knew another epoch to remove and prune again.
+/// Allows an agent to remove and prune objects after the epoch has changed.
 #[utoipa::path(
     post, path = "/agents/{id}/confirm-epoch", operation_id = "confirmEpoch", tag = "agents",
     params(("id" = inline(AgentId), Path)),

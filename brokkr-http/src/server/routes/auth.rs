@@ -1,4 +1,4 @@
-//! Who a key speaks for.
+//! The identity behind a key.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(who_am_i))
 }
 
-/// Tells who the presented key speaks for.
+/// Returns the identity behind the presented key.
 #[utoipa::path(
     post, path = "/auth/pak", operation_id = "whoAmI", tag = "auth",
     responses(

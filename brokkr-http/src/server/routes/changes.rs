@@ -1,4 +1,4 @@
-//! The feed.
+//! The feed of changes.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,13 +19,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(changes))
 }
 
-/// Reads the changes after a position: every one, once, in order.
+/// Reads the feed: all changes after a position, in commit order, without gaps.
 #[utoipa::path(
     get, path = "/changes", operation_id = "listChanges", tag = "records",
     params(FeedParameters),
     responses(
         Keyed, Positioned,
-        (status = 200, description = "A part of the feed", body = ChangePage),
+        (status = 200, description = "One page of the feed", body = ChangePage),
     ),
 )]
 async fn changes(
@@ -34,7 +34,7 @@ async fn changes(
     mut params: Params,
 ) -> Result<Json<ChangePage>, Problem> {
     let after = params
-        .take::<FeedPosition>("after", "a position as an answer named it, such as 0-7-1")?
+        .take::<FeedPosition>("after", "a position from an earlier response, such as 0-7-1")?
         .unwrap_or(FeedPosition::START);
     let limit = params.limit(limits::PAGE_DEFAULT)?;
     params.done()?;

@@ -18,7 +18,7 @@ use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Negotiat
 use crate::server::operation::parameters::{IdempotencyParameter, KnownParameter, MessageParameter, PageParameters};
 use crate::server::preconditions::known_tags;
 use crate::server::problem::Problem;
-use crate::server::typed::typed_as_is;
+use crate::server::typed::typed_exact;
 
 const YAML: &str = "application/yaml";
 
@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, publish)).routes(routes!(get)).routes(routes!(rollback))
 }
 
-/// The answer to publishing: 201 with a new revision, or 200 with the newest one when it has the same bytes.
+/// The response to a publication: 201 with a new revision, or 200 with the newest one if it has the same bytes.
 pub(super) fn published(published: Published) -> Response {
     let body = DeploymentObject::from(published.object);
     if published.created {
@@ -58,14 +58,14 @@ async fn list(
     Ok(listed(&state.cursors, &name, &actor, found))
 }
 
-/// Publishes manifests as the next revision. YAML is stored byte for byte.
+/// Publishes manifests as the next revision of a stack. YAML is stored byte for byte.
 #[utoipa::path(
     post, path = "/stacks/{id}/deployment-objects", operation_id = "publish", tag = "deployment objects",
     params(("id" = inline(StackId), Path), MessageParameter, IdempotencyParameter),
     request_body(content((crate::api::ManifestOrList = "application/yaml"), (PublishManifests = "application/json"))),
     responses(
         Keyed, Found, Changing, Bodied,
-        (status = 200, description = "The newest revision has these bytes already", body = DeploymentObject),
+        (status = 200, description = "The newest revision already has these bytes; no revision was created", body = DeploymentObject),
         (status = 201, description = "Published", body = DeploymentObject),
     ),
 )]
@@ -76,15 +76,15 @@ async fn publish(
     mut params: Params,
     request: Request,
 ) -> Result<Response, Problem> {
-    let message = params.take::<String>("message", "a text")?;
+    let message = params.take::<String>("message", "a string")?;
     params.done()?;
     let content = match media_type(request.headers()).map(str::to_ascii_lowercase).as_deref() {
         Some(YAML) => {
             Content::Yaml { bytes: read_body(request, limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
         }
         Some("application/json") => {
-            let body: PublishManifests = typed_as_is(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
-            // Also where the parameter wins.
+            let body: PublishManifests = typed_exact(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
+            // The field is validated even if the parameter overrides it.
             validate_text(&body.message, limits::MESSAGE_CHARACTERS).map_err(|invalid| invalid.within("message"))?;
             Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
         }
@@ -95,14 +95,14 @@ async fn publish(
     Ok(published(state.broker.publish(&actor, id, content).await?))
 }
 
-/// Reads a deployment object: its metadata, or with `Accept: application/yaml` its bytes as stored.
+/// Reads a deployment object: its metadata, or its stored bytes with `Accept: application/yaml`.
 #[utoipa::path(
     get, path = "/deployment-objects/{id}", operation_id = "getDeploymentObject", tag = "deployment objects",
     params(("id" = inline(DeploymentObjectId), Path), KnownParameter),
     responses(
         Keyed, Found, Negotiated,
-        (status = 200, description = "The object", content((DeploymentObject = "application/json"), (serde_json::Value = "application/yaml"))),
-        (status = 304, description = "The caller has these bytes"),
+        (status = 200, description = "The deployment object", content((DeploymentObject = "application/json"), (serde_json::Value = "application/yaml"))),
+        (status = 304, description = "The caller already has these bytes"),
     ),
 )]
 async fn get(
@@ -132,7 +132,7 @@ async fn get(
     Ok((common, [(header::CONTENT_TYPE, HeaderValue::from_static(YAML))], bytes).into_response())
 }
 
-/// The type in a part of `Accept`, unless its weight is zero (RFC 9110, section 12.4.2).
+/// The media type in one element of `Accept`, unless its weight is zero (RFC 9110, section 12.4.2).
 fn acceptable(part: &str) -> Option<&str> {
     let mut pieces = part.split(';').map(str::trim);
     let kind = pieces.next()?;
@@ -140,14 +140,14 @@ fn acceptable(part: &str) -> Option<&str> {
     (weight != Some(0.0)).then_some(kind)
 }
 
-/// Publishes the content of an old revision again.
+/// Publishes the content of an earlier revision as a new revision.
 #[utoipa::path(
     post, path = "/stacks/{id}/rollback", operation_id = "rollback", tag = "deployment objects",
     params(("id" = inline(StackId), Path), IdempotencyParameter),
     request_body = Rollback,
     responses(
         Keyed, Found, Changing, Bodied,
-        (status = 200, description = "The newest revision has this content already", body = DeploymentObject),
+        (status = 200, description = "The newest revision already has this content; no revision was created", body = DeploymentObject),
         (status = 201, description = "Published", body = DeploymentObject),
     ),
 )]

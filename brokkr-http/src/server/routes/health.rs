@@ -1,4 +1,4 @@
-//! Whether the process lives and can serve.
+//! Liveness and readiness probes.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,15 +13,15 @@ pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
 }
 
-/// The process lives. Never touches the store.
-#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, description = "It lives", body = String, content_type = "text/plain")))]
+/// Liveness probe. Does not access the store.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, description = "The process is alive", body = String, content_type = "text/plain")))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The broker can serve: its store answers and its view is fresh.
+/// Readiness probe: succeeds while the store answers and the fleet view is fresh.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
-    (status = 200, description = "It can serve", body = String, content_type = "text/plain"),
+    (status = 200, description = "The broker is ready", body = String, content_type = "text/plain"),
     Ready,
 ))]
 async fn readyz(State(state): State<AppState>) -> Result<(StatusCode, &'static str), Problem> {

@@ -74,7 +74,7 @@ async fn list_admin(
     list(state, actor, &ADMINS, params).await
 }
 
-/// Makes an admin key.
+/// Creates an admin key.
 #[utoipa::path(
     post, path = "/keys", operation_id = "createAdminKey", tag = "keys",
     params(IdempotencyParameter),
@@ -135,7 +135,7 @@ macro_rules! owned {
             list(state, actor, &[id.into()], params).await
         }
 
-        #[doc = concat!("Makes a key for ", $noun, ".")]
+        #[doc = concat!("Creates a key for ", $noun, ".")]
         #[utoipa::path(
                     post, path = concat!("/", $noun, "s/{id}/keys"), operation_id = $create_id, tag = "keys",
                     params(("id" = inline($Id), Path), IdempotencyParameter),
@@ -176,7 +176,7 @@ macro_rules! owned {
             Ok(StatusCode::NO_CONTENT)
         }
 
-        #[doc = concat!("Makes a new key for ", $noun, " in place of all present ones.")]
+        #[doc = concat!("Rotates the keys of ", $noun, ": creates a new key; the existing keys end after the overlap.")]
         #[utoipa::path(
                     post, path = concat!("/", $noun, "s/{id}/rotate-pak"), operation_id = $rotate_id, tag = "keys",
                     params(("id" = inline($Id), Path), IdempotencyParameter),

@@ -1,4 +1,4 @@
-//! The handlers, one file per noun: read the request, call one operation of the broker, write the answer.
+//! The handlers, one file per entity: parse the request, call one operation of the broker, write the response.
 
 pub(super) mod agent_protocol;
 mod agents;
@@ -38,16 +38,16 @@ pub(super) fn v1() -> OpenApiRouter<AppState> {
 }
 
 fn etag(version: Version) -> HeaderValue {
-    // Digits and quotes are always a header's value.
+    // Digits and quotes are always a valid header value.
     HeaderValue::try_from(format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// An entity with its ETag.
+/// A response with an entity and its ETag.
 fn entity<T: Serialize>(version: Version, body: T) -> Response {
     ([(header::ETAG, etag(version))], Json(body)).into_response()
 }
 
-/// A new entity with its place, and its ETag if it can change.
+/// A 201 response with the entity's location, and with an ETag if the entity can change.
 fn created<T: Serialize>(path: String, version: Option<Version>, body: T) -> Response {
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
     if let Ok(location) = HeaderValue::try_from(format!("{API_V1}{path}")) {

@@ -1,4 +1,4 @@
-//! Events and the audit.
+//! Agent events and audit records.
 
 use axum::Json;
 use axum::extract::State;
@@ -30,7 +30,7 @@ fn time(params: &mut Params, name: &str) -> Result<Option<Timestamp>, Problem> {
     params.take_word(name, "a time in RFC 3339, such as 2026-01-01T00:00:00Z")
 }
 
-/// What the path says; only where it says nothing, the parameter of that name is known.
+/// The value from the path; only if the path has none, the query parameter of the same name is accepted.
 fn either<T>(fixed: Option<T>, param: impl FnOnce() -> Result<Option<T>, Problem>) -> Result<Option<T>, Problem> {
     if fixed.is_some() { Ok(fixed) } else { param() }
 }
@@ -125,9 +125,9 @@ async fn audit(
 ) -> Result<Json<List<AuditRecord>>, Problem> {
     let page = params.page::<(Timestamp, AuditId)>(&state.cursors, "audit", &actor)?;
     let filter = AuditFilter {
-        actor: params.take("actor", "a text")?,
-        action: params.take("action", "a text")?,
-        object: params.take("object", "a text")?,
+        actor: params.take("actor", "a string")?,
+        action: params.take("action", "a string")?,
+        object: params.take("object", "a string")?,
         outcome: params.take_word("outcome", "success, denied or failed")?,
         since: time(&mut params, "since")?,
         until: time(&mut params, "until")?,

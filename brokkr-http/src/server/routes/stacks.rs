@@ -25,7 +25,7 @@ use crate::server::operation::parameters::{
 };
 use crate::server::preconditions::{IfMatch, if_match};
 use crate::server::problem::Problem;
-use crate::server::typed::{typed_as_is, typed_or_invalid};
+use crate::server::typed::{typed_exact, typed_or_invalid};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -134,14 +134,14 @@ async fn patch(
     Ok(entity(stack.version, Stack::from(stack)))
 }
 
-/// Deletes a stack. Clusters that hold something of it must confirm first.
+/// Deletes a stack. It stays readable until every agent has confirmed the removal.
 #[utoipa::path(
     delete, path = "/stacks/{id}", operation_id = "deleteStack", tag = "stacks",
     params(("id" = inline(StackId), Path), OptionalIfMatchParameter),
     responses(
         Keyed, Found, Changing, MaybeVersioned,
         (status = 204, description = "Gone"),
-        (status = 202, description = "Ordered; readable until every cluster has confirmed", body = Stack),
+        (status = 202, description = "Deletion started; the stack stays readable until every agent has confirmed the removal", body = Stack),
     ),
 )]
 async fn delete(
@@ -160,14 +160,14 @@ async fn delete(
     })
 }
 
-/// Creates or changes the stack of a name, and publishes its content, in one commit.
+/// Creates or updates a stack by name and publishes its content, in one commit.
 #[utoipa::path(
     put, path = "/stacks/by-name/{name}", operation_id = "applyStack", tag = "stacks",
     params(("name" = inline(Name), Path, description = "The name of the stack."), IdempotencyParameter),
     request_body = ApplyStack,
     responses(
         Keyed, Found, Changing, Bodied,
-        (status = 200, description = "As wanted", body = AppliedStack),
+        (status = 200, description = "The stack, updated or unchanged", body = AppliedStack),
         (status = 201, description = "Created", body = AppliedStack),
     ),
 )]
@@ -186,12 +186,19 @@ async fn apply(
     let generate: Option<Generate> = take(&mut fields, "generate")?;
     let content = match (manifests, generate) {
         (Some(_), Some(_)) => {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "give either manifests or generate, not both").into());
+            return Err(Invalid::new(
+                InvalidCode::FieldInvalid,
+                "manifests and generate exclude each other; send one of them",
+            )
+            .into());
         }
         (None, _) if message.is_some() => {
-            return Err(Invalid::new(InvalidCode::FieldInvalid, "a message goes with manifests only")
-                .within("message")
-                .into());
+            return Err(Invalid::new(
+                InvalidCode::FieldInvalid,
+                "message requires manifests; remove it or send manifests",
+            )
+            .within("message")
+            .into());
         }
         (Some(documents), None) => Some(Content::Documents { documents, message: message.unwrap_or_default() }),
         (None, Some(generate)) => Some(Content::Generated { generator: generate.generator, params: generate.params }),
@@ -225,22 +232,22 @@ fn answer(applied: Applied) -> Response {
     if is_new { created(path, Some(version), body) } else { entity(version, body) }
 }
 
-/// Takes a field out of a body; null counts as absent.
+/// Removes a field from a body and deserializes it; null counts as absent.
 fn take<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, Problem> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => typed_as_is(value).map(Some).map_err(|error| error.within(name).into()),
+        Some(value) => typed_exact(value).map(Some).map_err(|error| error.within(name).into()),
     }
 }
 
-/// Runs a registered generator and publishes what it makes.
+/// Runs a registered generator and publishes its manifests as the next revision.
 #[utoipa::path(
     post, path = "/stacks/{id}/generate", operation_id = "generateStack", tag = "stacks",
     params(("id" = inline(StackId), Path), IdempotencyParameter),
     request_body = Generate,
     responses(
         Keyed, Found, Changing, Bodied,
-        (status = 200, description = "The newest revision has this content already", body = crate::api::DeploymentObject),
+        (status = 200, description = "The newest revision already has this content; no revision was created", body = crate::api::DeploymentObject),
         (status = 201, description = "Published", body = crate::api::DeploymentObject),
     ),
 )]
@@ -250,12 +257,12 @@ async fn generate(
     ApiPath(id): ApiPath<StackId>,
     LargeJson(body): LargeJson,
 ) -> Result<Response, Problem> {
-    let Generate { generator, params } = typed_as_is(body)?;
+    let Generate { generator, params } = typed_exact(body)?;
     let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;
     Ok(super::deployment_objects::published(published))
 }
 
-/// Tells what is where: all agents counted, and a page of them one by one.
+/// Reads the status of a stack: counts of all agents, and a page of single agents.
 #[utoipa::path(
     get, path = "/stacks/{id}/status", operation_id = "getStackStatus", tag = "stacks",
     params(("id" = inline(StackId), Path), StatusParameters),

@@ -46,13 +46,13 @@ async fn list(
     Ok(listed(&state.cursors, &name, &actor, found))
 }
 
-/// Makes an agent serve a stack.
+/// Targets a stack directly at an agent.
 #[utoipa::path(
     put, path = "/stacks/{id}/targets/{agent_id}", operation_id = "setTarget", tag = "targets",
     params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
     responses(
         Keyed, Found, Changing,
-        (status = 200, description = "It serves the stack", body = Target),
+        (status = 200, description = "The direct target", body = Target),
     ),
 )]
 async fn set(
@@ -63,7 +63,7 @@ async fn set(
     Ok(Json(state.broker.target_set(&actor, id, agent).await?.into()))
 }
 
-/// Removes a direct target: unless it matches otherwise, the agent is told to remove the stack.
+/// Removes a direct target. The agent removes the stack unless it also matches in another way.
 #[utoipa::path(
     delete, path = "/stacks/{id}/targets/{agent_id}", operation_id = "removeTarget", tag = "targets",
     params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
@@ -81,7 +81,7 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Stops waiting for an agent to confirm a removal.
+/// Stops waiting for an agent's confirmation of a removal.
 #[utoipa::path(
     post, path = "/stacks/{id}/targets/{agent_id}/abandon", operation_id = "abandonTarget", tag = "targets",
     params(("id" = inline(StackId), Path), ("agent_id" = inline(AgentId), Path)),
@@ -101,7 +101,7 @@ async fn abandon(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tells for every agent whether and why it serves a stack.
+/// Explains for every agent whether and why it serves a stack.
 #[utoipa::path(
     get, path = "/stacks/{id}/placement", operation_id = "getStackPlacement", tag = "targets",
     params(("id" = inline(StackId), Path), PageParameters),
@@ -123,7 +123,7 @@ async fn stack_placement(
     Ok(listed(&state.cursors, &name, &actor, found))
 }
 
-/// Tells for every stack whether and why an agent serves it.
+/// Explains for every stack whether and why an agent serves it.
 #[utoipa::path(
     get, path = "/agents/{id}/placement", operation_id = "getAgentPlacement", tag = "targets",
     params(("id" = inline(AgentId), Path), PageParameters),

@@ -1,4 +1,4 @@
-//! The clusters of the demonstration.
+//! The clusters of the demo.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,25 @@ const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
 
 #[derive(Args)]
 pub(crate) struct ClusterArgs {
-    /// Use real clusters of this kubeconfig instead of clusters in memory; needs a build with `--features kubeconfig`.
+    /// Use the real clusters of this kubeconfig instead of clusters in memory; requires a build with `--features
+    /// kubeconfig`.
     #[arg(long, requires = "contexts")]
     kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig; may be repeated.
+    /// Context in the kubeconfig; may be repeated.
     #[arg(long = "context", requires = "kubeconfig")]
     contexts: Vec<String>,
 }
 
-/// A cluster, and the name of the agent in it.
+/// A cluster and the name of its agent.
 pub(crate) type Named = (String, Arc<dyn Fenceable>);
 
 impl ClusterArgs {
-    /// Whether the clusters outlive the demonstration.
+    /// Whether the clusters continue to exist after the demo.
     pub(crate) fn are_real(&self) -> bool {
         self.kubeconfig.is_some()
     }
 
-    /// The clusters: three in memory, or those of the contexts.
+    /// Connects to the clusters: three in memory, or one per context.
     pub(crate) async fn connect(&self) -> Result<Vec<Named>, Box<dyn Error>> {
         match &self.kubeconfig {
             Some(file) => real(file, &self.contexts).await,

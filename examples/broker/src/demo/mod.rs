@@ -1,8 +1,8 @@
 //! `brokkr-broker demo`: a broker, agents and clusters in one process.
 
+mod changes;
 mod clusters;
 mod overview;
-mod tell;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::metrics;
 use clusters::ClusterArgs;
 use overview::{CONVERGENCE, Wanted, converge, table};
 
-/// Where the broker listens if the port is free; any port of this address otherwise.
+/// Default address. If the port is in use, the demo listens on any free port.
 const LISTEN: &str = "127.0.0.1:3000";
 const ANY_PORT: &str = "127.0.0.1:0";
 const STACK: &str = "greeter";
@@ -35,10 +35,10 @@ const APPLICATION: &[u8] = include_bytes!("../../../manifests/application.yaml")
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
-    /// End when everything has converged: exit code 0, or 1 with the reason after 60 s.
+    /// Exit after convergence: with code 0, or after 60 s with code 1 and the reason.
     #[arg(long)]
     once: bool,
-    /// Where to listen [default: 127.0.0.1:3000, or any port if that one is taken].
+    /// Address to listen on [default: 127.0.0.1:3000, or any free port if that one is in use].
     #[arg(long)]
     listen: Option<String>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let recorded = metrics::install()?;
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let broker = Broker::builder(store.clone()).start().await?;
-    let admin_key = broker.ensure_admin_key(None).await?.ok_or("a new store makes a new admin key")?;
+    let admin_key = broker.ensure_admin_key(None).await?.ok_or("the new store returned no admin key")?;
     let server = Server::builder(broker.clone()).merge(metrics::router(broker.clone(), recorded));
     let server = server.listener(listen(&args).await?);
     let url = format!("http://{}", server.local_addr()?);
@@ -58,9 +58,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     tasks.spawn(server.run(stop.clone().cancelled_owned()));
-    tasks.spawn(tell::tell(store, stop.clone()));
+    tasks.spawn(changes::print(store, stop.clone()));
 
-    println!("Brokkr: one broker, {} agents. What happens:", clusters.len());
+    println!("Brokkr demo: one broker, {} agents. Changes:", clusters.len());
     let admin = broker.system_actor();
     for (name, cluster) in &clusters {
         start_agent(&broker, &admin, name, cluster.clone(), &url, &stop, &tasks).await?;
@@ -72,12 +72,12 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     if !args.once {
         match &converged {
             Ok(()) => println!("converged: {0} of {0} agents, {objects} objects each", clusters.len()),
-            Err(reason) => println!("not converged yet: {reason}"),
+            Err(reason) => println!("not converged: {reason}"),
         }
         explain(&url, &admin_key, stack);
         shutdown_signal().await;
     }
-    // Real clusters outlive the demonstration: what it brought them goes with it.
+    // Real clusters continue to exist, so remove the application from them.
     let cleaned = if args.clusters.are_real() { remove(&broker, &admin, stack).await } else { Ok(()) };
     stop.cancel();
     tasks.close();
@@ -90,7 +90,8 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Binds `--listen`. By default the port that other commands expect a broker on, or any port if that one is taken.
+/// Binds `--listen`. Default: the port on which other commands expect a broker, or any free port if it is in use. With
+/// `--once`: any free port.
 async fn listen(args: &DemoArgs) -> Result<TcpListener, String> {
     let bind = async |address: &str| {
         TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
@@ -107,12 +108,14 @@ async fn listen(args: &DemoArgs) -> Result<TcpListener, String> {
 
 /// Removes the application from every cluster.
 async fn remove(broker: &Broker, admin: &Actor, stack: StackId) -> Result<(), String> {
-    println!("removing the application from the clusters");
+    println!("removing the application from all clusters");
     let deadline = Instant::now() + CONVERGENCE;
     let _ = broker.stack_delete(admin, stack, None).await;
     while !matches!(broker.stack_get(admin, stack).await, Err(BrokerError::NotFound)) {
         if Instant::now() >= deadline {
-            return Err(format!("not all is removed after 60 s; what is left has the label brokkr.io/stack={stack}"));
+            return Err(format!(
+                "the removal is incomplete after 60 s; remaining objects have the label brokkr.io/stack={stack}"
+            ));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -132,8 +135,8 @@ async fn start_agent(
     let new =
         NewAgent { name: name.to_owned(), cluster_name: name.to_owned(), labels: labels.into(), ..NewAgent::default() };
     let (_, pak) = broker.agent_create(admin, new).await?;
-    let client = Client::builder([url], pak.pak.ok_or("no key")?).build()?;
-    // There is one of each, and it ends with the demonstration.
+    let client = Client::builder([url], pak.pak.ok_or("the broker returned no key for the new agent")?).build()?;
+    // Each agent has one process, so it needs no leader election.
     let config = AgentConfig::default().lease(None);
     let agent = Agent::new(HttpControlPlane::new(client), cluster, config);
     let stop = stop.clone();
@@ -151,11 +154,11 @@ async fn publish(broker: &Broker, admin: &Actor) -> Result<(StackId, u32), Box<d
 
 fn explain(url: &str, key: &SecretString, stack: StackId) {
     println!();
-    println!("Try, in another terminal:");
+    println!("Try in another terminal:");
     println!("  export BROKKR__URL={url} BROKKR__PAK={}", key.expose_secret());
     println!("  curl -s -H \"Authorization: Bearer $BROKKR__PAK\" $BROKKR__URL/api/v1/stacks/{stack}/status");
     println!("  curl -s -H \"Authorization: Bearer $BROKKR__PAK\" $BROKKR__URL/api/v1/events");
     println!("  curl -s -X DELETE -H \"Authorization: Bearer $BROKKR__PAK\" $BROKKR__URL/api/v1/stacks/{stack}");
     println!();
-    println!("Ctrl-C ends the demonstration.");
+    println!("Press Ctrl-C to stop the demo.");
 }

@@ -1,4 +1,4 @@
-//! How the stack fares on each agent: what the demonstration waits for, and the table that it prints.
+//! Waits for the stack's convergence and formats its status as a table.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use brokkr_control::{Actor, AgentStackStatus, Broker, StackOverview};
 use brokkr_core::model::{Condition, ConditionStatus, StackId};
 use tokio::time::Instant;
 
-/// How long everything may take to become as it should be.
+/// Timeout of the convergence and of the removal.
 pub(crate) const CONVERGENCE: Duration = Duration::from_secs(60);
 
-/// What counts as converged.
+/// The condition that counts as converged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Every agent has applied the newest revision. Real clusters may be unable to run it: its image does not exist.
+    /// Every agent has applied the newest revision. Used for real clusters, which cannot run the example's fictitious image.
     Applied,
-    /// Every object is ready, too.
+    /// In addition, every object is ready.
     Available,
 }
 
-/// Waits until every agent has what is wanted; the last overview, and the reason where the time was not enough.
+/// Waits until every agent has reached the condition. Returns the last status, and the reason on timeout.
 pub(crate) async fn converge(
     broker: &Broker,
     admin: &Actor,
@@ -57,13 +57,13 @@ fn available(agent: &AgentStackStatus) -> Option<&Condition> {
     agent.status.as_ref()?.conditions.iter().find(|it| it.kind == "Available")
 }
 
-/// Why an agent is not there yet, as far as it says.
+/// The agent's reason for not being ready, if it reported one.
 fn reason(agent: &AgentStackStatus) -> Option<&str> {
     let error = agent.status.as_ref()?.last_error.as_ref().map(|it| it.message.as_str());
     error.or_else(|| available(agent).map(|it| it.message.as_str())).filter(|it| !it.is_empty())
 }
 
-/// The table: a line per agent. In the demonstration an agent has its cluster's name.
+/// Formats the status as a table with one line per agent. In the demo an agent has the name of its cluster.
 pub(crate) fn table(stack: &str, objects: u32, overview: &StackOverview) -> String {
     let mut rows = vec![["CLUSTER", "STACK", "REVISION", "OBJECTS", "HEALTH"].map(str::to_owned)];
     rows.extend(overview.agents.iter().map(|agent| {
@@ -77,7 +77,7 @@ pub(crate) fn table(stack: &str, objects: u32, overview: &StackOverview) -> Stri
     align(&rows)
 }
 
-/// Pads every column but the last to its widest cell.
+/// Pads every column except the last to its widest cell.
 fn align<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: [usize; N] = std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0));
     let line = |row: &[String; N]| {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
+    fn align_pads_columns_to_the_widest_cell() {
         let rows = [["A", "B", "C"], ["production", "x", "y"]].map(|row| row.map(str::to_owned));
         assert_eq!(align(&rows), "A           B  C\nproduction  x  y");
     }

@@ -1,8 +1,8 @@
-//! How long a client may take to send a request's head, with one timer per connection.
+//! The timeout for request heads, with one timer per connection.
 //!
-//! hyper takes a timer for every head and gives it back when the head is there. As timers of the runtime each would be put into
-//! the list of all and taken out again, under one lock, for something that nearly never happens. Here the connection's one timer
-//! stays in the list, and looks when it fires whether it was meant.
+//! hyper creates a timer for every request head and drops it when the head has arrived. As runtime timers, each would be
+//! registered in tokio's timer wheel and removed again under one lock, for a timeout that almost never fires. Here each
+//! connection keeps one registered timer and checks on firing whether the deadline still applies.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,18 +13,18 @@ use hyper::rt::{Sleep, Timer};
 
 type Alarm = Pin<Box<tokio::time::Sleep>>;
 
-/// The timer of one connection. Of what sleeps by it at the same time only the last that was asked is sure to wake, so it is for
-/// HTTP/1, where there is one head at a time.
-pub(super) struct Patience(Arc<Mutex<Alarm>>);
+/// The timer of one connection. Only the sleep that was created last is guaranteed to wake, so it suits HTTP/1, which reads
+/// one request head at a time.
+pub(super) struct HeadTimer(Arc<Mutex<Alarm>>);
 
-impl Patience {
-    /// On the present tokio runtime.
+impl HeadTimer {
+    /// Registers the timer on the current tokio runtime.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Box::pin(tokio::time::sleep(Duration::ZERO)))))
     }
 }
 
-impl Timer for Patience {
+impl Timer for HeadTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         self.sleep_until(self.now() + duration)
     }
@@ -47,10 +47,11 @@ impl Future for Until {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // A poisoned lock would mean that a waker panicked; the timer is as it was.
+        // A poisoned lock means that a waker panicked; the timer itself is unchanged.
         let mut alarm = self.alarm.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            // What was asked before this one was for an earlier time as a rule: it fires, and is then set to this one's.
+            // The timer is usually set to the earlier deadline of a previous sleep: it fires, and is then reset to this
+            // deadline.
             if alarm.deadline() > self.deadline {
                 alarm.as_mut().reset(self.deadline);
             }
@@ -70,8 +71,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_that_was_asked_wakes_at_its_time() {
-        let timer = Patience::new();
+    async fn last_created_sleep_wakes_at_its_deadline() {
+        let timer = HeadTimer::new();
         let began = tokio::time::Instant::now();
         let after = |seconds| began.into_std() + Duration::from_secs(seconds);
         for (asked, given_up_after) in [(10, Some(4)), (14, Some(9)), (19, None), (40, Some(2)), (30, None)] {

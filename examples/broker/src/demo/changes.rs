@@ -1,4 +1,4 @@
-//! The feed of changes, one line each.
+//! Prints the feed of changes, one line per change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use brokkr_core::model::{AgentId, AssignmentState, Change, EventAction, EventOut
 use brokkr_core::store::{FeedPosition, Scope, Store, StoreResult};
 use tokio_util::sync::CancellationToken;
 
-/// Reads the feed from its beginning and prints every change worth a line, until stopped.
-pub(crate) async fn tell(store: Arc<dyn Store>, stop: CancellationToken) -> StoreResult<()> {
+/// Reads the feed from its beginning and prints the relevant changes until stopped.
+pub(crate) async fn print(store: Arc<dyn Store>, stop: CancellationToken) -> StoreResult<()> {
     let mut hints = store.subscribe();
     let mut names = Names::default();
     let mut position = FeedPosition::START;
@@ -55,9 +55,9 @@ impl Names {
             Change::Stack(it) => {
                 let new = self.stacks.insert(it.id, it.name.to_string()).is_none();
                 Some(match (new, it.phase, it.deleted_at) {
-                    (_, _, Some(_)) => format!("stack {} is removed", it.name),
+                    (_, _, Some(_)) => format!("stack {} deleted", it.name),
                     (_, StackPhase::Deleting, None) => {
-                        format!("stack {} is being removed from every agent", it.name)
+                        format!("stack {}: removal from every agent started", it.name)
                     }
                     (true, ..) => format!("stack {} created", it.name),
                     (false, ..) => format!("stack {} changed", it.name),
@@ -70,22 +70,22 @@ impl Names {
                 object.object_count
             )),
             Change::Target(it) if it.deleted_at.is_none() => {
-                Some(format!("stack {} is targeted at agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
+                Some(format!("stack {} targeted at agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
             }
             Change::Target(it) => Some(format!(
-                "stack {} is no longer targeted at agent {}",
+                "stack {} no longer targeted at agent {}",
                 self.stack(it.stack_id),
                 self.agent(it.agent_id)
             )),
             Change::Assignment(it) if it.state == AssignmentState::Listed => {
-                Some(format!("stack {} is assigned to agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
+                Some(format!("stack {} assigned to agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
             }
             Change::Event(it) => {
                 let what = match (it.action, it.outcome) {
                     (EventAction::Apply, EventOutcome::Success) => "applied",
-                    (EventAction::Apply, EventOutcome::Failure) => "cannot apply",
+                    (EventAction::Apply, EventOutcome::Failure) => "failed to apply",
                     (EventAction::Remove, EventOutcome::Success) => "removed",
-                    (EventAction::Remove, EventOutcome::Failure) => "cannot remove",
+                    (EventAction::Remove, EventOutcome::Failure) => "failed to remove",
                 };
                 let revision = it.revision.map(|it| format!(", revision {it}")).unwrap_or_default();
                 let why =
