@@ -85,14 +85,14 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let _ = stream.set_nodelay(true);
         let shared = shared.clone();
         let service = hyper::service::service_fn(move |request| handle(shared.clone(), request));
-        // An error is a connection that broke off: who was on it sees that as well.
+        // An error is a broken connection, which its client sees too.
         tokio::spawn(async move {
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// Errors close the connection, as a server does that goes away.
+/// Errors close the connection, as a crashed server does.
 async fn handle(
     shared: Arc<Shared>,
     request: Request<Incoming>,

@@ -64,7 +64,7 @@ impl Rest {
     }
 }
 
-/// The administrator of a cluster.
+/// Requests as the administrator of a cluster.
 #[derive(Clone)]
 pub(crate) struct Kube(pub(crate) Rest);
 
