@@ -1,4 +1,4 @@
-//! The reconciler beside the API server's own limit, and beside kubectl.
+//! The reconciler, beside the API server's own limit and beside kubectl.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ use crate::fixture::{binary, text};
 use crate::{Result, figure, percentile};
 
 const OBJECTS: usize = 1_000;
-/// Requests at the same time, of the bare client and of the reconciler.
+/// Concurrent requests of the direct client and of the reconciler.
 const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 5;
 const DRIFTS: usize = 100;
@@ -93,7 +93,7 @@ impl Bench {
         self.kubectl(&["create", "namespace", name])
     }
 
-    /// Seconds that a bare client takes for the objects, with the same number of requests at a time.
+    /// Applies the objects with a direct client and the same concurrency. Returns seconds.
     async fn bare(&self, namespace: &str) -> Result<f64> {
         self.namespace(namespace)?;
         let objects = config_maps(namespace, OBJECTS);
@@ -110,7 +110,7 @@ impl Bench {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// Seconds that the reconciler takes for the same, and milliseconds for doing nothing afterwards.
+    /// Applies the same objects with the reconciler. Returns the seconds, then the milliseconds and writes of a second, idle pass.
     async fn reconciled(&self, namespace: &str, validate: Validate) -> Result<(f64, f64, usize)> {
         self.namespace(namespace)?;
         let (agent, stack_id) = (AgentId::generate(), StackId::generate());
@@ -126,7 +126,7 @@ impl Bench {
         let outcomes = reconciler.reconcile(&desired, &due).await?;
         let seconds = began.elapsed().as_secs_f64();
         if outcomes.iter().any(|it| it.progress != Progress::Done || it.writes != OBJECTS) {
-            return Err(format!("not everything was applied: {outcomes:?}").into());
+            return Err(format!("the reconciler did not apply every object: {outcomes:?}").into());
         }
         let writes_before = self.writes()?;
         let began = Instant::now();
@@ -135,7 +135,7 @@ impl Bench {
         Ok((seconds, idle, self.writes()? - writes_before))
     }
 
-    /// What the agent's user has written so far, by the API server's own record.
+    /// Counts the writes of the agent's user so far in the API server's audit log.
     fn writes(&self) -> Result<usize> {
         let log = std::fs::read_to_string(&self.cluster.audit_log)?;
         let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -147,7 +147,7 @@ impl Bench {
     }
 
     async fn beside_the_limit(&self, folder: &Path) -> Result<()> {
-        // The first requests make connections, and the server's caches.
+        // The first requests open connections and fill the server's caches.
         self.bare("warm").await?;
         let (mut plain, mut validated, mut kubectl) = (Vec::new(), Vec::new(), Vec::new());
         let (mut idle, mut idle_writes, mut rates) = (Vec::new(), 0, Vec::new());
@@ -182,14 +182,14 @@ impl Bench {
         Ok(())
     }
 
-    /// How long it takes until what somebody changed is right again, and what an agent needs that holds so many objects.
+    /// Measures the time until the agent corrects drift, and the memory of an agent with this number of objects.
     async fn drift_and_memory(&self, folder: &Path, objects: usize) -> Result<()> {
         let namespace = format!("held-{objects}");
         self.namespace(&namespace)?;
         let port = free_port().map_err(text)?;
         let log = folder.join(format!("broker-{objects}.log"));
         let broker = BrokerProcess::start(&binary("brokkr-broker")?, port, &[], None, &log).map_err(text)?;
-        let key = broker.admin.clone().ok_or("the broker showed no admin key")?;
+        let key = broker.admin.clone().ok_or("the broker printed no admin key")?;
         let client = brokkr_http::client::Client::builder([&broker.url], key).build()?;
         let created: Value = client.send(Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
         let agent = created["agent"]["id"].as_str().unwrap_or_default();
@@ -219,7 +219,7 @@ impl Bench {
                     break;
                 }
                 if began.elapsed() > Duration::from_secs(120) {
-                    return Err(format!("not applied: {status}").into());
+                    return Err(format!("the agent did not apply the stack within 120 s: {status}").into());
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -227,7 +227,7 @@ impl Bench {
         if objects == OBJECTS {
             self.drift(&namespace).await?;
         }
-        // Some comparisons more: what is needed for long is needed then as well.
+        // Wait for several more passes: the peak includes their memory.
         tokio::time::sleep(Duration::from_secs(25)).await;
         figure(&format!("agent_mib_{objects}_objects"), peak_mib(process.pid())?);
         Ok(())
@@ -248,7 +248,7 @@ impl Bench {
                     break;
                 }
                 if began.elapsed() > Duration::from_secs(60) {
-                    return Err(format!("{name} stays changed").into());
+                    return Err(format!("the agent did not restore {name} within 60 s").into());
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -261,10 +261,11 @@ impl Bench {
     }
 }
 
-/// The most memory that a process has had resident.
+/// The peak resident memory of a process, in MiB.
 fn peak_mib(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak is told")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("/proc has no VmHWM for the process")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib / 1024.0)
 }

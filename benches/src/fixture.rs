@@ -1,4 +1,4 @@
-//! A database and brokers on it, as processes.
+//! A database, and brokers on it as processes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// A migrated database that waits for the disk as it does in production.
+/// A migrated database that syncs to disk as in production.
 pub(crate) struct Database {
     pub(crate) server: Postgres,
     pub(crate) folder: ScratchFolder,
@@ -34,7 +34,7 @@ impl Database {
         Ok(PostgresStore::connect(config).await?)
     }
 
-    /// As a superuser.
+    /// Runs SQL as a superuser.
     pub(crate) fn query(&self, sql: &str) -> Result<String> {
         self.server.query_in("brokkr", sql).map_err(text)
     }
@@ -44,21 +44,25 @@ impl Database {
     }
 }
 
-/// Errors of the testbed are texts.
+/// Converts an error of the testbed.
 pub(crate) fn text(error: brokkr_testbed::Error) -> Box<dyn std::error::Error + Send + Sync> {
     error.to_string().into()
 }
 
-/// A program that was built beside this one.
+/// The path of a program in the same folder as this one.
 pub(crate) fn binary(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let path = own.parent().map(|folder| folder.join(name)).unwrap_or_default();
-    if path.is_file() { Ok(path) } else { Err(format!("{} is missing; run cargo xtask bench", path.display()).into()) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(format!("{} is missing; build it with cargo xtask bench", path.display()).into())
+    }
 }
 
-/// A broker in a process of its own.
+/// A broker in its own process.
 pub(crate) struct Broker {
-    /// Host and port.
+    /// Host and port of the listen address.
     pub(crate) address: String,
     pub(crate) process: BrokerProcess,
 }
@@ -74,10 +78,10 @@ impl Broker {
     }
 
     pub(crate) fn admin(&self) -> Result<&str> {
-        Ok(self.process.admin.as_deref().ok_or("the broker showed no admin key")?)
+        Ok(self.process.admin.as_deref().ok_or("the broker printed no admin key")?)
     }
 
-    /// One request with JSON.
+    /// Sends one request with a JSON body.
     pub(crate) async fn call(
         &self,
         key: &str,

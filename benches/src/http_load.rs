@@ -1,5 +1,5 @@
-//! A load of equal requests over many connections, as cheap for the machine as it can be: the same for everything
-//! that is compared.
+//! A load of equal requests over many connections. It costs little CPU time and is the same for
+//! every server in a comparison.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,23 +10,23 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 
-/// After so long without an answer a request has failed, and its connection is given up.
+/// A request without an answer after this time has failed, and its connection closes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug)]
 pub(crate) struct Load {
-    /// Answers with the expected status.
+    /// Number of answers with the expected status.
     pub(crate) per_second: f64,
-    /// Requests without such an answer.
+    /// Number of requests without such an answer.
     pub(crate) failed: u64,
-    /// Milliseconds within which 99 of 100 were answered.
+    /// 99th percentile of the response time, in milliseconds.
     pub(crate) p99_ms: f64,
-    /// Milliseconds within which all of the answers came. What had none within the time-out is in `failed` alone.
+    /// Maximum response time, in milliseconds. Requests that time out only count in `failed`.
     pub(crate) slowest_ms: f64,
 }
 
-/// Sends requests over each connection one after the other, for a time. `request` makes the bytes for the n-th request of a
+/// Sends requests over each connection one after the other, for `during`. `request` returns the bytes of the n-th request of a
 /// connection.
 pub(crate) async fn load(
     address: &str,
@@ -99,7 +99,7 @@ async fn one(
     times
 }
 
-/// Reads one answer whole; its status.
+/// Reads one complete answer and returns its status.
 async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<u16> {
     buffer.clear();
     let broken = || std::io::Error::from(std::io::ErrorKind::InvalidData);

@@ -1,4 +1,4 @@
-//! From publishing one ConfigMap to its existence in a real cluster, beside a bare request to its API server.
+//! The time from the publication of one ConfigMap to its existence in a real cluster, beside a direct request to the API server.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::fixture::{Database, binary, text};
 use crate::{Result, figure, percentile};
 
 pub(crate) const TRIES: usize = 200;
-/// The first ones make connections and plans.
+/// The first rounds open connections and fill caches, so they do not count.
 pub(crate) const WARM_UP: usize = 10;
 
 pub(crate) async fn run() -> Result<()> {
@@ -43,13 +43,13 @@ pub(crate) async fn run() -> Result<()> {
     let kind = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?;
     let list = kube.list(kind, Some("default"), &ListOptions::default()).await?;
     let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.resource_version).await?;
-    // One client for all tries, as a user's service would have.
+    // One client for all rounds, as in a user's service.
     let client = brokkr_http::client::Client::builder([&broker.process.url], admin).build()?;
     let path = format!("/stacks/{stack}/deployment-objects");
     let (mut times, mut bare) = (Vec::new(), Vec::new());
-    // Every other try is without Brokkr: one request of the same content, seen by the same watch.
+    // Every other round bypasses Brokkr: a direct request with the same content, seen by the same watch.
     for number in 0..2 * (TRIES + WARM_UP) {
-        // Idle in between, as it is when somebody waits for one thing.
+        // Pause, so that each publication meets an idle system.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let direct = number % 2 == 1;
         let name = format!("latency-{number}");
@@ -63,7 +63,9 @@ pub(crate) async fn run() -> Result<()> {
             client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": [manifest]}))).await?;
         }
         let exists = appears(&mut watch, &name);
-        tokio::time::timeout(Duration::from_secs(60), exists).await.map_err(|_| format!("{name} did not come"))??;
+        tokio::time::timeout(Duration::from_secs(60), exists)
+            .await
+            .map_err(|_| format!("the watch did not report {name} within 60 s"))??;
         if number >= 2 * WARM_UP {
             let time = began.elapsed().as_secs_f64() * 1000.0;
             if direct { bare.push(time) } else { times.push(time) }
@@ -78,7 +80,7 @@ pub(crate) async fn run() -> Result<()> {
     Ok(())
 }
 
-/// Waits until the watch tells of an object of this name.
+/// Waits until the watch reports an object with this name.
 async fn appears(watch: &mut BoxStream<'static, ClusterResult<WatchEvent>>, name: &str) -> Result<()> {
     while let Some(event) = watch.next().await {
         if let WatchEvent::Applied(object) = event?

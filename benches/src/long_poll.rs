@@ -1,4 +1,4 @@
-//! From publishing through one broker to the answer of a long poll that is open on the same one, and on another.
+//! The time from a publication through one broker to the answer of a long poll that is open on the same broker, and on another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ async fn tries(
     let plane = HttpControlPlane::new(Client::builder([&polled.process.url], pak).build()?);
     let client = Client::builder([&publishing.process.url], admin).build()?;
     let mut known = None;
-    // What was there before is not what is waited for.
+    // Read the current state first, so that the poll waits for the publication.
     while let Some(state) = poll(&plane, agent, known, Duration::from_secs(1)).await? {
         known = Some(state.digest);
     }
@@ -53,7 +53,7 @@ async fn tries(
         let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "it"}, "data": {"n": number.to_string()}});
         let body = json!({"manifests": [manifest]});
         let publish = async {
-            // Idle in between, and the poll open.
+            // Pause, so that the poll is open and the broker idle.
             tokio::time::sleep(Duration::from_millis(100)).await;
             let began = Instant::now();
             client.send::<Value>(Method::POST, path, Some(&body)).await?;
@@ -61,7 +61,7 @@ async fn tries(
         };
         let answered = async {
             let state = poll(&plane, agent, known, Duration::from_secs(30)).await?;
-            Ok::<_, crate::BoxedError>((state.ok_or("the poll ended without news")?, Instant::now()))
+            Ok::<_, crate::BoxedError>((state.ok_or("the poll ended without a change")?, Instant::now()))
         };
         let (began, (state, ended)) = tokio::try_join!(publish, answered)?;
         known = Some(state.digest);

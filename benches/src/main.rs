@@ -1,7 +1,7 @@
-//! What Brokkr costs, beside bare equivalents that are measured in the same run: `cargo xtask bench …`.
+//! Benchmarks, each beside a baseline in the same run: `cargo xtask bench …`.
 //!
-//! Each figure stands on a line of its own, a name and a number. Ratios say what they say on any machine; absolute
-//! numbers are this machine's.
+//! Each figure is a line with a name and a number. Ratios are comparable between machines; absolute
+//! numbers are not.
 #![expect(clippy::print_stdout, reason = "prints figures")]
 
 mod apply;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// What Brokkr costs, beside bare equivalents.
+/// Benchmarks of Brokkr, each beside a baseline.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -27,24 +27,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Publishing: the store and HTTP beside pgbench.
+    /// Publications per second through the store and through HTTP, beside pgbench.
     Store,
-    /// Unchanged polls beside a bare handler.
+    /// Unchanged polls per second, beside a minimal HTTP handler.
     Poll,
-    /// From starting a broker on a large database to its first answer.
+    /// The time from the start of a broker on a large database to its first answer.
     Start,
-    /// From publishing to the answer of a long poll, and to the object in a real cluster.
+    /// The time from a publication to the answer of a long poll, and to the object in a real cluster.
     Latency,
-    /// The reconciler beside the API server's limit and kubectl; drift; memory.
+    /// The reconciler beside the API server's limit and kubectl, drift correction, and the agent's memory.
     Apply {
-        /// The agent whose memory is measured; the one beside this program by default.
+        /// The agent binary whose memory is measured. Default: the one in the folder of this program.
         #[arg(long)]
         agent: Option<PathBuf>,
     },
-    /// A bare handler that answers 304, for comparison.
+    /// A minimal handler that answers 304, as a baseline.
     #[command(hide = true)]
     Bare {
-        /// Where to listen.
+        /// Address to listen on.
         listen: String,
     },
 }
@@ -58,7 +58,7 @@ fn figure(name: &str, value: f64) {
     println!("{name} {value:.2}");
 }
 
-/// The value below which this share of the others lie.
+/// The value at this percentile, from 0.0 to 1.0.
 fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get((values.len() as f64 * share) as usize).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Unchanged polls beside a bare handler that answers 304 with the same headers.
+//! Unchanged polls, beside a minimal handler that answers 304 with the same headers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::fixture::{Broker, Database, binary, text};
 use crate::http_load::{Load, TIMEOUT, load};
 use crate::{Result, figure, percentile, seed};
 
-/// Agents that poll; connections share them.
+/// Number of agents that poll. Connections share them.
 const AGENTS: usize = 100;
-/// Short, and many: what else the machine does then falls on both alike, and few rounds are spoilt by it.
+/// Short rounds, and many of them: other load on the machine then affects both sides alike, and spoils few rounds.
 const DURING: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 21;
-/// What a past costs is less than one round differs from the next: shorter rounds, and more of them.
+/// The cost of a long history is smaller than the difference between two rounds, so these rounds are shorter and more.
 const HISTORY_DURING: Duration = Duration::from_millis(500);
 const HISTORY_ROUNDS: usize = 80;
-/// Longer than a request may take: one that is served only when the others are done fails.
+/// Longer than a request may take, so a request that waits for all others fails.
 const FOR_LONG: Duration = TIMEOUT.saturating_add(Duration::from_secs(5));
 
-/// A server with nothing behind it.
+/// The minimal handler in its own process.
 pub(crate) async fn bare(listen: &str) -> Result<()> {
     let handler = async || {
         let value = HeaderValue::from_static;
@@ -50,14 +50,14 @@ pub(crate) async fn run() -> Result<()> {
     let log = database.folder.path().join("bare.log");
     let _bare = Process::start(&binary("brokkr-benches")?, &arguments, &[], &log).map_err(text)?;
     let listens = || std::net::TcpStream::connect(&bare.address).is_ok();
-    wait_for("the bare handler", Duration::from_secs(10), listens).map_err(text)?;
+    wait_for("the minimal handler", Duration::from_secs(10), listens).map_err(text)?;
     for connections in [64, 1000] {
         beside(&bare, &broker, connections).await?;
     }
     history(&broker).await
 }
 
-/// What answers polls, and the bytes of polls that know what there is.
+/// A server, and the bytes of polls that match its current state.
 #[derive(Clone)]
 struct Server {
     address: String,
@@ -78,7 +78,7 @@ impl Server {
     }
 }
 
-/// Rounds in which the bare handler and the broker take turns, and a long one: medians, and the broker's slowest answer of all.
+/// Alternates rounds of the minimal handler and the broker, then runs a long one. Prints medians, and the broker's slowest answer.
 async fn beside(bare: &Server, broker: &Server, connections: usize) -> Result<()> {
     let (mut ratios, mut bare_p99s, mut p99s) = (Vec::new(), Vec::new(), Vec::new());
     let (mut slowest_ms, mut failed) = (0.0_f64, 0);
@@ -104,13 +104,13 @@ async fn beside(bare: &Server, broker: &Server, connections: usize) -> Result<()
     Ok(())
 }
 
-/// What a long past costs: a broker on a young database takes turns with one whose database has grown old, and with one that was
-/// started on it then.
+/// Measures the cost of a long history: alternates a broker on an empty database with a broker whose database has filled, and with
+/// one that starts on the full database.
 async fn history(young: &Server) -> Result<()> {
     let database = Database::start().await?;
     let broker = database.broker(10)?;
     let agents = agents(&broker).await?;
-    println!("filling in 100,000 revisions and 1,000,000 events");
+    println!("inserting 100,000 revisions and 1,000,000 events");
     seed::history(&database, 100_000, 1_000_000)?;
     let old = Server::knowing(&broker, &agents).await?;
     let restarted = database.broker(10)?;
@@ -122,7 +122,7 @@ async fn history(young: &Server) -> Result<()> {
         let fresh = fresh.poll(64, HISTORY_DURING).await?;
         failed += young.failed + old.failed + fresh.failed;
         let [young, old, fresh] = [young, old, fresh].map(|load| load.per_second);
-        println!("64 connections: young {young:.0}/s, with a past {old:.0}/s, started on it {fresh:.0}/s");
+        println!("64 connections: empty {young:.0}/s, full {old:.0}/s, started on full {fresh:.0}/s");
         olds.push(old / young);
         freshes.push(fresh / young);
     }
@@ -131,7 +131,7 @@ async fn history(young: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Agents with a few stacks each: their ids and keys.
+/// Creates agents with a few stacks each. Returns their ids and keys.
 async fn agents(broker: &Broker) -> Result<Vec<(String, String)>> {
     let admin = broker.admin()?;
     for number in 0..10 {
@@ -149,7 +149,7 @@ async fn agents(broker: &Broker) -> Result<Vec<(String, String)>> {
     Ok(agents)
 }
 
-/// One poll for each agent.
+/// The bytes of one poll for each agent.
 async fn known(broker: &Broker, agents: &[(String, String)]) -> Result<Vec<Vec<u8>>> {
     let mut requests = Vec::new();
     for (id, pak) in agents {

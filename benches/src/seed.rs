@@ -1,9 +1,9 @@
-//! Large databases, written by the database itself.
+//! Large databases, filled by SQL.
 
 use crate::Result;
 use crate::fixture::Database;
 
-/// Adds revisions of one stack and events of one agent, long past.
+/// Adds old revisions of one stack and old events of one agent.
 pub(crate) fn history(database: &Database, revisions: u32, events: u32) -> Result<()> {
     database.query(&format!(
         "INSERT INTO brokkr.deployment_object (id, stack_id, generator_id, revision, digest, size, object_count, message,
@@ -19,14 +19,14 @@ pub(crate) fn history(database: &Database, revisions: u32, events: u32) -> Resul
          FROM (SELECT id FROM brokkr.agent LIMIT 1) a, (SELECT id, generator_id FROM brokkr.stack LIMIT 1) s,
             (SELECT now() - interval '30 days' + make_interval(secs => n) AS at FROM generate_series(1, {events}) n) t"
     ))?;
-    // What the database does for itself after such a load is not what is measured.
+    // Vacuum now, so that autovacuum does not run during the measurement.
     for upkeep in ["VACUUM ANALYZE", "CHECKPOINT"] {
         database.query(upkeep)?;
     }
     Ok(())
 }
 
-/// A fleet: agents, stacks with content, and each stack on some of the agents.
+/// Adds agents, stacks with content, and targets of each stack on some of the agents.
 pub(crate) fn fleet(database: &Database, agents: u32, stacks: u32, per_stack: u32) -> Result<()> {
     let system = "'00000000-0000-7000-8000-000000000001'::uuid";
     for statement in [

@@ -1,4 +1,4 @@
-//! From starting a broker on a large database to its first answer.
+//! The time from the start of a broker on a large database to its first answer.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) async fn run() -> Result<()> {
         broker.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
         (created["pak"].as_str().unwrap_or_default().to_owned(), agent)
     };
-    println!("filling in 1,000 agents, 1,000 stacks on 100 agents each, 1,000,000 events");
+    println!("inserting 1,000 agents, 1,000 stacks on 100 agents each, 1,000,000 events");
     seed::fleet(&database, 1_000, 1_000, 100)?;
     seed::history(&database, 1_000, 1_000_000)?;
     println!("{} assignments", database.query("SELECT count(*) FROM brokkr.assignment")?);
@@ -36,7 +36,7 @@ pub(crate) async fn run() -> Result<()> {
             if let Ok(state) = broker.call(&pak, Method::GET, &path, None).await {
                 let listed = state["count"].as_u64().unwrap_or(0);
                 if listed == 0 {
-                    return Err("the first answer lists nothing".into());
+                    return Err("the first answer lists no stacks".into());
                 }
                 break;
             }

@@ -1,4 +1,4 @@
-//! Publishing: through the store and through HTTP, beside pgbench doing the same inserts; and what an assignment takes.
+//! Publications through the store and through HTTP, beside pgbench with the same inserts; and the size of an assignment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,7 +46,7 @@ pub(crate) async fn run() -> Result<()> {
     assignments(&database).await
 }
 
-/// What publishing inserts, in the order in which it is inserted.
+/// The inserts of a publication, in order.
 const SCRIPT: &str = r#"
 BEGIN;
 INSERT INTO brokkr.content (digest, bytes) VALUES ('sha256:' || encode(sha256(gen_random_uuid()::text::bytea), 'hex'), decode(repeat('ab', 150), 'hex')) RETURNING digest \gset
@@ -56,7 +56,7 @@ INSERT INTO brokkr.change (epoch, sequence, kind, generator_id, at, actor, reque
 END;
 "#;
 
-/// Transactions per second of pgbench.
+/// Measures the transactions per second of pgbench.
 async fn pgbench(database: &Database) -> Result<f64> {
     database.query("CREATE SEQUENCE IF NOT EXISTS brokkr.bench_revision START 1000000")?;
     database.query("GRANT USAGE ON SEQUENCE brokkr.bench_revision TO brokkr_broker")?;
@@ -79,7 +79,7 @@ async fn pgbench(database: &Database) -> Result<f64> {
     tps.ok_or_else(|| format!("pgbench failed: {said}{}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// The commit that publishing comes to.
+/// The commit of a publication.
 fn publication(stack: &Stack, revision: u64) -> Commit {
     let at = SystemClock.now();
     let content = format!(
@@ -127,7 +127,7 @@ fn publication(stack: &Stack, revision: u64) -> Commit {
     }
 }
 
-/// Publications per second through the store.
+/// Measures publications per second through the store.
 async fn commits(store: &Arc<dyn Store>, round: usize) -> Result<f64> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
@@ -160,7 +160,7 @@ async fn commits(store: &Arc<dyn Store>, round: usize) -> Result<f64> {
     Ok(done as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Publications per second through HTTP.
+/// Measures publications per second through HTTP.
 async fn posts(broker: &crate::fixture::Broker, round: usize) -> Result<f64> {
     let admin = broker.admin()?.to_owned();
     let mut stacks = Vec::new();
@@ -187,7 +187,7 @@ async fn posts(broker: &crate::fixture::Broker, round: usize) -> Result<f64> {
     Ok(load.per_second)
 }
 
-/// What it takes in the database when one stack of 100 objects goes to 1,000 agents.
+/// Measures the rows and bytes in the database for one stack of 100 objects on 1,000 agents.
 async fn assignments(database: &Database) -> Result<()> {
     const AGENTS: usize = 1_000;
     let broker = Broker::builder(Arc::new(database.store(10).await?)).start().await?;
@@ -260,7 +260,7 @@ async fn assignments(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// Rows and bytes of the whole schema, indexes included.
+/// Rows and bytes of the whole schema, including indexes.
 fn measure(database: &Database) -> Result<(f64, f64)> {
     let tables =
         "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'brokkr' AND c.relkind = 'r'";

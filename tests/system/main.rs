@@ -1,6 +1,6 @@
-//! The whole system, in circles: the API without sockets, agents on clusters in memory, the reconciler on both sorts of clusters, agents as
-//! processes on real API servers, the durable store, and the reading of manifests beside that of kubectl.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Whole-system tests: the API without sockets, agents on clusters in memory, the reconciler on both kinds of clusters, agents as
+//! processes on real API servers, the PostgreSQL store, and manifests as kubectl reads them.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod api;
 mod kubernetes;

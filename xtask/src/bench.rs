@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what it costs.
+//! `cargo xtask bench`: performance.
 
 use brokkr_testbed::Result;
 use clap::{Args, ValueEnum};
@@ -7,22 +7,22 @@ use crate::run::{built, cargo, program};
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure.
+    /// The benchmark to run.
     #[arg(value_enum)]
     what: Bench,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
-    /// Publishing beside pgbench.
+    /// Publications per second, beside pgbench.
     Store,
-    /// Unchanged polls beside a bare handler.
+    /// Unchanged polls per second, beside a minimal HTTP handler.
     Poll,
-    /// Starting a broker on a large database.
+    /// The start of a broker on a large database.
     Start,
-    /// From publishing to the answer of a long poll, and to the object in a cluster.
+    /// The time from a publication to the answer of a long poll, and to the object in a cluster.
     Latency,
-    /// The reconciler beside the API server's limit and kubectl; drift; memory.
+    /// The reconciler beside the API server's limit and kubectl, drift correction, and the agent's memory.
     Apply,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     if !matches!(args.what, Bench::Apply) {
         return program("bench", &benches, &[name]);
     }
-    // How much memory an agent needs is a figure of what is shipped.
-    cargo("the shipped agent", &["build", "--profile", "dist", "--locked", "-p", "brokkr-agent"])?;
+    // The memory figure must be that of the shipped binary.
+    cargo("the agent as shipped", &["build", "--profile", "dist", "--locked", "-p", "brokkr-agent"])?;
     program("bench", &benches, &[name, "--agent", &built("dist", "brokkr-agent").display().to_string()])
 }

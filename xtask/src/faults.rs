@@ -1,4 +1,4 @@
-//! `cargo xtask faults`: what it survives.
+//! `cargo xtask faults`: fault injection.
 
 use brokkr_testbed::{Result, Tools};
 use clap::{Args, ValueEnum};
@@ -7,7 +7,7 @@ use crate::run::{cargo, cargo_with, debug, program};
 
 #[derive(Args)]
 pub(crate) struct FaultsArgs {
-    /// Faults of what.
+    /// The group of faults to inject.
     #[arg(value_enum)]
     what: What,
     /// Only the fault with this name.
@@ -17,15 +17,15 @@ pub(crate) struct FaultsArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
-    /// Of the database, and of brokers on it.
+    /// Faults of PostgreSQL, and of brokers on it.
     Postgres,
-    /// Of the agent and of its cluster, on real API servers.
+    /// Faults of the agent and of its cluster, on real API servers.
     Agent,
 }
 
 pub(crate) fn run(args: &FaultsArgs) -> Result<()> {
     if matches!(args.what, What::Agent) {
-        println!("==> programs of Kubernetes");
+        println!("==> Kubernetes programs");
         Tools::ensure()?;
     }
     cargo("binaries", &["build", "--workspace", "--bins", "--locked"])?;

@@ -21,17 +21,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything that must hold, with real API servers and PostgreSQL. Installs or builds what is missing.
+    /// Runs every check and test, with real API servers and PostgreSQL. Installs or builds missing tools.
     Test,
-    /// What needs no servers: formatting, lints, documentation, dependencies. Changes nothing.
+    /// Runs the checks that need no servers: formatting, lints, documentation, dependencies. Changes no files.
     Verify,
-    /// What it survives. Each fault ends with a line `name survived/tried`.
+    /// Injects faults. Prints a line `name survived/tried` for each.
     Faults(faults::FaultsArgs),
-    /// What Brokkr does with inputs and tools that others made. Each check ends with a line `name right/all`.
+    /// Checks the code base, and Brokkr against other tools and their files. Prints a line `name right/all` for each check.
     Check(check::CheckArgs),
-    /// What it costs, beside bare equivalents in the same run.
+    /// Measures performance beside a baseline in the same run.
     Bench(bench::BenchArgs),
-    /// A broker, real clusters and their agents, running until interrupted.
+    /// Starts a broker, real clusters and their agents. Runs until interrupted.
     Up(up::UpArgs),
 }
 

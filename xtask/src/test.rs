@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything.
+//! `cargo xtask test`: every check and test.
 
 use std::thread;
 
@@ -10,15 +10,15 @@ use crate::{check, verify};
 pub(crate) fn run() -> Result<()> {
     ensure_command("cc", "gcc")?;
     ensure_command("openssl", "openssl")?;
-    // Each of the two compilers leaves cores idle at times, so they work beside each other.
+    // Go and cargo each leave cores idle at times, so both builds run in parallel.
     thread::scope(|scope| {
-        println!("==> programs of Kubernetes, beside what follows");
+        println!("==> Kubernetes programs, in parallel with the next steps");
         let programs = scope.spawn(|| Tools::ensure().and_then(|_| Kwok::ensure()));
         let compiled = compile();
         if !programs.is_finished() {
-            println!("==> waiting for the programs of Kubernetes");
+            println!("==> waiting for the Kubernetes programs");
         }
-        let programs = programs.join().map_err(|_| Error::new("building the programs of Kubernetes panicked"))?;
+        let programs = programs.join().map_err(|_| Error::new("the build of the Kubernetes programs panicked"))?;
         compiled.and(programs.map(drop))
     })?;
     cargo("tests", &["test", "--workspace", "--locked"])?;
@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn compile() -> Result<()> {
     verify::run()?;
-    // The binaries are what the whole-system tests start.
+    // The whole-system tests start these binaries.
     cargo("binaries", &["build", "--workspace", "--bins", "--locked"])?;
     cargo("test programs", &["test", "--workspace", "--locked", "--no-run"])
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask up`: brokers, real clusters and their agents.
+//! `cargo xtask up`: starts brokers, real clusters and their agents.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -17,34 +17,34 @@ use crate::run::{cargo, debug, root};
 
 #[derive(Args)]
 pub(crate) struct UpArgs {
-    /// How many clusters, each with an agent.
+    /// Number of clusters, each with one agent.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=10))]
     clusters: u8,
-    /// Where the brokers keep everything.
+    /// Where the brokers store their data.
     #[arg(long, value_enum, default_value_t = StoreKind::Memory)]
     store: StoreKind,
-    /// How many brokers; more than one need a database.
+    /// Number of brokers. More than one need `--store postgres`.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
     brokers: u8,
     /// Gives the agents only the rights that `brokkr-agent rbac` prints for the manifests in examples/manifests, instead of
     /// making them administrators of their clusters.
     #[arg(long)]
     least_privilege: bool,
-    /// A file to write everything to as JSON, once everything is ready.
+    /// Writes keys, addresses and kubeconfigs to this file as JSON, once every process is ready.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// Where the brokers keep everything.
+/// Where the brokers store their data.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StoreKind {
     /// In the broker's memory.
     Memory,
-    /// In a PostgreSQL server that is started too.
+    /// In a PostgreSQL server that this command starts.
     Postgres,
 }
 
-/// One agent and what starts it again.
+/// An agent with the command that restarts it.
 struct Agent {
     id: String,
     pak: String,
@@ -55,10 +55,10 @@ struct Agent {
 
 pub(crate) fn run(args: &UpArgs) -> Result<()> {
     if args.brokers > 1 && args.store == StoreKind::Memory {
-        return Err(Error::new("several brokers need a database: add --store postgres"));
+        return Err(Error::new("several brokers need a shared database: add --store postgres"));
     }
     let tools = Tools::ensure()?;
-    // The same selection as for the tests: another one would compile everything anew, with other features.
+    // The same package selection as for the tests: another one changes features and recompiles everything.
     cargo("binaries", &["build", "--workspace", "--bins", "--locked"])?;
     let scratch = ScratchFolder::new("up")?;
     let folder = scratch.path();
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
         admin_pak = admin_pak.or_else(|| broker.admin.clone());
         brokers.push(broker);
     }
-    let admin_pak = admin_pak.ok_or_else(|| Error::new("no broker showed an admin key"))?;
+    let admin_pak = admin_pak.ok_or_else(|| Error::new("no broker printed an admin key"))?;
     let urls = brokers.iter().map(|broker| broker.url.as_str()).collect::<Vec<_>>().join(",");
     let mut agents = Vec::new();
     for cluster in &clusters.all {
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
     let description = describe(&brokers, url, &admin_pak, &clusters, &agents);
     print(&brokers, url, &admin_pak, &clusters, &agents, &tools);
     if let Some(file) = &args.json {
-        // Written beside and moved: whoever waits for the file finds it whole.
+        // Write to another file and rename it, so that a reader never sees a partial file.
         let unfinished = file.with_extension("unfinished");
         std::fs::write(&unfinished, format!("{description:#}\n"))?;
         std::fs::rename(&unfinished, file)?;
@@ -97,12 +97,12 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
         println!("The agents may apply examples/manifests and nothing else. To let them apply more, for each cluster:");
         println!("  {} rbac --user brokkr-agent --for FILE | kubectl apply -f -", debug("brokkr-agent").display());
     }
-    println!("Ctrl-C ends everything.");
-    // Until then a signal ends this process at once, and with it, by their keepers, everything that it started.
+    println!("Ctrl-C stops every process.");
+    // Until here a signal ends this process at once, and the keepers end every process that it started.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     signals.forever().next();
-    // Nobody may be left to read it: the terminal may be gone.
-    let _ = writeln!(std::io::stdout(), "==> ending everything");
+    // Ignore write errors: the terminal may be closed.
+    let _ = writeln!(std::io::stdout(), "==> stopping every process");
     Ok(())
 }
 
@@ -122,7 +122,7 @@ fn grant(cluster: &TestCluster, folder: &Path, least_privilege: bool) -> Result<
     cluster.let_agent_do_only(&rights)
 }
 
-/// A server with the two roles and the schema; the address is the broker's.
+/// Starts a server with the two roles and the schema. Returns it with the address for brokers.
 fn start_database(folder: &Path) -> Result<(Postgres, String)> {
     println!("==> PostgreSQL");
     let server = Postgres::start(&folder.join("postgres"))?;
@@ -132,7 +132,7 @@ fn start_database(folder: &Path) -> Result<(Postgres, String)> {
         .env("DATABASE_URL", server.url_of("brokkr_owner", "brokkr"))
         .output()?;
     if !migrated.status.success() {
-        return Err(Error::new(format!("the migration failed: {}", String::from_utf8_lossy(&migrated.stdout))));
+        return Err(Error::new(format!("brokkr-broker migrate failed: {}", String::from_utf8_lossy(&migrated.stdout))));
     }
     let url = server.url_of("brokkr_broker", "brokkr");
     Ok((server, url))
@@ -153,14 +153,14 @@ fn start_agent(cluster: &TestCluster, folder: &Path, urls: &str, admin_pak: &str
         .env("BROKKR__PAK", admin_pak)
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    // After the document comes a line for people.
+    // The command prints the JSON document, then a line for people.
     let created: Value = serde_json::Deserializer::from_str(&text)
         .into_iter()
         .next()
         .and_then(std::result::Result::ok)
-        .ok_or_else(|| Error::new(format!("the agent was not created: {text}")))?;
+        .ok_or_else(|| Error::new(format!("cannot create the agent: {text}")))?;
     let (Some(id), Some(pak)) = (created["agent"]["id"].as_str(), created["pak"].as_str()) else {
-        return Err(Error::new(format!("the agent was not created: {text}")));
+        return Err(Error::new(format!("cannot create the agent: {text}")));
     };
     let environment: BTreeMap<String, String> = [
         ("BROKKR__AGENT__BROKER_URL", urls.to_owned()),

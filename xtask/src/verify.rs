@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: what needs no servers.
+//! `cargo xtask verify`: the checks that need no servers.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::run::{cargo, cargo_with};
 
 pub(crate) fn run() -> Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"])?;
-    // With what the demonstration needs for real clusters, which other builds leave out.
+    // Includes `demo --kubeconfig`, which default builds omit.
     let everything = ["clippy", "--workspace", "--all-targets", "--features", "brokkr-broker/kubeconfig", "--locked"];
     cargo("lints", &[&everything[..], &["--", "-D", "warnings"]].concat())?;
     cargo_with("documentation", &["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])?;
@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<()> {
 fn deny() -> Result<()> {
     let there = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
     if !there {
-        // It runs for seconds: optimising it would take longer than all that it ever saves.
+        // Unoptimised: an optimised build takes longer than the run saves.
         let install = ["install", "cargo-deny", "--version", "^0.20", "--locked", "--debug"];
         cargo_with("cargo-deny (once)", &install, &[("CARGO_PROFILE_DEV_DEBUG", "false")])?;
     }

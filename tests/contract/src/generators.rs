@@ -1,4 +1,4 @@
-//! Generators that answer in every way in which one can.
+//! One generator for each kind of result.
 
 use async_trait::async_trait;
 use brokkr_control::generate::{GenerateContext, GenerateError, Generator, Manifests};
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Takes any parameters, and makes an object of them.
+/// Accepts any parameters, and generates one object from them.
 #[derive(Debug)]
 pub(crate) struct Greeting;
 
@@ -28,11 +28,11 @@ impl Generator for Greeting {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Words {
-    #[expect(dead_code, reason = "asked for and not used")]
+    #[expect(dead_code, reason = "part of the parameters' schema only")]
     text: String,
 }
 
-/// Takes parameters of one form only.
+/// Accepts only parameters of one schema.
 #[derive(Debug)]
 pub(crate) struct Picky;
 
@@ -49,7 +49,7 @@ impl Generator for Picky {
     }
 }
 
-/// Refuses whatever it is given.
+/// Refuses all parameters.
 #[derive(Debug)]
 pub(crate) struct Refusing;
 
@@ -62,11 +62,11 @@ impl Generator for Refusing {
     }
 
     async fn generate(&self, _: &GenerateContext<'_>, _: Value) -> Result<Manifests, GenerateError> {
-        Err(GenerateError::Refused("no parameters are good enough".to_owned()))
+        Err(GenerateError::Refused("this generator refuses all parameters".to_owned()))
     }
 }
 
-/// Waits for a service that is away.
+/// Fails because a service is unavailable.
 #[derive(Debug)]
 pub(crate) struct Away;
 
@@ -79,11 +79,11 @@ impl Generator for Away {
     }
 
     async fn generate(&self, _: &GenerateContext<'_>, _: Value) -> Result<Manifests, GenerateError> {
-        Err(GenerateError::Unavailable("the service is away".into()))
+        Err(GenerateError::Unavailable("the service is unavailable".into()))
     }
 }
 
-/// Has a defect.
+/// Panics.
 #[derive(Debug)]
 pub(crate) struct Broken;
 

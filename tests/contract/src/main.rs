@@ -1,7 +1,7 @@
-//! A broker in memory with generators that answer in every way, for tools and clients that read the OpenAPI document.
+//! A broker in memory with a generator for each kind of result. Contract tests run against it.
 //!
-//! `brokkr-contract serve --listen ADDRESS` prints what `brokkr-broker serve` does.
-#![expect(clippy::print_stdout, reason = "says where it listens")]
+//! `brokkr-contract serve --listen ADDRESS` prints the same lines as `brokkr-broker serve`.
+#![expect(clippy::print_stdout, reason = "prints the listen address")]
 
 mod generators;
 
@@ -36,6 +36,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let server = Server::builder(broker).bind(address).await?;
     println!("listening on http://{}", server.local_addr()?);
-    // Whoever started it ends it.
+    // Run until the parent process ends this one.
     Ok(server.run(std::future::pending()).await?)
 }

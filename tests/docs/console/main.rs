@@ -1,7 +1,7 @@
-//! The commands of the README and the book, run as a reader would.
+//! Runs the commands of the README and the book.
 //!
 //! `cargo xtask check docs` fails for a page with commands that is not listed here.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod page;
 mod transcript;

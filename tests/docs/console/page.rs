@@ -1,4 +1,4 @@
-//! One page, whose blocks are run from top to bottom in one session.
+//! Runs the blocks of one page from top to bottom in one session.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use brokkr_testbed::{Postgres, Process, ScratchFolder, free_port, program};
 
 use crate::transcript::Transcript;
 
-/// The address that pages name; each run has a port of its own instead.
+/// The address in the pages. Each run replaces it with a free port.
 const ADDRESS: &str = "127.0.0.1:3000";
-/// How long an output may take to become as it is shown.
+/// Time limit for an output to match the page.
 const EVENTUALLY: Duration = Duration::from_secs(30);
-/// Runs what a reader runs by cargo, without compiling: it was built before, with the features of the whole workspace.
+/// A shell function that replaces `cargo run`: it runs the program that the workspace build produced, without compiling.
 const CARGO: &str = r#"cargo() {
-    [ "$1 $2 $4" = "run -p --" ] || { echo "cargo $*: pages run programs only" >&2; return 1; }
+    [ "$1 $2 $4" = "run -p --" ] || { echo "cargo $*: pages may only use cargo run" >&2; return 1; }
     local program=$3; shift 4; "$program" "$@"
 }
 "#;
@@ -38,7 +38,7 @@ impl Page {
         let text = std::fs::read_to_string(root().join(name)).unwrap();
         let address = format!("127.0.0.1:{}", free_port().unwrap());
         let folder = ScratchFolder::new("docs").unwrap();
-        // Pages write into it; with `CARGO_TARGET_DIR` it may be missing.
+        // Pages write files into `target`, which may not exist if `CARGO_TARGET_DIR` is set.
         std::fs::create_dir_all(root().join("target")).unwrap();
         let page = Self { name, blocks: blocks(&text), folder, address, background: Vec::new() };
         let programs = program("brokkr-broker").unwrap();
@@ -50,7 +50,7 @@ impl Page {
         page
     }
 
-    /// Sets a variable that the reader sets by hand.
+    /// Sets a variable that readers set themselves.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.append(&format!("export {variable}='{value}'"));
     }
@@ -72,7 +72,7 @@ impl Page {
         }
     }
 
-    /// The file with the session's variables.
+    /// The file that keeps the session's variables between blocks.
     fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -103,10 +103,10 @@ impl Page {
         }
     }
 
-    /// Starts a program and waits until it printed what is shown. Lines that set variables are taken over, as the reader does.
+    /// Starts a program and waits until its output matches. Applies `export` lines of the output, as readers do.
     fn start(&mut self, at: &str, transcript: &Transcript) {
         let log = self.folder.path().join(format!("background-{}", self.background.len()));
-        // Without a shell in between, which would outlive it.
+        // Start it without a shell, which would not end with it.
         let command = transcript.commands.replacen("cargo run -p brokkr-broker --", "brokkr-broker", 1);
         let command = command.replacen("brokkr-broker", "exec brokkr-broker", 1);
         let script = format!("cd '{}'\nsource '{}'\n{command}", root().display(), self.state().display());

@@ -1,4 +1,4 @@
-//! A console block: commands, and parts of their output.
+//! A console block: commands, and lines of their output.
 
 /// The commands of a block, and the lines that their output must contain in this order.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,14 +25,14 @@ impl Transcript {
         Self { commands, expected }
     }
 
-    /// The first expected line that an output does not contain.
+    /// The first expected line that the output does not contain.
     pub(crate) fn missing(&self, output: &str) -> Option<&str> {
         let mut lines = output.lines();
         self.expected.iter().find(|it| !lines.any(|line| matches(it, line.trim_end()))).map(String::as_str)
     }
 }
 
-/// Whether a line is as expected, where `…` stands for anything.
+/// Whether a line matches, where `…` matches anything.
 fn matches(expected: &str, line: &str) -> bool {
     let mut pieces = expected.split('…');
     let Some(mut rest) = pieces.next().and_then(|first| line.strip_prefix(first)) else { return false };
@@ -42,12 +42,12 @@ fn matches(expected: &str, line: &str) -> bool {
         rest = &rest[at + piece.len()..];
         is_exact = piece.is_empty();
     }
-    // A last piece may occur earlier in the line as well.
+    // The last piece must be at the end, although it may also occur earlier.
     rest.is_empty() || (!is_exact && expected.rsplit('…').next().is_some_and(|last| rest.ends_with(last)))
 }
 
 #[test]
-fn commands_and_output_are_told_apart() {
+fn dollar_lines_are_commands_and_the_rest_is_output() {
     let transcript = Transcript::parse("$ curl \\\n    -s /\n…\n{\n  \"id\": \"…\",\n\n$ true\n");
     assert_eq!(transcript.commands, "curl \\\n    -s /\ntrue\n");
     assert_eq!(transcript.expected, ["{", "  \"id\": \"…\","]);
@@ -56,7 +56,7 @@ fn commands_and_output_are_told_apart() {
 }
 
 #[test]
-fn an_ellipsis_is_anything() {
+fn ellipsis_matches_anything() {
     for (expected, line, is_match) in [
         ("a", "a", true),
         ("a", "ab", false),

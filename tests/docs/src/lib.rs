@@ -1,4 +1,4 @@
-//! The Rust blocks of the book, as documentation tests.
+//! The Rust blocks of the book, as doctests.
 //!
 //! `cargo xtask check docs` fails for a page with Rust blocks that is not listed here.
 

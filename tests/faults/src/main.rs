@@ -1,7 +1,7 @@
-//! What Brokkr survives: `cargo xtask faults …`.
+//! Fault injection and checks on real servers: `cargo xtask faults …`, `cargo xtask check real`.
 //!
-//! Each fault ends with a line `name survived/tried`; the exit status says whether all was survived.
-#![expect(clippy::print_stdout, reason = "prints what was survived")]
+//! Each fault prints a line `name survived/tried`. The exit status is 0 if every fault was survived.
+#![expect(clippy::print_stdout, reason = "prints the results")]
 
 mod agent;
 mod postgres;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// What Brokkr survives.
+/// Fault injection and checks on real servers.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -20,24 +20,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
-    /// Faults of the database, and of brokers on it.
+    /// Injects faults into PostgreSQL and into brokers on it.
     Postgres {
         /// Only the fault with this name.
         #[arg(long)]
         only: Option<String>,
     },
-    /// Faults of the agent and of its cluster, on real API servers.
+    /// Injects faults into agents and clusters, on real API servers.
     Agent {
         /// Only the fault with this name.
         #[arg(long)]
         only: Option<String>,
     },
-    /// What Brokkr does with what real projects publish, on real API servers. Each check ends with a line `name right/all`.
+    /// Checks manifests with the structure of published install files, on real API servers. Prints a line `name right/all` for each check.
     Real {
-        /// Only the check with this name, or `unlucky`: what the status says of manifests that are wrong.
+        /// Only the check with this name, or `unlucky`: the status texts of wrong manifests.
         #[arg(long)]
         only: Option<String>,
-        /// Where `unlucky` writes what the status says, as JSON.
+        /// File for the status texts of `unlucky`, as JSON.
         #[arg(long)]
         write: Option<PathBuf>,
     },
@@ -46,29 +46,29 @@ enum What {
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, BoxedError>;
 
-/// How a fault ended.
+/// The result of a fault.
 struct Outcome {
     survived: u64,
     tried: u64,
 }
 
 impl Outcome {
-    /// Everything that was tried, if nothing was found to be wrong.
+    /// The outcome of attempts of which `wrong` failed.
     fn of(tried: u64, wrong: u64) -> Self {
         Self { survived: tried.saturating_sub(wrong), tried }
     }
 }
 
-/// The names among these that are to be tried; an error if there are none.
+/// Selects the faults to run. Fails if no fault has the name.
 fn chosen(all: &[&'static str], only: Option<&str>) -> Result<Vec<&'static str>> {
     let names: Vec<_> = all.iter().copied().filter(|name| only.is_none_or(|only| only == *name)).collect();
     if names.is_empty() {
-        return Err(format!("there is no fault {}; there are {}", only.unwrap_or_default(), all.join(", ")).into());
+        return Err(format!("no fault named {}; known faults: {}", only.unwrap_or_default(), all.join(", ")).into());
     }
     Ok(names)
 }
 
-/// Prints how a fault ended; whether something was lost, or nothing tried.
+/// Prints the result of a fault. Returns true if an attempt failed, or if there were none.
 fn tell(name: &str, outcome: Result<Outcome>) -> bool {
     match outcome {
         Ok(Outcome { survived, tried }) => {
@@ -76,7 +76,7 @@ fn tell(name: &str, outcome: Result<Outcome>) -> bool {
             survived < tried || tried == 0
         }
         Err(error) => {
-            println!("{name} could not be tried: {error}");
+            println!("{name}: cannot inject the fault: {error}");
             true
         }
     }

@@ -1,4 +1,4 @@
-//! Who may do what: every operation of the document, with every kind of key.
+//! Rights: every operation of the OpenAPI document with several kinds of keys.
 
 use axum::body::Body;
 use http::Request;
@@ -22,14 +22,14 @@ fn operations() -> Vec<(String, String)> {
     paths.into_iter().flat_map(of).collect()
 }
 
-/// A path with ids that are well-formed and name nothing.
+/// Fills a path with a well-formed id that does not exist.
 fn filled(path: &str) -> String {
     let missing = "01a1fcd4-803a-75bf-9d5b-27edfd6611d6";
     path.split('/').map(|part| if part.starts_with('{') { missing } else { part }).collect::<Vec<_>>().join("/")
 }
 
 #[tokio::test]
-async fn without_a_valid_key_every_operation_answers_the_same() {
+async fn every_operation_without_a_valid_key_gets_the_same_401() {
     let api = Api::new().await;
     let (_, agent) = api.agent("edge", json!({})).await;
     let other = if agent.ends_with('x') { 'y' } else { 'x' };
@@ -62,7 +62,7 @@ async fn without_a_valid_key_every_operation_answers_the_same() {
 }
 
 #[tokio::test]
-async fn a_read_only_admin_changes_nothing_and_an_agent_only_reports() {
+async fn read_only_admin_cannot_write_and_agent_can_only_report() {
     let api = Api::new().await;
     let reader = api.send("POST", "/keys", json!({"name": "reader", "kind": "admin-read-only"})).await.text("/pak");
     let (_, agent) = api.agent("edge", json!({})).await;
@@ -87,7 +87,7 @@ async fn a_read_only_admin_changes_nothing_and_an_agent_only_reports() {
 }
 
 #[tokio::test]
-async fn foreign_and_missing_look_the_same() {
+async fn foreign_and_missing_ids_get_the_same_404() {
     let api = Api::new().await;
     let mine = api.send("POST", "/generators", json!({"name": "mine"})).await;
     let theirs = api.send("POST", "/generators", json!({"name": "theirs"})).await;
@@ -129,13 +129,17 @@ async fn foreign_and_missing_look_the_same() {
 }
 
 #[tokio::test]
-async fn revoked_and_rotated_keys_end_at_once() {
+async fn revoked_and_rotated_keys_stop_working_at_once() {
     let api = Api::new().await;
     let (agent, first) = api.agent("edge", json!({})).await;
     let second =
         api.send("POST", &format!("/agents/{agent}/rotate-pak"), json!({"overlap_seconds": 60})).await.text("/pak");
     for key in [&first, &second] {
-        assert_eq!(api.send_as(key, "POST", "/auth/pak", json!({})).await.status, 200, "both during the overlap");
+        assert_eq!(
+            api.send_as(key, "POST", "/auth/pak", json!({})).await.status,
+            200,
+            "both keys work during the overlap"
+        );
     }
     let third = api.send_as(&second, "POST", &format!("/agents/{agent}/rotate-pak"), json!({})).await.text("/pak");
     for key in [&first, &second] {
@@ -155,7 +159,7 @@ async fn revoked_and_rotated_keys_end_at_once() {
 }
 
 #[tokio::test]
-async fn refusals_are_recorded_whatever_they_stumbled_over() {
+async fn refused_requests_are_audited_for_every_cause() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let (agent, agent_key) = api.agent("edge", json!({})).await;

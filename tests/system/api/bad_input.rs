@@ -1,4 +1,4 @@
-//! Bad input gets a clear problem, and nothing is lost.
+//! Bad input gets a problem with the location of the error.
 
 use axum::body::Body;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::Api;
 
 #[tokio::test]
-async fn bodies_are_read_strictly() {
+async fn malformed_bodies_are_refused() {
     let api = Api::new().await;
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let post = async |kind: &str, body: Vec<u8>| {
@@ -49,7 +49,7 @@ async fn bodies_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn queries_are_not_bent() {
+async fn malformed_queries_are_refused() {
     let api = Api::new().await;
     for query in
         ["limit=0", "limit=-1", "limit=501", "limit=abc", "limit=", "limit=1&limit=2", "nonsense=1", "generator=x"]
@@ -78,7 +78,7 @@ async fn unknown_paths_methods_and_ids_are_problems() {
     assert_eq!(api.get("/nothing").await.slug(), "not-found");
     let metrics = async |method: &str| api.call(&api.admin, method, "/metrics", &[], "").await;
     assert_eq!(metrics("GET").await.body, b"recorded");
-    assert_eq!(metrics("POST").await.slug(), "method-not-allowed", "what hosts merge in has the same form");
+    assert_eq!(metrics("POST").await.slug(), "method-not-allowed", "routes that a host adds have the same form");
     let reply = api.call(&api.admin, "DELETE", "/api/v1/stacks", &[], Body::empty()).await;
     assert_eq!(reply.slug(), "method-not-allowed");
     assert!(reply.headers.contains_key("allow"), "{reply:?}");
@@ -91,7 +91,7 @@ async fn unknown_paths_methods_and_ids_are_problems() {
 }
 
 #[tokio::test]
-async fn updates_need_the_version_that_was_read() {
+async fn updates_require_the_current_version() {
     let api = Api::new().await;
     let id = api.stack("web").await;
     let patch = async |if_match: Option<&str>| {
@@ -116,18 +116,18 @@ async fn updates_need_the_version_that_was_read() {
     assert_eq!(
         (any.status.as_u16(), any.headers["etag"].to_str().unwrap()),
         (200, "\"2\""),
-        "any version, as nothing changes"
+        "any version matches, and the request changes nothing"
     );
     let missing = "01a1fcd4-803a-75bf-9d5b-27edfd6611d6";
     let headers = [("content-type", "application/json"), ("if-match", "*")];
     let nothing = api.call(&api.admin, "PATCH", &format!("/api/v1/stacks/{missing}"), &headers, "{}").await;
-    assert_eq!(nothing.slug(), "not-found", "there is no version of what is not there");
+    assert_eq!(nothing.slug(), "not-found", "a missing entity has no version");
     let delete = api.call(&api.admin, "DELETE", &format!("/api/v1/stacks/{id}"), &[("if-match", "*")], "").await;
     assert_eq!(delete.status, 204);
 }
 
 #[tokio::test]
-async fn manifests_are_refused_by_class_and_nothing_is_published() {
+async fn refused_manifests_name_their_class_and_publish_nothing() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
@@ -161,7 +161,7 @@ async fn manifests_are_refused_by_class_and_nothing_is_published() {
 }
 
 #[tokio::test]
-async fn manifests_mean_what_they_mean_to_kubectl() {
+async fn manifests_are_read_as_kubectl_reads_them() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let object = "apiVersion: v1\nkind: Thing\nmetadata: {name: a}\n";
@@ -191,8 +191,7 @@ async fn manifests_mean_what_they_mean_to_kubectl() {
     }
 }
 
-/// A problem names its kind in the title, the place, and what is expected there.
-/// A request, and the title, the pointer and some words of the problem that it leads to.
+/// A request, and the title, the pointer and a part of the detail of its problem.
 type WrongBody<'a> = (&'static str, &'a str, Value, &'static str, &'static str, &'static str);
 
 fn wrong_bodies<'a>(rotate: &'a str, rollback: &'a str, agent: &str) -> Vec<WrongBody<'a>> {
@@ -273,7 +272,7 @@ fn wrong_bodies<'a>(rotate: &'a str, rollback: &'a str, agent: &str) -> Vec<Wron
 }
 
 #[tokio::test]
-async fn problems_name_the_place_and_what_is_expected() {
+async fn problems_name_location_and_expectation() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let (agent, _) = api.agent("edge", json!({})).await;
@@ -298,11 +297,11 @@ async fn problems_name_the_place_and_what_is_expected() {
         let problem = api.get(&format!("/stacks?{query}")).await.json();
         assert_eq!((&problem["parameter"], problem.get("pointer")), (&json!(parameter), None), "{query}: {problem}");
     }
-    // To JSON Schema 60.0 is an integer.
+    // JSON Schema counts 60.0 as an integer.
     assert_eq!(api.send("POST", &rotate, json!({"overlap_seconds": 60.0})).await.status, 200);
     assert_eq!(api.send("POST", &rotate, json!({"overlap_seconds": 60.5})).await.slug(), "field-invalid");
     assert_eq!(api.send("POST", &rotate, json!(null)).await.status, 200);
-    // Characters are counted, as JSON Schema does, not bytes.
+    // Limits count characters, as JSON Schema does, and not bytes.
     assert_eq!(api.send("POST", "/stacks", json!({"name": "b", "description": "ä".repeat(4096)})).await.status, 201);
     assert_eq!(
         api.send("POST", "/stacks", json!({"name": "c", "description": "ä".repeat(4097)})).await.slug(),

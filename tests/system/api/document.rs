@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::support::Api;
 
-/// The committed document is the served one: a change of the API is a visible difference.
+/// Every change of the API appears as a difference in the committed document.
 #[tokio::test]
-async fn the_openapi_document_is_the_committed_one() {
+async fn served_document_equals_the_committed_one() {
     let text = brokkr_http::server::document().to_pretty_json().unwrap();
     insta::with_settings!({ snapshot_path => "../openapi", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("brokkr-v1", text);
@@ -52,7 +52,7 @@ fn every_problem_type_is_in_the_enum_and_documented() {
 }
 
 #[test]
-fn every_link_leads_to_an_operation_and_fills_parameters_that_it_has() {
+fn every_link_names_an_operation_and_its_parameters() {
     let document = document();
     let operations = operations(&document);
     let mut count = 0;
@@ -73,7 +73,7 @@ fn every_link_leads_to_an_operation_and_fills_parameters_that_it_has() {
 }
 
 #[test]
-fn every_text_that_is_sent_says_what_it_takes() {
+fn every_request_text_has_a_pattern_or_length() {
     let document = document();
     let bounded = |schema: &Value| {
         ["$ref", "pattern", "enum", "format", "oneOf", "anyOf", "const"].iter().any(|key| schema.get(*key).is_some())
@@ -88,16 +88,15 @@ fn every_text_that_is_sent_says_what_it_takes() {
     }
     for (id, operation) in operations(&document) {
         for parameter in operation.get("parameters").and_then(Value::as_array).into_iter().flatten() {
-            // What is no ETag matches nothing, whatever it is.
+            // An invalid ETag matches no version, so its text is free.
             let is_free = parameter["name"] == "If-None-Match" || parameter["schema"]["type"] == "integer";
             assert!(is_free || bounded(&parameter["schema"]), "{id}: {parameter}");
         }
     }
 }
 
-/// The numbers of the document are those of the table of limits.
 #[test]
-fn the_limits_are_those_of_the_table() {
+fn document_limits_equal_the_limits_table() {
     let document = document();
     let schemas = &document["components"]["schemas"];
     for (pointer, limit) in [

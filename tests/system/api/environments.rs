@@ -1,11 +1,11 @@
-//! Environments: the first noun that is stored as a document.
+//! Environments, the example of an entity that stores keep as a document.
 
 use serde_json::json;
 
 use crate::support::Api;
 
 #[tokio::test]
-async fn an_environment_is_created_changed_listed_and_deleted() {
+async fn environment_is_created_changed_listed_and_deleted() {
     let api = Api::new().await;
     let body = json!({"name": "staging", "rank": 1, "values": {"domain": "staging.example.com", "tier": 2}});
     let created = api.send("POST", "/environments", body.clone()).await;

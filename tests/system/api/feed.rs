@@ -1,4 +1,4 @@
-//! The feed, as subscribers read it.
+//! The feed.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ async fn read(api: &Api, key: &str) -> (Vec<Value>, String) {
 }
 
 #[tokio::test]
-async fn every_change_once_in_order_and_only_ones_own() {
+async fn feed_returns_each_visible_change_once_in_order() {
     let api = Api::new().await;
     let (mine, theirs) = (
         api.send("POST", "/generators", json!({"name": "mine"})).await.text("/pak"),
@@ -33,7 +33,7 @@ async fn every_change_once_in_order_and_only_ones_own() {
     let kinds: Vec<&str> = all.iter().map(|it| it["kind"].as_str().unwrap()).collect();
     assert!(["generator", "key", "agent", "stack"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
     let text = Value::from(all.clone()).to_string();
-    assert!(!text.contains("\"hash\""), "the hash of a key is nobody's business");
+    assert!(!text.contains("\"hash\""), "the feed must not contain hashes of keys");
     let (own, _) = read(&api, &mine).await;
     let of_stack: Vec<_> = own.iter().filter(|it| it["kind"] == "stack").collect();
     assert!(of_stack.iter().all(|it| it["entity"]["id"] == stack.as_str()), "{own:?}");

@@ -1,4 +1,4 @@
-//! What a host builds on: its own routes, its own parts, and the end of a server.
+//! A host's own routes and parts, and the shutdown of its server.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
-/// A host's state, of which the broker is a part.
+/// A host's state, which contains the broker.
 #[derive(Clone)]
 struct Host {
     broker: Broker,
@@ -181,7 +181,7 @@ async fn typed_generation_needs_exactly_one_generator_of_the_type() {
 }
 
 #[tokio::test]
-async fn a_host_vouches_for_a_generator_and_for_no_more() {
+async fn generator_actor_of_a_host_has_only_generator_rights() {
     let (broker, store, _) = broker().await;
     let new = NewGenerator { name: "team".to_owned(), description: String::new() };
     let (team, _) = broker.generator_create(&broker.system_actor(), new).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_host_vouches_for_a_generator_and_for_no_more() {
     broker.shutdown().await;
     let records = store.audit_list(&Scope::All, &AuditFilter::default(), &Page::first(100)).await.unwrap().items;
     let own = records.iter().filter(|it| it.request_id == origin.request_id && it.actor == actor.reference());
-    assert_eq!(own.count(), 2, "what was done and what was denied: {records:?}");
+    assert_eq!(own.count(), 2, "one successful and one denied operation: {records:?}");
     let unknown = broker.generator_actor(brokkr_core::model::GeneratorId::generate());
     assert!(matches!(unknown, Err(BrokerError::NotFound)), "{unknown:?}");
 }

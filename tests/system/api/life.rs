@@ -1,4 +1,4 @@
-//! The life of a stack, seen from the API alone.
+//! The lifecycle of a stack through the API.
 
 use serde_json::json;
 
@@ -7,13 +7,17 @@ use crate::support::Api;
 const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: \"1\"}\n# as it came\n";
 
 #[tokio::test]
-async fn revisions_are_numbered_immutable_and_can_come_back() {
+async fn revisions_are_numbered_immutable_and_restorable() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let first = api.publish(&stack, OBJECT).await;
     assert_eq!((first.status.as_u16(), first.json()["revision"].as_u64()), (201, Some(1)));
     let again = api.publish(&stack, OBJECT).await;
-    assert_eq!((again.status.as_u16(), again.text("/id")), (200, first.text("/id")), "the same bytes make no revision");
+    assert_eq!(
+        (again.status.as_u16(), again.text("/id")),
+        (200, first.text("/id")),
+        "the same bytes create no revision"
+    );
     let body = json!({"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}}]});
     let second = api.send("POST", &format!("/stacks/{stack}/deployment-objects"), body).await;
     assert_eq!(second.json()["revision"], 2);
@@ -22,7 +26,7 @@ async fn revisions_are_numbered_immutable_and_can_come_back() {
     assert_eq!(back.json()["provenance"], json!({"kind": "rollback", "of": 1}));
     let path = format!("/api/v1/deployment-objects/{}", back.text("/id"));
     let bytes = api.call(&api.admin, "GET", &path, &[("accept", "application/yaml")], "").await;
-    assert_eq!(bytes.body, OBJECT.as_bytes(), "byte for byte");
+    assert_eq!(bytes.body, OBJECT.as_bytes(), "the content is stored byte for byte");
     let etag = bytes.headers["etag"].to_str().unwrap().to_owned();
     assert_eq!(etag, format!("\"{}\"", first.text("/digest")));
     let known = [("accept", "application/yaml"), ("if-none-match", etag.as_str())];
@@ -35,7 +39,7 @@ async fn revisions_are_numbered_immutable_and_can_come_back() {
 }
 
 #[tokio::test]
-async fn by_name_creates_updates_and_does_nothing() {
+async fn put_by_name_creates_updates_or_does_nothing() {
     let api = Api::new().await;
     let manifests = json!([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}]);
     let put = async |body| api.send("PUT", "/stacks/by-name/web", body).await;
@@ -51,11 +55,11 @@ async fn by_name_creates_updates_and_does_nothing() {
     assert_eq!(put(json!({"policies": null})).await.json()["stack"]["policies"]["adopt"], "never");
     assert_eq!(put(json!({"nonsense": 1})).await.slug(), "unknown-field");
     let audit = api.get("/audit?action=stack.apply&outcome=success").await.json();
-    assert_eq!(audit["items"].as_array().unwrap().len(), 4, "doing nothing is no commit");
+    assert_eq!(audit["items"].as_array().unwrap().len(), 4, "an unchanged request commits nothing");
 }
 
 #[tokio::test]
-async fn a_stack_that_nobody_holds_is_gone_at_once() {
+async fn unassigned_stack_is_deleted_at_once() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     assert_eq!(api.send("DELETE", &format!("/stacks/{stack}"), json!({})).await.status, 204);
@@ -65,7 +69,7 @@ async fn a_stack_that_nobody_holds_is_gone_at_once() {
 }
 
 #[tokio::test]
-async fn everything_done_denied_and_failed_is_audited() {
+async fn successful_denied_and_failed_operations_are_audited() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     api.send("POST", "/stacks", json!({"name": "web"})).await;
@@ -95,7 +99,7 @@ async fn everything_done_denied_and_failed_is_audited() {
 }
 
 #[tokio::test]
-async fn placement_explains_itself() {
+async fn placement_gives_reasons() {
     let api = Api::new().await;
     let (edge, _) = api.agent("edge", json!({"env": "prod"})).await;
     let (other, _) = api.agent("other", json!({})).await;

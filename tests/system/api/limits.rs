@@ -1,4 +1,4 @@
-//! The table of limits at its borders: one below and the limit itself are taken, one more is refused.
+//! Each limit of the table: the limit and one less are accepted, one more is refused.
 
 use axum::body::Body;
 use brokkr_core::model::limits;
@@ -21,7 +21,7 @@ fn text(bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn texts() {
+async fn texts_are_limited() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let (agent, _) = api.agent("edge", json!({})).await;
@@ -59,7 +59,7 @@ async fn texts() {
 }
 
 #[tokio::test]
-async fn bodies() {
+async fn bodies_are_limited() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let padded = |text: String, bytes: usize| format!("{text}{}", " ".repeat(bytes - text.len()));
@@ -79,10 +79,10 @@ async fn bodies() {
 }
 
 #[tokio::test]
-async fn keys_registrations_and_waits() {
+async fn keys_registrations_and_waits_are_limited() {
     let api = Api::new().await;
     let id = api.send("POST", "/generators", json!({"name": "ci"})).await.text("/generator/id");
-    // One exists from the beginning.
+    // One key already exists.
     for n in 2..=limits::KEYS_PER_PRINCIPAL + 1 {
         let reply = api.send("POST", &format!("/generators/{id}/keys"), json!({"name": format!("k{n}")})).await;
         assert_eq!(reply.status.is_success(), n <= limits::KEYS_PER_PRINCIPAL, "{n}: {reply:?}");
@@ -104,7 +104,7 @@ async fn keys_registrations_and_waits() {
 }
 
 #[tokio::test]
-async fn reports() {
+async fn reports_are_limited() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     let (agent, pak) = api.agent("edge", json!({})).await;
@@ -149,7 +149,7 @@ async fn reports() {
 }
 
 #[tokio::test]
-async fn yaml() {
+async fn yaml_is_limited() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     // The document, its five scalars, `metadata` with two, `x`, and the list itself.
@@ -163,14 +163,14 @@ async fn yaml() {
     })
     .await;
     assert_eq!(api.publish(&stack, &nodes(limits::YAML_NODES + 1)).await.slug(), "yaml-budget-exceeded");
-    // No object is too large by itself, and what is sent is a fraction of what it expands to.
+    // No object is too large by itself; aliases expand the small request beyond the limit.
     const WORD: usize = 64 * 1024;
     let scalars = |n: usize| {
         let (mut text, mut left, mut count) = (String::new(), n, 0);
         while left > 0 {
             let name = format!("n{n}-{count}");
             left -= "apiVersionv1kindConfigMapmetadatanamexpad".len() + name.len();
-            // The rest is left so large that one more document has room for its own.
+            // The remaining budget has room for exactly one more document.
             let copies = (left.saturating_sub(2 * WORD) / WORD).min(14);
             left -= copies * WORD;
             let rest = if copies < 14 { left } else { 0 };
@@ -196,7 +196,7 @@ async fn yaml() {
 }
 
 #[tokio::test]
-async fn warnings() {
+async fn warnings_are_limited() {
     let api = Api::new().await;
     let stack = api.stack("web").await;
     for (n, kept, last) in
@@ -214,7 +214,7 @@ async fn warnings() {
     }
 }
 
-/// Denied attempts with a page of the audit after another.
+/// Reads all denied attempts from the audit, page by page.
 async fn denied(api: &Api) -> Vec<Value> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -227,9 +227,9 @@ async fn denied(api: &Api) -> Vec<Value> {
     }
 }
 
-// Time is the runtime's own: nothing is written before everybody waits.
+// Paused time: the broker writes nothing before every task waits.
 #[tokio::test(start_paused = true)]
-async fn denials_that_wait_to_be_recorded() {
+async fn queued_denials_are_limited_and_recorded() {
     for n in
         [limits::DENIALS_QUEUED - 1, limits::DENIALS_QUEUED, limits::DENIALS_QUEUED + 1, limits::DENIALS_QUEUED + 5]
     {
@@ -239,7 +239,7 @@ async fn denials_that_wait_to_be_recorded() {
             assert_eq!(api.send("DELETE", &path, json!({})).await.status, 404);
         }
         let one_by_one = n.min(limits::DENIALS_QUEUED);
-        eventually("all are recorded", || async {
+        eventually("every denial is recorded", || async {
             let found = denied(&api).await;
             let sum = |items: &[&Value]| items.iter().map(|it| it["count"].as_u64().unwrap()).sum::<u64>() as usize;
             let (single, counted): (Vec<&Value>, Vec<&Value>) =

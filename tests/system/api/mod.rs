@@ -1,4 +1,4 @@
-//! The API without sockets.
+//! The API, called without sockets.
 
 mod access;
 mod bad_input;

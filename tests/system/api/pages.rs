@@ -1,4 +1,4 @@
-//! What is many and comes in pages, or beside each entry of a page.
+//! Pages of lists, and the summaries beside them.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const INSTANCE: &str = "01a1fcd4-803a-75bf-9d5b-27edfd6611d6";
 async fn report(api: &Api, (agent, pak): &(String, String), fields: Value) {
     let mut body = json!({"instance_id": INSTANCE, "sequence": 1, "cluster_uid": "c"});
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    // What it says counts once it was told.
+    // Reports only count for stacks that the agent's target state has listed.
     assert_eq!(api.get_as(pak, &format!("/agents/{agent}/target-state")).await.status, 200);
     let reply = api.send_as(pak, "POST", &format!("/agents/{agent}/reports"), body).await;
     assert_eq!(reply.status, 200, "{reply:?}");
@@ -19,7 +19,7 @@ fn ids(items: &Value, key: &str) -> Vec<String> {
     items.as_array().unwrap().iter().map(|it| it[key].as_str().unwrap().to_owned()).collect()
 }
 
-/// A stack of the name, published and wanted on every agent.
+/// Creates a stack, publishes it, and targets it at every agent.
 async fn everywhere(api: &Api, name: &str) -> String {
     let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
     let body = json!({"targeting": {"match_labels": {}}, "manifests": [manifest]});
@@ -27,7 +27,7 @@ async fn everywhere(api: &Api, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_status_counts_all_agents_and_shows_a_page_of_them() {
+async fn status_counts_all_agents_and_returns_a_page() {
     let api = Api::new().await;
     let stack = everywhere(&api, "web").await;
     let mut agents = Vec::new();
@@ -52,12 +52,12 @@ async fn a_status_counts_all_agents_and_shows_a_page_of_them() {
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     for length in [2, 2, 1] {
         let page = api.get(&format!("{path}?limit=2{cursor}")).await.json();
-        assert_eq!(page["summary"], counted, "all are counted on every page");
+        assert_eq!(page["summary"], counted, "the summary counts all agents on every page");
         assert_eq!(page["agents"].as_array().unwrap().len(), length);
         seen.extend(page["agents"].as_array().unwrap().clone());
         cursor = format!("&cursor={}", page["next"].as_str().unwrap_or_default());
     }
-    assert_eq!((cursor.as_str(), &json!(seen)), ("&cursor=", &whole["agents"]), "the pages are the whole");
+    assert_eq!((cursor.as_str(), &json!(seen)), ("&cursor=", &whole["agents"]), "the pages form the whole list");
 
     let next = api.get(&format!("{path}?limit=1")).await.text("/next");
     let other = everywhere(&api, "other").await;
@@ -72,7 +72,7 @@ async fn a_status_counts_all_agents_and_shows_a_page_of_them() {
 }
 
 #[tokio::test]
-async fn a_status_shows_five_hundred_agents_unless_told() {
+async fn status_page_has_500_agents_by_default() {
     let api = Api::new().await;
     let stack = everywhere(&api, "web").await;
     for n in 0..500 {
@@ -89,7 +89,7 @@ async fn a_status_shows_five_hundred_agents_unless_told() {
 }
 
 #[tokio::test]
-async fn a_list_of_agents_has_their_capabilities() {
+async fn agent_list_includes_capabilities() {
     let api = Api::new().await;
     let one = api.agent("one", json!({})).await;
     let two = api.agent("two", json!({})).await;
@@ -103,8 +103,8 @@ async fn a_list_of_agents_has_their_capabilities() {
     };
     assert_eq!((of("one"), of("two"), of("silent")), (json!(["dry-run", "watch"]), json!(["watch"]), json!([])));
     let alone = api.get(&format!("/agents/{}", one.0)).await.json();
-    assert_eq!(alone["capabilities"], of("one"), "as the agent alone");
-    // A generator sees what agents say that are registered with it, and no others.
+    assert_eq!(alone["capabilities"], of("one"), "the list equals the single agent");
+    // A generator sees the capabilities of agents that are registered with it only.
     let mine = api.send("POST", "/generators", json!({"name": "mine"})).await;
     let path = format!("/agents/{}/generators/{}", one.0, mine.text("/generator/id"));
     assert_eq!(api.send("PUT", &path, json!({})).await.status, 204);

@@ -1,4 +1,4 @@
-//! Target states: what an agent is told, when, and when not.
+//! Polls for target states.
 
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ async fn labelled(api: &Api, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn numbers_and_times_that_no_store_keeps_are_refused() {
+async fn numbers_and_times_out_of_range_are_refused() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     let stack = labelled(&api, "web").await;
@@ -97,7 +97,7 @@ async fn numbers_and_times_that_no_store_keeps_are_refused() {
 }
 
 #[tokio::test]
-async fn a_poll_ends_with_the_key_that_it_waits_with() {
+async fn revoked_key_ends_its_waiting_poll() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     let tag = etag(&agent.poll(None, 0).await);
@@ -108,7 +108,7 @@ async fn a_poll_ends_with_the_key_that_it_waits_with() {
     assert_eq!(rotated.status, 200, "{rotated:?}");
     assert_eq!(waiting.status, 401, "{waiting:?}");
     assert!(began.elapsed() < Duration::from_secs(20));
-    // A reader's key that is revoked while something else is waited for.
+    // Revoking another key does not end the poll.
     let reader = api.send("POST", "/keys", json!({"name": "r", "kind": "admin-read-only"})).await;
     let path = format!("/api/v1/agents/{}/target-state?wait=30", agent.id);
     let headers = [("if-none-match", tag.as_str())];
@@ -122,7 +122,7 @@ async fn a_poll_ends_with_the_key_that_it_waits_with() {
 }
 
 #[tokio::test]
-async fn a_tag_that_a_proxy_made_weak_is_known() {
+async fn weak_etag_matches() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     let tag = etag(&agent.poll(None, 0).await);
@@ -133,7 +133,7 @@ async fn a_tag_that_a_proxy_made_weak_is_known() {
 }
 
 #[tokio::test]
-async fn unchanged_is_304_and_a_change_ends_the_wait() {
+async fn unchanged_poll_gets_304_and_a_change_ends_the_wait() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     let empty = agent.poll(None, 0).await;
@@ -159,17 +159,17 @@ async fn unchanged_is_304_and_a_change_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn what_was_listed_stays_listed_until_its_removal_is_confirmed() {
+async fn listed_stack_stays_listed_until_removal_is_confirmed() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     let stack = labelled(&api, "web").await;
     assert_eq!(actions(&agent.poll(None, 0).await), [("apply".to_owned(), false)]);
-    // A label goes: the removal follows from it, nobody ordered it.
+    // The removal of a label is not an explicit order.
     let path = format!("/api/v1/stacks/{stack}");
     let headers = [("content-type", "application/merge-patch+json"), ("if-match", "\"1\"")];
     api.call(&api.admin, "PATCH", &path, &headers, r#"{"labels":{"env":null}}"#).await;
     assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), false)]);
-    // The stack goes: somebody did.
+    // The deletion of the stack is an explicit order.
     let deleted = api.send("DELETE", &format!("/stacks/{stack}"), json!({})).await;
     assert_eq!((deleted.status.as_u16(), deleted.text("/phase")), (202, "deleting".to_owned()));
     assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)]);
@@ -179,10 +179,10 @@ async fn what_was_listed_stays_listed_until_its_removal_is_confirmed() {
     agent.report_outcome(2, &stack, "remove", "success", "Removed").await;
     assert_eq!(actions(&agent.poll(None, 0).await), []);
     assert_eq!(api.get(&format!("/stacks/{stack}")).await.slug(), "not-found");
-    // An agent that comes back with something of it is told to remove it.
+    // An agent that returns with objects of the stack gets it as a removal.
     agent.report(3, json!({"held": [stack]})).await;
     assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)]);
-    // What nobody knows is left alone and shown.
+    // A stack that the broker does not know is not listed for removal, only shown.
     let unknown = brokkr_core::model::StackId::generate().to_string();
     agent.report(4, json!({"held": [unknown]})).await;
     assert_eq!(agent.poll(None, 0).await.json()["count"], 1);
@@ -190,7 +190,7 @@ async fn what_was_listed_stays_listed_until_its_removal_is_confirmed() {
 }
 
 #[tokio::test]
-async fn removing_a_target_is_an_explicit_order() {
+async fn removed_target_lists_the_stack_for_removal() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     let stack = api.stack("web").await;
@@ -207,12 +207,16 @@ async fn removing_a_target_is_an_explicit_order() {
     api.send("DELETE", &format!("/stacks/{stack}"), json!({})).await;
     let abandoned = api.send("POST", &format!("{target}/abandon"), json!({"reason": "the cluster burned"})).await;
     assert_eq!(abandoned.status, 204);
-    assert_eq!(api.get(&format!("/stacks/{stack}")).await.slug(), "not-found", "nobody is waited for");
-    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), true)], "if it returns it is still told");
+    assert_eq!(api.get(&format!("/stacks/{stack}")).await.slug(), "not-found", "the deletion waits for no other agent");
+    assert_eq!(
+        actions(&agent.poll(None, 0).await),
+        [("remove".to_owned(), true)],
+        "a returning agent still gets the removal"
+    );
 }
 
 #[tokio::test]
-async fn cordoned_and_retired_agents() {
+async fn cordoned_agent_keeps_stacks_and_retired_agent_is_refused() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     labelled(&api, "old").await;
@@ -234,7 +238,7 @@ async fn cordoned_and_retired_agents() {
 }
 
 #[tokio::test]
-async fn reports_are_idempotent_and_the_newest_process_wins() {
+async fn repeated_reports_count_once_and_the_newest_process_wins() {
     let api = Api::new().await;
     let agent = Agent::new(&api, "edge").await;
     let stack = labelled(&api, "web").await;
@@ -242,9 +246,9 @@ async fn reports_are_idempotent_and_the_newest_process_wins() {
     let first = agent.report_outcome(1, &stack, "apply", "failure", "Refused").await.json();
     assert_eq!((&first["accepted"], &first["duplicates"]), (&json!(1), &json!(0)));
     let repeated = agent.report_outcome(2, &stack, "apply", "failure", "Refused").await.json();
-    assert_eq!(repeated["duplicates"], 1, "the same outcome is counted, not recorded");
+    assert_eq!(repeated["duplicates"], 1, "a repeated outcome counts as a duplicate");
     let late = agent.report_outcome(2, &stack, "apply", "success", "Applied").await.json();
-    assert_eq!(late["duplicates"], 1, "an old sequence is acknowledged and ignored");
+    assert_eq!(late["duplicates"], 1, "an older sequence counts as a duplicate");
     let events = api.get(&format!("/stacks/{stack}/events")).await.json();
     assert_eq!(events["items"].as_array().unwrap().len(), 1);
     let status = api.get(&format!("/stacks/{stack}/status")).await.json();

@@ -1,4 +1,4 @@
-//! Requests that are repeated with the same Idempotency-Key.
+//! Repeated requests with the same Idempotency-Key.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn replayed(reply: &Reply) -> bool {
 }
 
 #[tokio::test]
-async fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
+async fn repeated_request_gets_the_same_answer_and_no_second_effect() {
     let api = Api::new().await;
     let stack = json!({"name": "web"});
     let first = create(&api, &api.admin, "k1", "/stacks", &stack).await;
@@ -30,7 +30,7 @@ async fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     assert_eq!(create(&api, &api.admin, "k2", "/stacks", &stack).await.slug(), "already-exists");
     let admin = api.send("POST", "/keys", json!({"name": "second", "kind": "admin"})).await.text("/pak");
     assert_eq!(create(&api, &admin, "k1", "/stacks", &json!({"name": "mine"})).await.status, 201, "a caller's own");
-    // What was published since does not change the answer.
+    // A later publication does not change the answer.
     let id = first.text("/id");
     let manifest = json!({"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}]});
     let path = format!("/stacks/{id}/deployment-objects");
@@ -38,7 +38,7 @@ async fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     let again = create(&api, &api.admin, "p1", &path, &manifest).await;
     assert_eq!((again.status, again.json()), (published.status, published.json()));
     assert_eq!(api.get(&path).await.json()["items"].as_array().unwrap().len(), 1);
-    // An answer that took no change stays the same as well, whatever was published since.
+    // The answer of a request that changed nothing also stays the same after a later publication.
     let known = create(&api, &api.admin, "p2", &path, &manifest).await;
     assert_eq!((known.status.as_u16(), replayed(&known)), (200, false));
     let next = json!({"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}}]});
@@ -55,7 +55,7 @@ async fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
 }
 
 #[tokio::test]
-async fn a_repeated_answer_does_not_show_the_secret_again() {
+async fn repeated_answer_omits_the_secret() {
     let api = Api::new().await;
     for (path, body) in [
         ("/agents", json!({"name": "edge"})),
@@ -64,7 +64,7 @@ async fn a_repeated_answer_does_not_show_the_secret_again() {
     ] {
         let first = create(&api, &api.admin, "once", path, &body).await;
         let again = create(&api, &api.admin, "once", path, &body).await;
-        // One key per request: the next path needs another one.
+        // Each path needs its own idempotency key.
         if path == "/agents" {
             let secret = first.text("/pak");
             assert_eq!(again.json()["pak"], Value::Null);
@@ -78,7 +78,7 @@ async fn a_repeated_answer_does_not_show_the_secret_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twins_at_the_same_moment_are_one() {
+async fn concurrent_repeats_take_effect_once() {
     let api = Api::new().await;
     for round in 0..10 {
         let body = json!({"name": format!("s{round}")});
@@ -97,7 +97,7 @@ async fn twins_at_the_same_moment_are_one() {
 }
 
 #[tokio::test]
-async fn keys_out_of_form_are_refused() {
+async fn malformed_idempotency_keys_are_refused() {
     let api = Api::new().await;
     for key in ["", " ", "with space", "ä", &"x".repeat(256)] {
         assert_eq!(create(&api, &api.admin, key, "/stacks", &json!({"name": "a"})).await.slug(), "header-invalid");

@@ -1,4 +1,4 @@
-//! A server and the clients that nobody wants: slow, silent, and not leaving.
+//! A server with slow, silent and long-lived connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,19 +34,19 @@ async fn serve(broker: Broker, connections: usize) -> Served {
     Served { address, stop, server }
 }
 
-/// Sends this much and nothing more; what comes until the server ends the connection.
+/// Sends these bytes only. Returns the response until the server closes the connection.
 async fn answer(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(sent).await.unwrap();
     let mut answer = Vec::new();
-    // A reset is an end as well.
+    // A reset also closes the connection.
     let _ = connection.read_to_end(&mut answer).await;
     answer
 }
 
-// Time is the runtime's own in these tests: it jumps ahead whenever everybody waits.
+// These tests use paused time, which advances whenever every task waits.
 #[tokio::test(start_paused = true)]
-async fn who_sends_too_slowly_loses_the_connection_and_nobody_else_does() {
+async fn slow_sender_loses_its_connection_and_others_do_not() {
     let served = served().await;
     for sent in [&b""[..], b"GET /healthz HT", b"PRI * HTTP/2.0\r\n", b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-a: "] {
         let said = answer(served.address, sent).await;
@@ -57,7 +57,7 @@ async fn who_sends_too_slowly_loses_the_connection_and_nobody_else_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_answered() {
+async fn body_without_a_key_is_refused_unread() {
     let served = served().await;
     let head = b"POST /api/v1/auth/pak HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
     let said = answer(served.address, head).await;
@@ -65,7 +65,7 @@ async fn a_body_that_never_ends_is_answered() {
 }
 
 #[tokio::test]
-async fn silent_connections_do_not_hold_up_the_end() {
+async fn silent_connections_do_not_delay_shutdown() {
     let served = served().await;
     let _silent = TcpStream::connect(served.address).await.unwrap();
     let mut idle = TcpStream::connect(served.address).await.unwrap();
@@ -74,10 +74,14 @@ async fn silent_connections_do_not_hold_up_the_end() {
     idle.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
     served.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), served.server).await.expect("ends at once").unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(5), served.server)
+        .await
+        .expect("the server ends at once")
+        .unwrap()
+        .unwrap();
 }
 
-/// Asks once over a connection that stays open; whether it was answered within a moment.
+/// Sends a request over an open connection. Returns whether a response arrives in time.
 async fn is_served(connection: &mut TcpStream, within: Duration) -> bool {
     let mut answer = [0; 1024];
     let read = connection.read(&mut answer);
@@ -85,7 +89,7 @@ async fn is_served(connection: &mut TcpStream, within: Duration) -> bool {
 }
 
 #[tokio::test]
-async fn connections_above_the_bound_wait_until_one_ends() {
+async fn connections_above_the_limit_wait() {
     const BOUND: usize = 5;
     let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
     let served = serve(broker, BOUND).await;
@@ -99,9 +103,9 @@ async fn connections_above_the_bound_wait_until_one_ends() {
     for connection in &mut open {
         assert!(is_served(connection, Duration::from_secs(10)).await);
     }
-    assert!(!is_served(&mut above, Duration::from_millis(300)).await, "one more than the bound");
+    assert!(!is_served(&mut above, Duration::from_millis(300)).await, "one connection above the limit");
     open.pop();
-    assert!(is_served(&mut above, Duration::from_secs(10)).await, "once another one has ended");
+    assert!(is_served(&mut above, Duration::from_secs(10)).await, "after another connection has closed");
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
@@ -129,23 +133,23 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 
 #[tokio::test]
-async fn streams_above_the_bound_are_refused_and_the_others_served() {
+async fn streams_above_the_limit_are_refused() {
     let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
     let new = NewAgent { name: "edge".to_owned(), ..NewAgent::default() };
     let (agent, pak) = broker.agent_create(&broker.system_actor(), new).await.unwrap();
     let pak = pak.pak.unwrap();
     let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
     let Poll::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap() else {
-        panic!("the first poll knows nothing")
+        panic!("the first poll has no ETag")
     };
     let served = serve(broker.clone(), limits::CONNECTIONS).await;
-    // Each asks for something new, which does not come.
+    // Each stream polls for a change that does not happen.
     let path = format!("/api/v1/agents/{}/target-state?wait=60", agent.id);
     let head = head(&path, &format!("Bearer {}", pak.expose_secret()), &format!("\"{}\"", state.digest));
     let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     sent.extend(frame(SETTINGS, 0, 0, &[]));
     let streams = limits::STREAMS_PER_CONNECTION;
-    // One more than the bound. END_STREAM and END_HEADERS.
+    // One stream above the limit. The flags are END_STREAM and END_HEADERS.
     for n in 0..=streams {
         sent.extend(frame(HEADERS, 0x5, 2 * n + 1, &head));
     }
@@ -162,12 +166,12 @@ async fn streams_above_the_bound_are_refused_and_the_others_served() {
             connection.read_exact(&mut payload).await.unwrap();
             match start[3] {
                 SETTINGS if start[4] == 0 => {
-                    // Setting 3 is the number of streams.
+                    // Setting 3 is SETTINGS_MAX_CONCURRENT_STREAMS.
                     told = payload.chunks(6).find(|it| it[..2] == [0, 3]).map(|it| it[2..].to_vec());
                 }
                 RST_STREAM => {
                     refused.push((stream, payload));
-                    // Whoever waits is answered when the broker ends.
+                    // Waiting polls get a response when the broker stops.
                     broker.shutdown().await;
                 }
                 HEADERS => answered += 1,
@@ -175,8 +179,8 @@ async fn streams_above_the_bound_are_refused_and_the_others_served() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("all streams up to the bound are answered");
+    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("all streams up to the limit get a response");
     assert_eq!(told, Some(streams.to_be_bytes().to_vec()));
-    // REFUSED_STREAM: it was not begun, and may be tried again.
+    // REFUSED_STREAM: the client may retry, because the server did not process the request.
     assert_eq!(refused, [(2 * streams + 1, vec![0, 0, 0, 7])]);
 }

@@ -1,5 +1,5 @@
-//! An inventory is the parent of an ApplySet as KEP-3659 defines it and kubectl ships it, so that other tools see what belongs
-//! together, and keep off.
+//! An inventory is the parent of an ApplySet as KEP-3659 defines it and kubectl implements it. Other tools therefore see its
+//! members, and refuse to change them.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 const MEMBER: &str = "applyset.kubernetes.io/part-of";
 
-/// Kinds with and without a group, with and without a namespace, and the agent's own namespace among them.
+/// Kinds with and without a group, with and without a namespace, also in the agent's own namespace.
 const MEMBERS: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -53,13 +53,13 @@ fn parent(cluster: &TestCluster, agent: &str, stack: &str) -> Option<Value> {
     cluster.get("secret", "brokkr-system", &inventory_name(agent, stack)).unwrap()
 }
 
-/// The hints of a parent: kinds and namespaces as they are written.
+/// The hints of a parent: the annotations with kinds and namespaces.
 fn hints(parent: &Value) -> (String, String) {
     let annotation = |key: &str| parent["metadata"]["annotations"][key].as_str().unwrap_or_default().to_owned();
     (annotation(KINDS), annotation(NAMESPACES))
 }
 
-/// The members as any tool finds them: by the label, in the hinted kinds and namespaces.
+/// The members by label, in the kinds and namespaces of the hints, as any tool finds them.
 fn members(cluster: &TestCluster, parent: &Value) -> Vec<[String; 4]> {
     let (kinds, namespaces) = hints(parent);
     let id = parent["metadata"]["labels"][ID].as_str().unwrap();
@@ -80,7 +80,7 @@ fn members(cluster: &TestCluster, parent: &Value) -> Vec<[String; 4]> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_inventory_is_a_parent_whose_hints_are_true() {
+async fn inventory_is_an_applyset_parent_with_correct_hints() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "applyset", cluster);
@@ -102,7 +102,7 @@ async fn an_inventory_is_a_parent_whose_hints_are_true() {
     assert_eq!(held.len(), 6, "{held:?}");
     assert_eq!(members(cluster, &it), held);
 
-    // Another tool that keeps to the rules keeps off.
+    // kubectl, which follows the specification, refuses the set.
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "test-applyset-kubectl", "namespace": "brokkr-system"}});
     let file = std::env::temp_dir().join(format!("{name}.json"));
     std::fs::write(&file, document.to_string()).unwrap();
@@ -111,9 +111,9 @@ async fn an_inventory_is_a_parent_whose_hints_are_true() {
     let refused = cluster.kubectl_with(&[("KUBECTL_APPLYSET", "true")], &args).unwrap_err().to_string();
     std::fs::remove_file(&file).unwrap();
     assert!(refused.contains("is managed by tooling \"brokkr\""), "{refused}");
-    assert_eq!(members(cluster, &it), held, "and nothing was pruned");
+    assert_eq!(members(cluster, &it), held, "kubectl pruned no objects");
 
-    // Fewer kinds and namespaces: the hints are narrower.
+    // With fewer kinds and namespaces, the hints become narrower.
     let fewer = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one, namespace: test-applyset-a}\n";
     broker.publish(&stack, fewer);
     eventually("narrowed", || async {
@@ -124,18 +124,18 @@ async fn an_inventory_is_a_parent_whose_hints_are_true() {
     let it = parent(cluster, &agent.id, &stack).unwrap();
     assert_eq!(members(cluster, &it), inventory(cluster, &agent.id, &stack));
     broker.delete_stack(&stack).await;
-    assert_eq!(parent(cluster, &agent.id, &stack), None, "the parent goes with the last member");
+    assert_eq!(parent(cluster, &agent.id, &stack), None, "the parent is deleted with the last member");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hints_are_wider_before_and_narrower_after() {
+async fn hints_widen_before_writes_and_narrow_after_deletions() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "applyset-order", cluster);
     cluster.kubectl(&["create", "namespace", "test-hints"]).unwrap();
     let stack = broker.stack("order");
     broker.target(&stack, &agent);
-    // An object that cannot be: its namespace does not exist. What is about to be written is hinted at already.
+    // The namespace of this object does not exist. The hints include it before the write.
     let first = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, namespace: test-hints, finalizers: [brokkr.test/hold]}\n";
     let second = "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: early, namespace: test-hints-later}\n";
     broker.publish(&stack, &format!("{first}{second}"));
@@ -146,9 +146,9 @@ async fn hints_are_wider_before_and_narrower_after() {
     cluster.kubectl(&["create", "namespace", "test-hints-later"]).unwrap();
     eventually("applied", || async { broker.applied(&stack, 1) }).await;
 
-    // A revision without the ConfigMap, which a finalizer holds: it is still a member, and still hinted at.
+    // A revision without the ConfigMap. A finalizer holds it, so it is still a member and in the hints.
     broker.publish(&stack, second);
-    eventually("it is being deleted", || async {
+    eventually("the ConfigMap is being deleted", || async {
         let it = cluster.get("configmap", "test-hints", "held").unwrap().unwrap();
         if it["metadata"]["deletionTimestamp"].is_string() { Ok(()) } else { Err(it) }
     })

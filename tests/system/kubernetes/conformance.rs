@@ -1,4 +1,4 @@
-//! The suites on the real thing.
+//! The conformance suite of `Cluster` on a real API server.
 
 use std::sync::Arc;
 

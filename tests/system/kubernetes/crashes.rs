@@ -1,4 +1,4 @@
-//! Processes that are killed.
+//! Killed agents and restarted brokers.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn count(cluster: &brokkr_testbed::TestCluster, namespace: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_killed_in_the_middle_of_300_objects_goes_on() {
+async fn agent_killed_amid_300_objects_continues() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[2];
     let mut agent = agent_of(&broker, "killed", cluster);
@@ -40,7 +40,7 @@ async fn an_agent_killed_in_the_middle_of_300_objects_goes_on() {
     }
     let failures = broker.get(&format!("/stacks/{stack}/events?outcome=failure"));
     assert!(!failures.to_string().contains("Conflict") && !failures.to_string().contains("NotOwned"), "{failures}");
-    // A revision that drops most of them, killed in the middle of the pruning.
+    // A revision that drops most objects. The agent is killed while it prunes.
     let revision = broker.publish(&stack, &many("test-killed", 3, "last"));
     tokio::time::sleep(Duration::from_millis(150)).await;
     agent.kill();
@@ -55,7 +55,7 @@ async fn an_agent_killed_in_the_middle_of_300_objects_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_in_memory_that_comes_back_empty_removes_nothing() {
+async fn broker_restarted_without_data_removes_nothing() {
     let mut broker = Broker::start(None).await;
     let cluster = &clusters()[2];
     let agent = agent_of(&broker, "orphaned", cluster);

@@ -1,4 +1,4 @@
-//! Objects that look like an agent's and are not: none of them is deleted, or even changed.
+//! Decoys: objects of others that look like an agent's. The agent neither deletes nor changes them.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use crate::support::{AuditMark, Broker, agent_of, clusters, eventually};
 
 const NAMESPACE: &str = "test-decoys";
 const OTHER: &str = "test-decoys-b";
-/// The mark that tells decoys from the rest in this test; no agent knows it.
+/// A label that marks decoys in this test. Agents do not know it.
 const MARK: &str = "brokkr.test/decoy";
 const KINDS: [&str; 6] = ["configmaps", "secrets", "services", "clusterroles", "namespaces", "priorityclasses"];
 
-/// Some decoys as they were, and the place in the audit log when they were seen.
+/// A snapshot of decoys, and the position in the audit log at that time.
 struct Decoys<'a> {
     cluster: &'a TestCluster,
     mark: AuditMark<'a>,
-    /// By path: UID and version of the content.
+    /// UID and resource version, by path.
     seen: BTreeMap<String, (String, String)>,
 }
 
 impl<'a> Decoys<'a> {
-    /// All objects with these labels.
+    /// Takes a snapshot of all objects with these labels.
     fn now(cluster: &'a TestCluster, selector: &str) -> Self {
         Self { cluster, mark: AuditMark::now(cluster), seen: Self::look(cluster, selector) }
     }
@@ -43,7 +43,7 @@ impl<'a> Decoys<'a> {
         seen.collect()
     }
 
-    /// They are all there as they were, and no agent has written to any.
+    /// Asserts that all decoys are unchanged, and that no agent has written to them.
     fn are_untouched(&self, selector: &str) {
         let now = Self::look(self.cluster, selector);
         for (path, seen) in &self.seen {
@@ -70,7 +70,7 @@ fn own(kind: &str, name: &str) -> Value {
     object
 }
 
-/// The first revision has everything; the second lacks some of each kind.
+/// The first revision has all objects; the second lacks some of each kind.
 fn revision(first: bool) -> Vec<Value> {
     let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
@@ -83,7 +83,7 @@ fn revision(first: bool) -> Vec<Value> {
     objects
 }
 
-/// The labels of a member of a stack, and the mark.
+/// The labels of a stack's object, and the mark.
 fn copied_labels(member: &Value) -> Value {
     let mut labels = member["metadata"]["labels"].clone();
     labels[MARK] = json!("yes");
@@ -108,7 +108,7 @@ fn list(items: Vec<Value>) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-/// The whole of an object under another name: labels, annotations and managed fields.
+/// A copy of an object under another name, with labels, annotations and managed fields.
 fn whole_copy(member: &Value, name: &str) -> Value {
     let mut copy = member.clone();
     copy["metadata"]["name"] = json!(name);
@@ -119,25 +119,25 @@ fn whole_copy(member: &Value, name: &str) -> Value {
     copy
 }
 
-/// Makes what looks like the objects of a stack.
+/// Creates decoys for the objects of a stack.
 fn make_decoys(cluster: &TestCluster, agent: &AgentProcess, member: &Value) {
     let labels = copied_labels(member);
     let map = |namespace, name: String| object("v1", "ConfigMap", Some(namespace), &name, &labels);
-    // The labels alone.
+    // Decoys with the labels only.
     let mut plain: Vec<_> = (0..60).map(|n| map(NAMESPACE, format!("copied-{n}"))).collect();
     plain.extend((0..20).map(|n| map(OTHER, format!("own-{n}"))));
     plain.extend(
         (0..6).map(|n| object("scheduling.k8s.io/v1", "PriorityClass", None, &format!("test-decoys-{n}"), &labels)),
     );
     cluster.kubectl_on(&list(plain), &["apply"]).unwrap();
-    // By an administrator who calls himself what the agent is called.
+    // Decoys that an administrator applies with the agent's field manager.
     let mut managed: Vec<_> = (0..40).map(|n| map(NAMESPACE, format!("managed-{n}"))).collect();
     managed.extend((0..20).map(|n| object("v1", "Secret", Some(OTHER), &format!("own-{n}"), &labels)));
     let roles = (0..20).map(|n| format!("test-decoys-own-{n}"));
     managed.extend(roles.map(|name| object("rbac.authorization.k8s.io/v1", "ClusterRole", None, &name, &labels)));
     managed.extend((0..4).map(|n| object("v1", "Namespace", None, &format!("test-decoys-own-{n}"), &labels)));
     apply_as(cluster, agent, managed);
-    // Everything copied; managed fields are taken over by an update only.
+    // Full copies. Managed fields can only be copied by an update.
     let copies = list((0..20).map(|n| whole_copy(member, &format!("whole-{n}"))).collect());
     cluster.kubectl_on(&copies, &["create"]).unwrap();
     cluster.kubectl_on(&copies, &["replace"]).unwrap();
@@ -148,7 +148,7 @@ fn apply_as(cluster: &TestCluster, agent: &AgentProcess, objects: Vec<Value>) {
     cluster.kubectl_on(&list(objects), &["apply", "--server-side", &manager]).unwrap();
 }
 
-/// Deletes objects of ours and makes others of the same names: first plain ones, then such as the agent would make.
+/// Replaces objects of the agent by others with the same names: first plain ones, then copies of the agent's.
 fn swap(
     cluster: &TestCluster,
     agent: &AgentProcess,
@@ -167,7 +167,7 @@ fn swap(
     apply_as(cluster, agent, forged.map(|n| map(n, &labels)).collect());
 }
 
-/// Puts decoys around the agent's objects, and waits until Services have made theirs. Returns a real object of the agent.
+/// Creates decoys around the agent's objects, and waits for the EndpointSlices of Services. Returns a real object of the agent.
 async fn surround(cluster: &TestCluster, agent: &AgentProcess) -> Value {
     let member = cluster.get("configmap", NAMESPACE, "own-0").unwrap().unwrap();
     make_decoys(cluster, agent, &member);
@@ -180,20 +180,20 @@ async fn surround(cluster: &TestCluster, agent: &AgentProcess) -> Value {
         let ours = format!("brokkr.io/agent={}", agent_id(&member));
         cluster.kubectl(&["get", "endpointslices", "-n", NAMESPACE, "-l", &ours, "-o", "name"]).unwrap().lines().count()
     };
-    eventually("each Service's EndpointSlice has inherited our labels", || async {
+    eventually("each Service's EndpointSlice has inherited the labels", || async {
         if slices() == 5 { Ok(()) } else { Err(slices()) }
     })
     .await;
     let forged = cluster.get("configmap", NAMESPACE, "whole-3").unwrap().unwrap();
     assert!(
         forged["metadata"]["managedFields"].to_string().contains(&agent.manager()),
-        "the copy is a good one: {forged}"
+        "the copy is complete: {forged}"
     );
     member
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_only_looks_like_ours_is_left_alone() {
+async fn decoy_objects_are_never_written() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[0];
     cluster.kubectl(&["create", "namespace", OTHER]).unwrap();
@@ -217,12 +217,16 @@ async fn what_only_looks_like_ours_is_left_alone() {
     let begin = AuditMark::now(cluster);
     let decoys = [Decoys::now(cluster, &selectors[0]), Decoys::now(cluster, &selectors[1])];
     assert_eq!(decoys[0].seen.len(), 210);
-    assert_eq!(decoys[1].seen.len(), 14, "another agent's objects, and its own records");
+    assert_eq!(decoys[1].seen.len(), 14, "the objects of another agent, and its records");
     let untouched = |swapped: &[&Decoys<'_>]| {
         decoys.iter().zip(&selectors).for_each(|(decoys, selector)| decoys.are_untouched(selector));
         swapped.iter().for_each(|decoys| decoys.are_untouched(&selectors[2]));
         let slices = begin.writes(&["/endpointslices"]).into_iter().filter(|it| it.to_string().contains(NAMESPACE));
-        assert_eq!(slices.collect::<Vec<_>>(), Vec::<Value>::new(), "what inherited our labels is its controller's");
+        assert_eq!(
+            slices.collect::<Vec<_>>(),
+            Vec::<Value>::new(),
+            "objects that inherit the labels belong to their controller"
+        );
     };
     let left = |stack: &str| {
         let ours = format!("brokkr.io/stack={stack},!{MARK}");
@@ -230,7 +234,7 @@ async fn what_only_looks_like_ours_is_left_alone() {
         cluster.kubectl(&["get", kinds, "-n", NAMESPACE, "-l", &ours, "-o", "name"]).unwrap().lines().count()
     };
 
-    // A revision that drops objects, some of which were swapped while the agent was away.
+    // A revision drops objects, some of which were replaced while the agent was stopped.
     agent.kill();
     swap(cluster, &agent, &member, 10..16, 16..22);
     let swapped = Decoys::now(cluster, &selectors[2]);
@@ -238,20 +242,25 @@ async fn what_only_looks_like_ours_is_left_alone() {
     broker.publish_all(&stack, &revision(false));
     agent.start().unwrap();
     eventually("applied", || async { broker.applied(&stack, 2) }).await;
-    eventually("what was dropped is gone", || async { if left(&stack) == 18 { Ok(()) } else { Err(left(&stack)) } })
-        .await;
+    eventually("the dropped objects are gone", || async {
+        if left(&stack) == 18 { Ok(()) } else { Err(left(&stack)) }
+    })
+    .await;
     untouched(&[&swapped]);
 
-    // Swapped although they are wanted: reported, and left alone. Then the stack goes from this agent.
+    // Desired objects that were replaced: the agent reports them and does not write. Then the target is removed.
     agent.kill();
     swap(cluster, &agent, &member, 0..2, 2..4);
     let wanted = Decoys::now(cluster, &selectors[2]);
     agent.start().unwrap();
-    eventually("it is told", || async { broker.fails_with(&stack, "Replaced") }).await;
+    eventually("the agent reports it", || async { broker.fails_with(&stack, "Replaced") }).await;
     untouched(&[&swapped, &wanted]);
     let (status, _) = broker.curl("DELETE", &format!("/stacks/{stack}/targets/{}", agent.id), &[], None);
     assert_eq!(status, 204);
-    eventually("what was ours is gone", || async { if left(&stack) == 0 { Ok(()) } else { Err(left(&stack)) } }).await;
+    eventually("the agent's own objects are gone", || async {
+        if left(&stack) == 0 { Ok(()) } else { Err(left(&stack)) }
+    })
+    .await;
     untouched(&[&swapped, &wanted]);
 
     // The deletion of a whole stack.
@@ -260,7 +269,7 @@ async fn what_only_looks_like_ours_is_left_alone() {
     broker.delete_stack(&stack).await;
     untouched(&[&swapped, &wanted]);
     let there = cluster.get("namespace", "", NAMESPACE).unwrap().unwrap();
-    assert_eq!(there["metadata"]["deletionTimestamp"], json!(null), "too much of others is in it");
+    assert_eq!(there["metadata"]["deletionTimestamp"], json!(null), "the Namespace still contains objects of others");
 }
 
 fn agent_id(member: &Value) -> &str {

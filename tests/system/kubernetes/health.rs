@@ -1,4 +1,4 @@
-//! How workloads fare under real controllers, with a scheduler and pods that run, or seem to.
+//! The health of workloads under real controllers, with a scheduler and simulated pods.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Broker, agent_of, cluster_with_nodes, eventually, stays};
 
-/// Where pods of a stack may run: nowhere before a node is given this label.
+/// The node selector of a stack's pods. They stay pending until a node has this label.
 const SITE: &str = "brokkr.test/site";
 
 fn pods(name: &str, site: &str) -> Value {
@@ -29,7 +29,7 @@ fn workload(kind: &str, namespace: &str, name: &str, site: &str) -> Value {
     object
 }
 
-/// A Job of one pod, which fails if that is wanted.
+/// A Job with one pod, which fails on request.
 fn job(namespace: &str, site: &str, fails: bool) -> Value {
     let mut template = pods("job", site);
     template["spec"]["restartPolicy"] = json!("Never");
@@ -49,7 +49,7 @@ fn roll_back(broker: &Broker, stack: &str, revision: u64) -> u64 {
     rolled["revision"].as_u64().unwrap()
 }
 
-/// Waits until the agent tells this health of this revision.
+/// Waits until the agent reports this health for this revision.
 async fn fares(broker: &Broker, stack: &str, revision: u64, health: &str) {
     eventually(&format!("revision {revision} is {health}"), || async {
         let status = broker.status(stack);
@@ -64,15 +64,15 @@ fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
     conditions.iter().find(|it| it["type"] == kind).unwrap()
 }
 
-/// Lets pods of this site run on the node.
+/// Labels the node, so that pods of this site can run.
 fn open(cluster: &TestCluster, site: &str) {
-    // One label holds one site: each test has a node of its own.
+    // The label has one value, so each test needs its own node.
     let labels = json!({"kubernetes.io/hostname": site, SITE: site});
     cluster.apply(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": site, "labels": labels}})).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workloads_progress_get_ready_fail_and_recover() {
+async fn workloads_progress_become_ready_fail_and_recover() {
     let broker = Broker::start(None).await;
     let cluster = cluster_with_nodes();
     let agent = agent_of(&broker, "health", cluster);
@@ -85,7 +85,7 @@ async fn workloads_progress_get_ready_fail_and_recover() {
         workload("StatefulSet", namespace, "db", "test-health"),
         job(namespace, "test-health", false),
     ];
-    // Nowhere to run yet; a Deployment says only after its deadline that this will not do.
+    // No node matches yet. A Deployment reports the failure only after its deadline.
     let first = broker.publish_all(&stack, &good);
     fares(&broker, &stack, first, "progressing").await;
     let status = broker.status(&stack);
@@ -104,7 +104,7 @@ async fn workloads_progress_get_ready_fail_and_recover() {
     assert_eq!((&deployment["status"]["availableReplicas"], &complete["status"]["succeeded"]), (&json!(2), &json!(1)));
     assert_eq!(ready["status"]["readyReplicas"], 2);
 
-    // A revision that can run nowhere, and back to the one that could.
+    // A revision that no node can run, and a rollback to the previous one.
     let mut bad = good.clone();
     bad[0] = workload("Deployment", namespace, "web", "nowhere");
     let second = broker.publish_all(&stack, &bad);
@@ -113,7 +113,7 @@ async fn workloads_progress_get_ready_fail_and_recover() {
     let degraded = condition(&status, "Degraded");
     assert_eq!((&degraded["status"], &degraded["observed_revision"]), (&json!("True"), &json!(second)));
     assert!(degraded["message"].as_str().unwrap().contains("ProgressDeadlineExceeded"), "{degraded}");
-    assert_eq!(condition(&status, "Applied")["status"], "True", "health never counts in it: {status}");
+    assert_eq!(condition(&status, "Applied")["status"], "True", "health does not affect the condition: {status}");
     let third = roll_back(&broker, &stack, first);
     assert_eq!(third, second + 1);
     fares(&broker, &stack, third, "healthy").await;
@@ -122,18 +122,18 @@ async fn workloads_progress_get_ready_fail_and_recover() {
     assert_eq!(now["metadata"]["uid"], deployment["metadata"]["uid"]);
     broker.delete_stack(&stack).await;
     let left = || cluster.kubectl(&["get", "pods,jobs,replicasets", "-n", namespace, "-o", "name"]).unwrap();
-    eventually("its pods go with it", || async { if left().is_empty() { Ok(()) } else { Err(left()) } }).await;
+    eventually("its pods are deleted with it", || async { if left().is_empty() { Ok(()) } else { Err(left()) } }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_that_fails_is_told_and_replaced_by_the_good_one() {
+async fn failed_job_is_reported_and_replaced_by_the_next_revision() {
     let broker = Broker::start(None).await;
     let cluster = cluster_with_nodes();
     let agent = agent_of(&broker, "health-job", cluster);
     let namespace = "test-health-job";
     cluster.kubectl(&["create", "namespace", namespace]).unwrap();
     open(cluster, namespace);
-    // A Job's template cannot be changed: another one is another Job.
+    // A Job's template is immutable: a changed template needs a new Job.
     let stack = broker.stack_with("job", json!({"replace_immutable": true}));
     broker.target(&stack, &agent);
     let first = broker.publish_all(&stack, &[job(namespace, namespace, false)]);
@@ -163,7 +163,7 @@ async fn a_job_that_fails_is_told_and_replaced_by_the_good_one() {
             ])
             .unwrap()
     };
-    eventually("the failed one's pods went with it", || async {
+    eventually("the pods of the failed Job are deleted with it", || async {
         let left = owned_by(bad.as_ref().unwrap());
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
@@ -171,17 +171,17 @@ async fn a_job_that_fails_is_told_and_replaced_by_the_good_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_pruned_before_what_replaces_it_works() {
+async fn wait_policy_prunes_only_after_the_new_revision_is_ready() {
     let broker = Broker::start(None).await;
     let cluster = cluster_with_nodes();
     let agent = agent_of(&broker, "health-wait", cluster);
     let namespace = "test-health-wait";
     cluster.kubectl(&["create", "namespace", namespace]).unwrap();
     open(cluster, namespace);
-    // A limit that passes at once, and one that would outlast the test.
+    // A timeout that passes at once, and one longer than the test.
     let brief = broker.stack_with("brief", json!({"wait": {"timeout_seconds": 3}}));
     let long = broker.stack_with("long", json!({"wait": {"timeout_seconds": 3600}}));
-    // The deadline of a Deployment must not be what ends the wait.
+    // The Deployment's deadline is longer, so that it does not end the wait.
     let web = |name: &str, site: &str| {
         let mut object = workload("Deployment", namespace, name, site);
         object["spec"]["progressDeadlineSeconds"] = json!(600);
@@ -198,7 +198,7 @@ async fn nothing_is_pruned_before_what_replaces_it_works() {
     }
     eventually("stalled", || async { broker.condition(&brief, "Stalled", "True") }).await;
     let exists = |name: &str| cluster.get("configmap", namespace, name).unwrap().is_some();
-    stays(Duration::from_secs(3), "what the revision dropped stays", || async {
+    stays(Duration::from_secs(3), "the dropped objects stay", || async {
         let there = [exists("brief-old"), exists("long-old"), exists("brief-new"), exists("long-new")];
         let stalled = [broker.condition(&brief, "Stalled", "True"), broker.condition(&long, "Stalled", "False")];
         if there == [true; 4] && stalled.iter().all(Result::is_ok) { Ok(()) } else { Err((there, stalled)) }

@@ -1,4 +1,4 @@
-//! Agents with no more rights than `brokkr-agent rbac` prints for their manifests.
+//! Agents with only the rights that `brokkr-agent rbac` prints for their manifests.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Broker, clusters, eventually, log};
 
-/// Gives a user without any rights those that are printed for the manifests.
+/// Grants a user without rights those that `brokkr-agent rbac` prints for the manifests.
 fn grant(cluster: &TestCluster, user: &str, manifests: &str, more: &[&str]) {
     let folder = cluster.audit_log.parent().unwrap();
     let (file, rights) = (folder.join(format!("{user}.yaml")), folder.join(format!("{user}-rights.yaml")));
@@ -84,11 +84,11 @@ spec:
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_printed_rights_are_enough_to_come_and_to_go() {
+async fn printed_rights_suffice_to_apply_and_remove() {
     let (broker, cluster) = (Broker::start(None).await, &clusters()[1]);
     grant(cluster, "stranger-1", APPLICATION, &[]);
     let denied = cluster.kubectl(&["auth", "can-i", "create", "pods", "-n", "default", "--as", "stranger-1"]);
-    assert!(denied.is_err(), "that is more than it needs: {denied:?}");
+    assert!(denied.is_err(), "the user must not have further rights: {denied:?}");
     let mut agent = agent(&broker, cluster, 1, "least");
     agent.start().unwrap();
     let stack = broker.stack("least");
@@ -109,7 +109,7 @@ async fn the_printed_rights_are_enough_to_come_and_to_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rights_in_one_namespace_are_enough_for_an_agent_that_is_confined() {
+async fn rights_in_one_namespace_suffice_for_a_confined_agent() {
     let (broker, cluster) = (Broker::start(None).await, &clusters()[1]);
     cluster.kubectl(&["create", "namespace", "test-confined"]).unwrap();
     let map = |n: usize| {
@@ -120,7 +120,7 @@ async fn rights_in_one_namespace_are_enough_for_an_agent_that_is_confined() {
     let places = ["--namespaces", "test-confined", "--namespace", "test-confined-agent"];
     grant(cluster, "stranger-2", &manifests, &places);
     let namespaces = cluster.kubectl(&["auth", "can-i", "get", "namespaces", "--as", "stranger-2"]);
-    assert!(namespaces.is_err(), "it has no right in the cluster: {namespaces:?}");
+    assert!(namespaces.is_err(), "the user must not have rights in the whole cluster: {namespaces:?}");
     let mut agent = agent(&broker, cluster, 2, "confined")
         .with("BROKKR__AGENT__NAMESPACES", "test-confined")
         .with("BROKKR__AGENT__NAMESPACE", "test-confined-agent");
@@ -134,19 +134,25 @@ async fn rights_in_one_namespace_are_enough_for_an_agent_that_is_confined() {
         names.lines().filter(|it| it.starts_with("configmap/c")).count()
     };
     assert_eq!(count(), 40);
-    // Watching works with these rights as well.
+    // These rights also allow watches.
     cluster.kubectl(&["delete", "configmap", "c1", "-n", "test-confined"]).unwrap();
-    eventually("it is back", || async { if count() == 40 { Ok(()) } else { Err("gone") } }).await;
+    eventually("the deleted object is recreated", || async { if count() == 40 { Ok(()) } else { Err("gone") } }).await;
     let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: test-confined}\nrules: []\n---\n";
     broker.publish(&stack, &format!("{role}{manifests}"));
-    eventually("refused by the agent itself", || async {
+    eventually("the agent refuses the object itself", || async {
         let status = broker.get(&format!("/stacks/{stack}/status"));
         if status["agents"][0]["last_error"]["reason"] == "NotAllowed" { Ok(()) } else { Err(status) }
     })
     .await;
     broker.curl("DELETE", &format!("/stacks/{stack}"), &[], None);
-    eventually("ours is gone", || async { if count() == 0 { Ok(()) } else { Err(broker.get("/events?limit=5")) } })
-        .await;
+    eventually("the agent's objects are deleted", || async {
+        if count() == 0 { Ok(()) } else { Err(broker.get("/events?limit=5")) }
+    })
+    .await;
     let namespace = cluster.get("namespace", "", "test-confined").unwrap().unwrap();
-    assert_eq!(namespace["metadata"]["deletionTimestamp"], json!(null), "a Namespace is only used");
+    assert_eq!(
+        namespace["metadata"]["deletionTimestamp"],
+        json!(null),
+        "the agent does not delete a Namespace that it only uses"
+    );
 }

@@ -1,8 +1,8 @@
-//! A lying broker changes nothing in a cluster.
+//! Wrong answers of a broker cause no writes in a cluster.
 //!
-//! Under each lie a new revision waits to be told, so that whoever believed a part of it would write. The oracle is the API
-//! server's log: no write by the agent, whether it kept running or was started under the lie. Then honesty returns, and the
-//! agent goes on.
+//! During each lie a new revision exists, so that an agent that accepted a part of the answer would write. The check reads the API
+//! server's audit log: no writes by the agent, whether it kept running or started during the lie. Afterwards the answers are
+//! correct again, and the agent continues.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::support::{AuditMark, Broker, Liar, Lie, Told, agent_through, clusters
 
 const HTML: &str = "<!doctype html><title>Sign in</title><p>Please sign in to the network";
 
-/// A lie, and what it is called.
+/// A lie and its name.
 type Case = (&'static str, Lie);
 
 fn polls(lie: fn(&Told) -> Response) -> Lie {
@@ -39,7 +39,7 @@ fn lower(generation: Generation) -> Generation {
     Generation::new(generation.get() - 1)
 }
 
-/// Every entry as a removal.
+/// Turns every entry into a removal.
 fn removals(state: &TargetState, confirmed: bool) -> Vec<TargetEntry> {
     let remove = |entry: &TargetEntry| TargetEntry {
         action: EntryAction::Remove,
@@ -63,7 +63,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// An agent behind a liar that is still honest, with a stack that changes and one that does not.
+    /// An agent behind a liar that does not lie yet, with one stack that changes and one that does not.
     async fn new(name: &str) -> Self {
         let broker = Broker::start(None).await;
         let liar = Liar::start(&broker.url).await;
@@ -74,7 +74,7 @@ impl Scene {
         let (changing, steady) = (broker.stack("changing"), broker.stack("steady"));
         broker.target(&steady, &agent);
         broker.target(&changing, &agent);
-        // More than what unconfirmed removals may take at once.
+        // More objects than unconfirmed removals may delete at once.
         broker.publish(&steady, &(0..110).map(|n| map(&namespace, &format!("steady-{n}"), "1")).collect::<String>());
         let mut scene = Self { broker, liar, agent, namespace, changing, revision: 0 };
         scene.publish();
@@ -92,7 +92,7 @@ impl Scene {
         eventually("applied", || async { self.broker.applied(&self.changing, self.revision) }).await;
     }
 
-    /// Every object there, with the version of its content.
+    /// Every object in the namespace, with its resource version.
     fn content(&self) -> Vec<String> {
         let path =
             "jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{\"\\n\"}{end}";
@@ -101,13 +101,13 @@ impl Scene {
     }
 
     async fn nothing_happens(&self, lie: &str, mark: &AuditMark<'_>, before: &[String]) {
-        eventually(&format!("{lie}: it was told twice"), || async {
+        eventually(&format!("{lie}: the agent got the wrong answer twice"), || async {
             let told = self.liar.told();
             if told >= 2 { Ok(()) } else { Err(told) }
         })
         .await;
-        // Time for a pass over what may have been believed.
-        stays(Duration::from_millis(1_200), &format!("{lie}: nothing is written"), || async {
+        // Time for a pass over a wrongly accepted target state.
+        stays(Duration::from_millis(1_200), &format!("{lie}: the agent writes nothing"), || async {
             mark.none(&[&self.agent.id, &self.namespace])
         })
         .await;
@@ -117,7 +117,7 @@ impl Scene {
     async fn survives(&mut self, cases: &[Case]) {
         for (name, lie) in cases {
             let (mark, before) = (AuditMark::now(&clusters()[2]), self.content());
-            assert_eq!(before.len(), 112, "all objects, and what every namespace has");
+            assert_eq!(before.len(), 112, "all objects, and the defaults of every namespace");
             self.liar.say(*lie);
             self.publish();
             self.nothing_happens(name, &mark, &before).await;
@@ -138,14 +138,14 @@ fn map(namespace: &str, name: &str, value: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_that_were_touched_are_not_believed() {
+async fn modified_target_states_cause_no_writes() {
     let cases: [Case; 6] = [
         ("a wrong digest", polls(|told| told_as(&TargetState { digest: Digest::of(b"x"), ..told.now.clone() }))),
         ("a count that does not fit", polls(|told| told_as(&TargetState { count: 3, ..told.now.clone() }))),
         (
             "an entry dropped",
             polls(|told| {
-                // The stack that does not change.
+                // The unchanged stack.
                 let mut state = told.now.clone();
                 state.entries.remove(1);
                 state.count = 1;
@@ -180,7 +180,7 @@ async fn lists_that_were_touched_are_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_are_no_lists_are_no_orders() {
+async fn malformed_target_states_cause_no_writes() {
     let cases: [Case; 6] = [
         (
             "a list cut off",
@@ -205,7 +205,7 @@ async fn answers_that_are_no_lists_are_no_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refusals_and_detours_are_no_orders() {
+async fn errors_and_redirects_cause_no_writes() {
     let cases: [Case; 6] = [
         ("an error of a proxy", polls(|_| (StatusCode::INTERNAL_SERVER_ERROR, HTML).into_response())),
         ("no such agent", polls(|_| refusal(StatusCode::NOT_FOUND, "not-found"))),
@@ -225,7 +225,7 @@ async fn refusals_and_detours_are_no_orders() {
     ];
     let mut scene = Scene::new("lies-refusals").await;
     scene.survives(&cases).await;
-    assert_eq!(scene.liar.elsewhere(), 0, "a key is not carried to where a redirect points");
+    assert_eq!(scene.liar.elsewhere(), 0, "the agent must not send its key to the target of a redirect");
 }
 
 fn refusal(status: StatusCode, slug: &str) -> Response {
@@ -234,14 +234,14 @@ fn refusal(status: StatusCode, slug: &str) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_past_is_not_gone_back_to() {
+async fn older_target_states_cause_no_writes() {
     let mut scene = Scene::new("lies-past").await;
-    // A history that ends, and one that an admin confirmed: what was said before it is told again below.
+    // An epoch that ends, then one that an admin confirms. The lies below repeat answers from before.
     scene.liar.begin_epoch();
     scene.publish();
     scene.goes_on().await;
     let mark = AuditMark::now(&clusters()[2]);
-    stays(Duration::from_secs(2), "the new history changes nothing", || async {
+    stays(Duration::from_secs(2), "the new epoch changes nothing", || async {
         mark.none(&[&scene.agent.id, &scene.namespace])
     })
     .await;
@@ -294,7 +294,7 @@ async fn the_past_is_not_gone_back_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_that_nobody_gave_are_not_carried_out() {
+async fn unconfirmed_removals_cause_no_writes() {
     let cases: [Case; 6] = [
         ("an empty list, whole and new", polls(|told| told_as(&anew(&told.now, Vec::new())))),
         ("everything to go, confirmed by nobody", polls(|told| told_as(&anew(&told.now, removals(&told.now, false))))),
@@ -314,10 +314,10 @@ async fn orders_that_nobody_gave_are_not_carried_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_does_not_wait_is_not_flooded() {
+async fn immediate_poll_answers_do_not_cause_a_request_flood() {
     let scene = Scene::new("lies-hasty").await;
     let mark = AuditMark::now(&clusters()[2]);
-    // A proxy may lose what the agent knows, or how long it would wait.
+    // A proxy may drop the ETag or the wait parameter of a poll.
     for (what, lie) in [
         ("the whole list, again and again", polls(|told| told_as(&told.now))),
         (
@@ -337,7 +337,7 @@ async fn a_broker_that_does_not_wait_is_not_flooded() {
             if told <= 8 { Ok(()) } else { Err(told) }
         })
         .await;
-        assert!(scene.liar.told() >= 2, "{what}: it goes on asking");
+        assert!(scene.liar.told() >= 2, "{what}: the agent continues to poll");
     }
     mark.none(&[&scene.agent.id, &scene.namespace]).unwrap();
 }

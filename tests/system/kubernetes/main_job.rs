@@ -1,4 +1,4 @@
-//! The main job, end to end, with nothing but the API and kubectl.
+//! Publish, drift, prune and removal end to end, through the API and kubectl only.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const APPLICATION: &str = include_str!("../../../examples/manifests/application.
 const KINDS: [&str; 10] =
     ["configmap", "secret", "deployment", "service", "ingress", "serviceaccount", "role", "rolebinding", "hpa", "pdb"];
 
-/// The application in a namespace of its own, so that tests do not meet.
+/// The application in its own namespace, so that tests do not interfere.
 fn application(name: &str) -> String {
     APPLICATION.replace("namespace: greeter", &format!("namespace: {name}")).replacen(
         "name: greeter",
@@ -24,7 +24,7 @@ fn versions(cluster: &brokkr_testbed::TestCluster, namespace: &str) -> Vec<(Stri
     let mut out = Vec::new();
     for kind in KINDS {
         if let Some(object) = cluster.get(kind, namespace, "greeter").unwrap() {
-            // Controllers write status: where they do, the generation or the specification is what counts.
+            // Controllers write the status of some kinds: compare their generation or specification instead.
             let version = match (object["metadata"]["generation"].as_u64(), kind) {
                 (Some(generation), _) => generation.to_string(),
                 (None, "hpa") => object["spec"].to_string(),
@@ -59,7 +59,7 @@ impl Fleet {
             fleet.label(&format!("/agents/{}", agent.id));
         }
         fleet.label(&format!("/stacks/{}", fleet.stack));
-        eventually("all three have applied it", || async {
+        eventually("all three agents have applied it", || async {
             let status = fleet.broker.get(&format!("/stacks/{}/status", fleet.stack));
             if status["summary"]["applied"] == 3 { Ok(()) } else { Err(status) }
         })
@@ -93,15 +93,15 @@ async fn nothing_is_written_while_nothing_changes() {
             .collect::<Vec<_>>()
     };
     let before = writes();
-    stays(Duration::from_secs(7), "nothing is written", || async {
+    stays(Duration::from_secs(7), "the agents write nothing", || async {
         if writes() == before { Ok(()) } else { Err(writes()) }
     })
     .await;
 }
 
-/// Revision 2 as JSON, without the ConfigMap: that object is gone, and the rest untouched.
+/// Publishes revision 2 as JSON, without the ConfigMap: the agents delete it and leave the rest unchanged.
 async fn a_revision_prunes_what_it_drops(fleet: &Fleet) {
-    // The autoscaler has had its say by then.
+    // Wait for the autoscaler first.
     eventually("the Deployment is scaled", || async {
         let deployment = clusters()[0].get("deployment", NAME, "greeter").unwrap().unwrap();
         if deployment["spec"]["replicas"] == 2 { Ok(()) } else { Err(deployment["spec"].clone()) }
@@ -128,13 +128,13 @@ async fn a_revision_prunes_what_it_drops(fleet: &Fleet) {
     assert_eq!(versions(&clusters()[0], NAME), expected);
 }
 
-/// Deleted by hand: back. Changed by hand: put right, and what was added stays.
+/// A deleted object is recreated. A changed field is restored, and an added field stays.
 async fn drift_is_corrected() {
     let cluster = &clusters()[1];
     cluster.kubectl(&["delete", "service", "greeter", "-n", NAME]).unwrap();
     let patch = r#"{"metadata":{"annotations":{"human":"was here"}},"spec":{"template":{"spec":{"containers":[{"name":"greeter","image":"other:1"}]}}}}"#;
     cluster.kubectl(&["patch", "deployment", "greeter", "-n", NAME, "-p", patch]).unwrap();
-    eventually("it is back and right", || async {
+    eventually("the object is recreated and the field restored", || async {
         let deployment = cluster.get("deployment", NAME, "greeter").unwrap().unwrap();
         let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
         let added = deployment["metadata"]["annotations"]["human"] == "was here";
@@ -151,7 +151,7 @@ fn is_clean(n: usize) -> Result<(), (bool, Option<Value>)> {
     if crd.is_none() && namespace.is_none() { Ok(()) } else { Err((crd.is_some(), namespace)) }
 }
 
-/// A target removed cleans one cluster. A stack deleted while an agent is away stays until that agent is back.
+/// Removing a target cleans one cluster. A stack that is deleted while an agent is stopped remains until that agent returns.
 async fn removals_wait_for_every_agent(fleet: &mut Fleet) {
     let target = format!("/stacks/{}/targets/{}", fleet.stack, fleet.agents[0].id);
     assert_eq!(fleet.status("DELETE", &target), 204);
@@ -166,14 +166,14 @@ async fn removals_wait_for_every_agent(fleet: &mut Fleet) {
     assert!(is_clean(1).is_err());
     fleet.agents[1].start().unwrap();
     eventually("the second cluster is clean too", || async { is_clean(1) }).await;
-    eventually("and the stack is gone", || async {
+    eventually("the stack is gone", || async {
         let status = fleet.status("GET", &path);
         if status == 404 { Ok(()) } else { Err(status) }
     })
     .await;
 }
 
-/// Events and audit have all of it, also now that the stack is gone.
+/// Events and audit records remain after the stack is gone.
 fn the_record_is_complete(fleet: &Fleet) {
     let events = fleet.broker.get(&format!("/stacks/{}/events?limit=100", fleet.stack));
     let recorded: Vec<String> = events["items"]
@@ -200,8 +200,8 @@ fn the_record_is_complete(fleet: &Fleet) {
     }
 }
 
-/// The oracle: these agents wrote to the stack's objects, to their inventories or to their own record. (A deletion names no
-/// manager; it may be that of a test beside this one.)
+/// Audit log check: these agents wrote only the stack's objects, their inventories and their own records. (A deletion has no
+/// field manager; it may come from a concurrent test.)
 fn nothing_else_was_written(fleet: &Fleet) {
     let allowed = [NAME, "greetings.example.brokkr.io", "brokkr-system"];
     let (mut seen, mut others) = (0, Vec::new());
@@ -214,11 +214,11 @@ fn nothing_else_was_written(fleet: &Fleet) {
             }
         }
     }
-    assert!(seen >= 3 * KINDS.len() && others.is_empty(), "{seen} writes, {others:?} on something else");
+    assert!(seen >= 3 * KINDS.len() && others.is_empty(), "{seen} writes, {others:?} on other objects");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stack_reaches_real_clusters_and_leaves_them() {
+async fn stack_is_applied_to_real_clusters_and_removed() {
     let mut fleet = Fleet::publish().await;
     for cluster in clusters() {
         assert_eq!(versions(cluster, NAME).len(), KINDS.len(), "{}", cluster.name);
@@ -234,7 +234,7 @@ async fn a_stack_reaches_real_clusters_and_leaves_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_object_is_told_once_blocks_nobody_and_succeeds_by_itself() {
+async fn refused_object_is_reported_once_and_retried_without_blocking_others() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "refused", cluster);
@@ -242,11 +242,11 @@ async fn a_refused_object_is_told_once_blocks_nobody_and_succeeds_by_itself() {
     for stack in [&bad, &good] {
         broker.target(stack, &agent);
     }
-    // The namespace is not part of it and does not exist.
+    // The namespace is not part of the stack and does not exist.
     broker.publish(&bad, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: test-refused}\n");
     broker.publish(&good, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: test-good, namespace: default}\n");
-    eventually("the good one is applied", || async { broker.applied(&good, 1) }).await;
-    eventually("the bad one was tried several times", || async {
+    eventually("the good stack is applied", || async { broker.applied(&good, 1) }).await;
+    eventually("the agent has retried the bad stack", || async {
         let status = broker.get(&format!("/stacks/{bad}/status"));
         if status["agents"][0]["attempts"].as_u64() >= Some(3) { Ok(()) } else { Err(status) }
     })
@@ -255,6 +255,6 @@ async fn a_refused_object_is_told_once_blocks_nobody_and_succeeds_by_itself() {
     assert_eq!(failures["items"].as_array().unwrap().len(), 1, "{failures}");
     assert_eq!(failures["items"][0]["objects"][0]["name"], "a");
     cluster.kubectl(&["create", "namespace", "test-refused"]).unwrap();
-    eventually("it succeeds by itself", || async { broker.applied(&bad, 1) }).await;
+    eventually("the retry succeeds", || async { broker.applied(&bad, 1) }).await;
     assert!(cluster.get("configmap", "test-refused", "a").unwrap().is_some());
 }

@@ -1,4 +1,4 @@
-//! Agents as processes on real API servers, with an agent's rights only. Asserted is what is in the clusters and in their audit logs.
+//! Agents as processes on real API servers, with an agent's rights only. The tests check the clusters and their audit logs.
 
 mod applyset;
 mod conformance;

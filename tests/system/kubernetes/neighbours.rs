@@ -1,4 +1,4 @@
-//! Three agents on one cluster, with the same kinds in the same namespace, and one object that all three want.
+//! Three agents on one cluster, with the same kinds in the same namespace, and one common object.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{AuditMark, Broker, agent_of, clusters, eventually, inventor
 
 const NAMESPACE: &str = "test-neighbours";
 
-/// Objects of several kinds, of which only the names differ between the agents.
+/// Objects of several kinds. Only their names differ between the agents.
 fn own(name: &str) -> String {
     let meta = |kind: &str, name: &str| format!("kind: {kind}\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\n");
     [
@@ -30,7 +30,7 @@ fn common(name: &str) -> String {
     )
 }
 
-/// Whose the common object is: what it says, and which agents own fields in it.
+/// The owner of the common object: its content, and the agents that own fields.
 fn holder(cluster: &TestCluster) -> Option<(String, Vec<String>)> {
     let object = cluster.get("configmap", NAMESPACE, "common").unwrap()?;
     Some((object["data"]["of"].as_str().unwrap().to_owned(), managers(&object)))
@@ -42,7 +42,7 @@ fn managers(object: &Value) -> Vec<String> {
     names.filter(|it| it.starts_with("brokkr-")).map(str::to_owned).collect()
 }
 
-/// Each object of an agent's is as that agent made it, and nobody else's.
+/// Asserts that each object of an agent is unchanged and has no other owner.
 fn exactly_its_own(cluster: &TestCluster, agent: &AgentProcess, stack: &str, name: &str, with_common: bool) {
     let held = inventory(cluster, &agent.id, stack);
     let mut expected: Vec<_> = (0..8).map(|n| ("ConfigMap", format!("{name}-{n}"))).collect();
@@ -60,9 +60,9 @@ fn exactly_its_own(cluster: &TestCluster, agent: &AgentProcess, stack: &str, nam
     }
 }
 
-/// A Namespace that two agents bring: the one that comes second uses it, and it goes with the last that is in it.
+/// Two agents have the same Namespace in their stacks: the second one uses it, and the last one deletes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_namespace_of_one_agent_is_used_by_the_other() {
+async fn second_agent_uses_the_namespace_of_the_first() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let names = ["one", "other"];
@@ -84,7 +84,7 @@ async fn a_namespace_of_one_agent_is_used_by_the_other() {
     assert!(cluster.get("configmap", "test-room", "other").unwrap().is_some());
     assert!(broker.applied(&stacks[1], 1).is_ok());
     broker.delete_stack(&stacks[1]).await;
-    eventually("the Namespace goes as well", || async {
+    eventually("the Namespace is deleted too", || async {
         let there = cluster.get("namespace", "", "test-room").unwrap();
         if there.is_none() { Ok(()) } else { Err(there) }
     })
@@ -92,7 +92,7 @@ async fn a_namespace_of_one_agent_is_used_by_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_agents_hold_exactly_their_own() {
+async fn three_agents_on_one_cluster_keep_their_own_objects() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     cluster.kubectl(&["create", "namespace", NAMESPACE]).unwrap();
@@ -104,14 +104,15 @@ async fn three_agents_hold_exactly_their_own() {
         broker.target(&stacks[n], &agents[n]);
         broker.publish(&stacks[n], &(own(names[n]) + &common(names[n])));
         if n == 0 {
-            eventually("the first has it", || async { broker.applied(&stacks[0], 1) }).await;
+            eventually("the first agent owns the object", || async { broker.applied(&stacks[0], 1) }).await;
         }
     }
     for stack in &stacks[1..] {
-        eventually("the others say whose it is", || async { broker.fails_with(stack, "HeldByAnotherAgent") }).await;
+        eventually("the other agents report the owner", || async { broker.fails_with(stack, "HeldByAnotherAgent") })
+            .await;
     }
     let before = cluster.get("configmap", NAMESPACE, "common").unwrap();
-    stays(Duration::from_secs(3), "it is the first's, untouched", || async {
+    stays(Duration::from_secs(3), "the object of the first agent is unchanged", || async {
         let now = cluster.get("configmap", NAMESPACE, "common").unwrap();
         if now == before { Ok(()) } else { Err(now) }
     })
@@ -125,17 +126,19 @@ async fn three_agents_hold_exactly_their_own() {
         by_others.filter(|it| !it["requestURI"].as_str().unwrap().contains(&agents[0].id)).collect();
     assert_eq!(by_others, Vec::<Value>::new());
 
-    // The first drops it: another takes it, and only one.
+    // The first agent drops the object: exactly one other agent takes it.
     broker.publish(&stacks[0], &own("first"));
     eventually("applied", || async { broker.applied(&stacks[0], 2) }).await;
     let taken_by = |n: usize| broker.applied(&stacks[n], 1).is_ok();
-    eventually("another has it", || async { if taken_by(1) || taken_by(2) { Ok(()) } else { Err(holder(cluster)) } })
-        .await;
+    eventually("another agent owns the object", || async {
+        if taken_by(1) || taken_by(2) { Ok(()) } else { Err(holder(cluster)) }
+    })
+    .await;
     let (taker, other) = if taken_by(1) { (1, 2) } else { (2, 1) };
     assert_eq!(holder(cluster), Some((names[taker].to_owned(), vec![agents[taker].manager()])));
     broker.fails_with(&stacks[other], "HeldByAnotherAgent").unwrap();
-    // The other one may have tried for it too: its intent is written down until it has given up.
-    eventually("the other one has given up", || async {
+    // The third agent may have tried to take it too. Its inventory lists the intent until it gives up.
+    eventually("the third agent has given up", || async {
         let held = inventory(cluster, &agents[other].id, &stacks[other]);
         if held.iter().any(|[_, _, name, _]| name == "common") { Err(held) } else { Ok(()) }
     })
@@ -144,7 +147,7 @@ async fn three_agents_hold_exactly_their_own() {
         exactly_its_own(cluster, &agents[n], &stacks[n], names[n], n == taker);
     }
 
-    // Who goes takes only its own along.
+    // A removed stack deletes only its own objects.
     broker.delete_stack(&stacks[0]).await;
     assert_eq!(inventory(cluster, &agents[0].id, &stacks[0]), Vec::<[String; 4]>::new());
     assert_eq!(cluster.get("deployment", NAMESPACE, "first").unwrap(), None);

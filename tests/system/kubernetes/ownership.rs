@@ -1,4 +1,4 @@
-//! Whose a field or an object is, where the API server and its controllers have a say in it.
+//! Ownership of fields and objects that the API server and its controllers also write.
 
 use std::time::Duration;
 
@@ -38,15 +38,15 @@ async fn fails_with(broker: &Broker, stack: &str, reason: &str) {
     eventually(reason, || async { broker.fails_with(stack, reason) }).await;
 }
 
-/// What the API server stores differently from what was sent, or fills in: none of it is drift.
+/// Values that the API server normalises or sets by default are not drift.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_server_makes_of_a_manifest_is_not_corrected() {
+async fn server_defaults_are_not_drift() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "defaults", cluster);
     let namespace = "test-defaults";
     cluster.kubectl(&["create", "namespace", namespace]).unwrap();
-    // A controller fills in the rules of this one from all that have the label.
+    // A controller fills in the rules of this role from all roles with the label.
     let source = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
         "metadata": {"name": "test-defaults-source", "labels": {"brokkr.test/aggregate": "defaults"}},
@@ -74,12 +74,12 @@ async fn what_the_server_makes_of_a_manifest_is_not_corrected() {
     broker.publish_all(&stack, &set("1"));
     applied(&broker, &stack, 1).await;
     let rules = || cluster.get("clusterrole", "", "test-defaults").unwrap().unwrap()["rules"].clone();
-    eventually("its controller has filled it in", || async {
+    eventually("the controller has filled in the rules", || async {
         if rules() == source["rules"] { Ok(()) } else { Err(rules()) }
     })
     .await;
     let secret = cluster.get("secret", namespace, "texts").unwrap().unwrap();
-    assert_eq!(secret["data"], json!({"a": "eA==", "b": "eQ==", "c": "eg=="}), "texts win over data");
+    assert_eq!(secret["data"], json!({"a": "eA==", "b": "eQ==", "c": "eg=="}), "stringData overrides data");
     let service = cluster.get("service", namespace, "ports").unwrap().unwrap();
     assert_eq!(service["spec"]["ports"][0]["protocol"], "TCP");
     let mark = AuditMark::now(cluster);
@@ -91,11 +91,11 @@ async fn what_the_server_makes_of_a_manifest_is_not_corrected() {
     let again = cluster.get("secret", namespace, "texts").unwrap().unwrap();
     assert_eq!(again["metadata"]["resourceVersion"], secret["metadata"]["resourceVersion"]);
 
-    // A revision that writes all of them again leaves what the controller filled in.
+    // A revision that applies every object again keeps the rules of the controller.
     broker.publish_all(&stack, &set("2"));
     applied(&broker, &stack, 2).await;
     assert_eq!(rules(), source["rules"]);
-    // What somebody else changes in a text is drift nevertheless.
+    // A changed text is still drift.
     cluster.kubectl(&["patch", "secret", "texts", "-n", namespace, "-p", r#"{"data":{"a":"Y2hhbmdlZA=="}}"#]).unwrap();
     eventually("put right", || async {
         let now = cluster.get("secret", namespace, "texts").unwrap().unwrap();
@@ -108,7 +108,7 @@ async fn what_the_server_makes_of_a_manifest_is_not_corrected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_autoscaler_takes_the_replicas_over_as_they_are() {
+async fn autoscaled_replicas_are_yielded_without_a_reset() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "replicas", cluster);
@@ -135,7 +135,7 @@ async fn an_autoscaler_takes_the_replicas_over_as_they_are() {
     assert_eq!((replicas("scaled"), replicas("plain")), (json!(5), json!(5)));
     broker.publish_all(&scaled, &[deployment(namespace, "scaled", None), autoscaler]);
     broker.publish_all(&plain, &[deployment(namespace, "plain", None)]);
-    // Never, not even for a moment: pods would end.
+    // A reset, even for a moment, would stop pods.
     stays(Duration::from_secs(4), "the number is not reset", || async {
         let now = replicas("scaled");
         if now == 5 { Ok(()) } else { Err(now) }
@@ -144,11 +144,11 @@ async fn an_autoscaler_takes_the_replicas_over_as_they_are() {
     applied(&broker, &scaled, 2).await;
     applied(&broker, &plain, 2).await;
     let generation = cluster.get("deployment", namespace, "scaled").unwrap().unwrap()["metadata"]["generation"].clone();
-    assert_eq!(generation, 1, "what is asked for has never changed");
+    assert_eq!(generation, 1, "the specification has never changed");
     assert_eq!(replicas("plain"), 1, "without an autoscaler the default comes back, as server-side apply has it");
-    // Somebody scales, as an autoscaler does.
+    // Scale through the subresource, as an autoscaler does.
     cluster.kubectl(&["scale", "deployment", "scaled", "-n", namespace, "--replicas=7"]).unwrap();
-    stays(Duration::from_secs(4), "and keeps the number", || async {
+    stays(Duration::from_secs(4), "the number stays", || async {
         let now = replicas("scaled");
         if now == 7 { Ok(()) } else { Err(now) }
     })
@@ -156,13 +156,13 @@ async fn an_autoscaler_takes_the_replicas_over_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_that_was_cleaned_up_is_done() {
+async fn cleaned_up_completed_job_is_not_recreated() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "done", cluster);
     let namespace = "test-done";
     cluster.kubectl(&["create", "namespace", namespace]).unwrap();
-    // Complete without a single pod: there is no node here.
+    // The Job completes without pods, because there is no node.
     let job = |label: &str| {
         let template = json!({"metadata": {"labels": {"app": label}}, "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "registry.example/c"}]}});
         json!({
@@ -175,25 +175,25 @@ async fn a_job_that_was_cleaned_up_is_done() {
     let mark = AuditMark::now(cluster);
     broker.publish_all(&stack, &[job("a"), config_map(namespace, "beside", "1")]);
     applied(&broker, &stack, 1).await;
-    eventually("the cluster cleans it up", || async {
+    eventually("the cluster deletes the completed Job", || async {
         cluster.get("job", namespace, "once").unwrap().map_or(Ok(()), Err)
     })
     .await;
-    stays(Duration::from_secs(6), "it is not made again", || async {
+    stays(Duration::from_secs(6), "the agent does not recreate it", || async {
         cluster.get("job", namespace, "once").unwrap().map_or(Ok(()), Err)
     })
     .await;
     assert_eq!(mark.writes(&[&format!("/namespaces/{namespace}/jobs/once")]).len(), 1);
     let status = broker.status(&stack);
     assert_eq!((&status["health"], &status["applied_revision"]), (&json!("healthy"), &json!(1)), "{status}");
-    // Other work is another matter.
+    // A changed Job runs again.
     broker.publish_all(&stack, &[job("b"), config_map(namespace, "beside", "1")]);
     applied(&broker, &stack, 2).await;
     assert_eq!(mark.writes(&[&format!("/namespaces/{namespace}/jobs/once")]).len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_depends_on_something_waits_until_that_works() {
+async fn object_waits_until_its_dependency_is_ready() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "depends", cluster);
@@ -212,7 +212,7 @@ async fn what_depends_on_something_waits_until_that_works() {
     });
     let stack = broker.stack("depends");
     broker.target(&stack, &agent);
-    // By name and kind alone the order would be the opposite.
+    // By kind and name alone, the order would be reversed.
     let last = config_map(namespace, "d", "1");
     let waits = after(config_map(namespace, "waits", "1"), &format!("/namespaces/{namespace}/Pod/base"));
     broker.publish_all(&stack, &[chain("a", "b"), chain("b", "c"), chain("c", "d"), last, waits, pod]);
@@ -220,11 +220,11 @@ async fn what_depends_on_something_waits_until_that_works() {
         let object = cluster.get("configmap", namespace, name).unwrap()?;
         object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().ok()
     };
-    eventually("the chain is made", || async { version("a").map(drop).ok_or(broker.status(&stack)) }).await;
+    eventually("the chain is created", || async { version("a").map(drop).ok_or(broker.status(&stack)) }).await;
     let made = ["d", "c", "b", "a"].map(version);
     assert!(made.is_sorted(), "{made:?}");
-    // There is no node here: the pod does not run, and what needs it is not made.
-    eventually("it is told what waits", || async {
+    // There is no node, so the pod does not run, and its dependent is not created.
+    eventually("the status names the waiting object", || async {
         let status = broker.status(&stack);
         let applied = &status["conditions"].as_array().unwrap()[0];
         if applied["reason"] == "DependencyPending" { Ok(()) } else { Err(status) }
@@ -238,7 +238,7 @@ async fn what_depends_on_something_waits_until_that_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_changed_is_replaced_only_where_the_policy_says_so() {
+async fn immutable_object_is_replaced_only_if_the_policy_allows() {
     let broker = Broker::start(None).await;
     let cluster = &clusters()[1];
     let agent = agent_of(&broker, "immutable", cluster);
@@ -265,13 +265,13 @@ async fn what_cannot_be_changed_is_replaced_only_where_the_policy_says_so() {
     assert_eq!(after[0], before[0]);
     assert!(after[1].is_some() && after[1] != before[1]);
     assert_eq!(["kept", "replaced"].map(|name| data(cluster, namespace, name)), [Some(json!("1")), Some(json!("2"))]);
-    // Not what holds something of others: a foreign finalizer.
+    // The agent does not replace an object with a finalizer of others.
     let patch = r#"{"metadata":{"finalizers":["brokkr.test/hold"]}}"#;
     cluster.kubectl(&["patch", "configmap", "replaced", "-n", namespace, "-p", patch]).unwrap();
     broker.publish_all(&replaced, &[fixed("replaced", "3")]);
     fails_with(&broker, &replaced, "NotReplaceable").await;
     assert_eq!(uid(cluster, "configmap", namespace, "replaced"), after[1]);
-    // Back to what it is: there is nothing to change any more.
+    // The previous value again: no change is left.
     broker.publish_all(&replaced, &[fixed("replaced", "2")]);
     applied(&broker, &replaced, 4).await;
 }

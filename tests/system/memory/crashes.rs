@@ -1,4 +1,4 @@
-//! An agent that dies at any moment.
+//! Crashes of an agent at any request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,7 +37,7 @@ async fn run(reconciler: &Reconciler, stack: StackId, desired: &Desired) -> Prog
             progress => return progress.clone(),
         }
     }
-    panic!("it waits for ever");
+    panic!("the pass does not end");
 }
 
 fn mine(cluster: &MemoryCluster) -> Vec<String> {
@@ -45,10 +45,10 @@ fn mine(cluster: &MemoryCluster) -> Vec<String> {
     maps.map(|it| it["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Every request of a whole life is once the last one before a crash: the next run makes the cluster right, without
-/// conflicts with itself, leftovers, or harm to what is not ours.
+/// Crashes once at each request of a stack's lifecycle. The next run completes the work without
+/// conflicts with itself, leftover objects, or writes to objects of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_can_be_the_last() {
+async fn crash_at_any_request_is_recovered() {
     let first: Vec<Value> = ["a", "b", "c"].map(|name| config_map("default", name, "1")).into();
     let second: Vec<Value> = vec![config_map("default", "a", "1"), config_map("default", "d", "2")];
     let mut at = 0;
@@ -59,7 +59,7 @@ async fn every_request_can_be_the_last() {
         let crashed = Arc::new(AtomicBool::new(false));
         let (counter, flag) = (requests.clone(), crashed.clone());
         cluster.set_fault(Some(Box::new(move |_| {
-            // Everything after the crash goes nowhere; what came before did happen.
+            // Requests after the crash have no effect; earlier ones do.
             let number = counter.fetch_add(1, Ordering::SeqCst);
             if number >= at {
                 flag.store(true, Ordering::SeqCst);
@@ -78,18 +78,18 @@ async fn every_request_can_be_the_last() {
         }
         let complete = !crashed.load(Ordering::SeqCst);
         cluster.set_fault(None);
-        // The next life begins from what the cluster says alone.
+        // The next run only has the state of the cluster.
         let next = reconciler(&cluster, agent);
         assert_eq!(run(&next, stack, &desired(stack, Some(second.clone()))).await, Progress::Done, "crash at {at}");
         assert_eq!(mine(&cluster), ["a", "d"], "crash at {at}");
         let writes = cluster.writes();
         assert_eq!(run(&next, stack, &desired(stack, Some(second.clone()))).await, Progress::Done);
-        assert_eq!(cluster.writes(), writes, "crash at {at}: nothing was left to do");
+        assert_eq!(cluster.writes(), writes, "crash at {at}: no work was left");
         assert_eq!(run(&next, stack, &desired(stack, None)).await, Progress::Done, "crash at {at}");
         assert_eq!(mine(&cluster), Vec::<String>::new(), "crash at {at}");
         assert!(next.held().await.unwrap().is_empty());
         if complete {
-            assert!(at > 20, "the life has more requests than {at}");
+            assert!(at > 20, "the lifecycle must have more than {at} requests");
             return;
         }
         at += 1;

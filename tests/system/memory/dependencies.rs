@@ -1,4 +1,4 @@
-//! Stacks that come after others.
+//! Dependencies between stacks.
 
 use brokkr_control::BrokerError;
 use brokkr_core::model::{Health, StackId, StackSpec, Wait};
@@ -14,7 +14,7 @@ async fn reason(fleet: &Fleet, stack: StackId, condition: &str) -> Option<String
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stack_comes_after_what_it_depends_on_is_ready() {
+async fn stack_waits_until_its_dependency_is_ready() {
     let Scene { fleet, cluster, agent, stack: second, running: _running, .. } = Scene::new().await;
     let system = fleet.broker.system_actor();
     let mut spec = StackSpec::named("database");
@@ -30,19 +30,19 @@ async fn a_stack_comes_after_what_it_depends_on_is_ready() {
         let reason = reason(&fleet, second, "Applied").await;
         if reason.as_deref() == Some("DependsOnStack") { Ok(()) } else { Err(reason) }
     };
-    eventually("it waits for a stack that is not there yet", waits).await;
+    eventually("it waits for a stack that does not exist yet", waits).await;
     let spec = json!({"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}}});
     let metadata = json!({"name": "db", "namespace": "default"});
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec});
     fleet.publish(first, vec![deployment]).await;
     fleet.target(first, agent).await;
-    eventually("the first one is applied and not ready", || async {
+    eventually("the first stack is applied and not ready", || async {
         let reason = reason(&fleet, first, "Progressing").await;
         if reason.as_deref() == Some("NotReady") { Ok(()) } else { Err(reason) }
     })
     .await;
     let is_second = |it: &serde_json::Value| it["metadata"]["name"] == "second";
-    assert!(!cluster.objects().iter().any(is_second), "nothing of it before the first one is ready");
+    assert!(!cluster.objects().iter().any(is_second), "no object of the second stack before the first stack is ready");
     let discovery = cluster.discover().await.unwrap();
     let at = discovery.preferred("apps", "Deployment").unwrap().at(Some("default"), "db");
     let condition = json!({"type": "Available", "status": "True"});
@@ -51,13 +51,13 @@ async fn a_stack_comes_after_what_it_depends_on_is_ready() {
         "conditions": [condition],
     });
     cluster.patch(&at, &Patch::Merge(json!({"status": status})), "controller").await.unwrap();
-    eventually("the second one comes", || fleet.applied(second)).await;
+    eventually("the second stack is applied", || fleet.applied(second)).await;
     let status = fleet.broker.stack_status(&system, first).await.unwrap();
     assert_eq!(status.agents[0].status.as_ref().unwrap().health, Health::Healthy);
 }
 
 #[tokio::test]
-async fn circles_and_strangers_are_refused() {
+async fn cyclic_and_foreign_dependencies_are_refused() {
     let fleet = Fleet::new().await;
     let system = fleet.broker.system_actor();
     let (a, b) = (fleet.stack("a").await, fleet.stack("b").await);

@@ -1,4 +1,4 @@
-//! Agents on clusters in memory: the real loop, the real reconciler, faults that a real API server cannot be asked for.
+//! Agents on clusters in memory: the real loop and reconciler, with faults that a real API server cannot inject.
 
 mod crashes;
 mod dependencies;

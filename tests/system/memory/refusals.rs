@@ -1,4 +1,4 @@
-//! What the cluster refuses, and what others make at the same moment.
+//! Refused objects, and objects that others create at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ fn value(cluster: &MemoryCluster, name: &str) -> Option<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_update_holds_up_updates_and_nothing_else() {
+async fn refused_update_delays_only_other_updates() {
     let Scene { fleet, cluster, stack, .. } = Scene::new().await;
     let maps = |value: &str| ["bad", "good"].map(|name| config_map("default", name, value)).to_vec();
     let lost = config_map("default", "lost", "1");
@@ -29,7 +29,7 @@ async fn a_refused_update_holds_up_updates_and_nothing_else() {
     })));
     fleet.publish(stack, [maps("2"), vec![lost, config_map("default", "new", "2")]].concat()).await;
     fleet.fails_with(stack, "ValidationFailed").await;
-    eventually("what is new is there", async || value(&cluster, "new").map(drop).ok_or(())).await;
+    eventually("the new object is created", async || value(&cluster, "new").map(drop).ok_or(())).await;
     assert_eq!((value(&cluster, "bad"), value(&cluster, "good")), (Some(json!("1")), Some(json!("1"))));
     let kind = cluster.discover().await.unwrap().exact("", "v1", "ConfigMap").unwrap().clone();
     let uid = object(&cluster, "lost").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
@@ -39,13 +39,13 @@ async fn a_refused_update_holds_up_updates_and_nothing_else() {
         propagation: brokkr_reconcile::cluster::Propagation::Background,
     };
     cluster.delete(&kind.at(Some("default"), "lost"), &options).await.unwrap();
-    eventually("what somebody deleted is back", async || value(&cluster, "lost").map(drop).ok_or(())).await;
+    eventually("the deleted object is recreated", async || value(&cluster, "lost").map(drop).ok_or(())).await;
     cluster.set_fault(None);
-    eventually("applied by itself", || fleet.applied(stack)).await;
+    eventually("the retry succeeds", || fleet.applied(stack)).await;
     assert_eq!((value(&cluster, "bad"), value(&cluster, "good")), (Some(json!("2")), Some(json!("2"))));
 }
 
-/// A pass that a fence interrupts says nothing about the stack: its outcome is not reported.
+/// A pass that a fence interrupts has no valid outcome, so the agent does not report one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fenced_pass_is_not_reported() {
     let Scene { fleet, cluster, stack, .. } = Scene::new().await;
@@ -63,19 +63,19 @@ async fn fenced_pass_is_not_reported() {
         })
     })));
     fleet.publish(stack, vec![config_map("default", "a", "1"), config_map("default", "refused", "1")]).await;
-    eventually("it tried again", async || {
+    eventually("the agent has retried", async || {
         let asked = asked.load(Ordering::Relaxed);
         if asked >= 4 { Ok(()) } else { Err(asked) }
     })
     .await;
     assert_eq!(fleet.condition(stack, "Applied").await, None);
     cluster.set_fault(None);
-    eventually("applied by itself", || fleet.applied(stack)).await;
+    eventually("the retry succeeds", || fleet.applied(stack)).await;
 }
 
-/// Between looking and creating somebody makes an object of the same name: it stays theirs, whatever the policy says.
+/// Another client creates an object of the same name between the agent's read and its write. The object stays theirs under every policy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_make_at_the_same_moment_is_theirs() {
+async fn object_created_by_others_meanwhile_stays_theirs() {
     for (conflicts, manager) in
         [(Conflicts::Fail, "human"), (Conflicts::Force, "human"), (Conflicts::Force, "brokkr-other")]
     {

@@ -1,4 +1,4 @@
-//! Absence is never an order.
+//! Removals: absence is never an order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,13 +22,13 @@ fn has(cluster: &MemoryCluster, kind: &str, expected: &[&str]) -> Result<(), Vec
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_forgot_everything_removes_nothing() {
+async fn broker_without_data_removes_nothing() {
     let Scene { fleet, cluster, stack, agent, running, .. } = Scene::new().await;
     fleet.publish(stack, vec![config_map("default", "a", "1")]).await;
     eventually("applied", || async { fleet.applied(stack).await }).await;
     running.cancel();
 
-    // Another broker, another history; and an agent that it gave the same identity to.
+    // Another broker with another epoch, and an agent with the same id.
     let actor = fleet.broker.system_actor();
     let known = fleet.broker.agent_get(&actor, agent).await.unwrap();
     let store = Arc::new(MemoryStore::new());
@@ -66,41 +66,41 @@ async fn a_broker_that_forgot_everything_removes_nothing() {
     })
     .await;
     other.start(&pak, &cluster);
-    // It applies what is new there, and removes nothing, not even what it orders explicitly.
+    // The agent applies new objects and removes none, not even on an explicit order.
     let new = other.stack("new").await;
     other.target(new, agent).await;
     other.publish(new, vec![config_map("default", "n", "1"), config_map("default", "m", "1")]).await;
-    eventually("the new is applied", || async { has(&cluster, "ConfigMap", &["a", "m", "n"]) }).await;
+    eventually("the new objects are applied", || async { has(&cluster, "ConfigMap", &["a", "m", "n"]) }).await;
     other.publish(new, vec![config_map("default", "n", "2")]).await;
     stays(Duration::from_secs(3), "nothing is removed", || async { has(&cluster, "ConfigMap", &["a", "m", "n"]) })
         .await;
     let actor = forgetful.system_actor();
     forgetful.agent_confirm_epoch(&actor, agent).await.unwrap();
-    eventually("after confirmation what was dropped goes, and the unknown stays", || async {
+    eventually("after confirmation, dropped objects are deleted and unknown ones stay", || async {
         has(&cluster, "ConfigMap", &["a", "n"])
     })
     .await;
-    stays(Duration::from_secs(2), "the unknown stays", || async { has(&cluster, "ConfigMap", &["a", "n"]) }).await;
+    stays(Duration::from_secs(2), "unknown objects stay", || async { has(&cluster, "ConfigMap", &["a", "n"]) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_that_fails_is_not_an_empty_cluster() {
+async fn failing_api_is_not_read_as_an_empty_cluster() {
     let Scene { fleet, cluster, stack, .. } = Scene::new().await;
     fleet.publish(stack, vec![config_map("default", "a", "1"), config_map("default", "b", "1")]).await;
     eventually("applied", || async { fleet.applied(stack).await }).await;
-    // Reading fails: what cannot be seen is neither created again nor taken for gone.
+    // Reads fail: the agent neither recreates unreadable objects nor treats them as deleted.
     cluster.set_fault(Some(Box::new(|request| {
         matches!(request.verb, Verb::Get | Verb::List).then(|| ClusterError::unavailable("down"))
     })));
     fleet.publish(stack, vec![config_map("default", "a", "2")]).await;
     stays(Duration::from_secs(2), "nothing happens", || async { has(&cluster, "ConfigMap", &["a", "b"]) }).await;
     cluster.set_fault(None);
-    eventually("goes on by itself", || async { has(&cluster, "ConfigMap", &["a"]) }).await;
+    eventually("the agent continues without help", || async { has(&cluster, "ConfigMap", &["a"]) }).await;
 }
 
-/// A server sees a role or a definition that was made a moment ago some milliseconds later.
+/// A new role or definition becomes visible to the API server some milliseconds after its creation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_visible_yet_is_no_failure() {
+async fn delayed_visibility_is_not_a_failure() {
     let Scene { fleet, cluster, stack, .. } = Scene::new().await;
     let refusals = AtomicU32::new(0);
     cluster.set_fault(Some(Box::new(move |request| {
@@ -117,7 +117,7 @@ async fn what_is_not_visible_yet_is_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_object_is_told_once_blocks_nobody_and_is_tried_again() {
+async fn refused_object_is_reported_once_and_retried() {
     let fleet = Fleet::new().await;
     let cluster = MemoryCluster::new();
     let (agent, pak) = fleet.create("edge").await;
@@ -130,13 +130,13 @@ async fn a_refused_object_is_told_once_blocks_nobody_and_is_tried_again() {
         fleet.target(stack, agent).await;
         fleet.publish(stack, vec![config_map("default", name, "1")]).await;
     }
-    eventually("the good one is applied", || async { fleet.applied(good).await }).await;
+    eventually("the good stack is applied", || async { fleet.applied(good).await }).await;
     let actor = fleet.broker.system_actor();
     let events = async || {
         let filter = brokkr_core::store::EventFilter { stack: Some(bad), ..Default::default() };
         fleet.broker.event_list(&actor, &filter, &Default::default()).await.unwrap().items
     };
-    eventually("tried several times", || async {
+    eventually("the agent has retried", || async {
         let status = fleet.broker.stack_status(&actor, bad).await.unwrap();
         let attempts = status.agents.first().and_then(|it| it.status.as_ref()).map_or(0, |it| it.attempts);
         if attempts >= 4 { Ok(()) } else { Err(status) }
@@ -146,6 +146,9 @@ async fn a_refused_object_is_told_once_blocks_nobody_and_is_tried_again() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((told[0].reason.as_str(), told[0].objects.len()), ("Refused", 1));
     cluster.set_fault(None);
-    eventually("succeeds by itself", || async { fleet.applied(bad).await }).await;
-    eventually("and says so", || async { if events().await.len() == 2 { Ok(()) } else { Err(events().await) } }).await;
+    eventually("the retry succeeds", || async { fleet.applied(bad).await }).await;
+    eventually("the success is recorded", || async {
+        if events().await.len() == 2 { Ok(()) } else { Err(events().await) }
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! An agent that sees, is not held up, and keeps to its limits.
+//! Watches, parallel stacks and local limits of an agent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Counted, Fleet, config_map, eventually, stays};
 
-/// An agent that compares everything so seldom that what it finds it must have seen.
+/// An agent with such a long interval that only watches can report changes.
 fn start(
     fleet: &Fleet,
     pak: &SecretString,
@@ -49,7 +49,7 @@ async fn write(cluster: &MemoryCluster, name: &str, written: &str) {
 }
 
 #[tokio::test]
-async fn what_others_change_is_seen_at_once() {
+async fn changes_by_others_are_corrected_at_once() {
     let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
     let (agent, pak) = fleet.create("edge").await;
     let _running = start(&fleet, &pak, Arc::new(cluster.clone()), LocalLimits::default());
@@ -57,7 +57,7 @@ async fn what_others_change_is_seen_at_once() {
     eventually("applied", || fleet.applied(stack)).await;
     for round in 0..3 {
         write(&cluster, "a", &format!("changed {round}")).await;
-        eventually("it is put right", || async {
+        eventually("the field is restored", || async {
             (value(&cluster, "a") == Some(json!("1"))).then_some(()).ok_or("changed")
         })
         .await;
@@ -67,11 +67,11 @@ async fn what_others_change_is_seen_at_once() {
     let uid = cluster.get(&at).await.unwrap().unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
     let options = DeleteOptions { uid: &uid, resource_version: None, propagation: Propagation::Background };
     cluster.delete(&at, &options).await.unwrap();
-    eventually("it is back", || async { value(&cluster, "a").map(drop).ok_or("gone") }).await;
+    eventually("the object is recreated", || async { value(&cluster, "a").map(drop).ok_or("gone") }).await;
 }
 
 #[tokio::test]
-async fn a_stack_that_hangs_holds_nobody_up() {
+async fn hanging_stack_does_not_delay_others() {
     let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
     let (agent, pak) = fleet.create("edge").await;
     let _running = start(
@@ -83,22 +83,22 @@ async fn a_stack_that_hangs_holds_nobody_up() {
     let quick = stack(&fleet, agent, "quick", vec![config_map("default", "a", "1")]).await;
     eventually("applied", || fleet.applied(quick)).await;
     stack(&fleet, agent, "slow", vec![config_map("default", "hangs", "1")]).await;
-    // Its record is there as soon as it is worked on.
+    // The inventory exists as soon as the agent works on the stack.
     let is_begun =
         |it: &Value| it["type"] == "brokkr.io/inventory" && it["metadata"]["labels"]["brokkr.io/stack"] != json!(quick);
-    eventually("the other one is worked on", || async {
+    eventually("the agent works on the other stack", || async {
         cluster.objects().iter().any(is_begun).then_some(()).ok_or("not begun")
     })
     .await;
     for revision in 2..5 {
         fleet.publish(quick, vec![config_map("default", "a", &revision.to_string())]).await;
-        eventually("applied beside it", || fleet.applied(quick)).await;
+        eventually("the quick stack is applied in parallel", || fleet.applied(quick)).await;
         assert_eq!(value(&cluster, "a"), Some(json!(revision.to_string())));
     }
 }
 
 #[tokio::test]
-async fn the_broker_cannot_widen_what_the_agent_may_touch() {
+async fn broker_cannot_widen_local_limits() {
     let (fleet, cluster) = (Fleet::new().await, MemoryCluster::new());
     let (agent, pak) = fleet.create("edge").await;
     let limits = LocalLimits::default().only_kinds(["ConfigMap".parse().unwrap()]).only_namespaces(["default"]);
@@ -107,18 +107,18 @@ async fn the_broker_cannot_widen_what_the_agent_may_touch() {
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}});
     let elsewhere = config_map("kube-system", "elsewhere", "1");
     let stack = stack(&fleet, agent, "web", vec![config_map("default", "a", "1"), secret, role, elsewhere]).await;
-    eventually("it is told", || async {
+    eventually("the agent reports it", || async {
         let status = fleet.broker.stack_status(&fleet.broker.system_actor(), stack).await.unwrap();
         let error = status.agents.first().and_then(|it| it.status.as_ref()?.last_error.clone());
         let error = error.ok_or("no error yet")?;
         if error.reason == "NotAllowed" && error.objects.len() == 3 { Ok(()) } else { Err("another error") }
     })
     .await;
-    assert!(value(&cluster, "a").is_some(), "what is allowed is applied");
+    assert!(value(&cluster, "a").is_some(), "allowed kinds are applied");
     stays(Duration::from_millis(300), "nothing else", || async {
         let names = ["s", "r", "elsewhere"];
         let there = cluster.objects().into_iter().any(|it| names.iter().any(|name| it["metadata"]["name"] == *name));
-        if there { Err("it was touched") } else { Ok(()) }
+        if there { Err("the object was written") } else { Ok(()) }
     })
     .await;
 }

@@ -1,5 +1,5 @@
-//! Of two brokers on one database, what one decides while its view is behind the other: it may answer late or refuse, but nothing
-//! that was acknowledged is lost.
+//! Two brokers on one database, one with an outdated view. Its answers may be late, or errors, but it loses no
+//! acknowledged write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,26 +48,26 @@ impl Two {
         self.one.system_actor()
     }
 
-    /// A stack that the other broker knows.
+    /// Creates a stack and waits until the other broker sees it.
     async fn stack(&self, name: &str) -> Stack {
         self.other.stack_apply(&self.admin(), None, name, Ok, Some(content("a"))).await.unwrap().stack
     }
 
-    /// An agent that the other broker knows.
+    /// Creates an agent and waits until the other broker sees it.
     async fn agent(&self, labels: BTreeMap<String, String>) -> (AgentId, SecretString) {
         let new = NewAgent { name: "edge".to_owned(), labels, ..NewAgent::default() };
         let (agent, pak) = self.other.agent_create(&self.admin(), new).await.unwrap();
         (agent.id, pak.pak.unwrap())
     }
 
-    /// Keeps both views as they are, while all else goes on, until it is dropped or closed.
+    /// Freezes both views until the lock is dropped or closed. Everything else continues.
     async fn hold(&self) -> PgConnection {
         let mut lock = PgConnection::connect(&self.database.url("postgres")).await.unwrap();
         lock.execute("BEGIN; LOCK TABLE brokkr.run").await.unwrap();
         lock
     }
 
-    /// Something that the one broker does, up to where it is committed: its own view is held as well.
+    /// Starts an operation on the first broker and waits for its commit. The operation itself waits for the frozen view.
     async fn commits<T, F>(&self, does: impl FnOnce(Broker) -> F) -> tokio::task::JoinHandle<T>
     where
         T: Send + 'static,
@@ -76,7 +76,7 @@ impl Two {
         let count = || self.database.query("SELECT count(*) FROM brokkr.change");
         let before = count();
         let task = tokio::spawn(does(self.one.clone()));
-        eventually("it is committed", || async {
+        eventually("the operation is committed", || async {
             let now = count();
             if now == before { Err(now) } else { Ok(()) }
         })
@@ -92,9 +92,9 @@ impl Two {
         }
     }
 
-    /// How the feed tells what became of the pair, once it has everything: a transaction anywhere on the server may hold it up.
+    /// The states of the assignment in the feed, once the feed is complete: any open transaction on the server may delay it.
     async fn assignments(&self) -> Vec<String> {
-        let page = eventually("the feed has everything", async || {
+        let page = eventually("the feed is complete", async || {
             let page = self.store.feed(&Scope::All, FeedPosition::START, 1000).await.unwrap();
             let there = self.database.query("SELECT count(*) FROM brokkr.change");
             if page.entries.len().to_string() == there.trim() { Ok(page) } else { Err(there) }
@@ -109,7 +109,7 @@ impl Two {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_broker_published_is_not_overlooked() {
+async fn publication_by_another_broker_is_the_latest_revision() {
     let two = Two::start().await;
     let stack = two.stack("shop").await.id;
     let lock = two.hold().await;
@@ -118,13 +118,13 @@ async fn what_another_broker_published_is_not_overlooked() {
     let back = two.other.publish(&two.admin(), stack, content("a")).await.unwrap();
     drop(lock);
     assert!(next.await.unwrap().unwrap().created);
-    assert!(back.created, "what was published first is not the latest any more");
+    assert!(back.created, "the first publication is no longer the latest");
     assert_eq!(back.object.revision.get(), 3);
     two.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_that_was_cordoned_is_told_of_nothing_new() {
+async fn cordoned_agent_gets_no_new_stacks() {
     let two = Two::start().await;
     let (agent, pak) = two.agent(labels()).await;
     let spec = StackSpec { labels: labels(), ..StackSpec::named("shop") };
@@ -139,7 +139,7 @@ async fn an_agent_that_was_cordoned_is_told_of_nothing_new() {
         async move { other.target_state(&actor, agent, PollRequest::default()).await }
     });
     let count = || two.database.query("SELECT count(*) FROM brokkr.assignment");
-    stays(Duration::from_millis(500), "nothing is listed", || async {
+    stays(Duration::from_millis(500), "no stack is listed", || async {
         let count = count();
         if count.trim() == "0" { Ok(()) } else { Err(count) }
     })
@@ -154,8 +154,8 @@ async fn an_agent_that_was_cordoned_is_told_of_nothing_new() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_a_target_withdraws_only_what_nothing_else_matches() {
-    // What another broker changed meanwhile, whether the pair matches after it, and what is to become of the listing.
+async fn removed_target_withdraws_only_unmatched_assignments() {
+    // The change through the other broker, whether the pair matches afterwards, and the expected state of the assignment.
     for (before, after, expected) in
         [(BTreeMap::new(), labels(), vec!["Listed"]), (labels(), BTreeMap::new(), vec!["Listed", "Withdrawn"])]
     {
@@ -182,7 +182,7 @@ async fn the_end_of_a_target_withdraws_only_what_nothing_else_matches() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_stacks_never_wait_for_each_other() {
+async fn dependency_cycle_over_two_brokers_is_refused() {
     let two = Two::start().await;
     for round in 0..20 {
         let (a, b) = (two.stack(&format!("a{round}")).await.id, two.stack(&format!("b{round}")).await.id);
@@ -198,14 +198,14 @@ async fn two_stacks_never_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_to_go_is_still_told_after_the_view_was_read_anew() {
+async fn removals_stay_listed_after_the_view_reloads() {
     let two = Two::start().await;
     let (agent, pak) = two.agent(BTreeMap::new()).await;
     let stack = two.stack("shop").await.id;
     let admin = two.admin();
     two.other.target_set(&admin, stack, agent).await.unwrap();
     assert_eq!(two.entries(&two.other, agent, &pak).await.unwrap().len(), 1);
-    // The agent is given up, the stack goes, and then the agent is back and still holds it.
+    // An admin abandons the agent, the stack is deleted, and the agent returns with its objects.
     two.other.stack_delete(&admin, stack, None).await.unwrap();
     two.other.target_abandon(&admin, stack, agent, "lost").await.unwrap();
     let gone = two.store.get::<Stack>(&Scope::All, stack).await;
@@ -228,15 +228,15 @@ async fn what_is_to_go_is_still_told_after_the_view_was_read_anew() {
          WHERE usename = 'brokkr_broker' AND datname = current_database()",
     );
     assert_ne!(ended.trim(), "0");
-    // What was committed after that shows that the view was read again.
-    eventually("another stack can be made", || async {
+    // A later commit proves that the view has reloaded.
+    eventually("another stack can be created", || async {
         let name = "next";
         let applied =
             two.other.stack_apply(&admin, None, name, Ok, Some(content("a"))).await.map_err(|it| it.to_string())?;
         two.other.target_set(&admin, applied.stack.id, agent).await.map(drop).map_err(|it| it.to_string())
     })
     .await;
-    eventually("the agent is told of both", || async {
+    eventually("the target state lists both removals", || async {
         match two.entries(&two.other, agent, &pak).await {
             Ok(entries) if entries.iter().any(|it| it.action == EntryAction::Apply) => {
                 assert!(is_told(&entries), "{stack} is forgotten: {entries:?}");

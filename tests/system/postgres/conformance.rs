@@ -1,4 +1,4 @@
-//! The suite that proves a store, on PostgreSQL.
+//! The conformance suite of `Store` on PostgreSQL.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The feed's order where two commits meet at a name: at no place in it do two living stacks have one.
+//! The order of the feed for two commits about one name: at no position do two living stacks have it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn waiting(database: &Database, count: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_takes_a_name_comes_behind_who_gave_it_up() {
+async fn taking_a_name_follows_its_release_in_the_feed() {
     let database = Database::new();
     let store = Arc::new(database.store().await);
     let system = GeneratorPrincipal { id: GeneratorId::SYSTEM, ..sample::generator("system") };
@@ -40,7 +40,7 @@ async fn who_takes_a_name_comes_behind_who_gave_it_up() {
     let old = sample::stack("web");
     store.commit(commit(Change::Stack(old.clone()))).await.unwrap();
 
-    // One takes the name. It has written already when it has to wait: the key of its request.
+    // The first commit takes the name. It has already written its idempotency key when it has to wait.
     let taken = Commit {
         preconditions: vec![Precondition::Version(EntityKey::Generator(GeneratorId::SYSTEM), Version::FIRST)],
         idempotency: Some(IdempotencyRecord {
@@ -58,7 +58,7 @@ async fn who_takes_a_name_comes_behind_who_gave_it_up() {
         async move { store.commit(taken).await }
     });
     waiting(&database, "1").await;
-    // Then another one gives it up, and may not end yet.
+    // Then the second commit releases the name. The lock keeps it from ending.
     let second = hold(&database, "LOCK TABLE brokkr.audit IN SHARE MODE").await;
     let gone = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..old };
     let giving = tokio::spawn({
@@ -67,9 +67,9 @@ async fn who_takes_a_name_comes_behind_who_gave_it_up() {
     });
     waiting(&database, "2").await;
     drop(first);
-    // The one that gives up waits for the audit, whatever the other one does.
+    // The second commit waits for the audit table, independently of the first one.
     let at_the_audit = "SELECT count(*) FROM pg_locks WHERE relation = 'brokkr.audit'::regclass AND NOT granted";
-    eventually("it waits for the audit", || async {
+    eventually("the commit waits for the audit table", || async {
         let now = database.query(at_the_audit);
         if now == "1" { Ok(()) } else { Err(now) }
     })

@@ -1,4 +1,4 @@
-//! Migrations: killed at any step they go on from there, and brokers serve meanwhile.
+//! Migrations continue after a kill at any step, and brokers serve requests in the meantime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use crate::support::{Database, eventually};
 
-/// The newest step; a new one has to be added here.
+/// The newest step. Increase it with each new migration.
 const STEPS: i64 = 7;
 
-/// Someone who holds a lock until this is dropped.
+/// A session that holds a lock until drop.
 async fn hold(database: &Database, statement: &str) -> PgConnection {
     let mut connection = PgConnection::connect(&database.url("postgres")).await.unwrap();
     for sql in ["BEGIN", statement] {
@@ -30,12 +30,12 @@ fn start(database: &Database) -> Process {
         .unwrap()
 }
 
-/// The backend that migrates and waits for a lock.
+/// The backend of the migration, once it waits for a lock.
 async fn waiting(database: &Database) -> i32 {
     let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
         AND application_name = 'brokkr-migrate' AND wait_event_type = 'Lock' AND state = 'active'";
     let found = std::cell::Cell::new(0);
-    eventually("it waits for the lock", || async {
+    eventually("the migration waits for the lock", || async {
         found.set(database.query(sql).parse().map_err(|_| database.query("SELECT query FROM pg_stat_activity"))?);
         Ok::<(), String>(())
     })
@@ -53,8 +53,8 @@ enum Killed {
     Backend,
 }
 
-/// Interrupts the step after `done` in its middle: each makes a function, for which the catalogue must be written to. After
-/// the last one come the rights, which are written to another.
+/// Interrupts the step after `done` in its middle. Each step creates a function, which writes to the catalogue. After
+/// the last step, the migration writes the rights to another catalogue.
 async fn interrupted(done: i64, killed: Killed) -> Database {
     let database = Database::empty();
     migrate_steps(&database.url("brokkr_owner").into(), done, &[]).await.unwrap();
@@ -72,12 +72,12 @@ async fn interrupted(done: i64, killed: Killed) -> Database {
         }
     }
     drop(holder);
-    assert_eq!(newest(&database), done.to_string(), "nothing of the next step is left");
+    assert_eq!(newest(&database), done.to_string(), "the next step left no changes");
     database
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_step_a_migration_goes_on_from_there() {
+async fn migration_killed_at_any_step_continues() {
     let fresh = Database::empty();
     migrate(fresh.url("brokkr_owner"), Some("brokkr_broker")).await.unwrap();
     assert_eq!(newest(&fresh), STEPS.to_string());
@@ -93,7 +93,7 @@ async fn killed_at_any_step_a_migration_goes_on_from_there() {
     }
 }
 
-/// Somebody who writes and reads all the time; ends with the longest time that an operation took.
+/// A client that writes and reads continuously. Returns the number of operations and the longest duration.
 fn busy(broker: Broker, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<(u32, Duration)> {
     tokio::spawn(async move {
         let (mut count, mut longest) = (0, Duration::ZERO);
@@ -110,7 +110,7 @@ fn busy(broker: Broker, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<(u32, 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_that_is_not_to_be_had_ends_a_migration_and_holds_up_nobody() {
+async fn unavailable_lock_fails_migration_without_blocking_brokers() {
     let database = Database::new();
     let broker = Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
@@ -128,7 +128,7 @@ async fn a_lock_that_is_not_to_be_had_ends_a_migration_and_holds_up_nobody() {
     assert!(said.contains(&format!("session {pid} of postgres holds AccessShareLock on stack")), "{said}");
     assert_eq!(newest(&database), STEPS.to_string());
 
-    // It is had once the other one ends, and brokers that know nothing of the column go on with it.
+    // The migration gets the lock once the session ends, and brokers without knowledge of the column continue.
     let ended = async {
         tokio::time::sleep(Duration::from_millis(1500)).await;
         holder.execute("COMMIT").await.unwrap();
@@ -137,19 +137,19 @@ async fn a_lock_that_is_not_to_be_had_ends_a_migration_and_holds_up_nobody() {
     migrated.unwrap();
     assert_eq!(newest(&database), "1000000");
     let before = database.query("SELECT count(*) FROM brokkr.stack");
-    eventually("brokers go on", || async {
+    eventually("brokers continue", || async {
         if database.query("SELECT count(*) FROM brokkr.stack") == before { Err("nothing new") } else { Ok(()) }
     })
     .await;
     stop.store(true, Ordering::SeqCst);
     let (count, longest) = busy.await.unwrap();
-    // One try may hold up who comes meanwhile for a second; all of them together, which is ten, may not.
+    // One attempt may delay other sessions by a second. All ten attempts must not add up.
     assert!(count > 100 && longest < Duration::from_secs(5), "{count} writes, the longest {longest:?}");
     broker.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrations_at_the_same_time_and_under_a_broker_that_serves_change_nothing() {
+async fn concurrent_migrations_beside_a_serving_broker_succeed() {
     let database = Database::new();
     let broker = Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
     let wanted = database.schema();

@@ -1,4 +1,4 @@
-//! The store on a real PostgreSQL server.
+//! The store on a PostgreSQL server.
 
 mod behind;
 mod conformance;

@@ -1,4 +1,4 @@
-//! By way of a proxy that pools transactions: the same store, and brokers that live on it.
+//! The store and brokers behind a proxy that pools transactions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ async fn pooled(url: String) -> PostgresStore {
     PostgresStore::connect(PostgresConfig::new(url).pooled(true)).await.unwrap()
 }
 
-/// The suite that proves a store.
+/// The conformance suite of `Store`.
 mod conformance {
     use super::*;
 
@@ -38,7 +38,7 @@ fn config_map(number: usize) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn brokers_see_each_others_writes_and_many_write_at_once() {
+async fn pooled_brokers_see_each_others_concurrent_writes() {
     let database = Database::new();
     let broker = async || Broker::builder(Arc::new(pooled(database.proxied()).await)).start().await.unwrap();
     let (one, other) = (broker().await, broker().await);
@@ -53,7 +53,7 @@ async fn brokers_see_each_others_writes_and_many_write_at_once() {
         let content = Content::Documents { documents: vec![config_map(revision)], message: String::new() };
         one.publish(&system, stack, content).await.unwrap();
         let published = Instant::now();
-        eventually("the other broker tells", || async {
+        eventually("the other broker sees the stack", || async {
             let actor = other.authenticate(pak.expose_secret(), Origin::in_process()).map_err(|it| it.to_string())?;
             match other.target_state(&actor, agent.id, request).await {
                 Ok(Poll::Changed(state)) if state.entries[0].revision.unwrap().get() == revision as u64 => Ok(()),
@@ -80,7 +80,7 @@ async fn brokers_see_each_others_writes_and_many_write_at_once() {
         writer.await.unwrap();
     }
     assert_eq!(database.query("SELECT count(*) FROM brokkr.stack"), "321");
-    // The feed has each of them once.
+    // The feed has each stack once.
     let store = pooled(database.proxied()).await;
     let last = one.stack_create(&system, None, StackSpec::named("last")).await.unwrap().id;
     let stacks = stacks_of_feed(&store, |_, stack| stack.id == last).await;
@@ -92,7 +92,7 @@ async fn brokers_see_each_others_writes_and_many_write_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_broker_processes_answer_a_repeated_request_alike() {
+async fn repeated_request_to_another_broker_gets_the_same_answer() {
     brokkr_http::client::install_crypto_provider();
     let database = Database::new();
     let start = |name: &str| {
@@ -127,15 +127,15 @@ async fn two_broker_processes_answer_a_repeated_request_alike() {
     let published = send(&other.url, Method::POST, &path, None, Some(json!({"manifests": [config_map(1)]}))).await;
     assert_eq!(published["revision"], 1, "{published}");
     assert_eq!(send(&one.url, Method::GET, &path, None, None).await["items"][0]["id"], published["id"]);
-    // Nothing listens: that would need a session of its own.
+    // No connection listens, which would need a dedicated session.
     let listening =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'listen%'";
     assert_eq!(database.query(listening), "0");
 }
 
-/// Behind a proxy connections outlive a crash of the server, and numbers of transactions may come again.
+/// Behind a proxy, connections survive a crash of the server, and transaction ids may repeat.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_of_the_server_ends_what_readers_know() {
+async fn server_crash_expires_positions_of_readers() {
     let folder = ScratchFolder::new("proxy-crash").unwrap();
     let mut server = Postgres::start(&folder.path().join("postgres")).unwrap();
     server.create_brokkr("brokkr").unwrap();
@@ -147,7 +147,7 @@ async fn a_crash_of_the_server_ends_what_readers_know() {
     server.kill().unwrap();
     server.start_again().unwrap();
     assert!(matches!(store.view_tail(&token).await, Err(StoreError::Expired)));
-    // It can be gone on from there, in the same history.
+    // A reader can continue from the new position in the same epoch.
     let snapshot = store.view_snapshot().await.unwrap();
     assert_eq!(snapshot.token.epoch(), token.epoch());
     store.view_tail(&snapshot.token).await.unwrap();

@@ -1,4 +1,4 @@
-//! Polls that find nothing new cost the database nothing.
+//! Unchanged polls cost no queries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::support::{Database, eventually, stays};
 
-/// How often each table was scanned or written so far.
+/// The number of scans and writes of each table so far.
 fn scans(database: &Database) -> BTreeMap<String, i64> {
     let rows = database.query(
         "SELECT relname || ' ' || coalesce(seq_scan, 0) + coalesce(idx_scan, 0) + n_tup_ins + n_tup_upd
@@ -24,7 +24,7 @@ fn scans(database: &Database) -> BTreeMap<String, i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unchanged_polls_touch_no_table_but_those_of_tail_and_telemetry() {
+async fn unchanged_polls_read_only_tail_and_telemetry_tables() {
     const POLLS: usize = 10_000;
     let database = Database::new();
     let broker = Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
@@ -48,11 +48,11 @@ async fn unchanged_polls_touch_no_table_but_those_of_tail_and_telemetry() {
     for (table, count) in scans(&database) {
         let more = count - before.get(&table).copied().unwrap_or(0);
         let may = match table.as_str() {
-            // The tail, twice a second, with where history stands.
+            // The tail reads twice a second, with the current position.
             "change" | "history" | "feed_start" | "run" => 40 * seconds,
-            // The flusher, four times a second, whatever the number of polls; it joins what it writes to.
+            // The flusher writes four times a second, whatever the number of polls, and reads the tables that it updates.
             "agent_activity" | "key_activity" | "agent" | "api_key" => 20 * seconds,
-            // What was before: connections write their statistics down some seconds late.
+            // Statistics from before the measurement: connections report them some seconds late.
             _ => 10,
         };
         assert!(more <= may, "{table}: {more} more after {POLLS} polls in {seconds} s, {may} expected at the most");
@@ -61,7 +61,7 @@ async fn unchanged_polls_touch_no_table_but_those_of_tail_and_telemetry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn content_that_many_agents_ask_for_is_read_once_and_shown_to_those_that_may() {
+async fn concurrent_content_requests_cost_one_query_and_check_access() {
     let database = Database::new();
     let start = async || Broker::builder(Arc::new(database.store().await)).start().await.unwrap();
     let (one, other) = (start().await, start().await);
@@ -82,7 +82,7 @@ async fn content_that_many_agents_ask_for_is_read_once_and_shown_to_those_that_m
     };
     let told = one.target_state(&actor(&one, &pak).unwrap(), id, PollRequest::default()).await.unwrap();
     assert!(matches!(told, Poll::Changed(_)));
-    eventually("the other broker knows as much", || async {
+    eventually("the other broker's view is current", || async {
         actor(&other, &stranger)?;
         match other.target_state(&actor(&other, &pak)?, id, PollRequest::default()).await {
             Ok(Poll::Changed(state)) if state.count == 1 => Ok(()),
@@ -91,7 +91,7 @@ async fn content_that_many_agents_ask_for_is_read_once_and_shown_to_those_that_m
     })
     .await;
 
-    // The broker that did not publish it has many ask at the same moment, while the table cannot be read.
+    // Many agents ask the broker that did not publish the content, while the table is locked.
     let mut lock = PgConnection::connect(&database.url("postgres")).await.unwrap();
     lock.execute("BEGIN; LOCK TABLE brokkr.content").await.unwrap();
     let reads: Vec<_> = (0..50)
@@ -113,19 +113,19 @@ async fn content_that_many_agents_ask_for_is_read_once_and_shown_to_those_that_m
         assert_eq!(read.await.unwrap().unwrap(), manifest);
     }
 
-    // Now that both have it there is nothing to ask.
+    // Both brokers have cached the content, so they need no query.
     database.query("ALTER TABLE brokkr.content RENAME TO away");
     for broker in [&one, &other] {
         let (found, bytes) = broker.deployment_object_content(&actor(broker, &pak).unwrap(), object.id).await.unwrap();
         assert_eq!((found.id, &*bytes), (object.id, manifest.as_bytes()));
         let denied = broker.deployment_object_content(&actor(broker, &stranger).unwrap(), object.id).await;
-        assert!(matches!(denied, Err(BrokerError::NotFound)), "what is at hand is shown to nobody else");
+        assert!(matches!(denied, Err(BrokerError::NotFound)), "cached content requires access too");
     }
     database.query("ALTER TABLE brokkr.away RENAME TO content");
 
     one.stack_delete(&system, stack, None).await.unwrap();
     one.target_abandon(&system, stack, id, "lost").await.unwrap();
-    eventually("what is at hand of a stack that is gone is shown to no agent", || async {
+    eventually("cached content of a deleted stack is not served", || async {
         match one.deployment_object_content(&actor(&one, &pak)?, object.id).await {
             Err(BrokerError::NotFound) => Ok(()),
             found => Err(format!("{found:?}")),

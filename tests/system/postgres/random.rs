@@ -1,4 +1,4 @@
-//! Random histories on PostgreSQL and in memory: they must come to the same.
+//! Random histories on PostgreSQL and in memory must give the same results.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use brokkr_core::store::conformance::random::Twins;
 
 use crate::support::Database;
 
-/// In several databases at the same time.
+/// Number of databases in parallel.
 const DATABASES: u64 = 4;
-/// Unless BROKKR_HISTORIES says otherwise; `cargo xtask faults postgres` plays 2,000.
+/// Default number of histories. `BROKKR_HISTORIES` changes it; `cargo xtask faults postgres` uses 2,000.
 const HISTORIES: u64 = 200;
 const COMMITS: usize = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_histories_come_to_the_same() {
+async fn random_histories_give_the_same_results() {
     let histories = std::env::var("BROKKR_HISTORIES").map_or(HISTORIES, |text| text.parse().unwrap());
     let play = |first: u64| async move {
         let database = Database::new();

@@ -1,4 +1,4 @@
-//! What is no longer kept: who asks for it is told, and what is kept has no gap.
+//! Retention: requests for purged rows fail with `Expired`, and the retained rows have no gap.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn feed(store: &PostgresStore, after: FeedPosition) -> Result<usize, Store
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_go_from_the_beginning_and_expired_positions_are_told() {
+async fn purged_changes_make_older_positions_expired() {
     let database = Database::new();
     let store = database.store().await;
     let now = brokkr_core::clock::Clock::now(&brokkr_core::clock::SystemClock);
@@ -35,12 +35,12 @@ async fn changes_go_from_the_beginning_and_expired_positions_are_told() {
     put(&store, Change::Stack(stack.clone()), old).await;
     let token = store.view_snapshot().await.unwrap().token;
     let recent = put(&store, Change::Stack(Stack { version: Version::new(2), ..stack.clone() }), now).await;
-    // Decided long ago by a clock that was wrong, and yet behind something recent: it stays, so that there is no gap.
+    // A change with an old time after a recent one, from a wrong clock: the purge keeps it, so that there is no gap.
     put(&store, Change::Stack(Stack { version: Version::new(3), ..stack }), old).await;
 
     let too_short = store.purge(&Retention { changes: Some(Duration::from_secs(60)), ..Retention::default() }).await;
-    assert!(too_short.is_err(), "the owner keeps changes for a day at least");
-    // What the owner wants kept holds up nothing else.
+    assert!(too_short.is_err(), "the minimum retention of changes is one day");
+    // The minimum for one table does not stop the purge of others.
     let keep = Retention { events: Some(DAY), audit: Some(DAY), changes: Some(2 * DAY) };
     assert!(store.purge(&keep).await.is_err());
     assert_eq!(database.query("SELECT count(*) FROM brokkr.change"), "2");
@@ -50,7 +50,7 @@ async fn changes_go_from_the_beginning_and_expired_positions_are_told() {
     assert!(matches!(feed(&store, first).await, Err(StoreError::Expired)));
     let before = FeedPosition { transaction: recent.transaction - 1, sequence: 9, ..recent };
     for position in [FeedPosition::START, before] {
-        // Others' transactions may hold the feed up for a moment.
+        // Other transactions may delay the feed for a moment.
         crate::support::eventually("public", || async {
             match feed(&store, position).await {
                 Ok(2) => Ok(()),
@@ -59,7 +59,7 @@ async fn changes_go_from_the_beginning_and_expired_positions_are_told() {
         })
         .await;
     }
-    // A reader from before the purge begins anew, and loses nothing.
+    // A reader with a purged position starts again and misses nothing.
     match store.view_tail(&token).await {
         Ok(tail) => assert_eq!(tail.entities.len(), 2),
         Err(error) => assert!(matches!(error, StoreError::Expired), "{error}"),

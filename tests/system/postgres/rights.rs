@@ -1,4 +1,4 @@
-//! What a broker's role cannot do, and what not even the owner does by mistake.
+//! Rights that the brokers' role lacks, and statements that fail even for the owner.
 
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal};
 use brokkr_core::store::conformance::sample;
@@ -27,7 +27,7 @@ async fn filled() -> Database {
 const IMMUTABLE: [&str; 5] = ["content", "deployment_object", "agent_event", "audit", "change"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn history_is_changed_by_nobody() {
+async fn no_role_can_change_history() {
     let database = filled().await;
     for table in IMMUTABLE {
         let column = database.query(&format!(
@@ -72,7 +72,7 @@ async fn roles_that_could_change_history_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rights_that_come_by_membership_or_by_mistake_are_refused_too() {
+async fn inherited_and_accidental_rights_are_refused() {
     let database = Database::new();
     let role = format!("{}_role", database.name);
     database.query(&format!(
@@ -97,7 +97,7 @@ async fn rights_that_come_by_membership_or_by_mistake_are_refused_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_without_our_tables_is_refused_and_migrating_twice_is_nothing() {
+async fn unmigrated_database_is_refused_and_second_migration_does_nothing() {
     let database = Database::empty();
     let config = PostgresConfig::new(database.url("postgres"));
     let refused = PostgresStore::connect(config.clone()).await.unwrap_err();
@@ -109,12 +109,12 @@ async fn a_database_without_our_tables_is_refused_and_migrating_twice_is_nothing
     assert_eq!(
         database.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
         "0",
-        "all is in our schema"
+        "every table is in the schema brokkr"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_printed_sql_makes_both_roles() {
+async fn printed_sql_creates_both_roles() {
     let database = Database::empty();
     let (owner, broker) = (format!("{}_owner", database.name), format!("{}-broker", database.name));
     database.query(&roles_sql(&owner, &broker));

@@ -1,4 +1,4 @@
-//! Every statement, looked at by the server.
+//! Every SQL statement, checked by the server.
 
 use brokkr_store_postgres::statements;
 
@@ -15,7 +15,7 @@ async fn every_statement_can_be_prepared() {
     }
 }
 
-/// The statements of requests, polls and followers: none may read a whole table that grows.
+/// The statements of requests, polls and followers. None may scan a table that grows.
 const HOT: [&str; 29] = [
     "agent::CAPABILITIES",
     "agent::SESSION",
@@ -56,7 +56,7 @@ async fn hot_statements_read_by_index() {
     for hot in HOT {
         let found: Vec<_> = statements.iter().filter(|(name, _)| name.ends_with(hot)).collect();
         let [(name, sql)] = found[..] else { panic!("{hot} is not one statement") };
-        // The plan for any parameters: what a prepared statement comes to. Of the system's own tables all is small.
+        // The generic plan, as for a prepared statement. System tables are small.
         let parameters = (1..=20).take_while(|n| sql.contains(&format!("${n}"))).count();
         let values = vec!["NULL"; parameters].join(", ");
         let plan = database.query(&format!(
@@ -69,7 +69,7 @@ async fn hot_statements_read_by_index() {
     }
 }
 
-/// Enough rows for indexes to pay.
+/// Inserts enough rows that the planner prefers indexes.
 fn fill(database: &Database) {
     for statement in [
         "INSERT INTO brokkr.generator SELECT gen_random_uuid(), 'g' || n, '', 1, now(), now() FROM generate_series(1, 20) n",

@@ -1,15 +1,15 @@
-//! TLS with the database, under an authority of one's own.
+//! TLS connections to the database, with a private certificate authority.
 
 use brokkr_store_postgres::{ConnectError, PostgresConfig, PostgresStore, migrate};
 use brokkr_testbed::{Certificates, Postgres, ScratchFolder};
 
-/// What a store says that demands this of TLS.
+/// The result of a connection with this TLS mode.
 async fn refused(url: &str) -> ConnectError {
     PostgresStore::connect(PostgresConfig::new(url)).await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_servers_certificate_is_checked() {
+async fn server_certificate_is_verified() {
     let folder = ScratchFolder::new("tls").unwrap();
     let place = folder.path().join("postgres");
     let made = Certificates::make(&place.join("certificates")).unwrap();
@@ -41,13 +41,13 @@ async fn the_servers_certificate_is_checked() {
         let migration = migrate(url("brokkr_owner", rest), None).await.unwrap_err().to_string();
         assert!(migration.contains("sslrootcert must name"), "{migration}");
     }
-    // The right authority, but not this name.
+    // The authority matches, but not the server name.
     let elsewhere = url("brokkr_broker", &right).replace("127.0.0.1", "localhost");
     let error = refused(&elsewhere).await;
     assert!(matches!(error, ConnectError::Tls(_)) && error.to_string().contains("have a name"), "{error}");
     PostgresStore::connect(PostgresConfig::new(elsewhere.replace("verify-full", "verify-ca"))).await.unwrap();
 
-    // A server without TLS is no way around it.
+    // A server without TLS is refused too.
     let plain = crate::support::Database::new();
     let error = refused(&format!("{}?{right}", plain.url("brokkr_broker"))).await;
     assert!(matches!(error, ConnectError::Tls(_)), "{error}");

@@ -1,4 +1,4 @@
-//! The tail that fleet views follow by: all of what came, or that it cannot be told; and never what another server numbered.
+//! The tail that fleet views follow: all new changes, or `Expired`; and never the positions of another server.
 
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Stack, Version};
 use brokkr_core::store::conformance::sample;
@@ -19,7 +19,7 @@ async fn with_stack(store: &PostgresStore) -> Stack {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tail_is_whole_or_expired() {
+async fn tail_is_complete_or_expired() {
     const MOST: usize = 20_000;
     let database = Database::new();
     let store = database.store().await;
@@ -38,9 +38,9 @@ async fn a_tail_is_whole_or_expired() {
     }
 }
 
-/// What a dump into a new server comes to: everything is as it was, but transactions are numbered from the beginning again.
+/// As after a restore of a dump into a new server: the data is the same, but transaction ids start again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_server_numbered_is_not_taken_for_new() {
+async fn positions_of_another_server_are_not_read_as_new() {
     let database = Database::new();
     let store = database.store().await;
     let stack = with_stack(&store).await;
@@ -61,7 +61,7 @@ async fn what_another_server_numbered_is_not_taken_for_new() {
         let tail = store.view_tail(&token).await.unwrap();
         assert!(matches!(&tail.entities[..], [Change::Stack(it)] if it.version == newer.version), "{tail:?}");
         assert!(store.view_tail(&tail.token).await.unwrap().entities.is_empty());
-        // Who had read everything there, by its numbers of now, reads on with what is new here.
+        // A reader at the newest position continues with the new changes.
         let old = FeedPosition { transaction: old.transaction + 1_000_000_000, ..old };
         let read = store.feed(&Scope::All, old, 500).await;
         assert!(read.is_ok_and(|page| page.entries.iter().all(|it| it.position.epoch > old.epoch)));
@@ -73,7 +73,7 @@ async fn stack_version(store: &PostgresStore, stack: &Stack) -> Version {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_position_of_no_history_here_is_expired() {
+async fn position_of_unknown_epoch_is_expired() {
     let database = Database::new();
     let store = database.store().await;
     let newest = database.query("SELECT max(number) FROM brokkr.history").parse::<u64>().unwrap();

@@ -1,11 +1,11 @@
-//! Whether two readings are the same, and if not, why.
+//! Compares two readings, and classifies the differences.
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::manifest::ManifestSet;
 use brokkr_testbed::Sent;
 use serde_json::{Number, Value};
 
-/// Why Brokkr does not store what kubectl sends.
+/// Why Brokkr stores something other than kubectl sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     Normalised,
@@ -20,7 +20,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    /// One sentence for people.
+    /// The explanation in the report.
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Normalised => {
@@ -51,7 +51,7 @@ pub(super) enum Verdict {
     Wrong(&'static str),
 }
 
-/// What only clusters write, and what is allowed only empty.
+/// Removes fields that only clusters write, and fields that must be empty.
 const CLUSTER_WRITTEN: [&str; 10] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -80,7 +80,7 @@ pub(super) fn judge(stored: &Result<ManifestSet, Invalid>, sent: &Sent) -> Verdi
                 Verdict::Wrong("different values")
             }
         }
-        // kubectl has nothing to send, and says so.
+        // kubectl reports that the file contains no objects.
         (Err(error), Ok(sent)) if sent.is_empty() && error.code == InvalidCode::ManifestEmpty => Verdict::Right,
         (Err(error), Ok(_)) => match refused_alone(error) {
             Some(reason) => Verdict::Because(reason),
@@ -122,17 +122,17 @@ fn accepted_alone(error: &str) -> Option<Reason> {
     if says("converting YAML to JSON: yaml:") || says("json: offset") {
         return Some(Reason::Scanner);
     }
-    // kubectl wants fields to be of their type that are not stored.
+    // kubectl checks the types of fields that Brokkr does not store.
     let dropped = CLUSTER_WRITTEN.iter().any(|field| says(&format!("ObjectMeta.metadata.{field} ")));
     (dropped || says("parsing time")).then_some(Reason::Normalised)
 }
 
-/// Numbers that are no 64-bit integers as floats, as which they are read everywhere.
+/// Converts numbers that are not 64-bit integers to floats, as every reader does.
 fn numbers(mut value: Value) -> Value {
     match &mut value {
         Value::Number(number) if !number.is_i64() => {
             let float = number.as_f64().unwrap_or_default();
-            // Zero has no sign where it is stored.
+            // Stored zeros have no sign.
             *number = if float == 0.0 { 0.into() } else { Number::from_f64(float).unwrap_or_else(|| 0.into()) };
         }
         Value::Array(items) => items.iter_mut().for_each(|item| *item = numbers(item.take())),
@@ -142,7 +142,7 @@ fn numbers(mut value: Value) -> Value {
     value
 }
 
-/// What Brokkr drops and fills on purpose; and an object that is there already is not stored again.
+/// Applies Brokkr's intended changes to kubectl's objects, and removes duplicates.
 fn normalised(objects: Vec<Value>) -> Vec<Value> {
     let mut kept = Vec::new();
     for mut object in objects {

@@ -1,11 +1,11 @@
-//! Files as projects publish them, whole, with what editors and scripts do to them, and with mistakes.
+//! Published files: unchanged, as editors and scripts rewrite them, and with errors.
 
 use fastrand::Rng;
 
 use super::case::{Case, pick};
 use super::samples::SAMPLES;
 
-/// One sample or several.
+/// One or more samples.
 pub(super) fn samples(rng: &mut Rng) -> String {
     let mut text = pick(rng, &SAMPLES).to_owned();
     for _ in 0..rng.usize(..3) {
@@ -15,7 +15,7 @@ pub(super) fn samples(rng: &mut Rng) -> String {
     text
 }
 
-/// What editors, checkouts and scripts do to a file, which means nothing.
+/// Changes by editors, checkouts and scripts that do not change the meaning of a file.
 pub(super) fn handled(rng: &mut Rng) -> String {
     let text = samples(rng);
     in_other_hands(rng, text)
@@ -41,7 +41,7 @@ fn in_other_hands(rng: &mut Rng, mut text: String) -> String {
     text
 }
 
-/// The shapes of published files, whole and in other hands.
+/// The shapes of published files, unchanged and rewritten.
 pub(super) fn shapes(rng: &mut Rng) -> Vec<Case> {
     let files = brokkr_testbed::shapes::all("shape").into_iter().flat_map(|it| [Some(it.text), it.next]);
     let mut cases = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn shapes(rng: &mut Rng) -> Vec<Case> {
     cases
 }
 
-/// One character is missing, added or another.
+/// Removes, adds or replaces one character.
 pub(super) fn mistyped(rng: &mut Rng) -> String {
     let signs = [
         ":", " ", "\n", "-", "#", "\"", "'", "{", "}", "[", "]", ",", "&", "*", "!", "|", ">", "%", "@", "`", "\t",
@@ -68,7 +68,7 @@ pub(super) fn mistyped(rng: &mut Rng) -> String {
     chars.into_iter().collect()
 }
 
-/// Bytes that are no UTF-8, and characters that readers disagree about.
+/// Invalid UTF-8, and characters that readers treat differently.
 pub(super) fn encodings() -> Vec<Case> {
     let object = "apiVersion: v1\nkind: Thing\nmetadata: {name: a}\ndata: {a: \"b\"}\n";
     let mut cases: Vec<Vec<u8>> = [

@@ -1,4 +1,4 @@
-//! Files from a seed: every class of scalar in every place, streams, lists, tags and anchors.
+//! Generates files from a seed: every class of scalar in every place, streams, lists, tags and anchors.
 
 use std::fmt::Write as _;
 
@@ -27,7 +27,7 @@ const CLASSES: [(&str, Make); 14] = [
     ("samples with typing errors", mistyped),
 ];
 
-/// As many files of each class.
+/// Generates this number of files of each class.
 pub(super) fn cases(rng: &mut Rng, of_each: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for (class, make) in CLASSES {
@@ -299,7 +299,7 @@ fn values(rng: &mut Rng) -> String {
     text
 }
 
-/// A value after a key or a dash, in blocks or in a flow.
+/// A value after a key or a dash, in block or flow style.
 fn value(rng: &mut Rng, text: &mut String, indent: usize, levels: usize) {
     let pad = " ".repeat(indent);
     match rng.u8(..if levels == 0 { 4 } else { 9 }) {

@@ -1,9 +1,9 @@
-//! What Brokkr makes of a file beside what kubectl sends for it.
+//! Compares the objects that Brokkr stores for a file with those that kubectl sends.
 //!
-//! kubectl's own reader is built into a program (`tests/testbed/kubernetes/oracle`) and asked about thousands of files made from a seed. Each
-//! file is read alike, refused by both, or counted under a reason that says why Brokkr wants it otherwise.
+//! A program with kubectl's own reader (`tests/testbed/kubernetes/oracle`) reads thousands of files that are generated from a seed. Both
+//! readers must give equal objects or refuse the file; each intended difference counts under a reason.
 
-#![expect(clippy::print_stdout, reason = "says how many files are read alike")]
+#![expect(clippy::print_stdout, reason = "prints the number of equal results")]
 
 mod case;
 mod compare;
@@ -23,13 +23,13 @@ use compare::{Reason, Verdict, judge};
 const SEED: u64 = 20_26;
 const OF_EACH_CLASS: usize = 500;
 
-/// `BROKKR_READING_SEED` makes other files, `BROKKR_READING_CASES` more of each class, and `BROKKR_READING_SHOWN` shows more failures.
+/// `BROKKR_READING_SEED` changes the files, `BROKKR_READING_CASES` the number per class, `BROKKR_READING_SHOWN` the number of printed failures.
 fn from_environment<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 #[test]
-fn what_is_stored_is_what_kubectl_sends() {
+fn manifests_are_stored_as_kubectl_sends_them() {
     let mut rng = Rng::with_seed(from_environment("BROKKR_READING_SEED", SEED));
     let cases = generate::cases(&mut rng, from_environment("BROKKR_READING_CASES", OF_EACH_CLASS));
     assert!(cases.len() >= 5_000, "{} files", cases.len());

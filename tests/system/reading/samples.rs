@@ -1,6 +1,6 @@
-//! Files as projects publish them, small enough to be changed at any place.
+//! Small versions of published files, which the generators modify.
 
-/// Each is one document or several.
+/// Samples of one or more documents.
 pub(super) const SAMPLES: [&str; 7] = [DEPLOYMENT, CONFIGURATION, DEFINITION, RIGHTS, LIST, TEMPLATED, JSON];
 
 const DEPLOYMENT: &str = r#"# A workload with what such files are fond of.

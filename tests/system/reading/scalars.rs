@@ -1,8 +1,8 @@
-//! Scalars of every class, and numbers near every border.
+//! Scalars of every class, and numbers near every limit.
 
 use fastrand::Rng;
 
-/// Texts that some reader of YAML takes for something else, or nearly so.
+/// Texts that a YAML reader may take for another type, and similar ones.
 const CHOSEN: &str = "
     y Y n N yes Yes YES yEs no No NO on On ON off Off OFF oFF true True TRUE tRUE false False FALSE t f null Null NULL nULL nil none ~
     ~a 0 -0 +0 00 01 007 08 09 018 0640 0755 -0640 +0640 0o640 0O17 0o8 0o 0x1F 0X1f -0x10 +0x10 0xg 0x 0b101 0B11 -0b11 +0b11 0b2 0b
@@ -16,14 +16,14 @@ const CHOSEN: &str = "
     123456789012345678901234567890 3.14 3.141592653589793238 0.1 0.30000000000000004 v1 v1.2.3 5-3 é 日本 😀
 ";
 
-/// The same with blanks in them, and none at all.
+/// Texts with blanks, and the empty text.
 const CHOSEN_WITH_BLANKS: [&str; 7] =
     ["", "2020-01-01 00:00:00", "2001-12-14 21:59:43.10 -5", "1 2", "a b", "a: b", "a #b"];
 
-/// Characters of which numbers and what looks like them are made.
+/// Characters of numbers and of texts that look like numbers.
 const NUMERIC: &[u8] = b"0123456789012345678900__..eE+-:xXoObBaf";
 
-/// A plain scalar, not always one that YAML takes in every place.
+/// A plain scalar; not every one is valid in every place.
 pub(super) fn plain(rng: &mut Rng) -> String {
     match rng.u8(..10) {
         0..5 => rng.choice(CHOSEN.split_whitespace().collect::<Vec<_>>()).unwrap_or_default().to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn plain(rng: &mut Rng) -> String {
     }
 }
 
-/// A number of any size and notation, often near a border.
+/// A number of any size and notation, often near a limit.
 pub(super) fn number(rng: &mut Rng) -> String {
     const BORDERS: [i128; 10] = [
         0,
@@ -62,7 +62,7 @@ pub(super) fn number(rng: &mut Rng) -> String {
     }
 }
 
-/// A number of JSON.
+/// A JSON number.
 pub(super) fn json_number(rng: &mut Rng) -> String {
     loop {
         let text = number(rng);
@@ -72,7 +72,7 @@ pub(super) fn json_number(rng: &mut Rng) -> String {
     }
 }
 
-/// A scalar in any style that fits into a line.
+/// A scalar in any single-line style.
 pub(super) fn in_line(rng: &mut Rng) -> String {
     let text = plain(rng);
     match rng.u8(..10) {

@@ -1,4 +1,4 @@
-//! A stack comes, changes, is left alone, and goes; what is not known is never removed.
+//! The lifecycle of a stack. The agent never removes unknown objects.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use super::on_both_clusters;
 use crate::support::{Scene, Stage, config_map, eventually, inventory_name, namespace, stays};
 
 on_both_clusters!(
-    a_stack_comes_changes_and_goes,
-    what_is_as_it_should_be_is_not_written,
-    texts_arrive_as_they_are,
-    one_of_two_manifests_of_one_object_is_refused,
-    a_lost_inventory_does_not_make_removed_of_unknown,
-    dependent_stacks_do_not_wait_again_after_a_restart,
+    stack_is_created_changed_and_deleted,
+    unchanged_objects_are_not_written,
+    special_texts_are_stored_unchanged,
+    second_manifest_of_the_same_object_is_refused,
+    lost_inventory_does_not_confirm_removal,
+    dependents_do_not_wait_again_after_a_restart,
 );
 
-async fn a_stack_comes_changes_and_goes(stage: Stage) {
+async fn stack_is_created_changed_and_deleted(stage: Stage) {
     let web = stage.beside("web");
     let Scene { fleet, cluster: stage, agent, stack, .. } = Scene::on(stage).await;
     let maps = |names: &[&str]| names.iter().map(|name| config_map(&web, name, "1")).collect::<Vec<Value>>();
@@ -27,13 +27,13 @@ async fn a_stack_comes_changes_and_goes(stage: Stage) {
     assert!(stage.object("ConfigMap", &web, "b").await.is_some());
     fleet.publish(stack, [vec![namespace(&web)], maps(&["a"])].concat()).await;
     stage.goes("ConfigMap", &web, "b").await;
-    assert_eq!(version().await, before, "what did not change is not written");
+    assert_eq!(version().await, before, "unchanged objects are not written");
     fleet.delete(stack).await;
     stage.goes("Namespace", "", &web).await;
     assert_eq!(stage.object("Secret", "brokkr-system", &inventory_name(agent, stack)).await, None);
 }
 
-async fn what_is_as_it_should_be_is_not_written(stage: Stage) {
+async fn unchanged_objects_are_not_written(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, pak, running, stack, .. } = Scene::on(stage).await;
     fleet.publish(stack, (0..40).map(|n| config_map(&here, &format!("c{n}"), "1")).collect()).await;
@@ -48,11 +48,11 @@ async fn what_is_as_it_should_be_is_not_written(stage: Stage) {
     let (reads, _) = stage.requests();
     fleet.start(&pak, &stage);
     stays(Duration::from_secs(3), "no write after a restart", unwritten).await;
-    assert!(stage.requests().0 > reads, "it has looked");
+    assert!(stage.requests().0 > reads, "the agent has read the cluster");
 }
 
-/// Also those that YAML, which an API server takes what is applied for, has no place for or folds.
-async fn texts_arrive_as_they_are(stage: Stage) {
+/// Includes texts that YAML cannot represent or folds: API servers parse the bodies of applies as YAML.
+async fn special_texts_are_stored_unchanged(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
     let text = "\u{7f} a\u{85}b \u{85} c\u{2028}d\u{2029} \u{9f}\u{fffe}\u{ffff}\u{feff} ä 😀 \u{1}\t\r\n\"'\\";
@@ -66,8 +66,8 @@ async fn texts_arrive_as_they_are(stage: Stage) {
     .await;
 }
 
-/// What belongs to no namespace is the same object, whatever namespace its manifests name.
-async fn one_of_two_manifests_of_one_object_is_refused(stage: Stage) {
+/// A cluster-scoped object stays the same, whatever namespace its manifests name.
+async fn second_manifest_of_the_same_object_is_refused(stage: Stage) {
     let name = stage.beside("twice");
     let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
     let from = |place: &str| {
@@ -86,7 +86,7 @@ async fn one_of_two_manifests_of_one_object_is_refused(stage: Stage) {
     stage.goes("Namespace", "", &name).await;
 }
 
-async fn a_lost_inventory_does_not_make_removed_of_unknown(stage: Stage) {
+async fn lost_inventory_does_not_confirm_removal(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, agent, pak, running, stack, .. } = Scene::on(stage).await;
     fleet.publish(stack, vec![config_map(&here, "a", "1"), config_map(&here, "b", "1")]).await;
@@ -98,7 +98,7 @@ async fn a_lost_inventory_does_not_make_removed_of_unknown(stage: Stage) {
     fleet.start(&pak, &stage);
     fleet.fails_with(stack, "InventoryLost").await;
     assert!(stage.data("a").await.is_some() && stage.data("b").await.is_some());
-    // The way out that the message names: what is targeted again is known again.
+    // The remedy in the message: after a new target, the agent knows the stack again.
     fleet.target(stack, agent).await;
     eventually("adopted", || fleet.applied(stack)).await;
     fleet.broker.target_remove(&actor, stack, agent).await.unwrap();
@@ -106,20 +106,20 @@ async fn a_lost_inventory_does_not_make_removed_of_unknown(stage: Stage) {
     stage.goes("ConfigMap", &here, "b").await;
 }
 
-async fn dependent_stacks_do_not_wait_again_after_a_restart(stage: Stage) {
+async fn dependents_do_not_wait_again_after_a_restart(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, agent, pak, running, stack: second } = Scene::on(stage).await;
     let first = fleet.stack("first").await;
     fleet.depends(second, first).await;
     fleet.publish(second, vec![config_map(&here, "second", "1")]).await;
-    eventually("it waits for a stack that is not there yet", || fleet.is(second, "Applied", "DependsOnStack")).await;
+    eventually("it waits for a stack that does not exist yet", || fleet.is(second, "Applied", "DependsOnStack")).await;
     assert_eq!(stage.data("second").await, None);
     fleet.publish(first, vec![config_map(&here, "first", "1")]).await;
     fleet.target(first, agent).await;
-    eventually("both are applied", || fleet.applied(second)).await;
+    eventually("both stacks are applied", || fleet.applied(second)).await;
     running.cancel();
     fleet.start(&pak, &stage);
     stays(Duration::from_secs(2), "applied", || fleet.is(second, "Applied", "Applied")).await;
     fleet.publish(second, vec![config_map(&here, "second", "2")]).await;
-    eventually("the new agent goes on", || fleet.applied(second)).await;
+    eventually("the new agent continues", || fleet.applied(second)).await;
 }

@@ -1,10 +1,10 @@
-//! The reconciler on both clusters, the one in memory and a real API server with an agent's rights: the same stories, the same ends.
+//! The reconciler, tested on the cluster in memory and on a real API server with an agent's rights.
 
 mod life;
 mod ownership;
 mod policies;
 
-/// Makes tests of stories: each is told on a cluster in memory and on a real one.
+/// Generates two tests for each story: one on a cluster in memory, one on a real API server.
 macro_rules! on_both_clusters {
     ($($story:ident),+ $(,)?) => {
         mod in_memory {

@@ -1,4 +1,4 @@
-//! Agents touch only what they own.
+//! Ownership: agents write only objects and fields that they own.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use super::on_both_clusters;
 use crate::support::{Scene, Stage, config_map, eventually, namespace, stays};
 
 on_both_clusters!(
-    what_exists_already_is_reported_and_survives,
-    drift_is_put_right_and_conflicts_are_not_fought,
-    an_object_changes_hands_without_going_away,
-    who_cannot_let_go_yet_is_rid_of_what_changed_hands,
-    a_namespace_stays_until_the_last_has_left,
-    a_namespace_that_was_there_is_used_and_left,
+    existing_object_is_reported_and_unchanged,
+    drift_is_corrected_and_conflicts_are_reported,
+    object_moves_between_stacks_without_deletion,
+    stack_that_cannot_prune_yet_still_loses_a_moved_object,
+    namespace_stays_until_the_last_stack_leaves,
+    existing_namespace_is_used_and_not_deleted,
 );
 
-async fn what_exists_already_is_reported_and_survives(stage: Stage) {
+async fn existing_object_is_reported_and_unchanged(stage: Stage) {
     let here = stage.here.clone();
     stage.write(config_map(&here, "a", "human")).await;
     let before = stage.object("ConfigMap", &here, "a").await;
     let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
     fleet.publish(stack, vec![config_map(&here, "a", "ours"), config_map(&here, "b", "ours")]).await;
     fleet.fails_with(stack, "NotOwned").await;
-    assert!(stage.data("b").await.is_some(), "the others go on");
+    assert!(stage.data("b").await.is_some(), "the other objects are applied");
     fleet.delete(stack).await;
     assert_eq!(stage.data("b").await, None);
-    assert_eq!(stage.object("ConfigMap", &here, "a").await, before, "not even touched");
+    assert_eq!(stage.object("ConfigMap", &here, "a").await, before, "the existing object is unchanged");
 }
 
-async fn drift_is_put_right_and_conflicts_are_not_fought(stage: Stage) {
+async fn drift_is_corrected_and_conflicts_are_reported(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
     fleet.publish(stack, vec![config_map(&here, "a", "1")]).await;
@@ -41,10 +41,11 @@ async fn drift_is_put_right_and_conflicts_are_not_fought(stage: Stage) {
     let mut changed = config_map(&here, "a", "changed");
     changed["data"]["added"] = json!("by a human");
     stage.write(changed).await;
-    eventually("put right, and what was added stays", || is(json!({"k": "1", "added": "by a human"}))).await;
+    eventually("the field is restored, and the added field stays", || is(json!({"k": "1", "added": "by a human"})))
+        .await;
     stage.delete("ConfigMap", &here, "a").await;
     eventually("back", || is(json!({"k": "1"}))).await;
-    // A field that we never owned is the other's.
+    // A field that the agent never owned stays with its owner.
     let mut theirs = config_map(&here, "a", "1");
     theirs["data"] = json!({"theirs": "1"});
     stage.write(theirs).await;
@@ -55,7 +56,7 @@ async fn drift_is_put_right_and_conflicts_are_not_fought(stage: Stage) {
     assert_eq!(stage.data("a").await.unwrap()["theirs"], "1");
 }
 
-async fn an_object_changes_hands_without_going_away(stage: Stage) {
+async fn object_moves_between_stacks_without_deletion(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, agent, stack: first, .. } = Scene::on(stage).await;
     let second = fleet.stack("second").await;
@@ -77,7 +78,7 @@ async fn an_object_changes_hands_without_going_away(stage: Stage) {
     assert_eq!(stage.data("shared").await, None);
 }
 
-async fn who_cannot_let_go_yet_is_rid_of_what_changed_hands(stage: Stage) {
+async fn stack_that_cannot_prune_yet_still_loses_a_moved_object(stage: Stage) {
     let here = stage.here.clone();
     stage.write(config_map(&here, "theirs", "human")).await;
     let Scene { fleet, cluster: stage, agent, stack: first, .. } = Scene::on(stage).await;
@@ -87,7 +88,7 @@ async fn who_cannot_let_go_yet_is_rid_of_what_changed_hands(stage: Stage) {
     fleet.target(second, agent).await;
     fleet.publish(second, vec![config_map(&here, "shared", "second")]).await;
     fleet.fails_with(second, "HeldByStack").await;
-    // What replaces it does not stand, so the first one prunes nothing; the second one takes it nevertheless.
+    // The new objects of the first stack are not ready, so it prunes nothing. The second stack takes the object nevertheless.
     fleet.publish(first, vec![config_map(&here, "theirs", "first"), config_map(&here, "own", "1")]).await;
     fleet.fails_with(first, "NotOwned").await;
     eventually("taken over", || fleet.applied(second)).await;
@@ -99,7 +100,7 @@ async fn who_cannot_let_go_yet_is_rid_of_what_changed_hands(stage: Stage) {
     assert_eq!(stage.data("shared").await, None);
 }
 
-async fn a_namespace_stays_until_the_last_has_left(stage: Stage) {
+async fn namespace_stays_until_the_last_stack_leaves(stage: Stage) {
     let shared = stage.beside("shared");
     let Scene { fleet, cluster: stage, agent, stack: first, .. } = Scene::on(stage).await;
     let second = fleet.stack("second").await;
@@ -117,12 +118,12 @@ async fn a_namespace_stays_until_the_last_has_left(stage: Stage) {
         assert_eq!(stage.object("ConfigMap", &shared, name).await, None);
         assert_eq!((uid().await, human().await), (before.clone(), Ok(())));
     }
-    stays(Duration::from_secs(2), "the human's things stay", human).await;
+    stays(Duration::from_secs(2), "the human's objects stay", human).await;
     stage.delete("ConfigMap", &shared, "human").await;
     stage.goes("Namespace", "", &shared).await;
 }
 
-async fn a_namespace_that_was_there_is_used_and_left(stage: Stage) {
+async fn existing_namespace_is_used_and_not_deleted(stage: Stage) {
     let here = stage.here.clone();
     let before = stage.object("Namespace", "", &here).await;
     let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;

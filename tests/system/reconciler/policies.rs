@@ -1,4 +1,4 @@
-//! What a stack's policies and annotations ask for.
+//! Policies and annotations of stacks.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::on_both_clusters;
 use crate::support::{Scene, Stage, config_map, eventually, stays};
 
 on_both_clusters!(
-    what_exists_is_adopted_where_the_policy_says_so,
-    drift_is_only_told_where_the_policy_says_so,
-    what_is_left_to_others_stays_as_they_made_it,
-    what_is_to_be_kept_stays_and_is_no_longer_ours,
-    objects_come_in_the_order_that_they_ask_for,
+    existing_object_is_adopted_if_the_policy_allows,
+    report_policy_leaves_drift_in_place,
+    ignored_fields_keep_the_values_of_others,
+    kept_object_stays_without_ownership,
+    objects_are_applied_in_dependency_order,
 );
 
 fn with(change: impl FnOnce(&mut Policies)) -> Policies {
@@ -22,7 +22,7 @@ fn with(change: impl FnOnce(&mut Policies)) -> Policies {
     policies
 }
 
-async fn what_exists_is_adopted_where_the_policy_says_so(stage: Stage) {
+async fn existing_object_is_adopted_if_the_policy_allows(stage: Stage) {
     let here = stage.here.clone();
     let names = ["equal", "different", "taken"];
     for name in names {
@@ -59,18 +59,18 @@ async fn what_exists_is_adopted_where_the_policy_says_so(stage: Stage) {
         let object = stage.object("ConfigMap", &here, name).await.unwrap();
         object["metadata"]["managedFields"].to_string().contains(&manager)
     };
-    eventually("the equal one is adopted", async || if managed("equal").await { Ok(()) } else { Err(()) }).await;
-    assert!(!managed("different").await, "what differs is not touched");
+    eventually("the equal object is adopted", async || if managed("equal").await { Ok(()) } else { Err(()) }).await;
+    assert!(!managed("different").await, "the different object is not adopted");
     assert_eq!(uids().await, before);
     let text = |value: &str| Some(value.to_owned());
     assert_eq!(values().await, [text("theirs"), text("theirs"), text("ours")]);
-    // What was adopted is ours, and goes; what was not stays.
+    // Removing the stack deletes adopted objects only.
     fleet.delete(if_equal).await;
     fleet.delete(always).await;
     assert_eq!(values().await, [None, text("theirs"), None]);
 }
 
-async fn drift_is_only_told_where_the_policy_says_so(stage: Stage) {
+async fn report_policy_leaves_drift_in_place(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, agent, .. } = Scene::on(stage).await;
     let stack = fleet.stack_with("report", with(|it| it.drift = Drift::Report)).await;
@@ -80,7 +80,7 @@ async fn drift_is_only_told_where_the_policy_says_so(stage: Stage) {
     eventually("applied", || fleet.applied(stack)).await;
     stage.write(config_map(&here, "changed", "by hand")).await;
     stage.delete("ConfigMap", &here, "deleted").await;
-    eventually("it is told of both", async || {
+    eventually("the agent reports both differences", async || {
         fleet.is(stack, "Drifted", "ChangedByOthers").await?;
         let message = fleet.condition(stack, "Drifted").await.unwrap().message;
         if ["changed", "deleted"].iter().all(|name| message.contains(name)) { Ok(()) } else { Err(message) }
@@ -92,15 +92,15 @@ async fn drift_is_only_told_where_the_policy_says_so(stage: Stage) {
         let now = values().await;
         if now == [Some(json!({"k": "by hand"})), None] { Ok(()) } else { Err(now) }
     };
-    stays(Duration::from_secs(3), "nothing is done about it", as_they_made_it).await;
-    // A new revision says anew what is wanted.
+    stays(Duration::from_secs(3), "the agent does not correct them", as_they_made_it).await;
+    // A new revision applies its values again.
     fleet.publish(stack, set("2")).await;
     eventually("applied", || fleet.applied(stack)).await;
     assert_eq!(values().await, both("2"));
     eventually("no drift", || fleet.is(stack, "Drifted", "NoDrift")).await;
 }
 
-async fn what_is_left_to_others_stays_as_they_made_it(stage: Stage) {
+async fn ignored_fields_keep_the_values_of_others(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, agent, .. } = Scene::on(stage).await;
     let rule = IgnoreRule { pointers: vec!["/data/k".to_owned()], ..IgnoreRule::default() };
@@ -108,7 +108,7 @@ async fn what_is_left_to_others_stays_as_they_made_it(stage: Stage) {
     fleet.publish(stack, vec![config_map(&here, "a", "first")]).await;
     fleet.target(stack, agent).await;
     eventually("applied", || fleet.applied(stack)).await;
-    assert_eq!(stage.data("a").await, Some(json!({"k": "first"})), "it is set at the beginning");
+    assert_eq!(stage.data("a").await, Some(json!({"k": "first"})), "the field is set at creation");
     stage.write(config_map(&here, "a", "theirs")).await;
     let mut second = config_map(&here, "a", "second");
     second["data"]["other"] = json!("2");
@@ -116,15 +116,15 @@ async fn what_is_left_to_others_stays_as_they_made_it(stage: Stage) {
     eventually("applied", || fleet.applied(stack)).await;
     assert_eq!(stage.data("a").await, Some(json!({"k": "theirs", "other": "2"})));
     let before = stage.requests();
-    stays(Duration::from_millis(2500), "nothing is written any more", async || {
+    stays(Duration::from_millis(2500), "the agent writes nothing", async || {
         let now = stage.requests();
         if now.1 == before.1 { Ok(()) } else { Err(now) }
     })
     .await;
-    assert!(stage.requests().0 > before.0, "it has looked");
+    assert!(stage.requests().0 > before.0, "the agent has read the cluster");
 }
 
-async fn what_is_to_be_kept_stays_and_is_no_longer_ours(stage: Stage) {
+async fn kept_object_stays_without_ownership(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, agent, stack: keeping, .. } = Scene::on(stage).await;
     let orphaning = fleet.stack_with("orphan", with(|it| it.deletion = Deletion::Orphan)).await;
@@ -145,7 +145,7 @@ async fn what_is_to_be_kept_stays_and_is_no_longer_ours(stage: Stage) {
     }
 }
 
-async fn objects_come_in_the_order_that_they_ask_for(stage: Stage) {
+async fn objects_are_applied_in_dependency_order(stage: Stage) {
     let here = stage.here.clone();
     let Scene { fleet, cluster: stage, stack, .. } = Scene::on(stage).await;
     let after = |name: &str, before: &str| -> Value {
@@ -154,7 +154,7 @@ async fn objects_come_in_the_order_that_they_ask_for(stage: Stage) {
         object["metadata"]["annotations"] = json!({"config.kubernetes.io/depends-on": reference});
         object
     };
-    // What waits for itself never comes, and holds nothing else up.
+    // An object that depends on itself is never applied, and does not block others.
     fleet.publish(stack, vec![after("x", "y"), after("y", "x"), config_map(&here, "free", "1")]).await;
     fleet.fails_with(stack, "DependencyCycle").await;
     assert!(stage.data("free").await.is_some() && stage.data("x").await.is_none() && stage.data("y").await.is_none());
@@ -169,5 +169,5 @@ async fn objects_come_in_the_order_that_they_ask_for(stage: Stage) {
         created.push(object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap());
     }
     assert!(created.is_sorted(), "{created:?}");
-    assert!(stage.data("free").await.is_none(), "what the last revision does not have is gone");
+    assert!(stage.data("free").await.is_none(), "objects that the last revision lacks are gone");
 }

@@ -1,12 +1,12 @@
-//! What an agent can be started on.
+//! The clusters on which tests start agents.
 
 use std::sync::Arc;
 
 use brokkr_reconcile::cluster::{Fenceable, MemoryCluster};
 
-/// What an agent can be started on.
+/// A cluster on which a test can start an agent.
 pub(crate) trait AgentCluster {
-    /// As the agent sees it.
+    /// The cluster as the agent sees it.
     fn for_agent(&self) -> Arc<dyn Fenceable>;
 }
 

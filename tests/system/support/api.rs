@@ -1,4 +1,4 @@
-//! The API without sockets: requests straight into the router.
+//! The API without sockets: requests go directly to the router.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) struct Api {
     router: Router,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -32,7 +32,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The problem's slug; an answer that is not a well-formed problem fails the test.
+    /// The slug of the problem. Fails if the response is not a well-formed problem.
     pub(crate) fn slug(&self) -> String {
         let problem = self.json();
         assert_eq!(
@@ -65,7 +65,7 @@ impl Api {
         Self { router: brokkr_http::server::router(broker).merge(metrics), admin }
     }
 
-    /// Sends a request as it is.
+    /// Sends a request unchanged.
     pub(crate) async fn raw(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -108,13 +108,13 @@ impl Api {
         self.call(key, "GET", &format!("/api/v1{path}"), &[], Body::empty()).await
     }
 
-    /// Creates an agent; its id and key.
+    /// Creates an agent and returns its id and key.
     pub(crate) async fn agent(&self, name: &str, labels: Value) -> (String, String) {
         let reply = self.send("POST", "/agents", json!({"name": name, "labels": labels})).await;
         (reply.text("/agent/id"), reply.text("/pak"))
     }
 
-    /// Creates a stack; its id.
+    /// Creates a stack and returns its id.
     pub(crate) async fn stack(&self, name: &str) -> String {
         self.send("POST", "/stacks", json!({"name": name})).await.text("/id")
     }

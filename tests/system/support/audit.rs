@@ -1,22 +1,22 @@
-//! What agents wrote to a cluster, from its API server's own log.
+//! The writes of agents, from the API server's audit log.
 
 use brokkr_testbed::TestCluster;
 use serde_json::Value;
 
-/// A place in a cluster's audit log.
+/// A position in a cluster's audit log.
 pub(crate) struct AuditMark<'a> {
     cluster: &'a TestCluster,
     place: u64,
 }
 
 impl<'a> AuditMark<'a> {
-    /// The end of the log as it is now.
+    /// The current end of the log.
     pub(crate) fn now(cluster: &'a TestCluster) -> Self {
         Self { cluster, place: cluster.audit_length().unwrap() }
     }
 
-    /// The agents' writes since then whose URI has one of these parts; without an agent's own records (its lease, the
-    /// history that it trusts), which belong to no stack.
+    /// The agents' writes since this position whose URI contains one of these parts, without an agent's own records (its Lease, the
+    /// accepted epoch), which belong to no stack.
     pub(crate) fn writes(&self, parts: &[&str]) -> Vec<Value> {
         let writes = self.cluster.writes_since(self.place, "brokkr-agent").unwrap();
         let concerns = |event: &Value| {
@@ -27,14 +27,14 @@ impl<'a> AuditMark<'a> {
         writes.into_iter().filter(concerns).collect()
     }
 
-    /// Fails when there is one.
+    /// Fails if there is such a write.
     pub(crate) fn none(&self, parts: &[&str]) -> Result<(), Vec<Value>> {
         let writes = self.writes(parts);
         if writes.is_empty() { Ok(()) } else { Err(writes) }
     }
 }
 
-/// Whether the API server carried a request out.
+/// Whether the API server executed a request.
 pub(crate) fn succeeded(event: &Value) -> bool {
     event["responseStatus"]["code"].as_u64().is_some_and(|code| (200..300).contains(&code))
 }

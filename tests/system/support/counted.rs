@@ -1,4 +1,4 @@
-//! A cluster that counts what it is asked for, and keeps an answer back where told.
+//! A cluster that counts requests and can withhold an answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use brokkr_reconcile::cluster::{
 use futures::stream::BoxStream;
 use serde_json::Value;
 
-/// A cluster that counts what it is asked for. A write that changes nothing counts as well: nobody else sees it.
+/// A cluster that counts requests, including writes without effect, which other observers cannot see.
 #[derive(Debug)]
 pub(crate) struct Counted {
     inner: Arc<dyn Cluster>,
@@ -32,17 +32,17 @@ impl Counted {
         }
     }
 
-    /// Somebody else writes this object just before an object of its name is applied for the first time.
+    /// Simulates another client that writes this object just before the first apply of an object of its name.
     pub(crate) fn preceded(self, manager: &'static str, body: Value) -> Self {
         Self { preceding: Mutex::new(Some((manager, body))), ..self }
     }
 
-    /// Never answers when an object of this name is applied.
+    /// Withholds the answer to applies of an object of this name.
     pub(crate) fn unanswered(self, name: &'static str) -> Self {
         Self { unanswered: Some(name), ..self }
     }
 
-    /// How often was read and written so far.
+    /// The number of reads and writes so far.
     pub(crate) fn requests(&self) -> (u64, u64) {
         (self.reads.load(Ordering::SeqCst), self.writes.load(Ordering::SeqCst))
     }

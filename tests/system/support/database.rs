@@ -1,4 +1,4 @@
-//! One PostgreSQL server for all tests, and a database of its own for each.
+//! One PostgreSQL server for all tests, with a database for each test.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -10,12 +10,12 @@ use brokkr_testbed::{PgBouncer, Postgres, ScratchFolder};
 struct Shared {
     proxy: OnceLock<PgBouncer>,
     server: Postgres,
-    // Dropped after the server.
+    // Declared last: the folder is deleted after the server has ended.
     folder: ScratchFolder,
 }
 
 fn shared() -> &'static Shared {
-    // A failure is kept as well: one attempt, and one message, for all tests.
+    // Keeps a failure too, so that all tests share one attempt and one message.
     static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
     let shared = SHARED.get_or_init(|| {
         let start = || {
@@ -24,7 +24,7 @@ fn shared() -> &'static Shared {
             server.create_brokkr("template_brokkr")?;
             let shared = Shared { proxy: OnceLock::new(), server, folder };
             let url = shared.server.url_of("brokkr_owner", "template_brokkr");
-            // A runtime of its own: tests come and go with theirs.
+            // A separate runtime, because each test ends its own.
             let done = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(migrate(url, Some("brokkr_broker")))
@@ -37,7 +37,7 @@ fn shared() -> &'static Shared {
     shared.as_ref().unwrap_or_else(|error| panic!("PostgreSQL did not start: {error}"))
 }
 
-/// A migrated database of a test's own. It goes when this is dropped.
+/// A migrated database for one test. Dropping this deletes the database.
 pub(crate) struct Database {
     pub(crate) name: String,
 }
@@ -50,44 +50,44 @@ impl Database {
         Self { name }
     }
 
-    /// A database without any of our tables.
+    /// A database without Brokkr's tables.
     pub(crate) fn empty() -> Self {
         let database = Self::new();
         database.query("DROP SCHEMA brokkr CASCADE");
         database
     }
 
-    /// What the server says to a role that may not do this.
+    /// Runs a statement that must fail for this role. Returns the error.
     pub(crate) fn refused(&self, role: &str, sql: &str) -> String {
         shared().server.query_as(role, &self.name, sql).expect_err(sql).to_string()
     }
 
-    /// As a superuser.
+    /// Runs a statement as a superuser.
     pub(crate) fn query(&self, sql: &str) -> String {
         shared().server.query_in(&self.name, sql).unwrap()
     }
 
-    /// The address for one of the roles `postgres`, `brokkr_owner` and `brokkr_broker`.
+    /// The address for the role `postgres`, `brokkr_owner` or `brokkr_broker`.
     pub(crate) fn url(&self, role: &str) -> String {
         shared().server.url_of(role, &self.name)
     }
 
-    /// The whole schema as SQL, rights included.
+    /// The whole schema as SQL, including rights.
     pub(crate) fn schema(&self) -> String {
         let dumped = shared().server.run("pg_dump", &["--schema-only", &self.url("postgres")]).unwrap();
         assert!(dumped.status.success(), "{dumped:?}");
         let text = String::from_utf8(dumped.stdout).unwrap();
-        // These lines have a new secret each time.
+        // These lines contain a new random token each time.
         let lines = text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// A file beside the server's for what a process says.
+    /// A log file in the server's folder.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         shared().folder.path().join(format!("{}-{name}.log", self.name))
     }
 
-    /// The address by way of a proxy that pools transactions.
+    /// The address through a proxy that pools transactions.
     pub(crate) fn proxied(&self) -> String {
         let shared = shared();
         let start = || PgBouncer::start(&shared.folder.path().join("proxy"), shared.server.port()).unwrap();

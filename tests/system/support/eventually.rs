@@ -1,9 +1,9 @@
-//! Waiting for what must become so, and watching what must stay so. Both bounded.
+//! Waits until a condition holds, or checks that it keeps holding. Both have a time limit.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// Looks again until it is so, and returns what was seen then; fails with what was seen last after a minute.
+/// Repeats a check until it returns `Ok`, and returns its value. Fails after a minute with the last error.
 pub(crate) async fn eventually<R, T: Debug, F: Future<Output = Result<R, T>>>(
     what: &str,
     mut look: impl FnMut() -> F,
@@ -15,12 +15,12 @@ pub(crate) async fn eventually<R, T: Debug, F: Future<Output = Result<R, T>>>(
             Ok(seen) => return seen,
             Err(seen) => seen,
         };
-        assert!(Instant::now() < deadline, "not within {} s: {what}; seen last: {seen:#?}", within.as_secs());
+        assert!(Instant::now() < deadline, "timeout after {} s: {what}; seen last: {seen:#?}", within.as_secs());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Looks all the time: it must be so at every look, for as long as this.
+/// Repeats a check for this long. Fails if it returns an error once.
 pub(crate) async fn stays<T: Debug, F: Future<Output = Result<(), T>>>(
     during: Duration,
     what: &str,
@@ -29,7 +29,7 @@ pub(crate) async fn stays<T: Debug, F: Future<Output = Result<(), T>>>(
     let end = Instant::now() + during;
     while Instant::now() < end {
         if let Err(seen) = look().await {
-            panic!("it did not stay so: {what}; seen: {seen:#?}");
+            panic!("condition violated: {what}; seen: {seen:#?}");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

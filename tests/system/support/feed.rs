@@ -1,12 +1,12 @@
-//! Reading the feed from its beginning.
+//! Reads the feed from its beginning.
 
 use std::time::{Duration, Instant};
 
 use brokkr_core::model::{Change, Stack};
 use brokkr_core::store::{FeedPosition, Scope, Store};
 
-/// The stacks of the feed in its order, as each change left them, until one is the last that is wanted. Transactions of others
-/// may hold the feed up for a moment.
+/// The stacks in the feed, in order and after each change, up to the one for which `is_last` is true. Other transactions
+/// may delay the feed for a moment.
 pub(crate) async fn stacks_of_feed(store: &dyn Store, is_last: impl Fn(FeedPosition, &Stack) -> bool) -> Vec<Stack> {
     let (mut position, mut found) = (FeedPosition::START, Vec::new());
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -23,7 +23,7 @@ pub(crate) async fn stacks_of_feed(store: &dyn Store, is_last: impl Fn(FeedPosit
         if ends {
             return found;
         }
-        assert!(Instant::now() < deadline, "the feed does not get there: {position}");
+        assert!(Instant::now() < deadline, "the feed did not reach the expected change: {position}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{AgentCluster, eventually};
 
-/// A broker in memory and agents. Everything stops when it is dropped.
+/// A broker in memory and its agents. All of them stop on drop.
 pub(crate) struct Fleet {
     pub(crate) broker: Broker,
     stop: CancellationToken,
@@ -36,19 +36,19 @@ impl Fleet {
         }
     }
 
-    /// The same over a broker that is there already.
+    /// A fleet over an existing broker.
     pub(crate) fn over(broker: Broker) -> Self {
         Self { broker, stop: CancellationToken::new() }
     }
 
-    /// Creates an agent, without starting it.
+    /// Creates an agent. Does not start it.
     pub(crate) async fn create(&self, name: &str) -> (AgentId, SecretString) {
         let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
         let (agent, pak) = self.broker.agent_create(&self.broker.system_actor(), new).await.unwrap();
         (agent.id, pak.pak.unwrap())
     }
 
-    /// Starts an agent on a cluster; it runs until the token is cancelled.
+    /// Starts an agent on a cluster. It runs until the token is cancelled.
     pub(crate) fn start(&self, pak: &SecretString, cluster: &impl AgentCluster) -> CancellationToken {
         start_on(&self.broker, pak, cluster.for_agent(), self.stop.child_token())
     }
@@ -62,7 +62,7 @@ impl Fleet {
         self.broker.stack_create(&self.broker.system_actor(), None, spec).await.unwrap().id
     }
 
-    /// Lets a stack come after another one.
+    /// Makes a stack depend on another one.
     pub(crate) async fn depends(&self, stack: StackId, on: StackId) {
         let edit = |mut spec: StackSpec| {
             spec.depends_on = vec![on];
@@ -91,18 +91,18 @@ impl Fleet {
         .await;
     }
 
-    /// What the first agent of a stack says of it.
+    /// The status that the first agent of a stack reports.
     async fn status(&self, stack: StackId) -> Option<StackStatus> {
         let status = self.broker.stack_status(&self.broker.system_actor(), stack).await.ok()?;
         status.agents.first()?.status.clone()
     }
 
-    /// A condition of the stack as its first agent tells it.
+    /// A condition of the stack on its first agent.
     pub(crate) async fn condition(&self, stack: StackId, kind: &str) -> Option<Condition> {
         self.status(stack).await?.conditions.into_iter().find(|it| it.kind == kind)
     }
 
-    /// Fails unless the first agent of the stack tells this condition with this reason.
+    /// Fails unless the first agent reports this condition with this reason.
     pub(crate) async fn is(&self, stack: StackId, kind: &str, reason: &str) -> Result<(), String> {
         let condition = self.condition(stack, kind).await;
         let is_so = condition.as_ref().is_some_and(|it| it.reason == reason);
@@ -127,13 +127,13 @@ impl Fleet {
     }
 }
 
-/// One agent on a cluster, running, and a stack that is targeted at it and has no content yet.
+/// A running agent on a cluster, and an empty stack that is targeted at it.
 pub(crate) struct Scene<C = MemoryCluster> {
     pub(crate) fleet: Fleet,
     pub(crate) cluster: C,
     pub(crate) agent: AgentId,
     pub(crate) pak: SecretString,
-    /// Ends the agent.
+    /// Stops the agent.
     pub(crate) running: CancellationToken,
     pub(crate) stack: StackId,
 }
@@ -145,7 +145,7 @@ impl Scene {
 }
 
 impl<C: AgentCluster> Scene<C> {
-    /// The same on a cluster in which something is already.
+    /// A scene on an existing cluster.
     pub(crate) async fn on(cluster: C) -> Self {
         let fleet = Fleet::new().await;
         let (agent, pak) = fleet.create("edge").await;
@@ -156,7 +156,7 @@ impl<C: AgentCluster> Scene<C> {
     }
 }
 
-/// Starts an agent that compares every second.
+/// Starts an agent with an interval of one second.
 pub(crate) fn start_on(
     broker: &Broker,
     pak: &SecretString,

@@ -1,4 +1,4 @@
-//! Reading an agent's inventory as somebody would who knows nothing but its format.
+//! Reads an agent's inventory by its documented format only.
 
 use std::fmt::Display;
 
@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use brokkr_testbed::TestCluster;
 use serde_json::Value;
 
-/// The name of the Secret with the inventory of a stack.
+/// The name of the Secret that contains a stack's inventory.
 pub(crate) fn inventory_name(agent: impl Display, stack: impl Display) -> String {
     format!("brokkr-{agent}-{stack}")
 }
 
-/// What an agent holds of a stack: for each object its kind with its group, namespace (empty without one), name and UID, sorted.
-/// What is only used is left out.
+/// The objects in a stack's inventory, sorted: kind with group, namespace (empty if cluster-scoped), name and UID.
+/// Omits objects that the agent only uses.
 pub(crate) fn inventory(cluster: &TestCluster, agent: &str, stack: &str) -> Vec<[String; 4]> {
     let secret = cluster.get("secret", "brokkr-system", &inventory_name(agent, stack)).unwrap();
     let Some(secret) = secret else { return Vec::new() };

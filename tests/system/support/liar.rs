@@ -1,4 +1,4 @@
-//! A broker that lies: it stands in front of a real one, and distorts what that one says as long as it is told to.
+//! A proxy in front of a real broker that can falsify its answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,22 +11,22 @@ use axum::response::{IntoResponse as _, Response};
 use brokkr_core::model::Epoch;
 use brokkr_core::protocol::TargetState;
 
-/// How long a poll is kept open while nothing is new: short, so that a lie is soon asked for.
+/// Maximum wait of an unchanged poll. Short, so that agents soon request the next answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the real broker says, and what it said before.
+/// The current answer of the real broker, and earlier ones.
 pub(crate) struct Told {
     pub(crate) now: TargetState,
     pub(crate) before: Vec<TargetState>,
 }
 
-/// What is done to the real broker's answers.
+/// How the proxy falsifies the broker's answers.
 #[derive(Clone, Copy)]
 pub(crate) enum Lie {
     Honest,
-    /// Another answer to every poll.
+    /// Replaces the answer to every poll.
     ToPolls(fn(&Told) -> Response),
-    /// Other bytes instead of a deployment object's.
+    /// Replaces the content of deployment objects.
     AboutContent(fn(Vec<u8>) -> Response),
 }
 
@@ -38,7 +38,7 @@ struct Inner {
     before: Vec<TargetState>,
 }
 
-/// A server between agents and a broker. It ends with the test.
+/// A server between agents and a broker. It ends on drop.
 pub(crate) struct Liar {
     pub(crate) url: String,
     broker: String,
@@ -62,24 +62,24 @@ impl Liar {
         liar
     }
 
-    /// Says this from now on.
+    /// Sets the lie for all further answers.
     pub(crate) fn say(&self, lie: Lie) {
         let mut inner = self.inner.lock().unwrap();
         inner.lie = lie;
         inner.told = 0;
     }
 
-    /// How often the lie was told so far.
+    /// The number of falsified answers so far.
     pub(crate) fn told(&self) -> usize {
         self.inner.lock().unwrap().told
     }
 
-    /// How many requests followed a redirect.
+    /// The number of requests that followed a redirect.
     pub(crate) fn elsewhere(&self) -> usize {
         self.inner.lock().unwrap().elsewhere
     }
 
-    /// Gives everything said from now on another epoch, confirmed by an admin: a new history.
+    /// Gives all further answers another epoch that an admin has confirmed.
     pub(crate) fn begin_epoch(&self) {
         self.inner.lock().unwrap().epoch = Some(Epoch::generate());
     }
@@ -97,7 +97,7 @@ impl Liar {
         }
         let Ok(response) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
         let (status, mut headers) = (response.status(), response.headers().clone());
-        // These were about the connection, not about what was said.
+        // These headers describe the connection, not the content.
         for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
             headers.remove(name);
         }
@@ -105,7 +105,7 @@ impl Liar {
         (status, headers, bytes).into_response()
     }
 
-    /// What the real broker says now; an answer that is no target state is passed on as it is.
+    /// The current answer of the real broker. Forwards answers that are not target states unchanged.
     async fn ask(&self, path: &str, headers: &HeaderMap) -> Result<TargetState, Response> {
         let response = self.forward(Method::GET, path, headers, Bytes::new()).await;
         if response.status() != StatusCode::OK {
@@ -132,7 +132,7 @@ impl Liar {
                 Ok(now) => now,
                 Err(response) => return response,
             };
-            // Looked at after asking: what was published after a lie began is never told honestly.
+            // Read the lie after the request, so that no true answer contains a revision from after the lie began.
             if let Lie::ToPolls(lie) = self.lie() {
                 let mut before = self.inner.lock().unwrap().before.clone();
                 before.retain(|it| it.digest != now.digest);
@@ -155,7 +155,7 @@ impl Liar {
     }
 }
 
-/// A target state as the broker sends it.
+/// A target state in the form that the broker sends.
 pub(crate) fn json(state: &TargetState) -> Response {
     let headers = [("content-type", "application/json".to_owned()), ("etag", format!("\"{}\"", state.digest))];
     (headers, serde_json::to_vec(state).unwrap()).into_response()

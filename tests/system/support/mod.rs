@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Fixtures of the system tests.
 
 mod agent_cluster;
 mod api;

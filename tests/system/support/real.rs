@@ -15,11 +15,11 @@ struct Shared {
     clusters: Clusters,
 }
 
-/// How many clusters the tests share. Each test has agents, namespaces and names of its own.
+/// The number of clusters that the tests share. Each test has its own agents, namespaces and names.
 const COUNT: usize = 3;
 
 fn shared() -> &'static Shared {
-    // A failure is kept as well: one attempt, and one message, for all tests.
+    // Keeps a failure too, so that all tests share one attempt and one message.
     static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
     let shared = SHARED.get_or_init(|| {
         let start = || {
@@ -33,12 +33,12 @@ fn shared() -> &'static Shared {
     shared.as_ref().unwrap_or_else(|error| panic!("the clusters did not start: {error}"))
 }
 
-/// The clusters; started at the first call, ended with the test process.
+/// The clusters. The first call starts them; they end with the test process.
 pub(crate) fn clusters() -> &'static [TestCluster] {
     &shared().clusters.all
 }
 
-/// The one of them on which pods run; a scheduler and a node are added to it at the first call.
+/// The cluster with simulated pods. The first call adds a scheduler and a node.
 pub(crate) fn cluster_with_nodes() -> &'static TestCluster {
     static NODES: OnceLock<Result<Nodes, String>> = OnceLock::new();
     let cluster = &clusters()[2];
@@ -58,7 +58,7 @@ pub(crate) fn log(name: &str) -> PathBuf {
     shared().folder.path().join(format!("{name}-{count}.log"))
 }
 
-/// A broker in a process of its own.
+/// A broker in its own process.
 pub(crate) struct Broker {
     pub(crate) url: String,
     pub(crate) admin: String,
@@ -66,7 +66,7 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Starts one in memory; on a port where another one was before, if given.
+    /// Starts a broker in memory, on this port or a free one.
     pub(crate) async fn start(port: Option<u16>) -> Self {
         let port = port.unwrap_or_else(|| free_port().unwrap());
         let log = log("broker");
@@ -78,7 +78,7 @@ impl Broker {
         self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
 
-    /// Runs curl, as a user would: the status and the body.
+    /// Runs curl, as a user does. Returns the status and the body.
     pub(crate) fn curl(&self, method: &str, path: &str, headers: &[&str], body: Option<&str>) -> (u16, Value) {
         let mut command = std::process::Command::new("curl");
         command.args([
@@ -129,12 +129,12 @@ impl Broker {
         published["revision"].as_u64().unwrap()
     }
 
-    /// Creates a stack; its id.
+    /// Creates a stack and returns its id.
     pub(crate) fn stack(&self, name: &str) -> String {
         self.stack_with(name, serde_json::json!({}))
     }
 
-    /// Creates a stack with policies; its id.
+    /// Creates a stack with policies and returns its id.
     pub(crate) fn stack_with(&self, name: &str, policies: Value) -> String {
         let body = serde_json::json!({"name": name, "policies": policies});
         self.send("POST", "/stacks", &body)["id"].as_str().unwrap().to_owned()
@@ -145,14 +145,14 @@ impl Broker {
         self.curl("DELETE", &format!("/stacks/{stack}"), &[], None);
         eventually("the stack is gone", || async {
             let (status, body) = self.curl("GET", &format!("/stacks/{stack}"), &[], None);
-            // It may be gone by now.
+            // Ignore the result: the stack may already be gone.
             let seen = || (body, self.curl("GET", &format!("/stacks/{stack}/status"), &[], None));
             if status == 404 { Ok(()) } else { Err(seen()) }
         })
         .await;
     }
 
-    /// What a stack's first agent says of it.
+    /// The status that the first agent of a stack reports.
     pub(crate) fn status(&self, stack: &str) -> Value {
         self.get(&format!("/stacks/{stack}/status"))["agents"][0].clone()
     }
@@ -163,7 +163,7 @@ impl Broker {
         if status["last_error"]["reason"] == reason { Ok(()) } else { Err(status) }
     }
 
-    /// Fails unless the first agent tells this condition with this status.
+    /// Fails unless the first agent reports this condition with this status.
     pub(crate) fn condition(&self, stack: &str, kind: &str, expected: &str) -> Result<(), Value> {
         let status = self.status(stack);
         let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -190,7 +190,7 @@ pub(crate) fn agent_of(broker: &Broker, name: &str, cluster: &TestCluster) -> Ag
     agent_through(broker, &broker.url, name, cluster)
 }
 
-/// The same with an agent that reaches the broker at another address.
+/// Creates and starts an agent that connects to another address of the broker.
 pub(crate) fn agent_through(broker: &Broker, url: &str, name: &str, cluster: &TestCluster) -> AgentProcess {
     let created = broker.send("POST", "/agents", &serde_json::json!({"name": name, "cluster_name": cluster.name}));
     let (id, pak) = (created["agent"]["id"].as_str().unwrap(), created["pak"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! A cluster on which the reconciler is tried: one in memory, or a real API server.
+//! The cluster of a reconciler test: in memory, or a real API server.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use super::agent_cluster::AgentCluster;
 use super::counted::Counted;
 use super::{clusters, eventually, namespace};
 
-/// One cluster of either sort, with a namespace that no other test uses.
+/// A cluster of either kind, with a namespace that no other test uses.
 pub(crate) struct Stage {
     agent: Arc<Counted>,
     human: Arc<dyn Cluster>,
     served: Discovery,
-    /// The namespace. Others of the same test begin with its name.
+    /// The namespace. Further namespaces of the test have its name as prefix.
     pub(crate) here: String,
 }
 
@@ -30,13 +30,13 @@ impl AgentCluster for Stage {
 }
 
 impl Stage {
-    /// In memory.
+    /// A cluster in memory.
     pub(crate) async fn memory() -> Self {
         let cluster = Arc::new(MemoryCluster::new());
         Self::new(cluster.clone(), cluster).await
     }
 
-    /// On a real API server, with an agent's rights only.
+    /// A real API server, with an agent's rights only.
     pub(crate) async fn real() -> Self {
         let TestCluster { agent_kubeconfig, admin_kubeconfig, .. } = &clusters()[0];
         let connect = |file: &std::path::Path| {
@@ -54,12 +54,12 @@ impl Stage {
         stage
     }
 
-    /// The name of a namespace that is this test's as well, and is not there yet.
+    /// The name of a further namespace of this test. Does not create it.
     pub(crate) fn beside(&self, name: &str) -> String {
         format!("{}-{name}", self.here)
     }
 
-    /// The agent's requests so far: those that read, and those that would write.
+    /// The numbers of the agent's reads and writes so far. Dry runs count as writes.
     pub(crate) fn requests(&self) -> (u64, u64) {
         self.agent.requests()
     }
@@ -68,18 +68,18 @@ impl Stage {
         self.served.preferred("", kind).unwrap()
     }
 
-    /// An object as it is now.
+    /// The current state of an object.
     pub(crate) async fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let namespace = Some(namespace).filter(|it| !it.is_empty());
         self.human.get(&self.kind(kind).at(namespace, name)).await.unwrap()
     }
 
-    /// A ConfigMap's content in the test's namespace.
+    /// The data of a ConfigMap in the test's namespace.
     pub(crate) async fn data(&self, name: &str) -> Option<Value> {
         self.object("ConfigMap", &self.here, name).await.map(|it| it["data"].clone())
     }
 
-    /// Writes as a human does who does not ask who else owns a field.
+    /// Writes an object as a human who ignores field ownership.
     pub(crate) async fn write(&self, body: Value) {
         let kind = self.kind(body["kind"].as_str().unwrap());
         let options = ApplyOptions { manager: "human", force: true, dry_run: false };
@@ -87,7 +87,7 @@ impl Stage {
         self.human.apply(&at, &body, &options).await.unwrap();
     }
 
-    /// Deletes, as a human does.
+    /// Deletes an object as a human.
     pub(crate) async fn delete(&self, kind: &str, namespace: &str, name: &str) {
         let live = self.object(kind, namespace, name).await.unwrap();
         let options = DeleteOptions {

@@ -1,13 +1,13 @@
-//! An agent as a process.
+//! An agent in its own process.
 
 use std::path::{Path, PathBuf};
 
 use crate::{Process, Result, program};
 
-/// An agent in a process of its own, which ends when this is dropped.
+/// An agent in its own process, which ends on drop.
 #[derive(Debug)]
 pub struct AgentProcess {
-    /// Its id.
+    /// The agent's id.
     pub id: String,
     pak: String,
     environment: Vec<(String, String)>,
@@ -17,13 +17,13 @@ pub struct AgentProcess {
 }
 
 impl AgentProcess {
-    /// An agent that is known to a broker, not started yet. What it says goes to a file for each start, beside `log`.
+    /// An agent that exists in a broker. Does not start it. Each start writes its output to a new file beside `log`.
     pub fn new(id: &str, pak: &str, broker_url: &str, kubeconfig: &Path, log: &Path) -> Self {
         let environment = [
             ("BROKKR__AGENT__BROKER_URL", broker_url.to_owned()),
             ("BROKKR__AGENT__PAK", pak.to_owned()),
             ("BROKKR__AGENT__INTERVAL_SECONDS", "2".to_owned()),
-            // Any port: several run on one machine.
+            // Any free port, because several agents run on one machine.
             ("BROKKR__AGENT__LISTEN", "127.0.0.1:0".to_owned()),
             ("KUBECONFIG", kubeconfig.display().to_string()),
         ];
@@ -31,7 +31,7 @@ impl AgentProcess {
         Self { id: id.to_owned(), pak: pak.to_owned(), environment, log: log.to_owned(), starts: 0, process: None }
     }
 
-    /// Adds a variable to its environment, or changes one.
+    /// Sets an environment variable for the next start.
     #[must_use]
     pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
         self.environment.retain(|(key, _)| key != variable);
@@ -39,22 +39,22 @@ impl AgentProcess {
         self
     }
 
-    /// Its process id, while it runs.
+    /// The process id; `None` if it does not run.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)
     }
 
-    /// Its key.
+    /// The agent's key.
     pub fn pak(&self) -> &str {
         &self.pak
     }
 
-    /// What its field manager is called.
+    /// The name of its field manager.
     pub fn manager(&self) -> String {
         format!("brokkr-{}", self.id)
     }
 
-    /// Starts it; one that runs still is killed before.
+    /// Starts the agent. Kills a running process first.
     pub fn start(&mut self) -> Result<()> {
         self.kill();
         self.starts += 1;
@@ -63,19 +63,19 @@ impl AgentProcess {
         Ok(())
     }
 
-    /// Kills it, as a crash would, and waits until it is gone.
+    /// Kills the process with SIGKILL and waits until it has ended.
     pub fn kill(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill();
         }
     }
 
-    /// Sends a signal to it by its name.
+    /// Sends a signal, such as `STOP`.
     pub fn signal(&self, name: &str) -> Result<()> {
         self.process.as_ref().map_or(Ok(()), |process| process.signal(name))
     }
 
-    /// The file with what it said since it was started last.
+    /// The output since the last start.
     pub fn said_in(&self) -> PathBuf {
         self.log.with_extension(format!("{}.log", self.starts))
     }

@@ -1,4 +1,4 @@
-//! What an API server wrote down about who did what.
+//! The audit log of an API server.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// The requests in an audit log, from a byte on, that a user made and that change something, without dry runs.
+/// A user's write requests in an audit log from the byte `from` on, without dry runs.
 pub fn writes_by(log: &Path, from: u64, user: &str) -> Result<Vec<Value>> {
     let mut file = BufReader::new(File::open(log)?);
     file.seek(SeekFrom::Start(from))?;
-    // The name in quotes, so that one user is not taken for another whose name begins like it.
+    // With quotes, so that a user's name does not match a longer one.
     let name = format!("\"{user}\"");
     let mut writes = Vec::new();
     for line in file.lines() {
         let line = line?;
-        // Most lines are others' or reads: they are not parsed.
+        // Skip the parser for most lines: they are reads, or of other users.
         if line.contains(&name)
             && let Ok(event) = serde_json::from_str::<Value>(&line)
             && event["user"]["username"] == user

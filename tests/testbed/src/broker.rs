@@ -1,28 +1,28 @@
-//! A broker as a process.
+//! A broker in its own process.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::{Error, Process, Result};
 
-/// How long a broker may take to listen, reading a large database included.
+/// Time limit for the start, including the load of a large database.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A broker in a process of its own, which ends when this is dropped.
+/// A broker in its own process, which ends on drop.
 #[derive(Debug)]
 pub struct BrokerProcess {
-    /// Its address: `http://…`.
+    /// The broker's address: `http://…`.
     pub url: String,
-    /// The admin key, if it showed one: the first broker on new data does.
+    /// The admin key, if the broker printed one. The first broker on a new store does.
     pub admin: Option<String>,
     /// The process.
     pub process: Process,
-    /// When it was started.
+    /// The time of the start.
     pub started: Instant,
 }
 
 impl BrokerProcess {
-    /// Starts `brokkr-broker serve` on a port, with more arguments, on a database or in memory, and waits until it listens.
+    /// Starts `brokkr-broker serve` with a port, more arguments, and a database or the memory store. Waits until it listens.
     pub fn start(program: &Path, port: u16, arguments: &[&str], database: Option<&str>, log: &Path) -> Result<Self> {
         let listen = format!("127.0.0.1:{port}");
         let words = ["serve", "--listen", &listen].into_iter().chain(arguments.iter().copied());
@@ -32,7 +32,7 @@ impl BrokerProcess {
         let process = Process::start(program, &words, &variables, log)?;
         loop {
             let said = std::fs::read_to_string(log)?;
-            // The key is shown before it listens.
+            // The broker prints the key before it listens.
             if said.contains("listening on") {
                 let admin = said.lines().find_map(|line| line.strip_prefix("admin key (shown only once): "));
                 let admin = admin.map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Certificates of authorities that nobody trusts yet.
+//! Certificates of a private certificate authority.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,19 +6,19 @@ use std::process::Command;
 use crate::postgres::user_prefix;
 use crate::{Error, Result, ensure_command};
 
-/// An authority's certificate, and a server's that it signed.
+/// The certificates of an authority and of a server.
 #[derive(Debug)]
 pub struct Certificates {
-    /// The authority's.
+    /// The authority's certificate.
     pub authority: PathBuf,
-    /// The server's, for 127.0.0.1 and no other name.
+    /// The server's certificate. It is valid for 127.0.0.1 only.
     pub server: PathBuf,
-    /// The server's key, readable by whom PostgreSQL runs as.
+    /// The server's key, readable by the user that PostgreSQL runs as.
     pub key: PathBuf,
 }
 
 impl Certificates {
-    /// Makes them in a folder.
+    /// Creates the files in a folder.
     pub fn make(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let openssl = ensure_command("openssl", "openssl")?;
@@ -38,10 +38,10 @@ impl Certificates {
             server: folder.join("server.crt"),
             key: folder.join("server.key"),
         };
-        // Only where the server runs as another user; the folder becomes that user's as well.
+        // Only if the server runs as another user. That user then also owns the folder.
         if !user_prefix(folder)?.is_empty() && !Command::new("chown").arg("postgres").arg(&made.key).status()?.success()
         {
-            return Err(Error::new("the key cannot be given to the user postgres"));
+            return Err(Error::new("cannot change the owner of the key to the user postgres"));
         }
         Ok(made)
     }

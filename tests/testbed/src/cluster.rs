@@ -10,29 +10,29 @@ use crate::kubeconfig::write_kubeconfig;
 use crate::wait::wait_for;
 use crate::{Error, Process, Result, Tools, free_port};
 
-/// Users with an agent's rights beside `brokkr-agent`, so that the audit log tells several agents apart.
+/// Number of users with an agent's rights beside `brokkr-agent`. Each agent has its own user in the audit log.
 const AGENTS: u32 = 99;
-/// Users without any rights.
+/// Number of users without any rights.
 const STRANGERS: u32 = 9;
-/// What agents' users may do: read everything, write what the examples and tests consist of, and no more.
+/// The rights of agents' users: read everything, and write the kinds of the examples and tests.
 const AGENT_RIGHTS: &str = include_str!("agent-rights.yaml");
-/// Every request, without bodies: enough to tell who wrote what.
+/// Logs every request without its body.
 const AUDIT_POLICY: &str = r#"{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[{"level":"Metadata"}]}"#;
 
 /// A cluster: a kube-apiserver with an audit log, and a kube-controller-manager.
 #[derive(Debug)]
 pub struct TestCluster {
-    /// Its name.
+    /// The name of the cluster.
     pub name: String,
-    /// Where its API server listens.
+    /// The URL of the API server.
     pub url: String,
-    /// An administrator's token.
+    /// The token of an administrator.
     pub admin_token: String,
     /// A kubeconfig for an administrator.
     pub admin_kubeconfig: PathBuf,
     /// A kubeconfig for the user `brokkr-agent`, with an agent's rights only.
     pub agent_kubeconfig: PathBuf,
-    /// The API server's audit log, one JSON document a line.
+    /// The API server's audit log, one JSON document per line.
     pub audit_log: PathBuf,
     kubectl: PathBuf,
     folder: PathBuf,
@@ -63,12 +63,12 @@ impl TestCluster {
             format!("--token-auth-file={}", text(file("tokens.csv"))),
             format!("--audit-policy-file={}", text(file("audit-policy.json"))),
             format!("--audit-log-path={}", text(file("audit.log"))),
-            // Megabytes; a log that is rotated in the middle of a run is not read to its end.
+            // Maximum size in megabytes, high enough that the log does not rotate during a run.
             "--audit-log-maxsize=100000".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
-            // Node agents are in many published files.
+            // Many published files contain privileged node agents.
             "--allow-privileged=true".to_owned(),
             "--profiling=false".to_owned(),
         ];
@@ -93,7 +93,7 @@ impl TestCluster {
         })
     }
 
-    /// Waits for the API server, starts the controller manager, and gives the agent's user its rights.
+    /// Waits for the API server, starts the controller manager, and grants the agent's user its rights.
     pub(crate) fn finish(&mut self, tools: &Tools) -> Result<()> {
         self.wait_ready()?;
         let keys = self.folder.parent().map(|it| it.join("sa.key")).unwrap_or_default();
@@ -108,7 +108,7 @@ impl TestCluster {
         let rights = self.folder.join("agent-rights.yaml");
         std::fs::write(&rights, AGENT_RIGHTS)?;
         self.kubectl(&["apply", "-f", &rights.display().to_string()])?;
-        // What every namespace gets is made by the controller manager: then it works.
+        // The controller manager creates the default service account of every namespace once it works.
         wait_for(&format!("the controller manager of {}", self.name), Duration::from_secs(60), || {
             self.kubectl(&["get", "serviceaccount", "default", "-n", "default"]).is_ok()
         })
@@ -120,13 +120,13 @@ impl TestCluster {
         self.kubectl(&[&args[..], &["--user=brokkr-agent"]].concat()).map(drop)
     }
 
-    /// Gives the user `brokkr-agent` the rights in this file of manifests, and no others.
+    /// Grants the user `brokkr-agent` only the rights in this file of manifests.
     pub fn let_agent_do_only(&self, rights: &Path) -> Result<()> {
         self.kubectl(&["delete", "clusterrolebinding", "brokkr-agent"])?;
         self.kubectl(&["apply", "-f", &rights.display().to_string()]).map(drop)
     }
 
-    /// Waits until the API server answers, within a bound.
+    /// Waits until the API server is ready.
     pub fn wait_ready(&self) -> Result<()> {
         wait_for(
             &format!("the API server of {} (see {})", self.name, self.folder.display()),
@@ -135,12 +135,12 @@ impl TestCluster {
         )
     }
 
-    /// Runs kubectl as the administrator.
+    /// Runs kubectl as the administrator and returns its output.
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.kubectl_with(&[], args)
     }
 
-    /// The same with environment variables, which turn on what kubectl hides otherwise.
+    /// [`kubectl`](Self::kubectl) with environment variables, which enable hidden features of kubectl.
     pub fn kubectl_with(&self, environment: &[(&str, &str)], args: &[&str]) -> Result<String> {
         let output = Command::new(&self.kubectl)
             .arg("--kubeconfig")
@@ -155,12 +155,12 @@ impl TestCluster {
         Err(Error::new(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim())))
     }
 
-    /// Applies a document as the administrator, in the way of a person: client-side.
+    /// Applies a document as the administrator, with client-side apply.
     pub fn apply(&self, document: &Value) -> Result<String> {
         self.kubectl_on(document, &["apply"])
     }
 
-    /// Runs a command of kubectl on a document, as the administrator.
+    /// Runs a kubectl command on a document, as the administrator.
     pub fn kubectl_on(&self, document: &Value, command: &[&str]) -> Result<String> {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -170,7 +170,7 @@ impl TestCluster {
         self.kubectl(&[command, &["-f", &file]].concat())
     }
 
-    /// One object as JSON; `None` when it does not exist.
+    /// One object as JSON; `None` if it does not exist.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
         let mut args = vec!["get", kind, name, "-o", "json", "--ignore-not-found", "--show-managed-fields"];
         if !namespace.is_empty() {
@@ -183,17 +183,17 @@ impl TestCluster {
         serde_json::from_str(&text).map(Some).map_err(|error| Error::new(error.to_string()))
     }
 
-    /// The requests in the audit log that a user made and that change something, without dry runs.
+    /// A user's write requests in the audit log, without dry runs.
     pub fn writes_by(&self, user: &str) -> Result<Vec<Value>> {
         self.writes_since(0, user)
     }
 
-    /// How long the audit log is now.
+    /// The current length of the audit log, in bytes.
     pub fn audit_length(&self) -> Result<u64> {
         Ok(std::fs::metadata(&self.audit_log)?.len())
     }
 
-    /// The same from a place in the audit log on.
+    /// A user's write requests in the audit log from this byte on, without dry runs.
     pub fn writes_since(&self, place: u64, user: &str) -> Result<Vec<Value>> {
         crate::writes_by(&self.audit_log, place, user)
     }
@@ -203,7 +203,7 @@ impl TestCluster {
         (format!("brokkr-agent-{number}"), format!("agent-token-{number}"))
     }
 
-    /// Writes a kubeconfig for a user with an agent's rights that reaches the API server by another address.
+    /// Writes a kubeconfig for a user with an agent's rights and another address of the API server.
     pub fn kubeconfig_by(&self, address: &str, number: u32) -> Result<PathBuf> {
         let file = self.folder.join(format!("agent-{number}.kubeconfig"));
         write_kubeconfig(&file, &[(&self.name, address)], &Self::agent_user(number).1)?;
@@ -217,19 +217,19 @@ impl TestCluster {
         Ok(file)
     }
 
-    /// Sends a signal to the API server by its name: `STOP` freezes it, `CONT` lets it go on.
+    /// Sends a signal to the API server: `STOP` freezes it, `CONT` resumes it.
     pub fn signal_api_server(&self, name: &str) -> Result<()> {
         self.api_server.as_ref().map_or(Ok(()), |process| process.signal(name))
     }
 
-    /// Kills the API server, as a crash would.
+    /// Kills the API server with SIGKILL.
     pub fn kill_api_server(&mut self) {
         if let Some(process) = self.api_server.take() {
             process.kill();
         }
     }
 
-    /// Starts the API server again after it was killed.
+    /// Restarts the API server after [`kill_api_server`](Self::kill_api_server).
     pub fn restart_api_server(&mut self) -> Result<()> {
         let log = self.folder.join("api-server-again.log");
         self.api_server = Some(Process::start(&self.program, &self.args, &[], &log)?);
@@ -237,7 +237,7 @@ impl TestCluster {
     }
 }
 
-/// Who may come in: an administrator, and users with an agent's rights.
+/// The token file: an administrator, users with an agent's rights, and users without rights.
 fn tokens() -> String {
     let mut tokens = "admin-token,admin,1,\"system:masters\"\nagent-token,brokkr-agent,2\n".to_owned();
     for number in 1..=AGENTS {

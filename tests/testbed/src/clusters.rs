@@ -6,15 +6,15 @@ use std::process::Command;
 use crate::kubeconfig::write_kubeconfig;
 use crate::{Error, Process, Result, TestCluster, Tools, ensure_command, free_port};
 
-/// Several clusters: API servers and controller managers on one etcd, each with a prefix of its own. They end when
-/// this is dropped.
+/// Several clusters: API servers and controller managers on one etcd, each with its own prefix. All processes end
+/// on drop.
 #[derive(Debug)]
 pub struct Clusters {
     /// The clusters.
     pub all: Vec<TestCluster>,
-    /// A kubeconfig with one context per cluster, named like it, for an administrator.
+    /// A kubeconfig for an administrator, with one context per cluster. Each context has the name of its cluster.
     pub kubeconfig: PathBuf,
-    /// Where etcd listens.
+    /// The URL of etcd.
     pub etcd_url: String,
     etcd: Option<Process>,
     etcd_args: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Starts clusters named `cluster-1` and so on, with everything they write in a folder, and waits until they are ready.
+    /// Starts clusters `cluster-1`, `cluster-2`, … with their files in `folder`, and waits until they are ready.
     pub fn start(tools: &Tools, count: usize, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         make_keys(folder)?;
@@ -46,14 +46,14 @@ impl Clusters {
         Ok(Self { all, kubeconfig, etcd_url, etcd: Some(etcd), etcd_args, etcd_program, folder })
     }
 
-    /// Kills the etcd of all clusters, as a crash would.
+    /// Kills the etcd of all clusters with SIGKILL.
     pub fn kill_etcd(&mut self) {
         if let Some(process) = self.etcd.take() {
             process.kill();
         }
     }
 
-    /// Starts etcd again after it was killed, on what it had written, and waits until all API servers answer.
+    /// Restarts etcd on its data after [`kill_etcd`](Self::kill_etcd), and waits until all API servers are ready.
     pub fn restart_etcd(&mut self) -> Result<()> {
         let log = self.folder.join("etcd-again.log");
         self.etcd = Some(Process::start(&self.etcd_program, &self.etcd_args, &[], &log)?);
@@ -61,7 +61,7 @@ impl Clusters {
     }
 }
 
-/// The keys with which service account tokens are signed.
+/// Creates the keys that sign service account tokens.
 fn make_keys(folder: &Path) -> Result<()> {
     let openssl = ensure_command("openssl", "openssl")?;
     let run = |args: &[&str]| -> Result<()> {
@@ -84,7 +84,7 @@ fn etcd_args(folder: &Path, port: u16) -> Result<Vec<String>> {
         ("--initial-cluster", &format!("default={peer}")),
     ];
     let mut args: Vec<String> = args.iter().flat_map(|(key, value)| [(*key).to_owned(), (*value).to_owned()]).collect();
-    // The data is thrown away; waiting for the disk would only measure the disk.
+    // The data is temporary, so skip the sync to disk.
     args.push("--unsafe-no-fsync".to_owned());
     Ok(args)
 }

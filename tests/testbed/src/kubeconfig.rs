@@ -1,10 +1,10 @@
-//! Kubeconfigs.
+//! Kubeconfig files.
 
 use std::path::Path;
 
 use crate::Result;
 
-/// Writes a kubeconfig with one context per cluster, named like it.
+/// Writes a kubeconfig with one context per cluster. Each context has the name of its cluster.
 pub(crate) fn write_kubeconfig(file: &Path, clusters: &[(&str, &str)], token: &str) -> Result<()> {
     let named = |name: &str, key: &str, value: serde_json::Value| serde_json::json!({"name": name, key: value});
     let document = serde_json::json!({

@@ -1,4 +1,4 @@
-//! kwok, which plays the kubelets: built once from its Go module and kept between runs.
+//! kwok, which simulates kubelets: built once from its Go module and cached between runs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use crate::tools::{GO_ENVIRONMENT, build, cache};
 use crate::{Error, Result};
 
-/// Where the module that pins the version is. It is not that of Kubernetes: they need different versions of the same parts.
+/// The Go module that pins the version. It is separate from that of Kubernetes, because their dependencies conflict.
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kwok");
-/// The name of the folder with the program; changes with the version in `go.mod`.
+/// Name of the cache folder. It changes with the version in `go.mod`.
 const VERSION: &str = "kwok-0.8.0";
-/// What kwok is to play, among the stages that its module brings along.
+/// The stages of kwok's module that the tests use.
 const STAGES: [&str; 5] = [
     "node/fast/node-initialize.yaml",
     "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
@@ -19,14 +19,14 @@ const STAGES: [&str; 5] = [
     "pod/fast/pod-delete.yaml",
 ];
 
-/// The program and the stages that it plays.
+/// The program and its stages.
 #[derive(Debug, Clone)]
 pub struct Kwok {
     folder: PathBuf,
 }
 
 impl Kwok {
-    /// Finds kwok, or builds it from its Go module, which takes about a minute the first time.
+    /// Finds kwok in the cache, or builds it from its Go module, which takes about a minute.
     pub fn ensure() -> Result<Self> {
         let folder = cache()?.join(VERSION);
         std::fs::create_dir_all(&folder)?;
@@ -46,7 +46,7 @@ impl Kwok {
         STAGES.iter().filter_map(|it| Some(self.folder.join(Path::new(it).file_name()?))).collect()
     }
 
-    /// Keeps the stages beside the program: Go's own cache may be emptied at any time.
+    /// Copies the stages beside the program, because Go's module cache may be emptied at any time.
     fn copy_stages(&self) -> Result<()> {
         let go = |args: &[&str]| -> Result<String> {
             let output =
@@ -59,7 +59,7 @@ impl Kwok {
         go(&["mod", "download", "sigs.k8s.io/kwok"])?;
         let module = PathBuf::from(go(&["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"])?);
         for (stage, kept) in STAGES.iter().zip(self.stages()) {
-            // Written anew rather than copied: files in Go's cache are read-only.
+            // Write instead of copy: files in Go's cache are read-only.
             std::fs::write(kept, std::fs::read(module.join("kustomize/stage").join(stage))?)?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Real API servers and a real database for tests and for `cargo xtask up`.
 //!
-//! Everything that is started ends with this process, however that ends: see [`Process`].
-#![expect(clippy::print_stderr, reason = "says which steps it takes, some of them long")]
+//! Every process that this crate starts ends with this process, for whatever reason that ends: see [`Process`].
+#![expect(clippy::print_stderr, reason = "prints steps, some of which take long")]
 
 mod agent;
 mod audit;
@@ -48,7 +48,7 @@ pub use tools::Tools;
 pub use wait::wait_for;
 pub use workshop::{node_modules, python_venv};
 
-/// What went wrong, and what to do about it.
+/// An error of the testbed. Its text contains the remedy, if there is one.
 #[derive(Debug)]
 pub struct Error(String);
 
@@ -73,10 +73,10 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// The result of starting things.
+/// A result with the testbed's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Says which step is taken.
+/// Prints the current step to standard error.
 pub fn say(text: &str) {
     eprintln!("testbed: {text}");
 }

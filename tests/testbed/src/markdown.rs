@@ -3,18 +3,18 @@
 /// A fenced code block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// The language; empty where none is named.
+    /// The language; empty if the block names none.
     pub language: String,
-    /// What follows the language, without the commas.
+    /// The attributes after the language, without commas.
     pub attributes: Vec<String>,
-    /// The line of the page on which it begins, counted from 1.
+    /// The line of the page on which the block begins, counted from 1.
     pub line: usize,
-    /// Its content.
+    /// The content of the block.
     pub text: String,
 }
 
 impl Block {
-    /// Whether an attribute is there.
+    /// Whether the block has an attribute.
     pub fn has(&self, attribute: &str) -> bool {
         self.attributes.iter().any(|it| it == attribute)
     }

@@ -1,4 +1,4 @@
-//! Nodes on which pods run, or seem to: a scheduler and kwok beside a cluster.
+//! Simulated nodes: a scheduler and kwok for a cluster.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::wait::wait_for;
 use crate::{Kwok, Process, Result, TestCluster, Tools};
 
-/// Lets pods fail on demand.
+/// A kwok stage that makes labelled pods fail.
 const FAILING_PODS: &str = include_str!("failing-pods.yaml");
 
-/// A scheduler and a node that kwok plays, for one cluster. They end when this is dropped.
+/// A scheduler and a node that kwok simulates, for one cluster. Both processes end on drop.
 ///
 /// Pods become ready at once, those of Jobs complete, and those with the label `brokkr.test/fails: "true"` fail.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Starts both with everything they write in a folder, and waits until the node is ready.
+    /// Starts both processes with their files in `folder`, and waits until the node is ready.
     pub fn start(tools: &Tools, kwok: &Kwok, cluster: &TestCluster, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let kubeconfig = format!("--kubeconfig={}", cluster.admin_kubeconfig.display());
@@ -34,7 +34,7 @@ impl Nodes {
         let mut args =
             vec![kubeconfig, "--manage-all-nodes=true".to_owned(), "--node-lease-duration-seconds=40".to_owned()];
         args.extend(kwok.stages().iter().chain([&failing]).map(|stage| format!("--config={}", stage.display())));
-        // It looks for settings of the user's in the home folder, and keeps files there.
+        // kwok reads and writes files in the user's home folder.
         let home = [("HOME".to_owned(), folder.display().to_string())];
         let kwok = Process::start(&kwok.program(), &args, &home, &folder.join("kwok.log"))?;
 
@@ -45,7 +45,7 @@ impl Nodes {
             let node = cluster.get("node", "", "node-1").ok().flatten();
             let conditions = node.as_ref().and_then(|it| it["status"]["conditions"].as_array());
             let ready = conditions.into_iter().flatten().any(|it| it["type"] == "Ready" && it["status"] == "True");
-            // Tainted until the controller manager has seen it ready.
+            // The node is tainted until the controller manager sees it ready.
             ready && node.is_some_and(|it| it["spec"]["taints"].as_array().is_none_or(Vec::is_empty))
         })?;
         Ok(Self { _scheduler: scheduler, _kwok: kwok })

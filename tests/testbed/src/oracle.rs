@@ -1,4 +1,4 @@
-//! What kubectl sends for a file: kubectl's own code, built from the same Go module as the other programs.
+//! kubectl's own manifest reader, built from the same Go module as the other programs.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,17 +12,17 @@ use serde_json::Value;
 use crate::tools::{MODULE, VERSION, build, cache};
 use crate::{Error, Result};
 
-/// The objects that `kubectl apply --server-side` sends for a file, or its error.
+/// The result for one file: the objects that `kubectl apply --server-side` sends, or its error.
 pub type Sent = std::result::Result<Vec<Value>, String>;
 
-/// The program that answers what kubectl sends.
+/// The program that reads files as kubectl does.
 #[derive(Debug, Clone)]
 pub struct Oracle {
     program: PathBuf,
 }
 
 impl Oracle {
-    /// Builds the program, unless it is there already. Its name carries a hash of its source.
+    /// Builds the program, unless the cache contains it. Its name contains a hash of its source.
     pub fn ensure() -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         (include_str!("../kubernetes/oracle/main.go"), include_str!("../kubernetes/go.mod")).hash(&mut hasher);
@@ -33,15 +33,15 @@ impl Oracle {
         Ok(Self { program: folder.join(name) })
     }
 
-    /// What kubectl sends for each file.
+    /// Returns the objects that kubectl sends for each file.
     pub fn ask<'a>(&self, files: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Sent>> {
         let input: String = files.into_iter().map(|file| STANDARD.encode(file) + "\n").collect();
         let mut child = Command::new(&self.program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
-            return Err(Error::new("the oracle has no pipes"));
+            return Err(Error::new("cannot open the pipes of the oracle"));
         };
-        // It answers while it is asked.
+        // The oracle answers while it still reads input, so write from another thread.
         let asking = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
         let mut answers = Vec::new();
         for line in BufReader::new(stdout).lines() {
@@ -51,10 +51,10 @@ impl Oracle {
                 (error, _) => Err(error.unwrap_or_default().to_owned()),
             });
         }
-        let asked = asking.join().map_err(|_| Error::new("the oracle could not be asked"))?;
+        let asked = asking.join().map_err(|_| Error::new("cannot write to the oracle"))?;
         asked?;
         if !child.wait()?.success() {
-            return Err(Error::new("the oracle failed"));
+            return Err(Error::new("the oracle exited with an error"));
         }
         Ok(answers)
     }

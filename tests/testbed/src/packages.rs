@@ -1,4 +1,4 @@
-//! Commands of the distribution's packages.
+//! Commands from packages of the Linux distribution.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -11,19 +11,19 @@ pub(crate) fn find(command: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(command)).find(|file| file.is_file())
 }
 
-/// Makes sure that a command is there: installs its package on Debian and its relatives, and says what to do elsewhere.
+/// Finds a command, or installs its package on Debian and its derivatives. On other systems, the error names the package.
 pub fn ensure_command(command: &str, package: &str) -> Result<PathBuf> {
     if let Some(found) = find(command) {
         return Ok(found);
     }
     install(package)?;
-    find(command).ok_or_else(|| Error::new(format!("{command} is missing after installing {package}")))
+    find(command).ok_or_else(|| Error::new(format!("cannot find {command} after the installation of {package}")))
 }
 
 pub(crate) fn install(package: &str) -> Result<()> {
     let remedy = || {
         Error::new(format!(
-            "{package} is missing: install it with your package manager (Debian: apt-get install {package})"
+            "cannot find {package}: install it with your package manager (Debian: apt-get install {package})"
         ))
     };
     if find("apt-get").is_none() {
@@ -35,7 +35,7 @@ pub(crate) fn install(package: &str) -> Result<()> {
         command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    // The lists of packages may be old or absent; only then are they fetched.
+    // Update the package lists only if the installation fails: they may be old or absent.
     if apt(&["install", "-y", "-q", package]) || (apt(&["update", "-q"]) && apt(&["install", "-y", "-q", package])) {
         return Ok(());
     }

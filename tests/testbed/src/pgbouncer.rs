@@ -1,4 +1,4 @@
-//! A proxy that pools transactions.
+//! PgBouncer, a proxy that pools transactions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::postgres::user_prefix;
 use crate::wait::wait_for;
 use crate::{Error, Process, Result, ensure_command, free_port};
 
-/// PgBouncer before a server, pooling transactions over a few connections. It ends when this is dropped.
+/// A PgBouncer process in front of a server. It pools transactions over a few connections, and ends on drop.
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,
@@ -16,7 +16,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one before the server on a port, for the broker's role, with its files in a folder, and waits until it answers.
+    /// Starts PgBouncer in front of the server on `port`, for the broker's role, with its files in `folder`. Waits until it answers.
     pub fn start(folder: &Path, server: u16) -> Result<Self> {
         let program = program()?;
         std::fs::create_dir_all(folder)?;
@@ -30,7 +30,7 @@ impl PgBouncer {
             users.display()
         );
         std::fs::write(&settings, text)?;
-        // Like the server it refuses to run as root.
+        // PgBouncer refuses to run as root, as PostgreSQL does.
         let mut words = user_prefix(folder)?;
         words.extend([program.display().to_string(), settings.display().to_string()]);
         let first = PathBuf::from(words.remove(0));
@@ -43,13 +43,13 @@ impl PgBouncer {
         Ok(Self { port, _process: process })
     }
 
-    /// The address of a database for the broker's role, by way of the proxy.
+    /// The address of a database through the proxy, for the broker's role.
     pub fn url_of(&self, database: &str) -> String {
         format!("postgresql://brokkr_broker@127.0.0.1:{}/{database}", self.port)
     }
 }
 
-/// The program; installed if it is missing. Debian puts it where only administrators look.
+/// Finds the program, or installs it. Debian installs it into a folder outside of a user's `PATH`.
 fn program() -> Result<PathBuf> {
     let usual = PathBuf::from("/usr/sbin/pgbouncer");
     if usual.is_file() {

@@ -1,4 +1,4 @@
-//! A real PostgreSQL server.
+//! A PostgreSQL server.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,10 +8,10 @@ use crate::packages::{find, install};
 use crate::wait::wait_for;
 use crate::{Error, Process, Result, free_port};
 
-/// A PostgreSQL server of its own. It ends when this is dropped.
+/// A PostgreSQL server with its own data folder. It ends on drop.
 #[derive(Debug)]
 pub struct Postgres {
-    /// Its address, for a superuser.
+    /// The address for a superuser.
     pub url: String,
     port: u16,
     binaries: PathBuf,
@@ -21,12 +21,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server with its data in a folder and waits until it takes connections. Nothing waits for the disk.
+    /// Starts a server with its data in `folder` and waits until it accepts connections. It does not sync to disk.
     pub fn start(folder: &Path) -> Result<Self> {
         Self::start_with(folder, &["fsync=off"])
     }
 
-    /// The same with settings of one's own, and otherwise PostgreSQL's defaults.
+    /// [`start`](Self::start) with these settings on top of PostgreSQL's defaults.
     pub fn start_with(folder: &Path, settings: &[&str]) -> Result<Self> {
         let binaries = binaries()?;
         std::fs::create_dir_all(folder)?;
@@ -48,9 +48,9 @@ impl Postgres {
         Ok(server)
     }
 
-    /// Starts the server on its data once more, at the same address, after it was ended or killed.
+    /// Restarts the server on its data, at the same address.
     pub fn start_again(&mut self) -> Result<()> {
-        // Waits for the former one.
+        // Wait until the previous process has ended.
         self.process = None;
         let (data, folder) = (self.data().display().to_string(), self.folder.display().to_string());
         let port = self.port.to_string();
@@ -63,11 +63,11 @@ impl Postgres {
         wait_for("PostgreSQL", Duration::from_secs(120), || self.query("select 1").is_ok())
     }
 
-    /// Kills the server and all of its processes at once.
+    /// Kills the server and all of its child processes at once.
     pub fn kill(&mut self) -> Result<()> {
         let Some(process) = &self.process else { return Ok(()) };
         let parent = process.pid();
-        // Stopped first, so that it neither starts nor tidies up anything while its children are killed.
+        // Stop it first, so that it starts no new processes while its children are killed.
         process.signal("STOP")?;
         for child in children(parent) {
             let _ = Command::new("kill").args(["-KILL", &child.to_string()]).status();
@@ -77,18 +77,18 @@ impl Postgres {
         Ok(())
     }
 
-    /// The folder with its data.
+    /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    /// Runs one of PostgreSQL's programs as the user that the server runs as.
+    /// Runs a program of PostgreSQL as the server's user.
     pub fn run(&self, program: &str, args: &[&str]) -> Result<Output> {
         let (program, args) = self.command(program, args)?;
         Ok(Command::new(program).args(args).current_dir("/").output()?)
     }
 
-    /// What to call for that.
+    /// The command that runs a program as the server's user.
     pub fn command(&self, program: &str, args: &[&str]) -> Result<(PathBuf, Vec<String>)> {
         let mut words = user_prefix(&self.folder)?;
         words.push(self.binaries.join(program).display().to_string());
@@ -97,17 +97,17 @@ impl Postgres {
         Ok((first, words))
     }
 
-    /// The folder with PostgreSQL's programs, if they are installed.
+    /// The folder with PostgreSQL's programs; `None` if they are not installed.
     pub fn programs() -> Option<PathBuf> {
         newest_version().or_else(in_path)
     }
 
-    /// The port that it listens on.
+    /// The port of the server.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Makes the roles `brokkr_owner` and `brokkr_broker`, and a database of the former.
+    /// Creates the roles `brokkr_owner` and `brokkr_broker`, and a database of `brokkr_owner`.
     pub fn create_brokkr(&self, database: &str) -> Result<()> {
         self.query("CREATE ROLE brokkr_owner LOGIN NOSUPERUSER")?;
         self.query("CREATE ROLE brokkr_broker LOGIN NOSUPERUSER")?;
@@ -115,22 +115,22 @@ impl Postgres {
         Ok(())
     }
 
-    /// The address of a database for a role; nobody has a password here.
+    /// The address of a database for a role. Roles have no passwords here.
     pub fn url_of(&self, role: &str, database: &str) -> String {
         format!("postgresql://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Runs one statement and returns what it prints, unaligned and without headers.
+    /// Runs one statement as a superuser. Returns the output of psql, unaligned and without headers.
     pub fn query(&self, sql: &str) -> Result<String> {
         self.query_in("postgres", sql)
     }
 
-    /// The same in another database.
+    /// [`query`](Self::query) in another database.
     pub fn query_in(&self, database: &str, sql: &str) -> Result<String> {
         self.query_as("postgres", database, sql)
     }
 
-    /// The same as another role.
+    /// [`query`](Self::query) in another database and with another role.
     pub fn query_as(&self, role: &str, database: &str, sql: &str) -> Result<String> {
         let output =
             Command::new(self.binaries.join("psql")).args([&self.url_of(role, database), "-XAtc", sql]).output()?;
@@ -140,19 +140,19 @@ impl Postgres {
         Err(Error::new(String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// Stops all of its processes where they are. No connection ends, and no answer comes.
+    /// Freezes all of its processes with SIGSTOP. Connections stay open without answers.
     pub fn freeze(&self) -> Result<()> {
         self.signal_all("STOP")
     }
 
-    /// The end of [`freeze`](Self::freeze).
+    /// Resumes the server after [`freeze`](Self::freeze).
     pub fn thaw(&self) -> Result<()> {
         self.signal_all("CONT")
     }
 
     fn signal_all(&self, name: &str) -> Result<()> {
         let Some(main) = &self.process else { return Ok(()) };
-        // First the one that starts others. One of those may have ended meanwhile.
+        // The main process first, because it starts the others. A child may have ended in the meantime.
         main.signal(name)?;
         for child in children(main.pid()) {
             let _ = Command::new("kill").args([&format!("-{name}"), &child.to_string()]).stderr(Stdio::null()).status();
@@ -160,32 +160,32 @@ impl Postgres {
         Ok(())
     }
 
-    /// Its main process; absent after [`kill`](Self::kill).
+    /// The main process; `None` after [`kill`](Self::kill).
     pub fn process(&self) -> Option<&Process> {
         self.process.as_ref()
     }
 }
 
-/// The children of a process.
+/// The ids of a process's children.
 fn children(parent: u32) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name in parentheses: state, then the parent.
+        // The fields after the name in parentheses are the state and the parent.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         fields.get(1).and_then(|it| it.parse().ok()) == Some(parent)
     };
     pids.filter(is_child).collect()
 }
 
-/// The folder with the server's programs; installed if it is missing.
+/// Finds the folder with the server's programs, or installs the package.
 fn binaries() -> Result<PathBuf> {
     if let Some(found) = Postgres::programs() {
         return Ok(found);
     }
     install("postgresql")?;
-    newest_version().ok_or_else(|| Error::new("PostgreSQL is missing after installing it"))
+    newest_version().ok_or_else(|| Error::new("cannot find PostgreSQL after its installation"))
 }
 
 fn in_path() -> Option<PathBuf> {
@@ -200,7 +200,7 @@ fn newest_version() -> Option<PathBuf> {
     complete.pop()
 }
 
-/// PostgreSQL refuses to run as root: then it runs as the user that its package made.
+/// The user for PostgreSQL, which refuses to run as root: the user of its package.
 pub(crate) fn user_prefix(folder: &Path) -> Result<Vec<String>> {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
     if !is_root {

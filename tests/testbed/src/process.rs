@@ -1,4 +1,4 @@
-//! Processes that do not outlive this one.
+//! Child processes that end with this one.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{Error, Result};
 
-/// Starts a program in the background, prints its process id, and kills it when standard input ends: that is when whoever holds
-/// the other end is gone, even if it was killed.
+/// Starts a program in the background, prints its process id, and kills it when standard input closes. That happens when this
+/// process ends, even by SIGKILL.
 ///
-/// The keeper ignores what a terminal or a process group is ended with, so that it is there to kill the program. The program has a session of
-/// its own, which such signals do not reach, and ends with its keeper even if that is killed.
+/// The keeper ignores the signals of a terminal or a process group, so that it survives to kill the program. The program has its own
+/// session, which such signals do not reach, and ends with its keeper even if the keeper is killed.
 const KEEPER: &str = r#"exec 3<&0; log=$1; shift; setsid setpriv --pdeathsig KILL -- "$@" </dev/null >"$log" 2>&1 3<&- & pid=$!; trap "" INT TERM HUP QUIT PIPE; echo $pid; read -r _ <&3; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null"#;
 
-/// A running program. It ends when this is dropped, or when this process ends in whatever way.
+/// A running program. It ends on drop, and when this process ends for any reason.
 #[derive(Debug)]
 pub struct Process {
     keeper: Child,
@@ -22,7 +22,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with everything it prints in a file.
+    /// Starts a program and writes its output to `log`.
     pub fn start(program: &Path, args: &[String], environment: &[(String, String)], log: &Path) -> Result<Self> {
         File::create(log)?;
         let mut keeper = Command::new("sh")
@@ -46,26 +46,26 @@ impl Process {
         self.pid
     }
 
-    /// Whether it still runs.
+    /// Whether the program still runs.
     pub fn is_running(&self) -> bool {
         std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
             .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
     }
 
-    /// Sends a signal by its name, such as `KILL`, `STOP`, `TERM`.
+    /// Sends a signal, such as `KILL`, `STOP` or `TERM`.
     pub fn signal(&self, name: &str) -> Result<()> {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).status()?;
         if status.success() { Ok(()) } else { Err(Error::new(format!("cannot send {name} to {}", self.pid))) }
     }
 
-    /// Ends it at once and waits until it is gone.
+    /// Kills the program and waits until it has ended.
     pub fn kill(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
         drop(self.keeper.stdin.take());
-        // The keeper waits for the program after killing it, so afterwards ports and files are free.
+        // The keeper waits for the program after killing it, so its ports and files are free afterwards.
         let _ = self.keeper.wait();
     }
 }
@@ -78,14 +78,14 @@ impl Drop for Process {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
     use std::time::Duration;
 
     use super::*;
     use crate::{ScratchFolder, wait_for};
 
-    /// A program that does not end when it is asked to, as an API server without etcd.
+    /// A program that ignores SIGTERM, as an API server without etcd does.
     fn stubborn(folder: &ScratchFolder) -> Process {
         let args = ["-c", r#"trap "" TERM INT HUP; echo ready; while :; do sleep 0.1; done"#].map(str::to_owned);
         let log = folder.path().join("log");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_terminal_or_a_group_does_not_part_keeper_and_program() {
+    fn terminal_signals_leave_keeper_and_program_together() {
         let folder = ScratchFolder::new("process").unwrap();
         let process = stubborn(&folder);
         let (pid, keeper) = (process.pid(), process.keeper.id());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_ends_with_its_keeper() {
+    fn killed_keeper_ends_its_program() {
         let folder = ScratchFolder::new("process").unwrap();
         let process = stubborn(&folder);
         assert!(Command::new("kill").args(["-9", &process.keeper.id().to_string()]).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! Folders that do not outlive this process.
+//! Temporary folders that are deleted after this process ends.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Result;
 
-/// Waits for the end of its standard input, lets those who still write end, and removes the folder.
+/// Waits until standard input closes, gives writers time to end, and deletes the folder.
 const SWEEPER: &str = r#"trap "" INT TERM HUP; read -r _; sleep 3; rm -rf "$1""#;
 
-/// A folder for what is thrown away. It goes some seconds after this process ended, in whatever way.
+/// A temporary folder. A helper process deletes it some seconds after this process ends, for whatever reason.
 #[derive(Debug)]
 pub struct ScratchFolder {
     path: PathBuf,
@@ -17,9 +17,9 @@ pub struct ScratchFolder {
 }
 
 impl ScratchFolder {
-    /// A new folder among the system's temporary ones.
+    /// Creates a folder in the system's temporary folder.
     pub fn new(purpose: &str) -> Result<Self> {
-        // One goes some seconds after it is let go: the next one of the same purpose is another.
+        // The deletion is delayed, so a second folder for the same purpose needs another name.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("brokkr-{purpose}-{}-{number}", std::process::id()));
@@ -34,7 +34,7 @@ impl ScratchFolder {
         Ok(Self { path, _sweeper: sweeper })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! The programs of Kubernetes, built once from Go modules and kept between runs.
+//! The Kubernetes programs, built once from Go modules and cached between runs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,11 +7,11 @@ use std::time::Instant;
 use crate::packages::find;
 use crate::{Error, Result, say};
 
-/// Where the module that pins the versions is.
+/// The Go module that pins the versions.
 pub(crate) const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
-/// The name of the folder with the binaries; changes with the versions in `go.mod`.
+/// Name of the cache folder. It changes with the versions in `go.mod`.
 pub(crate) const VERSION: &str = "kubernetes-1.36.3-etcd-3.7.3";
-/// An older Go fetches the toolchain that a module names.
+/// Lets an older Go download the toolchain that a module requires.
 pub(crate) const GO_ENVIRONMENT: [(&str, &str); 2] = [("GOTOOLCHAIN", "auto"), ("GOFLAGS", "-mod=mod -buildvcs=false")];
 
 /// Paths of kube-apiserver, kube-controller-manager, kube-scheduler, etcd and kubectl.
@@ -21,8 +21,8 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Finds the programs: in the folder that `KUBEBUILDER_ASSETS` names, or built from Go modules, which takes
-    /// some minutes the first time.
+    /// Finds the programs in the folder `KUBEBUILDER_ASSETS`, or builds them from Go modules, which takes
+    /// several minutes the first time.
     pub fn ensure() -> Result<Self> {
         if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS") {
             return Ok(Self { folder: folder.into() });
@@ -41,13 +41,13 @@ impl Tools {
         Ok(Self { folder })
     }
 
-    /// The path of one of them.
+    /// The path of a program.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 }
 
-/// Where what is built is kept.
+/// The cache folder for built programs.
 pub(crate) fn cache() -> Result<PathBuf> {
     let base = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) => PathBuf::from(cache),
@@ -57,7 +57,7 @@ pub(crate) fn cache() -> Result<PathBuf> {
     Ok(base.join("brokkr-testbed"))
 }
 
-/// Builds a program of a Go module, unless it is there already.
+/// Builds a program of a Go module, unless the cache contains it.
 pub(crate) fn build(name: &str, package: &str, module: &Path, folder: &Path) -> Result<()> {
     let binary = folder.join(name);
     if binary.is_file() {
@@ -65,12 +65,12 @@ pub(crate) fn build(name: &str, package: &str, module: &Path, folder: &Path) -> 
     }
     if find("go").is_none() {
         return Err(Error::new(
-            "go is missing: install Go 1.21 or later (https://go.dev/dl/, Debian: apt-get install golang)",
+            "cannot find go: install Go 1.21 or later (https://go.dev/dl/, Debian: apt-get install golang)",
         ));
     }
-    say(&format!("building {name} from Go modules (once; some minutes)"));
+    say(&format!("building {name} from Go modules (once; takes several minutes)"));
     let began = Instant::now();
-    // Built beside its place and moved there whole: a build that is cut off leaves nothing that looks ready.
+    // Build to another path and rename it, so that an interrupted build leaves no incomplete program.
     let unfinished = folder.join(format!("{name}.{}", std::process::id()));
     let output = Command::new("go")
         .args(["build", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3", "-o"])

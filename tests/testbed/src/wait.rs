@@ -1,14 +1,14 @@
-//! Waiting within a bound.
+//! Waits with a time limit.
 
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
-/// Asks until the answer is yes, within a bound; blocks this thread.
+/// Calls `ready` until it returns true. Blocks the thread.
 ///
 /// # Errors
 ///
-/// It was not within that time; `what` names it for people.
+/// The time `within` elapsed. `what` names the subject in the error text.
 pub fn wait_for(what: &str, within: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + within;
     while !ready() {

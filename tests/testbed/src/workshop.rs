@@ -1,4 +1,4 @@
-//! Programs of PyPI and npm, of pinned versions, kept between runs.
+//! Programs from PyPI and npm at pinned versions, cached between runs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use crate::packages::{find, install};
 use crate::tools::cache;
 use crate::{Error, Result, ensure_command, say};
 
-/// A virtual environment of Python with the packages of a requirements file; the path of its `bin` folder.
+/// Creates a Python virtual environment with the packages of a requirements file. Returns its `bin` folder.
 pub fn python_venv(name: &str, requirements: &Path) -> Result<PathBuf> {
     let folder = cache()?.join(name);
     let bin = folder.join("bin");
@@ -15,7 +15,7 @@ pub fn python_venv(name: &str, requirements: &Path) -> Result<PathBuf> {
         return Ok(bin);
     }
     ensure_command("python3", "python3")?;
-    // Debian has it in a package of its own.
+    // On Debian, venv is a separate package.
     if !succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
         install("python3-venv")?;
     }
@@ -26,7 +26,7 @@ pub fn python_venv(name: &str, requirements: &Path) -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// A folder with a copy of these sources, among them `package.json` and `package-lock.json`, and with the packages of the lock file.
+/// Copies the sources, which include `package.json` and `package-lock.json`, into a folder, and installs the packages of the lock file.
 pub fn node_modules(name: &str, sources: &Path) -> Result<PathBuf> {
     let folder = cache()?.join(name);
     let lock = sources.join("package-lock.json");
@@ -48,7 +48,7 @@ pub fn node_modules(name: &str, sources: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// What was installed last is remembered in a file beside it, written when all of it was there.
+/// A marker file beside the packages names the last complete installation.
 const INSTALLED: &str = "installed";
 
 fn is_ready(folder: &Path, pins: &Path) -> Result<bool> {
@@ -69,7 +69,7 @@ fn succeeds(command: &mut Command) -> bool {
 fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     if find(&program).is_none() && !Path::new(&program).is_file() {
-        return Err(Error::new(format!("{program} is missing: install it with your package manager")));
+        return Err(Error::new(format!("cannot find {program}: install it with your package manager")));
     }
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {

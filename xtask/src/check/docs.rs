@@ -1,4 +1,4 @@
-//! `cargo xtask check docs`: what is wrong with the README and the book.
+//! `cargo xtask check docs`: errors in the README and the book.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,14 +9,14 @@ use brokkr_testbed::{Error, Result};
 
 use crate::run::root;
 
-/// Where pages with Rust blocks are listed, and those with commands.
+/// The files that list the pages with Rust blocks, and those with commands.
 const COMPILED: &str = "tests/docs/src/lib.rs";
 const RUN: &str = "tests/docs/console/main.rs";
-/// Folders without pages of ours.
+/// Folders without the project's own pages.
 const SKIPPED: [&str; 3] = ["target", "node_modules", ".git"];
 
 struct Page {
-    /// From the workspace's folder.
+    /// Path relative to the workspace.
     path: PathBuf,
     text: String,
 }
@@ -42,10 +42,10 @@ pub(crate) fn run() -> Result<()> {
     for line in &wrong {
         println!("    {line}");
     }
-    Err(Error::new("the documentation is wrong in places; each line above says where"))
+    Err(Error::new("the documentation has errors; the lines above give the place of each"))
 }
 
-/// Every Markdown file of the project, in the order of paths.
+/// Reads every Markdown file of the project, sorted by path.
 fn pages() -> Result<Vec<Page>> {
     let (mut folders, mut pages) = (vec![root()], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -65,7 +65,7 @@ fn pages() -> Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// The targets of a page's links, without code blocks and what leads out of the project.
+/// The targets of a page's links, except those in code blocks and those outside the project.
 fn links(page: &Page) -> Vec<String> {
     let (mut inside, mut found) = (false, Vec::new());
     for line in page.text.lines() {
@@ -79,19 +79,20 @@ fn links(page: &Page) -> Vec<String> {
     found
 }
 
-/// Says what a link misses: its file, or the heading in it.
+/// The error of a link: its file is missing, or the heading in it.
 fn broken(page: &Page, link: &str, pages: &[Page]) -> Option<String> {
     let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
     let target = if file.is_empty() { page.path.clone() } else { resolved(&page.path, file) };
     if !root().join(&target).exists() {
-        return Some(format!("{}: the link {link} leads nowhere", page.path.display()));
+        return Some(format!("{}: the target of the link {link} does not exist", page.path.display()));
     }
     let heading = heading?;
     let there = pages.iter().any(|it| it.path == target && headings(&it.text).any(|it| it == heading));
-    (!there).then(|| format!("{}: {} has no heading for the link {link}", page.path.display(), target.display()))
+    (!there)
+        .then(|| format!("{}: {} has no heading that matches the link {link}", page.path.display(), target.display()))
 }
 
-/// The path of a file, named from another one's folder.
+/// Resolves the path of a link relative to the folder of its page.
 fn resolved(from: &Path, file: &str) -> PathBuf {
     let mut path = from.parent().map(Path::to_path_buf).unwrap_or_default();
     for part in file.split('/') {
@@ -106,7 +107,7 @@ fn resolved(from: &Path, file: &str) -> PathBuf {
     path
 }
 
-/// The anchors of a page's headings, as GitHub and mdBook make them.
+/// The anchors of a page's headings, as GitHub and mdBook generate them.
 fn headings(text: &str) -> impl Iterator<Item = String> {
     text.lines().filter(|line| line.starts_with('#')).map(|line| {
         let words = line.trim_start_matches('#').trim().to_lowercase();
@@ -115,7 +116,7 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Code blocks that nothing compiles or runs.
+/// The code blocks that no test compiles or runs.
 fn code(page: &Page, compiled: &str, run: &str) -> Vec<String> {
     let path = page.path.to_string_lossy();
     let in_book = path.strip_prefix("docs/").unwrap_or(&path);
@@ -124,20 +125,20 @@ fn code(page: &Page, compiled: &str, run: &str) -> Vec<String> {
         let why = match block.language.as_str() {
             "text" => None,
             "rust" if compiled.contains(&format!("\"{in_book}\"")) => None,
-            "rust" => Some(format!("the page is missing in {COMPILED}")),
+            "rust" => Some(format!("add the page to {COMPILED}")),
             _ if block.language != "console" && block.attribute("file").is_none() => Some(format!(
-                "nothing checks the language {:?}; docs/CONTRIBUTING.md lists those that are",
+                "no test checks the language {:?}; docs/CONTRIBUTING.md lists the languages to use",
                 block.language
             )),
             _ if run.contains(&format!("\"{path}\"")) => None,
-            _ => Some(format!("the page is missing in {RUN}")),
+            _ => Some(format!("add the page to {RUN}")),
         };
         wrong.extend(why.map(|why| format!("{path}:{}: {why}", block.line)));
     }
     wrong
 }
 
-/// Pages of the book that its table of contents leaves out.
+/// Pages of the book that its table of contents does not list.
 fn unlisted(book: &[&Page]) -> Vec<String> {
     let summary = Path::new("docs/SUMMARY.md");
     let listed: BTreeSet<PathBuf> = book
@@ -147,7 +148,7 @@ fn unlisted(book: &[&Page]) -> Vec<String> {
         .collect();
     let pages = book.iter().filter(|it| it.path.starts_with("docs") && it.path != summary);
     let missing = pages.filter(|it| !listed.contains(&it.path));
-    missing.map(|it| format!("{} is missing in docs/SUMMARY.md", it.path.display())).collect()
+    missing.map(|it| format!("add {} to docs/SUMMARY.md", it.path.display())).collect()
 }
 
 #[cfg(test)]
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_found_and_resolved() {
+    fn links_resolve_from_their_page() {
         let found = links(&page("[a](../x.md#y) and [b](https://example.org)\n```text\n[c](d)\n```\n[e](f.md)\n"));
         assert_eq!(found, ["../x.md#y", "f.md"]);
         assert_eq!(resolved(Path::new("docs/how-to/page.md"), "../x.md"), Path::new("docs/x.md"));
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_nothing_checks_are_named() {
+    fn unchecked_blocks_are_reported() {
         let text = "```rust\n```\n```console\n```\n```toml\n```\n```text\n```\n```toml,file=target/x\n```\n";
         assert_eq!(code(&page(text), "", "").len(), 4);
         assert_eq!(code(&page(text), "\"how-to/page.md\"", "\"docs/how-to/page.md\"").len(), 1);

@@ -1,4 +1,4 @@
-//! `cargo xtask check`: the code base as figures, and what Brokkr does with inputs and tools that others made.
+//! `cargo xtask check`: checks of the code base, and of Brokkr against other tools and their files.
 
 mod contract;
 pub(crate) mod docs;
@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 #[derive(Args)]
 pub(crate) struct CheckArgs {
-    /// What to check.
+    /// The check to run.
     #[arg(value_enum)]
     what: What,
     /// Only the check with this name.
@@ -21,15 +21,15 @@ pub(crate) struct CheckArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
-    /// Circular imports, sizes, examples in the documentation, dependencies: what keeps the code base easy to enter.
+    /// The code base: circular imports, sizes, examples in the documentation, dependencies.
     House,
     /// Links, languages and tests of the README and the book.
     Docs,
-    /// Manifests of the shapes that real projects publish, and unlucky ones, on real API servers.
+    /// Manifests with the structure of published install files, and known failures of other tools, on real API servers.
     Real,
-    /// What the broker stores of a manifest beside what kubectl would send.
+    /// Manifests as the broker stores them, compared with those that kubectl would send.
     Reading,
-    /// The served OpenAPI document beside what the API takes and answers, and clients generated from it.
+    /// The API against its served OpenAPI document, and clients generated from it.
     Contract,
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask check reading`.
+//! `cargo xtask check reading`: manifests as the broker and kubectl read them.
 
 use brokkr_testbed::{Error, Oracle, Result};
 
@@ -6,7 +6,7 @@ use crate::run::cargo;
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     if let Some(name) = only {
-        return Err(Error::new(format!("reading has no check named {name}: it is one; leave --only out")));
+        return Err(Error::new(format!("reading has no check named {name}: it is a single check; omit --only")));
     }
     println!("==> kubectl's reader");
     Oracle::ensure()?;

@@ -1,4 +1,4 @@
-//! An admission webhook that does as it is told.
+//! An admission webhook with a configurable response.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -23,22 +23,22 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::Result;
 
-/// What it says.
+/// The response of the webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Allow,
     Deny,
-    /// Nothing, until who asked gives up.
+    /// No response until the caller times out.
     Silent,
 }
 
 struct State {
     manner: Manner,
-    /// What it was asked about: operation and name, and whether it was for trial only.
+    /// A review request: operation, object name, and whether it was a dry run.
     asked: Vec<(String, String, bool)>,
 }
 
-/// A server with a certificate of its own. Ends when dropped.
+/// A webhook server with its own certificate. Ends on drop.
 pub(crate) struct Admission {
     pub(crate) url: String,
     pub(crate) authority: String,
@@ -71,12 +71,12 @@ impl Admission {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).manner = manner;
     }
 
-    /// What it was asked about so far: operation and name, and whether it was for trial only.
+    /// The review requests so far.
     pub(crate) fn asked(&self) -> Vec<(String, String, bool)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
     }
 
-    /// A configuration by which an API server asks about the objects of one kind in one namespace that are labelled
+    /// A configuration that makes an API server call the webhook for objects of one kind and namespace with the label
     /// `hooked`.
     pub(crate) fn configuration(&self, namespace: &str, group: &str, plural: &str, operations: &[&str]) -> Value {
         json!({
@@ -98,7 +98,7 @@ impl Admission {
     }
 }
 
-/// A certificate for this machine that vouches for itself.
+/// A self-signed certificate for 127.0.0.1.
 fn make_certificate(folder: &Path) -> Result<()> {
     let words = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=trial -addext subjectAltName=IP:127.0.0.1";
     let output = Command::new("openssl").args(words.split(' ')).current_dir(folder).output()?;

@@ -1,4 +1,4 @@
-//! Kinds that come late, come together with their objects, stop being served, and go together with everything.
+//! Custom kinds that appear late, appear with their objects, stop being served, or are removed with their objects.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::world::World;
 use crate::{Outcome, Result};
 
 const GROUP: &str = "example.brokkr.io";
-/// A group whose API can be taken away.
+/// A group whose API can be made unavailable.
 const AGGREGATED: &str = "aggregated.brokkr.io";
 const SOON: Duration = Duration::from_secs(5);
 
-/// The kind of an object is not known until a person brings it.
+/// The kind of an object does not exist until a person creates its definition.
 pub(crate) async fn late(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "crd-late").await?;
     let mut rounds = Rounds::default();
@@ -27,8 +27,12 @@ pub(crate) async fn late(world: &mut World) -> Result<Outcome> {
         let stack = kind.to_lowercase();
         let plain = config_map(&scene.namespace, &stack, 1);
         scene.publish(&stack, vec![plain.clone(), custom(GROUP, kind, &scene.namespace, "a", "1")]).await?;
-        must(&mut wrong, scene.reports(&scene.id(&stack), &["KindNotServed", kind]).await?, "it is not told");
-        must(&mut wrong, scene.kube.get(&Key::of(&plain)).await?.is_some(), "what is known is not there");
+        must(
+            &mut wrong,
+            scene.reports(&scene.id(&stack), &["KindNotServed", kind]).await?,
+            "the status does not report the missing kind",
+        );
+        must(&mut wrong, scene.kube.get(&Key::of(&plain)).await?.is_some(), "objects of known kinds are not applied");
         wrong.extend(scene.others_go_on(SOON).await?);
         scene.kube.apply(&definition(GROUP, kind)).await?;
         wrong.extend(scene.judge().await?);
@@ -42,7 +46,7 @@ pub(crate) async fn late(world: &mut World) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Definition and object in one revision: neither a failure nor a second revision on the way.
+/// Definition and object in one revision: no failure and no second revision.
 pub(crate) async fn together(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "crd-with-object").await?;
     let mut rounds = Rounds::default();
@@ -59,7 +63,7 @@ pub(crate) async fn together(world: &mut World) -> Result<Outcome> {
     scene.end(rounds).await
 }
 
-/// The API of a group points at nothing: what is in it is not lost, and nothing is removed because of it.
+/// The API of a group has no server: the agent keeps its objects, and removes nothing.
 pub(crate) async fn down(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "aggregated-api-down").await?;
     let service = Key::new("apiregistration.k8s.io", "apiservices", "", &format!("v1.{AGGREGATED}"));
@@ -67,7 +71,7 @@ pub(crate) async fn down(world: &mut World) -> Result<Outcome> {
     let mut rounds = Rounds::default();
     for round in 1..=2 {
         let tried = down_and_up(&mut scene, &service, round).await;
-        // Whatever happened: as long as it is down, discovery is not whole for anybody.
+        // Always restore the API: without it, discovery is incomplete for every agent.
         kube.delete(&service).await?;
         rounds.add(format!("round {round}"), tried?);
     }
@@ -98,7 +102,7 @@ async fn down_and_up(scene: &mut Scene, service: &Key, round: u64) -> Result<Vec
         return Err("the API is not down".into());
     }
     wrong.extend(scene.others_go_on(SOON).await?);
-    // What is ordered meanwhile waits, and is not forgotten: one object is dropped, one stack deleted, one object changed.
+    // Changes in the meantime wait: one object is dropped, one stack deleted, one object changed.
     let (changing, leaving) = (scene.id("a"), scene.id("b"));
     scene.publish("a", vec![thing(scene, "kept", &after), map(scene, 1)]).await?;
     scene.delete("b").await?;
@@ -107,19 +111,23 @@ async fn down_and_up(scene: &mut Scene, service: &Key, round: u64) -> Result<Vec
         let there = scene.kube.get(&Key::of(&beside)).await?;
         Ok(there.is_some_and(|it| it["data"] == beside["data"]))
     });
-    must(&mut wrong, arrived.await?, "what has nothing to do with the API is not changed");
+    must(&mut wrong, arrived.await?, "objects of other APIs are not changed");
     for id in [&changing, &leaving] {
-        must(&mut wrong, scene.reports(id, &["Thing"]).await?, "what waits for the API is not told");
+        must(
+            &mut wrong,
+            scene.reports(id, &["Thing"]).await?,
+            "the status does not name the objects that wait for the API",
+        );
     }
     wrong.extend(scene.others_go_on(SOON).await?);
-    must(&mut wrong, !scene.is_gone(&leaving).await?, "a removal counts as done that nobody could see");
-    // Without the registration the definition brings its own again.
+    must(&mut wrong, !scene.is_gone(&leaving).await?, "a removal counts as complete although the API is unavailable");
+    // Without this APIService, the definition registers its own again.
     scene.kube.delete(service).await?;
     wrong.extend(scene.judge().await?);
     Ok(wrong)
 }
 
-/// Custom resources, the definition, the webhook about them and their operator go together.
+/// Custom resources, definition, webhook and operator are removed together.
 pub(crate) async fn operator_removed(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "operator-removed").await?;
     let admission = Admission::start(&world.file("operator-removed")).await?;
@@ -167,7 +175,7 @@ fn operator(namespace: &str) -> Value {
     })
 }
 
-/// A definition that the server never serves: why is told, and it goes with its stack.
+/// A definition that the API server never serves: the status gives the cause, and the removal completes.
 pub(crate) async fn never_established(world: &World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "crd-never-established").await?;
     let mut rounds = Rounds::default();
@@ -186,13 +194,21 @@ pub(crate) async fn never_established(world: &World) -> Result<Outcome> {
         scene.publish(&stack, revision).await?;
         let mut wrong = Vec::new();
         let (id, key) = (scene.id(&stack), Key::of(&never));
-        must(&mut wrong, scene.reports(&id, &["InvalidCABundle", &key.name]).await?, "why is not told");
-        must(&mut wrong, scene.kube.get(&Key::of(&beside)).await?.is_some(), "what is known is not there");
+        must(
+            &mut wrong,
+            scene.reports(&id, &["InvalidCABundle", &key.name]).await?,
+            "the status does not give the cause",
+        );
+        must(&mut wrong, scene.kube.get(&Key::of(&beside)).await?.is_some(), "objects of known kinds are not applied");
         wrong.extend(scene.others_go_on(SOON).await?);
         scene.delete(&stack).await?;
         let gone = eventually(Duration::from_secs(30), || scene.is_gone(&id)).await?;
-        must(&mut wrong, gone, "the removal does not end");
-        must(&mut wrong, scene.kube.get(&key).await?.is_none(), "the removal counts as done, and it is there");
+        must(&mut wrong, gone, "the removal does not complete");
+        must(
+            &mut wrong,
+            scene.kube.get(&key).await?.is_none(),
+            "the removal counts as complete while the definition exists",
+        );
         wrong.extend(scene.judge().await?);
         scene.kube.delete(&key).await?;
         rounds.add(kind, wrong);

@@ -1,4 +1,4 @@
-//! Ends that do not come: what is being deleted and is held by others.
+//! Deletions that others hold back.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn hold(scene: &Scene, key: &Key, is_held: bool) -> Result<()> {
     Ok(())
 }
 
-/// A namespace in which the stack's objects are is being deleted, and held; later it is gone.
+/// The namespace of the stack's objects is being deleted and held by a finalizer; later it is gone.
 pub(crate) async fn terminating(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "namespace-terminating").await?;
     let mut rounds = Rounds::default();
@@ -43,14 +43,18 @@ pub(crate) async fn terminating(world: &mut World) -> Result<Outcome> {
         scene.kube.delete(&at).await?;
         let mut wrong = Vec::new();
         scene.publish(&stack, contents(2)).await?;
-        must(&mut wrong, scene.reports(&scene.id(&stack), &["Terminating"]).await?, "it is not told");
+        must(
+            &mut wrong,
+            scene.reports(&scene.id(&stack), &["Terminating"]).await?,
+            "the status does not report the terminating namespace",
+        );
         wrong.extend(scene.others_go_on(SOON).await?);
         must(&mut wrong, scene.kube.get(&at).await?.is_some(), "the namespace did not wait for what is in it");
         hold(&scene, &Key::of(&holder), false).await?;
         if !is_ours {
             let is_gone = eventually(Duration::from_secs(60), || async { Ok(scene.kube.get(&at).await?.is_none()) });
             if !is_gone.await? {
-                return Err("the namespace does not go".into());
+                return Err("the namespace is not deleted".into());
             }
             scene.kube.apply(&namespace(&place)).await?;
         }
@@ -63,7 +67,7 @@ pub(crate) async fn terminating(world: &mut World) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Somebody's finalizer holds one object: of a stack that is removed, and of one whose new revision drops it.
+/// A foreign finalizer holds one object: of a removed stack, and of a stack whose new revision drops it.
 pub(crate) async fn finalizer(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "stuck-finalizer").await?;
     let mut rounds = Rounds::default();
@@ -81,14 +85,18 @@ pub(crate) async fn finalizer(world: &mut World) -> Result<Outcome> {
             scene.publish(&stack, objects.into_iter().skip(4).collect()).await?;
         }
         let mut wrong = Vec::new();
-        must(&mut wrong, scene.reports(&id, &[HOLD, &held.name]).await?, "who holds what is not told");
+        must(
+            &mut wrong,
+            scene.reports(&id, &[HOLD, &held.name]).await?,
+            "the status does not name the finalizer and the object",
+        );
         let others_gone = eventually(SOON, || async {
             Ok(scene.kube.get(&Key::config_map(&scene.namespace, &format!("r{round}-1"))).await?.is_none())
         });
-        must(&mut wrong, others_gone.await?, "what nobody holds is still there");
+        must(&mut wrong, others_gone.await?, "objects without a finalizer still exist");
         wrong.extend(scene.others_go_on(SOON).await?);
         wrong.extend(beside(&mut scene).await?);
-        must(&mut wrong, !is_removal || !scene.is_gone(&id).await?, "the removal counts as done");
+        must(&mut wrong, !is_removal || !scene.is_gone(&id).await?, "the removal counts as complete");
         hold(&scene, &held, false).await?;
         wrong.extend(scene.judge().await?);
         rounds.add(if is_removal { "removal" } else { "prune" }, wrong);
@@ -96,17 +104,17 @@ pub(crate) async fn finalizer(world: &mut World) -> Result<Outcome> {
     scene.end(rounds).await
 }
 
-/// A stack that comes and goes while another one's removal is held.
+/// A stack that is applied and removed while the removal of another one is held.
 async fn beside(scene: &mut Scene) -> Result<Vec<String>> {
     let object = config_map(&scene.namespace, "beside", 1);
     scene.publish("beside", vec![object.clone()]).await?;
     let (id, key) = (scene.id("beside"), Key::of(&object));
     let mut wrong = Vec::new();
     let came = eventually(SOON, || async { Ok(scene.kube.get(&key).await?.is_some()) });
-    must(&mut wrong, came.await?, "a stack beside it does not come");
+    must(&mut wrong, came.await?, "another stack is not applied");
     scene.delete("beside").await?;
     let went =
         eventually(2 * SOON, || async { Ok(scene.kube.get(&key).await?.is_none() && scene.is_gone(&id).await?) });
-    must(&mut wrong, went.await?, "a stack beside it does not go");
+    must(&mut wrong, went.await?, "another stack is not removed");
     Ok(wrong)
 }

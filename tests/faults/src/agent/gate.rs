@@ -1,4 +1,4 @@
-//! What cuts an agent off from everything at one moment, so that it can be killed at exactly that point.
+//! Cuts an agent off from every server at one moment, so that a fault can kill it at exactly that point.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::Result;
 #[derive(Default)]
 struct State {
     closed: bool,
-    /// Requests that came after it was closed.
+    /// Number of requests since the gate closed.
     held: u64,
 }
 
-/// Stands in front of everything that an agent talks to. Once closed, nothing of what the agent asks for happens any more.
+/// A gate in front of every server that an agent uses. Once closed, it forwards no further request.
 pub(crate) struct Gate(watch::Sender<State>);
 
 impl Gate {
@@ -29,12 +29,12 @@ impl Gate {
         self.0.borrow().closed
     }
 
-    /// For the next process; what was held stays lost.
+    /// Opens the gate for the next process. Held requests stay lost.
     pub(crate) fn open(&self) {
         self.0.send_replace(State::default());
     }
 
-    /// Goes through when open; never comes back when closed.
+    /// Returns if the gate is open; never returns if it is closed.
     pub(crate) async fn pass(&self) {
         let mut closed = false;
         self.0.send_if_modified(|state| {
@@ -47,14 +47,14 @@ impl Gate {
         }
     }
 
-    /// Waits until it was closed; an error if that does not happen.
+    /// Waits until the gate closes. Fails after the time limit.
     pub(crate) async fn closed(&self, within: Duration) -> Result<()> {
-        self.wait(within, |state| state.closed, "the point was not reached").await
+        self.wait(within, |state| state.closed, "the agent did not reach the fault point").await
     }
 
-    /// Waits until the agent, cut off, asked for something more: what was answered before has arrived.
+    /// Waits until the disconnected agent sends another request, which proves that it got the previous answer.
     pub(crate) async fn held(&self, within: Duration) -> Result<()> {
-        self.wait(within, |state| state.held > 0, "the agent did not go on").await
+        self.wait(within, |state| state.held > 0, "the agent sent no further request").await
     }
 
     async fn wait(&self, within: Duration, is_so: impl Fn(&State) -> bool, otherwise: &str) -> Result<()> {

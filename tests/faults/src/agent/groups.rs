@@ -38,7 +38,7 @@ pub(crate) fn event(namespace: &str, name: &str, is_core: bool, round: &str) -> 
     event
 }
 
-/// It stays the same object: neither deleted nor created anew, also when the process dies in between.
+/// The object stays the same: the agent neither deletes nor recreates it, even if the process dies in between.
 pub(crate) async fn changes(world: &World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "object-changes-group").await?;
     let mut rounds = Rounds::default();
@@ -56,12 +56,12 @@ pub(crate) async fn changes(world: &World) -> Result<Outcome> {
             scene.replica.start()?;
         }
         let mut wrong = applied(&scene).await?;
-        // The order of an ordinary revision: what is pruned goes after what is applied.
+        // As in every revision, the agent prunes after it applies.
         wrong.extend(scene.others_go_on(SOON).await?);
         let now = scene.kube.get(&key).await?;
         let label = now.as_ref().map(|it| it["metadata"]["labels"]["round"].clone()).unwrap_or_default();
         must(&mut wrong, label == round.to_string().as_str(), format!("it is that of round {label}"));
-        must(&mut wrong, uid(now) == first, "it is another object");
+        must(&mut wrong, uid(now) == first, "the object was recreated");
         let writes = scene.replica.writes()?;
         let deleted = writes.iter().filter(|it| it.verb == "delete" && it.key.plural == "events").count();
         must(&mut wrong, deleted == 0, format!("it was deleted {deleted} times"));
@@ -71,12 +71,12 @@ pub(crate) async fn changes(world: &World) -> Result<Outcome> {
     let kube = scene.kube.clone();
     let gone = eventually(SOON, || async { Ok(kube.get(&key).await?.is_none()) }).await?;
     let mut wrong = Vec::new();
-    must(&mut wrong, gone, "it is there after its stack");
+    must(&mut wrong, gone, "the object exists after the removal of its stack");
     rounds.add("removed", wrong);
     scene.end(rounds).await
 }
 
-/// Under which of its groups an object is listed is nothing to judge by: only the revision.
+/// The agent must not judge by the group under which an object is listed, only by the revision.
 async fn applied(scene: &Scene) -> Result<Vec<String>> {
     let (id, told) = (scene.id("a"), scene.stacks.get("a").map(|it| it.revision));
     let is_applied =

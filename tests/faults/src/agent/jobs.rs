@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(5);
 const ENDED: Duration = Duration::from_secs(30);
 const HOLD: Duration = Duration::from_secs(5);
 
-/// A Job that nobody runs: it reaches its deadline, and is cleaned up some seconds later.
+/// A Job without pods: it fails at its deadline, and the cluster deletes it some seconds later.
 fn job(namespace: &str, name: &str, deadline: u64, clean_up: u64) -> Value {
     json!({
         "apiVersion": "batch/v1",
@@ -30,7 +30,7 @@ fn job(namespace: &str, name: &str, deadline: u64, clean_up: u64) -> Value {
     })
 }
 
-/// It is degraded for good, what depends on it waits, what it replaces stays, and only another manifest is another try.
+/// The stack stays degraded, dependents wait, dropped objects stay, and only a changed manifest starts another attempt.
 pub(crate) async fn fails_and_vanishes(world: &World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "job-fails-and-vanishes").await?;
     let mut rounds = Rounds::default();
@@ -56,10 +56,14 @@ pub(crate) async fn fails_and_vanishes(world: &World) -> Result<Outcome> {
         }
         let mut wrong = Vec::new();
         let id = scene.id(&stack);
-        must(&mut wrong, scene.reports(&id, &["\"degraded\"", &job_name]).await?, "it is not told");
+        must(
+            &mut wrong,
+            scene.reports(&id, &["\"degraded\"", &job_name]).await?,
+            "the status does not report the failed Job",
+        );
         let before = wrote(&scene)?;
         if round == 2 {
-            // What is known is not forgotten with the process.
+            // The result survives a restart of the agent.
             scene.replica.start()?;
         }
         wrong.extend(scene.others_go_on(2 * SOON).await?);
@@ -69,9 +73,9 @@ pub(crate) async fn fails_and_vanishes(world: &World) -> Result<Outcome> {
                 (scene.kube.get(&Key::of(&after)).await?.is_some(), scene.kube.get(&Key::of(&old)).await?.is_none());
             Ok(!is_degraded || is_early || is_pruned)
         });
-        must(&mut wrong, !changed.await?, "it counts as done");
-        must(&mut wrong, wrote(&scene)? == before, "it is created again");
-        // Another try, which has not failed yet.
+        must(&mut wrong, !changed.await?, "the failed Job counts as done");
+        must(&mut wrong, wrote(&scene)? == before, "the failed Job is created again");
+        // Another attempt, which has not failed yet.
         let pending = job(&space, &job_name, 5000 + round, clean_up);
         let manifests = vec![pending, config_map(&space, &format!("after{round}"), 2)];
         scene.publish_with(&stack, manifests, Some(json!({}))).await?;

@@ -1,15 +1,15 @@
-//! Which object: by what the API server calls it.
+//! The identity of an object on the API server.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// One object. All kinds that the faults are about are served in version v1.
+/// One object. Every kind in the faults has version v1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) group: String,
     pub(crate) plural: String,
-    /// Empty for what is in no namespace.
+    /// Empty for cluster-scoped objects.
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
@@ -28,7 +28,7 @@ impl Key {
         Self::new("", "namespaces", "", name)
     }
 
-    /// The object that a manifest describes, or that an API server answered with.
+    /// The identity of a manifest, or of an object from an API server.
     pub(crate) fn of(manifest: &Value) -> Self {
         let text = |pointer| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
@@ -36,15 +36,15 @@ impl Key {
         Self::new(group, &plural(text("/kind")), namespace, text("/metadata/name"))
     }
 
-    /// The object that a request was about, as the audit log tells it.
+    /// The object of a request in the audit log.
     pub(crate) fn audited(event: &Value) -> Self {
         let text = |field: &str| event["objectRef"][field].as_str().unwrap_or_default();
-        // A Namespace counts as being in itself.
+        // The audit log gives a Namespace its own name as namespace.
         let namespace = if text("resource") == "namespaces" { "" } else { text("namespace") };
         Self::new(text("apiGroup"), text("resource"), namespace, text("name"))
     }
 
-    /// Where a group is served.
+    /// The URL path of the group.
     pub(crate) fn root(group: &str) -> String {
         if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") }
     }

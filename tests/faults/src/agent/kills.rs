@@ -1,6 +1,6 @@
-//! The agent is killed at exact points of its work, and started again.
+//! The agent is killed at exact points of its work, and restarted.
 //!
-//! A proxy sees the point, and from that moment nothing of what the agent asks for happens; then it is killed.
+//! A proxy detects the point and forwards no further request; then the agent is killed.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use super::world::World;
 use crate::{Outcome, Result};
 
 const ROUNDS: u64 = 10;
-/// Within this time a point must be reached, or the round is void.
+/// Time limit to reach a point. Otherwise the round is void.
 const REACHED: Duration = Duration::from_secs(40);
-/// More than an agent has under way at once (32) when it is cut off at the last of the points: some are left then.
+/// More objects than an agent's concurrent requests (32), so that some are left at the last point.
 const MANY: u64 = 80;
 
 /// Cuts the agent off at the request of this number that is of this kind.
@@ -37,14 +37,14 @@ async fn kill(scene: &mut Scene) -> Result<()> {
     Ok(())
 }
 
-/// Starts the agent again and judges what becomes of it.
+/// Restarts the agent and checks the result.
 async fn go_on(scene: &mut Scene, rounds: &mut Rounds, round: u64) -> Result<()> {
     scene.replica.start()?;
     rounds.add(format!("round {round}"), scene.judge().await?);
     Ok(())
 }
 
-/// How many of these are in the cluster as they are written here.
+/// The number of manifests that the cluster has unchanged.
 async fn made(scene: &Scene, manifests: &[Value]) -> Result<u64> {
     let mut count = 0;
     for manifest in manifests {
@@ -102,7 +102,7 @@ pub(crate) async fn validated(world: &mut World) -> Result<Outcome> {
         scene.publish("a", contents.clone()).await?;
         kill(&mut scene).await?;
         if made(&scene, &new).await? > 0 {
-            return Err("something was written before everything was tried".into());
+            return Err("the agent wrote an object before all dry runs had ended".into());
         }
         go_on(&mut scene, &mut rounds, round).await?;
     }
@@ -124,14 +124,14 @@ pub(crate) async fn intent(world: &mut World) -> Result<Outcome> {
         scene.publish(&stack, new.clone()).await?;
         kill(&mut scene).await?;
         if made(&scene, &new).await? > 0 {
-            return Err("something was created before the intent was written down".into());
+            return Err("the agent created an object before the inventory listed it".into());
         }
         go_on(&mut scene, &mut rounds, round).await?;
     }
     scene.end(rounds).await
 }
 
-/// After k of n objects are written, some of them new and some changed.
+/// After k of n writes, some of them creations and some updates.
 pub(crate) async fn applying(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "killed-applying").await?;
     let mut rounds = Rounds::default();
@@ -152,7 +152,7 @@ pub(crate) async fn applying(world: &mut World) -> Result<Outcome> {
     scene.end(rounds).await
 }
 
-/// After everything is applied, before the broker hears of it.
+/// After the last apply, before the report to the broker.
 pub(crate) async fn before_report(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "killed-before-report").await?;
     let mut rounds = Rounds::default();
@@ -171,7 +171,7 @@ pub(crate) async fn before_report(world: &mut World) -> Result<Outcome> {
         scene.publish("a", new.clone()).await?;
         kill(&mut scene).await?;
         if made(&scene, &new).await? != 3 {
-            return Err("it reported what it had not done".into());
+            return Err("the agent reported a revision that it had not applied".into());
         }
         go_on(&mut scene, &mut rounds, round).await?;
     }
@@ -182,7 +182,7 @@ fn is_deletion(call: &Call) -> bool {
     call.writes_member() && call.method == Method::DELETE
 }
 
-/// After everything is applied, before the first of what the revision dropped is deleted.
+/// After the last apply, before the first deletion of a dropped object.
 pub(crate) async fn before_prune(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "killed-before-prune").await?;
     let mut rounds = Rounds::default();
@@ -195,14 +195,14 @@ pub(crate) async fn before_prune(world: &mut World) -> Result<Outcome> {
         scene.publish("a", old.iter().take(kept).cloned().collect()).await?;
         kill(&mut scene).await?;
         if made(&scene, &old).await? != 6 + round {
-            return Err("something was deleted before the first deletion".into());
+            return Err("an object was gone before the first deletion".into());
         }
         go_on(&mut scene, &mut rounds, round).await?;
     }
     scene.end(rounds).await
 }
 
-/// After k of n deletions, alternately of what a revision dropped and of a whole stack.
+/// After k of n deletions, alternately of dropped objects and of a whole stack.
 pub(crate) async fn pruning(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "killed-pruning").await?;
     let mut rounds = Rounds::default();

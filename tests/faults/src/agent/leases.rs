@@ -1,4 +1,4 @@
-//! Several processes with one agent's key: in one cluster, where one of them leads, and in two, where the second is refused.
+//! Several processes with one agent's key: in one cluster, where one of them leads, and in two clusters, where the second is refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,20 +17,20 @@ use super::world::World;
 use crate::{Outcome, Result};
 
 const OBJECTS: u64 = 40;
-/// The write at whose arrival the leader is frozen, by turns.
+/// The write during which the leader is frozen, in turn.
 const FREEZE_AT: [u64; 3] = [24, 1, 9];
 const FROZEN: Duration = Duration::from_secs(30);
 const REACHED: Duration = Duration::from_secs(40);
-/// How long a process that must not write is watched.
+/// How long the test watches a process that must not write.
 const WATCHED: Duration = Duration::from_secs(6);
 
-/// A second process of the scene's agent, on a cluster, not started yet.
+/// A second process of the scene's agent on a cluster. Does not start it.
 async fn second(world: &mut World, scene: &Scene, cluster: usize, name: &str) -> Result<Replica> {
     let (id, pak) = (scene.agent.clone(), scene.replica.process.pak().to_owned());
     Replica::new(world, cluster, &id, &pak, name).await
 }
 
-/// What only a leader may write.
+/// The writes that only a leader may make.
 fn led(scene: &Scene, replica: &Replica) -> Result<Vec<Write>> {
     Ok(scene.led(replica.writes()?))
 }
@@ -42,7 +42,7 @@ async fn arrives(scene: &Scene, prefix: &str, value: u64) -> Result<bool> {
         .await
 }
 
-/// What is wrong if these writes of two processes overlap in time: the first must have ended before the second began.
+/// The error text if the writes of two processes overlap in time.
 fn overlap(first: &[Write], second: &[Write]) -> Vec<String> {
     let (Some(last), Some(next)) = (first.iter().max_by_key(|it| &it.at), second.iter().min_by_key(|it| &it.at)) else {
         return Vec::new();
@@ -57,7 +57,7 @@ fn listed(writes: Option<&[Write]>) -> String {
     format!("{} writes: {}", writes.len(), some.join(", "))
 }
 
-/// The leader stands still in the middle of its work, another one takes over, and the first wakes up.
+/// The leader is frozen during its work, another process takes over, and the first one resumes.
 pub(crate) async fn frozen(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "lease-frozen").await?;
     let mut rounds = Rounds::default();
@@ -84,7 +84,7 @@ pub(crate) async fn frozen(world: &mut World) -> Result<Outcome> {
         let mut wrong = scene.judge().await?;
         let taken = led(&scene, &standby)?;
         if taken.len() == before {
-            return Err("nobody took over, or the leader was not frozen".into());
+            return Err("no process took over, or the leader was not frozen".into());
         }
         wrong.extend(scene.strayed(&standby.writes()?));
         tokio::time::sleep_until(began + FROZEN).await;
@@ -100,7 +100,7 @@ pub(crate) async fn frozen(world: &mut World) -> Result<Outcome> {
         must(
             &mut wrong,
             after.len() == until.len(),
-            format!("it wrote when it woke up: {}", listed(after.get(until.len()..))),
+            format!("the resumed process wrote: {}", listed(after.get(until.len()..))),
         );
         rounds.add(format!("round {round}"), wrong);
         // The one that leads now is the next to be frozen.
@@ -109,7 +109,7 @@ pub(crate) async fn frozen(world: &mut World) -> Result<Outcome> {
     end(scene, standby, rounds).await
 }
 
-/// A second process starts beside the leader and writes nothing, until the leader is killed.
+/// A second process starts beside the leader and writes nothing until the leader is killed.
 pub(crate) async fn second_replica(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "lease-second-replica").await?;
     let mut rounds = Rounds::default();
@@ -126,7 +126,7 @@ pub(crate) async fn second_replica(world: &mut World) -> Result<Outcome> {
         must(&mut wrong, meanwhile.len() == before, format!("two lead: {}", listed(meanwhile.get(before..))));
         scene.replica.stop();
         scene.publish("a", config_maps(&scene.namespace, "c", 0..OBJECTS, 100 + round)).await?;
-        must(&mut wrong, arrives(&scene, "c", 100 + round).await?, "nobody took over");
+        must(&mut wrong, arrives(&scene, "c", 100 + round).await?, "no process took over");
         wrong.extend(scene.judge().await?);
         wrong.extend(scene.strayed(&standby.writes()?));
         let taken = led(&scene, &standby)?;
@@ -143,7 +143,7 @@ async fn end(scene: Scene, mut standby: Replica, rounds: Rounds) -> Result<Outco
     scene.end(rounds).await
 }
 
-/// The same key on another cluster, by mistake.
+/// The same key is used on another cluster by mistake.
 pub(crate) async fn key_used_twice(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "key-used-twice").await?;
     let mut rounds = Rounds::default();

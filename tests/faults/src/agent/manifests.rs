@@ -1,4 +1,4 @@
-//! What the agents are told to hold.
+//! The manifests of the faults.
 
 use serde_json::{Value, json};
 
@@ -48,13 +48,13 @@ pub(crate) fn custom(group: &str, kind: &str, namespace: &str, name: &str, value
     json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": {"k": value}})
 }
 
-/// Puts a label on a manifest.
+/// Adds a label to a manifest.
 pub(crate) fn labelled(mut manifest: Value, key: &str, value: &str) -> Value {
     manifest["metadata"]["labels"] = json!({key: value});
     manifest
 }
 
-/// Whether everything in a manifest is so in an object as well.
+/// Whether an object has every value of a manifest.
 pub(crate) fn holds(object: &Value, manifest: &Value) -> bool {
     match (object, manifest) {
         (Value::Object(object), Value::Object(manifest)) => {

@@ -1,7 +1,7 @@
 //! Faults of the agent and of its cluster, on real API servers.
 //!
-//! The agent is the program as it ships, with an agent's rights; what interferes stands in proxies around it, in the cluster, and in
-//! signals. After each fault it is left alone, and must make everything as it should be, having touched nothing else.
+//! The agent is the shipped program with an agent's rights. Proxies, the cluster and signals inject the faults. After each fault the
+//! agent must reach the desired state without help, and must not write any other object.
 
 pub(crate) mod admission;
 mod definitions;
@@ -30,7 +30,7 @@ pub(crate) use world::World;
 
 use crate::{Outcome, Result};
 
-/// The names of all of them, in the order in which they are tried.
+/// The names of all faults, in order of execution.
 pub(crate) const ALL: [&str; 32] = [
     "killed-fetched",
     "killed-validated",
@@ -66,11 +66,13 @@ pub(crate) const ALL: [&str; 32] = [
     "object-changes-group",
 ];
 
-/// No fault takes longer, unless something hangs.
+/// Time limit of a fault.
 const LONGEST: Duration = Duration::from_secs(600);
 
 pub(crate) async fn one(world: &mut World, name: &str) -> Result<Outcome> {
-    tokio::time::timeout(LONGEST, run(world, name)).await.unwrap_or_else(|_| Err("it took too long".into()))
+    tokio::time::timeout(LONGEST, run(world, name))
+        .await
+        .unwrap_or_else(|_| Err("the fault exceeded its time limit".into()))
 }
 
 async fn run(world: &mut World, name: &str) -> Result<Outcome> {
@@ -107,6 +109,6 @@ async fn run(world: &mut World, name: &str) -> Result<Outcome> {
         "crd-never-established" => definitions::never_established(world).await,
         "own-admission-widened" => refusals::own_admission_widened(world).await,
         "object-changes-group" => groups::changes(world).await,
-        name => Err(format!("there is no fault {name}").into()),
+        name => Err(format!("no fault named {name}").into()),
     }
 }

@@ -1,4 +1,4 @@
-//! What must be true after every fault, whatever it was: who wrote what, by the API server's own audit log, and what is there.
+//! The checks after every fault: the writes in the API server's audit log, and the objects in the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use super::replica::Write;
 use super::scene::Scene;
 use crate::Result;
 
-/// Where agents keep their own records.
+/// The namespace of the agents' own records.
 const RECORDS: &str = "brokkr-system";
 
 impl Scene {
-    /// Writes on objects that were never targeted at the agent and are no records of its own.
+    /// Writes of objects that were never targeted at the agent and are not its own records.
     pub(super) fn strayed(&self, writes: &[Write]) -> Vec<String> {
         let stray = |write: &&Write| !self.ever.contains(&write.key) && !self.is_record(&write.key);
-        writes.iter().filter(stray).map(|write| format!("a write on something else: {write}")).collect()
+        writes.iter().filter(stray).map(|write| format!("a write of another object: {write}")).collect()
     }
 
-    /// Whether it is the agent's namespace, its record, its Lease, or an inventory of a stack that was targeted at it.
+    /// Whether the object is the agent's namespace, its watermark, its Lease, or an inventory of a stack that was targeted at it.
     fn is_record(&self, key: &Key) -> bool {
         is_own_record(key, &self.agent)
             || (key.plural == "secrets" && key.namespace == RECORDS && self.is_inventory(&key.name))
@@ -36,7 +36,7 @@ impl Scene {
         })
     }
 
-    /// What is in the cluster and should not be, what is missing or different, and what of others was touched.
+    /// Objects that are left over, missing or different, and objects of others that have changed.
     pub(super) async fn content_defects(&self) -> Result<Vec<String>> {
         let mut defects = Vec::new();
         let wanted: BTreeMap<Key, &Value> = self
@@ -64,7 +64,7 @@ impl Scene {
         for (key, manifest) in wanted {
             let content = content_of(manifest);
             match there.get(&key) {
-                None => defects.push(format!("{key} is missing, or not labelled as the agent's")),
+                None => defects.push(format!("{key} is missing, or lacks the agent's labels")),
                 Some(object) if !holds(object, &content) => defects.push(format!("{key} differs: {object}")),
                 Some(object) if object["metadata"].get("deletionTimestamp").is_some() => {
                     defects.push(format!("{key} is being deleted"));
@@ -75,19 +75,19 @@ impl Scene {
         for (key, version) in &self.planted {
             let object = self.kube.get(key).await?;
             if object.is_none_or(|it| it["metadata"]["resourceVersion"] != *version) {
-                defects.push(format!("{key}, which is somebody else's, was touched"));
+                defects.push(format!("{key} belongs to another owner and has changed"));
             }
         }
         Ok(defects)
     }
 
-    /// Writes on what the agent was told to hold, and on its inventories: what only a leader may make.
+    /// Writes of stack objects and inventories, which only a leader may make.
     pub(crate) fn led(&self, writes: Vec<Write>) -> Vec<Write> {
         writes.into_iter().filter(|write| !is_own_record(&write.key, &self.agent)).collect()
     }
 }
 
-/// A manifest without what objects in a list do not repeat.
+/// A manifest without the fields that objects in a list omit.
 fn content_of(manifest: &Value) -> Value {
     let mut content = manifest.clone();
     if let Some(content) = content.as_object_mut() {
@@ -97,7 +97,7 @@ fn content_of(manifest: &Value) -> Value {
     content
 }
 
-/// Whether it is the agent's namespace, its record or its Lease: what a process may write before it knows whether it may serve.
+/// Whether the object is the agent's namespace, its watermark or its Lease, which a process may write before it leads.
 pub(super) fn is_own_record(key: &Key, agent: &str) -> bool {
     let own = format!("brokkr-agent-{agent}");
     match (key.group.as_str(), key.plural.as_str()) {

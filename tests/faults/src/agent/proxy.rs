@@ -1,4 +1,4 @@
-//! What stands between an agent and what it talks to: sees each request before and after it is forwarded, and can interfere.
+//! A proxy between an agent and a server. It sees each request before and after it is forwarded, and can interfere.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,22 +22,22 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) body: Bytes,
-    /// The status of the answer, once there is one.
+    /// The status of the response; `None` before the request is forwarded.
     pub(crate) answered: Option<u16>,
 }
 
-/// What becomes of a request.
+/// What the proxy does with a request.
 pub(crate) enum Verdict {
-    /// It goes on.
+    /// Forwards it.
     Pass,
-    /// It is answered with this status, and never forwarded if it was not yet.
+    /// Responds with this status. A request that was not forwarded yet never is.
     Answer { status: u16, retry_after: Option<u64> },
-    /// From this moment the agent is cut off from everything. A request that has not been forwarded is not; an answer that is
-    /// there still reaches the agent.
+    /// Cuts the agent off from every server. The proxy does not forward the request; if the response has already
+    /// arrived, the agent still gets it.
     CutOff,
 }
 
-/// Sees each request twice: when it arrives and when it is answered.
+/// A function that sees each request twice: on arrival and with the response.
 type Hook = Box<dyn FnMut(&Call) -> Verdict + Send>;
 
 struct Shared {
@@ -47,7 +47,7 @@ struct Shared {
     hook: Mutex<Option<Hook>>,
 }
 
-/// Forwards what comes in on a port of its own. Ends when dropped.
+/// A proxy on its own port. Ends on drop.
 pub(crate) struct Proxy {
     pub(crate) url: String,
     shared: Arc<Shared>,
@@ -70,7 +70,7 @@ impl Proxy {
         Ok(Self { url, shared, server })
     }
 
-    /// From now on each request is shown to this.
+    /// Shows each further request to this function.
     pub(crate) fn hook(&self, hook: impl FnMut(&Call) -> Verdict + Send + 'static) {
         *self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
     }
@@ -85,14 +85,14 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let _ = stream.set_nodelay(true);
         let shared = shared.clone();
         let service = hyper::service::service_fn(move |request| handle(shared.clone(), request));
-        // An error is a connection that broke off: who was on it sees that as well.
+        // An error is a broken connection, which its client sees too.
         tokio::spawn(async move {
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// Errors close the connection, as a server does that goes away.
+/// Errors close the connection, as a crashed server does.
 async fn handle(
     shared: Arc<Shared>,
     request: Request<Incoming>,
@@ -130,7 +130,7 @@ async fn handle(
 }
 
 impl Shared {
-    /// Under one lock: what came through the gate just before it closed is not forwarded either.
+    /// One lock for both steps, so that no request passes the gate while it closes.
     fn ask(&self, call: &Call) -> Verdict {
         let mut hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner);
         if call.answered.is_none() && self.gate.is_closed() {
@@ -144,7 +144,7 @@ impl Shared {
     }
 }
 
-/// Headers that are about the content, not about one connection.
+/// Keeps the headers that describe the content, not the connection.
 fn forwarded(mut headers: HeaderMap) -> HeaderMap {
     for name in [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
@@ -161,7 +161,7 @@ fn answer(status: u16, retry_after: Option<u64>) -> std::result::Result<Response
 }
 
 impl Call {
-    /// Whether it would change something for good.
+    /// Whether the request writes and is not a dry run.
     pub(crate) fn is_write(&self) -> bool {
         matches!(self.method, Method::PATCH | Method::POST | Method::PUT | Method::DELETE) && !self.is_dry_run()
     }
@@ -170,23 +170,23 @@ impl Call {
         self.query.contains("dryRun=All")
     }
 
-    /// Whether it is about what the agent keeps for itself: inventories, its record, its Lease, its namespace.
+    /// Whether the request is about the agent's own records: inventories, watermark, Lease, namespace.
     pub(crate) fn is_record(&self) -> bool {
         self.path.contains("/namespaces/brokkr-system")
     }
 
-    /// Whether it has just been answered with success.
+    /// Whether the response is a success.
     pub(crate) fn succeeded(&self) -> bool {
         self.answered.is_some_and(|status| (200..300).contains(&status))
     }
 
-    /// Whether it writes one of the objects that the agent was told to hold, and is on its way there.
+    /// Whether the request writes an object of a stack and is not forwarded yet.
     pub(crate) fn writes_member(&self) -> bool {
         self.is_write() && !self.is_record()
     }
 }
 
-/// Looks until something is so, within a bound.
+/// Repeats a check until it is true or the time limit passes.
 pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(
     within: Duration,
     mut look: impl FnMut() -> F,

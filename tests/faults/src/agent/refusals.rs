@@ -1,4 +1,4 @@
-//! What the API server refuses: the agent says so, goes on with everything else, and succeeds once the reason is gone.
+//! Refusals of the API server: the agent reports them, applies all other objects, and succeeds once the cause is removed.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn claim(scene: &Scene, class: &str) -> Value {
     })
 }
 
-/// An immutable field: told; replaced where the policy says so; never a claim on storage.
+/// An immutable field: the agent reports it, replaces the object if the policy allows, and never replaces a PersistentVolumeClaim.
 pub(crate) async fn immutable(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "immutable-field").await?;
     let mut rounds = Rounds::default();
@@ -46,31 +46,39 @@ pub(crate) async fn immutable(world: &mut World) -> Result<Outcome> {
     let first = uid(&scene, &key).await?;
     let mut wrong = Vec::new();
     scene.publish("a", vec![sealed(&scene, 2)]).await?;
-    must(&mut wrong, scene.reports(&scene.id("a"), &["Immutable", "sealed"]).await?, "it is not told");
+    must(
+        &mut wrong,
+        scene.reports(&scene.id("a"), &["Immutable", "sealed"]).await?,
+        "the status does not report the refusal",
+    );
     wrong.extend(scene.others_go_on(SOON).await?);
-    must(&mut wrong, uid(&scene, &key).await? == first, "it was replaced although nobody said so");
+    must(&mut wrong, uid(&scene, &key).await? == first, "the object was replaced although the policy forbids it");
     rounds.add("told", wrong);
 
     let replace = Some(json!({"replace_immutable": true}));
     scene.publish_with("a", vec![sealed(&scene, 2)], replace.clone()).await?;
     let mut wrong = scene.judge().await?;
-    must(&mut wrong, uid(&scene, &key).await? != first, "it is not a new one");
+    must(&mut wrong, uid(&scene, &key).await? != first, "the object was not replaced");
     rounds.add("replaced", wrong);
 
     let at = Key::of(&claim(&scene, "one"));
     let first = uid(&scene, &at).await?;
     let mut wrong = Vec::new();
     scene.publish_with("data", vec![claim(&scene, "two")], replace).await?;
-    must(&mut wrong, scene.reports(&scene.id("data"), &["NotReplaceable", "data"]).await?, "it is not told");
+    must(
+        &mut wrong,
+        scene.reports(&scene.id("data"), &["NotReplaceable", "data"]).await?,
+        "the status does not report the refusal",
+    );
     wrong.extend(scene.others_go_on(SOON).await?);
     scene.publish("data", vec![claim(&scene, "one")]).await?;
     wrong.extend(scene.judge().await?);
-    must(&mut wrong, uid(&scene, &at).await? == first, "a claim on storage was replaced");
+    must(&mut wrong, uid(&scene, &at).await? == first, "a PersistentVolumeClaim was replaced");
     rounds.add("claim", wrong);
     scene.end(rounds).await
 }
 
-/// Somebody else owns a field that a revision begins to set.
+/// A revision sets a field that another manager owns.
 pub(crate) async fn foreign_manager(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "foreign-manager").await?;
     let mut rounds = Rounds::default();
@@ -97,15 +105,19 @@ pub(crate) async fn foreign_manager(world: &mut World) -> Result<Outcome> {
         let other = after[1].clone();
         scene.publish(&stack, after).await?;
         let mut wrong = Vec::new();
-        must(&mut wrong, scene.reports(&scene.id(&stack), &["Conflict", &names[0]]).await?, "it is not told");
+        must(
+            &mut wrong,
+            scene.reports(&scene.id(&stack), &["Conflict", &names[0]]).await?,
+            "the status does not report the refusal",
+        );
         let changed = eventually(SOON, || async {
             Ok(scene.kube.get(&Key::of(&other)).await?.is_some_and(|it| holds(&it, &other)))
         });
-        must(&mut wrong, changed.await?, "what is not in conflict is not changed");
+        must(&mut wrong, changed.await?, "objects without a conflict are not changed");
         wrong.extend(scene.others_go_on(SOON).await?);
         let object = scene.kube.get(&key).await?.unwrap_or_default();
         must(&mut wrong, object["data"] == json!({"k": "1", "field": "theirs"}), format!("overwritten: {object}"));
-        // They let go of it.
+        // The other manager gives up the field.
         if by_apply {
             claimed["data"] = json!({});
             scene.kube.apply(&claimed).await?;
@@ -118,7 +130,7 @@ pub(crate) async fn foreign_manager(world: &mut World) -> Result<Outcome> {
     scene.end(rounds).await
 }
 
-/// A quota is exceeded, and later raised by a person.
+/// A quota is exceeded; later a person raises it.
 pub(crate) async fn quota(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "quota-exceeded").await?;
     let mut rounds = Rounds::default();
@@ -152,7 +164,11 @@ pub(crate) async fn quota(world: &mut World) -> Result<Outcome> {
         }
         let mut wrong = Vec::new();
         scene.publish("a", secrets(&scene.namespace, wanted)).await?;
-        must(&mut wrong, scene.reports(&scene.id("a"), &["Refused", "Secret"]).await?, "it is not told");
+        must(
+            &mut wrong,
+            scene.reports(&scene.id("a"), &["Refused", "Secret"]).await?,
+            "the status does not report the refusal",
+        );
         wrong.extend(scene.others_go_on(SOON).await?);
         let there = scene.kube.list("", "secrets", &format!("brokkr.io/stack%3D{}", scene.id("a"))).await?;
         let there = there.iter().filter(|it| it["metadata"]["namespace"] == scene.namespace.as_str()).count() as u64;
@@ -164,7 +180,7 @@ pub(crate) async fn quota(world: &mut World) -> Result<Outcome> {
     scene.end(rounds).await
 }
 
-/// An object that the broker takes and that is larger, with what the API server writes down about its fields, than etcd takes.
+/// An object that the broker accepts and that, with its managed fields, exceeds the size limit of etcd.
 pub(crate) async fn too_large(world: &mut World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "object-too-large").await?;
     let mut rounds = Rounds::default();
@@ -182,14 +198,18 @@ pub(crate) async fn too_large(world: &mut World) -> Result<Outcome> {
         }
         let mut wrong = Vec::new();
         scene.publish("a", vec![large.clone(), small.clone()]).await?;
-        must(&mut wrong, scene.reports(&scene.id("a"), &["TooLarge", "large"]).await?, "it is not told");
+        must(
+            &mut wrong,
+            scene.reports(&scene.id("a"), &["TooLarge", "large"]).await?,
+            "the status does not report the refusal",
+        );
         let arrived = eventually(SOON, || async {
             Ok(scene.kube.get(&Key::of(&small)).await?.is_some_and(|it| holds(&it, &small)))
         });
-        must(&mut wrong, arrived.await?, "the small one is not there");
+        must(&mut wrong, arrived.await?, "the small object is not applied");
         wrong.extend(scene.others_go_on(SOON).await?);
         let after = scene.kube.get(&Key::of(&large)).await?.map(|it| it["data"].clone());
-        must(&mut wrong, before == after, "the large one is there, or half of it");
+        must(&mut wrong, before == after, "the large object was written, at least in part");
         // A revision that is small enough.
         scene.publish("a", vec![config_map(&scene.namespace, "large", round), small]).await?;
         wrong.extend(scene.judge().await?);
@@ -202,7 +222,7 @@ fn dry_path(manifest: &Value) -> String {
     format!("{}?fieldManager=human&force=true&dryRun=All", Key::of(manifest).path())
 }
 
-/// A revision that its own objects need to be let in: their definition, or a quota, is wider in it.
+/// A revision that widens a definition or quota so that its own objects are admitted.
 pub(crate) async fn own_admission_widened(world: &World) -> Result<Outcome> {
     let mut scene = Scene::new(world, "own-admission-widened").await?;
     let mut rounds = Rounds::default();

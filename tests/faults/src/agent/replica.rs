@@ -1,4 +1,4 @@
-//! One process of an agent, with something to interfere between it and everything that it talks to.
+//! One process of an agent, with a proxy in front of each server that it uses.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use super::proxy::Proxy;
 use super::world::World;
 use crate::Result;
 
-/// One process of an agent, under a user of its own, and the proxies through which it talks.
+/// One process of an agent with its own user, and its proxies.
 pub(crate) struct Replica {
     pub(crate) process: AgentProcess,
     pub(crate) api_server: Proxy,
     pub(crate) broker: Proxy,
     pub(crate) gate: Arc<Gate>,
-    /// As whom the cluster knows it.
+    /// The user name in the cluster.
     pub(crate) user: String,
     audit_log: PathBuf,
-    /// From where on the audit log is about it.
+    /// The position in the audit log before its start.
     audit_from: u64,
 }
 
 impl Replica {
-    /// A process of the agent with this id and key, not started yet.
+    /// A process of the agent with this id and key. Does not start it.
     pub(crate) async fn new(world: &World, cluster: usize, id: &str, pak: &str, name: &str) -> Result<Self> {
         let number = world.next_user();
         let gate = Arc::new(Gate::new());
@@ -45,7 +45,7 @@ impl Replica {
         Ok(Self { process, api_server, broker, gate, user, audit_log, audit_from })
     }
 
-    /// Kills it if it runs, takes away what interferes, and starts it.
+    /// Kills the process if it runs, removes interference, and starts it.
     pub(crate) fn start(&mut self) -> Result<()> {
         self.stop();
         self.process.start()?;
@@ -63,7 +63,7 @@ impl Replica {
         self.broker.unhook();
     }
 
-    /// Everything it wrote, in the words of the API server: when, on which object, and how.
+    /// All of its writes in the API server's audit log: time, object and verb.
     pub(crate) fn writes(&self) -> Result<Vec<Write>> {
         let events = brokkr_testbed::writes_by(&self.audit_log, self.audit_from, &self.user)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -76,10 +76,10 @@ impl Replica {
     }
 }
 
-/// A request that changes something.
+/// A write request.
 #[derive(Debug, Clone)]
 pub(crate) struct Write {
-    /// When it came in, in a form that sorts by time.
+    /// Time of arrival, in a form that sorts by time.
     pub(crate) at: String,
     pub(crate) verb: String,
     pub(crate) key: Key,

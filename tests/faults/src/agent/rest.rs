@@ -1,4 +1,4 @@
-//! Requests to a broker or to an API server, as somebody else than an agent makes them.
+//! Requests to a broker or an API server by clients other than agents.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::key::Key;
 use crate::Result;
 
-/// How often the API server may say that it is busy, half a second apart.
+/// Maximum number of retries while the API server is busy, half a second apart.
 const BUSY: u32 = 20;
 
 /// An address and a token for it.
@@ -20,7 +20,7 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    /// The status and the answer; no answer is an error.
+    /// Sends a request. Returns status and body; fails without a response.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -31,7 +31,7 @@ impl Rest {
         self.ask_text(method, path, kind, body.map(Value::to_string)).await
     }
 
-    /// The same with a body of any kind.
+    /// Sends a request with a body of any content type.
     pub(crate) async fn ask_text(
         &self,
         method: Method,
@@ -49,7 +49,7 @@ impl Rest {
         Ok((status, serde_json::from_slice(&text).unwrap_or_default()))
     }
 
-    /// The answer; anything but success is an error.
+    /// Sends a request. Returns the body; fails unless the status is a success.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         self.must(method, path, "application/json", body).await
     }
@@ -64,12 +64,12 @@ impl Rest {
     }
 }
 
-/// The administrator of a cluster.
+/// Requests as the administrator of a cluster.
 #[derive(Clone)]
 pub(crate) struct Kube(pub(crate) Rest);
 
 impl Kube {
-    /// Asks again while the server says to come back: a kind that was just defined has no storage yet.
+    /// Retries while the server is busy: a newly defined kind has no storage yet.
     pub(crate) async fn read(&self, path: &str) -> Result<(u16, Value)> {
         for _ in 0..BUSY {
             let (status, answer) = self.0.ask(Method::GET, path, "", None).await?;
@@ -78,7 +78,7 @@ impl Kube {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        Err(format!("GET {path}: the API server is busy for ever").into())
+        Err(format!("GET {path}: the API server stayed busy").into())
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Value>> {
@@ -89,7 +89,7 @@ impl Kube {
         }
     }
 
-    /// What is there of a kind, everywhere; nothing where the kind is not served.
+    /// All objects of a kind in all namespaces; none if the kind is not served.
     pub(crate) async fn list(&self, group: &str, plural: &str, selector: &str) -> Result<Vec<Value>> {
         let path = format!("{}/{plural}?labelSelector={selector}", Key::root(group));
         match self.read(&path).await? {
@@ -99,19 +99,19 @@ impl Kube {
         }
     }
 
-    /// Applies in the name of a person, whoever owns the fields now.
+    /// Applies an object as a person, with force.
     pub(crate) async fn apply(&self, manifest: &Value) -> Result<Value> {
         let path = format!("{}?fieldManager=human&force=true", Key::of(manifest).path());
         self.0.must(Method::PATCH, &path, "application/apply-patch+yaml", Some(manifest)).await
     }
 
-    /// Changes an object in the name of a person.
+    /// Patches an object as a person.
     pub(crate) async fn merge(&self, key: &Key, patch: &Value) -> Result<Value> {
         let path = format!("{}?fieldManager=kubectl-edit", key.path());
         self.0.must(Method::PATCH, &path, "application/merge-patch+json", Some(patch)).await
     }
 
-    /// Deletes an object if it is there.
+    /// Deletes an object if it exists.
     pub(crate) async fn delete(&self, key: &Key) -> Result<()> {
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
         match self.0.ask(Method::DELETE, &key.path(), "application/json", Some(&options)).await? {

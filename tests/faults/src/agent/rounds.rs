@@ -1,34 +1,34 @@
-//! Counting what was survived.
+//! Counts the rounds that were survived.
 
 use std::fmt::Display;
 
 use crate::Outcome;
 
-/// What is printed of one round at the most.
+/// Maximum number of printed errors per round.
 const SHOWN: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Rounds {
-    /// What each line begins with.
+    /// The prefix of each printed line.
     of: String,
     tried: u64,
     lost: u64,
 }
 
 impl Rounds {
-    /// Rounds whose lines begin with a name: for several beside each other.
+    /// Rounds whose lines begin with a name, for parallel checks.
     pub(crate) fn of(name: &str) -> Self {
         Self { of: format!("{name}: "), ..Self::default() }
     }
 
-    /// One more round, and what went wrong in it.
+    /// Adds a round with its errors.
     pub(crate) fn add(&mut self, what: impl Display, wrong: Vec<String>) {
         self.tried += 1;
         self.lost += u64::from(!wrong.is_empty());
         tell(&self.of, what, &wrong);
     }
 
-    /// The end; what is wrong then counts for the last round.
+    /// Ends the count. Errors at the end count for the last round.
     pub(crate) fn end(self, wrong: Vec<String>) -> Outcome {
         tell(&self.of, "at the end", &wrong);
         let lost = if wrong.is_empty() { self.lost } else { self.lost.max(1) };

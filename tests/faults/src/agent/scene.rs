@@ -1,4 +1,4 @@
-//! One agent, what it is told, and what it must leave alone.
+//! One agent with its desired state, and objects of others that it must not write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -16,17 +16,17 @@ use super::rounds::Rounds;
 use super::world::World;
 use crate::{Outcome, Result};
 
-/// How long an agent has to make the cluster so: failures are tried again after half a minute at the latest.
+/// Time limit for convergence. The agent retries failures after at most half a minute.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// What one stack should be.
+/// The desired state of one stack.
 pub(crate) struct Told {
     pub(crate) id: String,
     pub(crate) revision: u64,
     pub(crate) manifests: Vec<Value>,
 }
 
-/// One agent with stacks, in a namespace that was there before it.
+/// One agent with stacks, in a namespace that existed before.
 pub(crate) struct Scene {
     pub(crate) agent: String,
     pub(crate) replica: Replica,
@@ -34,13 +34,13 @@ pub(crate) struct Scene {
     pub(crate) namespace: String,
     pub(crate) broker: Rest,
     pub(crate) stacks: BTreeMap<String, Told>,
-    /// Stacks that were deleted, and must go.
+    /// Deleted stacks, whose removal must complete.
     pub(crate) leaving: Vec<String>,
-    /// Every stack there ever was.
+    /// Every stack so far.
     pub(crate) known: BTreeSet<String>,
-    /// Every object that was ever targeted at the agent.
+    /// Every object that was targeted at the agent so far.
     pub(crate) ever: BTreeSet<Key>,
-    /// Others' objects and their versions.
+    /// Objects of others, with their versions.
     pub(crate) planted: Vec<(Key, String)>,
     said: u64,
 }
@@ -78,7 +78,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Others' objects beside ours: one of no special kind, and one that carries our labels.
+    /// Objects of others: a plain one, and one with the agent's labels.
     async fn plant(&mut self) -> Result<()> {
         let mut copied = config_map(&self.namespace, "foreign-labelled", "theirs");
         copied["metadata"]["labels"] = json!({
@@ -93,7 +93,7 @@ impl Scene {
         Ok(())
     }
 
-    /// A stack's name at the broker, where all scenes meet.
+    /// A stack's name in the broker, which all scenes share.
     pub(crate) fn full(&self, stack: &str) -> String {
         format!("{}-{stack}", self.namespace)
     }
@@ -103,14 +103,14 @@ impl Scene {
         self.publish_with(stack, manifests, None).await
     }
 
-    /// The same, with other policies.
+    /// [`publish`](Self::publish) with other policies.
     pub(crate) async fn publish_with(
         &mut self,
         stack: &str,
         manifests: Vec<Value>,
         policies: Option<Value>,
     ) -> Result<()> {
-        // Before it is told: the agent may be faster than the answer.
+        // Note the objects before the request, because the agent may be faster than the response.
         self.ever.extend(manifests.iter().map(Key::of));
         let mut body = json!({"manifests": manifests});
         if let Some(policies) = policies {
@@ -118,7 +118,7 @@ impl Scene {
         }
         let path = format!("/stacks/by-name/{}", self.full(stack));
         let answer = self.broker.send(Method::PUT, &path, Some(&body)).await?;
-        let id = answer["stack"]["id"].as_str().ok_or("no id of the stack")?.to_owned();
+        let id = answer["stack"]["id"].as_str().ok_or("the response has no stack id")?.to_owned();
         let revision = answer["deployment_object"]["revision"].as_u64().ok_or("no revision")?;
         if self.known.insert(id.clone()) {
             let path = format!("/stacks/{id}/targets/{}", self.agent);
@@ -128,7 +128,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Deletes a stack: everything of it must go.
+    /// Deletes a stack. All of its objects must be deleted.
     pub(crate) async fn delete(&mut self, stack: &str) -> Result<()> {
         let Some(told) = self.stacks.remove(stack) else { return Ok(()) };
         self.broker.send(Method::DELETE, &format!("/stacks/{}", told.id), None).await?;
@@ -145,13 +145,13 @@ impl Scene {
         self.stacks.get(stack).map_or(1, |told| told.revision + 1)
     }
 
-    /// What the broker knows of the agent's work on a stack, deleted ones included.
+    /// The broker's status of a stack on the agent, also of deleted stacks.
     pub(crate) async fn status(&self, id: &str) -> Result<Value> {
         let (_, status) = self.broker.ask(Method::GET, &format!("/stacks/{id}/status"), "", None).await?;
         Ok(status["agents"][0].clone())
     }
 
-    /// Whether the status of a stack comes to contain all of these words.
+    /// Waits until the status of a stack contains all of these words. Returns false after the time limit.
     pub(crate) async fn reports(&self, id: &str, words: &[&str]) -> Result<bool> {
         let look = || async {
             let said = self.status(id).await?.to_string();
@@ -160,7 +160,7 @@ impl Scene {
         eventually(Duration::from_secs(30), look).await
     }
 
-    /// Whether a stack that has nothing to do with the trouble is served within this time: a new revision of it arrives.
+    /// Publishes a revision of an unaffected stack. Returns an error text if the agent does not apply it in time.
     pub(crate) async fn others_go_on(&mut self, within: Duration) -> Result<Vec<String>> {
         self.said += 1;
         let manifest = config_map(&self.namespace, "other", self.said);
@@ -169,22 +169,25 @@ impl Scene {
         let arrived =
             eventually(within, || async { Ok(self.kube.get(&key).await?.is_some_and(|it| holds(&it, &manifest))) });
         let late = !arrived.await?;
-        Ok(late.then(|| format!("another stack was not served within {} s", within.as_secs())).into_iter().collect())
+        Ok(late
+            .then(|| format!("the agent did not apply another stack within {} s", within.as_secs()))
+            .into_iter()
+            .collect())
     }
 
-    /// The failures that were recorded of a stack.
+    /// The recorded failures of a stack.
     pub(crate) async fn failures(&self, stack: &str) -> Result<Vec<Value>> {
         let path = format!("/stacks/{}/events?outcome=failure", self.id(stack));
         let mut events = self.broker.send(Method::GET, &path, None).await?;
         Ok(events["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 
-    /// Whether a stack's deletion has come to its end.
+    /// Whether a stack's removal is complete.
     pub(crate) async fn is_gone(&self, id: &str) -> Result<bool> {
         Ok(self.broker.ask(Method::GET, &format!("/stacks/{id}"), "", None).await?.0 == 404)
     }
 
-    /// What is not as the broker wants it.
+    /// The differences from the desired state.
     async fn unfinished(&self) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         for (name, told) in &self.stacks {
@@ -195,13 +198,13 @@ impl Scene {
         }
         for id in &self.leaving {
             if !self.is_gone(id).await? {
-                wrong.push(format!("stack {id} was deleted and is still there: {}", self.status(id).await?));
+                wrong.push(format!("the removal of stack {id} is not complete: {}", self.status(id).await?));
             }
         }
         Ok(wrong)
     }
 
-    /// Gives the agent time to make everything so. What is wrong then, and what was done meanwhile that never should.
+    /// Waits for convergence. Returns the remaining differences, and forbidden writes in the meantime.
     pub(crate) async fn judge(&self) -> Result<Vec<String>> {
         self.judge_within(ROUND_TIMEOUT).await
     }
@@ -224,15 +227,15 @@ impl Scene {
         Ok(wrong)
     }
 
-    /// The beginning of most faults: an error if not even this works.
+    /// Converges before the fault. Fails if that does not succeed.
     pub(crate) async fn settle(&self) -> Result<()> {
         match self.judge().await?.first() {
             None => Ok(()),
-            Some(wrong) => Err(format!("it was wrong before the fault: {wrong}").into()),
+            Some(wrong) => Err(format!("the agent did not converge before the fault: {wrong}").into()),
         }
     }
 
-    /// Deletes all stacks, waits until they are gone, and tells how everything went.
+    /// Deletes all stacks, waits until they are gone, and returns the outcome of all rounds.
     pub(crate) async fn end(self, rounds: Rounds) -> Result<Outcome> {
         self.end_within(ROUND_TIMEOUT, rounds).await
     }
@@ -249,7 +252,7 @@ impl Scene {
     }
 }
 
-/// Notes what should be so and is not.
+/// Adds an error text unless a condition is true.
 pub(crate) fn must(wrong: &mut Vec<String>, is_so: bool, what: impl Display) {
     if !is_so {
         wrong.push(what.to_string());

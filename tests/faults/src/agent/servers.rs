@@ -1,4 +1,4 @@
-//! The API server and its etcd are killed or stand still in the middle of the agent's work, or have too much to do.
+//! The API server and etcd are killed, frozen or overloaded while the agent works.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,12 +18,12 @@ use crate::{Outcome, Result};
 const OBJECTS: u64 = 40;
 const REACHED: Duration = Duration::from_secs(40);
 
-/// Each revision drops ten objects, changes thirty and has ten new ones.
+/// Each revision drops ten objects, changes thirty and adds ten.
 fn window(scene: &Scene, round: u64) -> Vec<Value> {
     config_maps(&scene.namespace, "c", round * 10..round * 10 + OBJECTS, round)
 }
 
-/// Tells when the agent is in the middle of its work: of trying, of writing, of deleting, by turns.
+/// Signals when the agent is in the middle of dry runs, writes or deletions, in turn.
 fn middle(scene: &Scene, round: u64) -> Arc<Notify> {
     let reached = Arc::new(Notify::new());
     let notify = reached.clone();
@@ -51,11 +51,11 @@ async fn begin(world: &mut World, name: &str) -> Result<Scene> {
     Ok(scene)
 }
 
-/// Publishes the next revision and waits until the agent is in the middle of it.
+/// Publishes the next revision and waits until the agent is in the middle of its work.
 async fn into_the_middle(scene: &mut Scene, round: u64) -> Result<()> {
     let reached = middle(scene, round);
     scene.publish("a", window(scene, round)).await?;
-    tokio::time::timeout(REACHED, reached.notified()).await.map_err(|_| "the point was not reached")?;
+    tokio::time::timeout(REACHED, reached.notified()).await.map_err(|_| "the agent did not reach the fault point")?;
     scene.replica.unhook();
     Ok(())
 }
@@ -102,7 +102,7 @@ pub(crate) async fn etcd_killed(world: &mut World) -> Result<Outcome> {
     scene.end(rounds).await
 }
 
-/// What is refused, by turns.
+/// The requests that the API server refuses, in turn.
 fn is_refused(call: &Call, round: u64) -> bool {
     match round {
         1 => true,
@@ -114,7 +114,7 @@ fn is_refused(call: &Call, round: u64) -> bool {
     }
 }
 
-/// The API server answers with this status, and says when to come again, to everything or to some of it.
+/// The API server answers all or some requests with this status and `Retry-After`.
 pub(crate) async fn refusing(world: &mut World, status: u16) -> Result<Outcome> {
     const TROUBLE: Duration = Duration::from_secs(4);
     let mut scene = begin(world, &format!("apiserver-{status}")).await?;
@@ -133,7 +133,7 @@ pub(crate) async fn refusing(world: &mut World, status: u16) -> Result<Outcome> 
         tokio::time::sleep(TROUBLE).await;
         scene.replica.unhook();
         if refused.load(Ordering::SeqCst) == 0 {
-            return Err(format!("nothing was refused in round {round}").into());
+            return Err(format!("the proxy refused no request in round {round}").into());
         }
         rounds.add(format!("round {round}"), scene.judge().await?);
     }

@@ -1,4 +1,4 @@
-//! Admission webhooks that stand between the agent and the API server.
+//! Admission webhooks that deny, hang or forbid dry runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +22,13 @@ use crate::{Outcome, Result};
 const SOON: Duration = Duration::from_secs(5);
 const IN_FORCE: Duration = Duration::from_secs(30);
 
-/// A scene in whose namespace the API server asks a webhook about what is labelled so.
+/// A scene in whose namespace the API server calls a webhook for labelled objects.
 async fn begin(world: &mut World, name: &str) -> Result<(Scene, Admission, Value)> {
     let scene = Scene::new(world, name).await?;
     let admission = Admission::start(&world.file(name)).await?;
     let configuration = admission.configuration(&scene.namespace, "", "configmaps", &["CREATE", "UPDATE"]);
     scene.kube.apply(&configuration).await?;
-    // Asked about a trial: then it is in force.
+    // The webhook is in force once the API server calls it for a dry run.
     let probe = hooked(&scene, "probe", 0);
     let path = format!("{}?fieldManager=human&dryRun=All", Key::of(&probe).path());
     let in_force = eventually(IN_FORCE, || async {
@@ -36,7 +36,7 @@ async fn begin(world: &mut World, name: &str) -> Result<(Scene, Admission, Value
         Ok(!admission.asked().is_empty())
     });
     if !in_force.await? {
-        return Err("the webhook is not asked".into());
+        return Err("the API server does not call the webhook".into());
     }
     Ok((scene, admission, configuration))
 }
@@ -59,10 +59,14 @@ pub(crate) async fn denies(world: &mut World) -> Result<Outcome> {
         admission.be(Manner::Deny);
         let objects = vec![config_map(&scene.namespace, "plain", 1), hooked(&scene, "denied", round)];
         scene.publish("a", objects).await?;
-        must(&mut wrong, scene.reports(&scene.id("a"), &["denied for a trial"]).await?, "the denial is not told");
+        must(
+            &mut wrong,
+            scene.reports(&scene.id("a"), &["denied for a trial"]).await?,
+            "the status does not report the denial",
+        );
         wrong.extend(scene.others_go_on(SOON).await?);
         let plain = scene.kube.get(&Key::config_map(&scene.namespace, "plain")).await?;
-        must(&mut wrong, plain.is_some(), "what nobody denied is not there");
+        must(&mut wrong, plain.is_some(), "objects without a denial are not applied");
         admission.be(Manner::Allow);
         wrong.extend(scene.judge().await?);
         rounds.add(format!("round {round}"), wrong);
@@ -81,7 +85,7 @@ pub(crate) async fn times_out(world: &mut World) -> Result<Outcome> {
         scene.publish("a", vec![slow.clone()]).await?;
         let is_asked = eventually(IN_FORCE, || async { Ok(admission.asked().len() > before) }).await?;
         if !is_asked {
-            return Err("the webhook was not asked".into());
+            return Err("the API server did not call the webhook".into());
         }
         // One after the other, so that some come while the webhook is waited for.
         for _ in 0..3 {
@@ -90,11 +94,11 @@ pub(crate) async fn times_out(world: &mut World) -> Result<Outcome> {
             println!("another stack was served after {} ms", began.elapsed().as_millis());
         }
         let there = scene.kube.get(&Key::of(&slow)).await?.is_some_and(|it| holds(&it, &slow));
-        must(&mut wrong, !there, "it is written although nobody allowed it");
+        must(&mut wrong, !there, "the object was written without admission");
         let told = eventually(Duration::from_secs(40), || async {
             Ok(scene.status(&scene.id("a")).await?.to_string().contains("slow"))
         });
-        must(&mut wrong, told.await?, "what is refused is not told");
+        must(&mut wrong, told.await?, "the status does not report the refusal");
         admission.be(Manner::Allow);
         wrong.extend(scene.judge().await?);
         rounds.add(format!("round {round}"), wrong);
@@ -102,8 +106,8 @@ pub(crate) async fn times_out(world: &mut World) -> Result<Outcome> {
     end(scene, &configuration, rounds).await
 }
 
-/// A webhook with side effects cannot be asked about a trial. Such are not made any more, and those that were made before are
-/// still there: so this one is written where the API server keeps it.
+/// The API server cannot call a webhook with side effects for a dry run. New webhooks cannot declare them, but old ones
+/// still exist, so the test writes this one directly to etcd.
 pub(crate) async fn no_dry_run(world: &mut World) -> Result<Outcome> {
     let (mut scene, admission, configuration) = begin(world, "webhook-no-dry-run").await?;
     let mut rounds = Rounds::default();
@@ -125,7 +129,7 @@ pub(crate) async fn no_dry_run(world: &mut World) -> Result<Outcome> {
         scene.publish("a", contents(&scene, round)).await?;
         let wrong = scene.judge_within(Duration::from_secs(30)).await?;
         if refused.load(Ordering::SeqCst) == 0 || (wrong.is_empty() && admission.asked().len() == before) {
-            return Err("nothing was tried, or the webhook was not asked".into());
+            return Err("the agent made no dry run, or the API server did not call the webhook".into());
         }
         rounds.add(format!("round {round}"), wrong);
     }
@@ -149,5 +153,5 @@ async fn give_side_effects(world: &World, scene: &Scene, configuration: &Value) 
         let tried = scene.kube.0.ask(Method::PATCH, &path, "application/apply-patch+yaml", Some(&probe)).await?;
         Ok(tried.0 == 400 && tried.1.to_string().contains("dry run"))
     });
-    if in_force.await? { Ok(()) } else { Err("trials are still possible".into()) }
+    if in_force.await? { Ok(()) } else { Err("dry runs are still possible".into()) }
 }

@@ -1,4 +1,4 @@
-//! What all faults share: clusters and a broker. Each fault has agents, users, names and namespaces of its own.
+//! The clusters and the broker that all faults share. Each fault has its own agents, users, names and namespaces.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,17 +11,17 @@ use crate::Result;
 /// Two clusters and a broker in memory.
 pub(crate) struct World {
     pub(crate) clusters: Clusters,
-    /// For everything: takes any certificate, changes nothing of what it forwards.
+    /// HTTP client that accepts any certificate and does not decompress.
     pub(crate) http: reqwest::Client,
     broker: BrokerProcess,
     folder: ScratchFolder,
     users: AtomicU32,
-    /// How long the agents' leases last: short, so that another process may lead soon after a fault.
+    /// Duration of the agents' Leases. Short, so that another process soon leads after a fault.
     pub(crate) lease_seconds: u32,
 }
 
 impl World {
-    /// Starts everything; the folder with all files is named after the purpose.
+    /// Starts clusters and broker, with all files in a folder named after the purpose.
     pub(crate) async fn start(purpose: &str) -> Result<Self> {
         let tools = Tools::ensure()?;
         let folder = ScratchFolder::new(purpose)?;
@@ -50,7 +50,7 @@ impl World {
     }
 
     pub(crate) fn cluster(&self, number: usize) -> Result<&TestCluster> {
-        self.clusters.all.get(number).ok_or_else(|| "there is no such cluster".into())
+        self.clusters.all.get(number).ok_or_else(|| "the test bed has no cluster with this number".into())
     }
 
     /// The administrator of a cluster.
@@ -60,7 +60,7 @@ impl World {
         Ok(Kube(Rest { http, base, token }))
     }
 
-    /// A number that no user of the clusters has taken yet.
+    /// The number of a user that no agent has yet.
     pub(crate) fn next_user(&self) -> u32 {
         self.users.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -69,8 +69,8 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// The first cluster, for what is done to its API server.
+    /// The first cluster, to inject faults into its API server.
     pub(crate) fn first(&mut self) -> Result<&mut TestCluster> {
-        self.clusters.all.first_mut().ok_or_else(|| "there is no cluster".into())
+        self.clusters.all.first_mut().ok_or_else(|| "the test bed has no cluster".into())
     }
 }

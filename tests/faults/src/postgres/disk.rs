@@ -12,7 +12,7 @@ use serde_json::json;
 use super::fixture::{Database, text};
 use crate::{Outcome, Result};
 
-/// A small file system in memory; gone when this is dropped.
+/// A small file system in memory. Unmounted on drop.
 struct Small(PathBuf);
 
 impl Small {
@@ -42,7 +42,7 @@ pub(crate) async fn run() -> Result<Outcome> {
     let stack = broker.stack_create(&system, None, StackSpec::named("full")).await?;
     let (mut acknowledged, mut wrong) = (0_u64, 0);
     let publish = async |number: u64| {
-        // Random letters, which nothing compresses to less.
+        // Random letters, which do not compress well.
         let data: String = (0..900_000).map(|_| fastrand::alphanumeric()).collect();
         let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"n": number.to_string(), "x": data}});
         let content = Content::Documents { documents: vec![manifest], message: String::new() };
@@ -54,21 +54,21 @@ pub(crate) async fn run() -> Result<Outcome> {
             Err(error) => break error,
         }
         if acknowledged > 1_000 {
-            return Err("the disk did not get full".into());
+            return Err("the disk did not fill up".into());
         }
     };
     println!("full after {acknowledged} revisions: {refused}, retry after {:?}", refused.retry_after());
     wrong += u64::from(!matches!(refused, BrokerError::Unavailable(_)) || refused.retry_after().is_none());
     std::fs::remove_file(&ballast)?;
-    // A server that stopped for want of space is started again by whoever runs it.
+    // A service manager would restart a server that stopped without disk space.
     if database.query("SELECT 1").is_err() {
-        println!("the server had stopped; it is started again");
+        println!("the server has stopped; restarting it");
         database.server.start_again().map_err(text)?;
     }
     let freed = Instant::now();
     while publish(acknowledged).await.is_err() {
         if freed.elapsed() > Duration::from_secs(60) {
-            println!("it does not go on after there is space again");
+            println!("no write succeeds after space is available again");
             return Ok(Outcome::of(1, 1));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -76,10 +76,10 @@ pub(crate) async fn run() -> Result<Outcome> {
     acknowledged += 1;
     let there = database.count("SELECT count(*) FROM brokkr.deployment_object")?;
     println!(
-        "{acknowledged} acknowledged, {there} there, goes on {:.1} s after there was space",
+        "{acknowledged} acknowledged, {there} there, writes resume {:.1} s after space is available",
         freed.elapsed().as_secs_f64()
     );
-    // One that was refused may have been committed all the same, and is then not published again.
+    // A refused publication may still have been committed; then a repeat does not publish again.
     wrong += u64::from(there < acknowledged || there > acknowledged + 1);
     broker.shutdown().await;
     Ok(Outcome::of(1, wrong.min(1)))

@@ -1,4 +1,4 @@
-//! A database that waits for the disk, and brokers on it.
+//! A database that syncs to disk, and brokers on it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,12 +39,12 @@ impl Database {
         Ok(Arc::new(PostgresStore::connect(config).await?))
     }
 
-    /// A broker in this process.
+    /// Starts a broker in this process.
     pub(crate) async fn broker(&self) -> Result<Broker> {
         Ok(Broker::builder(self.store(20).await?).start().await?)
     }
 
-    /// As a superuser.
+    /// Runs SQL as a superuser.
     pub(crate) fn query(&self, sql: &str) -> Result<String> {
         self.server.query_in("brokkr", sql).map_err(text)
     }
@@ -54,17 +54,17 @@ impl Database {
     }
 }
 
-/// Errors of the testbed are texts.
+/// Converts an error of the testbed.
 pub(crate) fn text(error: brokkr_testbed::Error) -> crate::BoxedError {
     error.to_string().into()
 }
 
-/// Starts a broker on a database, in a process of its own.
+/// Starts a broker on a database, in its own process.
 pub(crate) fn replica(database: &Database) -> Result<BrokerProcess> {
     replica_at(database, free_port().map_err(text)?)
 }
 
-/// The same on a port where one was before.
+/// Starts a broker on a given port.
 pub(crate) fn replica_at(database: &Database, port: u16) -> Result<BrokerProcess> {
     let log = database.folder.path().join(format!("broker-{port}.log"));
     BrokerProcess::start(&program("brokkr-broker").map_err(text)?, port, &[], Some(&database.url()), &log).map_err(text)

@@ -1,4 +1,4 @@
-//! A replica stands still for half a minute and goes on: it answers nothing from what it knew before.
+//! A broker freezes for half a minute and resumes: it must not answer from its old view.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::fixture::{Database, call, replica, text};
 use crate::{Outcome, Result};
 
 const FROZEN: Duration = Duration::from_secs(30);
-/// Polls that wait in the frozen replica's queue, to be answered first of all.
+/// Number of polls that wait in the frozen broker's queue and are answered first.
 const QUEUED: usize = 20;
 
 pub(crate) async fn run() -> Result<Outcome> {
@@ -30,13 +30,13 @@ pub(crate) async fn run() -> Result<Outcome> {
         let state = call(&replica.url, pak, Method::GET, &path, None).await.ok()?;
         state["entries"][0]["revision"].as_u64()
     };
-    // Each replica is asked until it knows: none of them has to at once.
+    // Wait until each broker sees the write.
     let knows = async |replica: &BrokerProcess, newer_than: u64| {
         let began = Instant::now();
         loop {
             match revision(replica).await {
                 Some(revision) if revision > newer_than => return Ok(revision),
-                _ if began.elapsed() > Duration::from_secs(10) => return Err("a replica does not learn of a write"),
+                _ if began.elapsed() > Duration::from_secs(10) => return Err("a broker does not see a write"),
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -66,7 +66,7 @@ pub(crate) async fn run() -> Result<Outcome> {
     while thawed.elapsed() < Duration::from_secs(3) {
         judge(call(&frozen.url, pak, Method::GET, &path, None).await);
     }
-    println!("{tried} polls after the thaw: {stale} from before, {refused} refused or too late");
+    println!("{tried} polls after the freeze: {stale} stale, {refused} refused or late");
     Ok(Outcome::of(tried, stale))
 }
 

@@ -1,4 +1,4 @@
-//! Hints are lost, and others' transactions take long: brokers see each other's writes all the same.
+//! Lost notifications and long transactions of others: brokers still see each other's writes.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use secrecy::ExposeSecret as _;
 use super::fixture::Database;
 use crate::{Outcome, Result};
 
-/// Within this a write must be seen by way of another broker.
+/// Time limit for another broker to see a write.
 const SEEN: Duration = Duration::from_secs(1);
 
-/// Two brokers, and an agent that polls one while things change by way of the other.
+/// Two brokers, and an agent that polls one of them while the other one writes.
 struct Pair {
     writer: Broker,
     reader: Broker,
@@ -40,7 +40,7 @@ impl Pair {
         Ok(Self { writer, reader, agent: agent.id, actor })
     }
 
-    /// Targets a new stack at the agent through one broker; how long it takes until the other one lists it.
+    /// Targets a new stack at the agent through one broker. Returns the time until the other one lists it.
     async fn seen_after(&self, name: &str) -> Result<Option<Duration>> {
         let before = self.reader.target_state(&self.actor, self.agent, PollRequest::default()).await?;
         let Poll::Changed(before) = before else { return Err("nothing listed".into()) };
@@ -78,14 +78,14 @@ pub(crate) async fn listener_killed() -> Result<Outcome> {
     }
     println!("{killed} listeners killed, {late} writes seen late, the slowest after {} ms", slowest.as_millis());
     pair.end().await;
-    if killed < TIMES { Err("the listeners were not there to be killed".into()) } else { Ok(Outcome::of(TIMES, late)) }
+    if killed < TIMES { Err("the test found no listeners to kill".into()) } else { Ok(Outcome::of(TIMES, late)) }
 }
 
 pub(crate) async fn foreign_transaction() -> Result<Outcome> {
     let database = Database::start("foreign").await?;
     let pair = Pair::new(&database).await?;
     database.query("CREATE TABLE public.theirs (id int)")?;
-    // Somebody else's transaction has a number and stays open.
+    // Another client's transaction has an id and stays open.
     let url = database.server.url_of("postgres", "brokkr");
     let (program, args) = database
         .server

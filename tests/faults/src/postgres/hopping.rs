@@ -1,4 +1,4 @@
-//! Agents that ask another replica each time, while things change.
+//! Agents that poll another broker each time, while the record changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub(crate) async fn run() -> Result<Outcome> {
         "{writes} writes, {polls} polls ({back} went back in time), {objects} objects fetched elsewhere ({missing} not found)"
     );
     if objects < 1_000 {
-        return Err("too little happened for it to mean anything".into());
+        return Err("too few requests for a meaningful result".into());
     }
     Ok(Outcome::of(polls + objects, back + missing))
 }
@@ -80,7 +80,7 @@ async fn hop(
         let (generation, epoch, state) = match answer {
             Ok(Poll::Changed(state)) => (state.generation, state.epoch, Some(state)),
             Ok(Poll::Unchanged { generation, epoch }) => (generation, epoch, None),
-            // Not yet known there, or not caught up in time: refused, not wrong.
+            // The broker does not know the agent yet, or its view is too old: an error, not a wrong answer.
             Err(_) => continue,
         };
         if request.min_generation.is_some_and(|highest| generation < highest) {
@@ -105,7 +105,7 @@ async fn hop(
     Ok(())
 }
 
-/// Publishes and creates stacks for every agent, by way of any replica.
+/// Publishes and creates stacks for every agent, through any broker.
 async fn write(urls: Vec<String>, admin: String, writer: usize, stop: Arc<AtomicBool>) -> Result<u64> {
     let mut writes = 0;
     while !stop.load(Ordering::SeqCst) {

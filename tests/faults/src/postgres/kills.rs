@@ -1,4 +1,4 @@
-//! The whole server is killed under load, again and again.
+//! The whole server is killed repeatedly under load.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,13 +51,13 @@ pub(crate) async fn run() -> Result<Outcome> {
     broker.shutdown().await;
     let enough = acknowledged.len() as u64 >= ROUNDS * 20 && retries.load(Ordering::SeqCst) >= ROUNDS;
     if !enough {
-        return Err("too little happened for it to mean anything".into());
+        return Err("too few requests for a meaningful result".into());
     }
     Ok(Outcome::of(ROUNDS, (lost + refused + unaudited + twice).min(ROUNDS)))
 }
 
-/// Creates stacks one after the other, each again and again until it is acknowledged. Their names, and how many were refused
-/// because a try before had succeeded unnoticed.
+/// Creates stacks one after the other, and retries each until it is acknowledged. Returns their names, and the number of refusals
+/// after an earlier attempt that had succeeded without an answer.
 async fn write(broker: Broker, writer: usize, stop: Arc<AtomicBool>, retries: Arc<AtomicU64>) -> (Vec<String>, u64) {
     let (mut acknowledged, mut refused) = (Vec::new(), 0);
     for number in 0.. {

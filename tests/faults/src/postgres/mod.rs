@@ -1,4 +1,4 @@
-//! Faults of the database, and of brokers on it.
+//! Faults of PostgreSQL and of brokers on it.
 
 mod disk;
 mod fixture;
@@ -13,7 +13,7 @@ mod silent;
 
 use crate::{Outcome, Result};
 
-/// The names of all of them, in the order in which they are tried.
+/// The names of all faults, in order of execution.
 pub(crate) const ALL: [&str; 12] = [
     "feed-order",
     "server-killed",
@@ -43,6 +43,6 @@ pub(crate) async fn one(name: &str) -> Result<Outcome> {
         "replica-killed" => rolling::killed().await,
         "restored-dump" => restore::dump().await,
         "restored-files" => restore::files().await,
-        name => Err(format!("there is no fault {name}").into()),
+        name => Err(format!("no fault named {name}").into()),
     }
 }

@@ -1,4 +1,4 @@
-//! Many writers whose transactions take their time: the feed has everything, once, in order.
+//! Many writers with slow transactions: the feed has each change once, in order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn commit(change: Change) -> Commit {
 
 pub(crate) async fn run() -> Result<Outcome> {
     let database = Database::start("order").await?;
-    // Some transactions linger between getting their number and their end.
+    // Some transactions wait between the assignment of their id and their end.
     database.query(
         "CREATE FUNCTION brokkr.linger() RETURNS trigger LANGUAGE plpgsql AS
          $$ BEGIN IF random() < 0.2 THEN PERFORM pg_sleep(random() * 0.004); END IF; RETURN NEW; END $$;
@@ -35,7 +35,7 @@ pub(crate) async fn run() -> Result<Outcome> {
     let readers: Vec<_> = (0..READERS)
         .map(|_| tokio::spawn(read_feed(store.clone(), first.position, done.clone(), committed.clone())))
         .collect();
-    // Before anybody writes, so that everything comes by way of the tail.
+    // Start before the first write, so that every change arrives through the tail.
     let token = store.view_snapshot().await?.token;
     let view = tokio::spawn(read_view(store.clone(), token, done.clone(), committed.clone()));
     let writers: Vec<_> =
@@ -85,7 +85,7 @@ impl Seen {
     }
 }
 
-/// Reads until everything was written and as much was read, or nothing comes any more.
+/// Reads until it has read every written change, or no more changes arrive.
 async fn read_feed(
     store: Arc<dyn Store>,
     mut position: FeedPosition,

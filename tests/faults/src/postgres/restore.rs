@@ -1,4 +1,4 @@
-//! The database is set back under running brokers and agents: nothing is removed anywhere until an admin says so.
+//! The database is restored under running brokers and agents: no agent removes objects until an admin confirms.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::fixture::{Database, text};
 use crate::{Outcome, Result};
 
-/// How long is watched after the restore that nothing goes.
+/// How long the test checks after the restore that no object is removed.
 const WATCHED: Duration = Duration::from_secs(15);
 
 struct Scene {
@@ -72,7 +72,7 @@ impl Scene {
     }
 }
 
-/// From a dump, into the same server.
+/// Restores a dump into the same server.
 pub(crate) async fn dump() -> Result<Outcome> {
     let database = Database::start("dump").await?;
     let file = database.folder.path().join("dump");
@@ -99,14 +99,14 @@ pub(crate) async fn dump() -> Result<Outcome> {
     .await
 }
 
-/// From a copy of the files, as from a snapshot of the disk: same server, same place, earlier transaction numbers.
+/// Restores a copy of the files, as from a disk snapshot: same server and folder, earlier transaction ids.
 pub(crate) async fn files() -> Result<Outcome> {
     let database = Database::start("files").await?;
     let (data, copy) = (database.server.data(), database.folder.path().join("copy"));
     let copy_of_data = |from: &std::path::Path, to: &std::path::Path| -> Result<()> {
         let _ = std::fs::remove_dir_all(to);
         let status = Command::new("cp").args(["-a"]).args([from, to]).status()?;
-        if status.success() { Ok(()) } else { Err("the files could not be copied".into()) }
+        if status.success() { Ok(()) } else { Err("cannot copy the files of the server".into()) }
     };
     play(
         database,
@@ -130,7 +130,7 @@ async fn play(
     restore: impl FnOnce(&mut Database) -> Result<()>,
 ) -> Result<Outcome> {
     let scene = Scene::new(&database).await?;
-    // Replicas that nobody asks anything: they notice by themselves as well.
+    // Brokers without requests must detect the restore too.
     let others = [database.broker().await?, database.broker().await?];
     let first = scene.stack("first", &["a1"]).await?;
     scene.holds(&["a1"]).await?;
@@ -152,7 +152,7 @@ async fn play(
         let system = other.system_actor();
         while !other.stack_status(&system, second).await.is_ok_and(|status| status.summary.agents > 0) {
             if began.elapsed() > Duration::from_secs(20) {
-                return Err("a replica does not follow".into());
+                return Err("a broker does not follow the store".into());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -162,26 +162,26 @@ async fn play(
     let began = Instant::now();
     while others.iter().any(|it| it.epoch() == epoch || it.epoch() != scene.broker.epoch()) {
         if began.elapsed() > Duration::from_secs(20) {
-            println!("not all brokers notice that the database was set back");
+            println!("not all brokers detect the restore");
             return Ok(Outcome::of(1, 1));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    println!("noticed by all after {:.1} s", began.elapsed().as_secs_f64());
+    println!("detected by all brokers after {:.1} s", began.elapsed().as_secs_f64());
     let watched = Instant::now();
     let mut removed = 0;
     while watched.elapsed() < WATCHED && removed == 0 {
         removed = 3_u64.saturating_sub(scene.names().len() as u64);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    println!("{removed} objects removed before anybody confirmed");
+    println!("{removed} objects removed before the confirmation");
     // New orders are carried out, and after an admin has confirmed what the backup does not want goes.
     scene.stack("third", &["c1"]).await?;
     let is_there = |name: &str, names: &[String]| names.iter().any(|it| it == name);
     let began = Instant::now();
     while !is_there("c1", &scene.names()) {
         if began.elapsed() > Duration::from_secs(20) {
-            return Err("nothing is applied in the new history".into());
+            return Err("no object is applied in the new epoch".into());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -192,8 +192,8 @@ async fn play(
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let left = scene.names();
-    println!("after it was confirmed the cluster holds {left:?}");
-    // The second stack is not known to this history: it is shown, and left alone.
+    println!("after the confirmation the cluster holds {left:?}");
+    // The new epoch does not know the second stack: the agent reports it and keeps its objects.
     let right = left == ["a1", "b1", "c1"];
     // That of the backup, and one that all of them joined.
     let histories = database.count("SELECT count(*) FROM brokkr.history")?;

@@ -1,4 +1,4 @@
-//! Replicas that are restarted one after the other, and one that is killed, under load.
+//! Brokers are restarted one after the other, and killed, under load.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::{Outcome, Result};
 
 const CLIENTS: usize = 12;
 
-/// What clients did.
+/// The results of the clients.
 #[derive(Default)]
 struct Tally {
     requests: AtomicU64,
@@ -40,7 +40,7 @@ impl Scene {
         Ok(Self { database, replicas, urls, admin, stop: Arc::default(), tally: Arc::default() })
     }
 
-    /// Clients that create stacks and read; each request is tried at another replica once if it fails. The names that were
+    /// Clients that create and read stacks, and retry each failed request once on another broker. Returns the names that were
     /// acknowledged.
     fn clients(&self) -> Vec<tokio::task::JoinHandle<Result<Vec<String>>>> {
         (0..CLIENTS)
@@ -69,7 +69,7 @@ impl Scene {
             acknowledged.len()
         );
         if requests < 1_000 {
-            return Err("too little happened for it to mean anything".into());
+            return Err("too few requests for a meaningful result".into());
         }
         Ok((requests, failed + lost))
     }
@@ -127,7 +127,7 @@ fn port_of(replica: &BrokerProcess) -> Result<u16> {
     Ok(replica.url.rsplit(':').next().unwrap_or_default().parse()?)
 }
 
-/// Each replica is told to end, ends, and is started again at its address.
+/// Each broker gets SIGTERM, ends, and restarts at its address.
 pub(crate) async fn restarted() -> Result<Outcome> {
     let mut scene = Scene::new("rolling").await?;
     let clients = scene.clients();
@@ -138,7 +138,7 @@ pub(crate) async fn restarted() -> Result<Outcome> {
         let began = Instant::now();
         while replica.process.is_running() {
             if began.elapsed() > Duration::from_secs(30) {
-                return Err("a broker does not end within 30 s of being told".into());
+                return Err("a broker does not end within 30 s after SIGTERM".into());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -152,7 +152,7 @@ pub(crate) async fn restarted() -> Result<Outcome> {
     Ok(Outcome::of(requests, wrong))
 }
 
-/// One replica after the other is killed and started again; what was acknowledged is there.
+/// Each broker is killed and restarted; every acknowledged write exists.
 pub(crate) async fn killed() -> Result<Outcome> {
     let mut scene = Scene::new("replica-killed").await?;
     let clients = scene.clients();

@@ -1,4 +1,4 @@
-//! The whole server stands still, and nobody is told: no connection ends, no answer comes.
+//! The whole server freezes: no connection closes, and no answer arrives.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use super::fixture::{Database, text};
 use crate::{Outcome, Result};
 
 const FROZEN: Duration = Duration::from_secs(25);
-/// How long a broker may take to say that it cannot serve, and after the end that it can again.
+/// Time limit for `/readyz` to fail during the freeze, and to succeed after it.
 const NOTICED: Duration = Duration::from_secs(5);
-/// Writes at that time, more than there are connections.
+/// Number of concurrent writes, more than the pool has connections.
 const WRITES: usize = 30;
-/// How long each of them may take: the server's own limit, and the wait for a connection.
+/// Time limit of each write: the statement timeout, and the wait for a connection.
 const ANSWERED: Duration = Duration::from_secs(20);
 
 async fn publish(broker: &Broker, stack: StackId, number: usize) -> std::result::Result<(), BrokerError> {
@@ -25,7 +25,7 @@ async fn publish(broker: &Broker, stack: StackId, number: usize) -> std::result:
     broker.publish(&broker.system_actor(), stack, content).await.map(drop)
 }
 
-/// How long it takes until the broker is, or is not, ready.
+/// Waits until the broker is ready or not ready. Returns the time.
 async fn until_ready(broker: &Broker, ready: bool) -> Duration {
     let began = Instant::now();
     while broker.ready().await.is_ok() != ready && began.elapsed() < 4 * NOTICED {

@@ -1,4 +1,4 @@
-//! Revisions that change what their own objects are judged by: a definition, a policy, a webhook, a quota, a limit, a class.
+//! Revisions that change the rules for their own objects: a definition, a policy, a webhook, a quota, a limit, a class.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
 const GROUP: &str = "own.example.com";
-/// What controllers and caches of the API server need is no more than seconds.
+/// Time limit for retries: controllers and caches of the API server need seconds.
 const BY_ITSELF: Duration = Duration::from_secs(40);
 
-/// Two revisions of a stack; the second one is let in by its own rules only.
+/// Two revisions of a stack. The API server accepts the second one only by its own rules.
 struct Case {
     name: &'static str,
     first: Vec<Value>,
@@ -205,7 +205,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     super::look::end(scene, rounds).await
 }
 
-/// The API server takes a moment until it judges by a policy.
+/// Waits until the API server enforces a policy.
 async fn policy_in_force(scene: &Scene) -> Result<()> {
     let probe = labelled(config_map(&scene.namespace, "judged", 77), "judged", "yes");
     let path = format!("{}?fieldManager=human&force=true&dryRun=All", Key::of(&probe).path());
@@ -246,7 +246,7 @@ impl Webhook {
     }
 }
 
-/// What its own new rules refuse as well is refused still, and what is right with it is not written before.
+/// An object that the new rules also refuse stays refused, and the valid objects are not written first.
 async fn still_refused(scene: &mut Scene) -> Result<Vec<String>> {
     let space = scene.namespace.clone();
     let text = |values: &[&str]| kind("Paint", json!({"colour": {"type": "string", "enum": values}}));

@@ -1,4 +1,4 @@
-//! Objects that others made and a stack adopts: what a later revision drops is gone from them.
+//! Adopted objects: keys that a later revision drops are removed from them.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
-/// How an object was made before the stack.
+/// How an object was created before the stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Made {
     /// `kubectl apply`.
@@ -83,7 +83,7 @@ fn objects(namespace: &str, name: &str) -> Vec<(Value, Value, Vec<&'static str>)
     ]
 }
 
-/// A note on an object in the name of somebody who is no deployment tool: it stays.
+/// Adds an annotation as a manager that is not a deployment tool. It must stay.
 async fn note(scene: &Scene, object: &Value, manager: &str, name: &str) -> Result<()> {
     let patch = json!({"metadata": {"annotations": {format!("example.com/{name}"): "yes"}}});
     let at = format!("{}?fieldManager={manager}", path(object));

@@ -55,7 +55,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     super::look::end(scene, rounds).await
 }
 
-/// A stack that is removed counts as gone when its definition is.
+/// A removal is complete only once the definition is gone.
 async fn removed(scene: &mut Scene, stack: &str, key: &Key, wrong: &mut Vec<String>) -> Result<()> {
     let id = scene.id(stack);
     scene.delete(stack).await?;
@@ -82,7 +82,7 @@ async fn removed(scene: &mut Scene, stack: &str, key: &Key, wrong: &mut Vec<Stri
     scene.kube.delete(key).await
 }
 
-/// The same kind is defined by another definition already: who took which name is said.
+/// Another definition already has the names of the kind: the status gives the taken name and its owner.
 async fn names_taken(scene: &mut Scene) -> Result<Vec<String>> {
     let group = "taken.example.com";
     let first = definition(group, "Anchor");

@@ -1,4 +1,4 @@
-//! Jobs in every end: complete, failed and deleted in the middle; cleaned up by their `ttlSecondsAfterFinished` or by hand.
+//! Jobs that complete, fail or are deleted while they run; deleted by `ttlSecondsAfterFinished` or by hand.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{Outcome, Result};
 const HOLD: Duration = Duration::from_secs(7);
 const END: Duration = Duration::from_secs(40);
 
-/// How a Job ends, and how it goes.
+/// How a Job ends, and how it is deleted.
 struct Case {
     name: &'static str,
     spec: Value,
@@ -29,7 +29,7 @@ struct Case {
 enum Pod {
     Completes,
     Fails,
-    /// Is never scheduled.
+    /// A node selector that no node matches.
     Pends,
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     }
     let all: Vec<&Case> = failing.iter().chain(&completing).collect();
     hold(&scene, &all, &mut defects).await?;
-    // What is remembered survives the process.
+    // The recorded result survives a restart of the agent.
     scene.replica.start()?;
     let late = scene.others_go_on(END).await?;
     rounds.add("agent-restarts", late);
@@ -157,7 +157,7 @@ fn is_finished(job: &Value) -> bool {
     conditions.into_iter().any(|it| (it["type"] == "Failed" || it["type"] == "Complete") && it["status"] == "True")
 }
 
-/// Waits until a Job ended and is gone.
+/// Waits until a Job has ended and is deleted.
 async fn ends(scene: &Scene, case: &Case, until: &Until) -> Result<Vec<String>> {
     let (key, mut wrong) = (at(scene, case), Vec::new());
     if case.by_hand {
@@ -174,7 +174,7 @@ async fn ends(scene: &Scene, case: &Case, until: &Until) -> Result<Vec<String>> 
     Ok(wrong)
 }
 
-/// Nothing changes any more.
+/// Checks that the state stays the same.
 async fn hold(scene: &Scene, cases: &[&Case], defects: &mut [Vec<String>]) -> Result<()> {
     let before: Vec<usize> = cases.iter().map(|case| writes_on(scene, &at(scene, case))).collect::<Result<_>>()?;
     let deadline = tokio::time::Instant::now() + HOLD;
@@ -203,7 +203,7 @@ async fn hold(scene: &Scene, cases: &[&Case], defects: &mut [Vec<String>]) -> Re
     Ok(())
 }
 
-/// A Job that never ended and is gone is drift.
+/// A Job that is deleted before it ends is drift.
 async fn recreated(scene: &Scene, cases: &[Case], rounds: &mut Rounds) -> Result<()> {
     let uid = |it: Option<&Value>| it.map(|it| it["metadata"]["uid"].to_string()).unwrap_or_default();
     let mut before = Vec::new();
@@ -227,7 +227,7 @@ async fn recreated(scene: &Scene, cases: &[Case], rounds: &mut Rounds) -> Result
     Ok(())
 }
 
-/// A changed manifest is a new try.
+/// A changed manifest starts a new attempt.
 async fn changed(scene: &mut Scene, name: &'static str) -> Result<Vec<String>> {
     let good = Case { name, spec: json!({"backoffLimit": 1}), pod: Pod::Completes, by_hand: false };
     let manifests = vec![job(&scene.namespace, &good), dependent(&scene.namespace, name)];

@@ -1,4 +1,4 @@
-//! Published files: putting one into a stack, and comparing what is in the cluster with what kubectl would have made of it.
+//! Published files: publishes one as a stack, and compares the cluster with the result of kubectl.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::agent::World;
 use crate::agent::key::Key;
 use crate::agent::scene::{Scene, Told};
 
-/// A file as a stack of its own.
+/// A file as its own stack.
 pub(super) struct File {
     pub(super) stack: String,
     pub(super) text: String,
@@ -23,7 +23,7 @@ impl File {
         Self { stack: stack.to_owned(), text: text.into() }
     }
 
-    /// Publishes it as it is, and targets it at the scene's agent. How many objects the broker has found in it.
+    /// Publishes the file unchanged and targets it at the scene's agent. Returns the number of objects.
     pub(super) async fn publish(&self, scene: &mut Scene, policies: &Value) -> Result<u64> {
         // Only for the names of what the agent may touch.
         if let Ok(set) = ManifestSet::parse_yaml(self.text.as_bytes()) {
@@ -46,7 +46,7 @@ impl File {
         Ok(object["object_count"].as_u64().unwrap_or_default())
     }
 
-    /// What kubectl makes of it in the name of the scene's agent: a dry run on the server, so nothing if all is the same.
+    /// The result of kubectl's server-side dry run with the agent's field manager.
     pub(super) fn as_kubectl(&self, world: &World, scene: &Scene) -> Result<Vec<Value>> {
         let file = world.file(&format!("{}.yaml", scene.full(&self.stack)));
         std::fs::write(&file, &self.text)?;
@@ -63,7 +63,7 @@ impl File {
         })
     }
 
-    /// What differs between the cluster and what kubectl would have made.
+    /// The differences between the cluster and kubectl's result.
     pub(super) async fn differences(&self, world: &World, scene: &Scene) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         let expected = match self.as_kubectl(world, scene) {
@@ -85,7 +85,7 @@ impl File {
         Ok(wrong)
     }
 
-    /// The objects that are in the cluster still.
+    /// The objects that the cluster still contains.
     pub(super) async fn left(&self, scene: &Scene, objects: &[Value], within: Duration) -> Result<Vec<String>> {
         let deadline = tokio::time::Instant::now() + within;
         loop {
@@ -115,7 +115,7 @@ fn is_aggregated_anew(live: &Value) -> bool {
     !managers.is_empty() && managers.iter().all(|it| it["manager"] == "clusterrole-aggregation-controller")
 }
 
-/// What was asked for: without what the server keeps for itself, and without the agent's marks.
+/// The desired fields: without those of the server and the agent's labels and annotations.
 fn content(mut object: Value) -> Value {
     if let Some(it) = object.as_object_mut() {
         it.remove("status");
@@ -142,7 +142,7 @@ fn content(mut object: Value) -> Value {
     object
 }
 
-/// The first place where two values differ.
+/// The path and values of the first difference.
 fn difference(at: &str, there: &Value, expected: &Value) -> String {
     match (there, expected) {
         (Value::Object(a), Value::Object(b)) => {

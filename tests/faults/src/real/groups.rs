@@ -1,4 +1,4 @@
-//! One object that is served under two API groups: which of them a manifest names makes no difference to the object.
+//! One object that two API groups serve: the object stays the same, whichever group a manifest names.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn deletions(scene: &Scene, name: &str) -> Result<Vec<String>> {
     Ok(of.map(|it| it.to_string()).collect())
 }
 
-/// Waits until the agent has looked again several times, so that whatever follows a revision has happened.
+/// Waits for several passes of the agent, so that all effects of a revision are visible.
 async fn looks_again(scene: &Scene, stack: &str) -> Result<()> {
     let id = scene.id(stack);
     let path = format!("/stacks/{id}/events");
@@ -95,7 +95,7 @@ async fn there_and_back(scene: &mut Scene, stack: &str, core_first: bool, change
     Ok(wrong)
 }
 
-/// Several of them, of which one moves, one stays, and one is dropped: only that one goes.
+/// Three objects: one changes its group, one stays, and one is dropped. Only the last one is deleted.
 async fn several(scene: &mut Scene) -> Result<Vec<String>> {
     let (space, mut wrong) = (scene.namespace.clone(), Vec::new());
     let names = ["moves", "stays", "dropped"].map(|it| format!("several-{it}"));

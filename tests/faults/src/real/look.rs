@@ -1,4 +1,4 @@
-//! Looking at what a user sees.
+//! Helpers that read what a user sees.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
-/// How long most things may take: an agent looks every other second.
+/// Time limit for most steps. The agent's interval is two seconds.
 pub(super) const SOON: Duration = Duration::from_secs(15);
 const END: Duration = Duration::from_secs(75);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// A time that several waits share, so that many defects do not take many times as long as one.
+/// A deadline that several waits share, so that many defects take no longer than one.
 pub(super) struct Until(tokio::time::Instant);
 
 impl Until {
@@ -25,18 +25,18 @@ impl Until {
         Self(tokio::time::Instant::now() + time)
     }
 
-    /// What is left of it, at least as much as one look takes.
+    /// The remaining time, at least enough for one look.
     pub(super) fn left(&self) -> Duration {
         self.0.saturating_duration_since(tokio::time::Instant::now()).max(Duration::from_millis(300))
     }
 }
 
-/// The end of a check: everything of it goes, within a bound.
+/// Ends a check: removes all of its stacks within a time limit.
 pub(super) async fn end(scene: Scene, rounds: Rounds) -> Result<Outcome> {
     scene.end_within(END, rounds).await
 }
 
-/// All that a status says about the present: the conditions' reasons and messages.
+/// The reasons and messages of all conditions of a status.
 pub(super) fn said(status: &Value) -> String {
     let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
     let conditions = status["conditions"].as_array().into_iter().flatten();
@@ -62,7 +62,7 @@ pub(super) fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> 
     status["conditions"].as_array()?.iter().find(|it| it["type"] == kind)
 }
 
-/// Waits until a stack's status is so; notes what it is if that does not happen.
+/// Waits until a stack's status matches. Adds the last status to the errors after the time limit.
 pub(super) async fn comes(
     scene: &Scene,
     stack: &str,
@@ -75,7 +75,7 @@ pub(super) async fn comes(
     let so = eventually(within, || async { Ok(is_so(&scene.status(&id).await?)) }).await?;
     if !so {
         wrong.push(format!(
-            "not so within {} s: {what}; status: {}",
+            "timeout after {} s: {what}; status: {}",
             within.as_secs(),
             brief(&scene.status(&id).await?)
         ));
@@ -98,14 +98,14 @@ pub(super) async fn is_applied(
     .await
 }
 
-/// An error if the newest revision is not applied: what follows would prove nothing.
+/// Fails if the newest revision is not applied, because later steps would prove nothing.
 pub(super) async fn must_apply(scene: &Scene, stack: &str) -> Result<()> {
     let mut wrong = Vec::new();
     is_applied(scene, stack, Duration::from_secs(60), stack, &mut wrong).await?;
-    wrong.pop().map_or(Ok(()), |wrong| Err(format!("the beginning does not work: {wrong}").into()))
+    wrong.pop().map_or(Ok(()), |wrong| Err(format!("the preparation failed: {wrong}").into()))
 }
 
-/// Waits until a live object is so; notes what it is if that does not happen.
+/// Waits until a live object matches. Adds the last state to the errors after the time limit.
 pub(super) async fn becomes(
     kube: &Kube,
     key: &Key,
@@ -117,12 +117,12 @@ pub(super) async fn becomes(
     let so = eventually(within, || async { Ok(is_so(kube.get(key).await?.as_ref())) }).await?;
     if !so {
         let there = kube.get(key).await?.map_or_else(|| "nothing".to_owned(), |it| without_noise(it).to_string());
-        wrong.push(format!("not so within {} s: {what}; {key} is {there}", within.as_secs()));
+        wrong.push(format!("timeout after {} s: {what}; {key} is {there}", within.as_secs()));
     }
     Ok(())
 }
 
-/// Looks for a while; notes the first time that something is not so.
+/// Repeats a check for a while. Adds the first violation to the errors.
 pub(super) async fn stays<F: Future<Output = Result<Option<String>>>>(
     during: Duration,
     wrong: &mut Vec<String>,
@@ -139,7 +139,7 @@ pub(super) async fn stays<F: Future<Output = Result<Option<String>>>>(
     Ok(())
 }
 
-/// An object without what only fills the line.
+/// An object without fields that only lengthen the output.
 pub(super) fn without_noise(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         for field in ["managedFields", "labels", "annotations", "creationTimestamp"] {
@@ -149,7 +149,7 @@ pub(super) fn without_noise(mut object: Value) -> Value {
     object
 }
 
-/// The path of an object of any version.
+/// The URL path of an object of any version.
 pub(super) fn path(manifest: &Value) -> String {
     let key = Key::of(manifest);
     let version = manifest["apiVersion"].as_str().unwrap_or_default();
@@ -170,19 +170,19 @@ pub(super) async fn live(kube: &Kube, manifest: &Value) -> Result<Option<Value>>
     }
 }
 
-/// Sets the status of an object in the name of its controller.
+/// Sets the status of an object as its controller.
 pub(super) async fn set_status(kube: &Kube, key: &Key, status: &Value) -> Result<()> {
     let path = format!("{}/status?fieldManager=controller", key.path());
     let patch = serde_json::json!({"status": status});
     kube.0.must(Method::PATCH, &path, "application/merge-patch+json", Some(&patch)).await.map(drop)
 }
 
-/// How often the agent wrote an object, by the audit log.
+/// The number of the agent's writes of an object in the audit log.
 pub(super) fn writes_on(scene: &Scene, key: &Key) -> Result<usize> {
     Ok(scene.replica.writes()?.iter().filter(|write| write.key == *key).count())
 }
 
-/// Notes failures that were recorded of a stack.
+/// Adds the recorded failures of a stack to the errors.
 pub(super) async fn no_failures(scene: &Scene, stack: &str, wrong: &mut Vec<String>) -> Result<()> {
     let failures = scene.failures(stack).await?;
     let texts: Vec<String> = failures.iter().map(|it| format!("{} {}", it["reason"], it["message"])).collect();
@@ -194,7 +194,7 @@ pub(super) async fn no_failures(scene: &Scene, stack: &str, wrong: &mut Vec<Stri
     Ok(())
 }
 
-/// Runs something that blocks.
+/// Runs a blocking function.
 pub(super) fn blocking<T>(run: impl FnOnce() -> brokkr_testbed::Result<T>) -> Result<T> {
     Ok(tokio::task::block_in_place(run)?)
 }

@@ -1,4 +1,4 @@
-//! Requests: how the agent introduces itself, and what the broker takes.
+//! Requests: the agent's user agent, and the input that the broker accepts.
 
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 
@@ -12,7 +12,7 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
-/// Every request of the agent's to the API server says who makes it.
+/// Every request of the agent to the API server has its user agent.
 pub(super) async fn user_agent(world: &World, name: &str) -> Result<Outcome> {
     let mut rounds = Rounds::of(name);
     let from = world.cluster(0)?.audit_length()?;
@@ -58,7 +58,7 @@ pub(super) async fn user_agent(world: &World, name: &str) -> Result<Outcome> {
     super::look::end(scene, rounds).await
 }
 
-/// `If-Match: *` is about whatever version there is.
+/// `If-Match: *` matches any version of an existing entity.
 pub(super) async fn if_match_star(world: &World, name: &str) -> Result<Outcome> {
     let mut rounds = Rounds::of(name);
     let broker = world.broker()?;
@@ -97,7 +97,7 @@ async fn patch_any(broker: &Rest, path: &str, change: &Value) -> Result<(u16, Va
     Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
 }
 
-/// Integers that Kubernetes cannot keep are refused, in YAML and in JSON; those that it can are kept to the digit.
+/// The broker refuses integers that Kubernetes cannot store, in YAML and in JSON, and keeps all others exactly.
 pub(super) async fn big_integers(world: &World, name: &str) -> Result<Outcome> {
     let mut rounds = Rounds::of(name);
     let broker = world.broker()?;

@@ -1,4 +1,4 @@
-//! Smaller things in the cluster.
+//! Smaller checks of objects in the cluster.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::{Scene, must};
 use crate::{Outcome, Result};
 
-/// What lasts for two minutes counts as stalled.
+/// A failure that lasts two minutes counts as `Stalled`.
 const STALLED: Duration = Duration::from_secs(165);
 
-/// A definition that comes back at once is no failure, whoever took it away.
+/// A definition that is deleted and recreated at once is not a failure.
 pub(super) async fn definition_recreated(world: &World, name: &str) -> Result<Outcome> {
     let (mut rounds, group) = (Rounds::of(name), "again.example.com");
     let mut scene = Scene::new(world, name).await?;
@@ -93,7 +93,7 @@ pub(super) async fn priority_class(world: &World, name: &str) -> Result<Outcome>
     super::look::end(scene, rounds).await
 }
 
-/// Whether a text says that something is to be created.
+/// Whether a text asks the reader to create an object.
 fn says_create(text: &str) -> bool {
     let text = text.to_lowercase();
     [
@@ -110,7 +110,7 @@ fn says_create(text: &str) -> bool {
     .any(|it| text.contains(it))
 }
 
-/// A claim on storage of a class that does not exist waits for ever: not healthy, and the class is named.
+/// A PersistentVolumeClaim with a missing StorageClass never binds: the stack is not healthy, and the status names the class.
 pub(super) async fn storage_class(world: &World, name: &str) -> Result<Outcome> {
     let mut rounds = Rounds::of(name);
     let mut scene = Scene::new(world, name).await?;
@@ -141,7 +141,7 @@ pub(super) async fn storage_class(world: &World, name: &str) -> Result<Outcome> 
     super::look::end(scene, rounds).await
 }
 
-/// A webhook about deletions has no backend.
+/// A webhook for deletions has no backend.
 pub(super) async fn delete_webhook(world: &World, name: &str) -> Result<Outcome> {
     let mut rounds = Rounds::of(name);
     let mut scene = Scene::new(world, name).await?;
@@ -211,7 +211,7 @@ fn webhook(namespace: &str) -> Value {
         "metadata": {"name": format!("{namespace}-deletions")},
         "webhooks": [{
             "name": "deletions.hooks.example.com",
-            // Nobody listens there.
+            // No server listens on this port.
             "clientConfig": {"url": "https://127.0.0.1:9/deletions"},
             "rules": [{"operations": ["DELETE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "scope": "Namespaced"}],
             "failurePolicy": "Fail",

@@ -1,7 +1,7 @@
-//! What Brokkr does with what real projects publish and with what real clusters do, as a user sees it: by the broker's API, the
+//! Checks with published files and real clusters, as a user sees them: through the broker's API, the
 //! objects in the cluster, and the API server's audit log.
 //!
-//! Each check has several cases of one class, none of them the example by which the class was found.
+//! Each check has several cases of one class of defects, other than the example that revealed the class.
 
 mod admission;
 mod adopted;
@@ -31,7 +31,7 @@ use serde_json::json;
 use crate::agent::World;
 use crate::{Outcome, Result, chosen, tell};
 
-/// The names of all of them; those that take longest begin first.
+/// The names of all checks. The longest start first.
 const ALL: [&str; 18] = [
     "low-delete-webhook",
     "shapes",
@@ -53,22 +53,22 @@ const ALL: [&str; 18] = [
     "low-big-integers",
 ];
 
-/// Not a check but a collection for a reader: only by name.
+/// Collects status texts for a reader. Runs only by name.
 const UNLUCKY: &str = "unlucky";
 
-/// No check takes longer, unless something hangs.
+/// Time limit of a check.
 const LONGEST: Duration = Duration::from_secs(420);
-/// How many are tried beside each other: each has an agent or two, and all share two API servers.
+/// Number of parallel checks. Each has one or two agents, and all share two API servers.
 const BESIDE: usize = 9;
 
-/// Runs the checks, or one of them; whether something is wrong.
+/// Runs all checks or one of them. Returns true if a check failed.
 pub(crate) async fn run(only: Option<&str>, write: Option<PathBuf>) -> Result<bool> {
     let names = if only == Some(UNLUCKY) { vec![UNLUCKY] } else { chosen(&ALL, only)? };
     let mut world = World::start("real").await?;
-    // Many agents share this machine, and none of them is to lose its lease: as long as it is unless somebody says otherwise.
+    // Many agents share this machine, and none may lose its Lease, so use the default duration.
     world.lease_seconds = 15;
     let folder = world.file("nodes");
-    // Only the first cluster has a node: the second is for what makes discovery incomplete.
+    // Only the first cluster has a node. The second one is for checks with incomplete discovery.
     let _nodes = Nodes::start(&Tools::ensure()?, &Kwok::ensure()?, world.cluster(0)?, &folder)?;
     for cluster in &world.clusters.all {
         cluster.apply(&administrators())?;
@@ -85,7 +85,7 @@ pub(crate) async fn run(only: Option<&str>, write: Option<PathBuf>) -> Result<bo
             let task = tokio::spawn(async move { tokio::time::timeout(LONGEST, one(&world, name)).await });
             let outcome = match task.await {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Err("it took too long".into()),
+                Ok(Err(_)) => Err("the check exceeded its time limit".into()),
                 Err(error) => Err(error.into()),
             };
             (name, outcome, began.elapsed())
@@ -100,7 +100,7 @@ pub(crate) async fn run(only: Option<&str>, write: Option<PathBuf>) -> Result<bo
     Ok(wrong)
 }
 
-/// Published files contain everything, and who applies them may do everything.
+/// Published files contain every kind, so this agent is a cluster administrator.
 fn administrators() -> serde_json::Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -131,6 +131,6 @@ async fn one(world: &World, name: &str) -> Result<Outcome> {
         "low-if-match-star" => low_api::if_match_star(world, name).await,
         "low-big-integers" => low_api::big_integers(world, name).await,
         "shapes" => shapes::check(world, name).await,
-        name => Err(format!("there is no check {name}").into()),
+        name => Err(format!("no check named {name}").into()),
     }
 }

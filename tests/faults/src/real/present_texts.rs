@@ -1,4 +1,4 @@
-//! The texts of a status are about the present, also while the verdict stays the same.
+//! The texts of a status describe the present, even while its conditions keep their values.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::agent::scene::Scene;
 use crate::{Outcome, Result};
 
 const GROUP: &str = "texts.example.com";
-/// The agent looks every other second; a report takes its time as well.
+/// Time limit for a text: the agent's interval of two seconds and a report.
 const SECONDS: Duration = Duration::from_secs(10);
-/// Texts that differ only in numbers are reported every ten seconds.
+/// Time limit for texts that differ only in numbers, which the agent reports every ten seconds.
 const COUNTED: Duration = Duration::from_secs(30);
 
 fn condition(kind: &str, is_true: bool, reason: &str, message: &str) -> Value {
@@ -28,7 +28,7 @@ fn is(conditions: &[Value]) -> Value {
     json!({"conditions": conditions})
 }
 
-/// The conditions of resources one after the other, and what the status must and must not say each time.
+/// The conditions of resources in sequence, with the texts that the status must and must not contain each time.
 struct Moment {
     sets: Vec<(&'static str, Value)>,
     must: Vec<&'static str>,
@@ -135,7 +135,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     super::look::end(scene, rounds).await
 }
 
-/// A Deployment whose pods cannot run at first: its controller has seen it all the same.
+/// A Deployment whose pods cannot run at first, although its controller has observed it.
 async fn deployment(scene: &mut Scene) -> Result<Vec<String>> {
     let labels = json!({"app": "steps"});
     let mut manifest = json!({

@@ -1,4 +1,4 @@
-//! Notations that every tool of Kubernetes reads in one way: accepted, and applied as kubectl's dry run on the server has them.
+//! Notations that all Kubernetes tools read alike: the broker accepts them, and the agent applies the objects of kubectl's dry run.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{Outcome, Result};
 
 const APPLIED: Duration = Duration::from_secs(40);
 
-/// A ConfigMap and what is special about it.
+/// A ConfigMap and its special notation.
 fn map(name: &str, metadata: &str, data: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: __namespace__\n{metadata}data:\n{data}"
@@ -115,7 +115,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
             wrong.extend(file.differences(world, &scene).await?);
         } else {
             // Whether the case is a good one.
-            wrong.extend(file.as_kubectl(world, &scene).err().map(|it| format!("and kubectl refuses it too: {it}")));
+            wrong.extend(file.as_kubectl(world, &scene).err().map(|it| format!("kubectl refuses the file too: {it}")));
         }
         rounds.add(&file.stack, wrong);
     }

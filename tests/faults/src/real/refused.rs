@@ -1,4 +1,4 @@
-//! Objects that the API server refuses for what they are.
+//! Objects that the API server refuses as invalid.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{Outcome, Result};
 const GROUP: &str = "refused.example.com";
 const HOLD: Duration = Duration::from_secs(3);
 
-/// A change of a good object that is refused, and a word of the server's reason.
+/// A change that makes a valid object invalid, and a word of the server's error.
 struct Case {
     name: &'static str,
     good: Value,
@@ -116,7 +116,7 @@ fn changed(case: &Case) -> Value {
     bad
 }
 
-/// Sets what a pointer points at, also where nothing is yet.
+/// Sets the value at a JSON pointer. Creates missing parents.
 fn set(object: &mut Value, pointer: &str, value: Value) {
     let (parent, field) = pointer.rsplit_once('/').unwrap_or_default();
     if let Some(parent) = object.pointer_mut(parent) {
@@ -172,7 +172,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
     super::look::end(scene, rounds).await
 }
 
-/// A revision with one refused object among three existing ones.
+/// A revision that makes one of three existing objects invalid.
 struct Tried {
     keys: Vec<Key>,
     before: usize,
@@ -202,7 +202,7 @@ async fn publish(scene: &mut Scene, case: &Case) -> Result<Tried> {
     Ok(tried)
 }
 
-/// None of the three is written, and the status says why.
+/// Checks that none of the three objects is written, and that the status gives the reason.
 async fn told(scene: &Scene, case: &Case, tried: &mut Tried, until: &Until) -> Result<()> {
     let reason = tried.reason.trim();
     let what = format!("it is refused by name and with the server's reason ({reason}), not as an API that is away");
@@ -217,7 +217,7 @@ async fn told(scene: &Scene, case: &Case, tried: &mut Tried, until: &Until) -> R
     .await
 }
 
-/// What the API server says about it.
+/// The error of the API server for a manifest.
 async fn reason_of(scene: &Scene, manifest: &Value) -> Result<String> {
     let manager = scene.replica.process.manager();
     let path = format!("{}?fieldManager={manager}&force=true&dryRun=All", Key::of(manifest).path());
@@ -229,7 +229,7 @@ async fn reason_of(scene: &Scene, manifest: &Value) -> Result<String> {
     Ok(answer["message"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Ten refused objects among good ones of their kind.
+/// Ten invalid objects among valid ones of their kind.
 async fn ten(scene: &mut Scene, as_updates: bool) -> Result<Vec<String>> {
     let space = scene.namespace.clone();
     let stack = if as_updates { "ten-updates" } else { "ten-new" };

@@ -1,4 +1,4 @@
-//! Removals of files with a Namespace, definitions and their resources: confirmed when everything is gone, or truly retained.
+//! Removals of files with a Namespace, definitions and their resources: confirmed once every object is gone or really retained.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::{Outcome, Result};
 
 const APPLIED: Duration = Duration::from_secs(150);
 const GONE: Duration = Duration::from_secs(90);
-/// What goes within this time after it was called retained was not retained.
+/// An object that disappears within this time after the confirmation was not retained.
 const SECONDS: Duration = Duration::from_secs(12);
 
 pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
@@ -84,7 +84,7 @@ async fn with_pods(scene: &mut Scene) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Deletes the stack; its Namespace is gone before the stack is, and nothing is called retained that goes.
+/// Deletes the stack. Its Namespace must be gone before the stack, and no object that is deleted may count as retained.
 async fn goes(scene: &mut Scene, stack: &str, space: &str) -> Result<Vec<String>> {
     let (id, key, mut wrong) = (scene.id(stack), Key::namespace(space), Vec::new());
     scene.delete(stack).await?;
@@ -122,7 +122,7 @@ async fn goes(scene: &mut Scene, stack: &str, space: &str) -> Result<Vec<String>
     Ok(wrong)
 }
 
-/// What the record says was retained when the removal was confirmed.
+/// The retained objects in the event of the confirmed removal.
 async fn confirmed(scene: &Scene, id: &str) -> Result<Vec<String>> {
     let path = format!("/agents/{}/events?stack={id}", scene.agent);
     let (status, events) = scene.broker.ask(Method::GET, &path, "", None).await?;
@@ -137,7 +137,7 @@ async fn confirmed(scene: &Scene, id: &str) -> Result<Vec<String>> {
     Ok(items.flat_map(|it| it["retained"].as_array().into_iter().flatten()).map(Value::to_string).collect())
 }
 
-/// Something of others is in the Namespace: the removal is confirmed, says what is retained, and the Namespace goes later.
+/// The Namespace contains an object of others: the removal is confirmed with the Namespace as retained, and the Namespace goes later.
 async fn retained(scene: &mut Scene) -> Result<Vec<String>> {
     small(scene, "kept", 1).await?;
     let (space, id, mut wrong) = ("gone-kept", scene.id("kept"), Vec::new());

@@ -1,4 +1,4 @@
-//! Numbers of replicas that people and autoscalers set through the `scale` subresource, beside those of the manifest.
+//! Replicas that people and autoscalers set through the `scale` subresource, beside those of the manifest.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Check<'_> {
         .await
     }
 
-    /// The number stays, and the status names object and field.
+    /// Checks that the number stays, and that the status names object and field.
     async fn keeps(&self, kind: Kind, name: &str, replicas: u64, wrong: &mut Vec<String>) -> Result<()> {
         let key = kind.key(&self.scene.namespace, name);
         let scene = &self.scene;
@@ -120,7 +120,7 @@ impl Check<'_> {
         .await
     }
 
-    /// Scaled by hand; an unchanged number leaves it alone, a changed one counts.
+    /// Scaled by hand: an unchanged number in the manifest has no effect, a changed one takes effect.
     async fn by_hand(&mut self, kind: Kind, name: &str) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         self.publish(kind, name, 2, "1", &[]).await?;
@@ -142,7 +142,7 @@ impl Check<'_> {
         Ok(wrong)
     }
 
-    /// Scaled to nothing: that is a number like others.
+    /// Scaled to zero, which behaves like any other number.
     async fn scaled_to_zero(&mut self, kind: Kind, name: &str) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         self.publish(kind, name, 3, "1", &[]).await?;
@@ -159,7 +159,7 @@ impl Check<'_> {
         Ok(wrong)
     }
 
-    /// An autoscaler is there: the number is its own whatever a revision says, and the status says so.
+    /// With an autoscaler, the number in a revision has no effect, and the status reports it.
     async fn autoscaled(&mut self, name: &str, is_ours: bool) -> Result<Vec<String>> {
         let (kind, mut wrong) = (Kind::Deployment, Vec::new());
         let autoscaler = autoscaler(&self.scene.namespace, name);
@@ -179,7 +179,7 @@ impl Check<'_> {
         Ok(wrong)
     }
 
-    /// An edit of the object itself is drift, as before.
+    /// An edit of the object itself is drift.
     async fn edited(&mut self, name: &str) -> Result<Vec<String>> {
         let (kind, mut wrong) = (Kind::Deployment, Vec::new());
         self.publish(kind, name, 2, "1", &[]).await?;
@@ -195,7 +195,7 @@ impl Check<'_> {
     }
 }
 
-/// It cannot measure anything here, so it leaves the number alone as long as it is between its bounds.
+/// An autoscaler. Without metrics it keeps every number between its bounds.
 fn autoscaler(namespace: &str, name: &str) -> Value {
     json!({
         "apiVersion": "autoscaling/v2",

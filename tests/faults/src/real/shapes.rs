@@ -1,4 +1,4 @@
-//! Files of the shapes that real projects publish: applied, compared, published again, upgraded, rolled back, removed.
+//! Files with the structure of published install files: applied, compared, published again, upgraded, rolled back, removed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
         let begun = begin(&mut scene, shape).await;
         wrong.insert(shape.name, begun.unwrap_or_else(|error| vec![error.to_string()]));
     }
-    // What is refused altogether is one defect, not one of each step.
+    // A refused file counts as one defect, not as one per step.
     let taken: Vec<&Shape> = all.iter().filter(|shape| scene.stacks.contains_key(shape.name)).collect();
     for shape in &taken {
         let wrong = wrong.entry(shape.name).or_default();
@@ -67,7 +67,7 @@ async fn begin(scene: &mut Scene, shape: &Shape) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// The same content as a new revision: nothing is written.
+/// Publishes the same content as a new revision: the agent must write nothing.
 async fn again(scene: &mut Scene, taken: &[&Shape], wrong: &mut BTreeMap<&str, Vec<String>>) -> Result<()> {
     let writes = |scene: &Scene| -> Result<Vec<_>> {
         Ok(scene.led(scene.replica.writes()?).into_iter().filter(|it| it.key.namespace != "brokkr-system").collect())
@@ -184,7 +184,7 @@ async fn api_service(world: &World, name: &str) -> Result<Vec<String>> {
     let gone = eventually(GONE, || scene.is_gone(&id)).await?;
     must(&mut wrong, gone, format!("the removal does not end: {}", brief(&scene.status(&id).await?)));
     let service = Key::new("apiregistration.k8s.io", "apiservices", "", &format!("v1beta1.{}", at.group()));
-    // Whatever happened: others need discovery.
+    // Always restore discovery, which other checks need.
     let is_there = scene.kube.get(&service).await?.is_some();
     scene.kube.delete(&service).await?;
     must(&mut wrong, !is_there, "the APIService is there after the removal");

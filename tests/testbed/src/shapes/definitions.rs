@@ -1,10 +1,10 @@
-//! Definitions of custom kinds.
+//! Custom resource definitions.
 
 use std::fmt::Write as _;
 
 use super::Names;
 
-/// How large each version's schema is made: five of them are a file of about a megabyte.
+/// Size of each version's schema, in bytes. Five versions make a file of about one megabyte.
 const VERSION_BYTES: usize = 196_000;
 const WORDS: [&str; 12] = [
     "Names the container that runs beside the workload.",
@@ -23,8 +23,8 @@ const WORDS: [&str; 12] = [
 
 /// The definition of one kind in `versions` versions of about 200 kB each.
 ///
-/// Stands for the definitions that embed pod templates in every version (monitoring, serving and workflow operators): nearly all of
-/// it is descriptions, too large for the annotation of `kubectl apply`. One version is deprecated, one is not served any more.
+/// Represents definitions that embed pod templates in every version (monitoring, serving and workflow operators): nearly all of
+/// it is descriptions, too large for the annotation of `kubectl apply`. One version is deprecated, one is no longer served.
 pub fn large_definition(at: &Names, versions: usize) -> String {
     let mut text = at.fill(
         r#"---
@@ -55,11 +55,11 @@ spec:
     text
 }
 
-/// Versions v1alpha1, v1alpha2, … and last the stored one, v1.
+/// The versions v1alpha1, v1alpha2, … and finally v1, the stored one.
 fn version(text: &mut String, number: usize, versions: usize) {
     let is_last = number + 1 == versions;
     let name = if is_last { "v1".to_owned() } else { format!("v1alpha{}", number + 1) };
-    // The oldest of several is not served any more, the next one is deprecated.
+    // The oldest of several versions is no longer served; the next one is deprecated.
     let is_served = number != 0 || is_last;
     let _ = write!(
         text,
@@ -173,23 +173,23 @@ fn container(text: &mut String, version: usize, block: usize) {
     }
 }
 
-/// What stands in the `caBundle` of a conversion webhook.
+/// The `caBundle` of a conversion webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaBundle {
-    /// Nothing: something injects it later.
+    /// Absent: an injector sets it later.
     Absent,
-    /// The base64 of a line end, as generators write it where something injects it later. Not a certificate.
+    /// The base64 of a line end, as generators write it for an injector. Not a certificate.
     Placeholder,
-    /// The base64 of text that is no certificate.
+    /// The base64 of plain text. Not a certificate.
     Broken,
-    /// The frame of a certificate around what is none.
+    /// PEM markers around invalid content.
     Truncated,
 }
 
 /// The definition of a kind in two versions with a conversion webhook whose service does not exist, and one object of the stored version.
 ///
-/// Stands for projects that had to change their schema: the service is that of the operator and not there yet, and
-/// something injects the `caBundle`. Without one, or with a good one, the API server serves the kind; otherwise it never does.
+/// Represents projects that changed their schema. The service belongs to the operator and does not exist yet, and
+/// an injector sets the `caBundle`. The API server serves the kind if the bundle is absent or valid, and never serves it otherwise.
 pub fn conversion_webhook(at: &Names, bundle: CaBundle) -> String {
     let bundle = match bundle {
         CaBundle::Absent => String::new(),

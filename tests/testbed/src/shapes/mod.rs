@@ -1,8 +1,8 @@
-//! Texts of the shapes that published install files have.
+//! Generated manifests with the structure of published install files.
 //!
-//! The files of real projects cannot be kept here. What makes them hard is their shape: sizes, notations, kinds, order, and what
-//! changes between releases. Each function generates the text of one shape and says which kind of file it stands for. All names,
-//! namespaces and API groups derive from [`Names`], so that many of them fit on one cluster.
+//! This repository cannot contain the files of real projects. The difficulty of such files is their shape: sizes, notations, kinds,
+//! order, and the changes between releases. Each function generates one shape and documents which files it represents. All names,
+//! namespaces and API groups derive from [`Names`], so that many files fit on one cluster.
 
 mod definitions;
 mod notations;
@@ -21,12 +21,12 @@ pub use projects::{api_service, new_group, release, wrong_order};
 pub struct Names {
     /// A DNS label; the names of cluster-scoped objects begin with it.
     pub name: String,
-    /// The namespace of namespaced objects. Shapes that bring no Namespace of their own expect it to exist.
+    /// The namespace of namespaced objects. It must exist, unless the shape contains its Namespace.
     pub namespace: String,
 }
 
 impl Names {
-    /// A file named `name` in the namespace of the same name.
+    /// Names for a file `name` in the namespace of the same name.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), namespace: name.to_owned() }
     }
@@ -45,17 +45,17 @@ impl Names {
     }
 }
 
-/// A release of a project that publishes two of them.
+/// One of two releases of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
-    /// The older one.
+    /// The older release.
     First,
-    /// The newer one.
+    /// The newer release.
     Second,
 }
 
 impl Release {
-    /// Chooses what differs between the releases.
+    /// Returns `first` for the older release, `second` for the newer one.
     fn pick<T>(self, first: T, second: T) -> T {
         match self {
             Self::First => first,
@@ -64,24 +64,24 @@ impl Release {
     }
 }
 
-/// A generated file and what is known about it.
+/// A generated file with its expected properties.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// What it is called.
+    /// The name of the shape.
     pub name: &'static str,
-    /// Which kind of published file it stands for.
+    /// The published files that it represents.
     pub stands_for: &'static str,
-    /// The file.
+    /// The content of the file.
     pub text: String,
-    /// The file of the project's next release, for projects that have one here.
+    /// The file of the project's next release, for shapes with two releases.
     pub next: Option<String>,
-    /// How many objects `text` has.
+    /// Number of objects in `text`.
     pub objects: usize,
     /// The namespace of its objects.
     pub namespace: String,
-    /// Whether `text` brings that Namespace along.
+    /// Whether `text` contains that Namespace.
     pub has_namespace: bool,
-    /// Whether the next release changes immutable fields, so that objects have to be replaced.
+    /// Whether the next release changes immutable fields, so that the agent must replace objects.
     pub replaces: bool,
 }
 
@@ -102,7 +102,7 @@ impl Shape {
     }
 }
 
-/// All shapes. Each has names of its own that begin with a prefix, which must be a DNS label of at most 20 characters.
+/// All shapes, each with its own names. The names begin with `prefix`, a DNS label of at most 20 characters.
 pub fn all(prefix: &str) -> Vec<Shape> {
     use Release::{First, Second};
     let at = |name: &str| Names::new(&format!("{prefix}-{name}"));
@@ -152,7 +152,7 @@ pub fn all(prefix: &str) -> Vec<Shape> {
     ]
 }
 
-/// Documents as one stream.
+/// Joins documents into one YAML stream.
 fn stream<T: AsRef<str>>(documents: impl IntoIterator<Item = T>) -> String {
     let mut text = String::new();
     for document in documents {

@@ -1,50 +1,50 @@
-//! Notations that YAML readers are known to differ about.
+//! Notations that YAML readers interpret differently.
 
 use super::Names;
 
 /// File modes as `chmod` writes them: `defaultMode: 0640`, `mode: 0400`, `0o440`.
 ///
-/// Stands for node agents, proxies and policy engines, whose volumes of ConfigMaps, Secrets and the downward API have modes.
+/// Represents node agents, proxies and policy engines, whose volumes of ConfigMaps, Secrets and the downward API have modes.
 pub fn octal_modes(at: &Names) -> String {
     at.fill(include_str!("octal-modes.yaml"))
 }
 
 /// A `v1` List of different kinds, and lists of one kind whose items do not repeat it.
 ///
-/// Stands for `kubectl get -o yaml` and for generators of dashboards.
+/// Represents the output of `kubectl get -o yaml` and of dashboard generators.
 pub fn lists(at: &Names) -> String {
     at.fill(include_str!("lists.yaml"))
 }
 
 /// Comments at every place where YAML allows one, documents of comments alone, document ends, block scalars of all styles.
 ///
-/// Stands for what template engines render.
+/// Represents the output of template engines.
 pub fn comments(at: &Names) -> String {
     at.fill(include_str!("comments.yaml"))
 }
 
 /// Anchors, aliases and merge keys, a merge of several among them, and a key that is an alias.
 ///
-/// Stands for hand-written files.
+/// Represents hand-written files.
 pub fn anchors(at: &Names) -> String {
     at.fill(include_str!("anchors.yaml"))
 }
 
-/// Keys that look like numbers, booleans and times where a map of texts is meant.
+/// Keys that look like numbers, booleans and times in a map of strings.
 ///
-/// Stands for ingress controllers and mail servers, whose ConfigMaps map ports to services.
+/// Represents ingress controllers and mail servers, whose ConfigMaps map ports to services.
 pub fn number_keys(at: &Names) -> String {
     at.fill(include_str!("number-keys.yaml"))
 }
 
-/// Lines that end as on Windows, block scalars among them.
+/// Windows line ends, also in block scalars.
 pub fn windows_line_ends(at: &Names) -> String {
     at.fill(include_str!("windows.yaml")).replace('\n', "\r\n")
 }
 
 /// A byte-order mark before each document.
 ///
-/// Stands for files that an editor marked, one behind the other.
+/// Represents concatenated files from an editor that writes byte-order marks.
 pub fn byte_order_mark(at: &Names) -> String {
     let map = |name: &str| {
         at.fill("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: __map__\n  namespace: __namespace__\ndata:\n  text: größer\n")
@@ -55,14 +55,14 @@ pub fn byte_order_mark(at: &Names) -> String {
 
 /// One List as indented JSON.
 ///
-/// Stands for the output of generators.
+/// Represents the output of generators.
 pub fn json(at: &Names) -> String {
     at.fill(include_str!("list.json"))
 }
 
-/// Secrets in the ways to write one: text, base64 in lines, both, special types.
+/// Secrets in every notation: `stringData`, wrapped base64, both, special types.
 ///
-/// Stands for servers that bring default credentials.
+/// Represents servers with default credentials.
 pub fn secrets(at: &Names) -> String {
     at.fill(include_str!("secrets.yaml"))
 }

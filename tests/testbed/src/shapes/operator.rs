@@ -2,7 +2,7 @@
 
 use super::{Names, Release, stream};
 
-/// How many objects the first release of [`operator`] has.
+/// Number of objects in the first release of [`operator`].
 pub const OPERATOR_OBJECTS: usize = 125;
 
 const KINDS: [&str; 8] = ["Backup", "Cache", "Cluster", "Database", "Pool", "Schedule", "Source", "User"];
@@ -22,9 +22,9 @@ const COMPONENTS: [&str; 10] = [
 /// Namespace, definitions, RBAC with aggregated ClusterRoles, webhooks, Services, workloads, ConfigMaps with files in them,
 /// PodDisruptionBudgets, and custom resources of its own kinds: 125 objects.
 ///
-/// Stands for the file that the documentation of an operator says to apply. The webhooks' service never answers: it is asked only
-/// about objects with a label that none here has. The second release gives one kind another version, drops a component with
-/// everything that belongs to it, adds fields and drops keys.
+/// Represents the install file of an operator. The webhooks' service never answers; the API server only calls it for
+/// objects with a label that no object here has. The second release gives one kind another version, drops a component with
+/// all of its objects, adds fields and drops keys.
 pub fn operator(at: &Names, release: Release) -> String {
     let mut documents = vec![include_str!("operator/base.yaml").replace("__version__", release.pick("1.8.3", "1.9.0"))];
     documents.extend(KINDS.iter().enumerate().map(|(number, kind)| definition(number, kind, release)));
@@ -36,7 +36,7 @@ pub fn operator(at: &Names, release: Release) -> String {
     at.fill(&stream(documents))
 }
 
-/// The definition of one kind with the three roles that are aggregated for it.
+/// The definition of one kind with its three aggregated roles.
 fn definition(number: usize, kind: &str, release: Release) -> String {
     let more = if number == 2 && release == Release::Second { NEXT_VERSION } else { "" };
     include_str!("operator/definition.yaml")
@@ -46,7 +46,7 @@ fn definition(number: usize, kind: &str, release: Release) -> String {
         .replace("__Kind__", kind)
 }
 
-/// A version that the second release adds; the old one stays the stored one.
+/// A version that the second release adds. The old version stays the stored one.
 const NEXT_VERSION: &str = r#"  - name: v1beta2
     served: true
     storage: false
@@ -64,7 +64,7 @@ const NEXT_VERSION: &str = r#"  - name: v1beta2
             x-kubernetes-preserve-unknown-fields: true
 "#;
 
-/// One component: account, binding, Service, Deployment and configuration, for some of them more.
+/// One component: account, binding, Service, Deployment and configuration. Some components have more objects.
 fn component(number: usize, name: &str, release: Release) -> String {
     let mut documents = vec![include_str!("operator/component.yaml")];
     if number.is_multiple_of(3) {

@@ -1,4 +1,4 @@
-//! Clients that are generated from the document, and a small program with each.
+//! Clients generated from the OpenAPI document, each used by a small program.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask check contract`: tools and clients that know nothing but the served OpenAPI document.
+//! `cargo xtask check contract`: tools and clients that know only the served OpenAPI document.
 
 mod clients;
 mod schemathesis;
@@ -21,7 +21,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     ];
     if let Some(name) = only.filter(|name| checks.iter().all(|(it, _)| it != name)) {
         let names = checks.map(|(name, _)| name).join(", ");
-        return Err(Error::new(format!("there is no check {name}; there are {names}")));
+        return Err(Error::new(format!("no check named {name}; known checks: {names}")));
     }
     cargo("binaries", &["build", "--workspace", "--bins", "--locked"])?;
     let scratch = ScratchFolder::new("contract")?;
@@ -35,18 +35,18 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Where the programs of the checks are.
+/// The folder with the sources of the checks.
 fn sources() -> PathBuf {
     root().join("tests/contract")
 }
 
-/// A new broker in memory, its document, and the tools.
+/// A new broker in memory, its OpenAPI document, and the tools.
 struct Scene {
     broker: BrokerProcess,
     pak: String,
-    /// The folder of this check, with the document as `openapi.json`.
+    /// The folder of this check, with the OpenAPI document as `openapi.json`.
     folder: PathBuf,
-    /// Python's programs.
+    /// The `bin` folder of the Python virtual environment.
     bin: PathBuf,
 }
 
@@ -56,7 +56,7 @@ impl Scene {
         std::fs::create_dir_all(&folder)?;
         let log = folder.join("broker.log");
         let broker = BrokerProcess::start(&debug("brokkr-contract"), free_port()?, &[], None, &log)?;
-        let pak = broker.admin.clone().ok_or_else(|| Error::new("the broker showed no admin key"))?;
+        let pak = broker.admin.clone().ok_or_else(|| Error::new("the broker printed no admin key"))?;
         let scene = Self { broker, pak, folder, bin: bin.to_owned() };
         let fetch = "import sys, urllib.request; urllib.request.urlretrieve(sys.argv[1], sys.argv[2])";
         let url = format!("{}/api/v1/openapi.json", scene.broker.url);
@@ -64,12 +64,12 @@ impl Scene {
         Ok(scene)
     }
 
-    /// One of Python's programs, in the folder of this check.
+    /// A program of the virtual environment, run in the folder of this check.
     fn python(&self, program: &str) -> Command {
         self.command(&self.bin.join(program), &self.folder)
     }
 
-    /// A program that finds the broker by its environment.
+    /// A program with the broker's address and key in its environment.
     fn command(&self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(folder).env("BROKKR_URL", &self.broker.url).env("BROKKR_PAK", &self.pak);
@@ -77,7 +77,7 @@ impl Scene {
         command
     }
 
-    /// Runs a program that must succeed; what it printed.
+    /// Runs a program and returns its output. Fails if the program fails.
     fn succeed(&self, command: &mut Command) -> Result<String> {
         let Output { status, stdout, stderr } = command.output()?;
         let said = String::from_utf8_lossy(&stdout).into_owned();

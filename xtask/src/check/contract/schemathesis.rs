@@ -1,4 +1,4 @@
-//! schemathesis: requests that are valid by the document, and requests that are not, against what the broker answers.
+//! schemathesis: sends requests that are valid by the document, and invalid ones, and checks the broker's responses.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use super::{Scene, sources};
 
-/// The same requests in every run.
+/// A fixed seed, so that every run sends the same requests.
 const SEED: &str = "20261130";
-/// Generated requests of each operation and phase at the most.
+/// Maximum number of generated requests for each operation and phase.
 const EXAMPLES: &str = "20";
 
 pub(super) fn run(scene: &Scene) -> Result<()> {
-    // From the file: of the served document the tool would leave out the operation that serves it.
+    // Read the document from a file: from its URL, the tool omits the operation that serves it.
     let document = scene.folder.join("openapi.json");
     let (report, succeeded) = (scene.folder.join("report.json"), scene.folder.join("succeeded.json"));
-    // It keeps files of its own where it runs.
+    // The tool writes its own files into the current folder.
     for name in ["schemathesis.toml", "hooks.py"] {
         std::fs::copy(sources().join("schemathesis").join(name), scene.folder.join(name))?;
     }
@@ -55,7 +55,9 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     if output.status.success() && missed.is_empty() && is_whole {
         return Ok(());
     }
-    Err(Error::new(format!("not all is as the document says; operations without a success: {missed:?}\n{said}")))
+    Err(Error::new(format!(
+        "the API differs from the document; operations without a successful response: {missed:?}\n{said}"
+    )))
 }
 
 /// The ids of the document's operations.

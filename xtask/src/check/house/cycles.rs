@@ -1,4 +1,4 @@
-//! Circular imports: a reader of one file needs every file of its circle.
+//! Circular imports. To understand one file of a cycle, a reader needs all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::Finding;
 use super::graph::{Graph, Module};
 use super::sources::Sources;
 
-/// Circles of files.
+/// Cycles between files.
 pub(super) fn between_files(sources: &Sources) -> Finding {
     let mut wrong = Vec::new();
     for folder in sources.crates() {
@@ -18,7 +18,7 @@ pub(super) fn between_files(sources: &Sources) -> Finding {
     Finding { name: "circular-imports-between-files", figure: wrong.len().to_string(), wrong }
 }
 
-/// Circles of what lies side by side in one folder, at least one of them a folder itself.
+/// Cycles between the entries of one folder, at least one of them a folder.
 pub(super) fn between_folders(sources: &Sources) -> Finding {
     let mut wrong = Vec::new();
     for folder in sources.crates() {
@@ -46,7 +46,7 @@ pub(super) fn between_folders(sources: &Sources) -> Finding {
     Finding { name: "circular-imports-between-folders", figure: wrong.len().to_string(), wrong }
 }
 
-/// The child of a folder in which a module lies; the folder's own file is none.
+/// The entry of a folder that contains a module; `None` for the folder's own file.
 fn child(parent: &Module, module: &Module) -> Option<Module> {
     (module.len() > parent.len() && module.starts_with(parent)).then(|| module[..=parent.len()].to_vec())
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_are_what_reaches_itself() {
+    fn cycles_contain_nodes_that_reach_themselves() {
         let names = |edges: &[(&str, &str)]| {
             circles(&graph(edges)).iter().map(|it| it.iter().map(name).collect::<Vec<_>>().join("")).collect::<Vec<_>>()
         };

@@ -3,17 +3,18 @@
 use super::Finding;
 use super::sources::Sources;
 
-/// Examples at the least.
+/// Minimum number of examples.
 const EXAMPLES: usize = 30;
 
-/// Code blocks in doc comments of libraries that `cargo test` compiles.
+/// Counts the code blocks in doc comments of libraries that `cargo test` compiles.
 pub(super) fn examples(sources: &Sources) -> Finding {
     let libraries = sources.0.iter().filter(|it| {
         it.path.starts_with("brokkr")
             || it.path.iter().next().is_some_and(|top| top.to_string_lossy().starts_with("brokkr-"))
     });
     let count: usize = libraries.map(|it| count(&it.text)).sum();
-    let wrong = if count < EXAMPLES { vec![format!("at least {EXAMPLES} are wanted")] } else { Vec::new() };
+    let wrong =
+        if count < EXAMPLES { vec![format!("add examples: at least {EXAMPLES} are required")] } else { Vec::new() };
     Finding { name: "doc-examples", figure: count.to_string(), wrong }
 }
 
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_that_are_compiled_count() {
+    fn only_compiled_blocks_are_counted() {
         let text = "/// ```\n/// let a = 1;\n/// ```\nfn a() {}\n//! ```no_run\n//! ```\n/// ```toml\n/// ```\n/// ```ignore\n/// ```\n";
         assert_eq!(count(text), 2);
     }

@@ -1,4 +1,4 @@
-//! Which file uses which, within one crate.
+//! The import graph of one crate's files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,12 +8,12 @@ use syn::{Attribute, Item, ItemMod, ItemUse, UseTree, Visibility};
 
 use super::sources::{Source, Sources};
 
-/// A module's path from the crate's root: empty for the root itself.
+/// A module's path from the crate root; empty for the root itself.
 pub(super) type Module = Vec<String>;
 
-/// The modules of one crate that have a file of their own, and who uses whom.
+/// The modules of one crate that have their own file, with the imports between them.
 pub(super) struct Graph {
-    /// Each module's file, from the crate's folder.
+    /// Each module's file, relative to the crate.
     pub(super) files: BTreeMap<Module, String>,
     pub(super) uses: BTreeMap<Module, BTreeSet<Module>>,
 }
@@ -51,7 +51,7 @@ fn module_of(inner: &Path) -> Module {
     module
 }
 
-/// What a module hands on under its own name, and where it is from.
+/// The items that a module re-exports, with their origin.
 fn exports(module: &Module, source: &Source, files: &BTreeMap<Module, String>) -> Vec<((Module, String), Module)> {
     let mut found = Vec::new();
     for item in &source.syntax.items {
@@ -88,7 +88,7 @@ fn leaves(tree: &UseTree) -> Vec<Vec<String>> {
     }
 }
 
-/// A path from the crate's root; `None` for one into another crate.
+/// Resolves a path from the crate root; `None` for a path into another crate.
 fn absolute(path: &[String], module: &Module, files: &BTreeMap<Module, String>) -> Option<Vec<String>> {
     let mut base = module.clone();
     let mut rest = path;
@@ -109,7 +109,7 @@ fn absolute(path: &[String], module: &Module, files: &BTreeMap<Module, String>) 
     Some([base.as_slice(), rest].concat())
 }
 
-/// A path as the module that it leads to and what it names in there.
+/// Splits a path into its module and the item inside.
 fn split<'p>(path: &'p [String], files: &BTreeMap<Module, String>) -> (&'p [String], &'p [String]) {
     let length = (0..=path.len()).rev().find(|length| files.contains_key(&path[..*length])).unwrap_or(0);
     path.split_at(length)
@@ -127,13 +127,13 @@ impl Finder<'_> {
         let Some(path) = absolute(path, self.module, self.files) else { return };
         let (owner, rest) = split(&path, self.files);
         let mut owner = owner.to_vec();
-        // What is handed on is used where it is defined.
+        // A re-export counts as an import of the defining file.
         if let Some(name) = rest.first() {
             while let Some(from) = self.exports.get(&(owner.clone(), name.clone())) {
                 owner.clone_from(from);
             }
         }
-        // What a folder's own file defines is the vocabulary of everything in the folder.
+        // Every file of a folder may use the items of the folder's mod.rs.
         if !self.module.starts_with(&owner) {
             self.found.insert(owner);
         }
@@ -142,7 +142,7 @@ impl Finder<'_> {
 
 impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        // A file that hands something on does not use it.
+        // A re-export is not an import.
         if matches!(item.vis, Visibility::Inherited) {
             leaves(&item.tree).iter().for_each(|path| self.note(path));
         }
@@ -163,7 +163,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 }
 
-/// Whether something is compiled for tests only.
+/// Whether the attributes contain `cfg(test)`.
 pub(super) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|it| {
         it.path().is_ident("cfg") && it.meta.require_list().is_ok_and(|list| list.tokens.to_string().contains("test"))

@@ -1,4 +1,4 @@
-//! `cargo xtask check house`: what keeps the code base easy to enter, as figures.
+//! `cargo xtask check house`: figures that keep the code base easy to enter.
 
 mod cycles;
 mod documentation;
@@ -11,7 +11,7 @@ use brokkr_testbed::{Error, Result};
 
 use sources::Sources;
 
-/// A figure, whether it is as it should be, and what is wrong otherwise.
+/// A figure and the violations that it counts.
 struct Finding {
     name: &'static str,
     figure: String,
@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
         return Ok(());
     }
     Err(Error::new(format!(
-        "{wrong} of {} figures are not as they should be; each says above what to change",
+        "{wrong} of {} figures are outside their limits; the lines above name each violation",
         findings.len()
     )))
 }

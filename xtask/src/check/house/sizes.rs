@@ -1,4 +1,4 @@
-//! How long files and tests are.
+//! Lengths of files and tests.
 
 use syn::visit::{self, Visit};
 use syn::{Attribute, ItemFn};
@@ -6,9 +6,9 @@ use syn::{Attribute, ItemFn};
 use super::Finding;
 use super::sources::Sources;
 
-/// Lines of a file at the most.
+/// Maximum number of lines of a file.
 const FILE: usize = 500;
-/// Lines of a test at the most.
+/// Maximum number of lines of a test function.
 const TEST: usize = 80;
 
 pub(super) fn files(sources: &Sources) -> Finding {

@@ -7,7 +7,7 @@ use brokkr_testbed::{Error, Result};
 
 use crate::run::root;
 
-/// Folders whose files are looked at: every crate of the workspace.
+/// Folders to read: every crate of the workspace.
 const ROOTS: [&str; 14] = [
     "brokkr/src",
     "brokkr-core/src",
@@ -25,15 +25,15 @@ const ROOTS: [&str; 14] = [
     "xtask/src",
 ];
 
-/// One file.
+/// One source file.
 pub(super) struct Source {
-    /// From the workspace's folder.
+    /// Path relative to the workspace.
     pub(super) path: PathBuf,
     pub(super) text: String,
     pub(super) syntax: syn::File,
 }
 
-/// Every file, in the order of paths.
+/// Reads every file, sorted by path.
 pub(super) struct Sources(pub(super) Vec<Source>);
 
 impl Sources {
@@ -52,7 +52,7 @@ impl Sources {
         sources.collect::<Result<_>>().map(Self)
     }
 
-    /// The folders with the source of a library or a program, each a tree of modules.
+    /// The source folders of libraries and binaries, each the root of a module tree.
     pub(super) fn crates(&self) -> Vec<&Path> {
         let is_root =
             |source: &&Source| source.path.file_name().is_some_and(|name| name == "lib.rs" || name == "main.rs");

@@ -1,4 +1,4 @@
-//! What a crate must not depend on, in any way.
+//! Crates that must not be in the dependency tree of another one.
 
 use std::process::Command;
 
@@ -48,7 +48,7 @@ fn check(bound: &Bound) -> Result<Finding> {
     let wrong: Vec<String> = there
         .map(|it| {
             format!(
-                "{} depends on {it}; find the way with `cargo tree -p {} -i {it}`",
+                "{} depends on {it}; find the path with `cargo tree -p {} -i {it}`",
                 bound.package[0], bound.package[0]
             )
         })

@@ -1,4 +1,4 @@
-//! Kinds that are not there, definitions that are wrong, and what depends on what is not there.
+//! Missing kinds, wrong definitions, and missing dependencies.
 
 use super::Unlucky;
 
@@ -122,7 +122,7 @@ subjects: [{kind: ServiceAccount, name: not-there, namespace: __namespace__}]
     ]
 }
 
-/// What makes discovery incomplete.
+/// Manifests that make discovery incomplete.
 pub(super) fn on_another_cluster() -> Vec<Unlucky> {
     vec![Unlucky::new(
         "metrics",

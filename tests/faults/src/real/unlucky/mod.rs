@@ -1,4 +1,4 @@
-//! Wrong and unlucky manifests, and what the status says about each: for a reader, who judges whether it says what to do.
+//! Wrong manifests and their status texts. A reader judges whether each text says what to do.
 
 mod kinds;
 mod rules;
@@ -23,17 +23,17 @@ use crate::agent::rounds::Rounds;
 use crate::agent::scene::Scene;
 use crate::{Outcome, Result};
 
-/// A status that stays the same for so long has settled.
+/// A status that stays unchanged for this time is final.
 const SETTLED: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(75);
 
-/// The group whose agent may touch some kinds only.
+/// The group whose agent may write some kinds only.
 const LIMITED: &str = "limited";
 
 /// One manifest; `__namespace__` in its texts is a namespace of its own, and `__name__` its name.
 struct Unlucky {
     name: &'static str,
-    /// What a person who reads the status should be able to do.
+    /// The remedy that the status should suggest.
     person: &'static str,
     /// What is in the cluster before, made by an administrator.
     setup: &'static str,
@@ -44,7 +44,7 @@ struct Unlucky {
     then: Then,
 }
 
-/// What happens after the manifest was published.
+/// What happens after the publication.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
     Nothing,
@@ -92,7 +92,7 @@ struct Webhooks {
     silent: Admission,
 }
 
-/// Publishes each and writes down what the status says once it has settled. A case counts as right if its status says anything at all.
+/// Publishes each manifest and records its final status. A case counts as right if the status is not empty.
 pub(super) async fn run(world: &World, write: Option<PathBuf>) -> Result<Outcome> {
     let [denying, silent] = ["denying", "silent"].map(|it| world.file(&format!("unlucky-{it}")));
     let webhooks = Webhooks { denying: Admission::start(&denying).await?, silent: Admission::start(&silent).await? };
@@ -171,7 +171,7 @@ fn entry(case: &Unlucky, answer: Value) -> Value {
     })
 }
 
-/// What became of the publication.
+/// The result of the publication.
 enum Begun {
     /// The broker refused it, with this.
     Refused(Value),
@@ -273,7 +273,7 @@ async fn pods_wait(scene: &Scene, space: &str, reason: &str, message: &str) -> R
     Ok(())
 }
 
-/// The statuses of stacks once they have stayed the same for a while.
+/// Waits for the final statuses of stacks.
 async fn settled<'a>(scene: &Scene, ids: impl Iterator<Item = &'a str>) -> Result<BTreeMap<&'a str, Value>> {
     let begun = tokio::time::Instant::now();
     let mut last: BTreeMap<&str, (Value, tokio::time::Instant)> = ids.map(|id| (id, (Value::Null, begun))).collect();

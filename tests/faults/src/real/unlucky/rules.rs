@@ -1,4 +1,4 @@
-//! What the API server refuses: by its own rules, by those of others, and for what is there already.
+//! Refusals of the API server: by its own rules, by policies and webhooks, and because of existing objects.
 
 use super::{Then, Unlucky};
 
