@@ -9,7 +9,7 @@ use brokkr_core::model::{GeneratorId, Stack, StackId, StackPhase, StackSpec, Tar
 /// use brokkr::testing::stack;
 ///
 /// let shop = stack("shop").label("region", "eu").build();
-/// assert_eq!(shop.labels.get("region").map(String::as_str), Some("eu"));
+/// assert_eq!(shop.labels.get("region"), Some("eu"));
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
