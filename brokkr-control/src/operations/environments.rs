@@ -39,6 +39,10 @@ pub struct EnvironmentPatch {
 fn validate(environment: &Environment) -> Result<(), Invalid> {
     validate_text(&environment.description, limits::DESCRIPTION_CHARACTERS)
         .map_err(|error| error.within("description"))?;
+    if environment.rank > limits::RANK_MAX {
+        let message = format!("the rank {} is too high; the highest is {}", environment.rank, limits::RANK_MAX);
+        return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("rank"));
+    }
     let size = serde_json::to_string(&environment.values).map_or(usize::MAX, |text| text.len());
     if size > limits::VALUES_BYTES {
         let message = format!("the values have {size} bytes of JSON; at most {} are allowed", limits::VALUES_BYTES);

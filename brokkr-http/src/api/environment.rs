@@ -18,6 +18,7 @@ pub struct Environment {
     #[schema(value_type = Description)]
     pub description: String,
     /// Position in the promotion order; 0 comes first.
+    #[schema(maximum = 1000000)]
     pub rank: u32,
     /// Values for templates. Do not store secrets here.
     #[schema(value_type = Object)]
@@ -44,6 +45,7 @@ pub struct CreateEnvironment {
     pub description: String,
     /// Position in the promotion order; 0 comes first. Default: 0.
     #[serde(default)]
+    #[schema(maximum = 1000000)]
     pub rank: u32,
     /// Values for templates, at most 64 KiB of JSON. Do not store secrets here.
     #[serde(default)]
@@ -62,6 +64,7 @@ pub struct PatchEnvironment {
     pub description: Option<String>,
     /// Position in the promotion order; null resets it to 0.
     #[serde(default)]
+    #[schema(maximum = 1000000)]
     pub rank: Option<u32>,
     /// Values for templates. Null clears all values; null for one key removes that key.
     #[serde(default)]

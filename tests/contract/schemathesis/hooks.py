@@ -48,6 +48,10 @@ def a_generator():
     return made("/generators")["generator"]["id"]
 
 
+def an_environment():
+    return made("/environments")["id"]
+
+
 def a_stack():
     return made("/stacks")["id"]
 
@@ -109,7 +113,7 @@ FIXTURES = {
     "setTarget": lambda: {"id": a_published_stack(), "agent_id": an_agent()},
     "unregisterAgent": a_registration,
 }
-BY_PATH = {"/agents/": an_agent, "/generators/": a_generator, "/stacks/": a_stack}
+BY_PATH = {"/agents/": an_agent, "/environments/": an_environment, "/generators/": a_generator, "/stacks/": a_stack}
 
 
 def fixture(operation, path):

@@ -24,6 +24,8 @@ async fn environment_is_created_changed_listed_and_deleted() {
     let too_much = json!({"name": "big", "values": {"a": "x".repeat(70_000)}});
     let refused = api.send("POST", "/environments", too_much).await;
     assert_eq!((refused.status.as_u16(), refused.json()["pointer"].clone()), (422, json!("/values")), "{refused:?}");
+    let too_high = api.send("POST", "/environments", json!({"name": "far", "rank": 1_000_001})).await;
+    assert_eq!((too_high.status.as_u16(), too_high.json()["pointer"].clone()), (422, json!("/rank")), "{too_high:?}");
     assert_eq!(api.send("DELETE", &path, json!({})).await.status, 204);
     assert_eq!(api.get(&path).await.slug(), "not-found");
     let feed = api.get("/changes?limit=500").await.json()["items"].as_array().unwrap().clone();
