@@ -228,8 +228,9 @@ def put_known_body(case, operation):
         body["generator"] = "greeting"
     if isinstance(body.get("generate"), dict):
         body["generate"] = {**body["generate"], "generator": "greeting"}
-    if "params" in body:
-        body["params"] = kept(body["params"])
+    for field in ("params", "values"):
+        if field in body:
+            body[field] = kept(body[field])
     for field in ("manifests", "items"):
         if isinstance(body.get(field), list):
             body[field] = kept(distinct(body[field]))
