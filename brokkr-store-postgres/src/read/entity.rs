@@ -93,10 +93,11 @@ impl EntityReader for PostgresStore {
             other if other.kind().storage() == Storage::Document => GET_DOCUMENT,
             _ => return Err(StoreError::Malformed("entities of this kind have their own reader")),
         };
+        let kind = kind_text(key.kind());
         let query = scoped::<Value>(statement, scope).bind(key.ids().0);
-        let query = if statement == GET_DOCUMENT { query.bind(kind_text(key.kind())) } else { query };
+        let query = if statement == GET_DOCUMENT { query.bind(kind.clone()) } else { query };
         let row = found(query.fetch_optional(&self.database).await.map_err(meaning)?)?;
-        change(kind_text(key.kind()), row).map_err(meaning)
+        change(kind, row).map_err(meaning)
     }
 
     async fn entity_list(
@@ -120,9 +121,10 @@ impl EntityReader for PostgresStore {
             .bind(query.name.as_ref().map(|name| name.as_str().to_owned()))
             .bind(requirements(&query.labels))
             .bind(one_more(page.limit));
-        let rows = if statement == LIST_DOCUMENTS { rows.bind(kind_text(kind)) } else { rows };
+        let kind = kind_text(kind);
+        let rows = if statement == LIST_DOCUMENTS { rows.bind(kind.clone()) } else { rows };
         let rows = unwrapped(rows.fetch_all(&self.database).await.map_err(meaning)?);
-        let changes = rows.into_iter().map(|row| change(kind_text(kind), row)).collect::<Result<Vec<_>, _>>();
+        let changes = rows.into_iter().map(|row| change(kind.clone(), row)).collect::<Result<Vec<_>, _>>();
         let changes = changes.map_err(meaning)?;
         Ok(Listing::collect(changes.into_iter(), page.limit, |it| it.key().ids().0))
     }

@@ -1,9 +1,12 @@
 //! Reads of entities of any kind from the in-memory store.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::model::{Change, EntityKey, EntityKind, GeneratorId, Record as _, Storage};
+use crate::model::{Change, Entity, EntityKey, EntityKind, GeneratorId, Record as _, Storage};
 use crate::store::memory::MemoryStore;
 use crate::store::memory::sees::sees;
 use crate::store::memory::state::State;
@@ -24,15 +27,19 @@ impl State {
         Ok(found)
     }
 
-    /// All entities of a kind, by id.
-    fn entities_of(&self, kind: EntityKind) -> StoreResult<Box<dyn Iterator<Item = Change> + '_>> {
+    /// The entities of a kind after an id, by id.
+    fn entities_of(&self, kind: EntityKind, after: Uuid) -> StoreResult<Box<dyn Iterator<Item = Change> + '_>> {
+        fn rest<K: From<Uuid> + Ord, E: Entity>(table: &BTreeMap<K, E>, after: Uuid) -> impl Iterator<Item = Change> {
+            table.range((Bound::Excluded(K::from(after)), Bound::Unbounded)).map(|(_, entity)| entity.clone().into())
+        }
         Ok(match kind {
-            EntityKind::Generator => Box::new(self.generators.values().cloned().map(Change::Generator)),
-            EntityKind::Agent => Box::new(self.agents.values().cloned().map(Change::Agent)),
-            EntityKind::Key => Box::new(self.keys.values().cloned().map(Change::Key)),
-            EntityKind::Stack => Box::new(self.stacks.values().cloned().map(Change::Stack)),
+            EntityKind::Generator => Box::new(rest(&self.generators, after)),
+            EntityKind::Agent => Box::new(rest(&self.agents, after)),
+            EntityKind::Key => Box::new(rest(&self.keys, after)),
+            EntityKind::Stack => Box::new(rest(&self.stacks, after)),
             kind if kind.storage() == Storage::Document => {
-                Box::new(self.documents.values().filter(move |it| it.key().kind() == kind).cloned())
+                let is_listed = move |key: &EntityKey| key.kind() == kind && key.ids().0 > after;
+                Box::new(self.documents.iter().filter(move |(key, _)| is_listed(key)).map(|(_, it)| it.clone()))
             }
             _ => return Err(StoreError::Malformed("lists of this kind have their own reader")),
         })
@@ -49,7 +56,7 @@ fn is_of(entity: &Change, generator: GeneratorId) -> bool {
 }
 
 fn fits(entity: &Change, query: &EntityQuery) -> bool {
-    let none = std::collections::BTreeMap::new();
+    let none = BTreeMap::new();
     let labels = entity.labels().map_or(&none, |labels| labels.as_map());
     query.labels.matches(labels)
         && query.generator.is_none_or(|generator| is_of(entity, generator))
@@ -81,9 +88,8 @@ impl EntityReader for MemoryStore {
     ) -> StoreResult<Listing<Change, Uuid>> {
         let state = self.read();
         let id = |it: &Change| it.key().ids().0;
-        let rows = state.entities_of(kind)?.filter(|it| {
-            !it.is_tombstone() && page.after.is_none_or(|after| id(it) > after) && sees(scope, it) && fits(it, query)
-        });
+        let rows = state.entities_of(kind, page.after.unwrap_or_default())?;
+        let rows = rows.filter(|it| !it.is_tombstone() && sees(scope, it) && fits(it, query));
         Ok(Listing::collect(rows, page.limit, id))
     }
 }
