@@ -3,8 +3,7 @@
 use brokkr_core::protocol::Poll;
 use metrics::{Counter, Unit, counter, describe_counter, describe_gauge};
 
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 
 const POLLS: &str = "brokkr_polls_total";
 const COMMITS: &str = "brokkr_commits_total";

@@ -3,6 +3,8 @@
 /// Declares the conversion trait for one contract.
 ///
 /// Each contract needs a trait of its own: the orphan rule forbids other crates to implement a generic one.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! into_shared {
     ($(#[$doc:meta])* $into:ident :: $method:ident => $contract:ident) => {
         $(#[$doc])*

@@ -11,8 +11,7 @@ use uuid::Uuid;
 use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 use crate::metrics;
 use crate::recent::contents;
 

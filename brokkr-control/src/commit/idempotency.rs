@@ -11,8 +11,7 @@ use crate::access::actor::Actor;
 use crate::access::idempotency::Idempotency;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 
 impl Broker {
     /// Like [`decide`](Self::decide), for operations that create something. If the request has an idempotency key, the

@@ -6,8 +6,7 @@ use subtle::ConstantTimeEq as _;
 use crate::access::actor::{Actor, Origin};
 use crate::access::pak::Pak;
 use crate::broker::Broker;
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 
 impl Broker {
     /// Authenticates a presented key. Runs no query.

@@ -9,8 +9,7 @@ use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 use crate::operations::keys::{NewPak, new_key, revoke_all};
 
 /// Input of [`Broker::generator_create`].

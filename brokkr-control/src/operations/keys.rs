@@ -17,8 +17,7 @@ use crate::access::actor::Actor;
 use crate::access::pak::Pak;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 
 /// Input of [`Broker::key_create`].
 #[derive(Debug, Clone)]

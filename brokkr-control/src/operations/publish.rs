@@ -18,8 +18,7 @@ use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 use crate::generate::{GenerateContext, GenerateError};
 use crate::view::CATCH_UP;
 

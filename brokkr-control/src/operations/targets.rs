@@ -10,8 +10,7 @@ use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 
 impl Broker {
     /// Targets a stack directly at an agent. Idempotent.

@@ -20,8 +20,7 @@ use brokkr_core::targeting::TargetingPolicy;
 pub(crate) use state::PlacedPair;
 use state::ViewState;
 
-use crate::error::BrokerError;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 
 /// Time limit for a replica to catch up with a commit that another replica has seen.
 pub(crate) const CATCH_UP: Duration = Duration::from_secs(2);

@@ -6,6 +6,7 @@ mod cursor;
 mod extract;
 mod head_timer;
 mod identified;
+mod merge_patch;
 mod meter;
 mod metrics;
 mod objects;

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use brokkr_control::{AgentPatch, NewAgent};
-use brokkr_core::error::{Invalid, InvalidCode, excerpt};
+use brokkr_core::error::Invalid;
 use brokkr_core::model::{AgentId, GeneratorId};
 use brokkr_core::store::EntityQuery;
 use secrecy::ExposeSecret as _;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,6 +18,7 @@ use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
 use crate::server::AppState;
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
@@ -139,32 +140,6 @@ async fn patch(
     state.broker.agent_update(&actor, id, version, edit).await?;
     let details = state.broker.agent_details(&actor, id).await?;
     Ok(entity(details.agent.version, Agent::from(details)))
-}
-
-/// Refuses fields that the document does not have. Otherwise null for a misspelled field would silently do nothing.
-pub(super) fn refuse_unknown(document: &Value, fields: &Map<String, Value>) -> Result<(), Invalid> {
-    match fields.keys().find(|key| document.get(key.as_str()).is_none()) {
-        None => Ok(()),
-        Some(key) => {
-            let message = format!("unknown field \"{}\"; remove it or correct its name", excerpt(key));
-            Err(Invalid::new(InvalidCode::UnknownField, message).within(key))
-        }
-    }
-}
-
-/// Applies a JSON Merge Patch (RFC 7396). The depth of bodies is bounded, and so is the recursion.
-pub(super) fn merge(target: &mut Value, patch: &Map<String, Value>) {
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(map) = target else { return };
-    for (key, value) in patch {
-        match value {
-            Value::Null => drop(map.remove(key)),
-            Value::Object(patch) => merge(map.entry(key).or_insert(Value::Null), patch),
-            value => drop(map.insert(key.clone(), value.clone())),
-        }
-    }
 }
 
 /// Deletes an agent and revokes its keys. Stacks no longer wait for its confirmations.

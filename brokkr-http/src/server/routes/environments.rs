@@ -11,12 +11,12 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::agents::{merge, refuse_unknown};
 use super::{created, entity};
 use crate::api::{CreateEnvironment, Environment, List, PatchEnvironment};
 use crate::server::AppState;
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
 use crate::server::preconditions::IfMatch;

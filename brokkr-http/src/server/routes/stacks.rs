@@ -12,12 +12,12 @@ use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::agents::{merge, refuse_unknown};
 use super::{created, entity};
 use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
 use crate::server::AppState;
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiJson, ApiPath, ID, LargeJson, MergePatch, Params, listed};
+use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
 use crate::server::operation::parameters::{
     IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter, PageParameters, StackParameters,

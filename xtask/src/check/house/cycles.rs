@@ -75,7 +75,7 @@ fn ties(circle: &BTreeSet<Module>, graph: &Graph) -> String {
     uses.collect::<Vec<_>>().join(", ")
 }
 
-/// Groups of more than one node that reach each other (Tarjan's strongly connected components, by two searches).
+/// Groups of more than one node that reach each other.
 fn circles(uses: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>> {
     let reach = |start: &Module| {
         let mut seen = BTreeSet::new();
