@@ -5,6 +5,7 @@ pub(crate) mod docs;
 pub(crate) mod house;
 mod reading;
 pub(crate) mod real;
+pub(crate) mod spelling;
 
 use brokkr_testbed::Result;
 use clap::{Args, ValueEnum};
@@ -23,6 +24,8 @@ pub(crate) struct CheckArgs {
 enum What {
     /// The code base: circular imports, sizes, examples in the documentation, dependencies.
     House,
+    /// Misspelled words.
+    Spelling,
     /// Links, languages and tests of the README and the book.
     Docs,
     /// Manifests with the structure of published install files, and known failures of other tools, on real API servers.
@@ -37,6 +40,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
     let only = args.only.as_deref();
     match args.what {
         What::House => house::run(),
+        What::Spelling => spelling::run(),
         What::Docs => docs::run(),
         What::Real => real::run(only),
         What::Reading => reading::run(only),

@@ -2,6 +2,7 @@
 
 mod cycles;
 mod documentation;
+mod external;
 mod graph;
 mod sizes;
 mod sources;
@@ -28,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
         sizes::tests(&sources),
     ];
     findings.extend(tree::all()?);
+    findings.extend(external::all()?);
     let mut wrong = 0;
     for finding in &findings {
         println!("{} {}", finding.name, finding.figure);
