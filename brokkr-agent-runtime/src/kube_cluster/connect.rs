@@ -44,7 +44,7 @@ pub enum ConnectError {
     /// The kubeconfig is invalid or unreadable.
     #[error("cannot use the kubeconfig: {0}")]
     Kubeconfig(#[source] Box<dyn Error + Send + Sync>),
-    /// Neither a kubeconfig nor a service account exists.
+    /// Neither a usable kubeconfig nor a service account exists.
     #[error("no cluster found: set KUBECONFIG, pass a kubeconfig file, or run in a pod ({0})")]
     Nowhere(#[source] Box<dyn Error + Send + Sync>),
     /// The client could not be created.
@@ -78,8 +78,10 @@ impl KubeCluster {
         config.read_timeout = None;
         // The agent decides when to retry, based on the current target state.
         config.default_retry = false;
-        // Built without proxy support, the client would fail if the environment names a proxy.
-        config.proxy_url = None;
+        // The client is built without proxy support, and fails if the environment names a proxy for other purposes.
+        if let Some(proxy) = config.proxy_url.take() {
+            tracing::warn!(%proxy, "the agent connects to the API server directly, without the proxy");
+        }
         let client = kube::Client::try_from(config.clone()).map_err(|error| ConnectError::Client(error.into()))?;
         Ok(Self { client, config: Some(Box::new(config)) })
     }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use brokkr_core::manifest::json_for_yaml;
 use brokkr_reconcile::cluster::{
-    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
-    FencedCluster, ListOptions, Listed, ObjectKey, ObjectList, Patch, Propagation, WatchEvent, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, Fence,
+    Fenceable, FencedCluster, ListOptions, Listed, ObjectKey, ObjectList, Patch, Propagation, WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
@@ -52,7 +52,7 @@ impl fmt::Debug for KubeCluster {
 const JSON: &str = "application/json";
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// Objects per page of a list. Bounds the memory of a list request.
-const CHUNK: u32 = 250;
+const PAGE_SIZE: u32 = 250;
 
 #[async_trait]
 impl Cluster for KubeCluster {
@@ -84,8 +84,9 @@ impl Cluster for KubeCluster {
         let (mut next, mut count) = (String::new(), 0_u32);
         loop {
             let wanted = options.limit.map(|limit| limit.saturating_sub(count));
-            let chunk = wanted.unwrap_or(CHUNK).min(CHUNK).to_string();
-            let mut parameters = vec![("limit", chunk.as_str())];
+            // The API server takes a limit of 0 for none.
+            let limit = wanted.unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE).to_string();
+            let mut parameters = vec![("limit", limit.as_str())];
             if !options.label_selector.is_empty() {
                 parameters.push(("labelSelector", &options.label_selector));
             }
@@ -95,13 +96,21 @@ impl Cluster for KubeCluster {
             let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
             call.accept = if options.metadata_only { METADATA_LIST } else { JSON };
             let mut list = self.call(call).await?.json()?;
-            if let Some(Value::Array(chunk)) = list.get_mut("items").map(Value::take) {
-                count = count.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
-                chunk.into_iter().for_each(&mut *each);
-            }
             let text = |field| list["metadata"][field].as_str().unwrap_or_default().to_owned();
             let resource_version = text("resourceVersion");
             next = text("continue");
+            // An empty list without a version would say that every object is gone. Go writes an empty list as null.
+            let items = match list.get_mut("items").map(Value::take) {
+                _ if resource_version.is_empty() => None,
+                Some(Value::Array(items)) => Some(items),
+                Some(Value::Null) => Some(Vec::new()),
+                _ => None,
+            };
+            let Some(items) = items else {
+                return Err(ClusterError::unavailable("the server's response is not a list"));
+            };
+            count = count.saturating_add(u32::try_from(items.len()).unwrap_or(u32::MAX));
+            items.into_iter().for_each(&mut *each);
             if next.is_empty() || options.limit.is_some_and(|limit| count >= limit) {
                 return Ok(Listed { resource_version, truncated: !next.is_empty() });
             }

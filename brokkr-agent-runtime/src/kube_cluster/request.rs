@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use kube::client::Body;
 use serde_json::Value;
 
@@ -57,9 +57,14 @@ impl Answer {
     /// Returns the body as JSON, or an error if the server rejected the request or failed.
     pub(super) fn json(self) -> ClusterResult<Value> {
         if !self.status.is_success() {
-            return Err(errors::from_answer(self.status, self.retry_after, &self.body));
+            return Err(self.into_error());
         }
         serde_json::from_slice(&self.body).map_err(|_| ClusterError::unavailable("the server's response is not JSON"))
+    }
+
+    /// Returns the error that the server answered with.
+    pub(super) fn into_error(self) -> ClusterError {
+        errors::from_answer(self.status, self.retry_after, &self.body)
     }
 
     /// Whether a 404 means that this object does not exist, rather than that its kind is not served.
@@ -72,23 +77,32 @@ impl Answer {
 impl KubeCluster {
     pub(super) async fn call(&self, call: Call) -> ClusterResult<Answer> {
         let request = call.into_request()?;
-        let exchange = async {
-            let answer = self.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES).collect().await.map_err(|error| {
-                ClusterError::unavailable(format!("the connection failed during the response: {error}"))
-            })?;
-            let retry_after = parts.headers.get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
-            Ok(Answer {
-                status: parts.status,
-                retry_after: retry_after.map(Duration::from_secs),
-                body: body.to_bytes(),
-            })
-        };
-        tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .unwrap_or_else(|_| Err(ClusterError::unavailable("the server did not respond in time")))
+        in_time(async {
+            let response = self.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
+            answered(response).await
+        })
+        .await
     }
+}
+
+/// Bounds the time of an exchange.
+pub(super) async fn in_time<T>(exchange: impl Future<Output = ClusterResult<T>>) -> ClusterResult<T> {
+    tokio::time::timeout(TIMEOUT, exchange)
+        .await
+        .unwrap_or_else(|_| Err(ClusterError::unavailable("the server did not respond in time")))
+}
+
+/// Reads a response to its end.
+pub(super) async fn answered(response: Response<Body>) -> ClusterResult<Answer> {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, ANSWER_BYTES).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            return ClusterError::TooLarge(format!("the server's response exceeds {ANSWER_BYTES} bytes"));
+        }
+        ClusterError::unavailable(format!("the connection failed during the response: {error}"))
+    })?;
+    let retry_after = parts.headers.get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
+    Ok(Answer { status: parts.status, retry_after: retry_after.map(Duration::from_secs), body: body.to_bytes() })
 }
 
 /// Returns the URL path of a kind's objects, or of one object.

@@ -1,4 +1,6 @@
-//! Watches: streams of JSON lines.
+//! Watches: streams of newline-delimited JSON.
+
+use std::time::Duration;
 
 use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, WatchEvent};
 use bytes::BytesMut;
@@ -8,11 +10,16 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::Value;
 
-use super::request::{Call, path, query};
+use super::request::{Call, answered, in_time, path, query};
 use super::{JSON, KubeCluster, errors, version_of};
 
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-/// Maximum bytes of one event. etcd stores far smaller objects only.
+/// How long the server keeps a watch open, in seconds. Below the five minutes of its own default, so that the agent and not a proxy
+/// on the way decides.
+const OPEN_SECONDS: &str = "290";
+/// How long a watch may stay silent. Beyond what the server was asked for, the connection is lost.
+const SILENCE: Duration = Duration::from_secs(330);
+/// Maximum bytes of one event. etcd limits an object to about 1.5 MiB.
 const LINE_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) async fn watch(
@@ -25,7 +32,7 @@ pub(super) async fn watch(
     let mut parameters = vec![
         ("watch", "true"),
         ("allowWatchBookmarks", "true"),
-        ("timeoutSeconds", "290"),
+        ("timeoutSeconds", OPEN_SECONDS),
         ("resourceVersion", resource_version),
     ];
     if !options.label_selector.is_empty() {
@@ -33,13 +40,12 @@ pub(super) async fn watch(
     }
     let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
     call.accept = if options.metadata_only { METADATA } else { JSON };
-    let answer = cluster.client.send(call.into_request()?).await.map_err(|error| errors::from_transport(&error))?;
-    let (parts, body) = answer.into_parts();
-    if !parts.status.is_success() {
-        let said = body.collect().await.map(|it| it.to_bytes()).unwrap_or_default();
-        return Err(errors::from_answer(parts.status, None, &said));
-    }
-    let lines = stream::unfold(Some((body, BytesMut::new())), |state| async {
+    let request = call.into_request()?;
+    let opened = in_time(async {
+        let answer = cluster.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
+        if answer.status().is_success() { Ok(answer.into_body()) } else { Err(answered(answer).await?.into_error()) }
+    });
+    let lines = stream::unfold(Some((opened.await?, Buffer::default())), |state| async {
         let (mut body, mut buffer) = state?;
         match next_line(&mut body, &mut buffer).await {
             Ok(Some(line)) => Some((event(&line), Some((body, buffer)))),
@@ -50,22 +56,43 @@ pub(super) async fn watch(
     Ok(lines.boxed())
 }
 
-async fn next_line(body: &mut Body, buffer: &mut BytesMut) -> ClusterResult<Option<BytesMut>> {
+/// Received bytes without a complete line.
+#[derive(Default)]
+struct Buffer {
+    bytes: BytesMut,
+    /// Length of the beginning that contains no line break.
+    searched: usize,
+}
+
+impl Buffer {
+    fn take_line(&mut self) -> Option<BytesMut> {
+        let Some(end) = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.bytes.len();
+            return None;
+        };
+        let line = self.bytes.split_to(self.searched + end + 1);
+        self.searched = 0;
+        Some(line)
+    }
+}
+
+async fn next_line(body: &mut Body, buffer: &mut Buffer) -> ClusterResult<Option<BytesMut>> {
     loop {
-        if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            return Ok(Some(buffer.split_to(end + 1)));
+        if let Some(line) = buffer.take_line() {
+            return Ok(Some(line));
         }
-        if buffer.len() > LINE_BYTES {
+        if buffer.bytes.len() > LINE_BYTES {
             return Err(ClusterError::TooLarge("an event of a watch".to_owned()));
         }
-        match body.frame().await {
+        let frame = tokio::time::timeout(SILENCE, body.frame());
+        match frame.await.map_err(|_| ClusterError::unavailable("the watch is silent for too long"))? {
             None => return Ok(None),
             Some(Err(error)) => {
                 return Err(ClusterError::unavailable(format!("the watch ended unexpectedly: {error}")));
             }
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
-                    buffer.extend_from_slice(&data);
+                    buffer.bytes.extend_from_slice(&data);
                 }
             }
         }
@@ -75,8 +102,8 @@ async fn next_line(body: &mut Body, buffer: &mut BytesMut) -> ClusterResult<Opti
 fn event(line: &[u8]) -> ClusterResult<WatchEvent> {
     let mut event: Value =
         serde_json::from_slice(line).map_err(|_| ClusterError::unavailable("a watch event is not JSON"))?;
-    let object = event["object"].take();
-    match event["type"].as_str() {
+    let object = event.get_mut("object").map(Value::take).unwrap_or_default();
+    match event.get("type").and_then(Value::as_str) {
         Some("ADDED" | "MODIFIED") => Ok(WatchEvent::Applied(object)),
         Some("DELETED") => Ok(WatchEvent::Deleted(object)),
         Some("BOOKMARK") => Ok(WatchEvent::Bookmark(version_of(&object))),
@@ -85,5 +112,35 @@ fn event(line: &[u8]) -> ClusterResult<WatchEvent> {
             let status = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             Err(errors::from_answer(status, None, object.to_string().as_bytes()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_event_is_an_error() {
+        for line in
+            ["", "7", "[]", "null", "\"ADDED\"", "{}", r#"{"type": "ADDED""#, r#"{"object": {}}"#, r#"{"type": 1}"#]
+        {
+            assert!(event(line.as_bytes()).is_err(), "{line}");
+        }
+        let gone = event(br#"{"type": "ERROR", "object": {"kind": "Status", "code": 410}}"#);
+        assert!(matches!(gone, Err(ClusterError::Expired(_))), "{gone:?}");
+        let added = event(br#"{"type": "ADDED", "object": {"kind": "ConfigMap"}}"#);
+        assert!(matches!(added, Ok(WatchEvent::Applied(_))), "{added:?}");
+    }
+
+    #[test]
+    fn lines_are_split_wherever_frames_end() {
+        let mut buffer = Buffer::default();
+        let mut lines = Vec::new();
+        for frame in ["a", "b", "c\nd", "\n\n", "e"] {
+            buffer.bytes.extend_from_slice(frame.as_bytes());
+            lines.extend(std::iter::from_fn(|| buffer.take_line()));
+        }
+        assert_eq!(lines, ["abc\n", "d\n", "\n"]);
+        assert_eq!(&buffer.bytes[..], b"e");
     }
 }
