@@ -1,8 +1,12 @@
 //! The holder of a Lease, and whether its process still runs.
 
+use std::io;
 use std::path::Path;
 
 use brokkr_core::model::InstanceId;
+
+/// The error number of a process that does not exist.
+const ESRCH: i32 = 3;
 
 /// A process that may hold the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +37,7 @@ impl Process<'_> {
     fn this() -> Option<String> {
         let (boot, namespace) = place()?;
         let pid = std::process::id().to_string();
-        let started = started(&pid)?;
+        let started = started(&pid).ok()??;
         Some(Process { boot: &boot, namespace: &namespace, pid: &pid, started: &started }.text())
     }
 
@@ -42,8 +46,8 @@ impl Process<'_> {
     }
 }
 
-/// Whether a recorded process has certainly ended: it ran on this host, in this PID namespace, since this boot. Returns
-/// false for processes on other hosts.
+/// Whether a recorded process has certainly ended. True only for a process of this boot and PID namespace whose PID no
+/// process has, or another one: all other processes are out of sight.
 pub(super) fn has_ended(process: &str) -> bool {
     let mut parts = process.split('/');
     let (Some(boot), Some(namespace), Some(pid), Some(start)) =
@@ -53,7 +57,8 @@ pub(super) fn has_ended(process: &str) -> bool {
     };
     let here = place().is_some_and(|here| here == (boot.to_owned(), namespace.to_owned()));
     // Guards the path in `/proc`: only digits name a process.
-    here && pid.bytes().all(|byte| byte.is_ascii_digit()) && started(pid).as_deref() != Some(start)
+    let is_pid = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+    here && is_pid && started(pid).is_ok_and(|started| started.as_deref() != Some(start))
 }
 
 /// Returns the boot ID of this host and the PID namespace.
@@ -63,13 +68,25 @@ fn place() -> Option<(String, String)> {
 }
 
 /// Returns when a process started, in ticks since boot; `None` if it does not exist or is a zombie.
-fn started(pid: &str) -> Option<String> {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
+///
+/// # Errors
+///
+/// Fails if `/proc` does not tell, for example without a free file descriptor.
+fn started(pid: &str) -> io::Result<Option<String>> {
+    let stat = match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
+        Ok(stat) => stat,
+        // ESRCH: the process ended while its file was read.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     // The name in parentheses may contain any character, so the fields are counted from its end (proc(5)).
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let started = fields.nth(18)?;
-    (!matches!(state, "Z" | "X")).then(|| started.to_owned())
+    let mut fields = stat.rsplit_once(')').map(|it| it.1.split_whitespace()).into_iter().flatten();
+    let (Some(state), Some(started)) = (fields.next(), fields.nth(18)) else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    Ok((!matches!(state, "Z" | "X")).then(|| started.to_owned()))
 }
 
 fn read(path: &str) -> Option<String> {
@@ -86,6 +103,8 @@ mod tests {
         let Some(this) = Process::this() else { return };
         assert!(!has_ended(&this), "{this}");
         assert!(!has_ended("") && !has_ended("a/b/1/2") && !has_ended("///"));
+        let (boot, namespace) = place().expect("this process has a place");
+        assert!(!has_ended(&format!("{boot}/{namespace}//1")), "no PID");
         let mut parts: Vec<&str> = this.split('/').collect();
         parts[3] = "1";
         assert!(has_ended(&parts.join("/")), "another process reuses its PID");
@@ -96,7 +115,7 @@ mod tests {
         let Some((boot, namespace)) = place() else { return };
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("a process");
         let pid = child.id().to_string();
-        let start = started(&pid).expect("it runs");
+        let start = started(&pid).expect("/proc tells").expect("it runs");
         let text = Process { boot: &boot, namespace: &namespace, pid: &pid, started: &start }.text();
         assert!(!has_ended(&text));
         child.kill().expect("the child can be killed");
