@@ -21,31 +21,41 @@ impl Contents {
         self.0.get(&entry.digest?).cloned()
     }
 
-    /// Downloads the manifests of these entries, a few at a time. Returns the entries that failed.
+    /// Downloads the manifests of these entries, a few at a time. Returns the entries whose download failed.
     ///
-    /// Stops early if the broker is unavailable: the other downloads would also wait for the timeout.
+    /// Stops early if the broker is unavailable, because the remaining downloads would time out too. Those are not in the
+    /// result.
     pub(super) async fn fetch<'a>(
         &mut self,
         control_plane: &dyn ControlPlane,
         entries: impl Iterator<Item = &'a TargetEntry>,
-    ) -> Vec<(&'a TargetEntry, ControlPlaneError)> {
-        let mut wanted = HashSet::new();
-        let missing = entries.filter_map(|entry| {
-            let (id, digest) = (entry.object_id?, entry.digest?);
-            (!self.0.contains_key(&digest) && wanted.insert(digest)).then_some((entry, id, digest))
-        });
+    ) -> Vec<(Vec<&'a TargetEntry>, ControlPlaneError)> {
+        // Several entries may have the same content, which is downloaded once.
+        let mut missing: HashMap<Digest, (DeploymentObjectId, Vec<&'a TargetEntry>)> = HashMap::new();
+        for entry in entries {
+            let (Some(id), Some(digest)) = (entry.object_id, entry.digest) else { continue };
+            if !self.0.contains_key(&digest) {
+                missing.entry(digest).or_insert_with(|| (id, Vec::new())).1.push(entry);
+            }
+        }
         let fetches: Vec<_> = missing
-            .map(|(entry, id, digest)| async move { (entry, digest, get(control_plane, id, digest).await) }.boxed())
+            .into_iter()
+            .map(|(digest, (id, entries))| {
+                async move { (entries, digest, download(control_plane, id, digest).await) }.boxed()
+            })
             .collect();
         let mut fetched = stream::iter(fetches).buffer_unordered(FETCHES);
         let mut failed = Vec::new();
-        while let Some((entry, digest, got)) = fetched.next().await {
-            match got {
-                Ok(set) => drop(self.0.insert(digest, Arc::new(set))),
+        while let Some((entries, digest, result)) = fetched.next().await {
+            match result {
+                Ok(set) => {
+                    self.0.insert(digest, Arc::new(set));
+                }
                 Err(error) => {
-                    let away = matches!(error, ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. });
-                    failed.push((entry, error));
-                    if away {
+                    let is_away =
+                        matches!(error, ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. });
+                    failed.push((entries, error));
+                    if is_away {
                         break;
                     }
                 }
@@ -61,7 +71,7 @@ impl Contents {
     }
 }
 
-async fn get(
+async fn download(
     control_plane: &dyn ControlPlane,
     id: DeploymentObjectId,
     digest: Digest,

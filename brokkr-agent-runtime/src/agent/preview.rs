@@ -57,7 +57,10 @@ pub async fn plan(
         return Err(malformed(defect).into());
     }
     let mut contents = Contents::default();
-    if let Some((entry, source)) = contents.fetch(control_plane, state.entries.iter()).await.into_iter().next() {
+    let failed = contents.fetch(control_plane, state.entries.iter()).await;
+    if let Some((entries, source)) = failed.into_iter().next()
+        && let Some(entry) = entries.first()
+    {
         return Err(PlanError::Content { stack: entry.stack_name.clone(), source });
     }
     let applied_with = ReconcilerConfig::new(agent, &config.namespace).limits(config.limits.clone());

@@ -12,6 +12,7 @@ use brokkr_core::protocol::EventReport;
 pub(super) const EVENTS: usize = 5_000;
 
 const ENDING: &str = "event.json";
+const UNFINISHED: &str = "unfinished";
 
 /// A folder of unreported events.
 #[derive(Debug)]
@@ -24,7 +25,8 @@ impl Spool {
         Ok(Self(folder.to_owned()))
     }
 
-    /// Loads the events of an earlier process, oldest first, up to the maximum. Leaves unreadable files in place.
+    /// Loads the events of an earlier process, oldest first. Deletes the oldest beyond the maximum, and files that a process
+    /// was writing when it ended. Leaves unreadable events in place.
     pub(super) fn load(&self) -> Vec<EventReport> {
         let names = match std::fs::read_dir(&self.0) {
             Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
@@ -34,10 +36,10 @@ impl Spool {
             }
         };
         // IDs are UUIDs of version 7, whose order is chronological.
-        let mut names: Vec<String> = names.filter(|name| name.ends_with(ENDING)).collect();
+        let (mut names, others): (Vec<String>, Vec<String>) = names.partition(|name| name.ends_with(ENDING));
         names.sort_unstable();
         let surplus = names.len().saturating_sub(EVENTS);
-        for name in names.drain(..surplus) {
+        for name in names.drain(..surplus).chain(others.into_iter().filter(|name| name.ends_with(UNFINISHED))) {
             let _ = std::fs::remove_file(self.0.join(name));
         }
         let read = |name: &String| -> Option<EventReport> {
@@ -52,7 +54,7 @@ impl Spool {
 
     /// Stores an event. If that fails, the event stays only in memory.
     pub(super) fn keep(&self, event: &EventReport) {
-        let (unfinished, place) = (self.0.join(format!("{}.unfinished", event.id)), self.place(event.id));
+        let (unfinished, place) = (self.0.join(format!("{}.{UNFINISHED}", event.id)), self.place(event.id));
         let kept = serde_json::to_vec(event)
             .map_err(std::io::Error::from)
             .and_then(|text| std::fs::write(&unfinished, text))
@@ -118,6 +120,7 @@ mod tests {
         std::fs::write(folder.join("x.unfinished"), "{").expect("a file");
         let again = Outbox::new(Some(Spool::open(&folder).expect("a folder")));
         assert_eq!(again.take().expect("a batch").events, events[1..]);
+        assert!(folder.join("broken.event.json").exists() && !folder.join("x.unfinished").exists());
         std::fs::remove_dir_all(&folder).expect("the folder can be deleted");
     }
 }

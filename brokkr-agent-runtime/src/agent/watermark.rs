@@ -50,7 +50,10 @@ impl Marks {
             let (epoch, generation) = it.split_once(' ')?;
             Some((epoch.parse().ok()?, Generation::new(generation.parse().ok()?)))
         };
-        Self(text.split(',').filter_map(mark).take(HISTORIES).collect())
+        let mut marks: Vec<Mark> = text.split(',').filter_map(mark).collect();
+        // The current epoch is the last one.
+        marks.drain(..marks.len().saturating_sub(HISTORIES));
+        Self(marks)
     }
 
     fn to_text(&self) -> String {
@@ -88,7 +91,8 @@ impl Watermark {
         Ok(Noted { marks: Marks::from_text(text("seen")), digest: text("seenDigest").parse().ok() })
     }
 
-    /// Writes each reached target state, or a later one, until stopped. Then tries once more to write the last one.
+    /// Writes each reached target state, or a later one, until stopped. A state that was reached just before the stop may
+    /// stay unwritten: a new process then accepts a state that this one has replaced, as after a crash.
     pub(super) async fn keep(
         self,
         mut noted: Noted,
@@ -141,6 +145,8 @@ mod tests {
         assert_eq!(marks.0.len(), HISTORIES);
         assert_eq!(marks.highest(epoch), Some(Generation::new(u64::MAX)));
         assert_eq!(Marks::from_text(&marks.to_text()).0, marks.0);
+        let longer = format!("{},{}", Marks::from_text(&marks.to_text()).to_text(), marks.to_text());
+        assert_eq!(Marks::from_text(&longer).0, marks.0, "the newest positions count");
         assert!(Marks::from_text("x,, 1,7 7").0.is_empty(), "invalid entries are skipped");
     }
 }

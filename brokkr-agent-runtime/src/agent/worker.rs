@@ -173,11 +173,13 @@ impl Worker {
         let started_at = SystemClock.now();
         let entries = state.entries.iter().filter(|it| due.contains(&it.stack_id));
         let failed = self.contents.fetch(&*self.tools.control_plane, entries).await;
-        let mut away = false;
-        for (entry, error) in &failed {
+        let mut is_away = false;
+        for (entry, error) in
+            failed.iter().flat_map(|(entries, error)| entries.iter().map(move |entry| (*entry, error)))
+        {
             tracing::warn!(stack = %entry.stack_name, %error, "cannot fetch the manifests; the agent leaves the stack unchanged");
             match error {
-                ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => away = true,
+                ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => is_away = true,
                 error => {
                     self.report(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at)
                 }
@@ -189,7 +191,7 @@ impl Worker {
             self.report(&state, &not_done(entry, Reason::RemovalBudget, message.to_owned()), started_at);
         }
         // Stacks whose manifests are missing are due again soon.
-        let again = if away { self.tools.config.retry_first } else { self.tools.config.interval };
+        let again = if is_away { self.tools.config.retry_first } else { self.tools.config.interval };
         for id in &due {
             if let Some(stack) = self.stacks.get_mut(id) {
                 stack.begins(now + again);

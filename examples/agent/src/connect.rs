@@ -1,4 +1,4 @@
-//! Connects to the broker and the cluster.
+//! Builds the clients of the broker and the cluster from the command line. Sends no request.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use clap::Args;
 
 #[derive(Args)]
 pub(crate) struct ConnectArgs {
-    /// Address of the broker; several, separated by commas, are tried in turn.
+    /// Address of the broker, or several, separated by commas, which are tried in order.
     #[arg(long, env = "BROKKR__AGENT__BROKER_URL", value_delimiter = ',', required = true)]
     broker_url: Vec<String>,
     /// API key of the agent.
@@ -31,10 +31,10 @@ pub(crate) struct ConnectArgs {
     namespaces: Vec<String>,
     /// Kinds that the agent is limited to, separated by commas, such as ConfigMap, Deployment.apps or *.batch. Default: all.
     #[arg(long, env = "BROKKR__AGENT__ALLOW_KINDS", value_delimiter = ',')]
-    allow_kinds: Vec<KindPattern>,
+    allow_kinds: Vec<String>,
 }
 
-/// The agent's connections and configuration.
+/// The agent's clients and configuration.
 pub(crate) struct Connected {
     pub(crate) control_plane: Arc<HttpControlPlane>,
     pub(crate) cluster: Arc<KubeCluster>,
@@ -50,16 +50,34 @@ pub(crate) async fn connect(args: ConnectArgs) -> Result<Connected, Box<dyn Erro
         kubeconfig = kubeconfig.context(context);
     }
     let cluster = KubeCluster::connect(&kubeconfig).await?;
-    let client = Client::builder(args.broker_url.iter().map(|url| url.trim()), args.pak).build()?;
+    let client = Client::builder(listed(&args.broker_url), args.pak).build()?;
     // An empty list sets no limit.
     let mut limits = LocalLimits::default();
-    if !args.allow_kinds.is_empty() {
-        limits = limits.only_kinds(args.allow_kinds);
+    let kinds: Vec<KindPattern> = listed(&args.allow_kinds).map(str::parse).collect::<Result<_, _>>()?;
+    if !kinds.is_empty() {
+        limits = limits.only_kinds(kinds);
     }
-    let namespaces: Vec<String> = args.namespaces.into_iter().filter(|it| !it.is_empty()).collect();
+    let namespaces: Vec<String> = listed(&args.namespaces).map(str::to_owned).collect();
     if !namespaces.is_empty() {
         limits = limits.only_namespaces(namespaces);
     }
     let config = AgentConfig::default().namespace(args.namespace).limits(limits);
     Ok(Connected { control_plane: Arc::new(HttpControlPlane::new(client)), cluster: Arc::new(cluster), config })
+}
+
+/// The elements of a list, without those that are blank: a manifest may set a variable to nothing.
+fn listed(elements: &[String]) -> impl Iterator<Item = &str> {
+    elements.iter().map(|it| it.trim()).filter(|it| !it.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_elements_are_no_elements() {
+        let elements = ["", " a", "b ", " "].map(str::to_owned);
+        assert!(listed(&elements).eq(["a", "b"]));
+        assert_eq!(listed(&[String::new()]).count(), 0);
+    }
 }
