@@ -64,7 +64,7 @@ impl PassContext<'_> {
             Ok(_) => {
                 return refused(
                     Reason::Changed,
-                    "; another object has replaced it",
+                    "; the object was deleted or replaced meanwhile",
                     "no action needed; the next pass reads the object again",
                 );
             }
@@ -146,7 +146,7 @@ fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
         }
         _ => {}
     }
-    meta::finalizers(live).next().is_some().then_some("other controllers set finalizers on it")
+    meta::finalizers(live).next().is_some().then_some("it has finalizers")
 }
 
 /// Whether a rejection looks like one of an immutable field. Only selects the wording; no decision depends on it.
@@ -156,7 +156,7 @@ fn looks_immutable(message: &str) -> bool {
         .any(|it| message.contains(it))
 }
 
-/// Returns an unused name with the same syntax, and no longer than `name`.
+/// Returns a name of the same syntax that is unlikely to be in use. At most 54 characters.
 fn probe_name(name: &str) -> String {
     let kept: String = name.chars().take(40).collect();
     format!("{}-brokkr-probe", kept.trim_end_matches(['-', '.']))

@@ -1,15 +1,15 @@
 //! Contested objects, which other clients change repeatedly.
 //!
-//! Two controllers that both correct an object would do so forever, and load the API server. After some corrections the
-//! agent stops, reports the contention, and retries after growing pauses.
+//! Two controllers that both correct an object would fight forever, and overload the API server. After some corrections
+//! in a row the agent pauses, reports the contention, and corrects the object again after growing pauses.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use brokkr_core::model::ObjectRef;
 
-/// Number of consecutive corrections without a pause.
-const TOLERATED: u32 = 10;
+/// Number of corrections in a row after which the agent pauses.
+const TOLERATED: u32 = 11;
 /// First pause. Doubles with each further correction.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -22,13 +22,12 @@ struct Contest {
 
 impl Contest {
     fn pause(&self) -> Duration {
-        let beyond = self.rounds.saturating_sub(TOLERATED);
-        let factor = 2_u32.saturating_pow(beyond.saturating_sub(1).min(16));
-        if beyond == 0 { Duration::ZERO } else { FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE) }
+        let Some(beyond) = self.rounds.checked_sub(TOLERATED) else { return Duration::ZERO };
+        FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(LONGEST_PAUSE)
     }
 }
 
-/// The contested objects, and their recent corrections.
+/// The objects that were corrected recently, and how often in a row.
 #[derive(Debug, Default)]
 pub(crate) struct Contention(HashMap<ObjectRef, Contest>);
 
@@ -45,7 +44,7 @@ impl Contention {
         contest.last = now;
     }
 
-    /// Drops objects that needed no correction for the length of their next pause.
+    /// Drops the objects that needed no correction for twice their current pause, at least twice the first one.
     pub(crate) fn forget_old(&mut self, now: Instant) {
         self.0.retain(|_, contest| now.saturating_duration_since(contest.last) < contest.pause().max(FIRST_PAUSE) * 2);
     }
@@ -65,8 +64,6 @@ mod tests {
             assert!(contention.may_correct(&object, now));
             contention.corrected(&object, now);
         }
-        assert!(contention.may_correct(&object, now));
-        contention.corrected(&object, now);
         assert!(!contention.may_correct(&object, now));
         now += FIRST_PAUSE;
         assert!(contention.may_correct(&object, now));

@@ -24,10 +24,11 @@ use crate::ownership::inventory::{Entry, EntryState, Inventory};
 use crate::ownership::labels::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::ownership::objects::Objects;
 
-/// How long a pass waits for deletions to complete before it reports that it waits.
-const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a pass waits for deletions to complete, over all phases, before it reports that it waits.
+const DELETION_WAIT: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const DELETING: &str = "the object is being deleted";
+const CHANGED: &str = "the object changed while the agent was about to remove it";
 
 /// The result of pruning a stack.
 #[derive(Debug, Default)]
@@ -39,11 +40,12 @@ pub(crate) struct Pruning {
 
 /// The result of one step of removing an object.
 enum Fate {
-    /// The object does not exist or is not ours. The inventory forgets it.
+    /// The object does not exist, is not ours, or was released. The inventory forgets it.
     Forget,
-    /// The object was deleted or released, which may take time. Contains what the deletion waits for, if the server says
-    /// so.
-    Ordered(String),
+    /// The agent ordered the deletion.
+    Ordered,
+    /// The object is being deleted, or changed meanwhile: the agent looks again. Contains what the removal waits for.
+    Pending(String),
     /// The object cannot be removed yet.
     Problem(ObjectProblem),
     /// The object contains objects of others, which the text lists.
@@ -54,7 +56,8 @@ enum Fate {
 pub(crate) enum Removal<'a> {
     /// The object does not exist or is not ours.
     Forget,
-    /// The object is being deleted without finalizers. Contains what the deletion waits for.
+    /// The object is being deleted, and the cluster needs no help: it has no finalizers, or is a Namespace or a
+    /// CustomResourceDefinition. Contains what the deletion waits for.
     UnderWay(String),
     /// The object cannot be removed yet.
     Problem(ObjectProblem),
@@ -85,10 +88,10 @@ impl PassContext<'_> {
         deleted_uids: &mut BTreeSet<String>,
     ) -> ClusterResult<Pruning> {
         let mut result = Pruning::default();
-        let deadline = Instant::now() + PHASE_TIMEOUT;
+        let deadline = Instant::now() + DELETION_WAIT;
         deleted_uids.extend(inventory.uids());
-        // The inventory may list one object under two names, as an Event is in two API groups. An object that is wanted
-        // under one name must not be deleted under the other.
+        // One object may have two entries, as an Event is in two API groups. An object that is wanted under one name must
+        // not be deleted under the other.
         let kept = inventory.uids_of(wanted);
         let mut waiting = Objects::new();
         loop {
@@ -104,10 +107,11 @@ impl PassContext<'_> {
             for (object, fate) in fates {
                 match fate {
                     Fate::Forget => drop(inventory.entries.remove(&object)),
-                    Fate::Ordered(what) => {
+                    Fate::Ordered => {
                         result.writes += 1;
-                        ordered.push((object, what));
+                        ordered.push((object, DELETING.to_owned()));
                     }
+                    Fate::Pending(what) => ordered.push((object, what)),
                     Fate::Retained(why) => {
                         if let Some(entry) = inventory.entries.get_mut(&object) {
                             entry.state = EntryState::Retained;
@@ -138,8 +142,8 @@ impl PassContext<'_> {
         Ok(result)
     }
 
-    /// Returns the objects to remove, without those that another stack takes over. Forgets the objects that another stack
-    /// holds already.
+    /// Takes the objects to remove. Forgets the objects that the stack only uses, and those that another stack holds
+    /// already; reports those that another stack is about to take over.
     fn to_remove(
         &self,
         wanted: &Objects,
@@ -209,7 +213,7 @@ impl PassContext<'_> {
     ) -> ClusterResult<Fate> {
         let (kind, live) = match self.decide_removal(deletion, object, entry, stack, deleted_uids, kept).await? {
             Removal::Forget => return Ok(Fate::Forget),
-            Removal::UnderWay(what) => return Ok(Fate::Ordered(what)),
+            Removal::UnderWay(what) => return Ok(Fate::Pending(what)),
             Removal::Problem(problem) => return Ok(Fate::Problem(problem)),
             Removal::Retain(why) => return Ok(Fate::Retained(why)),
             Removal::LetGo(kind, live) => return self.let_go(kind, object, &live).await,
@@ -222,8 +226,8 @@ impl PassContext<'_> {
             propagation: Propagation::Background,
         };
         match self.cluster.delete(&at, &options).await {
-            // The object changed since it was read, or is changing. The next pass reads it again.
-            Ok(()) | Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered(DELETING.to_owned())),
+            Ok(()) => Ok(Fate::Ordered),
+            Err(ClusterError::Precondition(_)) => Ok(Fate::Pending(CHANGED.to_owned())),
             Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
             Err(error) => Err(error),
         }
@@ -291,8 +295,9 @@ impl PassContext<'_> {
         Ok(Removal::Delete(kind, live))
     }
 
-    /// Whether the object in the cluster is the one that the agent created: its UID matches, and our manager owns fields
-    /// in it. For an intent without UID, our labels must match too.
+    /// Whether the object in the cluster is the one that the agent created. With a recorded UID: the UID matches, our
+    /// manager owns fields in it, and its labels name no other stack. Without, as for an intent: the object was made for
+    /// this stack by its labels and owned fields.
     fn is_ours(&self, entry: &Entry, live: &Live, stack: StackId) -> bool {
         match &entry.uid {
             Some(uid) => {
@@ -323,7 +328,7 @@ impl PassContext<'_> {
         }});
         match self.cluster.patch(&at, &Patch::Merge(patch), "orphaned-by-brokkr").await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
-            Err(ClusterError::Precondition(_)) => Ok(Fate::Ordered(DELETING.to_owned())),
+            Err(ClusterError::Precondition(_)) => Ok(Fate::Pending(CHANGED.to_owned())),
             Err(error) => Err(error),
         }
     }
