@@ -85,7 +85,7 @@ impl PostgresConfig {
         self
     }
 
-    /// Whether connections pass through a proxy that pools transactions, such as PgBouncer. Default: false. If true,
+    /// Whether connections pass through a connection pooler in transaction mode, such as PgBouncer. Default: false. If true,
     /// the store keeps nothing in a session: it uses no prepared statements, no settings and no
     /// [`notify`](Self::notify), and the timeouts are those of the broker's role.
     #[must_use]

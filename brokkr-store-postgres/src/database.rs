@@ -14,7 +14,7 @@ use crate::session::Session;
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
-    /// Whether connections pass through a proxy that pools transactions.
+    /// Whether connections pass through a connection pooler in transaction mode.
     pooled: bool,
     /// The timeout of each step.
     step_timeout: Duration,

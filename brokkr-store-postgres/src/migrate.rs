@@ -62,7 +62,7 @@ pub(crate) fn newest() -> i64 {
 
 /// Migrates the schema to this version and grants `broker_role` its rights.
 ///
-/// Connect as the owner of the schema, to the server itself, not to a proxy that pools transactions. `broker_role` must
+/// Connect as the owner of the schema, to the server itself, not to a connection pooler in transaction mode. `broker_role` must
 /// exist ([`roles_sql`](crate::roles_sql)); pass `None` for development with one role for everything.
 ///
 /// Running brokers keep serving: each step is a transaction that waits at most 1 s for locks and is tried up to 10

@@ -30,7 +30,7 @@ pub(crate) async fn check(database: &Database) -> Result<(), ConnectError> {
     let (role, is_super, owns, bypasses, may_change): (String, bool, bool, bool, bool) =
         sqlx::query_as(PRIVILEGES).fetch_one(database).await.map_err(ConnectError::of)?;
     let problem = match (is_super, owns, bypasses, may_change) {
-        (true, ..) => "is a superuser, or a member of one",
+        (true, ..) => "is a superuser or a member of a superuser role",
         (_, true, ..) => "owns the tables, or is a member of their owner",
         (_, _, true, _) => "bypasses row security, or is a member of a role that does",
         (.., true) => "has the right to change or delete immutable rows",
@@ -47,25 +47,33 @@ pub(crate) async fn check(database: &Database) -> Result<(), ConnectError> {
 /// assert!(sql.contains("CREATE ROLE \"brokkr_broker\" LOGIN"));
 /// ```
 pub fn roles_sql(owner: &str, broker: &str) -> String {
+    let (owner_name, broker_name) = (literal(owner), literal(broker));
     let (owner, broker) = (quoted(owner), quoted(broker));
     format!(
-        "-- Choose how these roles authenticate. To set passwords: \\password {owner} and \\password {broker} in psql.\n\
+        "-- Choose how these roles authenticate. To set a password: \\password and the role's name, in psql.\n\
          -- Owns the schema. Runs only the migrations and the purge.\n\
          CREATE ROLE {owner} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
          -- Brokers connect with this role. The migration grants its rights.\n\
          CREATE ROLE {broker} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;\n\
-         -- These timeouts also apply behind a proxy that pools transactions.\n\
+         -- These timeouts also apply behind a connection pooler in transaction mode, such as PgBouncer.\n\
          ALTER ROLE {broker} SET statement_timeout = '10s';\n\
          ALTER ROLE {broker} SET lock_timeout = '5s';\n\
          ALTER ROLE {broker} SET idle_in_transaction_session_timeout = '10s';\n\
          ALTER ROLE {broker} SET timezone = 'UTC';\n\
-         DO $$ BEGIN\n    EXECUTE format('GRANT CREATE, CONNECT ON DATABASE %I TO {owner}', current_database());\n    \
-         EXECUTE format('GRANT CONNECT ON DATABASE %I TO {broker}', current_database());\nEND $$;\n"
+         DO $brokkr_roles$ BEGIN\n    \
+         EXECUTE format('GRANT CREATE, CONNECT ON DATABASE %I TO %I', current_database(), {owner_name});\n    \
+         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), {broker_name});\n\
+         END $brokkr_roles$;\n"
     )
 }
 
 fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// A string literal that is valid for every setting of `standard_conforming_strings`.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'").replace('$', "\\x24"))
 }
 
 #[cfg(test)]
@@ -77,5 +85,9 @@ mod tests {
         let sql = roles_sql("own\"er", "broker");
         assert!(sql.contains("CREATE ROLE \"own\"\"er\" LOGIN"));
         assert!(sql.contains("CREATE ROLE \"broker\" LOGIN"));
+        let sql = roles_sql("o'br\\ien$brokkr_roles$", "100%");
+        assert!(sql.contains(r"current_database(), E'o\'br\\ien\x24brokkr_roles\x24')"), "{sql}");
+        let block = sql.split("DO $brokkr_roles$").nth(1).expect("the block");
+        assert_eq!(block.matches('$').count(), 2, "nothing in it ends it: {block}");
     }
 }

@@ -1,4 +1,4 @@
-//! Connections as executors of statements, direct or through a proxy that pools transactions.
+//! Connections as executors of statements, direct or through a connection pooler in transaction mode.
 //!
 //! Behind such a proxy, the next transaction may run on another connection of the server. The driver sends a statement
 //! in two steps, each of which is a transaction of its own unless one is open, so a session wraps single statements in
@@ -40,7 +40,7 @@ pub(crate) type Work<'c> = Session<Transaction<'c, Postgres>>;
 type Step = Either<PgQueryResult, PgRow>;
 
 impl<C: Link> Session<C> {
-    /// `pooled`: whether the connection passes through a proxy that pools transactions.
+    /// `pooled`: whether the connection passes through a connection pooler in transaction mode.
     pub(crate) fn new(link: C, pooled: bool, step_timeout: Duration) -> Self {
         Self { link, pooled, step_timeout }
     }

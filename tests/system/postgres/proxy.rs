@@ -1,4 +1,4 @@
-//! The store and brokers behind a proxy that pools transactions.
+//! The store and brokers behind a connection pooler in transaction mode.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

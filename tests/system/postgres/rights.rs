@@ -116,7 +116,8 @@ async fn unmigrated_database_is_refused_and_second_migration_does_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn printed_sql_creates_both_roles() {
     let database = Database::empty();
-    let (owner, broker) = (format!("{}_owner", database.name), format!("{}-broker", database.name));
+    // Every character that means something in SQL or in a format.
+    let (owner, broker) = (format!("{}_own'er\\%", database.name), format!("{}-bro$$ker%s", database.name));
     database.query(&roles_sql(&owner, &broker));
     migrate(database.url(&owner), Some(&broker)).await.unwrap();
     let config = PostgresConfig::new(database.url(&broker));

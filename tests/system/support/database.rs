@@ -87,7 +87,7 @@ impl Database {
         shared().folder.path().join(format!("{}-{name}.log", self.name))
     }
 
-    /// The address through a proxy that pools transactions.
+    /// The address through a connection pooler in transaction mode.
     pub(crate) fn proxied(&self) -> String {
         let shared = shared();
         let start = || PgBouncer::start(&shared.folder.path().join("proxy"), shared.server.port()).unwrap();

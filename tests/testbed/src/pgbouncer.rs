@@ -1,4 +1,4 @@
-//! PgBouncer, a proxy that pools transactions.
+//! PgBouncer, a connection pooler in transaction mode.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
