@@ -17,11 +17,12 @@ mod follower;
 pub mod generate;
 mod metrics;
 mod operations;
+mod origin;
 mod recent;
 pub mod transport;
 mod view;
 
-pub use access::actor::{Actor, Origin};
+pub use access::actor::Actor;
 pub use access::idempotency::Idempotency;
 pub use access::pak::{Pak, PakError};
 pub use agents_api::in_process::InProcess;
@@ -37,3 +38,4 @@ pub use operations::publish::{Content, Published};
 pub use operations::stack_removal::Removal;
 pub use operations::stacks::Applied;
 pub use operations::status::{AgentStackStatus, StackOverview, Summary};
+pub use origin::Origin;

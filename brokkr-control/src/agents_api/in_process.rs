@@ -5,9 +5,10 @@ use brokkr_core::model::{AgentId, DeploymentObjectId};
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, Poll, PollRequest, Report, ReportAnswer};
 use bytes::Bytes;
 
-use crate::access::actor::{Actor, Origin};
+use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::error::BrokerError;
+use crate::origin::Origin;
 
 /// A [`ControlPlane`](brokkr_core::protocol::ControlPlane) for an agent in the broker's process.
 ///
