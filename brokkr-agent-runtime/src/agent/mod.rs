@@ -7,6 +7,7 @@
 mod backoff;
 mod config;
 mod contents;
+mod desired;
 mod epoch;
 mod event;
 mod lease;
@@ -19,7 +20,6 @@ mod reporter;
 mod spool;
 mod start;
 mod status;
-mod target;
 mod watermark;
 mod worker;
 

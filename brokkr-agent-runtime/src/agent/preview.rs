@@ -8,8 +8,8 @@ use brokkr_reconcile::{Applier as _, ApplierError, Plan, Reconciler, ReconcilerC
 
 use super::AgentConfig;
 use super::contents::Contents;
+use super::desired::desired;
 use super::epoch::TrustedEpoch;
-use super::target::desired;
 
 /// The error of a preview.
 #[derive(Debug, thiserror::Error)]

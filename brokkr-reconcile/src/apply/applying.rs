@@ -215,17 +215,17 @@ impl PassContext<'_> {
         let updates: Vec<_> = steps
             .iter()
             .filter_map(|(prepared, step)| match step {
-                Step::Update(target) => Some((*prepared, target)),
+                Step::Update(existing) => Some((*prepared, existing)),
                 _ => None,
             })
             .collect();
         if stack.policies.validate == Validate::None || updates.len() < 2 {
             return steps;
         }
-        let tries = updates.into_iter().map(|(prepared, target)| {
+        let tries = updates.into_iter().map(|(prepared, existing)| {
             let entry = inventory.entries.get(&prepared.object);
             async move {
-                let tried = self.write(stack, prepared, entry, Some(target), true).await;
+                let tried = self.write(stack, prepared, entry, Some(existing), true).await;
                 let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
                 // An object that will be replaced need not accept an update.
                 if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {

@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use serde::Serialize;
 
 use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
-use crate::apply::decide::{Step, Target};
+use crate::apply::decide::{ExistingObject, Step};
 use crate::apply::progress::Applying;
 use crate::apply::write::WriteError;
 use crate::cluster::ClusterError;
@@ -152,7 +152,7 @@ impl PassContext<'_> {
     ) -> PlannedObject {
         let planned = |action| PlannedObject::new(&prepared.object, action);
         let because = |action, reason: &str, message: &str| planned(action).because(reason, message);
-        let (action, target) = match &step {
+        let (action, existing) = match &step {
             Step::Unchanged { .. } | Step::Yield { .. } => return planned(PlannedAction::Unchanged),
             Step::Ended(JobEnd::Complete) => {
                 return because(PlannedAction::Unchanged, "Finished", "the Job completed and was deleted afterwards");
@@ -179,11 +179,11 @@ impl PassContext<'_> {
                     Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
                 };
             }
-            Step::Update(target) => (PlannedAction::Update, target),
-            Step::Correct(target) => (PlannedAction::Drift, target),
-            Step::Take { target, .. } => (PlannedAction::Update, target),
+            Step::Update(existing) => (PlannedAction::Update, existing),
+            Step::Correct(existing) => (PlannedAction::Drift, existing),
+            Step::Take { existing, .. } => (PlannedAction::Update, existing),
         };
-        match self.what_would_change(stack, prepared, entry, target).await {
+        match self.what_would_change(stack, prepared, entry, existing).await {
             Ok(changes) => PlannedObject { changes, ..planned(action) },
             Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
         }
@@ -194,11 +194,11 @@ impl PassContext<'_> {
         stack: &DesiredStack,
         prepared: &Prepared,
         entry: Option<&Entry>,
-        target: &Target,
+        existing: &ExistingObject,
     ) -> Result<Vec<FieldChange>, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let live = self.cluster.get(&at).await.map_err(WriteError::Api)?.unwrap_or_default();
-        let applied = self.write(stack, prepared, entry, Some(target), true).await?;
+        let applied = self.write(stack, prepared, entry, Some(existing), true).await?;
         Ok(changes(&prepared.object, &live, &applied.object))
     }
 
