@@ -53,7 +53,7 @@ impl PassContext<'_> {
         inventory: &mut Inventory,
         result: &mut Applying,
     ) -> ClusterResult<()> {
-        let (mut steps, failed) = self.plan(stack, objects, inventory, result).await;
+        let (mut steps, failed) = self.decide_steps(stack, objects, inventory, result).await;
         result.problems.extend(failed);
         self.give_way(&mut steps, result);
         self.record_intents(&steps, inventory, result).await?;
@@ -77,7 +77,7 @@ impl PassContext<'_> {
     }
 
     /// Decides the step for each object, and records the health of the existing ones.
-    pub(crate) async fn plan<'p>(
+    pub(crate) async fn decide_steps<'p>(
         &self,
         stack: &DesiredStack,
         objects: &'p [Prepared],

@@ -1,7 +1,7 @@
-//! The plan: a dry run that lists, per object, what the reconciler would do now, and why.
+//! A plan is the dry run of a pass: what the reconciler would do now with each object, why, and which fields would change.
 //!
-//! The reconciler's own code makes the plan, up to the point where it would write. Dry runs show what a write would
-//! change.
+//! The pass's own code decides the steps. Where it would write, the plan sends a dry run to the API server and compares the
+//! result with the live object.
 
 mod diff;
 
@@ -118,7 +118,8 @@ impl Reconciler {
             let mut wanted = Arc::default();
             if let Some(set) = setup.prepared(stack.stack_id) {
                 wanted = set.objects.clone();
-                let (steps, failed) = context.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
+                let (steps, failed) =
+                    context.decide_steps(stack, &set.ready, inventory, &mut Applying::default()).await;
                 objects.extend(failed.into_iter().map(PlannedObject::blocked));
                 let previews = steps.into_iter().map(|(prepared, step)| {
                     let entry = inventory.entries.get(&prepared.object);
