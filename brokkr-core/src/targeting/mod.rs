@@ -10,7 +10,6 @@
 mod combinators;
 mod policies;
 mod policy;
-mod selector;
 
 pub use combinators::{AllOf, AnyOf, Not, TargetingPolicyExt, all_of, any_of, not};
 pub use policies::{ByRule, DirectTarget, SharedAnnotations, SharedLabels, default_policy};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
-use crate::targeting::selector::requirement_holds;
 use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
 /// The default policy of a broker: [`DirectTarget`] or [`ByRule`].
@@ -133,7 +132,7 @@ fn first_failing(
     };
     lacks("label", labels, agent.labels.as_map())
         .or_else(|| {
-            let failing = expressions?.iter().find(|it| !requirement_holds(it, agent.labels.as_map()))?;
+            let failing = expressions?.iter().find(|it| !it.holds(agent.labels.as_map()))?;
             Some(format!("the requirement {:?} on the label {} does not hold", failing.operator, failing.key))
         })
         .or_else(|| lacks("annotation", annotations, agent.annotations.as_map()))
