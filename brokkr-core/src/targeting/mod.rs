@@ -1,4 +1,4 @@
-//! Targeting: the policy trait, ready-made policies, and combinators.
+//! Targeting: the policy trait, built-in policies, and combinators.
 //!
 //! ```
 //! use brokkr_core::targeting::{DirectTarget, SharedLabels, TargetingPolicyExt as _};
@@ -7,10 +7,10 @@
 //! let policy = DirectTarget.or(SharedLabels::any());
 //! ```
 
+mod built_in;
 mod combinators;
-mod policies;
 mod policy;
 
+pub use built_in::{ByRule, DirectTarget, SharedAnnotations, SharedLabels, default_policy};
 pub use combinators::{AllOf, AnyOf, Not, TargetingPolicyExt, all_of, any_of, not};
-pub use policies::{ByRule, DirectTarget, SharedAnnotations, SharedLabels, default_policy};
 pub use policy::{Candidate, IntoPolicy, PolicyError, TargetingPolicy, Verdict};

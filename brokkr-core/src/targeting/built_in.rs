@@ -1,4 +1,4 @@
-//! Ready-made policies.
+//! The built-in targeting policies.
 
 use std::collections::BTreeMap;
 
