@@ -8,7 +8,7 @@
 //! If the future of an operation is dropped, each of its commits happens completely or not at all.
 
 mod access;
-mod agents_api;
+mod agent_protocol;
 mod broker;
 mod builder;
 mod commit;
@@ -25,7 +25,7 @@ mod view;
 pub use access::actor::Actor;
 pub use access::idempotency::Idempotency;
 pub use access::pak::{Pak, PakError};
-pub use agents_api::in_process::InProcess;
+pub use agent_protocol::in_process::InProcess;
 pub use broker::Broker;
 pub use builder::{BrokerBuilder, StartError};
 pub use error::{BrokerError, BrokerErrorKind, BrokerResult};
