@@ -104,7 +104,7 @@ pub fn router(broker: Broker) -> Router {
 }
 
 fn api(state: AppState) -> Router {
-    let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
+    let (router, _) = openapi::router().with_state(state.clone()).split_for_parts();
     with_api_layer(router.fallback(async || Problem::not_found()), state)
 }
 

@@ -25,7 +25,7 @@ use crate::server::typed::typed;
 
 /// The routes contain their full paths: axum rewrites the URI of every request to a nested router, which would slow down
 /// polls.
-pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(target_state)).routes(routes!(report))
 }
 
