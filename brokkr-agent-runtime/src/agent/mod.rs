@@ -18,8 +18,8 @@ mod probe;
 mod record;
 mod reporter;
 mod spool;
+mod stack_state;
 mod start;
-mod status;
 mod watermark;
 mod worker;
 
