@@ -9,11 +9,11 @@
 
 mod access;
 mod agent_protocol;
+mod background;
 mod broker;
 mod builder;
 mod commit;
 mod error;
-mod follower;
 pub mod generate;
 mod metrics;
 mod operations;
