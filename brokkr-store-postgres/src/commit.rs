@@ -210,10 +210,10 @@ impl<'a> Rows<'a> {
             .fetch_all(&mut work)
             .await?;
         work.commit().await?;
-        let (epoch, number) = places.first().ok_or(sqlx::Error::RowNotFound)?;
+        let (history, number) = places.first().ok_or(sqlx::Error::RowNotFound)?;
         let number: u64 = number.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let epoch = u64::try_from(*epoch).unwrap_or(0);
-        Ok(Committed { position: FeedPosition { epoch, transaction: number, sequence: places.len() as u64 } })
+        let history = u64::try_from(*history).unwrap_or(0);
+        Ok(Committed { position: FeedPosition { history, transaction: number, sequence: places.len() as u64 } })
     }
 
     async fn lock_names(&self, work: &mut Work<'_>) -> Result<(), Failure> {

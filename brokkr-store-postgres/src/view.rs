@@ -96,14 +96,14 @@ statements! {
 /// The newest change of any kind that was seen. If it no longer exists, the data was set back.
 #[derive(Debug, Clone)]
 pub(crate) struct Landmark {
-    epoch: i32,
+    history: i32,
     transaction: String,
     request_id: Uuid,
 }
 
 impl Landmark {
     pub(crate) async fn is_there<C: Link>(&self, session: &mut Session<C>) -> Result<bool, sqlx::Error> {
-        let query = sqlx::query_scalar(IS_THERE).bind(self.epoch).bind(&self.transaction).bind(self.request_id);
+        let query = sqlx::query_scalar(IS_THERE).bind(self.history).bind(&self.transaction).bind(self.request_id);
         query.fetch_one(session).await
     }
 }
@@ -140,7 +140,7 @@ pub(crate) async fn snapshot<C: Link>(
     entities.extend(unwrapped(documents));
     let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut work).await?;
     work.commit().await?;
-    let landmark = landmark.map(|(epoch, transaction, request_id)| Landmark { epoch, transaction, request_id });
+    let landmark = landmark.map(|(history, transaction, request_id)| Landmark { history, transaction, request_id });
     Ok((ViewSnapshot { entities, token }, landmark))
 }
 
@@ -165,7 +165,7 @@ pub(crate) async fn tail<C: Link>(
         .bind(in_progress)
         // Read one more row to detect that there are more changes than the limit.
         .bind(TAIL + 1)
-        .bind(landmark.map(|it| it.epoch))
+        .bind(landmark.map(|it| it.history))
         .bind(landmark.map(|it| it.transaction.clone()))
         .bind(landmark.map(|it| it.request_id))
         .bind(run)
@@ -185,8 +185,8 @@ pub(crate) async fn tail<C: Link>(
     }
     let newest: Option<i32> = first.try_get("newest_epoch")?;
     let landmark = match newest {
-        Some(epoch) => Some(Landmark {
-            epoch,
+        Some(history) => Some(Landmark {
+            history,
             transaction: first.try_get("newest_transaction")?,
             request_id: first.try_get("newest_request")?,
         }),
