@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, DeploymentObjectId};
-use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, Poll, PollRequest, Report, ReportAnswer};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, PollAnswer, PollRequest, Report, ReportAnswer};
 use bytes::Bytes;
 
 use crate::access::actor::Actor;
@@ -60,7 +60,7 @@ impl ControlPlane for InProcess {
         Ok(Identity { agent_id, name: agent.name.to_string() })
     }
 
-    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError> {
+    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<PollAnswer, ControlPlaneError> {
         self.broker.target_state(&self.actor()?, agent, request).await.map_err(refusal)
     }
 

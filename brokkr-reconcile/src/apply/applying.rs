@@ -72,7 +72,7 @@ impl PassContext<'_> {
             self.execute_all(stack, due, &rules, inventory, result).await;
             rest = left;
         }
-        self.keep(inventory).await?;
+        self.save_inventory(inventory).await?;
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl PassContext<'_> {
             // A removal that was cancelled may have retained it.
             entry.state = EntryState::Held;
         }
-        self.keep(inventory).await?;
+        self.save_inventory(inventory).await?;
         Ok(())
     }
 

@@ -135,7 +135,7 @@ impl PassContext<'_> {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        self.keep(inventory).await?;
+        self.save_inventory(inventory).await?;
         Ok(result)
     }
 
