@@ -16,7 +16,7 @@ use sqlx::Row as _;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::query::{agent_row, kind_text, statements, unwrapped};
+use crate::query::{agent_row, statements, unwrapped};
 use crate::session::{Link, Session, Work};
 
 /// Maximum changes of one tail. A reader that is further behind takes a new snapshot.
@@ -135,7 +135,7 @@ pub(crate) async fn snapshot<C: Link>(
     entities.extend(all::<Target>(&mut work, TARGETS).await?.into_iter().map(Change::Target));
     entities.extend(all::<Assignment>(&mut work, ASSIGNMENTS).await?.into_iter().map(Change::Assignment));
     let documents = EntityKind::ALL.iter().filter(|it| it.is_in_view() && it.storage() == Storage::Document);
-    let kinds: Vec<String> = documents.copied().map(kind_text).collect();
+    let kinds: Vec<String> = documents.map(EntityKind::to_string).collect();
     let documents = sqlx::query_scalar::<_, Json<Change>>(DOCUMENTS).bind(kinds).fetch_all(&mut work).await?;
     entities.extend(unwrapped(documents));
     let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut work).await?;
