@@ -9,6 +9,7 @@ mod identified;
 mod merge_patch;
 mod meter;
 mod metrics;
+mod mismatch;
 mod objects;
 mod openapi;
 mod operation;
