@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brokkr_core::model::AgentId;
-use brokkr_core::protocol::{ControlPlane as _, Poll, PollRequest, TargetState};
+use brokkr_core::protocol::{ControlPlane as _, PollAnswer, PollRequest, TargetState};
 use brokkr_http::client::{Client, HttpControlPlane};
 use http::Method;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn poll(
 ) -> Result<Option<Arc<TargetState>>> {
     let request = PollRequest { known, wait, ..PollRequest::default() };
     match plane.target_state(agent, request).await? {
-        Poll::Changed(state) => Ok(Some(state)),
-        Poll::Unchanged { .. } => Ok(None),
+        PollAnswer::Changed(state) => Ok(Some(state)),
+        PollAnswer::Unchanged { .. } => Ok(None),
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use brokkr_core::clock::Clock;
 use brokkr_core::entropy::Entropy;
-use brokkr_core::model::Epoch;
+use brokkr_core::model::{Epoch, Timestamp};
 use brokkr_core::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::error::BrokerResult;
 use crate::generate::Registered;
@@ -95,6 +96,16 @@ impl Broker {
     /// The epoch of the record that this broker serves.
     pub fn epoch(&self) -> Epoch {
         self.parts.view.epoch()
+    }
+
+    /// The current time by the broker's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// A new id, from the broker's source of randomness.
+    pub(crate) fn new_id<I: From<Uuid>>(&self) -> I {
+        self.parts.entropy.uuid(self.now()).into()
     }
 }
 

@@ -15,9 +15,12 @@ use brokkr_core::targeting::{IntoPolicy, TargetingPolicy, any_of, default_policy
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background::complete_removals::complete_removals;
+use crate::background::flush::flush;
+use crate::background::follow::{follow, load};
+use crate::background::purge::purge;
 use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::error::BrokerError;
-use crate::follower;
 use crate::generate::{DynGenerator, Generator, Registered};
 use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
@@ -183,15 +186,15 @@ impl BrokerBuilder {
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),
         });
-        follower::load(&parts, began).await?;
+        load(&parts, began).await?;
         let broker = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(stopping.clone())) };
         // The task that completes removals holds the parts without the guard, so that dropping the last public clone stops
         // it.
         let inner = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(CancellationToken::new())) };
-        parts.tasks.spawn(follower::follow(parts.clone()));
-        parts.tasks.spawn(follower::flush(parts.clone()));
-        parts.tasks.spawn(follower::complete_removals(inner));
-        parts.tasks.spawn(follower::purge(parts.clone(), self.retention));
+        parts.tasks.spawn(follow(parts.clone()));
+        parts.tasks.spawn(flush(parts.clone()));
+        parts.tasks.spawn(complete_removals(inner));
+        parts.tasks.spawn(purge(parts.clone(), self.retention));
         broker.ensure_system_generator().await?;
         Ok(broker)
     }

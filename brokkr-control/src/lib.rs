@@ -8,23 +8,24 @@
 //! If the future of an operation is dropped, each of its commits happens completely or not at all.
 
 mod access;
-mod agents_api;
+mod agent_protocol;
+mod background;
 mod broker;
 mod builder;
 mod commit;
 mod error;
-mod follower;
 pub mod generate;
 mod metrics;
 mod operations;
+mod origin;
 mod recent;
 pub mod transport;
 mod view;
 
-pub use access::actor::{Actor, Origin};
+pub use access::actor::Actor;
 pub use access::idempotency::Idempotency;
 pub use access::pak::{Pak, PakError};
-pub use agents_api::in_process::InProcess;
+pub use agent_protocol::in_process::InProcess;
 pub use broker::Broker;
 pub use builder::{BrokerBuilder, StartError};
 pub use error::{BrokerError, BrokerErrorKind, BrokerResult};
@@ -37,3 +38,4 @@ pub use operations::publish::{Content, Published};
 pub use operations::stack_removal::Removal;
 pub use operations::stacks::Applied;
 pub use operations::status::{AgentStackStatus, StackOverview, Summary};
+pub use origin::Origin;

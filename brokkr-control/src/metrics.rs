@@ -1,6 +1,6 @@
 //! Metrics of a broker, through the `metrics` facade: the host installs a recorder; without one the calls do nothing.
 
-use brokkr_core::protocol::Poll;
+use brokkr_core::protocol::PollAnswer;
 use metrics::{Counter, Unit, counter, describe_counter, describe_gauge};
 
 use crate::error::{BrokerError, BrokerResult};
@@ -36,10 +36,10 @@ impl Default for PollCounters {
 }
 
 impl PollCounters {
-    pub(crate) fn polled(&self, result: &BrokerResult<Poll>) {
+    pub(crate) fn polled(&self, result: &BrokerResult<PollAnswer>) {
         let counter = match result {
-            Ok(Poll::Changed(_)) => &self.changed,
-            Ok(Poll::Unchanged { .. }) => &self.unchanged,
+            Ok(PollAnswer::Changed(_)) => &self.changed,
+            Ok(PollAnswer::Unchanged { .. }) => &self.unchanged,
             Err(BrokerError::Stale) => &self.stale,
             Err(_) => &self.refused,
         };

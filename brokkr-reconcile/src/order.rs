@@ -1,4 +1,4 @@
-//! The order in which objects are applied and removed.
+//! The order in which objects are applied, and the kinds that other objects live in.
 
 use brokkr_core::model::ObjectRef;
 
@@ -28,24 +28,6 @@ pub(crate) fn apply_rank(object: &ObjectRef) -> u8 {
         ("autoscaling" | "policy" | "networking.k8s.io", _) => 6,
         ("admissionregistration.k8s.io" | "apiregistration.k8s.io", _) => 8,
         _ => 7,
-    }
-}
-
-/// The phase in which an object is removed. A phase starts when the previous one is complete.
-pub(crate) fn removal_phase(object: &ObjectRef) -> u8 {
-    if is_namespace(object) {
-        return 5;
-    }
-    if is_crd(object) {
-        return 4;
-    }
-    match (object.group.as_str(), object.kind.as_str()) {
-        ("admissionregistration.k8s.io" | "apiregistration.k8s.io", _) => 1,
-        ("", "ConfigMap" | "Secret" | "ServiceAccount" | "ResourceQuota" | "LimitRange")
-        | ("rbac.authorization.k8s.io", _) => 3,
-        (group, _) if is_built_in(group) => 2,
-        // Custom resources are removed first, while their controllers and webhooks still run.
-        _ => 0,
     }
 }
 
@@ -84,40 +66,40 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_their_rank_phase_and_origin() {
-        for (group, kind, rank, phase, built_in) in [
-            ("", "ResourceQuota", 0, 3, true),
-            ("", "LimitRange", 0, 3, true),
-            ("scheduling.k8s.io", "PriorityClass", 0, 2, true),
-            ("storage.k8s.io", "StorageClass", 0, 2, true),
-            ("", "ServiceAccount", 1, 3, true),
-            ("rbac.authorization.k8s.io", "Role", 1, 3, true),
-            ("rbac.authorization.k8s.io", "ClusterRole", 1, 3, true),
-            ("rbac.authorization.k8s.io", "RoleBinding", 2, 3, true),
-            ("", "ConfigMap", 3, 3, true),
-            ("", "Secret", 3, 3, true),
-            ("", "PersistentVolume", 3, 2, true),
-            ("", "PersistentVolumeClaim", 3, 2, true),
-            ("", "Service", 4, 2, true),
-            ("apps", "Deployment", 5, 2, true),
-            ("batch", "Job", 5, 2, true),
-            ("", "Pod", 5, 2, true),
-            ("", "ReplicationController", 5, 2, true),
-            ("autoscaling", "HorizontalPodAutoscaler", 6, 2, true),
-            ("policy", "PodDisruptionBudget", 6, 2, true),
-            ("networking.k8s.io", "Ingress", 6, 2, true),
-            ("widgets.example.com", "Widget", 7, 0, false),
-            ("widgets.example.com", "Secret", 7, 0, false),
-            ("widgets.k8s.io.example.com", "Widget", 7, 0, false),
-            ("", "Endpoints", 7, 2, true),
-            ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", 8, 1, true),
-            ("apiregistration.k8s.io", "APIService", 8, 1, true),
-            ("", "Namespace", 7, 5, true),
-            ("apiextensions.k8s.io", "CustomResourceDefinition", 7, 4, true),
+    fn kinds_have_their_rank_and_origin() {
+        for (group, kind, rank, built_in) in [
+            ("", "ResourceQuota", 0, true),
+            ("", "LimitRange", 0, true),
+            ("scheduling.k8s.io", "PriorityClass", 0, true),
+            ("storage.k8s.io", "StorageClass", 0, true),
+            ("", "ServiceAccount", 1, true),
+            ("rbac.authorization.k8s.io", "Role", 1, true),
+            ("rbac.authorization.k8s.io", "ClusterRole", 1, true),
+            ("rbac.authorization.k8s.io", "RoleBinding", 2, true),
+            ("", "ConfigMap", 3, true),
+            ("", "Secret", 3, true),
+            ("", "PersistentVolume", 3, true),
+            ("", "PersistentVolumeClaim", 3, true),
+            ("", "Service", 4, true),
+            ("apps", "Deployment", 5, true),
+            ("batch", "Job", 5, true),
+            ("", "Pod", 5, true),
+            ("", "ReplicationController", 5, true),
+            ("autoscaling", "HorizontalPodAutoscaler", 6, true),
+            ("policy", "PodDisruptionBudget", 6, true),
+            ("networking.k8s.io", "Ingress", 6, true),
+            ("widgets.example.com", "Widget", 7, false),
+            ("widgets.example.com", "Secret", 7, false),
+            ("widgets.k8s.io.example.com", "Widget", 7, false),
+            ("", "Endpoints", 7, true),
+            ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", 8, true),
+            ("apiregistration.k8s.io", "APIService", 8, true),
+            ("", "Namespace", 7, true),
+            ("apiextensions.k8s.io", "CustomResourceDefinition", 7, true),
         ] {
             let object = object(group, kind);
-            let found = (apply_rank(&object), removal_phase(&object), is_built_in(group));
-            assert_eq!(found, (rank, phase, built_in), "{group}/{kind}");
+            let found = (apply_rank(&object), is_built_in(group));
+            assert_eq!(found, (rank, built_in), "{group}/{kind}");
         }
     }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::error::{is_retryable, meaning};
-use crate::query::{kind_text, statements};
+use crate::query::statements;
 use crate::session::{Link, Session, Work};
 use crate::tables::{self, Table};
 
@@ -83,7 +83,7 @@ fn row_of(change: &Change, entity: Value) -> StoreResult<Value> {
     }
     Ok(json!({
         "id": key.ids().0,
-        "kind": kind_text(key.kind()),
+        "kind": key.kind(),
         "generator_id": change.generator(),
         "name": change.name(),
         "labels": change.labels().map_or_else(|| json!({}), |labels| json!(labels)),
@@ -210,10 +210,10 @@ impl<'a> Rows<'a> {
             .fetch_all(&mut work)
             .await?;
         work.commit().await?;
-        let (epoch, number) = places.first().ok_or(sqlx::Error::RowNotFound)?;
+        let (history, number) = places.first().ok_or(sqlx::Error::RowNotFound)?;
         let number: u64 = number.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let epoch = u64::try_from(*epoch).unwrap_or(0);
-        Ok(Committed { position: FeedPosition { epoch, transaction: number, sequence: places.len() as u64 } })
+        let history = u64::try_from(*history).unwrap_or(0);
+        Ok(Committed { position: FeedPosition { history, transaction: number, sequence: places.len() as u64 } })
     }
 
     async fn lock_names(&self, work: &mut Work<'_>) -> Result<(), Failure> {
@@ -323,7 +323,7 @@ fn unique_name(change: &Change) -> Option<String> {
         Change::Stack(it) => format!("stack {} {}", it.generator_id, it.name),
         other if other.key().kind().storage() == Storage::Document => {
             let owner = other.generator().map_or(Uuid::nil(), |id| id.as_uuid());
-            format!("{} {owner} {}", kind_text(other.key().kind()), other.name()?)
+            format!("{} {owner} {}", other.key().kind(), other.name()?)
         }
         _ => return None,
     };

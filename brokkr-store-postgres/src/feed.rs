@@ -42,7 +42,7 @@ pub(crate) async fn read(
     let rows = sqlx::query(READ)
         .bind(kind)
         .bind(id)
-        .bind(i32::try_from(after.epoch).unwrap_or(i32::MAX))
+        .bind(i32::try_from(after.history).unwrap_or(i32::MAX))
         .bind(after.transaction.to_string())
         .bind(i32::try_from(after.sequence).unwrap_or(i32::MAX))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -52,7 +52,7 @@ pub(crate) async fn read(
     // Read the start of the feed after the changes: otherwise a purge in between would cause an undetected gap.
     let start = sqlx::query(START).fetch_one(database).await.map_err(meaning)?;
     let newest: i32 = start.try_get("newest").map_err(meaning)?;
-    let is_unknown = after.epoch > u64::try_from(newest).unwrap_or(0);
+    let is_unknown = after.history > u64::try_from(newest).unwrap_or(0);
     if after != FeedPosition::START && (is_unknown || after < position(&start).map_err(meaning)?) {
         return Err(StoreError::Expired);
     }
@@ -81,5 +81,5 @@ fn position(row: &sqlx::postgres::PgRow) -> Result<FeedPosition, sqlx::Error> {
     let transaction: String = row.try_get("transaction")?;
     let transaction =
         transaction.parse().map_err(|error: std::num::ParseIntError| sqlx::Error::Decode(Box::new(error)))?;
-    Ok(FeedPosition { epoch: number(row.try_get("epoch")?), transaction, sequence: number(row.try_get("sequence")?) })
+    Ok(FeedPosition { history: number(row.try_get("epoch")?), transaction, sequence: number(row.try_get("sequence")?) })
 }

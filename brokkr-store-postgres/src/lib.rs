@@ -27,15 +27,15 @@ mod migrate;
 mod notify;
 mod query;
 mod read;
-mod reader;
 mod roles;
-mod run;
+mod server_run;
 mod session;
 mod store;
 mod tables;
 mod telemetry;
 mod upkeep;
 mod view;
+mod view_reader;
 
 /// All statements with their names, for tests.
 #[doc(hidden)]
@@ -47,7 +47,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         migrate::STATEMENTS,
         notify::STATEMENTS,
         roles::STATEMENTS,
-        run::STATEMENTS,
+        server_run::STATEMENTS,
         store::STATEMENTS,
         tables::STATEMENTS,
         telemetry::STATEMENTS,

@@ -3,7 +3,7 @@
 //! Rows are read as `to_jsonb(row)` and written through `jsonb_populate_recordset`. Columns have the names of the
 //! entities' fields, so the serde implementations of the entities are the only mapping.
 
-use brokkr_core::model::{EntityKind, LabelSelector, Operator, Requirement};
+use brokkr_core::model::{LabelSelector, Operator, Requirement};
 use brokkr_core::store::{Scope, StoreError, StoreResult};
 use serde::de::DeserializeOwned;
 use sqlx::Postgres;
@@ -94,15 +94,6 @@ pub(crate) fn unwrapped<T>(rows: Vec<Json<T>>) -> Vec<T> {
 /// The number of rows to fetch: one more than the page, to detect further pages.
 pub(crate) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
-}
-
-/// The name of a kind in the feed and in the table of documents.
-pub(crate) fn kind_text(kind: EntityKind) -> String {
-    // A variant without data serialises as a string.
-    match serde_json::to_value(kind) {
-        Ok(serde_json::Value::String(text)) => text,
-        _ => String::new(),
-    }
 }
 
 /// Converts a selector to one list of requirements, for `brokkr.labels_fit`.

@@ -20,7 +20,7 @@ use crate::database::Database;
 use crate::error::{ConnectError, meaning};
 use crate::history::Unless;
 use crate::query::statements;
-use crate::reader::Reader;
+use crate::view_reader::ViewReader;
 use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, upkeep};
 
 statements! {
@@ -44,7 +44,7 @@ pub struct PostgresStore {
     /// Changes immediately with own commits, and with a notification for commits of other brokers.
     news: watch::Sender<u64>,
     committed: Arc<Notify>,
-    reader: Reader,
+    view: ViewReader,
     _background: DropGuard,
 }
 
@@ -83,8 +83,8 @@ impl PostgresStore {
             tokio::spawn(notify::send(database.clone(), committed.clone(), stop.clone()));
             tokio::spawn(notify::listen(connect::options(&config)?, news.clone(), stop.clone()));
         }
-        let reader = Reader::new(connect::options(&config)?, config.pooled, config.acquire_timeout);
-        Ok(Self { database, reader, news, committed, _background: stop.drop_guard() })
+        let view = ViewReader::new(connect::options(&config)?, config.pooled, config.acquire_timeout);
+        Ok(Self { database, view, news, committed, _background: stop.drop_guard() })
     }
 
     /// Begins a new epoch and returns it. Agents remove nothing until an admin confirms it.
@@ -143,11 +143,11 @@ impl Store for PostgresStore {
     }
 
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
-        self.reader.snapshot().await
+        self.view.snapshot().await
     }
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
-        self.reader.tail(token).await
+        self.view.tail(token).await
     }
 }
 

@@ -16,7 +16,7 @@ use sqlx::Row as _;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::query::{agent_row, kind_text, statements, unwrapped};
+use crate::query::{agent_row, statements, unwrapped};
 use crate::session::{Link, Session, Work};
 
 /// Maximum changes of one tail. A reader that is further behind takes a new snapshot.
@@ -96,14 +96,14 @@ statements! {
 /// The newest change of any kind that was seen. If it no longer exists, the data was set back.
 #[derive(Debug, Clone)]
 pub(crate) struct Landmark {
-    epoch: i32,
+    history: i32,
     transaction: String,
     request_id: Uuid,
 }
 
 impl Landmark {
     pub(crate) async fn is_there<C: Link>(&self, session: &mut Session<C>) -> Result<bool, sqlx::Error> {
-        let query = sqlx::query_scalar(IS_THERE).bind(self.epoch).bind(&self.transaction).bind(self.request_id);
+        let query = sqlx::query_scalar(IS_THERE).bind(self.history).bind(&self.transaction).bind(self.request_id);
         query.fetch_one(session).await
     }
 }
@@ -135,12 +135,12 @@ pub(crate) async fn snapshot<C: Link>(
     entities.extend(all::<Target>(&mut work, TARGETS).await?.into_iter().map(Change::Target));
     entities.extend(all::<Assignment>(&mut work, ASSIGNMENTS).await?.into_iter().map(Change::Assignment));
     let documents = EntityKind::ALL.iter().filter(|it| it.is_in_view() && it.storage() == Storage::Document);
-    let kinds: Vec<String> = documents.copied().map(kind_text).collect();
+    let kinds: Vec<String> = documents.map(EntityKind::to_string).collect();
     let documents = sqlx::query_scalar::<_, Json<Change>>(DOCUMENTS).bind(kinds).fetch_all(&mut work).await?;
     entities.extend(unwrapped(documents));
     let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut work).await?;
     work.commit().await?;
-    let landmark = landmark.map(|(epoch, transaction, request_id)| Landmark { epoch, transaction, request_id });
+    let landmark = landmark.map(|(history, transaction, request_id)| Landmark { history, transaction, request_id });
     Ok((ViewSnapshot { entities, token }, landmark))
 }
 
@@ -165,7 +165,7 @@ pub(crate) async fn tail<C: Link>(
         .bind(in_progress)
         // Read one more row to detect that there are more changes than the limit.
         .bind(TAIL + 1)
-        .bind(landmark.map(|it| it.epoch))
+        .bind(landmark.map(|it| it.history))
         .bind(landmark.map(|it| it.transaction.clone()))
         .bind(landmark.map(|it| it.request_id))
         .bind(run)
@@ -185,8 +185,8 @@ pub(crate) async fn tail<C: Link>(
     }
     let newest: Option<i32> = first.try_get("newest_epoch")?;
     let landmark = match newest {
-        Some(epoch) => Some(Landmark {
-            epoch,
+        Some(history) => Some(Landmark {
+            history,
             transaction: first.try_get("newest_transaction")?,
             request_id: first.try_get("newest_request")?,
         }),

@@ -7,6 +7,7 @@
 mod backoff;
 mod config;
 mod contents;
+mod desired;
 mod epoch;
 mod event;
 mod lease;
@@ -17,9 +18,8 @@ mod probe;
 mod record;
 mod reporter;
 mod spool;
+mod stack_state;
 mod start;
-mod status;
-mod target;
 mod watermark;
 mod worker;
 

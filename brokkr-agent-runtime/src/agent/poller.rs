@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_core::model::AgentId;
-use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Poll, PollRequest, TargetState};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, PollAnswer, PollRequest, TargetState};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -80,10 +80,10 @@ struct Seen(Marks);
 
 impl Seen {
     /// Refuses a target state that is older than a seen one, or that does not match its digest.
-    fn check(&mut self, agent: AgentId, poll: Poll) -> Result<Option<Arc<TargetState>>, ControlPlaneError> {
-        let (epoch, generation) = match &poll {
-            Poll::Unchanged { epoch, generation } => (*epoch, *generation),
-            Poll::Changed(state) => (state.epoch, state.generation),
+    fn check(&mut self, agent: AgentId, answer: PollAnswer) -> Result<Option<Arc<TargetState>>, ControlPlaneError> {
+        let (epoch, generation) = match &answer {
+            PollAnswer::Unchanged { epoch, generation } => (*epoch, *generation),
+            PollAnswer::Changed(state) => (state.epoch, state.generation),
         };
         if let Some(highest) = self.0.highest(epoch)
             && generation < highest
@@ -94,9 +94,9 @@ impl Seen {
                 highest.get()
             )));
         }
-        let state = match poll {
-            Poll::Unchanged { .. } => None,
-            Poll::Changed(state) => {
+        let state = match answer {
+            PollAnswer::Unchanged { .. } => None,
+            PollAnswer::Changed(state) => {
                 if let Some(defect) = state.defect(agent) {
                     return Err(ControlPlaneError::Malformed(defect.to_owned()));
                 }
@@ -123,10 +123,10 @@ mod tests {
     fn older_or_altered_target_state_is_refused() {
         let (agent, epoch) = (AgentId::generate(), Epoch::generate());
         let mut seen = Seen::default();
-        let changed = |state: TargetState| Poll::Changed(Arc::new(state));
+        let changed = |state: TargetState| PollAnswer::Changed(Arc::new(state));
         assert!(seen.check(agent, changed(state(agent, epoch, 5))).is_ok());
         assert!(seen.check(agent, changed(state(agent, epoch, 4))).is_err());
-        assert!(seen.check(agent, Poll::Unchanged { epoch, generation: Generation::new(4) }).is_err());
+        assert!(seen.check(agent, PollAnswer::Unchanged { epoch, generation: Generation::new(4) }).is_err());
         assert!(seen.check(agent, changed(state(AgentId::generate(), epoch, 6))).is_err());
         let mut touched = state(agent, epoch, 7);
         touched.count = 1;

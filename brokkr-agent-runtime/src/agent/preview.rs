@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Poll, PollRequest};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, PollAnswer, PollRequest};
 use brokkr_reconcile::cluster::{ClusterError, IntoCluster};
 use brokkr_reconcile::{Applier as _, ApplierError, Plan, Reconciler, ReconcilerConfig};
 
 use super::AgentConfig;
 use super::contents::Contents;
+use super::desired::desired;
 use super::epoch::TrustedEpoch;
-use super::target::desired;
 
 /// The error of a preview.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub async fn plan(
     let agent = control_plane.identify().await?.agent_id;
     let request = PollRequest { wait: Duration::ZERO, ..PollRequest::default() };
     let malformed = |defect: &str| ControlPlaneError::Malformed(defect.to_owned());
-    let Poll::Changed(state) = control_plane.target_state(agent, request).await? else {
+    let PollAnswer::Changed(state) = control_plane.target_state(agent, request).await? else {
         return Err(malformed("the broker sent no target state, although the agent has none").into());
     };
     if let Some(defect) = state.defect(agent) {

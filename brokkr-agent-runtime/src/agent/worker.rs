@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use super::AgentConfig;
 use super::backoff::asked_pause;
 use super::contents::Contents;
+use super::desired::{desired, not_done};
 use super::epoch::{Trust, TrustedEpoch};
 use super::outbox::Outbox;
 use super::probe::Probe;
-use super::status::StackState;
-use super::target::{desired, not_done};
+use super::stack_state::StackState;
 
 /// Stacks that are due within this time share a pass.
 const BATCH_WINDOW: Duration = Duration::from_millis(200);

@@ -1,27 +1,11 @@
 //! The authenticated caller of an operation.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use brokkr_core::model::{ActorRef, AgentId, GeneratorId, KeyId, KeyKind, RequestId};
 
 use crate::access::idempotency::Idempotency;
-
-/// The origin of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// The request id, which audit records, logs and error responses contain.
-    pub request_id: RequestId,
-    /// The caller's network address; `None` for calls within the process.
-    pub address: Option<IpAddr>,
-}
-
-impl Origin {
-    /// Creates an origin with a new request id and no address, for calls within the process.
-    pub fn in_process() -> Self {
-        Self { request_id: RequestId::generate(), address: None }
-    }
-}
+use crate::origin::Origin;
 
 /// The authenticated caller of an operation.
 ///
@@ -29,7 +13,6 @@ impl Origin {
 /// [`Broker::system_actor`](crate::broker::Broker::system_actor) and
 /// [`Broker::generator_actor`](crate::broker::Broker::generator_actor) for the host itself. An `Actor` therefore proves
 /// authentication.
-/// [`Broker::generator_actor`](crate::broker::Broker::generator_actor): holding one is the proof.
 #[derive(Debug, Clone)]
 pub struct Actor {
     pub(crate) who: ActorRef,

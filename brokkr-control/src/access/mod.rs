@@ -2,5 +2,7 @@
 
 pub(crate) mod action;
 pub(crate) mod actor;
+pub(crate) mod authenticate;
+pub(crate) mod authorise;
 pub(crate) mod idempotency;
 pub(crate) mod pak;

@@ -1,14 +1,12 @@
-//! The pattern of every write: authorise, decide on the current state, commit, and retry if a concurrent commit won.
+//! The pattern of every write: decide on the current state, commit, and retry if a concurrent commit won.
 
 use std::collections::BTreeMap;
 
-use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, Change, Digest, Entity, EntityKey, Timestamp, limits};
-use brokkr_core::store::{Commit, IdempotencyRecord, Precondition, Scope, StoreError, UniqueKey};
+use brokkr_core::model::{AuditOutcome, AuditRecord, Change, Digest, Entity, EntityKey, limits};
+use brokkr_core::store::{Commit, IdempotencyRecord, Precondition, StoreError, UniqueKey};
 use bytes::Bytes;
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::error::{BrokerError, BrokerResult};
@@ -86,62 +84,6 @@ fn changed_fields<E: Entity>(before: &E, after: &E) -> Vec<String> {
 }
 
 impl Broker {
-    /// The current time by the broker's clock.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.parts.clock.now()
-    }
-
-    /// A new id, from the broker's source of randomness.
-    pub(crate) fn new_id<I: From<Uuid>>(&self) -> I {
-        self.parts.entropy.uuid(self.now()).into()
-    }
-
-    /// Checks that the actor's kind permits the action, and returns the rows that it covers. Audits a denial.
-    pub(crate) fn authorise(
-        &self,
-        actor: &Actor,
-        action: Action,
-        name: &'static str,
-        object: Option<EntityKey>,
-    ) -> BrokerResult<Scope> {
-        self.permit(actor, action, name, object)?;
-        Ok(self.scope(actor))
-    }
-
-    /// The rows that the actor may access, according to the view.
-    pub(crate) fn scope(&self, actor: &Actor) -> Scope {
-        match actor.who {
-            ActorRef::System | ActorRef::Admin { .. } | ActorRef::AdminReadOnly { .. } | ActorRef::Anonymous => {
-                Scope::All
-            }
-            ActorRef::Generator { id, .. } => Scope::Generator(id),
-            ActorRef::Agent { id, .. } => Scope::Agent { id, stacks: self.parts.view.stacks_of(id) },
-        }
-    }
-
-    /// Checks that the actor's kind permits the action. Audits a denial.
-    pub(crate) fn permit(
-        &self,
-        actor: &Actor,
-        action: Action,
-        name: &'static str,
-        object: Option<EntityKey>,
-    ) -> BrokerResult<()> {
-        if action.allowed(actor.kind()) {
-            return Ok(());
-        }
-        self.failed(actor, name, object, &BrokerError::Forbidden);
-        Err(BrokerError::Forbidden)
-    }
-
-    /// Records a refused or failed attempt in the audit. Logs the cause of internal errors.
-    pub(crate) fn failed(&self, actor: &Actor, name: &'static str, object: Option<EntityKey>, error: &BrokerError) {
-        if let BrokerError::Internal(source) = error {
-            tracing::error!(action = name, request_id = %actor.request_id(), error = %source, "operation failed");
-        }
-        self.parts.attempts.record(actor, name, object, error);
-    }
-
     /// Decides and commits, with retries after lost races up to [`limits::COMMIT_TRIES`]. `object` is the object that the
     /// caller named, for the audit record of a failure.
     ///

@@ -1,4 +1,4 @@
 //! Turns a decision into one commit that includes its audit record.
 
 pub(crate) mod decide;
-pub(crate) mod idempotency;
+pub(crate) mod decide_once;

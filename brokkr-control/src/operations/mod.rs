@@ -1,7 +1,6 @@
 //! The operations on each entity: authorise, decide, commit.
 
 pub(crate) mod agents;
-pub(crate) mod authenticate;
 pub(crate) mod dependencies;
 pub(crate) mod environments;
 pub(crate) mod generators;

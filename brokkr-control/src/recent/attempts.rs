@@ -9,8 +9,8 @@ use brokkr_core::clock::Clock;
 use brokkr_core::entropy::Entropy;
 use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, EntityKey, limits};
 
-use crate::access::actor::Actor;
 use crate::error::BrokerError;
+use crate::origin::Origin;
 
 /// Attempts with equal fields share one audit record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +39,14 @@ impl AttemptLog {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self, actor: &Actor, action: &'static str, object: Option<EntityKey>, error: &BrokerError) {
+    pub(crate) fn record(
+        &self,
+        actor: ActorRef,
+        origin: &Origin,
+        action: &'static str,
+        object: Option<EntityKey>,
+        error: &BrokerError,
+    ) {
         let outcome = match error {
             BrokerError::Unauthenticated
             | BrokerError::Forbidden
@@ -47,13 +54,14 @@ impl AttemptLog {
             | BrokerError::AgentRetired => AuditOutcome::Denied,
             _ => AuditOutcome::Failed,
         };
-        self.record_problem(actor, action, object, error.slug().into(), outcome);
+        self.record_problem(actor, origin, action, object, error.slug().into(), outcome);
     }
 
     /// Records an attempt with a problem text. Callers use few distinct texts, because each makes a separate record.
     pub(crate) fn record_problem(
         &self,
-        actor: &Actor,
+        actor: ActorRef,
+        origin: &Origin,
         action: &'static str,
         object: Option<EntityKey>,
         problem: Cow<'static, str>,
@@ -61,7 +69,7 @@ impl AttemptLog {
     ) {
         let now = self.clock.now();
         let mut waiting = self.waiting();
-        let mut kind = Kind { actor: actor.who, action, object, problem };
+        let mut kind = Kind { actor, action, object, problem };
         if waiting.len() >= limits::DENIALS_QUEUED && !waiting.contains_key(&kind) {
             kind = Kind { actor: ActorRef::Anonymous, object: None, ..kind };
         }
@@ -72,8 +80,8 @@ impl AttemptLog {
             action: action.to_owned(),
             object_kind: kind.object.as_ref().map(EntityKey::kind),
             object_id: kind.object.as_ref().map(EntityKey::to_string),
-            request_id: actor.origin.request_id,
-            source: actor.origin.address.map(|address| address.to_string()),
+            request_id: origin.request_id,
+            source: origin.address.map(|address| address.to_string()),
             outcome,
             detail: Some(kind.problem.clone().into_owned()),
             count: 0,

@@ -28,12 +28,12 @@ pub(crate) const CATCH_UP: Duration = Duration::from_secs(2);
 /// durable.
 const OWN_COMMIT_WAIT: Duration = Duration::from_secs(1);
 
-/// The fleet view. One task, the follower, writes it; all operations read it.
+/// The fleet view. One background task, `follow`, writes it; all operations read it.
 pub(crate) struct FleetView {
     state: RwLock<ViewState>,
     /// Changes with every fold.
     folded: watch::Sender<u64>,
-    /// Wakes the follower before its next tick.
+    /// Wakes `follow` before its next tick.
     asked: Notify,
 }
 

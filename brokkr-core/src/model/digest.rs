@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
@@ -22,8 +23,10 @@ pub struct Digest([u8; 32]);
 
 /// The text is not a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid digest: expected sha256: and 64 lower-case hexadecimal digits")]
+#[error("invalid digest: expected {FORM}")]
 pub struct InvalidDigest;
+
+const FORM: &str = "sha256: and 64 lower-case hexadecimal digits";
 
 impl Digest {
     /// Computes the digest of these bytes.
@@ -97,7 +100,7 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Other("another text"), &FORM))
     }
 }
 

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 /// The text is not the canonical form of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid id: expected a UUID in lower-case hyphenated form")]
+#[error("invalid id: expected {FORM}")]
 pub struct InvalidId;
+
+const FORM: &str = "a UUID in lower-case hyphenated form";
 
 /// Accepts only the canonical form (RFC 9562: lower case, hyphens), so that each id has exactly one text form.
 fn parse(text: &str) -> Result<Uuid, InvalidId> {
@@ -78,7 +81,7 @@ macro_rules! ids {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Other("another text"), &FORM))
             }
         }
     )*};

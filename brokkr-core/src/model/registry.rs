@@ -31,6 +31,7 @@ pub enum Storage {
 /// let id = StackId::generate();
 /// assert_eq!(Stack::key_of(id).kind(), EntityKind::Stack);
 /// assert_eq!(Stack::key_of(id).to_string(), id.to_string());
+/// assert_eq!(EntityKind::StackStatus.to_string(), "stack-status");
 /// ```
 pub trait Entity: Record + Into<Change> {
     /// The kind of the entity.
@@ -250,6 +251,13 @@ entities! {
     StackStatus(StackStatus) by (stack: StackId, agent: AgentId) in Table, view: false;
     /// An agent event was recorded. It never changes afterwards.
     Event(AgentEvent) by (agent: AgentId, event: EventId) in Table, view: false;
+}
+
+impl fmt::Display for EntityKind {
+    /// Writes the name of the kind in the API and in stores, such as `stack-status`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl fmt::Display for EntityKey {

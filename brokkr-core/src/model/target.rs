@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::entity::Record;
 use crate::model::{ActorRef, AgentId, GeneratorId, StackId, Timestamp, Version};
 
-/// The direct assignment of a stack to an agent.
+/// A direct target: an agent that should serve a stack, whatever the stack's targeting rule selects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The stack.

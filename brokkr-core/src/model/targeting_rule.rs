@@ -5,55 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Invalid, InvalidCode};
-use crate::model::{limits, validate_label_key, validate_label_value};
-
-/// The comparison of a requirement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Operator {
-    /// The key is present with one of the values.
-    In,
-    /// The key is absent, or has none of the values.
-    NotIn,
-    /// The key is present.
-    Exists,
-    /// The key is absent.
-    DoesNotExist,
-}
-
-/// One requirement of a selector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Requirement {
-    /// The label's key.
-    pub key: String,
-    /// The comparison.
-    pub operator: Operator,
-    /// The values to compare with: at least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-}
-
-/// A label selector as in Kubernetes: all requirements must hold. The default, an empty selector, selects everything.
-///
-/// ```
-/// use std::collections::BTreeMap;
-///
-/// use brokkr_core::model::LabelSelector;
-///
-/// let selector: LabelSelector = "env=prod,tier in (web,api),!legacy".parse()?;
-/// let labels = BTreeMap::from([("env", "prod"), ("tier", "web")].map(|(k, v)| (k.to_owned(), v.to_owned())));
-/// assert!(selector.matches(&labels));
-/// # Ok::<(), brokkr_core::error::Invalid>(())
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LabelSelector {
-    /// Labels that must be present with these values.
-    pub match_labels: BTreeMap<String, String>,
-    /// Further requirements.
-    pub match_expressions: Vec<Requirement>,
-}
+use crate::model::label_selector::{Requirement, check_count, validate_parts};
 
 /// Whether equal labels or annotations of stack and agent make a match.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -134,17 +86,6 @@ pub struct TargetingRule {
     pub exclude: Option<Exclusion>,
 }
 
-impl LabelSelector {
-    /// Checks keys, values and sizes, as the Kubernetes API server does.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] with a pointer to the field.
-    pub fn validate(&self) -> Result<(), Invalid> {
-        validate_parts(Some(&self.match_labels), Some(&self.match_expressions))
-    }
-}
-
 impl TargetingRule {
     /// Checks keys, values and sizes.
     ///
@@ -174,26 +115,6 @@ impl Exclusion {
     }
 }
 
-fn validate_parts(
-    labels: Option<&BTreeMap<String, String>>,
-    expressions: Option<&[Requirement]>,
-) -> Result<(), Invalid> {
-    let in_labels = |error: Invalid| error.within("match_labels");
-    if let Some(labels) = labels {
-        check_count(labels.len()).map_err(in_labels)?;
-        for (key, value) in labels {
-            validate_label_key(key).map_err(in_labels)?;
-            validate_label_value(value).map_err(|error| error.within(key)).map_err(in_labels)?;
-        }
-    }
-    let expressions = expressions.unwrap_or_default();
-    check_count(expressions.len()).map_err(|error| error.within("match_expressions"))?;
-    for (n, requirement) in expressions.iter().enumerate() {
-        requirement.validate().map_err(|error| error.within(&n.to_string()).within("match_expressions"))?;
-    }
-    Ok(())
-}
-
 fn validate_annotations(annotations: Option<&BTreeMap<String, String>>) -> Result<(), Invalid> {
     let Some(annotations) = annotations else {
         return Ok(());
@@ -201,34 +122,4 @@ fn validate_annotations(annotations: Option<&BTreeMap<String, String>>) -> Resul
     check_count(annotations.len())
         .and_then(|()| crate::model::Annotations::try_from(annotations.clone()).map(drop))
         .map_err(|error| error.within("match_annotations"))
-}
-
-fn check_count(count: usize) -> Result<(), Invalid> {
-    if count <= limits::SELECTOR_TERMS {
-        return Ok(());
-    }
-    Err(Invalid::new(
-        InvalidCode::SelectorInvalid,
-        format!("{count} entries; at most {} are allowed", limits::SELECTOR_TERMS),
-    ))
-}
-
-impl Requirement {
-    fn validate(&self) -> Result<(), Invalid> {
-        validate_label_key(&self.key).map_err(|error| error.within("key"))?;
-        check_count(self.values.len()).map_err(|error| error.within("values"))?;
-        let wants_values = matches!(self.operator, Operator::In | Operator::NotIn);
-        if wants_values == self.values.is_empty() {
-            let message = if wants_values {
-                "In and NotIn need at least one value"
-            } else {
-                "Exists and DoesNotExist take no values"
-            };
-            return Err(Invalid::new(InvalidCode::SelectorInvalid, message).within("values"));
-        }
-        for (n, value) in self.values.iter().enumerate() {
-            validate_label_value(value).map_err(|error| error.within(&n.to_string()).within("values"))?;
-        }
-        Ok(())
-    }
 }

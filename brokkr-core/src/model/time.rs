@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A point in time with microsecond precision, written as RFC 3339 in UTC.
@@ -64,10 +65,11 @@ impl TryFrom<jiff::Timestamp> for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const FORM: &str = "invalid time: expected RFC 3339, such as 2026-01-01T00:00:00Z, in the years 1 to 9999";
+        const FORM: &str = "RFC 3339, such as 2026-01-01T00:00:00Z, in the years 1 to 9999";
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let time: Option<jiff::Timestamp> = text.parse().ok();
-        time.and_then(|time| Self::try_from(time).ok()).ok_or_else(|| serde::de::Error::custom(FORM))
+        time.and_then(|time| Self::try_from(time).ok())
+            .ok_or_else(|| D::Error::invalid_value(Unexpected::Other("another text"), &FORM))
     }
 }
 

@@ -29,13 +29,13 @@ pub struct PollRequest {
     pub epoch: Option<Epoch>,
     /// The highest generation that the agent has seen. A broker with an older view catches up first, or refuses.
     pub min_generation: Option<Generation>,
-    /// How long the broker may wait for a change before it answers [`Poll::Unchanged`]. Default: zero.
+    /// How long the broker may wait for a change before it answers [`PollAnswer::Unchanged`]. Default: zero.
     pub wait: Duration,
 }
 
 /// The answer to a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Poll {
+pub enum PollAnswer {
     /// The target state that the agent has is current.
     Unchanged {
         /// The generation of the answering broker's view.
@@ -110,7 +110,7 @@ impl ControlPlaneError {
 /// ```
 /// use async_trait::async_trait;
 /// use brokkr_core::model::{AgentId, DeploymentObjectId};
-/// use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, Poll, PollRequest, Report, ReportAnswer};
+/// use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, PollAnswer, PollRequest, Report, ReportAnswer};
 /// use bytes::Bytes;
 ///
 /// /// A broker that is down, to test how an agent behaves without one.
@@ -127,7 +127,7 @@ impl ControlPlaneError {
 ///         down()
 ///     }
 ///
-///     async fn target_state(&self, _: AgentId, _: PollRequest) -> Result<Poll, ControlPlaneError> {
+///     async fn target_state(&self, _: AgentId, _: PollRequest) -> Result<PollAnswer, ControlPlaneError> {
 ///         down()
 ///     }
 ///
@@ -146,7 +146,7 @@ pub trait ControlPlane: Debug + Send + Sync + 'static {
     async fn identify(&self) -> Result<Identity, ControlPlaneError>;
 
     /// Returns the agent's target state, or that it is unchanged. Waits up to [`PollRequest::wait`] for a change.
-    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError>;
+    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<PollAnswer, ControlPlaneError>;
 
     /// Returns the content of a deployment object.
     ///

@@ -7,6 +7,6 @@ mod control_plane;
 mod report;
 mod target_state;
 
-pub use control_plane::{ControlPlane, ControlPlaneError, Identity, IntoControlPlane, Poll, PollRequest};
+pub use control_plane::{ControlPlane, ControlPlaneError, Identity, IntoControlPlane, PollAnswer, PollRequest};
 pub use report::{EventReport, RejectedEvent, Report, ReportAnswer, StatusReport};
 pub use target_state::{EntryAction, TargetEntry, TargetState};

@@ -7,7 +7,7 @@ use crate::model::{ActorRef, Change, RequestId, Timestamp};
 
 /// A position in the feed. Positions are ordered but not dense: the distance of two positions has no meaning.
 ///
-/// The text form, used in the REST API, is `<epoch>-<transaction>-<sequence>`.
+/// The text form, used in the REST API, is `<history>-<transaction>-<sequence>`.
 ///
 /// ```
 /// use brokkr_core::store::FeedPosition;
@@ -19,8 +19,9 @@ use crate::model::{ActorRef, Change, RequestId, Timestamp};
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedPosition {
-    /// The history number. It grows when the numbering of transactions starts again, for example after a restore.
-    pub epoch: u64,
+    /// The number of the history, whose id is the [`Epoch`](crate::model::Epoch). It grows when the numbering of
+    /// transactions starts again, for example after a restore.
+    pub history: u64,
     /// The transaction of the commit.
     pub transaction: u64,
     /// The index of the change within its commit.
@@ -29,12 +30,12 @@ pub struct FeedPosition {
 
 impl FeedPosition {
     /// The position before the first change. Also the default.
-    pub const START: Self = Self { epoch: 0, transaction: 0, sequence: 0 };
+    pub const START: Self = Self { history: 0, transaction: 0, sequence: 0 };
 }
 
 impl fmt::Display for FeedPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.epoch, self.transaction, self.sequence)
+        write!(f, "{}-{}-{}", self.history, self.transaction, self.sequence)
     }
 }
 
@@ -49,7 +50,7 @@ impl FromStr for FeedPosition {
     fn from_str(text: &str) -> Result<Self, InvalidPosition> {
         let mut parts = text.splitn(3, '-').map(|part| part.parse().map_err(|_| InvalidPosition));
         let mut next = || parts.next().unwrap_or(Err(InvalidPosition));
-        Ok(Self { epoch: next()?, transaction: next()?, sequence: next()? })
+        Ok(Self { history: next()?, transaction: next()?, sequence: next()? })
     }
 }
 

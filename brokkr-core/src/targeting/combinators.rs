@@ -21,9 +21,9 @@ pub trait TargetingPolicyExt: TargetingPolicy + Sized {
     /// A policy that matches if this policy or `other` matches. A match of one wins over an error of the other.
     ///
     /// ```
-    /// use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _};
+    /// use brokkr_core::targeting::{DirectTarget, SharedLabels, TargetingPolicyExt as _};
     ///
-    /// let policy = DirectAssignment.or(SharedLabels::any());
+    /// let policy = DirectTarget.or(SharedLabels::any());
     /// ```
     fn or(self, other: impl IntoPolicy) -> AnyOf {
         AnyOf(vec![self.into_policy(), other.into_policy()])
@@ -55,10 +55,10 @@ pub fn any_of(parts: impl IntoIterator<Item = impl IntoPolicy>) -> AnyOf {
 /// A policy that matches if `part` does not. An error of `part` stays an error.
 ///
 /// ```
-/// use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _, not};
+/// use brokkr_core::targeting::{DirectTarget, SharedLabels, TargetingPolicyExt as _, not};
 ///
 /// // Agents that share no label with the stack, and direct targets.
-/// let policy = DirectAssignment.or(not(SharedLabels::any()));
+/// let policy = DirectTarget.or(not(SharedLabels::any()));
 /// ```
 pub fn not(part: impl IntoPolicy) -> Not {
     Not(part.into_policy())

@@ -1,17 +1,16 @@
-//! Targeting: the policy trait, ready-made policies, and combinators.
+//! Targeting: the policy trait, built-in policies, and combinators.
 //!
 //! ```
-//! use brokkr_core::targeting::{DirectAssignment, SharedLabels, TargetingPolicyExt as _};
+//! use brokkr_core::targeting::{DirectTarget, SharedLabels, TargetingPolicyExt as _};
 //!
 //! // Match direct targets, and agents that share at least one label with the stack.
-//! let policy = DirectAssignment.or(SharedLabels::any());
+//! let policy = DirectTarget.or(SharedLabels::any());
 //! ```
 
+mod built_in;
 mod combinators;
-mod policies;
 mod policy;
-mod selector;
 
+pub use built_in::{ByRule, DirectTarget, SharedAnnotations, SharedLabels, default_policy};
 pub use combinators::{AllOf, AnyOf, Not, TargetingPolicyExt, all_of, any_of, not};
-pub use policies::{ByRule, DirectAssignment, SharedAnnotations, SharedLabels, default_policy};
 pub use policy::{Candidate, IntoPolicy, PolicyError, TargetingPolicy, Verdict};

@@ -5,7 +5,7 @@ use brokkr_core::model::{ActorRef, AgentId, Name, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A direct assignment of a stack to an agent.
+/// A direct target: an agent that should serve a stack, whatever the stack's targeting rule selects.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Target {
     /// The stack.

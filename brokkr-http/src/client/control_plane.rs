@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, DeploymentObjectId, Generation, KeyKind};
 use brokkr_core::protocol::{
-    ControlPlane, ControlPlaneError, Identity, Poll, PollRequest, Report, ReportAnswer, TargetState,
+    ControlPlane, ControlPlaneError, Identity, PollAnswer, PollRequest, Report, ReportAnswer, TargetState,
 };
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -64,7 +64,7 @@ impl ControlPlane for HttpControlPlane {
         Ok(Identity { agent_id, name: who.name })
     }
 
-    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError> {
+    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<PollAnswer, ControlPlaneError> {
         let mut path = format!("/agents/{agent}/target-state?wait={}", request.wait.as_secs());
         if let Some(generation) = request.min_generation {
             path.push_str(&format!("&min_generation={}", generation.get()));
@@ -83,11 +83,11 @@ impl ControlPlane for HttpControlPlane {
                 return Err(ControlPlaneError::Malformed("status 304 to a request without an ETag".to_owned()));
             }
             let generation = Generation::new(header(&answer, GENERATION_HEADER)?);
-            return Ok(Poll::Unchanged { generation, epoch: header(&answer, EPOCH_HEADER)? });
+            return Ok(PollAnswer::Unchanged { generation, epoch: header(&answer, EPOCH_HEADER)? });
         }
         let state: TargetState = serde_json::from_slice(&answer.body)
             .map_err(|_| ControlPlaneError::Malformed("the body is not a target state".to_owned()))?;
-        Ok(Poll::Changed(Arc::new(state)))
+        Ok(PollAnswer::Changed(Arc::new(state)))
     }
 
     async fn deployment_object(&self, id: DeploymentObjectId) -> Result<Bytes, ControlPlaneError> {

@@ -9,6 +9,7 @@ mod identified;
 mod merge_patch;
 mod meter;
 mod metrics;
+mod mismatch;
 mod objects;
 mod openapi;
 mod operation;
@@ -104,7 +105,7 @@ pub fn router(broker: Broker) -> Router {
 }
 
 fn api(state: AppState) -> Router {
-    let (router, _) = openapi::routes().with_state(state.clone()).split_for_parts();
+    let (router, _) = openapi::router().with_state(state.clone()).split_for_parts();
     with_api_layer(router.fallback(async || Problem::not_found()), state)
 }
 

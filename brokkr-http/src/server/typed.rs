@@ -1,9 +1,10 @@
-//! Deserialization with error messages that name the place and the expected value, without serde's wording.
+//! Deserialization with error messages that name the place and the expected value.
 
 use brokkr_core::error::{Invalid, InvalidCode, escape_pointer, excerpt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::mismatch::Mismatch;
 use super::objects::Objects;
 use super::problem::Problem;
 
@@ -44,36 +45,112 @@ pub(crate) fn typed_exact<T: DeserializeOwned>(value: Value) -> Result<T, Invali
             _ => None,
         });
         let pointer: String = segments.map(|segment| format!("/{segment}")).collect();
-        let said = error.inner().to_string();
-        let quoted = excerpt(said.split('`').nth(1).unwrap_or_default());
-        let (code, message) = if said.starts_with("unknown field") {
-            (InvalidCode::UnknownField, format!("unknown field \"{quoted}\"; remove it or correct its name"))
-        } else if said.starts_with("missing field") {
-            (InvalidCode::FieldInvalid, format!("missing field \"{quoted}\""))
-        } else {
-            (InvalidCode::FieldInvalid, format!("expected {}", expectation(&said)))
+        let (code, message) = match error.into_inner() {
+            Mismatch::UnknownField(field) => {
+                let message = format!("unknown field \"{}\"; remove it or correct its name", excerpt(&field));
+                (InvalidCode::UnknownField, message)
+            }
+            Mismatch::MissingField(field) => (InvalidCode::FieldInvalid, format!("missing field \"{field}\"")),
+            Mismatch::Expected(what) => (InvalidCode::FieldInvalid, format!("expected {what}")),
         };
         Invalid { code, pointer, message }
     })
 }
 
-/// The expected value in the API's words, given serde's message.
-fn expectation(said: &str) -> String {
-    let expected = said.split_once("expected ").map_or("", |(_, expected)| expected);
-    let is_ours = ["invalid id: ", "invalid digest: ", "invalid time: "].iter().any(|ours| said.starts_with(ours));
-    match expected {
-        _ if is_ours => expected.to_owned(),
-        "a string" | "string" | "a borrowed string" => "a string".to_owned(),
-        "a boolean" => "true or false".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or greater".to_owned(),
-        "a sequence" => "a list".to_owned(),
-        "a map" => "an object".to_owned(),
-        _ if expected.starts_with("struct ") => "an object".to_owned(),
-        // serde puts the variants of an enum in backticks.
-        _ if said.starts_with("unknown variant") => {
-            let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-            format!("one of: {}", words.join(", "))
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use brokkr_core::model::{AgentId, Digest, Health, Name, Timestamp};
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Inner {
+        #[serde(rename = "on")]
+        _on: bool,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[serde(rename = "text")]
+        _text: String,
+        #[serde(default, rename = "inner")]
+        _inner: Inner,
+        #[serde(default, rename = "rank")]
+        _rank: u32,
+        #[serde(default, rename = "offset")]
+        _offset: i64,
+        #[serde(default, rename = "list")]
+        _list: Vec<Inner>,
+        #[serde(default, rename = "map")]
+        _map: BTreeMap<String, String>,
+        #[serde(default, rename = "health")]
+        _health: Health,
+        #[serde(default, rename = "id")]
+        _id: Option<AgentId>,
+        #[serde(default, rename = "digest")]
+        _digest: Option<Digest>,
+        #[serde(default, rename = "at")]
+        _at: Option<Timestamp>,
+        #[serde(default, rename = "name")]
+        _name: Option<Name>,
+    }
+
+    #[test]
+    fn mismatch_names_the_place_and_the_expected_value() {
+        const OTHER: &str = "expected a value that matches the OpenAPI document";
+        const WHOLE: &str = "expected a whole number, 0 or greater";
+        const UUID: &str = "expected a UUID in lower-case hyphenated form";
+        for (body, pointer, message) in [
+            (json!([]), "", "expected an object"),
+            (json!({}), "", "missing field \"text\""),
+            (json!({"text": 1}), "/text", "expected a string"),
+            (json!({"text": null}), "/text", "expected a string"),
+            (json!({"text": "", "more": 1}), "/more", "unknown field \"more\"; remove it or correct its name"),
+            (json!({"text": "", "inner": []}), "/inner", "expected an object"),
+            (json!({"text": "", "inner": {"on": 1}}), "/inner/on", "expected true or false"),
+            (json!({"text": "", "rank": -1}), "/rank", WHOLE),
+            (json!({"text": "", "rank": 1.5}), "/rank", WHOLE),
+            (json!({"text": "", "rank": 5_000_000_000_u64}), "/rank", WHOLE),
+            (json!({"text": "", "offset": 18_446_744_073_709_551_615_u64}), "/offset", OTHER),
+            (json!({"text": "", "list": {}}), "/list", "expected a list"),
+            (
+                json!({"text": "", "list": [{}, {"off": 1}]}),
+                "/list/1/off",
+                "unknown field \"off\"; remove it or correct its name",
+            ),
+            (json!({"text": "", "map": []}), "/map", "expected an object"),
+            (json!({"text": "", "map": {"a/b": 1}}), "/map/a~1b", "expected a string"),
+            (
+                json!({"text": "", "health": "well"}),
+                "/health",
+                "expected one of: unknown, progressing, healthy, degraded, suspended",
+            ),
+            (json!({"text": "", "health": 1}), "/health", OTHER),
+            (json!({"text": "", "health": {}}), "/health", OTHER),
+            (json!({"text": "", "id": "1"}), "/id", UUID),
+            (json!({"text": "", "id": 1}), "/id", "expected a string"),
+            (
+                json!({"text": "", "digest": "sha256:"}),
+                "/digest",
+                "expected sha256: and 64 lower-case hexadecimal digits",
+            ),
+            (
+                json!({"text": "", "at": "now"}),
+                "/at",
+                "expected RFC 3339, such as 2026-01-01T00:00:00Z, in the years 1 to 9999",
+            ),
+            (json!({"text": "", "name": "A name"}), "/name", OTHER),
+        ] {
+            let error = typed_or_invalid::<Outer>(body.clone()).expect_err("a mismatch");
+            assert_eq!((&*error.pointer, &*error.message), (pointer, message), "{body}");
         }
-        _ => "a value that matches the OpenAPI document".to_owned(),
+        let fits = json!({"text": "", "rank": 1.0, "list": [{"on": true}], "health": "healthy", "id": null});
+        assert!(typed_or_invalid::<Outer>(fits).is_ok());
     }
 }

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::apply::decide::Target;
+use crate::apply::decide::ExistingObject;
 use crate::cluster::{ClusterError, ClusterResult, Patch, meta};
 use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
@@ -40,18 +40,18 @@ impl PassContext<'_> {
     pub(crate) async fn take_fields_over(
         &self,
         prepared: &Prepared,
-        target: &Target,
+        existing: &ExistingObject,
         takeover: Takeover,
     ) -> ClusterResult<()> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
-        let live = self.cluster.get(&at).await?.filter(|live| meta::uid(live) == Some(&target.uid));
+        let live = self.cluster.get(&at).await?.filter(|live| meta::uid(live) == Some(&existing.uid));
         let Some(live) = live else {
             return Err(ClusterError::Precondition("another object has replaced it".to_owned()));
         };
         let entries: Vec<Map<String, Value>> = meta::managed_fields(&live).cloned().collect();
         let Some(entries) = taken_over(entries, self.manager, takeover) else { return Ok(()) };
         let patch = json!({"metadata": {
-            "uid": target.uid,
+            "uid": existing.uid,
             "resourceVersion": meta::resource_version(&live),
             "managedFields": entries,
         }});

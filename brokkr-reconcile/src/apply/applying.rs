@@ -53,7 +53,7 @@ impl PassContext<'_> {
         inventory: &mut Inventory,
         result: &mut Applying,
     ) -> ClusterResult<()> {
-        let (mut steps, failed) = self.plan(stack, objects, inventory, result).await;
+        let (mut steps, failed) = self.decide_steps(stack, objects, inventory, result).await;
         result.problems.extend(failed);
         self.give_way(&mut steps, result);
         self.record_intents(&steps, inventory, result).await?;
@@ -72,12 +72,12 @@ impl PassContext<'_> {
             self.execute_all(stack, due, &rules, inventory, result).await;
             rest = left;
         }
-        self.keep(inventory).await?;
+        self.save_inventory(inventory).await?;
         Ok(())
     }
 
     /// Decides the step for each object, and records the health of the existing ones.
-    pub(crate) async fn plan<'p>(
+    pub(crate) async fn decide_steps<'p>(
         &self,
         stack: &DesiredStack,
         objects: &'p [Prepared],
@@ -195,7 +195,7 @@ impl PassContext<'_> {
             // A removal that was cancelled may have retained it.
             entry.state = EntryState::Held;
         }
-        self.keep(inventory).await?;
+        self.save_inventory(inventory).await?;
         Ok(())
     }
 
@@ -215,17 +215,17 @@ impl PassContext<'_> {
         let updates: Vec<_> = steps
             .iter()
             .filter_map(|(prepared, step)| match step {
-                Step::Update(target) => Some((*prepared, target)),
+                Step::Update(existing) => Some((*prepared, existing)),
                 _ => None,
             })
             .collect();
         if stack.policies.validate == Validate::None || updates.len() < 2 {
             return steps;
         }
-        let tries = updates.into_iter().map(|(prepared, target)| {
+        let tries = updates.into_iter().map(|(prepared, existing)| {
             let entry = inventory.entries.get(&prepared.object);
             async move {
-                let tried = self.write(stack, prepared, entry, Some(target), true).await;
+                let tried = self.write(stack, prepared, entry, Some(existing), true).await;
                 let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
                 // An object that will be replaced need not accept an update.
                 if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {

@@ -125,7 +125,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::apply::decide::Target;
+    use crate::apply::decide::ExistingObject;
     use crate::samples::{Sample, manifest};
 
     fn rules(written: &[serde_json::Value], unchanged: &[serde_json::Value]) -> OwnRules {
@@ -134,8 +134,8 @@ mod tests {
             manifests.iter().map(|it| sample.prepared(it)).collect()
         };
         let (written, unchanged) = (prepare(written), prepare(unchanged));
-        let target = || Target { uid: "u".to_owned(), scaled: false };
-        let steps = written.iter().map(|it| (it, Step::Update(target())));
+        let existing = || ExistingObject { uid: "u".to_owned(), scaled: false };
+        let steps = written.iter().map(|it| (it, Step::Update(existing())));
         let steps: Vec<_> = steps.chain(unchanged.iter().map(|it| (it, Step::Unchanged { ended: None }))).collect();
         OwnRules::of(&steps)
     }

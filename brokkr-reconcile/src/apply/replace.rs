@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::applier::DesiredStack;
-use crate::apply::decide::Target;
+use crate::apply::decide::ExistingObject;
 use crate::apply::write::Executed;
 use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, Propagation, meta};
 use crate::context::PassContext;
@@ -30,7 +30,7 @@ impl PassContext<'_> {
         stack: &DesiredStack,
         prepared: &Prepared,
         entry: Option<&Entry>,
-        target: Option<&Target>,
+        existing: Option<&ExistingObject>,
         refusal: String,
     ) -> Executed {
         let object = &prepared.object;
@@ -45,7 +45,8 @@ impl PassContext<'_> {
             let refusal = Some(ClusterError::Invalid(refusal.clone()));
             Executed::Problem(ObjectProblem { refusal, ..problem.with_remedy(remedy) })
         };
-        let Some(target) = target.filter(|target| entry.is_some_and(|it| it.uid.as_ref() == Some(&target.uid))) else {
+        let Some(existing) = existing.filter(|existing| entry.is_some_and(|it| it.uid.as_ref() == Some(&existing.uid)))
+        else {
             return refused(Reason::Refused, "", CORRECT_IT);
         };
         if !stack.policies.replace_immutable {
@@ -60,7 +61,7 @@ impl PassContext<'_> {
             };
         }
         let live = match self.cluster.get(&prepared.kind.at(object.namespace.as_deref(), &object.name)).await {
-            Ok(Some(live)) if meta::uid(&live) == Some(&target.uid) => live,
+            Ok(Some(live)) if meta::uid(&live) == Some(&existing.uid) => live,
             Ok(_) => {
                 return refused(
                     Reason::Changed,
@@ -80,7 +81,7 @@ impl PassContext<'_> {
             Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused(Reason::Refused, "", CORRECT_IT),
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
-        match self.delete_and_wait(prepared, &live, &target.uid).await {
+        match self.delete_and_wait(prepared, &live, &existing.uid).await {
             Ok(true) => {}
             Ok(false) => {
                 let message = "the agent deleted the object to replace it, and the deletion is not complete";

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use brokkr_core::model::ObjectRef;
 use serde_json::{Value, json};
 
-use crate::apply::decide::Target;
+use crate::apply::decide::ExistingObject;
 use crate::apply::write::skeleton;
 use crate::cluster::{ApplyOptions, ClusterError, ClusterResult, ListOptions, meta};
 use crate::context::PassContext;
@@ -51,14 +51,14 @@ impl PassContext<'_> {
     pub(crate) async fn leave_replicas_to_autoscaler(
         &self,
         prepared: &Prepared,
-        target: &Target,
+        existing: &ExistingObject,
         entry: &Entry,
     ) -> ClusterResult<()> {
-        if prepared.replicas.is_some() || target.scaled || !entry.fields.contains(REPLICAS) {
+        if prepared.replicas.is_some() || existing.scaled || !entry.fields.contains(REPLICAS) {
             return Ok(());
         }
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
-        let Some(live) = self.cluster.get(&at).await?.filter(|live| meta::uid(live) == Some(&target.uid)) else {
+        let Some(live) = self.cluster.get(&at).await?.filter(|live| meta::uid(live) == Some(&existing.uid)) else {
             return Ok(());
         };
         let Some(replicas) = live.pointer("/spec/replicas").and_then(Value::as_i64) else {
@@ -67,7 +67,7 @@ impl PassContext<'_> {
         if !self.is_autoscaled(&prepared.object).await? {
             return Ok(());
         }
-        let mut body = skeleton(prepared, Some(&target.uid));
+        let mut body = skeleton(prepared, Some(&existing.uid));
         body["spec"] = json!({"replicas": replicas});
         let options = ApplyOptions { manager: KEEPER, force: false, dry_run: false };
         match self.cluster.apply(&at, &body, &options).await {
@@ -216,10 +216,10 @@ mod tests {
         if was_ours {
             entry.fields = FieldHashes::of(&meta::applied_fields(&live, &bench.manager));
         }
-        let target = Target { uid: meta::uid(&live).expect("a UID").to_owned(), scaled: is_scaled };
+        let existing = ExistingObject { uid: meta::uid(&live).expect("a UID").to_owned(), scaled: is_scaled };
         let prepared = bench.sample.prepared(&deployment(named));
         let observer = bench.observer();
-        let left = bench.context(&observer).leave_replicas_to_autoscaler(&prepared, &target, &entry).await;
+        let left = bench.context(&observer).leave_replicas_to_autoscaler(&prepared, &existing, &entry).await;
         assert_eq!(left, Ok(()));
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let live = bench.cluster.get(&at).await.expect("a read").expect("the object");

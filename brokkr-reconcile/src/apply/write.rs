@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::applier::DesiredStack;
 use crate::apply::adopt::{Takeover, is_tool};
-use crate::apply::decide::{Step, Taking, Target};
+use crate::apply::decide::{ExistingObject, Step, Taking};
 use crate::cluster::{ApplyOptions, ApplyOutcome, ClusterError, FieldConflict, meta};
 use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
@@ -52,32 +52,32 @@ impl PassContext<'_> {
         entry: Option<&Entry>,
         step: &Step,
     ) -> Executed {
-        let target = match step {
+        let existing = match step {
             Step::Create { .. } => None,
-            Step::Update(target) | Step::Correct(target) => Some(target),
-            Step::Take { target, how: Taking::Over } => Some(target),
-            Step::Take { target, how } => return self.adopt(stack, prepared, entry, target, *how).await,
+            Step::Update(existing) | Step::Correct(existing) => Some(existing),
+            Step::Take { existing, how: Taking::Over } => Some(existing),
+            Step::Take { existing, how } => return self.adopt(stack, prepared, entry, existing, *how).await,
             _ => return Executed::Nothing,
         };
-        if let (Step::Update(target), Some(entry)) = (step, entry)
-            && let Err(error) = self.leave_replicas_to_autoscaler(prepared, target, entry).await
+        if let (Step::Update(existing), Some(entry)) = (step, entry)
+            && let Err(error) = self.leave_replicas_to_autoscaler(prepared, existing, entry).await
         {
             return Executed::Problem(self.problem(prepared, WriteError::Api(error)));
         }
-        match self.write(stack, prepared, entry, target, false).await {
+        match self.write(stack, prepared, entry, existing, false).await {
             // If other managers wrote the object, it is theirs. If only our manager did, another run of the agent created
             // it.
-            Ok(applied) if target.is_none() && !applied.created && self.is_others(&applied.object) => {
+            Ok(applied) if existing.is_none() && !applied.created && self.is_others(&applied.object) => {
                 self.give_up(prepared, &applied.object).await
             }
             Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
             Err(WriteError::Api(ClusterError::Invalid(message)))
                 if matches!(step, Step::Update(_) | Step::Correct(_)) =>
             {
-                self.replace(stack, prepared, entry, target, message).await
+                self.replace(stack, prepared, entry, existing, message).await
             }
             // The server wrote nothing. An intent that stays would claim the object.
-            Err(error @ WriteError::Conflicts(_)) if target.is_none() && entry.is_none_or(Entry::is_bare) => {
+            Err(error @ WriteError::Conflicts(_)) if existing.is_none() && entry.is_none_or(Entry::is_bare) => {
                 Executed::GivenUp(if is_foundation(&prepared.object) {
                     let message =
                         "another client created the object at the same time; this stack uses it without changing it";
@@ -96,30 +96,30 @@ impl PassContext<'_> {
         stack: &DesiredStack,
         prepared: &Prepared,
         entry: Option<&Entry>,
-        target: &Target,
+        existing: &ExistingObject,
         how: Taking,
     ) -> Executed {
         let adopted = async {
             let takeover = if how == Taking::AdoptIfEqual {
-                if self.would_change(stack, prepared, Some(target)).await? {
+                if self.would_change(stack, prepared, Some(existing)).await? {
                     return Ok(None);
                 }
                 Takeover::Applied
             } else {
                 // A rejected write leaves the object unchanged.
-                match self.write(stack, prepared, entry, Some(target), true).await {
+                match self.write(stack, prepared, entry, Some(existing), true).await {
                     // The adoption takes over the fields of tools.
                     Err(WriteError::Conflicts(conflicts)) if conflicts.iter().all(|it| is_tool(&it.manager)) => {}
                     // A webhook does not support dry runs, which says nothing about the object.
                     Err(WriteError::Api(ClusterError::Other { .. })) => {}
                     tried => drop(tried?),
                 }
-                self.take_fields_over(prepared, target, Takeover::All).await.map_err(WriteError::Api)?;
+                self.take_fields_over(prepared, existing, Takeover::All).await.map_err(WriteError::Api)?;
                 Takeover::All
             };
-            let applied = self.write(stack, prepared, entry, Some(target), false).await?;
+            let applied = self.write(stack, prepared, entry, Some(existing), false).await?;
             if takeover == Takeover::Applied {
-                self.take_fields_over(prepared, target, takeover).await.map_err(WriteError::Api)?;
+                self.take_fields_over(prepared, existing, takeover).await.map_err(WriteError::Api)?;
             }
             Ok(Some(applied))
         };
@@ -144,18 +144,18 @@ impl PassContext<'_> {
         stack: &DesiredStack,
         prepared: &Prepared,
         entry: Option<&Entry>,
-        target: Option<&Target>,
+        existing: Option<&ExistingObject>,
         dry_run: bool,
     ) -> Result<ApplyOutcome, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let mut body = prepared.body();
         let mut takes_replicas = false;
-        if let Some(target) = target {
-            body["metadata"]["uid"] = json!(target.uid);
-            if target.scaled {
+        if let Some(existing) = existing {
+            body["metadata"]["uid"] = json!(existing.uid);
+            if existing.scaled {
                 takes_replicas = self.takes_replicas_back(prepared, entry).await.map_err(WriteError::Api)?;
             }
-            if target.scaled
+            if existing.scaled
                 && !takes_replicas
                 && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
             {
@@ -174,7 +174,7 @@ impl PassContext<'_> {
         let is_drift = |it: &FieldConflict| {
             takes_replicas && it.field == REPLICAS || entry.is_some_and(|entry| entry.fields.contains(&it.field))
         };
-        if target.is_none() || !may_force(&conflicts, self.manager, stack.policies.conflicts, is_drift) {
+        if existing.is_none() || !may_force(&conflicts, self.manager, stack.policies.conflicts, is_drift) {
             return Err(WriteError::Conflicts(conflicts));
         }
         let options = ApplyOptions { force: true, ..options };
@@ -239,13 +239,13 @@ impl PassContext<'_> {
         &self,
         stack: &DesiredStack,
         prepared: &Prepared,
-        target: Option<&Target>,
+        existing: Option<&ExistingObject>,
     ) -> Result<bool, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let Some(live) = self.cluster.get(&at).await.map_err(WriteError::Api)? else {
             return Ok(true);
         };
-        let applied = match self.write(stack, prepared, None, target, true).await {
+        let applied = match self.write(stack, prepared, None, existing, true).await {
             Err(WriteError::Conflicts(_)) => return Ok(true),
             result => result?,
         };

@@ -43,7 +43,7 @@ impl PassContext<'_> {
     }
 
     /// Writes the inventory, and publishes the held objects to other stacks.
-    pub(crate) async fn keep(&self, inventory: &mut Inventory) -> ClusterResult<()> {
+    pub(crate) async fn save_inventory(&self, inventory: &mut Inventory) -> ClusterResult<()> {
         self.keeper.save(self.cluster, inventory).await?;
         self.claims().set_held(inventory);
         Ok(())

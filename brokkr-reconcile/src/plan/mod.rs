@@ -1,7 +1,7 @@
-//! The plan: a dry run that lists, per object, what the reconciler would do now, and why.
+//! A plan is the dry run of a pass: what the reconciler would do now with each object, why, and which fields would change.
 //!
-//! The reconciler's own code makes the plan, up to the point where it would write. Dry runs show what a write would
-//! change.
+//! The pass's own code decides the steps. Where it would write, the plan sends a dry run to the API server and compares the
+//! result with the live object.
 
 mod diff;
 
@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use serde::Serialize;
 
 use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
-use crate::apply::decide::{Step, Target};
+use crate::apply::decide::{ExistingObject, Step};
 use crate::apply::progress::Applying;
 use crate::apply::write::WriteError;
 use crate::cluster::ClusterError;
@@ -118,7 +118,8 @@ impl Reconciler {
             let mut wanted = Arc::default();
             if let Some(set) = setup.prepared(stack.stack_id) {
                 wanted = set.objects.clone();
-                let (steps, failed) = context.plan(stack, &set.ready, inventory, &mut Applying::default()).await;
+                let (steps, failed) =
+                    context.decide_steps(stack, &set.ready, inventory, &mut Applying::default()).await;
                 objects.extend(failed.into_iter().map(PlannedObject::blocked));
                 let previews = steps.into_iter().map(|(prepared, step)| {
                     let entry = inventory.entries.get(&prepared.object);
@@ -152,7 +153,7 @@ impl PassContext<'_> {
     ) -> PlannedObject {
         let planned = |action| PlannedObject::new(&prepared.object, action);
         let because = |action, reason: &str, message: &str| planned(action).because(reason, message);
-        let (action, target) = match &step {
+        let (action, existing) = match &step {
             Step::Unchanged { .. } | Step::Yield { .. } => return planned(PlannedAction::Unchanged),
             Step::Ended(JobEnd::Complete) => {
                 return because(PlannedAction::Unchanged, "Finished", "the Job completed and was deleted afterwards");
@@ -179,11 +180,11 @@ impl PassContext<'_> {
                     Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
                 };
             }
-            Step::Update(target) => (PlannedAction::Update, target),
-            Step::Correct(target) => (PlannedAction::Drift, target),
-            Step::Take { target, .. } => (PlannedAction::Update, target),
+            Step::Update(existing) => (PlannedAction::Update, existing),
+            Step::Correct(existing) => (PlannedAction::Drift, existing),
+            Step::Take { existing, .. } => (PlannedAction::Update, existing),
         };
-        match self.what_would_change(stack, prepared, entry, target).await {
+        match self.what_would_change(stack, prepared, entry, existing).await {
             Ok(changes) => PlannedObject { changes, ..planned(action) },
             Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
         }
@@ -194,11 +195,11 @@ impl PassContext<'_> {
         stack: &DesiredStack,
         prepared: &Prepared,
         entry: Option<&Entry>,
-        target: &Target,
+        existing: &ExistingObject,
     ) -> Result<Vec<FieldChange>, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let live = self.cluster.get(&at).await.map_err(WriteError::Api)?.unwrap_or_default();
-        let applied = self.write(stack, prepared, entry, Some(target), true).await?;
+        let applied = self.write(stack, prepared, entry, Some(existing), true).await?;
         Ok(changes(&prepared.object, &live, &applied.object))
     }
 

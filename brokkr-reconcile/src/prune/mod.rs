@@ -2,4 +2,5 @@
 
 pub(crate) mod orphans;
 pub(crate) mod phases;
+pub(crate) mod removal_phase;
 pub(crate) mod vacancy;

@@ -12,17 +12,18 @@ use tokio::time::Instant;
 
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
 use crate::context::PassContext;
-use crate::context::settling::Vacancy;
 use crate::limits::LIMITS_REMEDY;
 use crate::observed::live::Live;
 use crate::observed::observer::{CONCURRENCY, concurrently};
-use crate::order::{is_foundation, removal_phase};
+use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::Retained;
 use crate::ownership::inventory::{Entry, EntryState, Inventory};
 use crate::ownership::labels::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::ownership::objects::Objects;
+use crate::prune::removal_phase::removal_phase;
+use crate::prune::vacancy::Vacancy;
 
 /// How long a pass waits for deletions to complete, over all phases, before it reports that it waits.
 const DELETION_WAIT: Duration = Duration::from_secs(1);
@@ -138,7 +139,7 @@ impl PassContext<'_> {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        self.keep(inventory).await?;
+        self.save_inventory(inventory).await?;
         Ok(result)
     }
 

@@ -9,12 +9,34 @@ use serde_json::Value;
 
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, ListOptions, meta};
 use crate::context::PassContext;
-use crate::context::settling::Vacancy;
+use crate::context::settling::Settling;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::order::{is_built_in, is_namespace};
 
 /// Maximum number of objects in a message.
 const NAMED: usize = 3;
+
+/// Whether a namespace or a definition may be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Vacancy {
+    /// Its deletion would delete no objects of others.
+    Vacant,
+    /// It contains objects of others, or may contain some that cannot be read. The text lists them.
+    Occupied(String),
+    /// Its objects are being deleted, or discovery has changed since it was read. Decide later.
+    Settling(String),
+}
+
+impl Vacancy {
+    /// Converts `Settling` to `Occupied` after the maximum time.
+    fn bounded(self, settling: &Settling, object: &ObjectRef, now: Instant) -> Self {
+        let is_overdue = settling.is_overdue(object, matches!(self, Self::Settling(_)), now);
+        match self {
+            Self::Settling(what) if is_overdue => Self::Occupied(what),
+            vacancy => vacancy,
+        }
+    }
+}
 
 impl PassContext<'_> {
     /// Whether the deletion of this namespace or definition would delete no objects of others. Objects that cannot be
@@ -25,7 +47,7 @@ impl PassContext<'_> {
         } else {
             self.crd_vacancy(object).await?
         };
-        Ok(self.books.settling.judge(object, vacancy, Instant::now()))
+        Ok(vacancy.bounded(&self.books.settling, object, Instant::now()))
     }
 
     async fn namespace_vacancy(&self, namespace: &str, deleted_uids: &BTreeSet<String>) -> ClusterResult<Vacancy> {
@@ -287,6 +309,25 @@ mod tests {
         assert!(!descends(&pods, &owned("circle"), &owners, &deleted_uids));
         assert!(!descends(&pods, &owned("foreign"), &owners, &deleted_uids));
         assert!(!descends(&pods, &json!({"metadata": {}}), &owners, &deleted_uids));
+    }
+
+    #[test]
+    fn settling_counts_as_occupied_after_the_limit() {
+        let object =
+            ObjectRef { group: String::new(), kind: "Namespace".to_owned(), namespace: None, name: "a".to_owned() };
+        let (settling, now) = (Settling::default(), Instant::now());
+        let goes = || Vacancy::Settling("Pod p".to_owned());
+        let stays = || Vacancy::Occupied("Pod p".to_owned());
+        let later = now + std::time::Duration::from_secs(600);
+        for (vacancy, at, expected) in [
+            (goes(), now, goes()),
+            (goes(), later - std::time::Duration::from_millis(1), stays()),
+            (Vacancy::Vacant, later, Vacancy::Vacant),
+            (goes(), later, goes()),
+            (stays(), later, stays()),
+        ] {
+            assert_eq!(vacancy.bounded(&settling, &object, at), expected);
+        }
     }
 
     fn in_place(kind: &str, name: &str) -> Value {

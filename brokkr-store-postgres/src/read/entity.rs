@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{
-    agent_row, found, kind_text, one_more, requirements, scoped, sees_own, sees_stack, statements, unwrapped,
-};
+use crate::query::{agent_row, found, one_more, requirements, scoped, sees_own, sees_stack, statements, unwrapped};
 use crate::view::change;
 
 macro_rules! sees_generator {
@@ -93,7 +91,7 @@ impl EntityReader for PostgresStore {
             other if other.kind().storage() == Storage::Document => GET_DOCUMENT,
             _ => return Err(StoreError::Malformed("entities of this kind have their own reader")),
         };
-        let kind = kind_text(key.kind());
+        let kind = key.kind().to_string();
         let query = scoped::<Value>(statement, scope).bind(key.ids().0);
         let query = if statement == GET_DOCUMENT { query.bind(kind.clone()) } else { query };
         let row = found(query.fetch_optional(&self.database).await.map_err(meaning)?)?;
@@ -121,7 +119,7 @@ impl EntityReader for PostgresStore {
             .bind(query.name.as_ref().map(|name| name.as_str().to_owned()))
             .bind(requirements(&query.labels))
             .bind(one_more(page.limit));
-        let kind = kind_text(kind);
+        let kind = kind.to_string();
         let rows = if statement == LIST_DOCUMENTS { rows.bind(kind.clone()) } else { rows };
         let rows = unwrapped(rows.fetch_all(&self.database).await.map_err(meaning)?);
         let changes = rows.into_iter().map(|row| change(kind.clone(), row)).collect::<Result<Vec<_>, _>>();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brokkr_control::{Broker, NewAgent, Origin};
 use brokkr_core::model::limits;
-use brokkr_core::protocol::{Poll, PollRequest};
+use brokkr_core::protocol::{PollAnswer, PollRequest};
 use brokkr_core::store::MemoryStore;
 use brokkr_http::server::Server;
 use secrecy::ExposeSecret as _;
@@ -139,7 +139,8 @@ async fn streams_above_the_limit_are_refused() {
     let (agent, pak) = broker.agent_create(&broker.system_actor(), new).await.unwrap();
     let pak = pak.pak.unwrap();
     let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
-    let Poll::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap() else {
+    let PollAnswer::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap()
+    else {
         panic!("the first poll has no ETag")
     };
     let served = serve(broker.clone(), limits::CONNECTIONS).await;

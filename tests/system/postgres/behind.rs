@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brokkr_control::{Actor, AgentPatch, Broker, Content, NewAgent, Origin};
 use brokkr_core::model::{AgentId, AgentStatus, Change, InstanceId, Stack, StackId, StackSpec};
-use brokkr_core::protocol::{EntryAction, Poll, PollRequest, Report, TargetEntry};
+use brokkr_core::protocol::{EntryAction, PollAnswer, PollRequest, Report, TargetEntry};
 use brokkr_core::store::{FeedPosition, Scope, Store, StoreExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -87,7 +87,7 @@ impl Two {
     async fn entries(&self, broker: &Broker, agent: AgentId, pak: &SecretString) -> Result<Vec<TargetEntry>, String> {
         let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).map_err(|it| it.to_string())?;
         match broker.target_state(&actor, agent, PollRequest::default()).await {
-            Ok(Poll::Changed(state)) => Ok(state.entries.clone()),
+            Ok(PollAnswer::Changed(state)) => Ok(state.entries.clone()),
             told => Err(format!("{told:?}")),
         }
     }
@@ -146,7 +146,7 @@ async fn cordoned_agent_gets_no_new_stacks() {
     .await;
     drop(lock);
     cordoned.await.unwrap().unwrap();
-    if let Ok(Poll::Changed(state)) = poll.await.unwrap() {
+    if let Ok(PollAnswer::Changed(state)) = poll.await.unwrap() {
         assert_eq!(state.count, 0, "{state:?}");
     }
     assert_eq!(count().trim(), "0");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use brokkr_control::{Broker, Content, NewAgent, Origin};
 use brokkr_core::model::StackSpec;
-use brokkr_core::protocol::{Poll, PollRequest};
+use brokkr_core::protocol::{PollAnswer, PollRequest};
 use brokkr_core::store::{Store, StoreError};
 use brokkr_store_postgres::{PostgresConfig, PostgresStore, migrate};
 use brokkr_testbed::{BrokerProcess, PgBouncer, Postgres, ScratchFolder, free_port, program};
@@ -56,7 +56,7 @@ async fn pooled_brokers_see_each_others_concurrent_writes() {
         eventually("the other broker sees the stack", || async {
             let actor = other.authenticate(pak.expose_secret(), Origin::in_process()).map_err(|it| it.to_string())?;
             match other.target_state(&actor, agent.id, request).await {
-                Ok(Poll::Changed(state)) if state.entries[0].revision.unwrap().get() == revision as u64 => Ok(()),
+                Ok(PollAnswer::Changed(state)) if state.entries[0].revision.unwrap().get() == revision as u64 => Ok(()),
                 answer => Err(format!("{answer:?}")),
             }
         })

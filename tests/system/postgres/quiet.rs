@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_control::{Broker, BrokerError, Content, NewAgent, Origin};
-use brokkr_core::protocol::{Poll, PollRequest};
+use brokkr_core::protocol::{PollAnswer, PollRequest};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
@@ -32,7 +32,8 @@ async fn unchanged_polls_read_only_tail_and_telemetry_tables() {
     let (agent, pak) = broker.agent_create(&broker.system_actor(), new).await.unwrap();
     let pak = pak.pak.unwrap();
     let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
-    let Poll::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap() else {
+    let PollAnswer::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap()
+    else {
         panic!("the first poll knows nothing")
     };
     let request = PollRequest { known: Some(state.digest), ..PollRequest::default() };
@@ -41,7 +42,7 @@ async fn unchanged_polls_read_only_tail_and_telemetry_tables() {
     for _ in 0..POLLS {
         let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
         let poll = broker.target_state(&actor, agent.id, request).await.unwrap();
-        assert!(matches!(poll, Poll::Unchanged { .. }));
+        assert!(matches!(poll, PollAnswer::Unchanged { .. }));
     }
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let seconds = began.elapsed().as_secs() as i64 + 1;
@@ -81,11 +82,11 @@ async fn concurrent_content_requests_cost_one_query_and_check_access() {
         broker.authenticate(pak.expose_secret(), Origin::in_process()).map_err(|it| it.to_string())
     };
     let told = one.target_state(&actor(&one, &pak).unwrap(), id, PollRequest::default()).await.unwrap();
-    assert!(matches!(told, Poll::Changed(_)));
+    assert!(matches!(told, PollAnswer::Changed(_)));
     eventually("the other broker's view is current", || async {
         actor(&other, &stranger)?;
         match other.target_state(&actor(&other, &pak)?, id, PollRequest::default()).await {
-            Ok(Poll::Changed(state)) if state.count == 1 => Ok(()),
+            Ok(PollAnswer::Changed(state)) if state.count == 1 => Ok(()),
             told => Err(format!("{told:?}")),
         }
     })

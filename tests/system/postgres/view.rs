@@ -64,7 +64,7 @@ async fn positions_of_another_server_are_not_read_as_new() {
         // A reader at the newest position continues with the new changes.
         let old = FeedPosition { transaction: old.transaction + 1_000_000_000, ..old };
         let read = store.feed(&Scope::All, old, 500).await;
-        assert!(read.is_ok_and(|page| page.entries.iter().all(|it| it.position.epoch > old.epoch)));
+        assert!(read.is_ok_and(|page| page.entries.iter().all(|it| it.position.history > old.history)));
     }
 }
 
@@ -73,12 +73,12 @@ async fn stack_version(store: &PostgresStore, stack: &Stack) -> Version {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn position_of_unknown_epoch_is_expired() {
+async fn position_of_unknown_history_is_expired() {
     let database = Database::new();
     let store = database.store().await;
     let newest = database.query("SELECT max(number) FROM brokkr.history").parse::<u64>().unwrap();
-    let known = FeedPosition { epoch: newest, transaction: 1, sequence: 1 };
+    let known = FeedPosition { history: newest, transaction: 1, sequence: 1 };
     assert!(store.feed(&Scope::All, known, 1).await.is_ok());
-    let unknown = FeedPosition { epoch: newest + 1, ..known };
+    let unknown = FeedPosition { history: newest + 1, ..known };
     assert!(matches!(store.feed(&Scope::All, unknown, 1).await, Err(StoreError::Expired)));
 }

@@ -223,7 +223,7 @@ impl State {
     /// Applies a checked commit and returns the position of its last change.
     pub(super) fn apply(&mut self, commit: Commit) -> FeedPosition {
         self.commits += 1;
-        let mut position = FeedPosition { epoch: self.number, transaction: self.commits, sequence: 0 };
+        let mut position = FeedPosition { history: self.number, transaction: self.commits, sequence: 0 };
         for change in commit.changes {
             position.sequence += 1;
             self.feed.push_back(FeedEntry {
@@ -289,7 +289,7 @@ impl State {
 
     /// The stored changes of transactions from `first` on.
     pub(super) fn changes_since(&self, first: u64) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
-        self.kept_from(FeedPosition { epoch: self.number, transaction: first, sequence: 0 })
+        self.kept_from(FeedPosition { history: self.number, transaction: first, sequence: 0 })
     }
 
     fn kept_from(&self, position: FeedPosition) -> StoreResult<impl Iterator<Item = &FeedEntry>> {
@@ -302,7 +302,7 @@ impl State {
     }
 
     pub(super) fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
-        if after != FeedPosition::START && after.epoch != self.number {
+        if after != FeedPosition::START && after.history != self.number {
             return Err(StoreError::Expired);
         }
         let from = FeedPosition { sequence: after.sequence.saturating_add(1), ..after };

@@ -1,4 +1,4 @@
-//! The routes and the OpenAPI document that utoipa derives from them.
+//! The OpenAPI document, which utoipa derives from the routes.
 
 mod headers;
 mod links;
@@ -59,17 +59,15 @@ impl Modify for Pak {
     }
 }
 
-/// Every route, with its OpenAPI documentation.
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .merge(routes::health::routes())
-        .nest(API_V1, routes::v1().merge(served::routes()))
-        .merge(routes::agent_protocol::routes())
+/// The routes with their documentation, and the route that serves the document.
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    let document = OpenApiRouter::with_openapi(Document::openapi());
+    document.merge(routes::routes()).nest(API_V1, served::routes())
 }
 
 /// The OpenAPI 3.1 document of the API, derived from the routes.
 pub fn document() -> OpenApi {
-    let mut document = routes().into_openapi();
+    let mut document = router().into_openapi();
     headers::add(&mut document);
     links::add(&mut document);
     add_apply_stack_rules(&mut document);

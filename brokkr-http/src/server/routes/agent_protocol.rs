@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_core::model::Generation;
 use brokkr_core::model::{AgentId, Digest, Epoch, limits};
-use brokkr_core::protocol::{Poll, PollRequest, Report, ReportAnswer, TargetState};
+use brokkr_core::protocol::{PollAnswer, PollRequest, Report, ReportAnswer, TargetState};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,7 +25,7 @@ use crate::server::typed::typed;
 
 /// The routes contain their full paths: axum rewrites the URI of every request to a nested router, which would slow down
 /// polls.
-pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(target_state)).routes(routes!(report))
 }
 
@@ -54,12 +54,12 @@ async fn target_state(
     params.done()?;
     let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };
     Ok(match state.broker.target_state(&actor, id, request).await? {
-        Poll::Unchanged { generation, epoch } => {
+        PollAnswer::Unchanged { generation, epoch } => {
             // Only a presented digest can be unchanged, so the fallback is never used.
             let etag = known.map(etag).unwrap_or_else(|| HeaderValue::from_static("\"\""));
             (StatusCode::NOT_MODIFIED, marks(etag, generation, epoch)).into_response()
         }
-        Poll::Changed(state) => {
+        PollAnswer::Changed(state) => {
             (marks(etag(state.digest), state.generation, state.epoch), Json(&*state)).into_response()
         }
     })

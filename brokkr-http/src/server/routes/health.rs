@@ -9,7 +9,7 @@ use crate::server::AppState;
 use crate::server::operation::answers::Ready;
 use crate::server::problem::Problem;
 
-pub(in crate::server) fn routes() -> OpenApiRouter<AppState> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
 }
 

@@ -1,13 +1,13 @@
 //! The handlers, one file per entity: parse the request, call one operation of the broker, write the response.
 
-pub(super) mod agent_protocol;
+mod agent_protocol;
 mod agents;
 mod auth;
 mod changes;
 mod deployment_objects;
 mod environments;
 mod generators;
-pub(super) mod health;
+mod health;
 mod keys;
 mod records;
 mod stacks;
@@ -23,7 +23,12 @@ use utoipa_axum::router::OpenApiRouter;
 use super::AppState;
 use crate::api::API_V1;
 
-pub(super) fn v1() -> OpenApiRouter<AppState> {
+/// Every route of the API, except the one that serves the document derived from them.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().merge(health::routes()).nest(API_V1, v1()).merge(agent_protocol::routes())
+}
+
+fn v1() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(generators::routes())

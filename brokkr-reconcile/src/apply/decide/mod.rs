@@ -13,9 +13,9 @@ use crate::ownership::field_hashes::FieldHashes;
 use crate::ownership::inventory::{Entry, EntryState};
 use crate::ownership::labels::MANAGER_PREFIX;
 
-/// The existing object that a write targets.
+/// The object in the cluster that a write changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct ExistingObject {
     pub(crate) uid: String,
     /// Whether the `scale` subresource set the number of replicas, which the write leaves unchanged.
     pub(crate) scaled: bool,
@@ -50,13 +50,13 @@ pub(crate) enum Step {
         drifted: bool,
     },
     /// The object is ours, and its manifest changed.
-    Update(Target),
+    Update(ExistingObject),
     /// The object is ours, and another client changed it.
-    Correct(Target),
+    Correct(ExistingObject),
     /// Another client changed or deleted the object, and the policy only reports drift.
     ReportDrift,
     /// The stack takes over the object, from another stack of this agent that no longer wants it or by adoption.
-    Take { target: Target, how: Taking },
+    Take { existing: ExistingObject, how: Taking },
     /// The object existed before. The stack uses it and never writes it.
     Use { uid: String },
     /// A problem prevents any step.
@@ -128,13 +128,13 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         ));
     }
     let made_for = live.made_for(at.agent);
-    let target = || Target { uid: live.uid.clone(), scaled: live.scaled.is_some() };
-    let take = |how| Step::Take { target: target(), how };
+    let existing = || ExistingObject { uid: live.uid.clone(), scaled: live.scaled.is_some() };
+    let take = |how| Step::Take { existing: existing(), how };
     match entry {
         // The UID proves that it is ours.
         Some(entry) if entry.is_ours() && entry.uid.as_ref() == Some(&live.uid) => {
             if is_new_content(prepared, Some(entry)) || made_for != Some(at.stack) {
-                Step::Update(target())
+                Step::Update(existing())
             } else if live.fields == entry.fields {
                 Step::Unchanged { ended: live.ended.clone() }
             } else if live.scaled.is_some() && live.fields == entry.fields.without(REPLICAS) {
@@ -142,12 +142,12 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
             } else if at.policies.drift == Drift::Report {
                 Step::ReportDrift
             } else {
-                Step::Correct(target())
+                Step::Correct(existing())
             }
         }
         // A previous run created it and crashed before it recorded the UID.
         Some(Entry { state: EntryState::Intent, uid: None, .. }) if made_for == Some(at.stack) => {
-            Step::Update(target())
+            Step::Update(existing())
         }
         _ if at.holder.is_some_and(|holder| holder != at.stack) => take(Taking::Over),
         // It has all our labels and fields, but no inventory lists it: the inventory was lost.

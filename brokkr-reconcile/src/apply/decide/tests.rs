@@ -105,7 +105,7 @@ impl Case {
             Step::Ended(JobEnd::Complete) => "complete".to_owned(),
             Step::Ended(JobEnd::Failed(_)) => "failed".to_owned(),
             Step::Create { drifted } => if drifted { "create again" } else { "create" }.to_owned(),
-            Step::Update(target) => format!("update{}", if target.scaled { ", scaled" } else { "" }),
+            Step::Update(existing) => format!("update{}", if existing.scaled { ", scaled" } else { "" }),
             Step::Correct(_) => "correct".to_owned(),
             Step::ReportDrift => "report drift".to_owned(),
             Step::Take { how, .. } => format!("take {how:?}"),

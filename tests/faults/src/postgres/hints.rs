@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brokkr_control::{Actor, Broker, NewAgent, Origin};
 use brokkr_core::model::{AgentId, StackSpec};
-use brokkr_core::protocol::{Poll, PollRequest};
+use brokkr_core::protocol::{PollAnswer, PollRequest};
 use secrecy::ExposeSecret as _;
 
 use super::fixture::Database;
@@ -43,7 +43,7 @@ impl Pair {
     /// Targets a new stack at the agent through one broker. Returns the time until the other one lists it.
     async fn seen_after(&self, name: &str) -> Result<Option<Duration>> {
         let before = self.reader.target_state(&self.actor, self.agent, PollRequest::default()).await?;
-        let Poll::Changed(before) = before else { return Err("nothing listed".into()) };
+        let PollAnswer::Changed(before) = before else { return Err("nothing listed".into()) };
         let system = self.writer.system_actor();
         let stack = self.writer.stack_create(&system, None, StackSpec::named(name)).await?;
         let manifest = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
@@ -53,7 +53,7 @@ impl Pair {
         let wait = PollRequest { known: Some(before.digest), wait: Duration::from_secs(5), ..PollRequest::default() };
         let began = Instant::now();
         let answer = self.reader.target_state(&self.actor, self.agent, wait).await?;
-        Ok(matches!(answer, Poll::Changed(_)).then(|| began.elapsed()))
+        Ok(matches!(answer, PollAnswer::Changed(_)).then(|| began.elapsed()))
     }
 
     async fn end(self) {

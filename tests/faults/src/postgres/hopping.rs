@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use brokkr_core::protocol::{ControlPlane as _, ControlPlaneError, Poll, PollRequest};
+use brokkr_core::protocol::{ControlPlane as _, ControlPlaneError, PollAnswer, PollRequest};
 use brokkr_http::client::{Client, HttpControlPlane};
 use http::Method;
 use serde_json::json;
@@ -78,8 +78,8 @@ async fn hop(
         let answer = any().target_state(agent, request).await;
         tally.polls.fetch_add(1, Ordering::SeqCst);
         let (generation, epoch, state) = match answer {
-            Ok(Poll::Changed(state)) => (state.generation, state.epoch, Some(state)),
-            Ok(Poll::Unchanged { generation, epoch }) => (generation, epoch, None),
+            Ok(PollAnswer::Changed(state)) => (state.generation, state.epoch, Some(state)),
+            Ok(PollAnswer::Unchanged { generation, epoch }) => (generation, epoch, None),
             // The broker does not know the agent yet, or its view is too old: an error, not a wrong answer.
             Err(_) => continue,
         };

@@ -3,10 +3,11 @@
 use brokkr_core::model::{ActorRef, AgentStatus, ApiKey, Digest, EntityKey, GeneratorId, KeyOwner};
 use subtle::ConstantTimeEq as _;
 
-use crate::access::actor::{Actor, Origin};
+use crate::access::actor::Actor;
 use crate::access::pak::Pak;
 use crate::broker::Broker;
 use crate::error::{BrokerError, BrokerResult};
+use crate::origin::Origin;
 
 impl Broker {
     /// Authenticates a presented key. Runs no query.
@@ -95,7 +96,7 @@ impl Broker {
 
     /// Audits a caller without a valid key. Many such attempts share one record.
     fn record_unauthenticated(&self, origin: &Origin) {
-        let actor = Actor { who: ActorRef::Anonymous, origin: origin.clone(), idempotency: None };
-        self.parts.attempts.record(&actor, "authenticate", None, &BrokerError::Unauthenticated);
+        let anonymous = ActorRef::Anonymous;
+        self.parts.attempts.record(anonymous, origin, "authenticate", None, &BrokerError::Unauthenticated);
     }
 }

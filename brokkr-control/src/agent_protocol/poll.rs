@@ -8,7 +8,7 @@ use brokkr_core::model::{
     Agent, AgentId, AgentStatus, Assignment, AssignmentState, Change, EntityKey, KeyKind, StackId, Timestamp, Version,
     limits,
 };
-use brokkr_core::protocol::{Poll, PollRequest, TargetState};
+use brokkr_core::protocol::{PollAnswer, PollRequest, TargetState};
 use brokkr_core::store::{Precondition, Scope, StoreExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,13 +29,13 @@ impl Broker {
     /// # Errors
     ///
     /// [`BrokerError::Stale`] if this replica's view is too old: the agent keeps its target state.
-    pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
+    pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<PollAnswer> {
         let result = self.poll(actor, agent, request).await;
         self.parts.polls.polled(&result);
         result
     }
 
-    async fn poll(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<Poll> {
+    async fn poll(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<PollAnswer> {
         const NAME: &str = "target-state.read";
         self.permit(actor, Action::TargetStateRead, NAME, Some(EntityKey::Agent(agent)))?;
         if actor.agent_id().is_some_and(|own| own != agent) {
@@ -72,9 +72,9 @@ impl Broker {
             }
             let state = &wanted.state;
             if request.known != Some(state.digest) {
-                return Ok(Poll::Changed(Arc::new(TargetState { generation: poll.generation, ..state.clone() })));
+                return Ok(PollAnswer::Changed(Arc::new(TargetState { generation: poll.generation, ..state.clone() })));
             }
-            let unchanged = Ok(Poll::Unchanged { generation: poll.generation, epoch: state.epoch });
+            let unchanged = Ok(PollAnswer::Unchanged { generation: poll.generation, epoch: state.epoch });
             let Some(deadline) = deadline.filter(|deadline| Instant::now() < *deadline) else {
                 return unchanged;
             };

@@ -1,4 +1,4 @@
-//! Idempotent requests: a repeated key with the same content returns the stored response.
+//! Decides once per idempotency key: a repeated key with the same content returns the stored response.
 
 use std::sync::atomic::Ordering;
 

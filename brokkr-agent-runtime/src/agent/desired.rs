@@ -1,4 +1,4 @@
-//! Converts a target state to the applier's desired state.
+//! Converts a target state to the desired state of the applier.
 
 use brokkr_core::model::{Health, StackId};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use brokkr_core::model::{AgentId, DeploymentObjectId};
-use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, Poll, PollRequest, Report, ReportAnswer};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, Identity, PollAnswer, PollRequest, Report, ReportAnswer};
 use bytes::Bytes;
 
-use crate::access::actor::{Actor, Origin};
+use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::error::BrokerError;
+use crate::origin::Origin;
 
 /// A [`ControlPlane`](brokkr_core::protocol::ControlPlane) for an agent in the broker's process.
 ///
@@ -59,7 +60,7 @@ impl ControlPlane for InProcess {
         Ok(Identity { agent_id, name: agent.name.to_string() })
     }
 
-    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<Poll, ControlPlaneError> {
+    async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<PollAnswer, ControlPlaneError> {
         self.broker.target_state(&self.actor()?, agent, request).await.map_err(refusal)
     }
 

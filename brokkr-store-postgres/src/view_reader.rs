@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::error::meaning;
 use crate::history::{self, Unless};
-use crate::run;
+use crate::server_run;
 use crate::session::Session;
 use crate::view::{self, Landmark, Tail};
 
@@ -26,7 +26,7 @@ const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 type Connection = Session<Box<PgConnection>>;
 
 /// Reads the view over its own connection.
-pub(crate) struct Reader {
+pub(crate) struct ViewReader {
     options: PgConnectOptions,
     pooled: bool,
     step_timeout: Duration,
@@ -44,7 +44,7 @@ struct State {
     history_checked_at: Instant,
 }
 
-impl Reader {
+impl ViewReader {
     pub(crate) fn new(options: PgConnectOptions, pooled: bool, step_timeout: Duration) -> Self {
         let state = State {
             connection: None,
@@ -70,7 +70,7 @@ impl Reader {
         }
         history::ensure_current(&mut connection).await.map_err(meaning)?;
         let histories = history::all(&mut connection).await.map_err(meaning)?;
-        let run = run::current(&mut connection).await.map_err(meaning)?;
+        let run = server_run::current(&mut connection).await.map_err(meaning)?;
         let (snapshot, landmark) = view::snapshot(&mut connection).await.map_err(meaning)?;
         state.landmark = landmark.or(state.landmark.take());
         (state.histories, state.run) = (histories, run);

@@ -1,21 +1,20 @@
-//! Ready-made policies.
+//! The built-in targeting policies.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
-use crate::targeting::selector::requirement_holds;
 use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
-/// The default policy of a broker: [`DirectAssignment`] or [`ByRule`].
+/// The default policy of a broker: [`DirectTarget`] or [`ByRule`].
 pub fn default_policy() -> AnyOf {
-    DirectAssignment.or(ByRule)
+    DirectTarget.or(ByRule)
 }
 
 /// Matches direct targets.
 #[derive(Debug, Clone, Copy)]
-pub struct DirectAssignment;
+pub struct DirectTarget;
 
-impl TargetingPolicy for DirectAssignment {
+impl TargetingPolicy for DirectTarget {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
         Ok(if candidate.direct { Verdict::matched("a direct target") } else { Verdict::unmatched("no direct target") })
     }
@@ -133,7 +132,7 @@ fn first_failing(
     };
     lacks("label", labels, agent.labels.as_map())
         .or_else(|| {
-            let failing = expressions?.iter().find(|it| !requirement_holds(it, agent.labels.as_map()))?;
+            let failing = expressions?.iter().find(|it| !it.holds(agent.labels.as_map()))?;
             Some(format!("the requirement {:?} on the label {} does not hold", failing.operator, failing.key))
         })
         .or_else(|| lacks("annotation", annotations, agent.annotations.as_map()))
@@ -246,8 +245,8 @@ mod tests {
         let (stack, agent) = pair(&[], &[]);
         assert!(!matched(&all_of(Vec::<Failing>::new()), &stack, &agent, true));
         assert!(!matched(&any_of(Vec::<Failing>::new()), &stack, &agent, true));
-        assert!(matched(&not(DirectAssignment), &stack, &agent, false));
-        assert!(!matched(&DirectAssignment.and(SharedLabels::any()), &stack, &agent, true));
+        assert!(matched(&not(DirectTarget), &stack, &agent, false));
+        assert!(!matched(&DirectTarget.and(SharedLabels::any()), &stack, &agent, true));
     }
 
     #[derive(Debug)]
@@ -263,9 +262,9 @@ mod tests {
     fn error_of_a_part_is_not_a_mismatch() {
         let (stack, agent) = pair(&[], &[]);
         let candidate = Candidate::new(&stack, &agent, false);
-        assert!(Failing.or(DirectAssignment).evaluate(&candidate).is_err());
+        assert!(Failing.or(DirectTarget).evaluate(&candidate).is_err());
         assert!(not(Failing).evaluate(&candidate).is_err());
         let direct = Candidate::new(&stack, &agent, true);
-        assert!(Failing.or(DirectAssignment).evaluate(&direct).is_ok_and(|it| it.matched));
+        assert!(Failing.or(DirectTarget).evaluate(&direct).is_ok_and(|it| it.matched));
     }
 }
