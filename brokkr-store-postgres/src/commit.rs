@@ -26,9 +26,9 @@ const TRIES: usize = 3;
 /// Inserts audit records, given as JSON in `$1`.
 macro_rules! insert_audit {
     () => {
-        "INSERT INTO brokkr.audit (id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome,
-            detail, count)
-        SELECT id, at, actor, actor_text, action, object_kind, object_id, request_id, source, outcome, detail, count
+        "INSERT INTO brokkr.audit (id, at, actor, actor_text, subject, action, object_kind, object_id, request_id, source,
+            outcome, detail, count)
+        SELECT id, at, actor, actor_text, subject, action, object_kind, object_id, request_id, source, outcome, detail, count
         FROM jsonb_populate_recordset(NULL::brokkr.audit, $1)"
     };
 }

@@ -78,9 +78,11 @@ statements! {
         "name = n.name, description = n.description, updated_at = n.updated_at, deleted_at = n.deleted_at");
     LOCK_GENERATOR = lock!("generator");
 
-    INSERT_KEY = insert!("api_key", "id", "id, short_id, hash, name, owner, expires_at, version, created_at, deleted_at");
+    INSERT_KEY = insert!("api_key", "id", "id, short_id, hash, name, owner, subject, scopes, source_networks,
+        expires_at, version, created_at, deleted_at");
     UPDATE_KEY = update!("api_key", "t.id = n.id",
-        "name = n.name, expires_at = n.expires_at, deleted_at = n.deleted_at");
+        "name = n.name, subject = n.subject, scopes = n.scopes, source_networks = n.source_networks,
+        expires_at = n.expires_at, deleted_at = n.deleted_at");
     LOCK_KEY = lock!("api_key");
 
     INSERT_AGENT = insert!("agent", "id", "id, name, cluster_name, labels, annotations, status, confirmed_epoch, version,

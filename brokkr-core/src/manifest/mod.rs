@@ -9,10 +9,12 @@ mod lists;
 mod normalise;
 mod number;
 mod object;
+mod redact;
 mod set;
 mod warnings;
 mod yaml;
 
 pub use json::parse_json;
 pub use object::Manifest;
+pub use redact::REDACTED;
 pub use set::{ManifestSet, json_for_yaml};

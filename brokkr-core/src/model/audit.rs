@@ -27,6 +27,9 @@ pub struct AuditRecord {
     pub at: Timestamp,
     /// The actor of the attempt.
     pub actor: ActorRef,
+    /// The holder of the actor's key at that time, if the key names one.
+    #[serde(default)]
+    pub subject: Option<String>,
     /// The action, for example `stack.create` or `key.rotate`.
     pub action: String,
     /// The kind of the entity, if the action is about one.

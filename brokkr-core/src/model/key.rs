@@ -5,20 +5,20 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
-use crate::model::{AgentId, Digest, GeneratorId, KeyId, Name, Timestamp, Version};
+use crate::model::{AgentId, Digest, GeneratorId, KeyId, KeyScopes, Name, Preset, SourceNetwork, Timestamp, Version};
 
 /// The kinds of API keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum KeyKind {
-    /// Full access.
+    /// A person or system that acts on the whole fleet, as far as the scopes of the key permit.
     Admin,
-    /// Read access to everything, write access to nothing.
+    /// As `admin`, with scopes that permit no change.
     AdminReadOnly,
-    /// The access of one agent.
+    /// One agent.
     Agent,
-    /// The access of one generator.
+    /// One generator: its own stacks and what belongs to them.
     Generator,
 }
 
@@ -80,6 +80,7 @@ impl KeyOwner {
 
 /// An API key. It holds a hash of the secret, never the secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredKey")]
 pub struct ApiKey {
     /// The id of the key.
     pub id: KeyId,
@@ -91,6 +92,12 @@ pub struct ApiKey {
     pub name: Name,
     /// The principal that the key authenticates.
     pub owner: KeyOwner,
+    /// The person or system that holds the key, for the audit. Free text.
+    pub subject: Option<String>,
+    /// What the holder may do. The owner limits the rows.
+    pub scopes: KeyScopes,
+    /// The networks from which the key may be used; empty: from everywhere.
+    pub source_networks: Vec<SourceNetwork>,
     /// The time after which the broker refuses the key. `None`: it does not expire.
     pub expires_at: Option<Timestamp>,
     /// The version: 1 at first, plus one with every change.
@@ -99,6 +106,57 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// The time of revocation; a revoked key is a tombstone.
     pub deleted_at: Option<Timestamp>,
+}
+
+/// A key as stored. Keys of versions without scopes have the scopes that equal their rights.
+#[derive(Deserialize)]
+struct StoredKey {
+    id: KeyId,
+    short_id: String,
+    hash: Digest,
+    name: Name,
+    owner: KeyOwner,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    scopes: Option<KeyScopes>,
+    #[serde(default)]
+    source_networks: Option<Vec<SourceNetwork>>,
+    expires_at: Option<Timestamp>,
+    version: Version,
+    created_at: Timestamp,
+    deleted_at: Option<Timestamp>,
+}
+
+impl From<StoredKey> for ApiKey {
+    fn from(it: StoredKey) -> Self {
+        Self {
+            id: it.id,
+            short_id: it.short_id,
+            hash: it.hash,
+            name: it.name,
+            owner: it.owner,
+            subject: it.subject,
+            scopes: it.scopes.unwrap_or_else(|| it.owner.kind().default_scopes()),
+            source_networks: it.source_networks.unwrap_or_default(),
+            expires_at: it.expires_at,
+            version: it.version,
+            created_at: it.created_at,
+            deleted_at: it.deleted_at,
+        }
+    }
+}
+
+impl ApiKey {
+    /// Whether the broker accepts the key at this time.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        self.deleted_at.is_none() && self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// Whether the holder can do everything that keys permit, so that it can create every other key.
+    pub fn is_full_admin(&self) -> bool {
+        self.owner == KeyOwner::Admin && self.scopes.cover(&Preset::Admin.scopes())
+    }
 }
 
 impl fmt::Debug for ApiKey {

@@ -68,6 +68,12 @@ pub const CAPABILITIES: usize = 64;
 pub const REGISTRATIONS: usize = 256;
 /// Maximum active keys of one principal.
 pub const KEYS_PER_PRINCIPAL: usize = 16;
+/// Maximum active keys of all admins together.
+pub const ADMIN_KEYS: usize = 256;
+/// Maximum scopes of one key.
+pub const KEY_SCOPES: usize = 64;
+/// Maximum source networks of one key.
+pub const SOURCE_NETWORKS: usize = 64;
 /// Maximum seconds that a long poll may wait.
 pub const POLL_WAIT_SECONDS: u64 = 60;
 /// Maximum seconds that an old key stays valid after a rotation.

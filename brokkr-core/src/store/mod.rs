@@ -28,7 +28,7 @@ pub use maintenance::{Maintenance, Retention};
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use read::{
-    AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EntityQuery, EntityReader,
+    AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, DeploymentObjectReader, EntityQuery, EntityReader,
     EventFilter, EventReader, KeyReader, StackReader, StackStatusReader, TargetReader,
 };
 pub use scope::Scope;

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use brokkr_core::model::{AuditId, AuditOutcome, AuditRecord, Timestamp};
-use brokkr_core::store::{AuditFilter, AuditReader, Listing, Page, Scope, StoreResult};
+use brokkr_core::store::{AuditFilter, AuditListing, AuditReader, Listing, Page, Scope, StoreError, StoreResult};
+use serde::Deserialize as _;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::PostgresStore;
@@ -20,6 +22,13 @@ statements! {
         ORDER BY t.at DESC, t.id DESC LIMIT $13";
 }
 
+/// The position of a row, whatever its other columns contain.
+fn place(row: &Value) -> StoreResult<(Timestamp, AuditId)> {
+    let field = |name| row.get(name).unwrap_or(&Value::Null);
+    let broken = |error: serde_json::Error| StoreError::Internal(Box::new(error));
+    Ok((Timestamp::deserialize(field("at")).map_err(broken)?, AuditId::deserialize(field("id")).map_err(broken)?))
+}
+
 #[async_trait]
 impl AuditReader for PostgresStore {
     async fn audit_list(
@@ -27,7 +36,7 @@ impl AuditReader for PostgresStore {
         scope: &Scope,
         filter: &AuditFilter,
         page: &Page<(Timestamp, AuditId)>,
-    ) -> StoreResult<Listing<AuditRecord, (Timestamp, AuditId)>> {
+    ) -> StoreResult<AuditListing> {
         let outcome = filter.outcome.map(|outcome| match outcome {
             AuditOutcome::Success => "success",
             AuditOutcome::Denied => "denied",
@@ -44,7 +53,19 @@ impl AuditReader for PostgresStore {
             .bind(page.after.map(|(at, _)| at.to_string()))
             .bind(page.after.map_or(Uuid::max(), |(_, id)| id.as_uuid()))
             .bind(one_more(page.limit));
-        let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
-        Ok(Listing::collect(rows.into_iter(), page.limit, |it: &AuditRecord| (it.at, it.id)))
+        let rows: Vec<Value> = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
+        let places = rows.iter().map(place).collect::<StoreResult<Vec<_>>>()?;
+        let page = Listing::collect(places.into_iter().zip(rows), page.limit, |(place, _)| *place);
+        let mut listing = AuditListing { next: page.next, ..AuditListing::default() };
+        for ((_, id), row) in page.items {
+            match AuditRecord::deserialize(row) {
+                Ok(record) => listing.items.push(record),
+                Err(error) => {
+                    tracing::error!(%id, %error, "cannot read an audit record; GET /audit lists it as unreadable");
+                    listing.unreadable.push(id);
+                }
+            }
+        }
+        Ok(listing)
     }
 }

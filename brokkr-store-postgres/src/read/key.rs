@@ -13,8 +13,8 @@ use crate::query::{one_more, scoped, sees_own, statements, unwrapped};
 statements! {
     LIST = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t
         WHERE t.owner::jsonb = ANY ($4::jsonb[]) AND t.id > $5 AND t.deleted_at IS NULL AND ", sees_own!(), " ORDER BY t.id LIMIT $6");
-    LAST_USED = concat!("SELECT to_jsonb(a.used_at) FROM brokkr.key_activity a JOIN brokkr.api_key t ON t.id = a.key_id
-        WHERE a.key_id = $4 AND ", sees_own!());
+    LAST_USED = concat!("SELECT jsonb_build_array(a.key_id, a.used_at) FROM brokkr.key_activity a
+        JOIN brokkr.api_key t ON t.id = a.key_id WHERE a.key_id = ANY ($4::uuid[]) AND ", sees_own!());
 }
 
 #[async_trait]
@@ -32,8 +32,8 @@ impl KeyReader for PostgresStore {
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &ApiKey| it.id))
     }
 
-    async fn key_last_used(&self, scope: &Scope, id: KeyId) -> StoreResult<Option<Timestamp>> {
-        let row = scoped(LAST_USED, scope).bind(id.as_uuid()).fetch_optional(&self.database).await.map_err(meaning)?;
-        Ok(row.map(|Json(at)| at))
+    async fn key_last_used(&self, scope: &Scope, ids: &[KeyId]) -> StoreResult<Vec<(KeyId, Timestamp)>> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+        Ok(unwrapped(scoped(LAST_USED, scope).bind(ids).fetch_all(&self.database).await.map_err(meaning)?))
     }
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::model::{Change, EntityKey, EntityKind};
 use crate::store::{
-    Activity, AgentReader, AssignmentReader, AuditFilter, AuditReader, Commit, Committed, Coordination,
+    Activity, AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, Commit, Committed, Coordination,
     DeploymentObjectReader, EntityQuery, EntityReader, EventFilter, EventReader, FeedPage, FeedPosition,
     IdempotencyRecord, KeyReader, Lease, Listing, Maintenance, MemoryStore, Page, Retention, Scope, StackReader,
     StackStatusReader, Store, StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
@@ -195,7 +195,7 @@ macro_rules! delegate {
 
 delegate!(KeyReader {
     key_list(owners: &[KeyOwner], page: &Page<KeyId>) -> Listing<ApiKey, KeyId>;
-    key_last_used(id: KeyId) -> Option<Timestamp>;
+    key_last_used(ids: &[KeyId]) -> Vec<(KeyId, Timestamp)>;
 });
 delegate!(AgentReader {
     agent_session(id: AgentId) -> Option<AgentSession>;
@@ -220,7 +220,7 @@ delegate!(EventReader {
     event_known(agent: AgentId, ids: &[EventId]) -> Vec<EventId>;
 });
 delegate!(AuditReader {
-    audit_list(filter: &AuditFilter, page: &Page<(Timestamp, AuditId)>) -> Listing<AuditRecord, (Timestamp, AuditId)>;
+    audit_list(filter: &AuditFilter, page: &Page<(Timestamp, AuditId)>) -> AuditListing;
 });
 
 #[async_trait]

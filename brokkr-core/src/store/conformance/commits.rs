@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Agent, ApiKey, AuditOutcome, AuditRecord, Change, DeploymentObject, Digest, EntityKey, GeneratorPrincipal,
-    KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp, Version,
+    KeyId, KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp, Version,
 };
 use crate::store::conformance::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
 use crate::store::conformance::sample;
@@ -302,7 +302,8 @@ pub async fn activity_keeps_the_newest_times(store: Arc<dyn Store>) {
     }
     let seen = store.agent_last_seen(&Scope::All, &[agent.id]).await.expect("seen");
     assert_eq!(seen, [(agent.id, sample::time(9))]);
-    assert_eq!(store.key_last_used(&Scope::All, key.id).await.expect("used"), Some(sample::time(9)));
+    let used = store.key_last_used(&Scope::All, &[key.id, KeyId::generate()]).await.expect("used");
+    assert_eq!(used, [(key.id, sample::time(9))]);
     assert_eq!(store.get::<Agent>(&Scope::All, agent.id).await.expect("agent").version, Version::FIRST);
 }
 

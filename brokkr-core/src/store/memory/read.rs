@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject,
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, DeploymentObject,
     DeploymentObjectId, EventId, GeneratorId, KeyId, KeyOwner, Name, Revision, Stack, StackId, StackProgress,
     StackStatus, Target, Timestamp,
 };
@@ -15,7 +15,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::memory::sees::{sees_agent, sees_key};
 use crate::store::memory::state::State;
 use crate::store::{
-    AgentReader, AssignmentReader, AuditFilter, AuditReader, DeploymentObjectReader, EventFilter, EventReader,
+    AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, DeploymentObjectReader, EventFilter, EventReader,
     KeyReader, Listing, Page, Scope, StackReader, StackStatusReader, StoreError, StoreResult, TargetReader,
 };
 
@@ -65,10 +65,10 @@ impl KeyReader for MemoryStore {
         Ok(Listing::collect(rows.cloned(), page.limit, |it| it.id))
     }
 
-    async fn key_last_used(&self, scope: &Scope, id: KeyId) -> StoreResult<Option<Timestamp>> {
+    async fn key_last_used(&self, scope: &Scope, ids: &[KeyId]) -> StoreResult<Vec<(KeyId, Timestamp)>> {
         let state = self.read();
-        let visible = state.keys.get(&id).is_some_and(|it| sees_key(scope, it));
-        Ok(if visible { state.keys_used.get(&id).copied() } else { None })
+        let visible = ids.iter().filter(|id| state.keys.get(id).is_some_and(|it| sees_key(scope, it)));
+        Ok(visible.filter_map(|id| Some((*id, *state.keys_used.get(id)?))).collect())
     }
 }
 
@@ -288,7 +288,7 @@ impl AuditReader for MemoryStore {
         scope: &Scope,
         filter: &AuditFilter,
         page: &Page<(Timestamp, AuditId)>,
-    ) -> StoreResult<Listing<AuditRecord, (Timestamp, AuditId)>> {
+    ) -> StoreResult<AuditListing> {
         let state = self.read();
         let visible = *scope == Scope::All;
         let rows = state.audit.range(before(page.after)).rev().map(|(_, it)| it);
@@ -302,6 +302,7 @@ impl AuditReader for MemoryStore {
                 && filter.until.is_none_or(|until| it.at < until)
                 && filter.request_id.is_none_or(|id| id == it.request_id)
         });
-        Ok(Listing::collect(rows.cloned(), page.limit, |it| (it.at, it.id)))
+        let Listing { items, next } = Listing::collect(rows.cloned(), page.limit, |it| (it.at, it.id));
+        Ok(AuditListing { items, next, unreadable: Vec::new() })
     }
 }

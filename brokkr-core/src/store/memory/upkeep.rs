@@ -52,6 +52,7 @@ impl State {
                 id: AuditId::generate(),
                 at: now,
                 actor: ActorRef::System,
+                subject: None,
                 action: format!("purge.{what}"),
                 object_kind: None,
                 object_id: None,

@@ -16,6 +16,6 @@ pub trait KeyReader {
         page: &Page<KeyId>,
     ) -> StoreResult<Listing<ApiKey, KeyId>>;
 
-    /// Reads the time of a key's latest use; `None` if it was never used.
-    async fn key_last_used(&self, scope: &Scope, id: KeyId) -> StoreResult<Option<Timestamp>>;
+    /// Reads the times of the latest use of these keys, to about a minute. Omits keys that were never used.
+    async fn key_last_used(&self, scope: &Scope, ids: &[KeyId]) -> StoreResult<Vec<(KeyId, Timestamp)>>;
 }

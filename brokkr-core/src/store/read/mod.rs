@@ -16,7 +16,7 @@ mod target;
 
 pub use agent::AgentReader;
 pub use assignment::AssignmentReader;
-pub use audit::{AuditFilter, AuditReader};
+pub use audit::{AuditFilter, AuditListing, AuditReader};
 pub use deployment_object::DeploymentObjectReader;
 pub use entity::{EntityQuery, EntityReader};
 pub use event::{EventFilter, EventReader};

@@ -186,6 +186,10 @@ impl World {
             _ => sample::key(owner, &format!("s{}x{}", self.seed, dice.below(30))),
         };
         key.version = self.version(EntityKey::Key(key.id), dice);
+        if dice.below(2) == 0 {
+            key.subject = None;
+            key.source_networks.clear();
+        }
         if key.version.get() > 1 {
             key.deleted_at = Some(sample::time(2));
         }

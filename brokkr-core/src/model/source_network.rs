@@ -1,0 +1,107 @@
+//! Networks from which a key may be used.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Invalid, InvalidCode, excerpt};
+
+/// A network in CIDR notation, such as `10.20.0.0/16` or `2001:db8::/32`. A single address is a network of one.
+///
+/// ```
+/// use brokkr_core::model::SourceNetwork;
+///
+/// let network: SourceNetwork = "10.20.0.0/16".parse()?;
+/// assert!(network.contains("::ffff:10.20.1.2".parse().unwrap()), "also as an IPv4-mapped address");
+/// # Ok::<_, brokkr_core::error::Invalid>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SourceNetwork(IpNet);
+
+impl SourceNetwork {
+    /// Whether the address is in the network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}
+
+impl FromStr for SourceNetwork {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let invalid = |message: String| Invalid::new(InvalidCode::FieldInvalid, message);
+        let network = match text.parse::<IpNet>() {
+            Ok(network) => network,
+            Err(_) => text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())).map_err(|_| {
+                invalid(format!("\"{}\" is not a network; use CIDR notation, such as 10.20.0.0/16", excerpt(text)))
+            })?,
+        };
+        if network.trunc() != network {
+            return Err(invalid(format!("{network} has bits after the prefix; use {}", network.trunc())));
+        }
+        if let IpNet::V6(six) = network
+            && let Some(mapped) = six.addr().to_ipv4_mapped()
+        {
+            return Err(invalid(format!("{network} is an IPv4 network; write it as such, with the address {mapped}")));
+        }
+        Ok(Self(network))
+    }
+}
+
+impl TryFrom<String> for SourceNetwork {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<SourceNetwork> for String {
+    fn from(network: SourceNetwork) -> Self {
+        network.to_string()
+    }
+}
+
+impl fmt::Display for SourceNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_their_addresses_only() {
+        for (network, address, inside) in [
+            ("10.20.0.0/16", "10.20.255.255", true),
+            ("10.20.0.0/16", "10.21.0.0", false),
+            ("10.20.0.0/16", "::ffff:10.20.0.1", true),
+            ("10.20.0.0/16", "2001:db8::1", false),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.8", false),
+            ("0.0.0.0/0", "198.51.100.1", true),
+            ("0.0.0.0/0", "::1", false),
+            ("2001:db8::/32", "2001:db8:ffff::1", true),
+            ("::1", "::1", true),
+        ] {
+            let parsed: SourceNetwork = network.parse().expect("a network");
+            assert_eq!(parsed.contains(address.parse().expect("an address")), inside, "{network} {address}");
+            assert_eq!(parsed.to_string().parse(), Ok(parsed));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_a_remedy() {
+        for wrong in ["", "10.20.0.0/33", "10.20.0.1/16", "localhost", "10.20.0.0 /16", "::ffff:10.0.0.0/104", "10/8"] {
+            assert!(wrong.parse::<SourceNetwork>().is_err(), "{wrong}");
+        }
+        let error = "10.20.0.1/16".parse::<SourceNetwork>().expect_err("host bits");
+        assert!(error.to_string().contains("use 10.20.0.0/16"), "{error}");
+    }
+}
