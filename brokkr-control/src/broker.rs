@@ -43,6 +43,8 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secret: [u8; 32],
     pub(crate) generators: HashMap<String, Registered>,
+    /// The longest lifetime of keys of people and systems.
+    pub(crate) key_lifetime: Option<Duration>,
     pub(crate) view: FleetView,
     pub(crate) attempts: AttemptLog,
     pub(crate) activity: ActivityLog,

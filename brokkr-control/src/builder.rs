@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brokkr_core::clock::{Clock, IntoClock, SystemClock};
 use brokkr_core::entropy::{Entropy, IntoEntropy, SystemEntropy};
@@ -15,6 +15,7 @@ use brokkr_core::targeting::{IntoPolicy, TargetingPolicy, any_of, default_policy
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background::admin_keys::admin_keys;
 use crate::background::complete_removals::complete_removals;
 use crate::background::flush::flush;
 use crate::background::follow::{follow, load};
@@ -59,6 +60,7 @@ pub struct BrokerBuilder {
     also: Vec<Arc<dyn TargetingPolicy>>,
     generators: Vec<Unchecked>,
     retention: Retention,
+    key_lifetime: Option<Duration>,
 }
 
 /// A generator whose name and schema [`BrokerBuilder::start`] has not yet checked.
@@ -96,6 +98,7 @@ impl BrokerBuilder {
             also: Vec::new(),
             generators: Vec::new(),
             retention: Retention::default(),
+            key_lifetime: None,
         }
     }
 
@@ -132,6 +135,13 @@ impl BrokerBuilder {
     /// Sets how long the broker keeps events, audit records and changes. Default: without limit.
     pub fn retention(mut self, keep: Retention) -> Self {
         self.retention = keep;
+        self
+    }
+
+    /// Sets the longest lifetime of new keys of admins and generators. Keys created without an expiry time get it. Default:
+    /// without limit. Existing keys, agents' keys, and the first and recovered admin keys are not affected.
+    pub fn key_lifetime(mut self, longest: Duration) -> Self {
+        self.key_lifetime = Some(longest);
         self
     }
 
@@ -179,6 +189,7 @@ impl BrokerBuilder {
             clock: self.clock,
             entropy: self.entropy,
             generators,
+            key_lifetime: self.key_lifetime,
             activity: ActivityLog::default(),
             contents: RecentContents::default(),
             polls: PollCounters::default(),
@@ -193,6 +204,7 @@ impl BrokerBuilder {
         let inner = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(CancellationToken::new())) };
         parts.tasks.spawn(follow(parts.clone()));
         parts.tasks.spawn(flush(parts.clone()));
+        parts.tasks.spawn(admin_keys(inner.clone()));
         parts.tasks.spawn(complete_removals(inner));
         parts.tasks.spawn(purge(parts.clone(), self.retention));
         broker.ensure_system_generator().await?;

@@ -29,7 +29,7 @@ pub enum BrokerError {
     /// The caller presented no valid key.
     #[error("not authenticated")]
     Unauthenticated,
-    /// The actor's kind does not permit the operation.
+    /// The actor's key does not permit the operation.
     #[error("forbidden")]
     Forbidden,
     /// The agent is retired.
@@ -59,6 +59,9 @@ pub enum BrokerError {
     /// Other entities still refer to the entity.
     #[error("still in use: {0}")]
     InUse(&'static str),
+    /// Without this key nobody could administer the broker.
+    #[error("this is the last usable admin key; create another one first")]
+    LastAdminKey,
     /// The operation would exceed a limit.
     #[error("limit reached: {0}")]
     LimitReached(&'static str),
@@ -127,6 +130,8 @@ kinds! {
     Contention = "contention",
     /// [`BrokerError::InUse`].
     InUse = "in-use",
+    /// [`BrokerError::LastAdminKey`].
+    LastAdminKey = "last-admin-key",
     /// [`BrokerError::LimitReached`].
     LimitReached = "limit-reached",
     /// [`BrokerError::GeneratorRefused`].
@@ -169,6 +174,7 @@ impl BrokerError {
             Self::IdempotencyKeyReused => BrokerErrorKind::IdempotencyKeyReused,
             Self::Contention => BrokerErrorKind::Contention,
             Self::InUse(_) => BrokerErrorKind::InUse,
+            Self::LastAdminKey => BrokerErrorKind::LastAdminKey,
             Self::LimitReached(_) => BrokerErrorKind::LimitReached,
             Self::GeneratorRefused(_) => BrokerErrorKind::GeneratorRefused,
             Self::GeneratorUnavailable(_) => BrokerErrorKind::GeneratorUnavailable,

@@ -10,6 +10,7 @@ const COMMITS: &str = "brokkr_commits_total";
 pub(crate) const VIEW_AGE: &str = "brokkr_view_age_seconds";
 pub(crate) const VIEW_GENERATION: &str = "brokkr_view_generation";
 pub(crate) const VIEW_ENTITIES: &str = "brokkr_view_entities";
+pub(crate) const ADMIN_KEY_EXPIRES: &str = "brokkr_admin_key_expires_seconds";
 
 /// Registers the descriptions of the metrics. Called once, at the start.
 pub(crate) fn describe() {
@@ -17,6 +18,11 @@ pub(crate) fn describe() {
     describe_counter!(COMMITS, "Commits by operation and outcome (committed, lost, failed)");
     describe_gauge!(VIEW_AGE, Unit::Seconds, "Age of the fleet view; above 3 s polls are refused");
     describe_gauge!(VIEW_GENERATION, "Generation that this replica's fleet view has reached");
+    describe_gauge!(
+        ADMIN_KEY_EXPIRES,
+        Unit::Seconds,
+        "Time until the last admin key expires: infinite without an expiry time, 0 without a usable key"
+    );
     describe_gauge!(VIEW_ENTITIES, "Agents and stacks in the fleet view");
 }
 

@@ -79,9 +79,9 @@ pub mod testing;
 
 pub use brokkr_control::{
     Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
-    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, Idempotency, InProcess, NewAgent, NewEnvironment,
-    NewGenerator, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal, StackOverview, StartError,
-    Summary, generate,
+    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, Idempotency, InProcess, KeyDetails, KeyHash, KeyTerms,
+    NewAgent, NewEnvironment, NewGenerator, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal,
+    ShownContent, StackOverview, StartError, Summary, generate,
 };
 pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;

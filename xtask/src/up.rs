@@ -77,7 +77,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<()> {
         admin_pak = admin_pak.or_else(|| broker.admin.clone());
         brokers.push(broker);
     }
-    let admin_pak = admin_pak.ok_or_else(|| Error::new("no broker printed an admin key"))?;
+    let admin_pak = admin_pak.ok_or_else(|| Error::new("no broker made an admin key"))?;
     let urls = brokers.iter().map(|broker| broker.url.as_str()).collect::<Vec<_>>().join(",");
     let mut agents = Vec::new();
     for cluster in &clusters.all {

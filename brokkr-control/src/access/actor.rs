@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use brokkr_core::model::{ActorRef, AgentId, GeneratorId, KeyId, KeyKind, RequestId};
+use brokkr_core::model::{ActorRef, AgentId, ApiKey, GeneratorId, KeyId, KeyKind, KeyScopes, RequestId, Timestamp};
 
+use crate::access::action::Action;
 use crate::access::idempotency::Idempotency;
 use crate::origin::Origin;
 
@@ -16,12 +17,24 @@ use crate::origin::Origin;
 #[derive(Debug, Clone)]
 pub struct Actor {
     pub(crate) who: ActorRef,
+    /// `None`: the host acts, with the scopes of the actor's kind.
+    key: Option<Arc<ApiKey>>,
     pub(crate) origin: Origin,
     /// Present if the request has an idempotency key.
     pub(crate) idempotency: Option<Arc<Idempotency>>,
 }
 
 impl Actor {
+    /// The holder of a key.
+    pub(super) fn with_key(who: ActorRef, key: Arc<ApiKey>, origin: Origin) -> Self {
+        Self { who, key: Some(key), origin, idempotency: None }
+    }
+
+    /// The host itself, or a principal that the host has authenticated.
+    pub(crate) fn of_host(who: ActorRef) -> Self {
+        Self { who, key: None, origin: Origin::in_process(), idempotency: None }
+    }
+
     /// Returns the actor with an idempotency key: its next creating operation commits at most once per key.
     #[must_use]
     pub fn repeating(mut self, idempotency: Arc<Idempotency>) -> Self {
@@ -41,29 +54,49 @@ impl Actor {
         self.who
     }
 
+    /// The person or system that holds the presented key, if the key names one.
+    pub fn subject(&self) -> Option<&str> {
+        self.key.as_ref()?.subject.as_deref()
+    }
+
+    /// The scopes of the presented key. The system has those of an admin, a generator without a key those of a publisher.
+    pub fn scopes(&self) -> KeyScopes {
+        self.key.as_ref().map_or_else(|| self.kind().default_scopes(), |key| key.scopes.clone())
+    }
+
     /// The id of the request that the actor is part of.
     pub fn request_id(&self) -> RequestId {
         self.origin.request_id
     }
 
-    /// The kind of key that decides the actor's permissions. The system has those of an admin.
+    /// The kind of key, which decides the rows that the actor reaches. The system reaches those of an admin.
     pub fn kind(&self) -> KeyKind {
         match self.who {
             ActorRef::System | ActorRef::Admin { .. } => KeyKind::Admin,
-            // Anonymous callers never reach an operation; this arm makes sure that they could not write.
+            // Anonymous callers never reach an operation, and no action is permitted to them.
             ActorRef::Anonymous | ActorRef::AdminReadOnly { .. } => KeyKind::AdminReadOnly,
             ActorRef::Agent { .. } => KeyKind::Agent,
             ActorRef::Generator { .. } => KeyKind::Generator,
         }
     }
 
+    /// Whether the table of rights permits the action.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        match &self.key {
+            Some(key) => action.allowed(self.kind(), &key.scopes),
+            None if self.who == ActorRef::Anonymous => false,
+            None => action.allowed(self.kind(), &self.kind().default_scopes()),
+        }
+    }
+
+    /// The end of the presented key; `None` if it has none, or if the actor has no key.
+    pub(crate) fn ends_at(&self) -> Option<Timestamp> {
+        self.key.as_ref()?.expires_at
+    }
+
     /// The presented key; `None` for actors without a key.
     pub(crate) fn key_id(&self) -> Option<KeyId> {
-        match self.who {
-            ActorRef::System | ActorRef::Anonymous => None,
-            ActorRef::Admin { key_id } | ActorRef::AdminReadOnly { key_id } => Some(key_id),
-            ActorRef::Agent { key_id, .. } | ActorRef::Generator { key_id, .. } => key_id,
-        }
+        self.key.as_ref().map(|key| key.id)
     }
 
     /// The agent's id; `None` if the actor is not an agent.

@@ -1,6 +1,6 @@
 //! Authenticates callers without a query: the fleet view contains the keys.
 
-use brokkr_core::model::{ActorRef, AgentStatus, ApiKey, Digest, EntityKey, GeneratorId, KeyOwner};
+use brokkr_core::model::{ActorRef, AgentStatus, ApiKey, AuditOutcome, Digest, EntityKey, GeneratorId, KeyOwner};
 use subtle::ConstantTimeEq as _;
 
 use crate::access::actor::Actor;
@@ -15,7 +15,7 @@ impl Broker {
     /// # Errors
     ///
     /// Every invalid key gives the same [`BrokerError::Unauthenticated`]: malformed, unknown, wrong secret, expired,
-    /// revoked, owner deleted, or `None`. Only retired agents get a distinct error, [`BrokerError::AgentRetired`].
+    /// revoked, from a network that the key does not permit, owner deleted, or `None`. Only retired agents get a distinct error, [`BrokerError::AgentRetired`].
     /// [`BrokerError::Stale`] if the fleet view is too old to know about revocations. The audit records refusals.
     pub fn authenticate<'a>(&self, presented: impl Into<Option<&'a str>>, origin: Origin) -> BrokerResult<Actor> {
         let result = match presented.into() {
@@ -44,29 +44,36 @@ impl Broker {
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(BrokerError::Unauthenticated);
         }
-        let who = self.key_owner(&key, origin)?;
+        let actor = Actor::with_key(reference(&key), key.clone(), origin.clone());
+        if !is_from_its_networks(&key, origin) {
+            let object = Some(EntityKey::Key(key.id));
+            parts.attempts.record_problem(
+                &actor,
+                "authenticate",
+                object,
+                "source-network".into(),
+                AuditOutcome::Denied,
+            );
+            return Err(BrokerError::Unauthenticated);
+        }
+        self.check_principal(&actor, &key)?;
         parts.activity.key_used(key.id, now);
-        Ok(Actor { who, origin: origin.clone(), idempotency: None })
+        Ok(actor)
     }
 
-    fn key_owner(&self, key: &ApiKey, origin: &Origin) -> BrokerResult<ActorRef> {
-        let key_id = key.id;
+    /// Checks that the owner of the key exists and is not retired.
+    fn check_principal(&self, actor: &Actor, key: &ApiKey) -> BrokerResult<()> {
         match key.owner {
-            KeyOwner::Admin => Ok(ActorRef::Admin { key_id }),
-            KeyOwner::AdminReadOnly => Ok(ActorRef::AdminReadOnly { key_id }),
+            KeyOwner::Admin | KeyOwner::AdminReadOnly => Ok(()),
             KeyOwner::Agent { id } => match self.parts.view.agent_status(id) {
                 None => Err(BrokerError::Unauthenticated),
                 Some(AgentStatus::Retired) => {
-                    let who = ActorRef::Agent { id, key_id: Some(key_id) };
-                    let actor = Actor { who, origin: origin.clone(), idempotency: None };
-                    self.failed(&actor, "authenticate", Some(EntityKey::Agent(id)), &BrokerError::AgentRetired);
+                    self.failed(actor, "authenticate", Some(EntityKey::Agent(id)), &BrokerError::AgentRetired);
                     Err(BrokerError::AgentRetired)
                 }
-                Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(ActorRef::Agent { id, key_id: Some(key_id) }),
+                Some(AgentStatus::Active | AgentStatus::Cordoned) => Ok(()),
             },
-            KeyOwner::Generator { id } if self.parts.view.has_generator(id) => {
-                Ok(ActorRef::Generator { id, key_id: Some(key_id) })
-            }
+            KeyOwner::Generator { id } if self.parts.view.has_generator(id) => Ok(()),
             KeyOwner::Generator { .. } => Err(BrokerError::Unauthenticated),
         }
     }
@@ -75,11 +82,11 @@ impl Broker {
     ///
     /// Within a request, add [`Actor::in_request`], so that audit records contain the request id.
     pub fn system_actor(&self) -> Actor {
-        Actor { who: ActorRef::System, origin: Origin::in_process(), idempotency: None }
+        Actor::of_host(ActorRef::System)
     }
 
-    /// A generator as the actor, for a caller that the host has authenticated itself. The actor has a generator's rights: it
-    /// sees and changes only its own stacks.
+    /// A generator as the actor, for a caller that the host has authenticated itself. The actor has the rights of a
+    /// publisher: it sees and changes only its own stacks.
     ///
     /// # Errors
     ///
@@ -90,13 +97,28 @@ impl Broker {
         if !self.parts.view.has_generator(id) {
             return Err(BrokerError::NotFound);
         }
-        let who = ActorRef::Generator { id, key_id: None };
-        Ok(Actor { who, origin: Origin::in_process(), idempotency: None })
+        Ok(Actor::of_host(ActorRef::Generator { id, key_id: None }))
     }
 
     /// Audits a caller without a valid key. Many such attempts share one record.
     fn record_unauthenticated(&self, origin: &Origin) {
-        let anonymous = ActorRef::Anonymous;
-        self.parts.attempts.record(anonymous, origin, "authenticate", None, &BrokerError::Unauthenticated);
+        let anonymous = Actor::of_host(ActorRef::Anonymous).in_request(origin.clone());
+        self.parts.attempts.record(&anonymous, "authenticate", None, &BrokerError::Unauthenticated);
     }
+}
+
+fn reference(key: &ApiKey) -> ActorRef {
+    let key_id = key.id;
+    match key.owner {
+        KeyOwner::Admin => ActorRef::Admin { key_id },
+        KeyOwner::AdminReadOnly => ActorRef::AdminReadOnly { key_id },
+        KeyOwner::Agent { id } => ActorRef::Agent { id, key_id: Some(key_id) },
+        KeyOwner::Generator { id } => ActorRef::Generator { id, key_id: Some(key_id) },
+    }
+}
+
+/// Whether the key may be used from the origin. A caller without an address is in no network.
+fn is_from_its_networks(key: &ApiKey, origin: &Origin) -> bool {
+    let contains = |address| key.source_networks.iter().any(|network| network.contains(address));
+    key.source_networks.is_empty() || origin.address.is_some_and(contains)
 }

@@ -9,7 +9,7 @@ use crate::broker::Broker;
 use crate::error::{BrokerError, BrokerResult};
 
 impl Broker {
-    /// Checks that the actor's kind permits the action, and returns the rows that it covers. Audits a denial.
+    /// Checks that the table of rights permits the action, and returns the rows that it covers. Audits a denial.
     pub(crate) fn authorise(
         &self,
         actor: &Actor,
@@ -32,7 +32,7 @@ impl Broker {
         }
     }
 
-    /// Checks that the actor's kind permits the action. Audits a denial.
+    /// Checks that the table of rights permits the action. Audits a denial.
     pub(crate) fn permit(
         &self,
         actor: &Actor,
@@ -40,7 +40,7 @@ impl Broker {
         name: &'static str,
         object: Option<EntityKey>,
     ) -> BrokerResult<()> {
-        if action.allowed(actor.kind()) {
+        if actor.may(action) {
             return Ok(());
         }
         self.failed(actor, name, object, &BrokerError::Forbidden);
@@ -52,6 +52,6 @@ impl Broker {
         if let BrokerError::Internal(source) = error {
             tracing::error!(action = name, request_id = %actor.request_id(), error = %source, "operation failed");
         }
-        self.parts.attempts.record(actor.who, &actor.origin, name, object, error);
+        self.parts.attempts.record(actor, name, object, error);
     }
 }

@@ -5,4 +5,5 @@ pub(crate) mod actor;
 pub(crate) mod authenticate;
 pub(crate) mod authorise;
 pub(crate) mod idempotency;
+pub(crate) mod key_terms;
 pub(crate) mod pak;

@@ -46,6 +46,37 @@ pub enum PakError {
     NoRandomness,
 }
 
+/// The public part and the hash of a key that was generated elsewhere: `<short id>:sha256:<64 hexadecimal digits>`.
+///
+/// ```
+/// use brokkr_control::KeyHash;
+///
+/// let digits = "ab".repeat(32);
+/// assert!(format!("0123456789ab:sha256:{digits}").parse::<KeyHash>().is_ok());
+/// assert!(format!(":sha256:{digits}").parse::<KeyHash>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHash {
+    pub(crate) short_id: String,
+    pub(crate) hash: Digest,
+}
+
+impl std::str::FromStr for KeyHash {
+    type Err = PakError;
+
+    fn from_str(text: &str) -> Result<Self, PakError> {
+        let (short_id, hash) = text.split_once(':').ok_or(PakError::Malformed)?;
+        if !is_base62(short_id, SHORT_ID) {
+            return Err(PakError::Malformed);
+        }
+        Ok(Self { short_id: short_id.to_owned(), hash: hash.parse().map_err(|_| PakError::Malformed)? })
+    }
+}
+
+fn is_base62(part: &str, length: usize) -> bool {
+    part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
 impl Pak {
     /// Generates a key of this kind.
     ///
@@ -84,11 +115,10 @@ impl Pak {
         else {
             return Err(PakError::Malformed);
         };
-        let base62 = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
         let kinds = [KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent, KeyKind::Generator];
         let well_formed = kinds.iter().any(|it| it.tag() == kind)
-            && base62(short_id, SHORT_ID)
-            && base62(secret, SECRET)
+            && is_base62(short_id, SHORT_ID)
+            && is_base62(secret, SECRET)
             && crc.as_bytes() == check(head);
         if well_formed { Ok((short_id, Digest::of(text.as_bytes()))) } else { Err(PakError::Malformed) }
     }
@@ -132,6 +162,27 @@ mod tests {
     use brokkr_core::entropy::SystemEntropy;
 
     use super::*;
+
+    #[test]
+    fn hash_of_a_key_needs_a_whole_short_id_and_digest() {
+        let digits = "0123456789abcdef".repeat(4);
+        let given: KeyHash = format!("0aZ456789abc:sha256:{digits}").parse().expect("valid");
+        assert_eq!((given.short_id.as_str(), given.hash.to_string()), ("0aZ456789abc", format!("sha256:{digits}")));
+        for wrong in [
+            String::new(),
+            format!(":sha256:{digits}"),
+            format!("short:sha256:{digits}"),
+            format!("0123456789abc:sha256:{digits}"),
+            format!("01234567-9ab:sha256:{digits}"),
+            format!("0123456789ab:{digits}"),
+            format!("0123456789ab:sha256:{}", &digits[1..]),
+            format!("0123456789ab:sha256:{digits}0"),
+            format!("0123456789ab:md5:{digits}"),
+            format!("brokkr_admin_0123456789ab_{}_000000", "a".repeat(43)),
+        ] {
+            assert_eq!(wrong.parse::<KeyHash>(), Err(PakError::Malformed), "{wrong}");
+        }
+    }
 
     #[test]
     fn generated_key_parses_and_altered_keys_do_not() {

@@ -65,8 +65,8 @@ impl ControlPlane for InProcess {
     }
 
     async fn deployment_object(&self, id: DeploymentObjectId) -> Result<Bytes, ControlPlaneError> {
-        let (_, content) = self.broker.deployment_object_content(&self.actor()?, id).await.map_err(refusal)?;
-        Ok(content)
+        let content = self.broker.deployment_object_content(&self.actor()?, id).await.map_err(refusal)?;
+        Ok(content.bytes)
     }
 
     async fn report(&self, agent: AgentId, report: &Report) -> Result<ReportAnswer, ControlPlaneError> {

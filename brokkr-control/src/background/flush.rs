@@ -15,7 +15,7 @@ pub(crate) async fn flush(parts: Arc<Parts>) {
             () = parts.stopping.cancelled() => true,
             () = tokio::time::sleep(FLUSH) => false,
         };
-        let attempts = parts.attempts.take();
+        let attempts = parts.attempts.take(stopping);
         if !attempts.is_empty()
             && let Err(error) = parts.store.record_attempts(attempts.values().cloned().collect()).await
         {

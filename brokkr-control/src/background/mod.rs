@@ -1,5 +1,6 @@
 //! The background tasks of a broker. Each runs until the broker stops.
 
+pub(crate) mod admin_keys;
 pub(crate) mod complete_removals;
 pub(crate) mod flush;
 pub(crate) mod follow;

@@ -127,6 +127,7 @@ impl Broker {
                 id: self.new_id(),
                 at,
                 actor: actor.who,
+                subject: actor.subject().map(str::to_owned),
                 action: name.to_owned(),
                 object_kind: decision.object.as_ref().map(EntityKey::kind),
                 object_id: decision.object.as_ref().map(EntityKey::to_string),

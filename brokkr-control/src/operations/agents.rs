@@ -11,11 +11,12 @@ use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreE
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
+use crate::access::key_terms::KeyTerms;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::operations::generators::expect_version;
-use crate::operations::keys::{NewPak, new_key, revoke_all};
+use crate::operations::keys::{NewPak, revoke_all};
 use crate::view::CATCH_UP;
 
 /// Input of [`Broker::agent_create`].
@@ -89,6 +90,7 @@ impl Broker {
     pub async fn agent_create(&self, actor: &Actor, new: NewAgent) -> BrokerResult<(Agent, NewPak)> {
         const NAME: &str = "agent.create";
         let scope = self.authorise(actor, Action::AgentManage, NAME, None)?;
+        self.permit(actor, Action::KeyManage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             let now = self.now();
             validate_text(&new.cluster_name, limits::SHORT_TEXT_CHARACTERS)
@@ -117,7 +119,7 @@ impl Broker {
                     "an agent can serve at most 256 generators; end a registration first",
                 ));
             }
-            let pak = new_key(&*self.parts.entropy, agent.id.into(), "initial", None, now)?;
+            let pak = self.mint(actor, agent.id.into(), "initial", KeyTerms::default(), now)?;
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
             for id in &agent.generator_ids {
@@ -281,7 +283,8 @@ impl Broker {
     /// Ends a registration. The agent removes the generator's stacks.
     pub async fn agent_unregister(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<()> {
         const NAME: &str = "agent.unregister";
-        let scope = self.authorise(actor, Action::AgentUnregister, NAME, Some(EntityKey::Agent(id)))?;
+        let action = if actor.generator_id().is_some() { Action::OwnUnregister } else { Action::AgentUnregister };
+        let scope = self.authorise(actor, action, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             if actor.generator_id().is_some_and(|own| own != generator) {
                 return Err(BrokerError::NotFound);

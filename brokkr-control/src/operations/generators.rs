@@ -7,10 +7,11 @@ use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, StoreExt as _
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
+use crate::access::key_terms::KeyTerms;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
-use crate::operations::keys::{NewPak, new_key, revoke_all};
+use crate::operations::keys::{NewPak, revoke_all};
 
 /// Input of [`Broker::generator_create`].
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ pub struct NewGenerator {
     pub name: String,
     /// A description for readers.
     pub description: String,
+    /// What its first key permits. Default: the scopes of a publisher.
+    pub key: KeyTerms,
 }
 
 /// Changes to a generator; `None` keeps a field.
@@ -41,6 +44,7 @@ impl Broker {
     ) -> BrokerResult<(GeneratorPrincipal, NewPak)> {
         const NAME: &str = "generator.create";
         self.authorise(actor, Action::GeneratorManage, NAME, None)?;
+        self.permit(actor, Action::KeyManage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             let now = self.now();
             validate_text(&new.description, limits::DESCRIPTION_CHARACTERS)
@@ -54,7 +58,12 @@ impl Broker {
                 updated_at: now,
                 deleted_at: None,
             };
-            let pak = new_key(&*self.parts.entropy, KeyOwner::Generator { id: generator.id }, "initial", None, now)?;
+            let owner = KeyOwner::Generator { id: generator.id };
+            let key = self.mint(actor, owner, "initial", new.key.clone(), now);
+            let pak = key.map_err(|error| match error {
+                BrokerError::Invalid(invalid) => invalid.within("key").into(),
+                error => error,
+            })?;
             let changes = vec![Change::Generator(generator.clone()), Change::Key(pak.key.clone())];
             Ok(Decision::commit((generator, pak), changes))
         })

@@ -3,29 +3,38 @@
 use std::fmt;
 use std::time::Duration;
 
-use brokkr_core::entropy::Entropy;
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, ApiKey, Change, Digest, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits,
+    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits,
 };
-use brokkr_core::store::{Listing, Page, Scope, StoreExt as _, StoreResult};
+use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreExt as _, StoreResult};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
+use crate::access::key_terms::{KeyTerms, Maker, last_admin, successor};
 use crate::access::pak::Pak;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 
 /// Input of [`Broker::key_create`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NewKey {
     /// A DNS label, for display.
     pub name: String,
-    /// Expiry time, in the future; `None` for no expiry.
-    pub expires_at: Option<Timestamp>,
+    /// What the key permits.
+    pub terms: KeyTerms,
+}
+
+/// A key and its latest use.
+#[derive(Debug, Clone)]
+pub struct KeyDetails {
+    /// The key.
+    pub key: ApiKey,
+    /// The time of the latest use, to about a minute; `None` if it was never used.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// A new key with its secret, which is available only once.
@@ -51,58 +60,40 @@ struct Rules {
     rotate: Action,
 }
 
-fn rules(kind: KeyKind) -> Rules {
-    use Action::{
-        AdminKeyManage, AdminKeyRead, AgentKeyManage, AgentKeyRead, AgentKeyRotate, GeneratorKeyManage,
-        GeneratorKeyRead,
-    };
-    match kind {
-        KeyKind::Admin | KeyKind::AdminReadOnly => {
-            Rules { read: AdminKeyRead, manage: AdminKeyManage, rotate: AdminKeyManage }
-        }
-        KeyKind::Agent => Rules { read: AgentKeyRead, manage: AgentKeyManage, rotate: AgentKeyRotate },
-        KeyKind::Generator => Rules { read: GeneratorKeyRead, manage: GeneratorKeyManage, rotate: GeneratorKeyManage },
+/// The actions for keys, as seen by an actor: principals may do less, with keys of their own kind only. Which of these are
+/// theirs, the scope decides.
+fn rules(actor: &Actor, owner: KeyKind) -> Rules {
+    if actor.kind() == owner && matches!(owner, KeyKind::Agent | KeyKind::Generator) {
+        Rules { read: Action::OwnKeyRead, manage: Action::OwnKeyManage, rotate: Action::OwnKeyRotate }
+    } else {
+        Rules { read: Action::KeyRead, manage: Action::KeyManage, rotate: Action::KeyManage }
     }
 }
 
-pub(crate) fn new_key(
-    entropy: &dyn Entropy,
-    owner: KeyOwner,
-    name: &str,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> BrokerResult<NewPak> {
-    if expires_at.is_some_and(|end| end <= now) {
-        return Err(Invalid::new(InvalidCode::FieldInvalid, "the expiry time is in the past; use a future time")
-            .within("expires_at")
-            .into());
-    }
-    let pak = Pak::generate(owner.kind(), entropy).map_err(|error| BrokerError::Internal(Box::new(error)))?;
-    let key = ApiKey {
-        id: entropy.uuid(now).into(),
-        short_id: pak.short_id().to_owned(),
-        hash: pak.hash(),
-        name: name.parse().map_err(|error: Invalid| error.within("name"))?,
-        owner,
-        expires_at,
-        version: Version::FIRST,
-        created_at: now,
-        deleted_at: None,
-    };
-    Ok(NewPak { key, pak: Some(pak.into_secret()) })
-}
-
-fn revoked(mut key: ApiKey, now: Timestamp) -> Change {
+fn revoked(mut key: ApiKey, now: Timestamp) -> ApiKey {
     key.version = key.version.next();
     key.deleted_at = Some(now);
-    Change::Key(key)
+    key
 }
 
-/// All valid keys of an owner, oldest first.
-async fn keys_of(broker: &Broker, scope: &Scope, owner: KeyOwner) -> StoreResult<Vec<ApiKey>> {
+/// The key with an earlier end: revoked if that is now, unchanged (`None`) if it ends by then anyway.
+fn ended(mut key: ApiKey, end: Timestamp, now: Timestamp) -> Option<ApiKey> {
+    if end <= now || !key.is_usable(now) {
+        return Some(revoked(key, now));
+    }
+    if key.expires_at.is_some_and(|expiry| expiry <= end) {
+        return None;
+    }
+    key.version = key.version.next();
+    key.expires_at = Some(end);
+    Some(key)
+}
+
+/// All keys of these owners that are not revoked, oldest first.
+pub(super) async fn keys_of(broker: &Broker, scope: &Scope, owners: &[KeyOwner]) -> StoreResult<Vec<ApiKey>> {
     let (mut keys, mut page) = (Vec::new(), Page::first(limits::PAGE_MAX));
     loop {
-        let listing = broker.parts.store.key_list(scope, &[owner], &page).await?;
+        let listing = broker.parts.store.key_list(scope, owners, &page).await?;
         keys.extend(listing.items);
         match listing.next {
             Some(next) => page.after = Some(next),
@@ -118,10 +109,63 @@ pub(crate) async fn revoke_all(
     owner: KeyOwner,
     now: Timestamp,
 ) -> StoreResult<Vec<Change>> {
-    Ok(keys_of(broker, scope, owner).await?.into_iter().map(|key| revoked(key, now)).collect())
+    Ok(keys_of(broker, scope, &[owner]).await?.into_iter().map(|key| Change::Key(revoked(key, now))).collect())
+}
+
+/// The owners whose keys share a limit.
+fn beside(owner: KeyOwner) -> (Vec<KeyOwner>, usize, &'static str) {
+    match owner {
+        KeyOwner::Admin | KeyOwner::AdminReadOnly => (
+            vec![KeyOwner::Admin, KeyOwner::AdminReadOnly],
+            limits::ADMIN_KEYS,
+            "there can be at most 256 admin keys; revoke one first",
+        ),
+        owner => (vec![owner], limits::KEYS_PER_PRINCIPAL, "an owner can have at most 16 keys; delete one first"),
+    }
+}
+
+fn check_overlap(overlap: Duration) -> BrokerResult<()> {
+    if overlap > Duration::from_secs(limits::ROTATION_OVERLAP_SECONDS) {
+        let message = format!("at most {} seconds are allowed", limits::ROTATION_OVERLAP_SECONDS);
+        return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("overlap_seconds").into());
+    }
+    Ok(())
 }
 
 impl Broker {
+    fn maker(&self, actor: &Actor) -> Maker {
+        Maker { scopes: actor.scopes(), ends_at: actor.ends_at(), lifetime: self.parts.key_lifetime }
+    }
+
+    /// Makes a key within the limits of the actor's own.
+    pub(crate) fn mint(
+        &self,
+        actor: &Actor,
+        owner: KeyOwner,
+        name: &str,
+        terms: KeyTerms,
+        now: Timestamp,
+    ) -> BrokerResult<NewPak> {
+        let granted = self.maker(actor).grant(owner.kind(), terms, now)?;
+        let entropy = &*self.parts.entropy;
+        let pak = Pak::generate(owner.kind(), entropy).map_err(|error| BrokerError::Internal(Box::new(error)))?;
+        let key = ApiKey {
+            id: entropy.uuid(now).into(),
+            short_id: pak.short_id().to_owned(),
+            hash: pak.hash(),
+            name: name.parse().map_err(|error: Invalid| error.within("name"))?,
+            owner,
+            subject: granted.subject,
+            scopes: granted.scopes,
+            source_networks: granted.source_networks,
+            expires_at: granted.expires_at,
+            version: Version::FIRST,
+            created_at: now,
+            deleted_at: None,
+        };
+        Ok(NewPak { key, pak: Some(pak.into_secret()) })
+    }
+
     /// Fails with `NotFound` unless the actor may see the owner.
     async fn check_owner(&self, scope: &Scope, owner: KeyOwner) -> BrokerResult<()> {
         match owner {
@@ -132,29 +176,29 @@ impl Broker {
         Ok(())
     }
 
-    /// Creates a key.
+    /// Creates a key. It has at most the scopes of the actor's key and ends with it at the latest.
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Invalid`] for an invalid name or expiry time, [`BrokerError::LimitReached`] if the owner already has
-    /// 16 keys.
+    /// [`BrokerError::Invalid`] for an invalid name, and for terms beyond those of the actor's key;
+    /// [`BrokerError::LimitReached`] if the owner already has 16 keys, or if there are 256 admin keys.
     pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
         const NAME: &str = "key.create";
-        let scope = self.authorise(actor, rules(owner.kind()).manage, NAME, None)?;
+        let scope = self.authorise(actor, rules(actor, owner.kind()).manage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             self.check_owner(&scope, owner).await?;
             let now = self.now();
-            let (expired, active): (Vec<_>, Vec<_>) = keys_of(self, &scope, owner)
-                .await?
-                .into_iter()
-                .partition(|key| key.expires_at.is_some_and(|end| end <= now));
-            if active.len() >= limits::KEYS_PER_PRINCIPAL {
-                return Err(BrokerError::LimitReached("an owner can have at most 16 keys; delete one first"));
+            let (owners, limit, full) = beside(owner);
+            let (active, expired): (Vec<_>, Vec<_>) =
+                keys_of(self, &scope, &owners).await?.into_iter().partition(|key| key.is_usable(now));
+            if active.len() >= limit {
+                return Err(BrokerError::LimitReached(full));
             }
-            let pak = new_key(&*self.parts.entropy, owner, &new.name, new.expires_at, now)?;
+            let pak = self.mint(actor, owner, &new.name, new.terms.clone(), now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
-            changes.extend(expired.into_iter().map(|key| revoked(key, now)));
-            Ok(Decision::commit(pak, changes))
+            changes.extend(expired.into_iter().map(|key| Change::Key(revoked(key, now))));
+            let detail = format!("scopes: {}", pak.key.scopes);
+            Ok(Decision::commit(pak, changes).detail(detail))
         })
         .await
     }
@@ -165,113 +209,112 @@ impl Broker {
         actor: &Actor,
         owners: &[KeyOwner],
         page: &Page<KeyId>,
-    ) -> BrokerResult<Listing<ApiKey, KeyId>> {
+    ) -> BrokerResult<Listing<KeyDetails, KeyId>> {
         let Some(first) = owners.first() else {
             return Ok(Listing { items: Vec::new(), next: None });
         };
-        let scope = self.authorise(actor, rules(first.kind()).read, "key.read", None)?;
+        let scope = self.authorise(actor, rules(actor, first.kind()).read, "key.read", None)?;
         for owner in owners {
             self.check_owner(&scope, *owner).await?;
         }
-        Ok(self.parts.store.key_list(&scope, owners, page).await?)
+        let listing = self.parts.store.key_list(&scope, owners, page).await?;
+        let ids: Vec<KeyId> = listing.items.iter().map(|key| key.id).collect();
+        let used: std::collections::HashMap<_, _> =
+            self.parts.store.key_last_used(&scope, &ids).await?.into_iter().collect();
+        Ok(listing.map(|key| KeyDetails { last_used_at: used.get(&key.id).copied(), key }))
+    }
+
+    /// A key of one of these owners.
+    async fn key_of_owners(&self, scope: &Scope, owners: &[KeyOwner], id: KeyId) -> BrokerResult<ApiKey> {
+        let key = self.parts.store.get::<ApiKey>(scope, id).await?;
+        if owners.contains(&key.owner) { Ok(key) } else { Err(BrokerError::NotFound) }
     }
 
     /// Revokes a key of one of these owners. Takes effect immediately on this replica, and on others when their views
     /// contain the change.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::LastAdminKey`] if no other usable key has every scope of an admin.
     pub async fn key_delete(&self, actor: &Actor, owners: &[KeyOwner], id: KeyId) -> BrokerResult<()> {
         const NAME: &str = "key.delete";
         let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
-        let scope = self.authorise(actor, rules(kind).manage, NAME, Some(EntityKey::Key(id)))?;
+        let scope = self.authorise(actor, rules(actor, kind).manage, NAME, Some(EntityKey::Key(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Key(id)), || async {
-            let key = self.parts.store.get::<ApiKey>(&scope, id).await?;
-            if !owners.contains(&key.owner) {
-                return Err(BrokerError::NotFound);
+            let (key, now) = (self.key_of_owners(&scope, owners, id).await?, self.now());
+            let mut decision = Decision::commit((), vec![Change::Key(revoked(key.clone(), now))]);
+            if key.is_full_admin() && key.is_usable(now) {
+                let admins = keys_of(self, &Scope::All, &[KeyOwner::Admin]).await?;
+                let other = last_admin(admins.iter().filter(|other| other.id != id), now);
+                // The other key may be revoked concurrently.
+                let other = other.ok_or(BrokerError::LastAdminKey)?;
+                decision = decision.provided(Precondition::Version(EntityKey::Key(other.id), other.version));
             }
-            Ok(Decision::commit((), vec![revoked(key, self.now())]))
+            Ok(decision)
         })
         .await
     }
 
-    /// Creates a new key and ends all existing ones after `overlap`, at most 7 days.
+    /// Replaces a key of one of these owners by a new one with the same name, subject, scopes, source networks and lifetime,
+    /// within the limits of the actor's own key. The old key ends after `overlap`, at most 7 days.
+    pub async fn key_replace(
+        &self,
+        actor: &Actor,
+        owners: &[KeyOwner],
+        id: KeyId,
+        overlap: Duration,
+    ) -> BrokerResult<NewPak> {
+        const NAME: &str = "key.rotate";
+        let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
+        let scope = self.authorise(actor, rules(actor, kind).rotate, NAME, Some(EntityKey::Key(id)))?;
+        self.decide_once(actor, NAME, Some(EntityKey::Key(id)), || async {
+            check_overlap(overlap)?;
+            let (key, now) = (self.key_of_owners(&scope, owners, id).await?, self.now());
+            if !key.is_usable(now) {
+                return Err(BrokerError::NotFound);
+            }
+            let (same, limit, full) = beside(key.owner);
+            let active = keys_of(self, &scope, &same).await?.into_iter().filter(|key| key.is_usable(now)).count();
+            if active >= limit && !overlap.is_zero() {
+                return Err(BrokerError::LimitReached(full));
+            }
+            let terms = self.maker(actor).within_reach(kind, successor(&[&key], now)?, now);
+            let pak = self.mint(actor, key.owner, key.name.as_str(), terms, now)?;
+            let mut changes = vec![Change::Key(pak.key.clone())];
+            changes.extend(ended(key, now.plus(overlap), now).map(Change::Key));
+            Ok(Decision::commit(pak, changes).detail(format!("replaces {id}")))
+        })
+        .await
+    }
+
+    /// Creates a new key and ends all existing ones after `overlap`, at most 7 days. The new key permits what the existing
+    /// ones permit together, within the limits of the actor's own key.
     pub async fn key_rotate(&self, actor: &Actor, owner: KeyOwner, overlap: Duration) -> BrokerResult<NewPak> {
         const NAME: &str = "key.rotate";
-        let scope = self.authorise(actor, rules(owner.kind()).rotate, NAME, None)?;
+        let scope = self.authorise(actor, rules(actor, owner.kind()).rotate, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
-            if overlap > Duration::from_secs(limits::ROTATION_OVERLAP_SECONDS) {
-                let message = format!("at most {} seconds are allowed", limits::ROTATION_OVERLAP_SECONDS);
-                return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("overlap_seconds").into());
-            }
+            check_overlap(overlap)?;
             self.check_owner(&scope, owner).await?;
             let now = self.now();
-            let end = now.plus(overlap);
-            let pak = new_key(&*self.parts.entropy, owner, "rotated", None, now)?;
+            let present = keys_of(self, &scope, &[owner]).await?;
+            // The successor of an admin's key has every scope of it, so an admin is left.
+            let usable: Vec<&ApiKey> = present.iter().filter(|key| key.is_usable(now)).collect();
+            let terms = self.maker(actor).within_reach(owner.kind(), successor(&usable, now)?, now);
+            let pak = self.mint(actor, owner, "rotated", terms, now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
-            let present = keys_of(self, &scope, owner).await?;
             // The new key counts towards the limit: surplus keys, oldest first, end immediately.
-            let surplus = (present.len() + 1).saturating_sub(limits::KEYS_PER_PRINCIPAL);
-            for (n, mut key) in present.into_iter().enumerate() {
-                if n < surplus || overlap.is_zero() || key.expires_at.is_some_and(|expiry| expiry <= now) {
-                    changes.push(revoked(key, now));
-                } else if key.expires_at.is_none_or(|expiry| expiry > end) {
-                    key.version = key.version.next();
-                    key.expires_at = Some(end);
-                    changes.push(Change::Key(key));
-                }
-            }
+            let surplus = (present.len() + 1).saturating_sub(beside(owner).1);
+            let end = |n: usize| if n < surplus { now } else { now.plus(overlap) };
+            let ends = present.into_iter().enumerate().filter_map(|(n, key)| ended(key, end(n), now));
+            changes.extend(ends.map(Change::Key));
             Ok(Decision::commit(pak, changes))
         })
         .await
     }
 
-    /// Ensures that the store has an admin key. Without `given`, creates one on the first start and returns its secret. With
-    /// `given`, the short id and hash of a key, stores that key and returns `None`.
-    pub async fn ensure_admin_key(&self, given: Option<(String, Digest)>) -> BrokerResult<Option<SecretString>> {
-        const NAME: &str = "key.create";
-        let actor = self.system_actor();
-        if let Some((short_id, _)) = &given
-            && matches!(self.parts.view.key(short_id), Ok(Some(_)))
-        {
-            return Ok(None);
-        }
-        let made = self
-            .decide(&actor, NAME, None, || async {
-                let keys = keys_of(self, &Scope::All, KeyOwner::Admin).await?;
-                let now = self.now();
-                match &given {
-                    Some((short_id, _)) if keys.iter().any(|key| key.short_id == *short_id) => {
-                        Ok(Decision::nothing(None))
-                    }
-                    None if !keys.is_empty() => Ok(Decision::nothing(None)),
-                    Some((short_id, hash)) => {
-                        let mut key = new_key(&*self.parts.entropy, KeyOwner::Admin, "configured", None, now)?.key;
-                        key.short_id.clone_from(short_id);
-                        key.hash = *hash;
-                        Ok(Decision::commit(None, vec![Change::Key(key)]))
-                    }
-                    None => {
-                        let mut pak = new_key(&*self.parts.entropy, KeyOwner::Admin, "initial", None, now)?;
-                        pak.key.id = KeyId::INITIAL;
-                        Ok(Decision::commit(pak.pak, vec![Change::Key(pak.key)]))
-                    }
-                }
-            })
-            .await;
-        match made {
-            // The key existed and was revoked; it stays revoked.
-            Err(BrokerError::Contention) => Ok(None),
-            made => made,
-        }
-    }
-
     /// Returns the key that the actor presented; `None` for actors without a key.
     pub async fn key_of(&self, actor: &Actor) -> BrokerResult<Option<ApiKey>> {
-        use brokkr_core::model::ActorRef as Ref;
-        let id = match actor.reference() {
-            Ref::Admin { key_id } | Ref::AdminReadOnly { key_id } => Some(key_id),
-            Ref::Agent { key_id, .. } | Ref::Generator { key_id, .. } => key_id,
-            Ref::System | Ref::Anonymous => None,
-        };
-        match id {
+        match actor.key_id() {
             Some(id) => Ok(Some(self.parts.store.get::<ApiKey>(&Scope::All, id).await?)),
             None => Ok(None),
         }

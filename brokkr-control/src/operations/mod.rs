@@ -1,5 +1,6 @@
 //! The operations on each entity: authorise, decide, commit.
 
+pub(crate) mod admin_keys;
 pub(crate) mod agents;
 pub(crate) mod dependencies;
 pub(crate) mod environments;
@@ -9,6 +10,7 @@ pub(crate) mod observe;
 pub(crate) mod placement;
 pub(crate) mod publish;
 pub(crate) mod records;
+pub(crate) mod secrets;
 pub(crate) mod stack_removal;
 pub(crate) mod stacks;
 pub(crate) mod status;

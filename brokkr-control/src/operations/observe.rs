@@ -3,7 +3,7 @@
 use metrics::gauge;
 
 use crate::broker::Broker;
-use crate::metrics::{VIEW_AGE, VIEW_ENTITIES, VIEW_GENERATION};
+use crate::metrics::{ADMIN_KEY_EXPIRES, VIEW_AGE, VIEW_ENTITIES, VIEW_GENERATION};
 
 impl Broker {
     /// Updates the gauges. Call it before the metrics are rendered.
@@ -14,6 +14,7 @@ impl Broker {
         let (agents, stacks) = view.counts();
         gauge!(VIEW_ENTITIES, "kind" => "agent").set(agents as f64);
         gauge!(VIEW_ENTITIES, "kind" => "stack").set(stacks as f64);
+        gauge!(ADMIN_KEY_EXPIRES).set(self.admin_access_seconds());
         self.parts.store.observe().await;
     }
 }

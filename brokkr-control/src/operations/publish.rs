@@ -96,6 +96,7 @@ impl Broker {
                 (set, bytes, String::new(), provenance)
             }
         };
+        set.refuse_redacted()?;
         set.refuse_twins(&stack.policies.default_namespace)?;
         if bytes.len() > limits::BODY_BYTES {
             return Err(Invalid::new(
@@ -268,8 +269,8 @@ impl Broker {
         Ok(self.parts.store.get::<DeploymentObject>(&scope, id).await?)
     }
 
-    /// Returns a deployment object with its stored bytes.
-    pub async fn deployment_object_content(
+    /// Returns a deployment object with its stored bytes, if the actor may see it.
+    pub(super) async fn stored_content(
         &self,
         actor: &Actor,
         id: DeploymentObjectId,
@@ -320,7 +321,7 @@ impl Broker {
 }
 
 /// Runs CPU-heavy work on a blocking thread, so that megabytes of manifests do not delay other requests.
-async fn on_blocking_thread<T: Send + 'static>(
+pub(super) async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Invalid> + Send + 'static,
 ) -> BrokerResult<T> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -1,8 +1,9 @@
 //! Reads events, audit records and changes.
 
-use brokkr_core::model::{Agent, AgentEvent, AuditId, AuditRecord, EventId, Stack, Timestamp};
+use brokkr_core::model::{Agent, AgentEvent, AuditId, EventId, Stack, Timestamp};
 use brokkr_core::store::{
-    AuditFilter, EventFilter, FeedPage, FeedPosition, Listing, Page, Scope, StoreError, StoreExt as _, StoreResult,
+    AuditFilter, AuditListing, EventFilter, FeedPage, FeedPosition, Listing, Page, Scope, StoreError, StoreExt as _,
+    StoreResult,
 };
 
 use crate::access::action::Action;
@@ -53,7 +54,8 @@ impl Broker {
     /// [`BrokerError::PositionExpired`](crate::error::BrokerError::PositionExpired) if the changes after the position are no
     /// longer retained: read the current state from the lists and continue from the end of the feed.
     pub async fn change_list(&self, actor: &Actor, after: FeedPosition, limit: usize) -> BrokerResult<FeedPage> {
-        let scope = self.authorise(actor, Action::FeedRead, "change.read", None)?;
+        let action = if actor.generator_id().is_some() { Action::OwnFeedRead } else { Action::FeedRead };
+        let scope = self.authorise(actor, action, "change.read", None)?;
         Ok(self.parts.store.feed(&scope, after, limit).await?)
     }
 
@@ -63,7 +65,7 @@ impl Broker {
         actor: &Actor,
         filter: &AuditFilter,
         page: &Page<(Timestamp, AuditId)>,
-    ) -> BrokerResult<Listing<AuditRecord, (Timestamp, AuditId)>> {
+    ) -> BrokerResult<AuditListing> {
         let scope = self.authorise(actor, Action::AuditRead, "audit.read", None)?;
         Ok(self.parts.store.audit_list(&scope, filter, page).await?)
     }

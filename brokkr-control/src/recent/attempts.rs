@@ -1,16 +1,21 @@
 //! Refused and failed attempts, queued for the audit. Equal attempts share one record with a count.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use brokkr_core::clock::Clock;
 use brokkr_core::entropy::Entropy;
-use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, EntityKey, limits};
+use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, EntityKey, Timestamp, limits};
 
+use crate::access::actor::Actor;
 use crate::error::BrokerError;
-use crate::origin::Origin;
+
+/// The period of [`limits::DENIALS_PER_ACTOR`] and [`limits::DENIALS_ANONYMOUS`].
+const PERIOD: Duration = Duration::from_secs(60);
 
 /// Attempts with equal fields share one audit record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,34 +24,87 @@ pub(crate) struct Kind {
     action: &'static str,
     object: Option<EntityKey>,
     problem: Cow<'static, str>,
+    source: Option<IpAddr>,
 }
 
-/// Queue of attempts. Bounded: beyond [`limits::DENIALS_QUEUED`] distinct entries, further ones are counted by action and
-/// problem only.
+/// Queue of attempts. Bounded in memory and in the rows that it writes: beyond its share of records, the attempts of an actor
+/// are only counted by action and problem, in one record per minute.
 #[derive(Debug)]
 pub(crate) struct AttemptLog {
-    waiting: Mutex<BTreeMap<Kind, AuditRecord>>,
+    queue: Mutex<Queue>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
+#[derive(Debug)]
+struct Queue {
+    waiting: BTreeMap<Kind, AuditRecord>,
+    /// Attempts beyond the shares, without object and source. Written when the period ends.
+    summed: BTreeMap<Kind, AuditRecord>,
+    /// New records of each actor in this period.
+    spent: HashMap<ActorRef, usize>,
+    period_began: Timestamp,
+}
+
+impl Queue {
+    /// The records that an actor may still add in this period.
+    fn has_share(&self, actor: ActorRef) -> bool {
+        let share = if actor == ActorRef::Anonymous { limits::DENIALS_ANONYMOUS } else { limits::DENIALS_PER_ACTOR };
+        self.waiting.len() < limits::DENIALS_QUEUED && self.spent.get(&actor).is_none_or(|spent| *spent < share)
+    }
+
+    /// Adds a record, or its count to the record of equal attempts.
+    fn add(&mut self, kind: Kind, record: AuditRecord) {
+        if let Some(there) = self.waiting.get_mut(&kind) {
+            there.count += record.count;
+        } else if self.has_share(kind.actor) {
+            *self.spent.entry(kind.actor).or_default() += 1;
+            self.waiting.insert(kind, record);
+        } else {
+            self.sum_up(kind, record);
+        }
+    }
+
+    fn sum_up(&mut self, kind: Kind, mut record: AuditRecord) {
+        let mut kind = Kind { object: None, source: None, ..kind };
+        (record.object_kind, record.object_id, record.source) = (None, None, None);
+        if self.summed.len() >= limits::DENIALS_QUEUED && !self.summed.contains_key(&kind) {
+            kind.actor = ActorRef::Anonymous;
+            (record.actor, record.subject) = (ActorRef::Anonymous, None);
+        }
+        match self.summed.entry(kind) {
+            Entry::Occupied(mut there) => there.get_mut().count += record.count,
+            Entry::Vacant(place) => drop(place.insert(record)),
+        }
+    }
+
+    /// Begins a new period if this one has ended. Sums are written then.
+    fn turn(&mut self, now: Timestamp) -> bool {
+        let ended = now.since(self.period_began) >= PERIOD;
+        if ended {
+            self.spent.clear();
+            self.period_began = now;
+        }
+        ended
+    }
+}
+
 impl AttemptLog {
     pub(crate) fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { waiting: Mutex::default(), clock, entropy }
+        let queue = Queue {
+            waiting: BTreeMap::new(),
+            summed: BTreeMap::new(),
+            spent: HashMap::new(),
+            period_began: clock.now(),
+        };
+        Self { queue: Mutex::new(queue), clock, entropy }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Kind, AuditRecord>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(
-        &self,
-        actor: ActorRef,
-        origin: &Origin,
-        action: &'static str,
-        object: Option<EntityKey>,
-        error: &BrokerError,
-    ) {
+    pub(crate) fn record(&self, actor: &Actor, action: &'static str, object: Option<EntityKey>, error: &BrokerError) {
         let outcome = match error {
             BrokerError::Unauthenticated
             | BrokerError::Forbidden
@@ -54,59 +112,133 @@ impl AttemptLog {
             | BrokerError::AgentRetired => AuditOutcome::Denied,
             _ => AuditOutcome::Failed,
         };
-        self.record_problem(actor, origin, action, object, error.slug().into(), outcome);
+        self.record_problem(actor, action, object, error.slug().into(), outcome);
     }
 
     /// Records an attempt with a problem text. Callers use few distinct texts, because each makes a separate record.
     pub(crate) fn record_problem(
         &self,
-        actor: ActorRef,
-        origin: &Origin,
+        actor: &Actor,
         action: &'static str,
         object: Option<EntityKey>,
         problem: Cow<'static, str>,
         outcome: AuditOutcome,
     ) {
         let now = self.clock.now();
-        let mut waiting = self.waiting();
-        let mut kind = Kind { actor, action, object, problem };
-        if waiting.len() >= limits::DENIALS_QUEUED && !waiting.contains_key(&kind) {
-            kind = Kind { actor: ActorRef::Anonymous, object: None, ..kind };
-        }
-        let record = waiting.entry(kind.clone()).or_insert_with(|| AuditRecord {
+        let record = AuditRecord {
             id: self.entropy.uuid(now).into(),
             at: now,
-            actor: kind.actor,
+            actor: actor.who,
+            subject: actor.subject().map(str::to_owned),
             action: action.to_owned(),
-            object_kind: kind.object.as_ref().map(EntityKey::kind),
-            object_id: kind.object.as_ref().map(EntityKey::to_string),
-            request_id: origin.request_id,
-            source: origin.address.map(|address| address.to_string()),
+            object_kind: object.as_ref().map(EntityKey::kind),
+            object_id: object.as_ref().map(EntityKey::to_string),
+            request_id: actor.origin.request_id,
+            source: actor.origin.address.map(|address| address.to_string()),
             outcome,
-            detail: Some(kind.problem.clone().into_owned()),
-            count: 0,
-        });
-        record.count += 1;
+            detail: Some(problem.clone().into_owned()),
+            count: 1,
+        };
+        let kind = Kind { actor: actor.who, action, object, problem, source: actor.origin.address };
+        self.queue().add(kind, record);
     }
 
-    /// Takes all queued records.
-    pub(crate) fn take(&self) -> BTreeMap<Kind, AuditRecord> {
-        std::mem::take(&mut *self.waiting())
+    /// Takes the queued records; the sums only when their period has ended, or with `all`.
+    pub(crate) fn take(&self, all: bool) -> BTreeMap<Kind, AuditRecord> {
+        let now = self.clock.now();
+        let mut queue = self.queue();
+        let mut records = std::mem::take(&mut queue.waiting);
+        if queue.turn(now) || all {
+            records.append(&mut queue.summed);
+        }
+        records
     }
 
     /// Returns records that could not be written to the queue and adds up the counts.
     pub(crate) fn put_back(&self, records: BTreeMap<Kind, AuditRecord>) {
-        let mut waiting = self.waiting();
+        let mut queue = self.queue();
         for (kind, record) in records {
-            let kind = if waiting.len() < limits::DENIALS_QUEUED || waiting.contains_key(&kind) {
-                kind
+            if let Some(there) = queue.waiting.get_mut(&kind) {
+                there.count += record.count;
+            } else if queue.waiting.len() < limits::DENIALS_QUEUED {
+                queue.waiting.insert(kind, record);
             } else {
-                Kind { actor: ActorRef::Anonymous, object: None, ..kind }
-            };
-            match waiting.entry(kind) {
-                Entry::Occupied(mut there) => there.get_mut().count += record.count,
-                Entry::Vacant(place) => drop(place.insert(record)),
+                queue.sum_up(kind, record);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brokkr_core::clock::ManualClock;
+    use brokkr_core::entropy::SystemEntropy;
+    use brokkr_core::model::StackId;
+
+    use super::*;
+    use crate::origin::Origin;
+
+    fn log() -> (AttemptLog, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(brokkr_core::clock::SystemClock.now()));
+        (AttemptLog::new(clock.clone(), Arc::new(SystemEntropy)), clock)
+    }
+
+    fn from(address: &str) -> Actor {
+        Actor::of_host(ActorRef::Anonymous)
+            .in_request(Origin { address: Some(address.parse().expect("an address")), ..Origin::in_process() })
+    }
+
+    fn total<'a>(records: impl IntoIterator<Item = &'a AuditRecord>) -> u64 {
+        records.into_iter().map(|it| it.count).sum()
+    }
+
+    #[test]
+    fn sources_are_recorded_apart() {
+        let (log, _) = log();
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+            log.record(&from(address), "authenticate", None, &BrokerError::Unauthenticated);
+        }
+        let records = log.take(false);
+        let counts: Vec<_> = records.values().map(|it| (it.source.as_deref(), it.count)).collect();
+        assert_eq!(counts, [(Some("192.0.2.1"), 2), (Some("192.0.2.2"), 1)]);
+    }
+
+    #[test]
+    fn actor_beyond_its_share_keeps_its_name_and_adds_one_record_a_minute() {
+        let (log, clock) = log();
+        let flood = Actor::of_host(ActorRef::System);
+        let mut written = Vec::new();
+        for _ in 0..20 {
+            for _ in 0..200 {
+                let object = Some(EntityKey::Stack(StackId::generate()));
+                log.record(&flood, "stack.read", object, &BrokerError::Forbidden);
+            }
+            written.extend(log.take(false).into_values());
+        }
+        assert_eq!(written.len(), limits::DENIALS_PER_ACTOR);
+        log.record(&from("192.0.2.1"), "authenticate", None, &BrokerError::Unauthenticated);
+        let others: Vec<_> = log.take(false).into_values().collect();
+        assert_eq!(others[0].source.as_deref(), Some("192.0.2.1"), "the flood does not cost others their records");
+        clock.advance(PERIOD);
+        let sums: Vec<_> = log.take(false).into_values().collect();
+        assert_eq!((sums.len(), sums[0].actor, &sums[0].object_id), (1, ActorRef::System, &None));
+        assert_eq!(total(&written) + total(&sums), 4_000, "every attempt is counted");
+        log.record(&flood, "stack.read", Some(EntityKey::Stack(StackId::generate())), &BrokerError::Forbidden);
+        assert_eq!(log.take(false).len(), 1, "a new period has a new share");
+    }
+
+    #[test]
+    fn full_queue_counts_everything_and_stays_bounded() {
+        let (log, _) = log();
+        for n in 0..3 * limits::DENIALS_QUEUED {
+            let actor = Actor::of_host(ActorRef::Admin { key_id: brokkr_core::model::KeyId::generate() });
+            log.record(&actor, "stack.read", None, &BrokerError::Forbidden);
+            if n % 700 == 0 {
+                log.put_back(log.take(false));
+            }
+        }
+        let records = log.take(true);
+        assert!(records.len() <= 2 * limits::DENIALS_QUEUED + 1, "{}", records.len());
+        assert_eq!(total(records.values()), 3 * limits::DENIALS_QUEUED as u64);
     }
 }

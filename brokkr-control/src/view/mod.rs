@@ -189,6 +189,11 @@ impl FleetView {
         Ok(state.key(short_id).cloned())
     }
 
+    /// The keys of admins that are not revoked.
+    pub(crate) fn admin_keys(&self) -> Vec<Arc<ApiKey>> {
+        self.read().admin_keys()
+    }
+
     pub(crate) fn agent_status(&self, id: AgentId) -> Option<AgentStatus> {
         self.read().agent(id).map(|entry| entry.agent.status)
     }

@@ -86,6 +86,10 @@ impl ViewState {
         self.keys.get(short_id)
     }
 
+    pub(crate) fn admin_keys(&self) -> Vec<Arc<ApiKey>> {
+        self.keys.values().filter(|key| key.owner == KeyOwner::Admin).cloned().collect()
+    }
+
     pub(crate) fn key_ends(&self, id: KeyId) -> Option<Option<Timestamp>> {
         self.key_ends.get(&id).copied()
     }

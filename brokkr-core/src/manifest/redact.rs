@@ -141,7 +141,8 @@ mod tests {
     #[test]
     fn hidden_values_cannot_be_published() {
         for field in ["data", "stringData"] {
-            let yaml = format!("{{apiVersion: v1, kind: Secret, metadata: {{name: a}}, {field}: {{b: \"{REDACTED}\"}}}}");
+            let yaml =
+                format!("{{apiVersion: v1, kind: Secret, metadata: {{name: a}}, {field}: {{b: \"{REDACTED}\"}}}}");
             let error = set(&yaml).refuse_redacted().expect_err(field);
             assert_eq!(error.pointer, format!("/0/{field}/b"));
         }

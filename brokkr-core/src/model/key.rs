@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
-use crate::model::{AgentId, Digest, GeneratorId, KeyId, KeyScopes, Name, Preset, SourceNetwork, Timestamp, Version};
+use crate::model::{
+    AgentId, Digest, GeneratorId, KeyId, KeyScope, KeyScopes, Name, Preset, SourceNetwork, Timestamp, Version,
+};
 
 /// The kinds of API keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +69,11 @@ impl From<GeneratorId> for KeyOwner {
 }
 
 impl KeyOwner {
+    /// The owner of an admin key with these scopes. Keys that permit no change belong to read-only admins.
+    pub fn of_admin(scopes: &KeyScopes) -> Self {
+        if scopes.iter().all(KeyScope::only_reads) { Self::AdminReadOnly } else { Self::Admin }
+    }
+
     /// The kind of this owner's keys.
     pub fn kind(self) -> KeyKind {
         match self {

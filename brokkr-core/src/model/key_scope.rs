@@ -32,7 +32,7 @@ pub enum KeyScope {
     FleetWrite,
     /// `audit:read`: read the audit, the feed of all changes, and the metadata of all keys.
     AuditRead,
-    /// `keys`: create, rotate and revoke keys, within the scopes and the expiry time of the presented key.
+    /// `keys`: revoke keys, and create and rotate keys within the scopes and the expiry time of the presented key.
     Keys,
     /// `rollouts:approve`: approve rollouts.
     RolloutsApprove,
@@ -129,7 +129,7 @@ impl fmt::Display for KeyScope {
     }
 }
 
-/// The scopes of one key, at most [`KEY_SCOPES`](limits::KEY_SCOPES).
+/// The scopes of one key, at most [`KEY_SCOPES_TOTAL`](limits::KEY_SCOPES_TOTAL).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "BTreeSet<KeyScope>", into = "BTreeSet<KeyScope>")]
 pub struct KeyScopes(BTreeSet<KeyScope>);
@@ -174,8 +174,8 @@ impl TryFrom<BTreeSet<KeyScope>> for KeyScopes {
     type Error = Invalid;
 
     fn try_from(scopes: BTreeSet<KeyScope>) -> Result<Self, Invalid> {
-        if scopes.len() > limits::KEY_SCOPES {
-            let message = format!("{} scopes; at most {} are allowed", scopes.len(), limits::KEY_SCOPES);
+        if scopes.len() > limits::KEY_SCOPES_TOTAL {
+            let message = format!("{} scopes; at most {} are allowed", scopes.len(), limits::KEY_SCOPES_TOTAL);
             return Err(Invalid::new(InvalidCode::FieldInvalid, message));
         }
         Ok(Self(scopes))
@@ -197,8 +197,9 @@ impl fmt::Display for KeyScopes {
     }
 }
 
-/// A named set of scopes. A key stores the scopes, not the preset: a later version may change a preset without changing
-/// existing keys.
+/// A named set of scopes. A key stores the scopes, not the preset, so existing keys do not change with a preset.
+// A version that adds a scope to `Admin` adds it to the stored keys that have every other one, in a migration: otherwise
+// nobody could give the new scope to anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -313,9 +314,11 @@ mod tests {
 
     #[test]
     fn number_of_scopes_is_limited() {
-        let gates = |n: usize| -> BTreeSet<KeyScope> { (0..n).map(|n| format!("gate:g{n}").parse().expect("a gate")).collect() };
-        assert!(KeyScopes::try_from(gates(limits::KEY_SCOPES - 1)).is_ok());
-        assert!(KeyScopes::try_from(gates(limits::KEY_SCOPES)).is_ok());
-        assert!(KeyScopes::try_from(gates(limits::KEY_SCOPES + 1)).is_err());
+        let gates = |n: usize| -> BTreeSet<KeyScope> {
+            (0..n).map(|n| format!("gate:g{n}").parse().expect("a gate")).collect()
+        };
+        assert!(KeyScopes::try_from(gates(limits::KEY_SCOPES_TOTAL - 1)).is_ok());
+        assert!(KeyScopes::try_from(gates(limits::KEY_SCOPES_TOTAL)).is_ok());
+        assert!(KeyScopes::try_from(gates(limits::KEY_SCOPES_TOTAL + 1)).is_err());
     }
 }

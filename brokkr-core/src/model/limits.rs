@@ -70,8 +70,10 @@ pub const REGISTRATIONS: usize = 256;
 pub const KEYS_PER_PRINCIPAL: usize = 16;
 /// Maximum active keys of all admins together.
 pub const ADMIN_KEYS: usize = 256;
-/// Maximum scopes of one key.
+/// Maximum scopes that a request names for a key.
 pub const KEY_SCOPES: usize = 64;
+/// Maximum scopes of one key, with those of a preset and of the keys that it replaces.
+pub const KEY_SCOPES_TOTAL: usize = 256;
 /// Maximum source networks of one key.
 pub const SOURCE_NETWORKS: usize = 64;
 /// Maximum seconds that a long poll may wait.
@@ -84,6 +86,10 @@ pub const COMMIT_TRIES: usize = 5;
 pub const VIEW_MAX_AGE_SECONDS: u64 = 3;
 /// Maximum denied attempts that wait to be recorded. Further ones are only counted.
 pub const DENIALS_QUEUED: usize = 1_000;
+/// Maximum audit records of denied attempts that one actor adds per minute and broker. Further attempts are only counted.
+pub const DENIALS_PER_ACTOR: usize = 100;
+/// Maximum audit records of denied attempts without a valid key per minute and broker. Further attempts are only counted.
+pub const DENIALS_ANONYMOUS: usize = 1_000;
 /// Hours for which the store remembers an idempotency key.
 pub const IDEMPOTENCY_HOURS: u64 = 24;
 /// Maximum bytes of an idempotency key.

@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, Object
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::model::{Annotations, Labels, Name, Requirement, limits};
+use crate::model::{Annotations, KeyKind, KeyScope, Labels, Name, Requirement, SourceNetwork, limits};
 
 /// A DNS label (RFC 1123) in lower case.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
@@ -89,6 +89,40 @@ component!(
     )
 );
 
+/// A pattern for the scopes that fit a kind of key.
+fn scopes_of(kinds: &[KeyKind]) -> String {
+    let fitting = KeyScope::fixed().filter(|scope| kinds.iter().any(|kind| scope.fits(*kind)));
+    let words: Vec<String> = fitting.map(|scope| scope.to_string().replace('*', "\\*")).collect();
+    format!("^({}|gate:{DNS_LABEL})$", words.join("|"))
+}
+
+component!(
+    KeyScope,
+    "KeyScope",
+    text("What the holder of a key may do.", &scopes_of(&[KeyKind::Admin, KeyKind::Agent]), (1, 68), "stacks:read")
+);
+
+component!(SourceNetwork, "SourceNetwork", {
+    let octet = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+    let four = format!("{octet}(\\.{octet}){{3}}(/(3[0-2]|[12]?[0-9]))?");
+    let group = "[0-9a-f]{1,4}";
+    let six: Vec<String> = (0..7)
+        .map(|before| {
+            let head = if before == 0 { String::new() } else { format!("{group}(:{group}){{{}}}", before - 1) };
+            let tail =
+                if before == 6 { format!("({group})?") } else { format!("({group}(:{group}){{0,{}}})?", 5 - before) };
+            format!("{head}::{tail}")
+        })
+        .chain([format!("{group}(:{group}){{7}}")])
+        .collect();
+    text(
+        "A network in CIDR notation, or a single address. Address bits after the prefix are dropped.",
+        &format!("^({four}|({})(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$", six.join("|")),
+        (2, 43),
+        "10.20.0.0/16",
+    )
+});
+
 component!(
     Labels,
     "Labels",
@@ -140,6 +174,20 @@ described! {
             "env=prod,tier in (web,api),!legacy",
         )
     };
+    /// A scope that an admin key can have.
+    AdminKeyScope = text(
+        "What the holder of an admin key may do.",
+        &scopes_of(&[KeyKind::Admin]),
+        (1, 68),
+        "stacks:read",
+    );
+    /// A scope that a generator's key can have.
+    GeneratorKeyScope = text(
+        "What the holder of a generator's key may do, within the generator's own rows.",
+        &scopes_of(&[KeyKind::Generator]),
+        (1, 68),
+        "stacks:write",
+    );
     /// The name of a namespace.
     NamespaceName = text(
         "The name of a namespace: a DNS label (RFC 1123).",

@@ -4,12 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Invalid, InvalidCode, excerpt};
 
-/// A network in CIDR notation, such as `10.20.0.0/16` or `2001:db8::/32`. A single address is a network of one.
+/// A network in CIDR notation, such as `10.20.0.0/16` or `2001:db8::/32`. A single address is a network of one; address bits
+/// after the prefix are dropped.
 ///
 /// ```
 /// use brokkr_core::model::SourceNetwork;
@@ -33,23 +34,25 @@ impl FromStr for SourceNetwork {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = |message: String| Invalid::new(InvalidCode::FieldInvalid, message);
         let network = match text.parse::<IpNet>() {
             Ok(network) => network,
-            Err(_) => text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())).map_err(|_| {
-                invalid(format!("\"{}\" is not a network; use CIDR notation, such as 10.20.0.0/16", excerpt(text)))
+            Err(_) => text.parse::<IpAddr>().map(IpNet::from).map_err(|_| {
+                let message =
+                    format!("\"{}\" is not a network; use CIDR notation, such as 10.20.0.0/16", excerpt(text));
+                Invalid::new(InvalidCode::FieldInvalid, message)
             })?,
         };
-        if network.trunc() != network {
-            return Err(invalid(format!("{network} has bits after the prefix; use {}", network.trunc())));
-        }
-        if let IpNet::V6(six) = network
-            && let Some(mapped) = six.addr().to_ipv4_mapped()
-        {
-            return Err(invalid(format!("{network} is an IPv4 network; write it as such, with the address {mapped}")));
-        }
-        Ok(Self(network))
+        Ok(Self(canonical(network.trunc())))
     }
+}
+
+/// IPv4 networks that are written with IPv4-mapped addresses, as IPv4 networks.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(six) = network else { return network };
+    let prefix = six.prefix_len().checked_sub(96);
+    let mapped =
+        six.addr().to_ipv4_mapped().zip(prefix).and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    mapped.map_or(network, IpNet::V4)
 }
 
 impl TryFrom<String> for SourceNetwork {
@@ -97,11 +100,22 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_a_remedy() {
-        for wrong in ["", "10.20.0.0/33", "10.20.0.1/16", "localhost", "10.20.0.0 /16", "::ffff:10.0.0.0/104", "10/8"] {
+    fn anything_else_is_refused() {
+        for wrong in ["", "10.20.0.0/33", "localhost", "10.20.0.0 /16", "10/8", "010.0.0.1", "::/129", "fe80::1%eth0"] {
             assert!(wrong.parse::<SourceNetwork>().is_err(), "{wrong}");
         }
-        let error = "10.20.0.1/16".parse::<SourceNetwork>().expect_err("host bits");
-        assert!(error.to_string().contains("use 10.20.0.0/16"), "{error}");
+    }
+
+    #[test]
+    fn networks_have_one_form() {
+        for (given, form) in [
+            ("10.20.0.1/16", "10.20.0.0/16"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:10.20.0.1", "10.20.0.1/32"),
+            ("::ffff:10.20.0.0/112", "10.20.0.0/16"),
+            ("2001:DB8:0::1/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(given.parse::<SourceNetwork>().map(|it| it.to_string()), Ok(form.to_owned()));
+        }
     }
 }

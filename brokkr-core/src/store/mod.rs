@@ -28,8 +28,8 @@ pub use maintenance::{Maintenance, Retention};
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use read::{
-    AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, DeploymentObjectReader, EntityQuery, EntityReader,
-    EventFilter, EventReader, KeyReader, StackReader, StackStatusReader, TargetReader,
+    AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, DeploymentObjectReader, EntityQuery,
+    EntityReader, EventFilter, EventReader, KeyReader, StackReader, StackStatusReader, TargetReader,
 };
 pub use scope::Scope;
 pub use view::{ViewSnapshot, ViewTail};

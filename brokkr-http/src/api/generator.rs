@@ -5,6 +5,8 @@ use brokkr_core::model::{GeneratorId, GeneratorPrincipal, Name, Timestamp, Versi
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::FirstKey;
+
 /// A principal that creates stacks and owns them.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Generator {
@@ -36,6 +38,9 @@ pub struct CreateGenerator {
     #[serde(default)]
     #[schema(value_type = Description)]
     pub description: String,
+    /// What the generator's first key permits.
+    #[serde(default)]
+    pub key: FirstKey,
 }
 
 /// JSON Merge Patch of a generator.

@@ -1,6 +1,7 @@
 //! Keys.
 
-use brokkr_core::model::{ApiKey, KeyId, KeyKind, Name, Timestamp};
+use brokkr_core::model::schema::{AdminKeyScope, GeneratorKeyScope, ShortText};
+use brokkr_core::model::{ApiKey, KeyId, KeyKind, KeyScope, Name, Preset, SourceNetwork, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,48 +15,132 @@ pub struct Key {
     /// The key's name, for display.
     #[schema(value_type = Name)]
     pub name: String,
-    /// What the holder of the key may do.
+    /// The kind of the owner, which decides the rows that the key reaches.
     pub kind: KeyKind,
+    /// The person or system that holds the key.
+    pub subject: Option<String>,
+    /// What the holder of the key may do.
+    #[schema(value_type = Vec<KeyScope>)]
+    pub scopes: Vec<String>,
+    /// The networks from which the key may be used; empty: from everywhere.
+    #[schema(value_type = Vec<SourceNetwork>)]
+    pub source_networks: Vec<String>,
     /// Expiry time; null if the key does not expire.
     pub expires_at: Option<Timestamp>,
     /// Creation time, by the broker's clock.
     pub created_at: Timestamp,
+    /// Time of the latest use, to about a minute. Null if the key was never used, and outside of lists.
+    pub last_used_at: Option<Timestamp>,
 }
 
-/// Request body that creates a key for an agent or a generator.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+/// Request body that creates a key for an agent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "second"})))]
-pub struct CreateKey {
+pub struct CreateAgentKey {
     /// A DNS label, for display.
     #[schema(value_type = Name)]
     pub name: String,
-    /// Expiry time, in the future. Default: the key does not expire.
+    /// The person or system that holds the key, for the audit.
+    #[serde(default)]
+    #[schema(value_type = Option<ShortText>)]
+    pub subject: Option<String>,
+    /// The networks from which the key may be used. Default: from everywhere.
+    #[serde(default)]
+    #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
+    pub source_networks: Vec<String>,
+    /// Expiry time, in the future. Default, and at the latest: that of the presented key.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
 }
 
-/// The permissions of an admin key.
+/// Request body that creates a key for a generator.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "ci", "subject": "ci@example.com", "scopes": ["stacks:write"]})))]
+pub struct CreateKey {
+    /// A DNS label, for display.
+    #[schema(value_type = Name)]
+    pub name: String,
+    /// The person or system that holds the key, for the audit.
+    #[serde(default)]
+    #[schema(value_type = Option<ShortText>)]
+    pub subject: Option<String>,
+    /// What the holder may do, within the scopes of the presented key. Default: `stacks:read` and `stacks:write`.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<GeneratorKeyScope>>, min_items = 1, max_items = 64)]
+    pub scopes: Option<Vec<String>>,
+    /// The networks from which the key may be used. Default: from everywhere.
+    #[serde(default)]
+    #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
+    pub source_networks: Vec<String>,
+    /// Expiry time, in the future. Default, and at the latest: that of the presented key, or the end of the broker's maximum
+    /// lifetime.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What the first key of a new generator permits.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FirstKey {
+    /// The person or system that holds the key, for the audit.
+    #[serde(default)]
+    #[schema(value_type = Option<ShortText>)]
+    pub subject: Option<String>,
+    /// What the holder may do, within the scopes of the presented key. Default: `stacks:read` and `stacks:write`.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<GeneratorKeyScope>>, min_items = 1, max_items = 64)]
+    pub scopes: Option<Vec<String>>,
+    /// The networks from which the key may be used. Default: from everywhere.
+    #[serde(default)]
+    #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
+    pub source_networks: Vec<String>,
+    /// Expiry time, in the future. Default, and at the latest: that of the presented key, or the end of the broker's maximum
+    /// lifetime.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The earlier form of a preset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdminKeyKind {
-    /// Every operation.
+    /// The preset `admin`.
     Admin,
-    /// Every read operation, no write operation.
+    /// The preset `auditor`.
     AdminReadOnly,
 }
 
-/// Request body that creates an admin key.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+/// Request body that creates an admin key. It has the scopes of `preset`, of `kind` and of `scopes` together; without any of
+/// them those of the preset `auditor`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!({"name": "dashboard", "kind": "admin-read-only"})))]
+#[schema(examples(json!({"name": "jane", "subject": "jane@example.com", "preset": "operator"})))]
 pub struct CreateAdminKey {
     /// A DNS label, for display.
     #[schema(value_type = Name)]
     pub name: String,
-    /// The permissions of the key.
-    pub kind: AdminKeyKind,
-    /// Expiry time, in the future. Default: the key does not expire.
+    /// The earlier form of `preset`.
+    #[serde(default)]
+    pub kind: Option<AdminKeyKind>,
+    /// A named set of scopes.
+    #[serde(default)]
+    pub preset: Option<Preset>,
+    /// The person or system that holds the key, for the audit.
+    #[serde(default)]
+    #[schema(value_type = Option<ShortText>)]
+    pub subject: Option<String>,
+    /// What the holder may do, within the scopes of the presented key.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<AdminKeyScope>>, min_items = 1, max_items = 64)]
+    pub scopes: Option<Vec<String>>,
+    /// The networks from which the key may be used. Default: from everywhere.
+    #[serde(default)]
+    #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
+    pub source_networks: Vec<String>,
+    /// Expiry time, in the future. Default, and at the latest: that of the presented key, or the end of the broker's maximum
+    /// lifetime.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
 }
@@ -87,8 +172,12 @@ impl From<ApiKey> for Key {
             short_id: it.short_id,
             name: it.name.into(),
             kind: it.owner.kind(),
+            subject: it.subject,
+            scopes: it.scopes.iter().map(ToString::to_string).collect(),
+            source_networks: it.source_networks.iter().map(ToString::to_string).collect(),
             expires_at: it.expires_at,
             created_at: it.created_at,
+            last_used_at: None,
         }
     }
 }

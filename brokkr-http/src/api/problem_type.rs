@@ -72,7 +72,7 @@ problem_types! {
     QueryInvalid = "query-invalid", 400, "Invalid query parameter", "Send only parameters that the operation defines, each at most once, with a valid value.";
     Unauthenticated = "unauthenticated", 401, "No valid key", "Send a valid key as `Authorization: Bearer <key>`.";
     AgentRetired = "agent-retired", 403, "Agent is retired", "Set the agent's status to `active`, or stop the agent process.";
-    Forbidden = "forbidden", 403, "Not allowed for this key", "Use a key of a kind that may perform this operation.";
+    Forbidden = "forbidden", 403, "Not allowed for this key", "Use a key with a scope that permits this operation.";
     NotFound = "not-found", 404, "Not found", "Check the path and the ids, and that this key has access to the object.";
     MethodNotAllowed = "method-not-allowed", 405, "Method not allowed", "Use one of the methods in the Allow header.";
     NotAcceptable = "not-acceptable", 406, "No acceptable media type", "Send an Accept header that allows application/json or application/yaml.";
@@ -80,6 +80,7 @@ problem_types! {
     Contention = "contention", 409, "Too many concurrent changes", "Retry after the delay in the Retry-After header.";
     InUse = "in-use", 409, "Still in use", "Remove the objects that the detail names first.";
     InstanceSuperseded = "instance-superseded", 409, "Superseded by a newer process", "Stop this process: a newer process runs with the same agent key.";
+    LastAdminKey = "last-admin-key", 409, "Last usable admin key", "Create another key with the preset admin first: POST /api/v1/keys. Without an admin key, brokkr-broker keys recover makes one.";
     LimitReached = "limit-reached", 409, "Limit reached", "Delete objects that are no longer needed, then retry.";
     ReferenceInvalid = "reference-invalid", 409, "Reference does not hold", "Refer to existing objects, without circular dependencies.";
     StackDeleting = "stack-deleting", 409, "Stack is being deleted", "Wait until every agent has confirmed the removal; GET …/status lists the agents that have not.";

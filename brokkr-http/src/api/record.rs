@@ -49,6 +49,8 @@ pub struct AuditRecord {
     pub at: Timestamp,
     /// The authenticated caller.
     pub actor: ActorRef,
+    /// The person or system that held the caller's key, if the key names one.
+    pub subject: Option<String>,
     /// The operation, such as `stack.create`.
     pub action: String,
     /// The kind of the affected entity.
@@ -65,6 +67,18 @@ pub struct AuditRecord {
     pub detail: Option<String>,
     /// Number of equal attempts that this record counts.
     pub count: u64,
+}
+
+/// One page of audit records.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditPage {
+    /// The records, newest first.
+    pub items: Vec<AuditRecord>,
+    /// Pass it as `cursor` to read the next page; null on the last page.
+    pub next: Option<String>,
+    /// The ids of records of this page that this broker cannot read: it is older than the broker that wrote them, or they are
+    /// damaged. Empty otherwise.
+    pub unreadable: Vec<AuditId>,
 }
 
 impl From<AgentEvent> for Event {
@@ -94,6 +108,7 @@ impl From<brokkr_core::model::AuditRecord> for AuditRecord {
             id: it.id,
             at: it.at,
             actor: it.actor,
+            subject: it.subject,
             action: it.action,
             object_kind: it.object_kind,
             object_id: it.object_id,

@@ -1,9 +1,9 @@
 //! Conversions from the broker's results to the API's documents.
 
-use brokkr_control::{AgentDetails, Placed, StackOverview};
+use brokkr_control::{AgentDetails, KeyDetails, Placed, StackOverview};
 use brokkr_core::model::Health;
 
-use crate::api::{Agent, AgentSessionInfo, AgentStackStatus, Placement, StackStatus, Summary};
+use crate::api::{Agent, AgentSessionInfo, AgentStackStatus, Key, Placement, StackStatus, Summary};
 
 impl From<AgentDetails> for Agent {
     fn from(AgentDetails { agent, last_seen_at, capabilities, session }: AgentDetails) -> Self {
@@ -18,6 +18,12 @@ impl From<AgentDetails> for Agent {
             }),
             ..Self::from(agent)
         }
+    }
+}
+
+impl From<KeyDetails> for Key {
+    fn from(KeyDetails { key, last_used_at }: KeyDetails) -> Self {
+        Self { last_used_at, ..Self::from(key) }
     }
 }
 

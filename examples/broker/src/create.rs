@@ -1,9 +1,12 @@
 //! `brokkr-broker create …`: a client of the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::time::Duration;
 
-use brokkr_http::api::{CreateAgent, CreateGenerator, CreateStack};
+use brokkr_core::clock::{Clock as _, SystemClock};
+use brokkr_core::model::{KeyScope, Preset, Timestamp};
+use brokkr_http::api::{CreateAdminKey, CreateAgent, CreateGenerator, CreateStack, FirstKey};
 use brokkr_http::client::Client;
 use clap::{Args, Subcommand};
 use http::Method;
@@ -52,7 +55,60 @@ enum What {
         /// Description for readers.
         #[arg(long, default_value = "")]
         description: String,
+        #[command(flatten)]
+        key: KeyArgs,
     },
+    /// Creates a key of an admin and prints it; it is shown only once. Default: the preset auditor.
+    AdminKey {
+        #[command(flatten)]
+        name: Named,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+}
+
+/// What a new key permits.
+#[derive(Args, Default)]
+struct KeyArgs {
+    /// Scope, such as stacks:read; may be repeated.
+    #[arg(long = "scope")]
+    scopes: Vec<KeyScope>,
+    /// Named set of scopes: admin, operator, auditor or publisher.
+    #[arg(long, value_parser = preset)]
+    preset: Option<Preset>,
+    /// Person or system that holds the key, for the audit.
+    #[arg(long)]
+    subject: Option<String>,
+    /// Network in CIDR notation from which the key may be used; may be repeated. Default: from everywhere.
+    #[arg(long = "source-network")]
+    source_networks: Vec<String>,
+    /// Time until the key expires, such as 90d or 12h. Default: as late as possible.
+    #[arg(long, value_parser = duration)]
+    expires_in: Option<Duration>,
+}
+
+impl KeyArgs {
+    fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_in.map(|after| SystemClock.now().plus(after))
+    }
+
+    /// The scopes of both options; `None` without any.
+    fn scopes(&self) -> Option<Vec<String>> {
+        let preset = self.preset.map(Preset::scopes).unwrap_or_default();
+        let all: BTreeSet<String> = preset.iter().chain(&self.scopes).map(ToString::to_string).collect();
+        (!all.is_empty()).then(|| all.into_iter().collect())
+    }
+}
+
+fn preset(text: &str) -> Result<Preset, String> {
+    serde_json::from_value(text.into()).map_err(|_| "use admin, operator, auditor or publisher".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    const FORM: &str = "use a positive duration such as 90d or 12h";
+    let span: jiff::Span = text.parse().map_err(|_| FORM.to_owned())?;
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| FORM.to_owned())?;
+    Duration::try_from(length).ok().filter(|length| !length.is_zero()).ok_or_else(|| FORM.to_owned())
 }
 
 /// A name, given as `NAME` or as `--name NAME`.
@@ -91,13 +147,26 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
             let body = CreateStack { name: name.text(), description, labels: labels(given), ..CreateStack::default() };
             client.send(Method::POST, "/stacks", Some(&body)).await?
         }
-        What::Generator { name, description } => {
-            client.send(Method::POST, "/generators", Some(&CreateGenerator { name: name.text(), description })).await?
+        What::Generator { name, description, key } => {
+            let (expires_at, scopes) = (key.expires_at(), key.scopes());
+            let KeyArgs { subject, source_networks, .. } = key;
+            let key = FirstKey { subject, scopes, source_networks, expires_at };
+            let body = CreateGenerator { name: name.text(), description, key };
+            client.send(Method::POST, "/generators", Some(&body)).await?
+        }
+        What::AdminKey { name, key } => {
+            let (expires_at, scopes) = (key.expires_at(), key.scopes());
+            let KeyArgs { subject, source_networks, .. } = key;
+            let name = name.text();
+            let body =
+                CreateAdminKey { name, subject, scopes, source_networks, expires_at, ..CreateAdminKey::default() };
+            client.send(Method::POST, "/keys", Some(&body)).await?
         }
     };
     println!("{}", serde_json::to_string_pretty(&created)?);
     if created.get("pak").is_some() {
-        eprintln!("This key is shown only once. Pass it to an agent as BROKKR__AGENT__PAK.");
+        let use_it = if created.get("agent").is_some() { " Pass it to an agent as BROKKR__AGENT__PAK." } else { "" };
+        eprintln!("This key is shown only once.{use_it}");
     }
     Ok(())
 }
@@ -141,8 +210,25 @@ mod tests {
     }
 
     #[test]
+    fn options_of_keys_are_expanded() {
+        let line = "admin-key jane --preset publisher --scope gate:tests --subject jane@example.com --expires-in 90d";
+        let Ok(What::AdminKey { name, key }) = parse(line) else { panic!("{line} is not a key") };
+        let scopes = ["gate:tests", "stacks:read", "stacks:write"].map(str::to_owned).to_vec();
+        assert_eq!((name.text().as_str(), key.scopes()), ("jane", Some(scopes)));
+        assert_eq!(
+            (key.subject.as_deref(), key.expires_in),
+            (Some("jane@example.com"), Some(Duration::from_secs(90 * 24 * 3600)))
+        );
+        let Ok(What::AdminKey { key, .. }) = parse("admin-key jane") else { panic!("not a key") };
+        assert_eq!((key.scopes(), key.expires_at()), (None, None));
+        for wrong in ["--scope all", "--preset root", "--expires-in 0s", "--expires-in -1d", "--expires-in soon"] {
+            assert!(parse(&format!("admin-key jane {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn missing_or_second_name_is_an_error() {
-        for what in ["agent", "stack", "generator"] {
+        for what in ["agent", "stack", "generator", "admin-key"] {
             assert_eq!(parse(what).err(), Some(ErrorKind::MissingRequiredArgument), "{what}");
             let both = format!("{what} one --name two");
             assert_eq!(parse(&both).err(), Some(ErrorKind::ArgumentConflict), "{both}");

@@ -6,6 +6,8 @@
 mod create;
 mod database;
 mod demo;
+mod key_sink;
+mod keys;
 mod metrics;
 mod runtime;
 mod serve;
@@ -43,7 +45,10 @@ enum Command {
     /// Manages the epoch that agents see.
     #[command(subcommand)]
     Epoch(database::EpochCommand),
-    /// Creates an agent, a stack or a generator through the API of a running broker.
+    /// Manages admin keys with access to the database.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Creates an agent, a stack, a generator or an admin key through the API of a running broker.
     Create(create::CreateArgs),
 }
 
@@ -72,6 +77,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Serve(args) => serve::run(args).await,
         Command::Migrate(args) => database::migrate(args).await,
         Command::Epoch(command) => database::epoch(command).await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Create(args) => create::run(args).await,
     }
 }

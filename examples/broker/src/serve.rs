@@ -4,14 +4,13 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brokkr_control::Broker;
-use brokkr_core::model::Digest;
+use brokkr_control::{Broker, KeyHash};
 use brokkr_core::store::Retention;
 use brokkr_http::server::{Server, shutdown_signal};
 use clap::Args;
-use secrecy::ExposeSecret as _;
 
 use crate::database::{self, DatabaseArgs};
+use crate::key_sink::first_key;
 use crate::{metrics, settings};
 
 #[derive(Args)]
@@ -22,6 +21,10 @@ pub(crate) struct ServeArgs {
     /// Path of a TOML file with settings.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// New file, with mode 0600, for the admin key that the first broker on a new store creates. Default: the terminal; without a
+    /// terminal no key is created.
+    #[arg(long)]
+    admin_key_file: Option<PathBuf>,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -36,11 +39,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         audit: days(settings.audit_days),
         changes: days(settings.change_days),
     };
-    let broker = Broker::builder(store).retention(keep).start().await?;
     let given = settings.admin_key_hash.as_deref().map(parse_hash).transpose()?;
-    if let Some(pak) = broker.ensure_admin_key(given).await? {
-        println!("admin key (shown only once): {}", pak.expose_secret());
+    let mut builder = Broker::builder(store).retention(keep);
+    if let Some(longest) = days(settings.key_max_days) {
+        builder = builder.key_lifetime(longest);
     }
+    let broker = builder.start().await?;
+    first_key(&broker, given, args.admin_key_file.or(settings.admin_key_file).as_deref()).await?;
     let address = args.listen.or(settings.listen).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let server = Server::builder(broker.clone()).merge(metrics::router(broker, recorded)).bind(&address).await;
     let server = server.map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -52,7 +57,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     Ok(server.run(signal).await?)
 }
 
-fn parse_hash(text: &str) -> Result<(String, Digest), String> {
-    let parsed = text.split_once(':').and_then(|(short_id, hash)| Some((short_id.to_owned(), hash.parse().ok()?)));
-    parsed.ok_or_else(|| "invalid admin_key_hash; expected <short id>:sha256:<64 hexadecimal digits>".to_owned())
+fn parse_hash(text: &str) -> Result<KeyHash, String> {
+    text.parse().map_err(|_| {
+        "invalid admin_key_hash; expected <short id>:sha256:<64 hexadecimal digits>, with the 12 characters of the key's short id"
+            .to_owned()
+    })
 }

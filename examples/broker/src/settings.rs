@@ -19,6 +19,10 @@ pub(crate) struct BrokerSettings {
     pub(crate) listen: Option<String>,
     /// `<short id>:sha256:<hex>` of an admin key that was generated elsewhere. Default: the first start generates one.
     pub(crate) admin_key_hash: Option<String>,
+    /// File for the admin key that the first start generates. Default: the terminal.
+    pub(crate) admin_key_file: Option<PathBuf>,
+    /// Longest lifetime of new keys of admins and generators, in days. Default: without limit.
+    pub(crate) key_max_days: Option<u32>,
     /// Size of the connection pool. Default: that of the store.
     pub(crate) database_connections: Option<u32>,
     /// Whether a transaction-pooling proxy is in front of the database. Default: false.
@@ -46,6 +50,8 @@ pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::Con
     Ok(BrokerSettings {
         listen: environment.listen.or(file.broker.listen),
         admin_key_hash: environment.admin_key_hash.or(file.broker.admin_key_hash),
+        admin_key_file: environment.admin_key_file.or(file.broker.admin_key_file),
+        key_max_days: environment.key_max_days.or(file.broker.key_max_days),
         database_connections: environment.database_connections.or(file.broker.database_connections),
         database_pooled: environment.database_pooled.or(file.broker.database_pooled),
         event_days: environment.event_days.or(file.broker.event_days),

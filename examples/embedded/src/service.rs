@@ -42,7 +42,8 @@ impl Service {
 
     /// Creates a team with its own generator, which owns the team's stacks. Teams therefore do not see each other's stacks.
     pub(crate) async fn create_team(&self, name: &str) -> Result<GeneratorId, Box<dyn Error>> {
-        let new = NewGenerator { name: name.to_owned(), description: "A team of the CRM".to_owned() };
+        let description = "A team of the CRM".to_owned();
+        let new = NewGenerator { name: name.to_owned(), description, ..NewGenerator::default() };
         let (generator, _) = self.broker.generator_create(&self.broker.system_actor(), new).await?;
         let insert = sqlx::query("INSERT INTO crm.team (name, generator_id) VALUES ($1, $2)");
         insert.bind(name).bind(generator.id.as_uuid()).execute(&self.pool).await?;

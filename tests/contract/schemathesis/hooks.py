@@ -106,6 +106,9 @@ FIXTURES = {
     "deleteAdminKey": an_admin_key,
     "deleteAgentKey": lambda: a_key_of("agents", an_agent()),
     "deleteGeneratorKey": lambda: a_key_of("generators", a_generator()),
+    "rotateAdminKey": an_admin_key,
+    "rotateAgentKey": lambda: a_key_of("agents", an_agent()),
+    "rotateGeneratorKey": lambda: a_key_of("generators", a_generator()),
     "getDeploymentObject": lambda: {"id": a_deployment_object()},
     "registerAgent": lambda: {"id": an_agent(), "generator_id": a_generator()},
     "removeTarget": a_target,
@@ -152,7 +155,7 @@ def before_call(context, case, **kwargs):
         put_known_query(case, operation)
         put_known_body(case, operation)
     own_key = (case.path_parameters or {}).get("key_id") == OWN_KEY
-    if operation == "deleteAdminKey" and own_key:
+    if operation in ("deleteAdminKey", "rotateAdminKey") and own_key:
         # Without its key the rest of the run would be refused.
         case.path_parameters = an_admin_key()
 
@@ -224,6 +227,8 @@ def put_known_body(case, operation):
     body = dict(body)
     if isinstance(body.get("expires_at"), str):
         body["expires_at"] = "9" + body["expires_at"][1:]
+    if isinstance(body.get("key"), dict) and isinstance(body["key"].get("expires_at"), str):
+        body["key"] = {**body["key"], "expires_at": "9" + body["key"]["expires_at"][1:]}
     if operation == "generateStack":
         body["generator"] = "greeting"
     if isinstance(body.get("generate"), dict):

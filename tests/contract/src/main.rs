@@ -1,6 +1,6 @@
 //! A broker in memory with a generator for each kind of result. Contract tests run against it.
 //!
-//! `brokkr-contract serve --listen ADDRESS` prints the same lines as `brokkr-broker serve`.
+//! `brokkr-contract serve --listen ADDRESS --admin-key-file FILE` behaves as `brokkr-broker serve`.
 #![expect(clippy::print_stdout, reason = "prints the listen address")]
 
 mod generators;
@@ -17,11 +17,12 @@ use secrecy::ExposeSecret as _;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [serve, listen, address] = words.as_slice() else {
-        return Err("usage: brokkr-contract serve --listen ADDRESS".into());
+    const USAGE: &str = "usage: brokkr-contract serve --listen ADDRESS --admin-key-file FILE";
+    let [serve, listen, address, key_file, file] = words.as_slice() else {
+        return Err(USAGE.into());
     };
-    if (serve.as_str(), listen.as_str()) != ("serve", "--listen") {
-        return Err("usage: brokkr-contract serve --listen ADDRESS".into());
+    if [serve, listen, key_file] != ["serve", "--listen", "--admin-key-file"] {
+        return Err(USAGE.into());
     }
     let broker = Broker::builder(Arc::new(MemoryStore::new()))
         .generator(Greeting)
@@ -32,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
     if let Some(key) = broker.ensure_admin_key(None).await? {
-        println!("admin key (shown only once): {}", key.expose_secret());
+        std::fs::write(file, key.expose_secret())?;
     }
     let server = Server::builder(broker).bind(address).await?;
     println!("listening on http://{}", server.local_addr()?);

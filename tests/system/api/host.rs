@@ -183,7 +183,7 @@ async fn typed_generation_needs_exactly_one_generator_of_the_type() {
 #[tokio::test]
 async fn generator_actor_of_a_host_has_only_generator_rights() {
     let (broker, store, _) = broker().await;
-    let new = NewGenerator { name: "team".to_owned(), description: String::new() };
+    let new = NewGenerator { name: "team".to_owned(), ..NewGenerator::default() };
     let (team, _) = broker.generator_create(&broker.system_actor(), new).await.unwrap();
     let origin = Origin::in_process();
     let actor = broker.generator_actor(team.id).unwrap().in_request(origin.clone());

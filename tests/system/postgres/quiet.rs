@@ -98,7 +98,7 @@ async fn concurrent_content_requests_cost_one_query_and_check_access() {
     let reads: Vec<_> = (0..50)
         .map(|_| {
             let (broker, actor) = (other.clone(), actor(&other, &pak).unwrap());
-            tokio::spawn(async move { broker.deployment_object_content(&actor, object.id).await.map(|it| it.1) })
+            tokio::spawn(async move { broker.deployment_object_content(&actor, object.id).await.map(|it| it.bytes) })
         })
         .collect();
     let waiting =
@@ -117,8 +117,8 @@ async fn concurrent_content_requests_cost_one_query_and_check_access() {
     // Both brokers have cached the content, so they need no query.
     database.query("ALTER TABLE brokkr.content RENAME TO away");
     for broker in [&one, &other] {
-        let (found, bytes) = broker.deployment_object_content(&actor(broker, &pak).unwrap(), object.id).await.unwrap();
-        assert_eq!((found.id, &*bytes), (object.id, manifest.as_bytes()));
+        let found = broker.deployment_object_content(&actor(broker, &pak).unwrap(), object.id).await.unwrap();
+        assert_eq!((found.object.id, &*found.bytes), (object.id, manifest.as_bytes()));
         let denied = broker.deployment_object_content(&actor(broker, &stranger).unwrap(), object.id).await;
         assert!(matches!(denied, Err(BrokerError::NotFound)), "cached content requires access too");
     }

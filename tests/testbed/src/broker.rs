@@ -13,7 +13,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 pub struct BrokerProcess {
     /// The broker's address: `http://…`.
     pub url: String,
-    /// The admin key, if the broker printed one. The first broker on a new store does.
+    /// The admin key, if the broker made one. The first broker on a new store does.
     pub admin: Option<String>,
     /// The process.
     pub process: Process,
@@ -25,17 +25,20 @@ impl BrokerProcess {
     /// Starts `brokkr-broker serve` with a port, more arguments, and a database or the memory store. Waits until it listens.
     pub fn start(program: &Path, port: u16, arguments: &[&str], database: Option<&str>, log: &Path) -> Result<Self> {
         let listen = format!("127.0.0.1:{port}");
-        let words = ["serve", "--listen", &listen].into_iter().chain(arguments.iter().copied());
+        let key_file = log.with_extension("admin-key");
+        let _ = std::fs::remove_file(&key_file);
+        let key_words = ["--admin-key-file".to_owned(), key_file.display().to_string()];
+        let words = ["serve", "--listen", &listen, &key_words[0], &key_words[1]].into_iter();
+        let words = words.chain(arguments.iter().copied());
         let words: Vec<String> = words.map(str::to_owned).collect();
         let variables: Vec<_> = database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
         let started = Instant::now();
         let process = Process::start(program, &words, &variables, log)?;
         loop {
             let said = std::fs::read_to_string(log)?;
-            // The broker prints the key before it listens.
+            // The broker writes the key before it listens.
             if said.contains("listening on") {
-                let admin = said.lines().find_map(|line| line.strip_prefix("admin key (shown only once): "));
-                let admin = admin.map(str::to_owned);
+                let admin = std::fs::read_to_string(&key_file).ok().map(|key| key.trim().to_owned());
                 return Ok(Self { url: format!("http://{listen}"), admin, process, started });
             }
             if started.elapsed() > START_TIMEOUT || !process.is_running() {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Agent, ApiKey, AuditOutcome, AuditRecord, Change, DeploymentObject, Digest, EntityKey, GeneratorPrincipal,
-    KeyId, KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp, Version,
+    Agent, ApiKey, AuditOutcome, AuditRecord, Change, DeploymentObject, Digest, EntityKey, GeneratorPrincipal, KeyId,
+    KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp, Version,
 };
 use crate::store::conformance::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
 use crate::store::conformance::sample;

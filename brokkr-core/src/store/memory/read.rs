@@ -7,16 +7,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, DeploymentObject,
-    DeploymentObjectId, EventId, GeneratorId, KeyId, KeyOwner, Name, Revision, Stack, StackId, StackProgress,
-    StackStatus, Target, Timestamp,
+    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, DeploymentObject, DeploymentObjectId,
+    EventId, GeneratorId, KeyId, KeyOwner, Name, Revision, Stack, StackId, StackProgress, StackStatus, Target,
+    Timestamp,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::memory::sees::{sees_agent, sees_key};
 use crate::store::memory::state::State;
 use crate::store::{
-    AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, DeploymentObjectReader, EventFilter, EventReader,
-    KeyReader, Listing, Page, Scope, StackReader, StackStatusReader, StoreError, StoreResult, TargetReader,
+    AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, DeploymentObjectReader, EventFilter,
+    EventReader, KeyReader, Listing, Page, Scope, StackReader, StackStatusReader, StoreError, StoreResult,
+    TargetReader,
 };
 
 fn behind<K: Copy>(after: Option<K>) -> (Bound<K>, Bound<K>) {

@@ -35,5 +35,8 @@ async fn who_am_i(State(state): State<AppState>, Caller(actor): Caller) -> Resul
         _ => (key_id.clone().unwrap_or_default(), key.as_ref().map(|key| key.name.to_string()).unwrap_or_default()),
     };
     let kind: KeyKind = actor.kind();
-    Ok(Json(WhoAmI { kind, principal_id, name, key_id, expires_at: key.and_then(|key| key.expires_at) }))
+    let (subject, scopes) =
+        (actor.subject().map(str::to_owned), actor.scopes().iter().map(ToString::to_string).collect());
+    let expires_at = key.and_then(|key| key.expires_at);
+    Ok(Json(WhoAmI { kind, principal_id, name, key_id, subject, scopes, expires_at }))
 }

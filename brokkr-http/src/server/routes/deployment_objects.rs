@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use brokkr_control::{Content, Published};
+use brokkr_control::{Content, Published, ShownContent};
 use brokkr_core::model::{DeploymentObjectId, Revision, StackId, limits, validate_text};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -95,7 +95,8 @@ async fn publish(
     Ok(published(state.broker.publish(&actor, id, content).await?))
 }
 
-/// Reads a deployment object: its metadata, or its stored bytes with `Accept: application/yaml`.
+/// Reads a deployment object: its metadata, or its stored bytes with `Accept: application/yaml`. Agents and keys with the scope
+/// `secrets:read` get the bytes as stored; other keys get `(redacted)` in place of each value of a Secret.
 #[utoipa::path(
     get, path = "/deployment-objects/{id}", operation_id = "getDeploymentObject", tag = "deployment objects",
     params(("id" = inline(DeploymentObjectId), Path), KnownParameter),
@@ -119,13 +120,17 @@ async fn get(
         }
         return Ok(Json(DeploymentObject::from(state.broker.deployment_object_get(&actor, id).await?)).into_response());
     }
-    let (object, bytes) = state.broker.deployment_object_content(&actor, id).await?;
-    let etag = format!("\"{}\"", object.digest);
+    let ShownContent { object, bytes, redacted } = state.broker.deployment_object_content(&actor, id).await?;
+    // Other bytes than the stored ones, which the key may see later.
+    let etag = if redacted { format!("\"{}-redacted\"", object.digest) } else { format!("\"{}\"", object.digest) };
     let known = known_tags(&headers).any(|it| it == "*" || it == etag);
     let etag = HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
-    let cache = HeaderValue::from_static("private, max-age=31536000, immutable");
-    let common =
-        [(header::ETAG, etag), (header::CACHE_CONTROL, cache), (header::VARY, HeaderValue::from_static("accept"))];
+    let cache = if redacted { "private, no-cache" } else { "private, max-age=31536000, immutable" };
+    let common = [
+        (header::ETAG, etag),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
+        (header::VARY, HeaderValue::from_static("accept, authorization")),
+    ];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }

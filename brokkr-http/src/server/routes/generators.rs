@@ -11,8 +11,9 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::keys::terms;
 use super::{created, entity};
-use crate::api::{CreateGenerator, CreatedGenerator, Generator, List, PatchGenerator};
+use crate::api::{CreateGenerator, CreatedGenerator, FirstKey, Generator, List, PatchGenerator};
 use crate::server::AppState;
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
@@ -61,7 +62,9 @@ async fn create(
     Caller(actor): Caller,
     ApiJson(body): ApiJson<CreateGenerator>,
 ) -> Result<Response, Problem> {
-    let new = NewGenerator { name: body.name, description: body.description };
+    let FirstKey { subject, scopes, source_networks, expires_at } = body.key;
+    let terms = terms(subject, scopes, source_networks, expires_at).map_err(|invalid| invalid.within("key"))?;
+    let new = NewGenerator { name: body.name, description: body.description, key: terms };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;
     let (path, version) = (format!("/generators/{}", generator.id), generator.version);
     let body = CreatedGenerator { generator: generator.into(), pak: pak.pak.map(|pak| pak.expose_secret().to_owned()) };

@@ -8,7 +8,7 @@ use brokkr_core::store::{AuditFilter, EventFilter};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{AuditRecord, Event, List};
+use crate::api::{AuditPage, Event, List};
 use crate::server::AppState;
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiPath, ID, Params, listed};
@@ -115,14 +115,14 @@ async fn agent_events(
     params(PageParameters, AuditParameters),
     responses(
         Keyed,
-        (status = 200, description = "A page", body = List<AuditRecord>),
+        (status = 200, description = "A page", body = AuditPage),
     ),
 )]
 async fn audit(
     State(state): State<AppState>,
     Caller(actor): Caller,
     mut params: Params,
-) -> Result<Json<List<AuditRecord>>, Problem> {
+) -> Result<Json<AuditPage>, Problem> {
     let page = params.page::<(Timestamp, AuditId)>(&state.cursors, "audit", &actor)?;
     let filter = AuditFilter {
         actor: params.take("actor", "a string")?,
@@ -135,5 +135,7 @@ async fn audit(
     };
     params.done()?;
     let found = state.broker.audit_list(&actor, &filter, &page).await?;
-    Ok(listed(&state.cursors, "audit", &actor, found))
+    let next = found.next.and_then(|key| state.cursors.issue("audit", &actor, &key));
+    let items = found.items.into_iter().map(Into::into).collect();
+    Ok(Json(AuditPage { items, next, unreadable: found.unreadable }))
 }

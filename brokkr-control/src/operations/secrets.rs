@@ -1,0 +1,71 @@
+//! Shows deployment objects: the values of Secrets only to callers that may read them.
+
+use brokkr_core::manifest::ManifestSet;
+use brokkr_core::model::{AuditOutcome, AuditRecord, DeploymentObject, DeploymentObjectId, EntityKey};
+use bytes::Bytes;
+
+use crate::access::action::Action;
+use crate::access::actor::Actor;
+use crate::broker::Broker;
+use crate::error::{BrokerError, BrokerResult};
+use crate::operations::publish::on_blocking_thread;
+
+/// The content of a deployment object, as the actor may see it.
+#[derive(Debug, Clone)]
+pub struct ShownContent {
+    /// The deployment object.
+    pub object: DeploymentObject,
+    /// The stored bytes; if `redacted`, the same objects without the values of Secrets.
+    pub bytes: Bytes,
+    /// Whether values are hidden: the actor lacks the scope `secrets:read`, and a Secret has values.
+    pub redacted: bool,
+}
+
+impl Broker {
+    /// Returns a deployment object with its content. Agents and actors with the scope `secrets:read` get the stored bytes;
+    /// others get [`REDACTED`](brokkr_core::manifest::REDACTED) in place of each value of a Secret.
+    ///
+    /// The audit records reads of Secret values by the holders of keys as `secret.read`.
+    pub async fn deployment_object_content(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<ShownContent> {
+        let (object, bytes) = self.stored_content(actor, id).await?;
+        if actor.agent_id().is_some() && actor.may(Action::SecretRead) {
+            return Ok(ShownContent { object, bytes, redacted: false });
+        }
+        let stored = bytes.clone();
+        let read = on_blocking_thread(move || {
+            let set = ManifestSet::parse_yaml(&stored)?;
+            Ok((set.secrets(), set.without_secret_values()))
+        });
+        // Stored content was valid when it was published. Otherwise show nothing rather than too much.
+        let (secrets, shown) = read.await.map_err(|error| BrokerError::Internal(Box::new(error)))?;
+        match shown {
+            None => Ok(ShownContent { object, bytes, redacted: false }),
+            Some(_) if actor.may(Action::SecretRead) => {
+                if actor.key_id().is_some() {
+                    self.record_secret_read(actor, &object, secrets).await?;
+                }
+                Ok(ShownContent { object, bytes, redacted: false })
+            }
+            Some(shown) => Ok(ShownContent { object, bytes: shown, redacted: true }),
+        }
+    }
+
+    /// Records the read before its answer. If the audit cannot be written, nothing is shown.
+    async fn record_secret_read(&self, actor: &Actor, object: &DeploymentObject, secrets: usize) -> BrokerResult<()> {
+        let record = AuditRecord {
+            id: self.new_id(),
+            at: self.now(),
+            actor: actor.who,
+            subject: actor.subject().map(str::to_owned),
+            action: "secret.read".to_owned(),
+            object_kind: Some(EntityKey::DeploymentObject(object.id).kind()),
+            object_id: Some(object.id.to_string()),
+            request_id: actor.origin.request_id,
+            source: actor.origin.address.map(|address| address.to_string()),
+            outcome: AuditOutcome::Success,
+            detail: Some(format!("{secrets} Secrets, stack {}, revision {}", object.stack_id, object.revision)),
+            count: 1,
+        };
+        Ok(self.parts.store.record_attempts(vec![record]).await?)
+    }
+}
