@@ -34,6 +34,11 @@ fn with_a_database() {
 }
 
 #[test]
+fn keys() {
+    Page::read("docs/how-to/keys.md").run();
+}
+
+#[test]
 fn agent_in_a_cluster() {
     Page::read("docs/how-to/agent-in-a-cluster.md").run();
 }

@@ -3,6 +3,7 @@
 mod behind;
 mod conformance;
 mod feed_order;
+mod keys;
 mod migrations;
 mod proxy;
 mod quiet;

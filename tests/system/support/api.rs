@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use brokkr_control::Broker;
+use brokkr_control::{Broker, BrokerBuilder};
 use brokkr_core::store::MemoryStore;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -59,7 +59,12 @@ impl Reply {
 
 impl Api {
     pub(crate) async fn new() -> Self {
-        let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
+        Self::with(|builder| builder).await
+    }
+
+    /// A broker with other settings.
+    pub(crate) async fn with(set: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
+        let broker = set(Broker::builder(Arc::new(MemoryStore::new()))).start().await.unwrap();
         let admin = broker.ensure_admin_key(None).await.unwrap().unwrap().expose_secret().to_owned();
         let metrics = brokkr_http::server::metrics_router(broker.clone(), || "recorded".to_owned());
         Self { router: brokkr_http::server::router(broker).merge(metrics), admin }
