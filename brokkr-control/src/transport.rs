@@ -28,6 +28,6 @@ impl Transport for Broker {
     }
 
     fn record_refused(&self, actor: &Actor, what: String) {
-        self.parts.attempts.record_problem(actor, "request", None, what.into(), AuditOutcome::Failed);
+        self.parts.attempts.record_problem(actor.by(), "request", None, what.into(), AuditOutcome::Failed);
     }
 }

@@ -7,6 +7,7 @@ use brokkr_core::model::{ActorRef, AgentId, ApiKey, GeneratorId, KeyId, KeyKind,
 use crate::access::action::Action;
 use crate::access::idempotency::Idempotency;
 use crate::origin::Origin;
+use crate::recent::attempts::By;
 
 /// The authenticated caller of an operation.
 ///
@@ -31,7 +32,7 @@ impl Actor {
     }
 
     /// The host itself, or a principal that the host has authenticated.
-    pub(crate) fn of_host(who: ActorRef) -> Self {
+    pub(super) fn of_host(who: ActorRef) -> Self {
         Self { who, key: None, origin: Origin::in_process(), idempotency: None }
     }
 
@@ -78,6 +79,11 @@ impl Actor {
             ActorRef::Agent { .. } => KeyKind::Agent,
             ActorRef::Generator { .. } => KeyKind::Generator,
         }
+    }
+
+    /// The actor as the audit of refused attempts names it.
+    pub(crate) fn by(&self) -> By<'_> {
+        By { actor: self.who, subject: self.subject(), origin: &self.origin }
     }
 
     /// Whether the table of rights permits the action.

@@ -8,6 +8,7 @@ use crate::access::pak::Pak;
 use crate::broker::Broker;
 use crate::error::{BrokerError, BrokerResult};
 use crate::origin::Origin;
+use crate::recent::attempts::By;
 
 impl Broker {
     /// Authenticates a presented key. Runs no query.
@@ -48,7 +49,7 @@ impl Broker {
         if !is_from_its_networks(&key, origin) {
             let object = Some(EntityKey::Key(key.id));
             parts.attempts.record_problem(
-                &actor,
+                actor.by(),
                 "authenticate",
                 object,
                 "source-network".into(),
@@ -102,8 +103,8 @@ impl Broker {
 
     /// Audits a caller without a valid key. Many such attempts share one record.
     fn record_unauthenticated(&self, origin: &Origin) {
-        let anonymous = Actor::of_host(ActorRef::Anonymous).in_request(origin.clone());
-        self.parts.attempts.record(&anonymous, "authenticate", None, &BrokerError::Unauthenticated);
+        let anonymous = By { actor: ActorRef::Anonymous, subject: None, origin };
+        self.parts.attempts.record(anonymous, "authenticate", None, &BrokerError::Unauthenticated);
     }
 }
 

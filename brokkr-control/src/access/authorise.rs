@@ -52,6 +52,6 @@ impl Broker {
         if let BrokerError::Internal(source) = error {
             tracing::error!(action = name, request_id = %actor.request_id(), error = %source, "operation failed");
         }
-        self.parts.attempts.record(actor, name, object, error);
+        self.parts.attempts.record(actor.by(), name, object, error);
     }
 }

@@ -132,3 +132,45 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use brokkr_core::clock::{Clock as _, ManualClock, SystemClock};
+    use brokkr_core::store::{MemoryStore, Page};
+
+    use super::*;
+    use crate::operations::keys::NewKey;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[tokio::test]
+    async fn end_of_the_last_admin_key_is_foreseen() {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let broker = Broker::builder(MemoryStore::new()).clock(clock.clone()).start().await.expect("started");
+        let system = broker.system_actor();
+        assert_eq!((broker.admin_access(), broker.admin_access_seconds()), (AdminAccess::Unused, 0.0));
+        broker.ensure_admin_key(None).await.expect("made");
+        assert_eq!((broker.admin_access(), broker.admin_access_seconds()), (AdminAccess::Lasting, f64::INFINITY));
+
+        let end = clock.now().plus(DAY * 30);
+        let terms = KeyTerms { expires_at: Some(end), ..KeyTerms::default() };
+        let new = NewKey { name: "ends".to_owned(), terms };
+        broker.key_create(&system, KeyOwner::Admin, new).await.expect("made");
+        assert_eq!(broker.admin_access(), AdminAccess::Lasting, "the other key does not expire");
+        broker.key_delete(&system, &[KeyOwner::Admin], KeyId::INITIAL).await.expect("another key is left");
+        let keys = broker.key_list(&system, &[KeyOwner::Admin], &Page::default()).await.expect("listed").items;
+        assert_eq!(keys.len(), 1);
+
+        assert_eq!((broker.admin_access(), broker.admin_access_seconds()), (AdminAccess::Lasting, 30.0 * 86_400.0));
+        clock.advance(DAY * 16);
+        assert_eq!(broker.admin_access(), AdminAccess::Ending(end));
+        clock.advance(DAY * 14);
+        assert_eq!((broker.admin_access(), broker.admin_access_seconds()), (AdminAccess::Lost, 0.0));
+        assert!(!broker.needs_admin_key().await.expect("readable"), "a restart makes no key");
+        broker.recover_admin_key().await.expect("made");
+        assert_eq!(broker.admin_access(), AdminAccess::Lasting);
+        broker.shutdown().await;
+    }
+}

@@ -36,22 +36,25 @@ impl Broker {
             let set = ManifestSet::parse_yaml(&stored)?;
             Ok((set.secrets(), set.without_secret_values()))
         });
-        // Stored content was valid when it was published. Otherwise show nothing rather than too much.
-        let (secrets, shown) = read.await.map_err(|error| BrokerError::Internal(Box::new(error)))?;
-        match shown {
-            None => Ok(ShownContent { object, bytes, redacted: false }),
-            Some(_) if actor.may(Action::SecretRead) => {
+        let may_see = actor.may(Action::SecretRead);
+        match read.await {
+            Ok((_, None)) => Ok(ShownContent { object, bytes, redacted: false }),
+            Ok((_, Some(shown))) if !may_see => Ok(ShownContent { object, bytes: shown, redacted: true }),
+            // Stored content was valid when it was published. If this version cannot read it, it may hold Secrets.
+            Err(error) if !may_see => Err(BrokerError::Internal(Box::new(error))),
+            read => {
                 if actor.key_id().is_some() {
-                    self.record_secret_read(actor, &object, secrets).await?;
+                    let secrets =
+                        read.map_or_else(|_| "unreadable manifests".to_owned(), |(n, _)| format!("{n} Secrets"));
+                    self.record_secret_read(actor, &object, &secrets).await?;
                 }
                 Ok(ShownContent { object, bytes, redacted: false })
             }
-            Some(shown) => Ok(ShownContent { object, bytes: shown, redacted: true }),
         }
     }
 
     /// Records the read before its answer. If the audit cannot be written, nothing is shown.
-    async fn record_secret_read(&self, actor: &Actor, object: &DeploymentObject, secrets: usize) -> BrokerResult<()> {
+    async fn record_secret_read(&self, actor: &Actor, object: &DeploymentObject, secrets: &str) -> BrokerResult<()> {
         let record = AuditRecord {
             id: self.new_id(),
             at: self.now(),
@@ -63,7 +66,7 @@ impl Broker {
             request_id: actor.origin.request_id,
             source: actor.origin.address.map(|address| address.to_string()),
             outcome: AuditOutcome::Success,
-            detail: Some(format!("{secrets} Secrets, stack {}, revision {}", object.stack_id, object.revision)),
+            detail: Some(format!("{secrets}, stack {}, revision {}", object.stack_id, object.revision)),
             count: 1,
         };
         Ok(self.parts.store.record_attempts(vec![record]).await?)

@@ -11,11 +11,19 @@ use brokkr_core::clock::Clock;
 use brokkr_core::entropy::Entropy;
 use brokkr_core::model::{ActorRef, AuditOutcome, AuditRecord, EntityKey, Timestamp, limits};
 
-use crate::access::actor::Actor;
 use crate::error::BrokerError;
+use crate::origin::Origin;
 
 /// The period of [`limits::DENIALS_PER_ACTOR`] and [`limits::DENIALS_ANONYMOUS`].
 const PERIOD: Duration = Duration::from_secs(60);
+
+/// Who made an attempt, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By<'a> {
+    pub(crate) actor: ActorRef,
+    pub(crate) subject: Option<&'a str>,
+    pub(crate) origin: &'a Origin,
+}
 
 /// Attempts with equal fields share one audit record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,7 +112,7 @@ impl AttemptLog {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self, actor: &Actor, action: &'static str, object: Option<EntityKey>, error: &BrokerError) {
+    pub(crate) fn record(&self, by: By<'_>, action: &'static str, object: Option<EntityKey>, error: &BrokerError) {
         let outcome = match error {
             BrokerError::Unauthenticated
             | BrokerError::Forbidden
@@ -112,13 +120,13 @@ impl AttemptLog {
             | BrokerError::AgentRetired => AuditOutcome::Denied,
             _ => AuditOutcome::Failed,
         };
-        self.record_problem(actor, action, object, error.slug().into(), outcome);
+        self.record_problem(by, action, object, error.slug().into(), outcome);
     }
 
     /// Records an attempt with a problem text. Callers use few distinct texts, because each makes a separate record.
     pub(crate) fn record_problem(
         &self,
-        actor: &Actor,
+        by: By<'_>,
         action: &'static str,
         object: Option<EntityKey>,
         problem: Cow<'static, str>,
@@ -128,18 +136,18 @@ impl AttemptLog {
         let record = AuditRecord {
             id: self.entropy.uuid(now).into(),
             at: now,
-            actor: actor.who,
-            subject: actor.subject().map(str::to_owned),
+            actor: by.actor,
+            subject: by.subject.map(str::to_owned),
             action: action.to_owned(),
             object_kind: object.as_ref().map(EntityKey::kind),
             object_id: object.as_ref().map(EntityKey::to_string),
-            request_id: actor.origin.request_id,
-            source: actor.origin.address.map(|address| address.to_string()),
+            request_id: by.origin.request_id,
+            source: by.origin.address.map(|address| address.to_string()),
             outcome,
             detail: Some(problem.clone().into_owned()),
             count: 1,
         };
-        let kind = Kind { actor: actor.who, action, object, problem, source: actor.origin.address };
+        let kind = Kind { actor: by.actor, action, object, problem, source: by.origin.address };
         self.queue().add(kind, record);
     }
 
@@ -176,16 +184,18 @@ mod tests {
     use brokkr_core::model::StackId;
 
     use super::*;
-    use crate::origin::Origin;
 
     fn log() -> (AttemptLog, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(brokkr_core::clock::SystemClock.now()));
         (AttemptLog::new(clock.clone(), Arc::new(SystemEntropy)), clock)
     }
 
-    fn from(address: &str) -> Actor {
-        Actor::of_host(ActorRef::Anonymous)
-            .in_request(Origin { address: Some(address.parse().expect("an address")), ..Origin::in_process() })
+    fn at(address: &str) -> Origin {
+        Origin { address: Some(address.parse().expect("an address")), ..Origin::in_process() }
+    }
+
+    fn by(actor: ActorRef, origin: &Origin) -> By<'_> {
+        By { actor, subject: None, origin }
     }
 
     fn total<'a>(records: impl IntoIterator<Item = &'a AuditRecord>) -> u64 {
@@ -196,7 +206,7 @@ mod tests {
     fn sources_are_recorded_apart() {
         let (log, _) = log();
         for address in ["192.0.2.1", "192.0.2.2", "192.0.2.1"] {
-            log.record(&from(address), "authenticate", None, &BrokerError::Unauthenticated);
+            log.record(by(ActorRef::Anonymous, &at(address)), "authenticate", None, &BrokerError::Unauthenticated);
         }
         let records = log.take(false);
         let counts: Vec<_> = records.values().map(|it| (it.source.as_deref(), it.count)).collect();
@@ -206,33 +216,35 @@ mod tests {
     #[test]
     fn actor_beyond_its_share_keeps_its_name_and_adds_one_record_a_minute() {
         let (log, clock) = log();
-        let flood = Actor::of_host(ActorRef::System);
+        let origin = Origin::in_process();
+        let flood = by(ActorRef::System, &origin);
         let mut written = Vec::new();
         for _ in 0..20 {
             for _ in 0..200 {
                 let object = Some(EntityKey::Stack(StackId::generate()));
-                log.record(&flood, "stack.read", object, &BrokerError::Forbidden);
+                log.record(flood, "stack.read", object, &BrokerError::Forbidden);
             }
             written.extend(log.take(false).into_values());
         }
         assert_eq!(written.len(), limits::DENIALS_PER_ACTOR);
-        log.record(&from("192.0.2.1"), "authenticate", None, &BrokerError::Unauthenticated);
+        log.record(by(ActorRef::Anonymous, &at("192.0.2.1")), "authenticate", None, &BrokerError::Unauthenticated);
         let others: Vec<_> = log.take(false).into_values().collect();
         assert_eq!(others[0].source.as_deref(), Some("192.0.2.1"), "the flood does not cost others their records");
         clock.advance(PERIOD);
         let sums: Vec<_> = log.take(false).into_values().collect();
         assert_eq!((sums.len(), sums[0].actor, &sums[0].object_id), (1, ActorRef::System, &None));
         assert_eq!(total(&written) + total(&sums), 4_000, "every attempt is counted");
-        log.record(&flood, "stack.read", Some(EntityKey::Stack(StackId::generate())), &BrokerError::Forbidden);
+        log.record(flood, "stack.read", Some(EntityKey::Stack(StackId::generate())), &BrokerError::Forbidden);
         assert_eq!(log.take(false).len(), 1, "a new period has a new share");
     }
 
     #[test]
     fn full_queue_counts_everything_and_stays_bounded() {
         let (log, _) = log();
+        let origin = Origin::in_process();
         for n in 0..3 * limits::DENIALS_QUEUED {
-            let actor = Actor::of_host(ActorRef::Admin { key_id: brokkr_core::model::KeyId::generate() });
-            log.record(&actor, "stack.read", None, &BrokerError::Forbidden);
+            let actor = ActorRef::Admin { key_id: brokkr_core::model::KeyId::generate() };
+            log.record(by(actor, &origin), "stack.read", None, &BrokerError::Forbidden);
             if n % 700 == 0 {
                 log.put_back(log.take(false));
             }

@@ -6,35 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
 use crate::model::{
-    AgentId, Digest, GeneratorId, KeyId, KeyScope, KeyScopes, Name, Preset, SourceNetwork, Timestamp, Version,
+    AgentId, Digest, GeneratorId, KeyId, KeyKind, KeyScope, KeyScopes, Name, Preset, SourceNetwork, Timestamp, Version,
 };
-
-/// The kinds of API keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum KeyKind {
-    /// A person or system that acts on the whole fleet, as far as the scopes of the key permit.
-    Admin,
-    /// As `admin`, with scopes that permit no change.
-    AdminReadOnly,
-    /// One agent.
-    Agent,
-    /// One generator: its own stacks and what belongs to them.
-    Generator,
-}
-
-impl KeyKind {
-    /// The word for this kind in the text of a key.
-    pub fn tag(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::AdminReadOnly => "reader",
-            Self::Agent => "agent",
-            Self::Generator => "generator",
-        }
-    }
-}
 
 /// The principal that a key authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ mod generator;
 mod id;
 mod ignore_rule;
 mod key;
+mod key_kind;
 mod key_scope;
 mod label_selector;
 mod labels;
@@ -56,7 +57,8 @@ pub use id::{
     StackId,
 };
 pub use ignore_rule::IgnoreRule;
-pub use key::{ApiKey, KeyKind, KeyOwner};
+pub use key::{ApiKey, KeyOwner};
+pub use key_kind::KeyKind;
 pub use key_scope::{KeyScope, KeyScopes, Preset};
 pub use label_selector::{LabelSelector, Operator, Requirement};
 pub use labels::{Annotations, Labels, validate_label_key, validate_label_value};
