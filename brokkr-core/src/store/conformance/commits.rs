@@ -18,7 +18,8 @@ use crate::store::{
 pub async fn committed_entities_read_back_unchanged(store: Arc<dyn Store>) {
     system(&store).await;
     let (stack, agent) = (sample::stack("web"), sample::agent("edge"));
-    let key = sample::key(KeyOwner::Agent { id: agent.id }, "short");
+    let networks = vec!["10.20.0.0/16".parse().expect("a network"), "2001:db8::/32".parse().expect("a network")];
+    let key = ApiKey { source_networks: networks, ..sample::key(KeyOwner::Agent { id: agent.id }, "short") };
     let object = sample::object(&stack, 1);
     let (session, target) = (sample::session(&agent), sample::target(&stack, &agent));
     let (assignment, status) = (sample::assignment(&stack, &agent), sample::status(&stack, &agent));

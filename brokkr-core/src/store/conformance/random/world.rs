@@ -188,7 +188,7 @@ impl World {
         key.version = self.version(EntityKey::Key(key.id), dice);
         if dice.below(2) == 0 {
             key.subject = None;
-            key.source_networks.clear();
+            key.source_networks = ["10.20.0.0/16", "2001:db8::/32"].iter().filter_map(|it| it.parse().ok()).collect();
         }
         if key.version.get() > 1 {
             key.deleted_at = Some(sample::time(2));
