@@ -66,7 +66,9 @@ impl Broker {
         match made {
             // The key existed and was revoked; it stays revoked.
             Err(BrokerError::Contention) => {
-                self.warn_of_lost_access();
+                if matches!(self.admin_access(), AdminAccess::Unused | AdminAccess::Lost) {
+                    log_lost_access();
+                }
                 Ok(None)
             }
             made => made,
@@ -126,11 +128,15 @@ impl Broker {
                 %end,
                 "the last admin key expires within 14 days; create another one: POST /api/v1/keys with the preset admin"
             ),
-            AdminAccess::Lost => tracing::error!(
-                "no admin key is usable, so nobody can administer this broker; make one: brokkr-broker keys recover"
-            ),
+            AdminAccess::Lost => log_lost_access(),
         }
     }
+}
+
+fn log_lost_access() {
+    tracing::error!(
+        "no admin key is usable, so nobody can administer this broker; make one: brokkr-broker keys recover"
+    );
 }
 
 #[cfg(test)]
