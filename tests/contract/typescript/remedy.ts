@@ -30,6 +30,7 @@ export function remedy(problem: Problem): string {
     case "/problems/contention":
     case "/problems/in-use":
     case "/problems/instance-superseded":
+    case "/problems/last-admin-key":
     case "/problems/limit-reached":
     case "/problems/reference-invalid":
     case "/problems/stack-deleting":
