@@ -195,6 +195,7 @@ impl BrokerBuilder {
         parts.tasks.spawn(flush(parts.clone()));
         parts.tasks.spawn(complete_removals(inner));
         parts.tasks.spawn(purge(parts.clone(), self.retention));
+        broker.ensure_built_in_grants().await?;
         broker.ensure_system_generator().await?;
         Ok(broker)
     }

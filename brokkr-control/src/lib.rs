@@ -32,6 +32,7 @@ pub use error::{BrokerError, BrokerErrorKind, BrokerResult};
 pub use operations::agents::{AgentDetails, AgentPatch, NewAgent};
 pub use operations::environments::{EnvironmentPatch, NewEnvironment};
 pub use operations::generators::{GeneratorPatch, NewGenerator};
+pub use operations::grants::{GrantPatch, NewGrant};
 pub use operations::keys::{NewKey, NewPak};
 pub use operations::placement::Placed;
 pub use operations::publish::{Content, Published};

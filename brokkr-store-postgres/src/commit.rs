@@ -71,7 +71,7 @@ fn table(kind: EntityKind) -> Table {
         EntityKind::Assignment => of::ASSIGNMENT,
         EntityKind::StackStatus => of::STATUS,
         EntityKind::Event => of::EVENT,
-        EntityKind::Environment => of::DOCUMENT,
+        EntityKind::Environment | EntityKind::Grant => of::DOCUMENT,
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) enum Action {
     GeneratorManage,
     EnvironmentRead,
     EnvironmentManage,
+    GrantRead,
+    GrantManage,
     AgentRead,
     AgentManage,
     AgentRegister,
@@ -45,7 +47,7 @@ impl Action {
             }
             Self::AgentRead | Self::DeploymentObjectRead | Self::EventRead => true,
             Self::TargetStateRead => matches!(kind, Admin | AdminReadOnly | Agent),
-            Self::EnvironmentRead | Self::AdminKeyRead | Self::AgentKeyRead | Self::AuditRead => {
+            Self::EnvironmentRead | Self::GrantRead | Self::AdminKeyRead | Self::AgentKeyRead | Self::AuditRead => {
                 matches!(kind, Admin | AdminReadOnly)
             }
             Self::StackManage
@@ -59,6 +61,7 @@ impl Action {
             Self::Report => kind == Agent,
             Self::GeneratorManage
             | Self::EnvironmentManage
+            | Self::GrantManage
             | Self::AgentManage
             | Self::AgentRegister
             | Self::AdminKeyManage

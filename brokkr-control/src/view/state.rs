@@ -139,7 +139,11 @@ impl ViewState {
                 Change::Target(it) => self.fold_target(&it),
                 Change::Assignment(it) => self.fold_assignment(&it),
                 // These entities do not affect target states.
-                Change::Environment(_) | Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
+                Change::Environment(_)
+                | Change::Grant(_)
+                | Change::AgentSession(_)
+                | Change::StackStatus(_)
+                | Change::Event(_) => {}
             }
         }
         for stack in maybe_forgotten {

@@ -66,6 +66,8 @@ pub const CONDITIONS: usize = 16;
 pub const CAPABILITIES: usize = 64;
 /// Maximum generators that one agent is registered with.
 pub const REGISTRATIONS: usize = 256;
+/// Maximum patterns of kinds, and of namespaces, in one grant.
+pub const GRANT_PATTERNS: usize = 256;
 /// Maximum active keys of one principal.
 pub const KEYS_PER_PRINCIPAL: usize = 16;
 /// Maximum seconds that a long poll may wait.

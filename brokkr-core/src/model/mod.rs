@@ -51,11 +51,12 @@ pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
 pub use generation::Generation;
 pub use generator::GeneratorPrincipal;
 pub use grant::{
-    GrantRules, GrantedField, KindPattern, NamespacePattern, NotANamespacePattern, NotAPattern, PodSecurity, Violation,
+    Grant, GrantRules, GrantedField, KindPattern, NamespacePattern, NotANamespacePattern, NotAPattern, PodSecurity,
+    Violation,
 };
 pub use id::{
-    AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId,
-    StackId,
+    AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, GrantId, InstanceId, KeyId,
+    RequestId, StackId,
 };
 pub use ignore_rule::IgnoreRule;
 pub use key::{ApiKey, KeyKind, KeyOwner};

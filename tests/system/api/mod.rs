@@ -5,6 +5,7 @@ mod bad_input;
 mod document;
 mod environments;
 mod feed;
+mod grants;
 mod host;
 mod life;
 mod limits;

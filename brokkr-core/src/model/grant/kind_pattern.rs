@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::model::name::is_dns_subdomain;
+
 /// A pattern of kinds: `Deployment.apps`, `ConfigMap` (core group), `*.apps` (a whole group), or `*` (all kinds).
 ///
 /// ```
@@ -44,13 +46,13 @@ impl FromStr for KindPattern {
         if text == "*" {
             return Ok(Self::ALL);
         }
-        let (kind, group) = text.split_once('.').unwrap_or((text, ""));
-        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|it| it.is_ascii_alphanumeric());
-        let is_group = group.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-'));
-        if !(kind == "*" || is_word(kind)) || !is_group || text.ends_with('.') {
+        let (kind, group) = text.split_once('.').map_or((text, None), |(kind, group)| (kind, Some(group)));
+        let is_kind = (1..=63).contains(&kind.len()) && kind.bytes().all(|it| it.is_ascii_alphanumeric());
+        if !(kind == "*" || is_kind) || !group.is_none_or(is_dns_subdomain) {
             return Err(NotAPattern(text.chars().take(64).collect()));
         }
-        Ok(Self { kind: (kind != "*").then(|| kind.to_owned()), group: Some(group.to_owned()) })
+        let group = group.unwrap_or_default().to_owned();
+        Ok(Self { kind: (kind != "*").then(|| kind.to_owned()), group: Some(group) })
     }
 }
 
@@ -97,7 +99,7 @@ mod tests {
             assert_eq!(kinds.map(|(group, kind)| parsed.matches(group, kind)), expected, "{pattern}");
             assert_eq!(parsed.to_string(), pattern);
         }
-        for wrong in ["", ".", "a.", "a b", "*.a b", "Deploy*", "**", " ConfigMap"] {
+        for wrong in ["", ".", "a.", "a b", "*.a b", "Deploy*", "**", " ConfigMap", "a..b", "*.Apps"] {
             assert!(wrong.parse::<KindPattern>().is_err(), "{wrong}");
         }
     }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{GrantedField, KindPattern, NamespacePattern, PodSecurity, Violation};
-use crate::model::{Adopt, Conflicts, Policies};
+use crate::error::{Invalid, InvalidCode};
+use crate::model::{Adopt, Conflicts, Policies, limits};
 
 /// The kinds that the default grant allows: namespaced kinds of workloads, configuration, networking, autoscaling and
 /// disruption budgets, and the generator's own Namespaces.
@@ -46,11 +47,14 @@ const POD_SECURITY_LABELS: &str = "pod-security.kubernetes.io/";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GrantRules {
     /// The allowed kinds. Default: built-in namespaced kinds of workloads, configuration, networking, autoscaling and
     /// disruption budgets; no RBAC, no webhooks, no definitions of custom resources, no custom resources.
+    #[cfg_attr(feature = "openapi", schema(max_items = 256))]
     pub kinds: BTreeSet<KindPattern>,
     /// The allowed namespaces. Default: `{generator}` and `{generator}-*`.
+    #[cfg_attr(feature = "openapi", schema(max_items = 256))]
     pub namespaces: BTreeSet<NamespacePattern>,
     /// The least strict level of the Pod Security Standards. Default: `baseline`.
     pub pod_security: PodSecurity,
@@ -95,6 +99,21 @@ impl GrantRules {
             adopt: Adopt::Always,
             force_conflicts: true,
         }
+    }
+
+    /// Checks the number of patterns.
+    ///
+    /// # Errors
+    ///
+    /// [`FieldInvalid`](InvalidCode::FieldInvalid), with a pointer to the field.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        for (field, count) in [("kinds", self.kinds.len()), ("namespaces", self.namespaces.len())] {
+            if count > limits::GRANT_PATTERNS {
+                let message = format!("{count} patterns; at most {} are allowed", limits::GRANT_PATTERNS);
+                return Err(Invalid::new(InvalidCode::FieldInvalid, message).within(field));
+            }
+        }
+        Ok(())
     }
 
     /// Returns what an object contains beyond the rules. `namespace`: the namespace that the object is created in, after

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use crate::model::{
     ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
     AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, Environment,
-    EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner,
-    Labels, Name, Policies, Provenance, RequestId, Revision, Stack, StackId, StackPhase, StackStatus, Target,
-    Timestamp, Version,
+    EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId, GrantRules,
+    InstanceId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId, Revision, Stack, StackId, StackPhase,
+    StackStatus, Target, Timestamp, Version,
 };
 use crate::store::Commit;
 
@@ -43,6 +43,20 @@ pub fn environment(called: &str) -> Environment {
         description: "ä description".to_owned(),
         rank: 1,
         values: serde_json::Map::from_iter([("domain".to_owned(), "example.com".into())]),
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
+    }
+}
+
+/// A grant.
+pub fn grant(called: &str) -> Grant {
+    Grant {
+        id: GrantId::generate(),
+        name: name(called),
+        description: "ä description".to_owned(),
+        rules: GrantRules::default(),
         version: Version::FIRST,
         created_at: time(0),
         updated_at: time(0),

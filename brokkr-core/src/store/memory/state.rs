@@ -72,7 +72,7 @@ impl State {
             EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
-            EntityKey::Environment(_) => self.documents.get(key).map(Change::version),
+            EntityKey::Environment(_) | EntityKey::Grant(_) => self.documents.get(key).map(Change::version),
             EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
         }
     }
@@ -207,6 +207,7 @@ impl State {
                     (is_taken || document.name().is_some() && twins > 1).then_some(UniqueKey::Name(kind))
                 }
                 Change::Environment(_)
+                | Change::Grant(_)
                 | Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)
@@ -260,7 +261,7 @@ impl State {
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
             Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
-            Change::Environment(_) => drop(self.documents.insert(change.key(), change)),
+            Change::Environment(_) | Change::Grant(_) => drop(self.documents.insert(change.key(), change)),
             Change::Event(it) => {
                 self.event_ids.insert((it.agent_id, it.id));
                 self.events.insert((it.recorded_at, it.id, it.agent_id), it);

@@ -31,6 +31,7 @@ use crate::api::{API_V1, ProblemDocument};
         (name = "auth", description = "The identity behind a key, and this document."),
         (name = "agents", description = "Agents: processes that serve a cluster, and the generators that they serve."),
         (name = "environments", description = "Environments: stages of delivery, from development to production."),
+        (name = "grants", description = "Grants: what generators may deploy to the agents that are registered with them."),
         (name = "generators", description = "Generators: principals that create and own stacks."),
         (name = "keys", description = "Prefixed API keys (PAKs) of admins, agents and generators."),
         (name = "stacks", description = "Stacks: named groups of Kubernetes objects that are managed as a unit."),
