@@ -296,7 +296,7 @@ impl StackState {
             Progress::Done => (False, applied.1, nothing()),
         };
         let available = match outcome.health {
-            Health::Healthy => (True, "Healthy", nothing()),
+            Health::Healthy => (True, "Healthy", self.not_applied(outcome)),
             Health::Suspended => (True, "Suspended", worst()),
             Health::Progressing => (False, "Progressing", worst()),
             Health::Degraded => (False, "Degraded", worst()),
@@ -341,6 +341,23 @@ impl StackState {
             }
         });
         self.conditions = conditions.collect();
+    }
+
+    /// Says that healthy objects are not those of the desired revision; empty if they are.
+    fn not_applied(&self, outcome: &StackOutcome) -> String {
+        let (Progress::Waiting { reason, .. } | Progress::Failed { reason, .. }) = &outcome.progress else {
+            return String::new();
+        };
+        let Some(revision) = outcome.revision.filter(|_| !outcome.applied) else { return String::new() };
+        match self.applied {
+            Some(applied) if applied != revision => format!(
+                "revision {revision} is not applied ({reason}); the objects in the cluster, last applied as revision {applied}, are healthy"
+            ),
+            Some(_) => {
+                format!("the objects in the cluster are healthy; revision {revision} is not applied again ({reason})")
+            }
+            None => format!("the objects in the cluster are healthy; revision {revision} is not applied ({reason})"),
+        }
     }
 
     /// Returns the status if it differs from the reported one by more than the number of attempts.

@@ -229,19 +229,22 @@ impl PassContext<'_> {
                 let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
                 // An object that will be replaced need not accept an update.
                 if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {
-                    return (prepared, Ok(()));
+                    return (prepared, target, Ok(()));
                 }
-                (prepared, tried.map(drop))
+                (prepared, target, tried.map(drop))
             }
             .boxed()
         });
         let mut refused = Vec::new();
-        for (prepared, tried) in concurrently(tries, CONCURRENCY).await {
+        for (prepared, target, tried) in concurrently(tries, CONCURRENCY).await {
             let Err(WriteError::Api(error)) = tried else { continue };
             let is_refusal =
                 matches!(error, ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_));
             if is_refusal && !self.is_inconclusive(rules, &prepared.object, &error).await {
-                let problem = ObjectProblem::api(prepared.object.clone(), &error);
+                let problem = match &error {
+                    ClusterError::Invalid(refusal) => self.invalid_update(prepared, &target.uid, refusal).await,
+                    error => ObjectProblem::api(prepared.object.clone(), error),
+                };
                 refused.push(ObjectProblem { reason: Reason::ValidationFailed, ..problem });
             }
         }

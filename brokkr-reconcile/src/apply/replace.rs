@@ -8,6 +8,8 @@ use tokio::time::Instant;
 
 use crate::applier::DesiredStack;
 use crate::apply::decide::Target;
+use crate::apply::immutable;
+use crate::apply::immutable::{is_unbound_claim, looks_immutable};
 use crate::apply::write::Executed;
 use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, Propagation, meta};
 use crate::context::PassContext;
@@ -16,11 +18,11 @@ use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::Entry;
+use crate::remedy::remedy;
 
 /// How long a pass waits for the deletion of the old object.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-const CORRECT_IT: &str = "correct the manifest and publish it again";
 
 impl PassContext<'_> {
     /// Handles a rejected update. If the policy allows it, the object is safe to replace, and the server would accept a
@@ -34,50 +36,46 @@ impl PassContext<'_> {
         refusal: String,
     ) -> Executed {
         let object = &prepared.object;
-        let refused = |reason, more: &str, remedy: &str| {
-            // The server's message may quote the Secret.
-            let said = if object.kind == "Secret" { "Invalid" } else { refusal.as_str() };
-            let problem = ObjectProblem::failed(
-                object.clone(),
-                reason,
-                format!("the API server rejected the change: {said}{more}"),
-            );
+        let described = |live: Option<&Value>| immutable::describe(object, &prepared.body(), live, &refusal);
+        let failed = |reason, message: String, remedy: &str| {
+            let problem = ObjectProblem::failed(object.clone(), reason, message);
             let refusal = Some(ClusterError::Invalid(refusal.clone()));
             Executed::Problem(ObjectProblem { refusal, ..problem.with_remedy(remedy) })
         };
         let Some(target) = target.filter(|target| entry.is_some_and(|it| it.uid.as_ref() == Some(&target.uid))) else {
-            return refused(Reason::Refused, "", CORRECT_IT);
+            return failed(Reason::Refused, described(None), &correct_it(object, &refusal));
         };
         if !stack.policies.replace_immutable {
-            return if looks_immutable(&refusal) {
-                refused(
-                    Reason::Immutable,
-                    "",
-                    "publish the previous value, rename the object, or set the policy replace_immutable: true, which deletes the object and creates it again",
-                )
-            } else {
-                refused(Reason::Refused, "", CORRECT_IT)
-            };
+            if !looks_immutable(&refusal) {
+                return failed(Reason::Refused, described(None), &correct_it(object, &refusal));
+            }
+            // The object only completes the text.
+            let live = self.live_of(prepared, &target.uid).await;
+            return failed(Reason::Immutable, described(live.as_ref()), &immutable::remedy(object, live.as_ref()));
         }
         let live = match self.cluster.get(&prepared.kind.at(object.namespace.as_deref(), &object.name)).await {
             Ok(Some(live)) if meta::uid(&live) == Some(&target.uid) => live,
             Ok(_) => {
-                return refused(
-                    Reason::Changed,
-                    "; another object has replaced it",
-                    "no action needed; the next pass reads the object again",
-                );
+                let message = format!("{}; another object has replaced it", described(None));
+                return failed(Reason::Changed, message, "no action needed; the next pass reads the object again");
             }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         };
         if let Some(obstacle) = obstacle(object, &live) {
-            let more = format!("; the agent does not replace the object, because {obstacle}");
-            return refused(Reason::NotReplaceable, &more, "publish the previous value, or replace the object by hand");
+            let message =
+                format!("{}; the agent does not replace the object, because {obstacle}", described(Some(&live)));
+            let remedy = match immutable::is_unbound_claim(object, &live) {
+                true => immutable::DELETE_CLAIM,
+                false => "publish the previous value, or replace the object by hand",
+            };
+            return failed(Reason::NotReplaceable, message, remedy);
         }
         match self.would_be_created(prepared).await {
             Ok(()) => {}
             // The server rejects a new object too, so the manifest itself is wrong.
-            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused(Reason::Refused, "", CORRECT_IT),
+            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => {
+                return failed(Reason::Refused, described(None), &correct_it(object, &refusal));
+            }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.delete_and_wait(prepared, &live, &target.uid).await {
@@ -95,6 +93,24 @@ impl PassContext<'_> {
             Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
+    }
+
+    /// The problem of an update that a dry run rejects, with the fields that cannot be changed.
+    pub(crate) async fn invalid_update(&self, prepared: &Prepared, uid: &str, refusal: &str) -> ObjectProblem {
+        let object = &prepared.object;
+        let problem = ObjectProblem::api(object.clone(), &ClusterError::Invalid(refusal.to_owned()));
+        if !looks_immutable(refusal) {
+            return problem;
+        }
+        let live = self.live_of(prepared, uid).await;
+        let message = immutable::describe(object, &prepared.body(), live.as_ref(), refusal);
+        ObjectProblem { message, ..problem.with_remedy(immutable::remedy(object, live.as_ref())) }
+    }
+
+    /// Reads the object with a UID; `None` if it cannot be read.
+    async fn live_of(&self, prepared: &Prepared, uid: &str) -> Option<Value> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        self.cluster.get(&at).await.ok().flatten().filter(|live| meta::uid(live) == Some(uid))
     }
 
     /// Checks with a dry run whether the server would create the object. Uses another name, because its own is taken.
@@ -129,12 +145,20 @@ impl PassContext<'_> {
     }
 }
 
+/// Returns how to fix a change that the API server rejects for another reason than an immutable field.
+fn correct_it(object: &ObjectRef, refusal: &str) -> String {
+    remedy(object, &ClusterError::Invalid(refusal.to_owned())).unwrap_or_default()
+}
+
 /// Returns why an object must not be replaced under any policy: data would be lost, or objects of others affected.
-fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
+pub(crate) fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
     if is_foundation(object) {
         return Some("the deletion would also delete every object in it");
     }
     match (object.group.as_str(), object.kind.as_str()) {
+        ("", "PersistentVolumeClaim") if is_unbound_claim(object, live) => {
+            return Some("it never deletes a volume claim by itself");
+        }
         ("", "PersistentVolumeClaim" | "PersistentVolume") => return Some("its data would be lost"),
         ("apps", "StatefulSet")
             if live
@@ -147,13 +171,6 @@ fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
         _ => {}
     }
     meta::finalizers(live).next().is_some().then_some("other controllers set finalizers on it")
-}
-
-/// Whether a rejection looks like one of an immutable field. Only selects the wording; no decision depends on it.
-fn looks_immutable(message: &str) -> bool {
-    ["immutable", "may not change", "updates to", "cannot be changed", "cannot change"]
-        .iter()
-        .any(|it| message.contains(it))
 }
 
 /// Returns an unused name with the same syntax, and no longer than `name`.

@@ -50,12 +50,21 @@ pub(crate) fn job_end(status: &Status<'_>) -> Option<JobEnd> {
 pub(crate) fn ended_job(end: &JobEnd) -> ObjectHealth {
     match end {
         JobEnd::Complete => ObjectHealth::healthy(),
-        JobEnd::Failed(reason) => ObjectHealth::degraded(
-            "JobFailed",
-            format!(
-                "it failed ({reason}) and was deleted afterwards; to run it again, change its manifest and publish it"
-            ),
-        ),
+        JobEnd::Failed(reason) => {
+            let (why, remedy) = match reason.as_str() {
+                "DeadlineExceeded" => (
+                    "it ran longer than its activeDeadlineSeconds and".to_owned(),
+                    "raise activeDeadlineSeconds, or find out why it takes so long, and publish",
+                ),
+                "BackoffLimitExceeded" => (
+                    "its pods failed more often than its backoffLimit allows, and it".to_owned(),
+                    "correct the Job and publish",
+                ),
+                reason => (format!("it failed ({reason}) and"), "correct the Job and publish"),
+            };
+            let remedy = format!("{remedy}; a changed manifest runs it again");
+            ObjectHealth::degraded("JobFailed", format!("{why} was deleted afterwards")).with_fix(&remedy)
+        }
     }
 }
 

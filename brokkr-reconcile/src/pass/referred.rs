@@ -9,12 +9,15 @@ use serde_json::Value;
 use crate::cluster::{ClusterError, ListOptions};
 use crate::context::PassContext;
 use crate::health;
-use crate::health::{ObjectHealth, UNBOUND};
+use crate::health::{ObjectHealth, UNBOUND, UNBOUND_CLAIMS};
 
 /// Maximum number of workloads per stack whose pods a pass reads.
 const WORKLOADS: usize = 10;
 /// Maximum number of pods per workload.
 const PODS: u32 = 50;
+
+/// Maximum number of volume claims of one pod that a pass reads.
+const CLAIMS: usize = 3;
 
 /// Whether an object creates pods that its selector matches.
 fn is_workload(object: &ObjectRef) -> bool {
@@ -22,6 +25,14 @@ fn is_workload(object: &ObjectRef) -> bool {
         (object.group.as_str(), object.kind.as_str()),
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job")
     )
+}
+
+/// Why a volume claim cannot get a volume.
+struct Unbound {
+    reason: &'static str,
+    why: String,
+    /// What gives it a volume.
+    provide: &'static str,
 }
 
 /// The state of a referenced object.
@@ -80,10 +91,69 @@ impl PassContext<'_> {
         }
         let options = ListOptions { label_selector, limit: Some(PODS), ..ListOptions::default() };
         let pods = self.cluster.list(self.discovery.preferred("", "Pod")?, namespace, &options).await.ok()?;
-        let verdicts = pods.items.iter().map(|pod| health::assess("", "Pod", pod));
-        let telling = verdicts.filter(|it| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
-        // Worst first, then by reason, so that the message is stable.
-        telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))
+        let verdicts = pods.items.iter().map(|pod| (pod, health::assess("", "Pod", pod)));
+        let telling = verdicts.filter(|(_, it)| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
+        // Worst first, then by reason, then the oldest pod, so that the message is stable.
+        let (pod, verdict) = telling.min_by_key(|(pod, it)| {
+            let age = (text(pod, "/metadata/creationTimestamp"), text(pod, "/metadata/name"));
+            (it.health != Health::Degraded, it.reason.clone(), age)
+        })?;
+        if verdict.message.contains(UNBOUND_CLAIMS)
+            && let Some(message) = self.unbound_claims_of(pod).await
+        {
+            return Some(ObjectHealth { message, ..verdict });
+        }
+        Some(verdict)
+    }
+
+    /// Returns why a pod's volume claims have no volume.
+    async fn unbound_claims_of(&self, pod: &Value) -> Option<String> {
+        let namespace = text(pod, "/metadata/namespace");
+        let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+        let names = volumes.map(|it| text(it, "/persistentVolumeClaim/claimName")).filter(|it| !it.is_empty());
+        for name in names.take(CLAIMS) {
+            let found = self.referred("", "PersistentVolumeClaim", Some(namespace), name).await;
+            let claim = format!("PersistentVolumeClaim {namespace}/{name}");
+            match found {
+                Referred::Missing => return Some(format!("its {claim} does not exist")),
+                Referred::There(found) if text(&found, "/status/phase") != "Bound" => {
+                    return Some(match self.unbound(&found).await {
+                        Some(Unbound { why, provide, .. }) => {
+                            format!("its {claim} has no volume: {why}. Fix: {provide}.")
+                        }
+                        None => format!("its {claim} has no volume yet"),
+                    });
+                }
+                Referred::There(_) | Referred::Unseen => {}
+            }
+        }
+        None
+    }
+
+    /// Returns why a volume claim cannot get a volume; `None` if it may, or if nothing is known about its class.
+    async fn unbound(&self, claim: &Value) -> Option<Unbound> {
+        let class = text(claim, "/spec/storageClassName");
+        if class.is_empty() {
+            let why = match claim.pointer("/spec/storageClassName") {
+                Some(_) => "its storageClassName is empty, so no volume is provisioned",
+                None => "it names no StorageClass, and the cluster has no default one",
+            };
+            return Some(Unbound {
+                reason: UNBOUND,
+                why: why.to_owned(),
+                provide: "create a PersistentVolume that matches it",
+            });
+        }
+        if !text(claim, "/spec/volumeName").is_empty() {
+            return None;
+        }
+        let found = self.referred("storage.k8s.io", "StorageClass", None, class).await;
+        let why = format!("the StorageClass \"{class}\" does not exist");
+        matches!(found, Referred::Missing).then_some(Unbound {
+            reason: "ClassMissing",
+            why,
+            provide: "create the StorageClass",
+        })
     }
 
     /// Judges an unbound volume claim. It is healthy if it waits for its first consumer, and blocked if its class does
@@ -94,27 +164,23 @@ impl PassContext<'_> {
         else {
             return Some(ObjectHealth::healthy());
         };
-        let class = text(&claim, "/spec/storageClassName");
-        if class.is_empty() {
-            let why = match claim.pointer("/spec/storageClassName") {
-                Some(_) => "its storageClassName is empty, so no volume is provisioned",
-                None => "it names no StorageClass, and the cluster has no default one",
-            };
-            let fix = "create a PersistentVolume that matches it, or delete it and publish it with a StorageClass";
-            return Some(ObjectHealth::progressing(UNBOUND, format!("it has no volume: {why}. Fix: {fix}.")));
+        if let Some(Unbound { reason, why, provide }) = self.unbound(&claim).await {
+            let remedy = format!(
+                "{provide}, or publish the claim with another StorageClass and delete it in the cluster, which loses \
+                 nothing; the agent creates it again"
+            );
+            let message = format!("it has no volume: {why}");
+            return Some(match reason {
+                UNBOUND => ObjectHealth::progressing(reason, message).with_fix(&remedy),
+                reason => ObjectHealth::degraded(reason, message).with_fix(&remedy),
+            });
         }
+        let class = text(&claim, "/spec/storageClassName");
         match self.referred("storage.k8s.io", "StorageClass", None, class).await {
             Referred::There(found) if text(&found, "/volumeBindingMode") == "WaitForFirstConsumer" => {
                 Some(ObjectHealth::healthy())
             }
-            Referred::There(_) => None,
-            Referred::Missing if text(&claim, "/spec/volumeName").is_empty() => Some(ObjectHealth::degraded(
-                "ClassMissing",
-                format!(
-                    "the StorageClass \"{class}\" does not exist. Fix: create it, or delete this claim and publish it with another class."
-                ),
-            )),
-            Referred::Missing => None,
+            Referred::There(_) | Referred::Missing => None,
             Referred::Unseen => Some(ObjectHealth::healthy()),
         }
     }
