@@ -61,7 +61,7 @@ pub(crate) fn of_denial(message: &str, namespace: Option<&str>) -> Option<String
         let other = if limits.split(',').all(|it| it.ends_with("=0")) {
             "which allows none, or remove the object from the stack"
         } else {
-            "or publish fewer or smaller objects and replicas"
+            "or lower the number of objects, replicas or requests"
         };
         return Some(format!("raise the ResourceQuota \"{name}\" in {place}, {other}"));
     }
@@ -69,7 +69,9 @@ pub(crate) fn of_denial(message: &str, namespace: Option<&str>) -> Option<String
         return Some(format!("set these requests and limits, which the ResourceQuota \"{name}\" in {place} demands"));
     }
     if message.contains(" usage per ") || message.contains(" to request ratio per ") {
-        return Some(format!("change the object's requests and limits, or the LimitRange in {place}"));
+        return Some(format!(
+            "change the object's requests and limits, or the LimitRange in {place} (kubectl get limitrange -n {place})"
+        ));
     }
     if let Some(name) = quoted_after(message, "no PriorityClass with name ") {
         return Some(format!("create the PriorityClass \"{name}\", or name one that exists"));
@@ -131,7 +133,7 @@ mod tests {
             (ClusterError::NotFound("the server could not find the requested resource".into()), "that serves Pod"),
             (
                 denied("exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"),
-                "raise the ResourceQuota \"q\" in shop, or publish fewer",
+                "raise the ResourceQuota \"q\" in shop, or lower the number",
             ),
             (
                 denied("exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0"),

@@ -7,7 +7,7 @@ use brokkr_core::model::{Health, ObjectRef};
 use crate::apply::decide::Step;
 use crate::apply::progress::Applying;
 use crate::desired::prepare::Prepared;
-use crate::observed::job_ends::is_job;
+use crate::observed::job_ends::{JOB_REMEDY, is_job};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::Unhealthy;
@@ -71,8 +71,7 @@ fn blocked(awaited: &ObjectRef, done: &Applying) -> Option<(String, &'static str
             "blocked: it depends on {awaited}, which failed ({}) and does not run again by itself",
             health.reason
         );
-        let remedy = "correct the Job and publish it under another name, or with the policy replace_immutable: true";
-        return Some((message, remedy));
+        return Some((message, JOB_REMEDY));
     }
     let unhealthy = Unhealthy { object: awaited.clone(), health: health.clone() };
     Some((format!("blocked: it depends on {unhealthy}"), "correct that object; this one follows"))

@@ -45,7 +45,7 @@ pub(crate) fn remedy(object: &ObjectRef, live: Option<&Value>) -> String {
         }
     }
     let then = match (object.group.as_str(), object.kind.as_str()) {
-        ("batch", "Job") => " and runs it again",
+        ("batch", "Job") => ", which runs it again",
         ("apps", _) | ("", "Pod") => "; its pods stop meanwhile",
         _ => "",
     };
@@ -75,7 +75,8 @@ struct Change<'v> {
 impl Change<'_> {
     fn describe(&self, is_secret: bool) -> String {
         // Environment variables often contain passwords.
-        if is_secret || self.path.contains(".env[") {
+        let is_env = self.path.contains(".env[") || self.path.ends_with(".env");
+        if is_secret || is_env || !self.old.is_none_or(is_plain) || !is_plain(self.new) {
             return self.path.clone();
         }
         let brief = |value: &Value| {
@@ -85,6 +86,12 @@ impl Change<'_> {
         };
         format!("{}: {} -> {}", self.path, self.old.map_or_else(|| "none".to_owned(), brief), brief(self.new))
     }
+}
+
+/// Whether a value is short enough to show: a scalar, or a list of scalars.
+fn is_plain(value: &Value) -> bool {
+    let is_scalar = |it: &Value| !it.is_object() && !it.is_array();
+    value.as_array().map_or_else(|| is_scalar(value), |list| list.iter().all(is_scalar))
 }
 
 /// Returns the changed fields that the server's message refuses.
@@ -210,19 +217,19 @@ mod tests {
         assert_eq!(said, "these fields cannot be changed: data.key; data.more");
         assert_eq!(describe(&object("", "Secret"), &new, None, refusal), "the API server rejected the change: Invalid");
         let said = describe(&object("", "ConfigMap"), &new, Some(&old), refusal);
-        assert!(
-            said.ends_with("…  -> \"b2xk\"; data.more: none -> \"c2VjcmV0\"")
-                || said.contains("… -> \"b2xk\"; data.more: none"),
-            "{said}"
-        );
+        assert!(said.contains("… -> \"b2xk\"; data.more: none -> \"c2VjcmV0\""), "{said}");
         assert!(said.len() < 150, "{said}");
+        let list = |names: &[&str]| json!({"spec": {"list": names.iter().map(|it| json!({"password": it})).collect::<Vec<_>>()}});
+        let refusal = "spec.list: Forbidden: field is immutable";
+        let said = describe(&object("", "Thing"), &list(&["a", "b"]), Some(&list(&["a"])), refusal);
+        assert_eq!(said, "this field cannot be changed: spec.list");
     }
 
     #[test]
     fn remedy_fits_the_object() {
         let bare = json!({"spec": {}});
         for (group, kind, live, expected) in [
-            ("batch", "Job", &bare, "creates it again and runs it again"),
+            ("batch", "Job", &bare, "creates it again, which runs it again"),
             ("apps", "Deployment", &bare, "creates it again; its pods stop meanwhile"),
             ("", "Service", &bare, "creates it again"),
             ("", "PersistentVolumeClaim", &bare, "the agent creates it again"),

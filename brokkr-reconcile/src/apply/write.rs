@@ -192,7 +192,11 @@ impl PassContext<'_> {
             }
             WriteError::Api(error @ ClusterError::TooLarge(_)) => {
                 let problem = ObjectProblem::api(object, &error);
-                let message = format!("{} (its manifest has {} bytes of JSON)", problem.message, prepared.size());
+                let message = format!(
+                    "{} (its manifest has {} bytes of JSON, to which the API server adds its records of field ownership)",
+                    problem.message,
+                    prepared.size()
+                );
                 ObjectProblem { message, ..problem }
             }
             WriteError::Api(error) => ObjectProblem::api(object, &error),

@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::cluster::meta;
 use crate::remedy::{fix, of_denial};
 use crate::wording::tidy;
-pub(crate) use jobs::JobEnd;
+pub(crate) use jobs::{JOB_FAILED, JobEnd};
 pub(crate) use pods::UNBOUND_CLAIMS;
 use status::Status;
 

@@ -86,7 +86,11 @@ pub(crate) fn definition(status: &Status<'_>) -> ObjectHealth {
         Some(established) if established.is_true() => ObjectHealth::healthy(),
         // Any other reason does not resolve by itself.
         Some(established) if !matches!(established.reason(), "" | "Installing" | "NotAccepted") => {
-            ObjectHealth::degraded(established.reason(), established.message())
+            let verdict = ObjectHealth::degraded(established.reason(), established.message());
+            match established.reason() {
+                "InvalidCABundle" => verdict.with_fix("correct spec.conversion.webhook.clientConfig.caBundle"),
+                _ => verdict,
+            }
         }
         _ => ObjectHealth::progressing("Installing", "the API server does not serve it yet"),
     }
