@@ -343,7 +343,7 @@ mod tests {
         let bench = Bench::new().await;
         let labels = json!({"app": "it"});
         let set = json!({"spec": {"selector": {"matchLabels": labels}}});
-        bench.others_apply(&object("apps/v1", "StatefulSet", set)).await;
+        let set = bench.others_apply(&object("apps/v1", "StatefulSet", set)).await;
         bench.others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": {"storageClassName": "gone"}}))).await;
         let message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
         let condition =
@@ -353,7 +353,7 @@ mod tests {
                 "name": "it",
                 "namespace": "default",
                 "labels": labels,
-                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "it", "uid": "u"}],
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "it", "uid": set["metadata"]["uid"]}],
             },
             "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": "it"}}]},
             "status": {"conditions": [condition]},
