@@ -28,7 +28,7 @@ pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String>
         }
         ClusterError::Terminating(message) => said(match terminating_namespace(message) {
             Some(name) => {
-                format!("see what holds it: kubectl get namespace {name} -o jsonpath='{{.status.conditions}}'")
+                format!("see what holds it: `kubectl get namespace {name} -o jsonpath='{{.status.conditions}}'`")
             }
             None => "wait until the deletion completes; `kubectl describe` shows what blocks it".to_owned(),
         }),
@@ -37,8 +37,8 @@ pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String>
             said("restore the service behind it, which the CustomResourceDefinition names in spec.conversion".to_owned())
         }
         ClusterError::Webhook(_) => said(
-            "restore the service behind it; find it with kubectl get \
-             validatingwebhookconfigurations,mutatingwebhookconfigurations; in an emergency set its failurePolicy: Ignore"
+            "restore the service behind it; find it with `kubectl get \
+             validatingwebhookconfigurations,mutatingwebhookconfigurations`; in an emergency set its failurePolicy: Ignore"
                 .to_owned(),
         ),
         _ => None,
@@ -69,9 +69,8 @@ pub(crate) fn of_denial(message: &str, namespace: Option<&str>) -> Option<String
         return Some(format!("set these requests and limits, which the ResourceQuota \"{name}\" in {place} demands"));
     }
     if message.contains(" usage per ") || message.contains(" to request ratio per ") {
-        return Some(format!(
-            "change the object's requests and limits, or the LimitRange in {place} (kubectl get limitrange -n {place})"
-        ));
+        let look = namespace.map(|it| format!(" (`kubectl get limitrange -n {it}`)")).unwrap_or_default();
+        return Some(format!("change the object's requests and limits, or the LimitRange in {place}{look}"));
     }
     if let Some(name) = quoted_after(message, "no PriorityClass with name ") {
         return Some(format!("create the PriorityClass \"{name}\", or name one that exists"));
@@ -158,7 +157,7 @@ mod tests {
             (ClusterError::TooLarge("x".into()), "smaller"),
             (
                 ClusterError::Webhook("failed calling webhook \"w.example\": refused".into()),
-                "find it with kubectl get validatingwebhookconfigurations,mutating",
+                "find it with `kubectl get validatingwebhookconfigurations,mutating",
             ),
             (
                 ClusterError::Webhook("conversion webhook for w.example/v1, Kind=Widget failed: Post".into()),

@@ -33,6 +33,9 @@ const VISIBLE_AFTER: [Duration; 3] =
 /// Further pauses for objects that a rule of the same revision may admit: API servers reload policies once a second.
 const RULES_AFTER: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(1500)];
 
+/// Maximum number of rejected updates that a pass reads again to explain them. A message has room for fewer.
+const EXPLAINED: usize = 10;
+
 /// A rejected object that the API server may accept a moment later.
 type Early<'p> = (&'p Prepared, Step, ObjectProblem);
 
@@ -242,7 +245,12 @@ impl PassContext<'_> {
                 matches!(error, ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_));
             if is_refusal && !self.is_inconclusive(rules, &prepared.object, &error).await {
                 let problem = match &error {
-                    ClusterError::Invalid(refusal) => self.invalid_update(prepared, &target.uid, refusal).await,
+                    // The policy would have replaced the object, so its manifest itself is wrong.
+                    ClusterError::Invalid(refusal)
+                        if !stack.policies.replace_immutable && refused.len() < EXPLAINED =>
+                    {
+                        self.invalid_update(prepared, &target.uid, refusal).await
+                    }
                     error => ObjectProblem::api(prepared.object.clone(), error),
                 };
                 refused.push(ObjectProblem { reason: Reason::ValidationFailed, ..problem });

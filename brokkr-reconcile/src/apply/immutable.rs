@@ -44,14 +44,14 @@ pub(crate) fn remedy(object: &ObjectRef, live: Option<&Value>) -> String {
             return "publish the previous value, or rename the object".to_owned();
         }
     }
-    let then = match (object.group.as_str(), object.kind.as_str()) {
-        ("batch", "Job") => ", which runs it again",
-        ("apps", _) | ("", "Pod") => "; its pods stop meanwhile",
-        _ => "",
+    let how = match (object.group.as_str(), object.kind.as_str()) {
+        ("batch", "Job") => "deletes the object, creates it again and runs it",
+        ("apps", _) | ("", "Pod") => "deletes the object and creates it again; its pods stop meanwhile",
+        _ => "deletes the object and creates it again",
     };
     format!(
         "publish the previous value, rename the object, or set the policy replace_immutable: true in the stack's \
-         policies, which deletes the object and creates it again{then}"
+         policies, which {how}"
     )
 }
 
@@ -229,7 +229,7 @@ mod tests {
     fn remedy_fits_the_object() {
         let bare = json!({"spec": {}});
         for (group, kind, live, expected) in [
-            ("batch", "Job", &bare, "creates it again, which runs it again"),
+            ("batch", "Job", &bare, "creates it again and runs it"),
             ("apps", "Deployment", &bare, "creates it again; its pods stop meanwhile"),
             ("", "Service", &bare, "creates it again"),
             ("", "PersistentVolumeClaim", &bare, "the agent creates it again"),

@@ -53,7 +53,7 @@ fn containers<'a>(status: &Status<'a>) -> impl Iterator<Item = Container<'a>> {
 /// Returns how to read the log of a container.
 fn read_log(status: &Status<'_>, container: &str, more: &str) -> String {
     let (namespace, pod) = (status.text("/metadata/namespace"), status.text("/metadata/name"));
-    format!("read the log: kubectl logs -n {namespace} {pod} -c {container}{more}")
+    format!("read the log: `kubectl logs -n {namespace} {pod} -c {container}{more}`")
 }
 
 /// Judges a failed pod: by its own message, or by the end of the first failed container.

@@ -85,7 +85,7 @@ fn crashing_container_names_its_exit() {
         )
         .message
     };
-    let log = "Fix: read the log: kubectl logs -n n p -c web --previous.";
+    let log = "Fix: read the log: `kubectl logs -n n p -c web --previous`.";
     let ended = json!({"terminated": {"exitCode": 3, "reason": "Error", "message": "no config"}});
     let exits = |said: &str| format!("container web {said}. {log}");
     assert_eq!(pod(ended, "back-off 10s"), exits("exited with code 3 (Error): no config, 4 restarts"));
@@ -130,7 +130,7 @@ fn pod_problems_have_a_fix() {
         (waits("CreateContainerError", ""), "container web: CreateContainerError".to_owned()),
         (
             pod(json!({"phase": "Failed", "containerStatuses": [ended]})),
-            "container web exited with code 7 (Error). Fix: read the log: kubectl logs -n n p -c web.".to_owned(),
+            "container web exited with code 7 (Error). Fix: read the log: `kubectl logs -n n p -c web`.".to_owned(),
         ),
         (
             unscheduled(&format!("1 Insufficient memory{eviction}")),
