@@ -5,7 +5,7 @@
 use brokkr_core::model::ObjectRef;
 
 use crate::cluster::ClusterError;
-use crate::wording::terminating_namespace;
+use crate::wording::{quoted_after, terminating_namespace};
 
 /// Returns how to fix an error of the API server, in one sentence; `None` if it resolves by itself.
 pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String> {
@@ -95,17 +95,6 @@ pub(crate) fn of_denial(message: &str, namespace: Option<&str>) -> Option<String
         ));
     }
     None
-}
-
-/// Returns the first quoted word after a phrase: `a` for `namespaces "a" not found`.
-pub(crate) fn quoted_after<'m>(message: &'m str, phrase: &str) -> Option<&'m str> {
-    let rest = message.split_once(phrase)?.1;
-    let quote = rest.chars().next().filter(|it| matches!(it, '"' | '\'' | '`'));
-    match quote {
-        Some(quote) => rest[1..].split(quote).next(),
-        // Some messages have no quotes.
-        None => rest.split([' ', ',', ':']).next().filter(|word| !word.is_empty()),
-    }
 }
 
 /// Returns the remedy as a sentence to append to a message.

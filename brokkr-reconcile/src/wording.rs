@@ -5,7 +5,6 @@
 use brokkr_core::model::shorten;
 
 use crate::cluster::ClusterError;
-use crate::remedy::quoted_after;
 
 /// Maximum bytes of a value within a message.
 const VALUE_BYTES: usize = 80;
@@ -32,6 +31,17 @@ pub(crate) fn of(error: &ClusterError) -> String {
 pub(crate) fn terminating_namespace(message: &str) -> Option<&str> {
     let rest = message.split_once("unable to create new content in namespace ")?.1;
     rest.split_once(" because").map(|(name, _)| name)
+}
+
+/// Returns the first quoted word after a phrase: `a` for `namespaces "a" not found`.
+pub(crate) fn quoted_after<'m>(message: &'m str, phrase: &str) -> Option<&'m str> {
+    let rest = message.split_once(phrase)?.1;
+    let quote = rest.chars().next().filter(|it| matches!(it, '"' | '\'' | '`'));
+    match quote {
+        Some(quote) => rest[1..].split(quote).next(),
+        // Some messages have no quotes.
+        None => rest.split([' ', ',', ':']).next().filter(|word| !word.is_empty()),
+    }
 }
 
 /// Returns a message in one line, without the object's name, Go types, diffs, regular expressions and long values.

@@ -3,7 +3,8 @@
 use brokkr_core::model::{ObjectRef, shorten};
 use serde_json::Value;
 
-use crate::apply::replace::obstacle;
+use crate::cluster::meta;
+use crate::order::is_foundation;
 use crate::wording::tidy;
 
 /// Maximum number of fields in a message.
@@ -53,6 +54,29 @@ pub(crate) fn remedy(object: &ObjectRef, live: Option<&Value>) -> String {
         "publish the previous value, rename the object, or set the policy replace_immutable: true in the stack's \
          policies, which {how}"
     )
+}
+
+/// Returns why an object must not be replaced under any policy: data would be lost, or objects of others affected.
+pub(crate) fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
+    if is_foundation(object) {
+        return Some("the deletion would also delete every object in it");
+    }
+    match (object.group.as_str(), object.kind.as_str()) {
+        ("", "PersistentVolumeClaim") if is_unbound_claim(object, live) => {
+            return Some("it never deletes a volume claim by itself");
+        }
+        ("", "PersistentVolumeClaim" | "PersistentVolume") => return Some("its data would be lost"),
+        ("apps", "StatefulSet")
+            if live
+                .pointer("/spec/volumeClaimTemplates")
+                .and_then(Value::as_array)
+                .is_some_and(|it| !it.is_empty()) =>
+        {
+            return Some("it has volume claims, whose data would be lost");
+        }
+        _ => {}
+    }
+    meta::finalizers(live).next().is_some().then_some("other controllers set finalizers on it")
 }
 
 /// How to change a claim without a volume.

@@ -9,12 +9,11 @@ use tokio::time::Instant;
 use crate::applier::DesiredStack;
 use crate::apply::decide::Target;
 use crate::apply::immutable;
-use crate::apply::immutable::{is_unbound_claim, looks_immutable};
+use crate::apply::immutable::{looks_immutable, obstacle};
 use crate::apply::write::Executed;
 use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, Propagation, meta};
 use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
-use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::Entry;
@@ -148,29 +147,6 @@ impl PassContext<'_> {
 /// Returns how to fix a change that the API server rejects for another reason than an immutable field.
 fn correct_it(object: &ObjectRef, refusal: &str) -> String {
     remedy(object, &ClusterError::Invalid(refusal.to_owned())).unwrap_or_default()
-}
-
-/// Returns why an object must not be replaced under any policy: data would be lost, or objects of others affected.
-pub(crate) fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
-    if is_foundation(object) {
-        return Some("the deletion would also delete every object in it");
-    }
-    match (object.group.as_str(), object.kind.as_str()) {
-        ("", "PersistentVolumeClaim") if is_unbound_claim(object, live) => {
-            return Some("it never deletes a volume claim by itself");
-        }
-        ("", "PersistentVolumeClaim" | "PersistentVolume") => return Some("its data would be lost"),
-        ("apps", "StatefulSet")
-            if live
-                .pointer("/spec/volumeClaimTemplates")
-                .and_then(Value::as_array)
-                .is_some_and(|it| !it.is_empty()) =>
-        {
-            return Some("it has volume claims, whose data would be lost");
-        }
-        _ => {}
-    }
-    meta::finalizers(live).next().is_some().then_some("other controllers set finalizers on it")
 }
 
 /// Returns an unused name with the same syntax, and no longer than `name`.
