@@ -20,6 +20,7 @@ mod prune;
 mod remedy;
 #[cfg(test)]
 mod samples;
+mod wording;
 
 pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};
 pub use desired::depends_on::DEPENDS_ON_ANNOTATION;

@@ -6,10 +6,6 @@ use brokkr_core::model::{KindPattern, ObjectRef};
 
 use crate::order::is_namespace;
 
-/// How to fix an object that the limits forbid.
-pub(crate) const LIMITS_REMEDY: &str = "remove the object from the stack, or ask the operator of the agent to allow it \
-                                        (BROKKR__AGENT__ALLOW_KINDS or BROKKR__AGENT__NAMESPACES)";
-
 /// Limits what an agent may manage. Default: no limits beyond the agent's rights in the cluster.
 ///
 /// ```
@@ -47,26 +43,39 @@ impl LocalLimits {
     /// Returns why the agent may not manage an object; `None` if it may. The agent may use, but never writes, a Namespace
     /// that it works in.
     pub(crate) fn refuse(&self, object: &ObjectRef) -> Option<String> {
-        if let Some(namespaces) = &self.namespaces {
-            let place = if is_namespace(object) { Some(&object.name) } else { object.namespace.as_ref() };
-            match place {
-                None => {
-                    return Some(
-                        "this agent works only in some namespaces, and this object is cluster-scoped".to_owned(),
-                    );
-                }
-                Some(namespace) if !namespaces.contains(namespace) => {
-                    return Some(format!("this agent is not allowed to work in the namespace {namespace}"));
-                }
-                Some(_) if is_namespace(object) => return None,
-                Some(_) => {}
-            }
+        if let Some(problem) = self.refuse_place(object) {
+            return Some(problem);
+        }
+        if self.namespaces.is_some() && is_namespace(object) {
+            return None;
         }
         let kinds = self.kinds.as_ref()?;
         if kinds.iter().any(|it| it.matches(&object.group, &object.kind)) {
             return None;
         }
         Some(format!("this agent is not allowed to manage the kind {}", object.kind))
+    }
+
+    /// Returns how to fix an object that the limits forbid.
+    pub(crate) fn remedy(&self, object: &ObjectRef) -> String {
+        let setting = match self.refuse_place(object) {
+            Some(_) => "BROKKR__AGENT__NAMESPACES",
+            None => "BROKKR__AGENT__ALLOW_KINDS",
+        };
+        format!("remove the object from the stack, or ask the operator of the agent to allow it ({setting})")
+    }
+
+    /// Returns why the agent may not manage an object where it is.
+    fn refuse_place(&self, object: &ObjectRef) -> Option<String> {
+        let namespaces = self.namespaces.as_ref()?;
+        let place = if is_namespace(object) { Some(&object.name) } else { object.namespace.as_ref() };
+        match place {
+            None => Some("this agent works only in some namespaces, and this object is cluster-scoped".to_owned()),
+            Some(namespace) if !namespaces.contains(namespace) => {
+                Some(format!("this agent is not allowed to work in the namespace {namespace}"))
+            }
+            Some(_) => None,
+        }
     }
 
     /// Returns where to list objects of a kind: `None` for the whole cluster, or each allowed namespace.
@@ -110,6 +119,11 @@ mod tests {
         assert!(limits.refuse(&object("", "ConfigMap", Some("b"), "x")).is_some());
         assert!(limits.refuse(&object("rbac.authorization.k8s.io", "ClusterRole", None, "x")).is_some());
         assert_eq!(limits.refuse(&object("", "Namespace", None, "a")), None);
+        let both = limits.clone().only_kinds(["Secret".parse().expect("a pattern")]);
+        for (namespace, setting) in [("a", "BROKKR__AGENT__ALLOW_KINDS"), ("b", "BROKKR__AGENT__NAMESPACES")] {
+            let map = object("", "ConfigMap", Some(namespace), "x");
+            assert!(both.refuse(&map).is_some() && both.remedy(&map).ends_with(&format!("({setting})")), "{namespace}");
+        }
         assert!(limits.refuse(&object("", "Namespace", None, "b")).is_some());
         assert_eq!(limits.places(true), [Some("a")]);
         assert!(limits.places(false).is_empty());

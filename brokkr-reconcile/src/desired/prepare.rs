@@ -13,7 +13,7 @@ use crate::cluster::{ApiKind, Discovery};
 use crate::desired::depends_on;
 use crate::desired::depends_on::DEPENDS_ON_ANNOTATION;
 use crate::desired::ignore::Ignored;
-use crate::limits::{LIMITS_REMEDY, LocalLimits};
+use crate::limits::LocalLimits;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::ManifestHash;
@@ -41,6 +41,11 @@ impl Prepared {
     #[cfg(test)]
     pub(crate) fn with_body(self, body: &Value) -> Self {
         Self { text: body.to_string().into(), ..self }
+    }
+
+    /// Returns the number of bytes of the body.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len()
     }
 
     /// Returns the body to send.
@@ -100,13 +105,13 @@ pub(crate) fn unserved(unserved: &Unserved) -> ObjectProblem {
     let (message, remedy) = if served.is_empty() && !elsewhere.is_empty() {
         let message =
             format!("the cluster does not serve {wanted}; it serves {} {}", elsewhere.join(", "), object.kind);
-        (message, "change apiVersion, and the fields that differ in the served version")
+        (message, format!("set apiVersion: {}, and change the fields that differ", elsewhere.join(" or ")))
     } else if served.is_empty() {
-        let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind";
+        let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind".to_owned();
         (format!("the cluster does not serve {wanted}"), remedy)
     } else {
         let message = format!("the cluster serves {} but not {wanted}", served.join(", "));
-        (message, "change apiVersion to one that the cluster serves")
+        (message, format!("set apiVersion: {}", served.join(" or ")))
     };
     ObjectProblem::failed(object.clone(), Reason::KindNotServed, message).with_remedy(remedy)
 }
@@ -145,14 +150,19 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                     continue;
                 }
                 if let Some(problem) = belonging.limits.refuse(&object) {
+                    let remedy = belonging.limits.remedy(&object);
                     let problem = ObjectProblem::failed(object, Reason::NotAllowed, problem);
-                    prepared.refused.push(problem.with_remedy(LIMITS_REMEDY));
+                    prepared.refused.push(problem.with_remedy(remedy));
                     continue;
                 }
                 let body = manifest.body();
                 match depends_on(&body) {
                     Ok(before) => prepared.ready.push(with_labels(body, kind, object, belonging, before)),
-                    Err(problem) => prepared.refused.push(ObjectProblem::failed(object, Reason::Refused, problem)),
+                    Err(problem) => {
+                        let remedy = depends_on::remedy(object.namespace.as_deref());
+                        let problem = ObjectProblem::failed(object, Reason::DependencyUnknown, problem);
+                        prepared.refused.push(problem.with_remedy(remedy));
+                    }
                 }
             }
             None => {
@@ -348,7 +358,7 @@ mod tests {
             (vec![map.clone(), twice], &free, 1, Some(Reason::Refused)),
             (vec![map.clone()], &no_maps, 0, Some(Reason::NotAllowed)),
             (vec![depends("/namespaces/a/ConfigMap/b")], &free, 1, None),
-            (vec![depends("nonsense")], &free, 0, Some(Reason::Refused)),
+            (vec![depends("nonsense")], &free, 0, Some(Reason::DependencyUnknown)),
         ] {
             let set = sample.prepared_with(&manifests, &discovery(), limits);
             let reason = set.refused.first().map(|it| it.reason);
