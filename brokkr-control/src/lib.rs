@@ -29,7 +29,7 @@ pub use agent_protocol::in_process::InProcess;
 pub use broker::Broker;
 pub use builder::{BrokerBuilder, StartError};
 pub use error::{BrokerError, BrokerErrorKind, BrokerResult};
-pub use operations::agents::{AgentDetails, AgentPatch, NewAgent};
+pub use operations::agents::{AgentDetails, AgentPatch, NewAgent, default_grant};
 pub use operations::environments::{EnvironmentPatch, NewEnvironment};
 pub use operations::generators::{GeneratorPatch, NewGenerator};
 pub use operations::grants::{GrantPatch, NewGrant};

@@ -1,7 +1,7 @@
 //! Operations on grants.
 
 use brokkr_core::error::Invalid;
-use brokkr_core::model::{Change, EntityKey, Grant, GrantId, GrantRules, Version, limits, validate_text};
+use brokkr_core::model::{Agent, Change, EntityKey, Grant, GrantId, GrantRules, Version, limits, validate_text};
 use brokkr_core::store::{EntityQuery, Listing, Page, Scope, StoreError, StoreExt as _};
 
 use crate::access::action::Action;
@@ -112,7 +112,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`BrokerError::InUse`] for the grants `default` and `unrestricted`.
+    /// [`BrokerError::InUse`] for the grants `default` and `unrestricted`, and while registrations name the grant.
     pub async fn grant_delete(&self, actor: &Actor, id: GrantId) -> BrokerResult<()> {
         const NAME: &str = "grant.delete";
         let scope = self.authorise(actor, Action::GrantManage, NAME, Some(EntityKey::Grant(id)))?;
@@ -121,11 +121,30 @@ impl Broker {
             if id == GrantId::UNRESTRICTED || id == GrantId::DEFAULT {
                 return Err(BrokerError::InUse("the grants default and unrestricted cannot be deleted"));
             }
+            // A registration that names the grant at the same time requires this version of it.
+            if self.is_granted(&scope, id).await? {
+                return Err(BrokerError::InUse("registrations of agents name the grant; give them another one first"));
+            }
             let now = self.now();
             let after = Grant { version: before.version.next(), updated_at: now, deleted_at: Some(now), ..before };
             Ok(Decision::commit((), vec![Change::Grant(after)]))
         })
         .await
+    }
+
+    /// Whether a registration names a grant.
+    async fn is_granted(&self, scope: &Scope, id: GrantId) -> BrokerResult<bool> {
+        let mut page = Page::first(limits::PAGE_MAX);
+        loop {
+            let agents = self.parts.store.list::<Agent>(scope, &EntityQuery::default(), &page).await?;
+            if agents.items.iter().any(|agent| agent.registrations.values().any(|grant| *grant == id)) {
+                return Ok(true);
+            }
+            match agents.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(false),
+            }
+        }
     }
 
     /// Creates the grants `default` and `unrestricted` in a new store. Succeeds if another replica creates them first.

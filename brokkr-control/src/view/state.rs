@@ -191,7 +191,7 @@ impl ViewState {
         if is_new
             || before.labels != agent.labels
             || before.annotations != agent.annotations
-            || before.generator_ids != agent.generator_ids
+            || before.registrations != agent.registrations
             || before.status != agent.status
         {
             let stacks: Vec<StackId> = self.stacks.keys().copied().collect();
@@ -285,7 +285,7 @@ impl ViewState {
         if agent.status == AgentStatus::Retired {
             return Ok(Verdict::unmatched("the agent is retired"));
         }
-        if !agent.generator_ids.contains(&stack.generator_id) {
+        if !agent.registrations.contains_key(&stack.generator_id) {
             return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
         }
         self.policy.evaluate(&Candidate::new(stack, agent, direct))

@@ -18,7 +18,7 @@ mod stack;
 mod status;
 mod target;
 
-pub use agent::{Agent, AgentSessionInfo, CreateAgent, CreatedAgent, PatchAgent};
+pub use agent::{Agent, AgentSessionInfo, CreateAgent, CreatedAgent, PatchAgent, RegisterAgent, Registration};
 pub use auth::WhoAmI;
 pub use change::{Change, ChangePage};
 pub use deployment_object::{DeploymentObject, PublishManifests, Rollback};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use brokkr_control::NewAgent;
+use brokkr_control::{NewAgent, default_grant};
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, Version};
 
@@ -75,7 +75,7 @@ impl AgentBuilder {
             labels: self.labels.try_into().expect("the agent's labels should be valid"),
             annotations: self.annotations.try_into().expect("the agent's annotations should be valid"),
             status: self.status,
-            generator_ids: self.generators.into_iter().collect(),
+            registrations: self.generators.into_iter().map(|id| (id, default_grant(id))).collect(),
             confirmed_epoch: None,
             version: Version::FIRST,
             created_at: now,
@@ -91,7 +91,7 @@ impl AgentBuilder {
             cluster_name: self.name.clone(),
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
-            generator_ids: Some(self.generators.clone()),
+            registrations: Some(self.generators.iter().map(|id| (*id, None)).collect()),
         }
     }
 }

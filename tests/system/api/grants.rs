@@ -67,3 +67,38 @@ async fn built_in_grants_exist_from_the_start() {
         assert_eq!(api.send("DELETE", &path, json!({})).await.slug(), "in-use");
     }
 }
+
+#[tokio::test]
+async fn registration_names_a_grant() {
+    let api = Api::new().await;
+    let generator = api.send("POST", "/generators", json!({"name": "shop"})).await.text("/generator/id");
+    let created = api.send("POST", "/agents", json!({"name": "edge-1"})).await;
+    let agent = created.text("/agent/id");
+    let all = api.get("/grants").await.json();
+    let id_of = |name: &str| {
+        all["items"].as_array().unwrap().iter().find(|it| it["name"] == name).expect("a built-in grant")["id"].clone()
+    };
+    let system = json!({"generator_id": "00000000-0000-7000-8000-000000000001", "grant_id": id_of("unrestricted")});
+    assert_eq!(created.json()["agent"]["registrations"], json!([system]), "admins publish without limits");
+    let path = format!("/agents/{agent}/generators/{generator}");
+    let own = api.send("POST", "/grants", json!({"name": "shop-databases"})).await.text("/id");
+    let registrations = async || api.get(&format!("/agents/{agent}")).await.json()["registrations"].clone();
+    let with = |grant: &serde_json::Value| json!([system, {"generator_id": generator, "grant_id": grant}]);
+    for (body, expected) in [
+        (json!(null), id_of("default")),
+        (json!({"grant_id": own}), json!(own)),
+        // Without a grant, a registration stays as it is.
+        (json!({}), json!(own)),
+        (json!({"grant_id": id_of("unrestricted")}), id_of("unrestricted")),
+        (json!({"grant_id": own}), json!(own)),
+    ] {
+        assert_eq!(api.send("PUT", &path, body.clone()).await.status, 204, "{body}");
+        assert_eq!(registrations().await, with(&expected), "{body}");
+    }
+    let unknown = api.send("PUT", &path, json!({"grant_id": agent})).await;
+    assert_eq!((unknown.slug(), unknown.json()["pointer"].clone()), ("reference-invalid".to_owned(), json!("/grant_id")));
+    let grant = format!("/grants/{own}");
+    assert_eq!(api.send("DELETE", &grant, json!({})).await.slug(), "in-use");
+    assert_eq!(api.send("DELETE", &path, json!({})).await.status, 204);
+    assert_eq!(api.send("DELETE", &grant, json!({})).await.status, 204);
+}

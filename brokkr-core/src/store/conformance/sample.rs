@@ -1,6 +1,6 @@
 //! Small valid entities for tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -108,7 +108,7 @@ pub fn agent(called: &str) -> Agent {
         labels: Labels::default(),
         annotations: Annotations::default(),
         status: AgentStatus::Active,
-        generator_ids: BTreeSet::from([GeneratorId::SYSTEM]),
+        registrations: BTreeMap::from([(GeneratorId::SYSTEM, GrantId::UNRESTRICTED)]),
         confirmed_epoch: None,
         version: Version::FIRST,
         created_at: time(0),

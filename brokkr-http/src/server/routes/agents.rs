@@ -14,10 +14,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{created, entity};
-use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
+use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent, RegisterAgent};
 use crate::server::AppState;
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::extract::{ApiJson, ApiPath, MergePatch, OptionalJson, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
@@ -74,7 +74,7 @@ async fn create(
         cluster_name: body.cluster_name,
         labels: body.labels,
         annotations: body.annotations,
-        generator_ids: body.generator_ids,
+        registrations: body.generator_ids.map(|ids| ids.into_iter().map(|id| (id, None)).collect()),
     };
     let (agent, pak) = state.broker.agent_create(&actor, new).await?;
     let (path, version) = (format!("/agents/{}", agent.id), agent.version);
@@ -160,12 +160,13 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Registers an agent with a generator: the agent then serves the generator's stacks.
+/// Registers an agent with a generator: the agent then serves the generator's stacks. Sets the grant of a registration.
 #[utoipa::path(
     put, path = "/agents/{id}/generators/{generator_id}", operation_id = "registerAgent", tag = "agents",
     params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
+    request_body = Option<RegisterAgent>,
     responses(
-        Keyed, Found, Changing,
+        Keyed, Found, Changing, Bodied,
         (status = 204, description = "Registered"),
     ),
 )]
@@ -173,8 +174,9 @@ async fn register(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath((id, generator)): ApiPath<(AgentId, GeneratorId)>,
+    OptionalJson(body): OptionalJson<RegisterAgent>,
 ) -> Result<StatusCode, Problem> {
-    state.broker.agent_register(&actor, id, generator).await?;
+    state.broker.agent_register(&actor, id, generator, body.grant_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

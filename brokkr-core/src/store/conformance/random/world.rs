@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AgentId, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, KeyOwner, Labels, Revision, Stack, StackId,
-    StackPhase, Version,
+    AgentId, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, GrantId, KeyOwner, Labels, Revision, Stack,
+    StackId, StackPhase, Version,
 };
 use crate::store::Precondition;
 use crate::store::conformance::random::dice::Dice;
@@ -179,7 +179,9 @@ impl World {
         };
         agent.version = self.version(EntityKey::Agent(agent.id), dice);
         agent.labels = Self::labels(dice);
-        agent.generator_ids = self.generators().into_iter().filter(|_| dice.once_in(2)).collect();
+        let grants = [GrantId::DEFAULT, GrantId::UNRESTRICTED];
+        let registrations = self.generators().into_iter().filter(|_| dice.once_in(2)).collect::<Vec<_>>();
+        agent.registrations = registrations.into_iter().zip(grants.into_iter().cycle()).collect();
         if dice.once_in(5) {
             agent.status = AgentStatus::Cordoned;
         }
