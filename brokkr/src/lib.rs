@@ -80,8 +80,8 @@ pub mod testing;
 pub use brokkr_control::{
     Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
     BrokerResult, Content, EnvironmentPatch, GeneratorPatch, Idempotency, InProcess, NewAgent, NewEnvironment,
-    NewGenerator, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal, StackOverview, StartError,
-    Summary, generate,
+    NewGenerator, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal, StackOverview, StackState,
+    StartError, Summary, generate,
 };
 pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;

@@ -29,7 +29,6 @@ impl Origin {
 /// [`Broker::system_actor`](crate::broker::Broker::system_actor) and
 /// [`Broker::generator_actor`](crate::broker::Broker::generator_actor) for the host itself. An `Actor` therefore proves
 /// authentication.
-/// [`Broker::generator_actor`](crate::broker::Broker::generator_actor): holding one is the proof.
 #[derive(Debug, Clone)]
 pub struct Actor {
     pub(crate) who: ActorRef,

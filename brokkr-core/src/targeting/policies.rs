@@ -7,6 +7,8 @@ use crate::targeting::selector::requirement_holds;
 use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
 /// The default policy of a broker: [`DirectAssignment`] or [`ByRule`].
+///
+/// To test a policy as `BrokerBuilder::also_match` combines it with the default, evaluate `default_policy().or(policy)`.
 pub fn default_policy() -> AnyOf {
     DirectAssignment.or(ByRule)
 }

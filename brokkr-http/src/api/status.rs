@@ -41,6 +41,10 @@ pub struct AgentStackStatus {
     /// The agent's name.
     #[schema(value_type = Name)]
     pub agent_name: String,
+    /// The name of the agent's cluster. For display only.
+    pub cluster_name: String,
+    /// Time of the agent's last poll or report; null before the first one.
+    pub last_seen_at: Option<Timestamp>,
     /// The action that the agent's target state requires.
     pub action: EntryAction,
     /// The revision in the agent's target state.

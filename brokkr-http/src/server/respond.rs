@@ -36,7 +36,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// [`router`](super::router) includes the layer, and [`ServerBuilder::merge`](super::ServerBuilder::merge) adds it to the
 /// host's own routes. Add it yourself if you compose a router without them. If several instances are nested, only the
 /// outermost one acts.
-/// outermost acts.
 ///
 /// ```
 /// use axum::Router;
