@@ -1,5 +1,6 @@
 //! The status of a stack on its agents.
 
+use brokkr_core::model::schema::ShortText;
 use brokkr_core::model::{AgentId, Condition, Health, LastError, Name, ObjectRef, Revision, Timestamp};
 use brokkr_core::protocol::EntryAction;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,7 @@ pub struct AgentStackStatus {
     #[schema(value_type = Name)]
     pub agent_name: String,
     /// The name of the agent's cluster. For display only.
+    #[schema(value_type = ShortText)]
     pub cluster_name: String,
     /// Time of the agent's last poll or report; null before the first one.
     pub last_seen_at: Option<Timestamp>,
