@@ -158,3 +158,80 @@ impl ControlPlane {
         .await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::agent;
+
+    fn settings() -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}})
+    }
+
+    async fn published(plane: &ControlPlane, spec: StackSpec) -> StackId {
+        let stack = plane.broker().stack_create(&plane.actor(), None, spec).await.expect("a stack").id;
+        let content = Content::Documents { documents: vec![settings()], message: String::new() };
+        plane.broker().publish(&plane.actor(), stack, content).await.expect("a revision");
+        stack
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "edge: no direct target; no shared label; no shared annotation")]
+    async fn converged_fails_at_once_with_the_reasons_if_no_agent_matches() {
+        let plane = ControlPlane::builder().agent(agent("edge").label("region", "us")).start().await;
+        let stack = published(&plane, StackSpec::named("shop").label("region", "eu")).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(5), plane.converged(stack)).await;
+        waited.expect("the wait should end at once");
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the agent is not registered with the stack's generator")]
+    async fn converged_names_a_missing_registration() {
+        let plane = ControlPlane::builder().agent(agent("edge").label("region", "eu")).start().await;
+        let team = plane.broker().ensure_generator(&plane.actor(), "team", "").await.expect("a generator");
+        let actor = plane.broker().generator_actor(team.id).expect("an actor");
+        let spec = StackSpec::named("shop").label("region", "eu");
+        let stack = plane.broker().stack_create(&actor, None, spec).await.expect("a stack");
+        plane.converged(stack.id).await;
+    }
+
+    #[tokio::test]
+    async fn stopped_agent_applies_nothing_while_others_continue() {
+        let plane = ControlPlane::start(2).await;
+        plane.agents()[0].stop().await;
+        let stack = plane.publish(StackSpec::named("shop"), [settings()]).await;
+        let status = eventually("the running agent has applied the stack", async || {
+            let status = plane.status(stack).await;
+            if status.summary.applied == 1 { Ok(status) } else { Err(status) }
+        })
+        .await;
+        assert_eq!((status.summary.agents, status.summary.pending), (2, 1));
+        assert_eq!(plane.agents()[0].object("ConfigMap", "default", "settings"), None);
+        plane.agents()[0].stop().await;
+    }
+
+    #[tokio::test]
+    async fn controllers_make_workloads_healthy_and_degraded_objects_are_reported() {
+        let plane = ControlPlane::builder().agents(1).with_controllers().start().await;
+        let kinds =
+            [("apps/v1", "Deployment", "web"), ("apps/v1", "StatefulSet", "database"), ("batch/v1", "Job", "migrate")];
+        let objects =
+            kinds.map(|(api, kind, name)| json!({"apiVersion": api, "kind": kind, "metadata": {"name": name}}));
+        let stack = plane.publish(StackSpec::named("shop"), objects).await;
+        plane.healthy(stack).await;
+        let edge = &plane.agents()[0];
+        for (_, kind, name) in kinds {
+            edge.set_degraded(kind, "default", name, "image not found").await;
+            let reason = eventually("the stack is degraded", async || {
+                let (state, reason) = plane.status(stack).await.agents[0].state();
+                if state == StackState::Applied(Health::Degraded) { Ok(reason) } else { Err((state, reason)) }
+            })
+            .await;
+            assert!(reason.as_deref().is_some_and(|it| it.contains("image not found")), "{kind}: {reason:?}");
+            edge.clear_degraded(kind, "default", name).await;
+            plane.healthy(stack).await;
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod document;
 mod environments;
 mod feed;
 mod host;
+mod host_callers;
 mod life;
 mod limits;
 mod pages;
