@@ -99,8 +99,9 @@ impl ControlPlaneBuilder {
         self
     }
 
-    /// Runs simulated controllers in every cluster, so that workloads, Jobs, claims and Services become healthy, as
-    /// [`MemoryCluster::with_controllers`] describes. Default: none; an applied Deployment stays `progressing`.
+    /// Runs simulated controllers in every cluster: those of Deployments, ReplicaSets, StatefulSets, DaemonSets, Pods, Jobs,
+    /// Services, volume claims, volumes, autoscalers and disruption budgets, as [`MemoryCluster::with_controllers`] describes.
+    /// Everything becomes healthy at once. Default: none; an applied Deployment stays `progressing`.
     pub fn with_controllers(mut self) -> Self {
         self.has_controllers = true;
         self
