@@ -38,5 +38,5 @@ pub use operations::placement::Placed;
 pub use operations::publish::{Content, Published};
 pub use operations::stack_removal::Removal;
 pub use operations::stacks::Applied;
-pub use operations::status::{AgentStackStatus, StackOverview, Summary};
+pub use operations::status::{AgentStackStatus, StackOverview, StackState, Summary};
 pub use origin::Origin;

@@ -103,12 +103,12 @@ impl ApplierError {
 }
 
 /// Brings a cluster to the desired state.
-/// ///
+///
 /// The [`Reconciler`](crate::pass::reconciler::Reconciler) implements it for a Kubernetes API. A host can supply its own,
 /// for example one that commits manifests to a Git repository for another tool.
-/// ///
+///
 /// # Contract
-/// ///
+///
 /// 1. **Level-triggered.** `reconcile` compares the desired state with the actual state. It can run any number of times
 ///    with the same arguments, and writes nothing when they already agree.
 /// 2. **No removal by default.** The applier removes an object only if `may_remove` is set and the stack's goal is

@@ -176,7 +176,8 @@ impl Broker {
         }))
     }
 
-    async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
+    /// The time of each agent's last poll or report.
+    pub(super) async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
         let mut seen: BTreeMap<_, _> = self.parts.store.agent_last_seen(scope, ids).await?.into_iter().collect();
         for id in ids {
             // Activity on this replica that is not yet written to the store.

@@ -113,6 +113,20 @@ impl Broker {
         Ok(self.parts.store.get::<Stack>(&scope, id).await?)
     }
 
+    /// Returns the stack with this name: of the actor's generator, for admins of the system generator, as
+    /// [`stack_apply`](Self::stack_apply) finds it. To find the stacks of other generators use
+    /// [`stack_list`](Self::stack_list).
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::NotFound`] if there is none, also for a text that is no valid name.
+    pub async fn stack_by_name(&self, actor: &Actor, name: &str) -> BrokerResult<Stack> {
+        let scope = self.authorise(actor, Action::StackRead, "stack.read", None)?;
+        let name: Name = name.parse().map_err(|_| BrokerError::NotFound)?;
+        let owner = actor.generator_id().unwrap_or(GeneratorId::SYSTEM);
+        Ok(self.parts.store.stack_by_name(&scope, owner, &name).await?)
+    }
+
     /// Lists the stacks that the actor may see and that match the filter.
     pub async fn stack_list(
         &self,

@@ -70,9 +70,9 @@ problem_types! {
     JsonSyntax = "json-syntax", 400, "Invalid JSON", "Send one valid JSON document.";
     JsonTooDeep = "json-too-deep", 400, "JSON nests too deeply", "Reduce the nesting to at most 64 levels.";
     QueryInvalid = "query-invalid", 400, "Invalid query parameter", "Send only parameters that the operation defines, each at most once, with a valid value.";
-    Unauthenticated = "unauthenticated", 401, "No valid key", "Send a valid key as `Authorization: Bearer <key>`.";
+    Unauthenticated = "unauthenticated", 401, "Not authenticated", "Send a valid key as `Authorization: Bearer <key>`.";
     AgentRetired = "agent-retired", 403, "Agent is retired", "Set the agent's status to `active`, or stop the agent process.";
-    Forbidden = "forbidden", 403, "Not allowed for this key", "Use a key of a kind that may perform this operation.";
+    Forbidden = "forbidden", 403, "Not allowed", "Use credentials that permit this operation, such as a key of another kind.";
     NotFound = "not-found", 404, "Not found", "Check the path and the ids, and that this key has access to the object.";
     MethodNotAllowed = "method-not-allowed", 405, "Method not allowed", "Use one of the methods in the Allow header.";
     NotAcceptable = "not-acceptable", 406, "No acceptable media type", "Send an Accept header that allows application/json or application/yaml.";

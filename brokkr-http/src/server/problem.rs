@@ -114,6 +114,29 @@ impl Problem {
         self.at(Place::Body(pointer.into()))
     }
 
+    /// Replaces the JSON pointer to the invalid value, for a route whose body differs from the operation's input. Problems
+    /// without a pointer stay as they are.
+    ///
+    /// ```
+    /// use brokkr_control::BrokerError;
+    /// use brokkr_http::server::Problem;
+    ///
+    /// // The route's body has `environment`, which becomes a label of the stack.
+    /// fn problem(error: BrokerError) -> Problem {
+    ///     Problem::from(error).map_pointer(|pointer| match pointer {
+    ///         "/labels/environment" => "/environment".to_owned(),
+    ///         other => other.to_owned(),
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn map_pointer(mut self, map: impl FnOnce(&str) -> String) -> Self {
+        if let Some(Place::Body(pointer)) = &mut self.place {
+            *pointer = map(pointer);
+        }
+        self
+    }
+
     /// Names the invalid query parameter.
     #[must_use]
     pub fn at_parameter(self, name: impl Into<String>) -> Self {

@@ -1,18 +1,19 @@
 //! The layer around every route: request ids, problem documents, idempotency keys, metrics and audit records.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_control::transport::Transport as _;
-use brokkr_control::{Broker, Idempotency};
+use brokkr_control::{Broker, Idempotency, Origin};
 use brokkr_core::model::{RequestId, limits};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -30,13 +31,16 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The layer around every route of the API. It assigns an `x-request-id` that audit records and log lines repeat, writes
-/// every error as a problem document (including panics of handlers), handles `Idempotency-Key`, counts requests, and records
-/// refused requests in the audit.
+/// every error as a problem document (including panics of handlers), handles `Idempotency-Key`, and counts requests.
+///
+/// It records refused requests in the audit: every [`Problem`] of a type for 401 or 403, and of other types if the caller is
+/// identified and the request could have changed something. The record names the method, the route and the type. Its actor
+/// is that of [`Caller`](super::Caller) or [`RequestOrigin::identify`](super::RequestOrigin::identify); without one, and for
+/// reads, the anonymous caller. Problems from a [`BrokerError`](brokkr_control::BrokerError) are not recorded again.
 ///
 /// [`router`](super::router) includes the layer, and [`ServerBuilder::merge`](super::ServerBuilder::merge) adds it to the
 /// host's own routes. Add it yourself if you compose a router without them. If several instances are nested, only the
 /// outermost one acts.
-/// outermost acts.
 ///
 /// ```
 /// use axum::Router;
@@ -102,6 +106,7 @@ where
         let id = RequestId::generate();
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         request.extensions_mut().insert(id);
         // Refused reads are not audited.
         let identified = (!method.is_safe()).then(Identified::default);
@@ -131,10 +136,16 @@ where
             let route = route.as_ref().map_or("", MatchedPath::as_str);
             state.meter.record(route, &method, response.status(), began.elapsed());
             if let Some(Unrecorded(slug)) = response.extensions_mut().remove()
-                && let Some(actor) = identified.as_ref().and_then(Identified::actor)
                 && !route.is_empty()
             {
-                state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
+                let actor = identified.as_ref().and_then(Identified::actor);
+                let what = format!("{method} {route}: {slug}");
+                let is_denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                match actor {
+                    _ if is_denied => state.broker.record_denied(actor, Origin { request_id: id, address: peer }, what),
+                    Some(actor) => state.broker.record_refused(actor, what),
+                    None => {}
+                }
             }
             Ok(with_request_id(response, id))
         })

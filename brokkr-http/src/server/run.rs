@@ -28,6 +28,9 @@ pub struct ServerBuilder {
 /// Speaks HTTP/1.1, and HTTP/2 with prior knowledge, without TLS: terminate TLS in a proxy in front of it. The server closes
 /// a connection whose client does not send a request head within [`limits::REQUEST_HEAD_SECONDS`].
 ///
+/// The API contains no `/metrics`: install a metrics recorder and merge [`metrics_router`](super::metrics_router), as
+/// `brokkr-broker` does.
+///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use axum::Router;
@@ -124,6 +127,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Returns the router that the server would serve: the API, the host's own routes, and the [layer](super::ApiLayer)
+    /// around both. For tests that send requests without a socket, and for hosts that serve it themselves, as
+    /// [`router`](super::router) describes.
+    pub fn router(self) -> Router {
+        api(self.state.clone()).merge(with_api_layer(self.routes, self.state))
+    }
+
     /// Binds the address and returns the server, which accepts connections once it [runs](Server::run).
     ///
     /// # Errors
@@ -135,7 +145,7 @@ impl ServerBuilder {
 
     /// Uses a listener that the host has opened.
     pub fn listener(self, listener: TcpListener) -> Server {
-        let router = api(self.state.clone()).merge(with_api_layer(self.routes, self.state));
-        Server { broker: self.broker, router, listener, connections: self.connections, grace: self.grace }
+        let (broker, connections, grace) = (self.broker.clone(), self.connections, self.grace);
+        Server { broker, router: self.router(), listener, connections, grace }
     }
 }

@@ -96,7 +96,10 @@ async fn registration_names_a_grant() {
         assert_eq!(registrations().await, with(&expected), "{body}");
     }
     let unknown = api.send("PUT", &path, json!({"grant_id": agent})).await;
-    assert_eq!((unknown.slug(), unknown.json()["pointer"].clone()), ("reference-invalid".to_owned(), json!("/grant_id")));
+    assert_eq!(
+        (unknown.slug(), unknown.json()["pointer"].clone()),
+        ("reference-invalid".to_owned(), json!("/grant_id"))
+    );
     let grant = format!("/grants/{own}");
     assert_eq!(api.send("DELETE", &grant, json!({})).await.slug(), "in-use");
     assert_eq!(api.send("DELETE", &path, json!({})).await.status, 204);

@@ -7,6 +7,7 @@ mod environments;
 mod feed;
 mod grants;
 mod host;
+mod host_callers;
 mod life;
 mod limits;
 mod pages;
