@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod dependencies;
 pub(crate) mod environments;
 pub(crate) mod generators;
+pub(crate) mod granted;
 pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod observe;

@@ -97,6 +97,8 @@ impl Broker {
             }
         };
         set.refuse_twins(&stack.policies.default_namespace)?;
+        let set = Arc::new(set);
+        self.refuse_ungranted(stack, &set).await?;
         if bytes.len() > limits::BODY_BYTES {
             return Err(Invalid::new(
                 InvalidCode::SetTooLarge,
@@ -241,6 +243,10 @@ impl Broker {
                     error => error.into(),
                 })?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            // The grants may have become narrower since.
+            let (_, bytes) = self.parts.store.deployment_object_content(&scope, old.id).await?;
+            let set = on_blocking_thread(move || ManifestSet::parse_yaml(&bytes)).await?;
+            self.refuse_ungranted(&stack, &Arc::new(set)).await?;
             // The store already has the content.
             let prepared = Prepared {
                 digest: old.digest,

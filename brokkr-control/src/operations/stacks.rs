@@ -69,6 +69,7 @@ impl Broker {
             deleted_at: None,
         };
         spec.write_to(&mut stack)?;
+        self.refuse_ungranted_policies(&stack)?;
         Ok(stack)
     }
 
@@ -176,6 +177,9 @@ impl Broker {
         edit(StackSpec::from(before))?.write_to(&mut after)?;
         if after == *before {
             return Ok(None);
+        }
+        if after.policies != before.policies {
+            self.refuse_ungranted_policies(&after)?;
         }
         after.version = before.version.next();
         after.updated_at = self.now();

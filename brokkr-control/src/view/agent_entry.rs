@@ -8,6 +8,7 @@ use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
 use tokio::sync::watch;
 
 use crate::view::stack_entry::StackEntry;
+use crate::view::tenants::Tenants;
 
 /// The state of one stack and agent that match, have a direct target, or once had an assignment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,11 +70,17 @@ impl AgentEntry {
     }
 
     /// The target state, computed at most once between two changes.
-    pub(crate) fn wanted(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>) -> Arc<Wanted> {
-        self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks))).clone()
+    pub(crate) fn wanted(
+        &self,
+        epoch: Epoch,
+        stacks: &BTreeMap<StackId, StackEntry>,
+        tenants: &Tenants,
+    ) -> Arc<Wanted> {
+        self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks, tenants))).clone()
     }
 
-    fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>) -> Wanted {
+    fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>, tenants: &Tenants) -> Wanted {
+        let mut generators = BTreeSet::new();
         let (mut entries, mut unlisted, mut listed) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (id, pair) in &self.pairs {
             let Some(entry) = stacks.get(id) else {
@@ -87,6 +94,9 @@ impl AgentEntry {
                 (None, None | Some(AssignmentState::Gone)) => continue,
                 (None, Some(state)) => (EntryAction::Remove, state != AssignmentState::Listed || !stack.is_active()),
             };
+            if object.is_some() {
+                generators.insert(stack.generator_id);
+            }
             if object.is_some() && !was_listed {
                 unlisted.push((*id, stack.version));
             }
@@ -94,6 +104,7 @@ impl AgentEntry {
             entries.push(TargetEntry {
                 stack_id: *id,
                 stack_name: stack.name.to_string(),
+                generator_id: stack.generator_id,
                 action,
                 object_id: object.map(|it| it.id),
                 revision: object.map(|it| it.revision),
@@ -105,7 +116,8 @@ impl AgentEntry {
             });
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
-        let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), entries);
+        let tenants = generators.into_iter().map(|id| tenants.tenant(&self.agent, id)).collect();
+        let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), tenants, entries);
         Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed) }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use brokkr_core::manifest::{Manifest, ManifestSet};
-use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, StackId};
+use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, StackId, Violation};
+use brokkr_core::protocol::Tenant;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{ApiKind, Discovery};
@@ -124,11 +125,36 @@ pub(crate) struct Belonging<'a> {
     pub(crate) applyset: &'a str,
     pub(crate) default_namespace: &'a str,
     pub(crate) limits: &'a LocalLimits,
+    pub(crate) tenant: &'a Tenant,
     pub(crate) ignore: &'a [IgnoreRule],
+}
+
+/// A tenant whose objects are checked, unless its rules allow everything.
+struct Checked<'a> {
+    tenant: &'a Tenant,
+    is_unrestricted: bool,
+}
+
+impl Checked<'_> {
+    fn violations(&self, manifest: &Manifest, namespace: Option<&str>, body: &Map<String, Value>) -> Vec<Violation> {
+        if self.is_unrestricted {
+            return Vec::new();
+        }
+        self.tenant.rules.violations(&self.tenant.name, manifest.group(), manifest.kind(), namespace, body)
+    }
+}
+
+/// The problem of an object that the tenant's grant does not allow.
+fn not_granted(object: Arc<ObjectRef>, tenant: &Tenant, violations: &[Violation]) -> ObjectProblem {
+    let told = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!("the grant of the generator {}: {told}", tenant.name);
+    ObjectProblem::failed(object, Reason::NotAllowed, message)
+        .with_remedy("change the object, or ask an admin of the broker for another grant")
 }
 
 pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &Discovery) -> PreparedSet {
     let scopes = scopes_of_own_crds(set);
+    let tenant = Checked { tenant: belonging.tenant, is_unrestricted: belonging.tenant.rules.is_unrestricted() };
     let mut kinds: HashMap<(&str, &str, &str), Option<Arc<ApiKind>>> = HashMap::new();
     let mut prepared = PreparedSet::default();
     let mut seen = HashSet::new();
@@ -156,6 +182,11 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                     continue;
                 }
                 let body = manifest.body();
+                let violations = tenant.violations(manifest, object.namespace.as_deref(), &body);
+                if !violations.is_empty() {
+                    prepared.refused.push(not_granted(object, belonging.tenant, &violations));
+                    continue;
+                }
                 match depends_on(&body) {
                     Ok(before) => prepared.ready.push(with_labels(body, kind, object, belonging, before)),
                     Err(problem) => {

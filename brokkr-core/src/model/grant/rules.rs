@@ -101,6 +101,36 @@ impl GrantRules {
         }
     }
 
+    /// Rules that allow nothing.
+    pub fn nothing() -> Self {
+        Self {
+            kinds: BTreeSet::new(),
+            namespaces: BTreeSet::new(),
+            pod_security: PodSecurity::Restricted,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the rules allow everything, so that nothing has to be checked.
+    pub fn is_unrestricted(&self) -> bool {
+        self.kinds.contains(&KindPattern::ALL)
+            && self.namespaces.contains(&NamespacePattern::all())
+            && self.pod_security == PodSecurity::Privileged
+            && self.service_account_tokens
+            && self.external_ips
+            && self.system_priority
+    }
+
+    /// Reduces the policies to what the rules allow.
+    #[must_use]
+    pub fn limit(&self, mut policies: Policies) -> Policies {
+        policies.adopt = policies.adopt.min(self.adopt);
+        if !self.force_conflicts {
+            policies.conflicts = Conflicts::Fail;
+        }
+        policies
+    }
+
     /// Checks the number of patterns.
     ///
     /// # Errors
@@ -187,13 +217,8 @@ impl GrantRules {
 
     /// Returns what a stack's policies ask for beyond the rules.
     pub fn policy_violations(&self, policies: &Policies) -> Vec<Violation> {
-        let rank = |adopt| match adopt {
-            Adopt::Never => 0,
-            Adopt::IfEqual => 1,
-            Adopt::Always => 2,
-        };
         let mut violations = Vec::new();
-        if rank(policies.adopt) > rank(self.adopt) {
+        if policies.adopt > self.adopt {
             violations.push(Violation::new(GrantedField::Adopt, "the policy adopt"));
         }
         if policies.conflicts == Conflicts::Force && !self.force_conflicts {
@@ -378,16 +403,38 @@ mod tests {
             for (number, adopt) in all.into_iter().enumerate() {
                 let policies = Policies { adopt, ..Policies::default() };
                 assert_eq!(rules.policy_violations(&policies).is_empty(), number < allowed, "{granted:?} {adopt:?}");
+                assert!(rules.policy_violations(&rules.limit(policies)).is_empty(), "{granted:?} {adopt:?}");
             }
         }
         let force = Policies { conflicts: Conflicts::Force, ..Policies::default() };
         assert_eq!(GrantRules::default().policy_violations(&force).len(), 1);
         assert!(GrantRules::unrestricted().policy_violations(&force).is_empty());
+        assert_eq!(GrantRules::unrestricted().limit(force.clone()), force);
+        assert_eq!(GrantRules::default().limit(force), Policies::default());
+    }
+
+    #[test]
+    fn only_rules_without_any_limit_are_unrestricted() {
+        let all = GrantRules::unrestricted;
+        assert!(all().is_unrestricted());
+        for limited in [
+            GrantRules::default(),
+            GrantRules::nothing(),
+            GrantRules { kinds: GrantRules::default().kinds, ..all() },
+            GrantRules { namespaces: GrantRules::default().namespaces, ..all() },
+            GrantRules { pod_security: PodSecurity::Baseline, ..all() },
+            GrantRules { service_account_tokens: false, ..all() },
+            GrantRules { external_ips: false, ..all() },
+            GrantRules { system_priority: false, ..all() },
+        ] {
+            assert!(!limited.is_unrestricted(), "{limited:?}");
+        }
+        assert_eq!(said(&GrantRules::nothing(), &object("v1", "ConfigMap")).len(), 2);
     }
 
     #[test]
     fn rules_round_trip_as_json() {
-        for rules in [GrantRules::default(), GrantRules::unrestricted()] {
+        for rules in [GrantRules::default(), GrantRules::unrestricted(), GrantRules::nothing()] {
             let text = serde_json::to_string(&rules).expect("JSON");
             assert_eq!(serde_json::from_str::<GrantRules>(&text).expect("rules"), rules);
         }
