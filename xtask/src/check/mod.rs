@@ -30,6 +30,8 @@ enum What {
     Docs,
     /// Manifests with the structure of published install files, and known failures of other tools, on real API servers.
     Real,
+    /// What tenants may deploy: refused by the broker, refused by agents, allowed by a grant, on real API servers.
+    Authority,
     /// Manifests as the broker stores them, compared with those that kubectl would send.
     Reading,
     /// The API against its served OpenAPI document, and clients generated from it.
@@ -43,6 +45,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         What::Spelling => spelling::run(),
         What::Docs => docs::run(),
         What::Real => real::run(only),
+        What::Authority => real::run(Some("authority")),
         What::Reading => reading::run(only),
         What::Contract => contract::run(only),
     }
