@@ -85,9 +85,9 @@ pub mod testing;
 
 pub use brokkr_control::{
     Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
-    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, Idempotency, InProcess, NewAgent, NewEnvironment,
-    NewGenerator, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal, StackOverview, StackState,
-    StartError, Summary, generate,
+    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, GrantPatch, Idempotency, InProcess, NewAgent,
+    NewEnvironment, NewGenerator, NewGrant, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal,
+    StackOverview, StackState, StartError, Summary, default_grant, generate,
 };
 pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;

@@ -107,7 +107,7 @@ impl ControlPlaneBuilder {
         self
     }
 
-    /// Creates a generator with this name, if there is none, and registers every agent with it.
+    /// Creates a generator with this name, if there is none, and registers every agent with it, with the grant `unrestricted`.
     /// [`ControlPlane::generator`] returns its id. For hosts whose stacks belong to a generator:
     ///
     /// ```
