@@ -271,7 +271,9 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
-        Ok(self.parts.store.get::<DeploymentObject>(&scope, id).await?)
+        let found = self.parts.store.get::<DeploymentObject>(&scope, id).await;
+        self.refuse_unlisted(actor, id).await?;
+        Ok(found?)
     }
 
     /// Returns a deployment object with its stored bytes.
@@ -286,6 +288,7 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
+        self.refuse_unlisted(actor, id).await?;
         // The cache reads without a scope, for all callers; access is checked afterwards.
         let read = self.parts.store.deployment_object_content(&Scope::All, id);
         let found = match self.parts.contents.get_or_read(self.epoch(), id, read).await {
@@ -305,6 +308,18 @@ impl Broker {
             seen?;
         }
         found.ok_or(BrokerError::NotFound)
+    }
+
+    /// Refuses an agent that reads another deployment object than those that it should apply now. What it holds, or reports
+    /// to hold, gives it no right to read.
+    async fn refuse_unlisted(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<()> {
+        let Some(agent) = actor.agent_id() else { return Ok(()) };
+        if self.parts.view.lists(agent, id) {
+            return Ok(());
+        }
+        // Another replica with a newer view may have listed it.
+        self.parts.view.refreshed(CATCH_UP).await?;
+        if self.parts.view.lists(agent, id) { Ok(()) } else { Err(BrokerError::NotFound) }
     }
 
     /// Whether the view has the stack as active and in scope.

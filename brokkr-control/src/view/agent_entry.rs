@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use brokkr_core::model::{Agent, AgentStatus, AssignmentState, Epoch, Generation, StackId, Version};
+use brokkr_core::model::{
+    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, StackId, Version,
+};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
 use tokio::sync::watch;
 
@@ -48,6 +50,8 @@ pub(crate) struct Wanted {
     pub(crate) agent_version: Version,
     /// All stacks in the target state.
     pub(crate) stacks: Arc<BTreeSet<StackId>>,
+    /// The deployment objects to apply.
+    pub(crate) objects: BTreeSet<DeploymentObjectId>,
 }
 
 pub(crate) struct AgentEntry {
@@ -117,7 +121,8 @@ impl AgentEntry {
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
         let tenants = generators.into_iter().map(|id| tenants.tenant(&self.agent, id)).collect();
+        let objects = entries.iter().filter_map(|it: &TargetEntry| it.object_id).collect();
         let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), tenants, entries);
-        Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed) }
+        Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed), objects }
     }
 }

@@ -13,8 +13,8 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use agent_entry::{Pair, Wanted};
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, Epoch, Generation, GeneratorId, Grant, KeyId, Name,
-    Stack, StackId, Timestamp, limits,
+    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation, GeneratorId,
+    Grant, KeyId, Name, Stack, StackId, Timestamp, limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
@@ -224,6 +224,11 @@ impl FleetView {
     /// The stacks in an agent's target state, which the agent may read.
     pub(crate) fn stacks_of(&self, id: AgentId) -> Arc<BTreeSet<StackId>> {
         self.read().wanted(id).map(|(_, wanted)| wanted.stacks.clone()).unwrap_or_default()
+    }
+
+    /// Whether an agent's target state lists a deployment object to apply.
+    pub(crate) fn lists(&self, id: AgentId, object: DeploymentObjectId) -> bool {
+        self.read().wanted(id).is_some_and(|(_, wanted)| wanted.objects.contains(&object))
     }
 
     pub(crate) fn poll(&self, id: AgentId, key: Option<KeyId>) -> PollView {
