@@ -16,10 +16,14 @@ pub const DEPTH: usize = 64;
 pub const YAML_NODES: usize = 500_000;
 /// Maximum bytes of all scalars of one set together, with aliases expanded.
 pub const YAML_SCALAR_BYTES: usize = 16 * 1024 * 1024;
-/// Maximum nodes that aliases add to one document, so that a small document cannot expand to much memory.
-pub const YAML_ALIAS_NODES: usize = 100_000;
-/// Maximum bytes of scalars that aliases add to one document.
-pub const YAML_ALIAS_BYTES: usize = 4 * 1024 * 1024;
+/// Nodes that aliases may add to one set in any case. Beyond them aliases may add [`YAML_ALIAS_FACTOR`] nodes for each node
+/// that the set contains itself, so that a small request cannot expand to much memory.
+pub const YAML_ALIAS_NODES: usize = 10_000;
+/// Bytes of scalars that aliases may add to one set in any case, and beyond them [`YAML_ALIAS_FACTOR`] bytes for each byte of
+/// a scalar that the set contains itself.
+pub const YAML_ALIAS_BYTES: usize = 1024 * 1024;
+/// How much more aliases may add than the set contains itself.
+pub const YAML_ALIAS_FACTOR: usize = 16;
 /// Maximum labels, and maximum annotations, of one entity.
 pub const LABELS: usize = 64;
 /// Maximum bytes of all annotations of one entity together, as in Kubernetes.
