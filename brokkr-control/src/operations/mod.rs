@@ -7,6 +7,7 @@ pub(crate) mod generators;
 pub(crate) mod keys;
 pub(crate) mod observe;
 pub(crate) mod placement;
+pub(crate) mod preparation;
 pub(crate) mod publish;
 pub(crate) mod records;
 pub(crate) mod stack_removal;

@@ -6,6 +6,8 @@
 pub const BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum bytes of a request body without manifests.
 pub const SMALL_BODY_BYTES: usize = 1024 * 1024;
+/// Default of the memory for all request bodies of one server together.
+pub const BODY_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum bytes of one object as compact JSON. The limit of etcd is 1.5 MiB.
 pub const OBJECT_BYTES: usize = 1024 * 1024;
 /// Maximum objects in one set of manifests.

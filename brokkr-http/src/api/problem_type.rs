@@ -117,6 +117,7 @@ problem_types! {
     PreconditionRequired = "precondition-required", 428, "If-Match required", "Send If-Match with the object's ETag, or * to match any version.";
     Internal = "internal", 500, "Internal error", "Report the request id to the operator: the broker's log contains the cause.";
     GeneratorUnavailable = "generator-unavailable", 503, "Generator unavailable", "Retry after the delay in the Retry-After header.";
+    Overloaded = "overloaded", 503, "Too many requests at once", "Retry after the delay in the Retry-After header, or send the request to another replica.";
     StoreUnavailable = "store-unavailable", 503, "Store unavailable", "Retry after the delay in the Retry-After header.";
     ViewStale = "view-stale", 503, "Replica is behind", "Retry after the delay in the Retry-After header, or send the request to another replica.";
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use brokkr_control::{Actor, Broker, Idempotency};
 
 use super::identified::Identified;
+use super::in_flight::InFlight;
 use super::origin::RequestOrigin;
 use super::problem::Problem;
 
@@ -50,6 +51,10 @@ where
         if let Some(identified) = parts.extensions.get::<Identified>() {
             identified.is(&actor);
         }
+        let actor = match parts.extensions.get::<Arc<InFlight>>() {
+            Some(in_flight) => actor.in_turn(in_flight.turn()),
+            None => actor,
+        };
         Ok(Self(match parts.extensions.get::<Arc<Idempotency>>() {
             Some(idempotency) => actor.repeating(idempotency.clone()),
             None => actor,

@@ -1,11 +1,13 @@
 //! The axum router over a broker, and the server that runs it.
 
+mod body;
 mod caller;
 mod convert;
 mod cursor;
 mod extract;
 mod head_timer;
 mod identified;
+mod in_flight;
 mod merge_patch;
 mod meter;
 mod metrics;
@@ -22,6 +24,7 @@ mod run;
 mod serve;
 mod shutdown;
 mod typed;
+mod unread;
 
 use std::fmt;
 use std::ops::Deref;
@@ -31,9 +34,11 @@ use axum::Router;
 use axum::extract::FromRef;
 use brokkr_control::Broker;
 use brokkr_control::transport::Transport as _;
+use brokkr_core::model::limits;
 
+pub use body::ApiJson;
 pub use caller::Caller;
-pub use extract::{ApiJson, ApiPath};
+pub use extract::ApiPath;
 pub use metrics::metrics_router;
 pub use openapi::document;
 pub use origin::RequestOrigin;
@@ -43,6 +48,7 @@ pub use run::{Server, ServerBuilder};
 pub use shutdown::shutdown_signal;
 
 use cursor::CursorKey;
+use in_flight::BodyBudget;
 use meter::Meter;
 
 /// The state that handlers share. A single pointer, because axum clones it several times per request.
@@ -53,12 +59,17 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) cursors: CursorKey,
     pub(crate) meter: Meter,
+    pub(crate) bodies: BodyBudget,
 }
 
 impl AppState {
     fn of(broker: Broker) -> Self {
+        Self::with(broker, limits::BODY_BUDGET_BYTES)
+    }
+
+    fn with(broker: Broker, body_budget: usize) -> Self {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default() }))
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies: BodyBudget::of(body_budget) }))
     }
 }
 

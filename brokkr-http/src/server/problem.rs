@@ -154,6 +154,12 @@ impl Problem {
             .at(Place::Header(header::CONTENT_TYPE))
     }
 
+    pub(crate) fn content_encoding() -> Self {
+        Self::new(ProblemType::UnsupportedMediaType)
+            .detail("send the body without Content-Encoding: no encoding is supported")
+            .at(Place::Header(header::CONTENT_ENCODING))
+    }
+
     pub(crate) fn not_acceptable() -> Self {
         Self::new(ProblemType::NotAcceptable).at(Place::Header(header::ACCEPT))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::identified::Identified;
 use super::problem::{self, Problem, Unrecorded};
+use super::unread::Reading;
 use crate::api::{PROBLEM_JSON, ProblemDocument};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -108,7 +109,15 @@ where
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }
-        let answer = match refuse_credentials_in_url(&request).and_then(|()| idempotency_key(&request)) {
+        let checked = refuse_credentials_in_url(&request).and_then(|()| idempotency_key(&request));
+        let (reading, request) = if request.body().is_end_stream() {
+            (None, request)
+        } else {
+            request.extensions_mut().insert(self.state.bodies.request());
+            let (reading, request) = Reading::of(request);
+            (Some(reading), request)
+        };
+        let answer = match checked {
             Err(error) => Err(error),
             Ok(None) => Ok((self.inner.call(request), None)),
             Ok(Some(idempotency)) => {
@@ -135,6 +144,10 @@ where
                 && !route.is_empty()
             {
                 state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
+            }
+            if reading.is_some_and(|reading| !reading.has_ended()) {
+                // The next request on this connection would follow a body that nobody reads.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(with_request_id(response, id))
         })

@@ -18,7 +18,7 @@ use super::{AppState, api, with_api_layer};
 pub struct ServerBuilder {
     broker: Broker,
     routes: Router,
-    state: AppState,
+    body_budget: usize,
     connections: usize,
     grace: Duration,
 }
@@ -60,9 +60,9 @@ impl Server {
 
     /// Configures a server for the API of `broker`.
     pub fn builder(broker: Broker) -> ServerBuilder {
-        let state = AppState::of(broker.clone());
         let (connections, grace) = (limits::CONNECTIONS, Self::GRACE);
-        ServerBuilder { broker, routes: Router::new(), state, connections, grace }
+        let body_budget = limits::BODY_BUDGET_BYTES;
+        ServerBuilder { broker, routes: Router::new(), body_budget, connections, grace }
     }
 
     /// The address that the server listens on. Useful after binding port 0.
@@ -117,6 +117,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Limits the memory of all request bodies together, in bytes. Default: [`limits::BODY_BUDGET_BYTES`]; at least twice
+    /// [`limits::BODY_BYTES`]. Further bodies wait for up to 5 s, then their requests get 503 with `Retry-After`. One agent,
+    /// generator or admin key gets at most half.
+    pub fn body_budget(mut self, bytes: usize) -> Self {
+        self.body_budget = bytes;
+        self
+    }
+
     /// Sets how long open requests may run after the stop signal. Default: [`Server::GRACE`]. Afterwards the server closes
     /// their connections. Keep it below the supervisor's own timeout (30 s in Kubernetes).
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -135,7 +143,8 @@ impl ServerBuilder {
 
     /// Uses a listener that the host has opened.
     pub fn listener(self, listener: TcpListener) -> Server {
-        let router = api(self.state.clone()).merge(with_api_layer(self.routes, self.state));
+        let state = AppState::with(self.broker.clone(), self.body_budget);
+        let router = api(state.clone()).merge(with_api_layer(self.routes, state));
         Server { broker: self.broker, router, listener, connections: self.connections, grace: self.grace }
     }
 }
