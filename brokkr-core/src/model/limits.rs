@@ -90,6 +90,16 @@ pub const IDEMPOTENCY_HOURS: u64 = 24;
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Maximum open connections of one server. Further ones wait in the operating system's accept queue.
 pub const CONNECTIONS: usize = 20_000;
+/// Default of the open connections of one client address. Loopback addresses have no limit.
+pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// Maximum bytes of the head of a request: the request line and the header fields.
+pub const REQUEST_HEAD_BYTES: usize = 64 * 1024;
+/// Maximum bytes of one header field.
+pub const REQUEST_HEADER_BYTES: usize = 32 * 1024;
+/// Maximum header fields of one request.
+pub const REQUEST_HEADERS: usize = 100;
+/// Maximum bytes of a request target.
+pub const REQUEST_URI_BYTES: usize = 16 * 1024;
 /// Seconds that a client has to send the head of a request, from when the connection is ready for one.
 pub const REQUEST_HEAD_SECONDS: u64 = 30;
 /// Seconds that a client has to send the body of a request.

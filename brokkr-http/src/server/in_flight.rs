@@ -96,10 +96,10 @@ mod tests {
         }
         let (first, second) = (budget.request(), budget.request());
         first.hold(ActorRef::System, limits::BODY_BYTES, None).await.unwrap();
-        assert!(second.hold(ActorRef::System, limits::BODY_BYTES, None).await.is_ok(), "an actor that holds nothing");
-        assert!(second.hold(ActorRef::System, limits::BODY_BYTES + 1, None).await.is_err());
+        assert!(second.hold(ActorRef::System, 1, Some(1)).await.is_err(), "more than half");
+        second.hold(ActorRef::Anonymous, limits::BODY_BYTES, None).await.unwrap();
         assert!(budget.request().hold(ActorRef::Anonymous, 1, Some(1)).await.is_err(), "everything is held");
         drop(first);
-        assert!(budget.request().hold(ActorRef::Anonymous, 1, Some(1)).await.is_ok());
+        assert!(budget.request().hold(ActorRef::System, 1, Some(1)).await.is_ok());
     }
 }

@@ -1,5 +1,7 @@
 //! The axum router over a broker, and the server that runs it.
 
+mod addresses;
+mod admit;
 mod body;
 mod caller;
 mod convert;
@@ -25,6 +27,7 @@ mod serve;
 mod shutdown;
 mod typed;
 mod unread;
+mod wire;
 
 use std::fmt;
 use std::ops::Deref;
@@ -69,7 +72,8 @@ impl AppState {
 
     fn with(broker: Broker, body_budget: usize) -> Self {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies: BodyBudget::of(body_budget) }))
+        let bodies = BodyBudget::of(body_budget);
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies }))
     }
 }
 

@@ -190,7 +190,7 @@ impl Problem {
         Self::from(invalid).at(Place::Parameter(parameter.to_owned()))
     }
 
-    fn document(&self) -> ProblemDocument {
+    pub(super) fn document(&self) -> ProblemDocument {
         let (kind, title, remedy) = match self.kind {
             Kind::Typed(kind) => (kind.uri(), kind.title(), Some(kind.remedy())),
             Kind::Plain(status) => ("about:blank".to_owned(), status.canonical_reason().unwrap_or("Error"), None),

@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_control::transport::Transport as _;
 use brokkr_control::{Broker, Idempotency};
@@ -21,11 +21,13 @@ use tower::{Layer, Service};
 use uuid::Uuid;
 
 use super::AppState;
+use super::admit::admit;
 use super::identified::Identified;
 use super::problem::{self, Problem, Unrecorded};
 use super::unread::Reading;
 use crate::api::{PROBLEM_JSON, ProblemDocument};
 
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,7 +39,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// [`router`](super::router) includes the layer, and [`ServerBuilder::merge`](super::ServerBuilder::merge) adds it to the
 /// host's own routes. Add it yourself if you compose a router without them. If several instances are nested, only the
 /// outermost one acts.
-/// outermost acts.
 ///
 /// ```
 /// use axum::Router;
@@ -109,7 +110,7 @@ where
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }
-        let checked = refuse_credentials_in_url(&request).and_then(|()| idempotency_key(&request));
+        let checked = admit(&request).and_then(|()| idempotency_key(&request));
         let (reading, request) = if request.body().is_end_stream() {
             (None, request)
         } else {
@@ -137,6 +138,10 @@ where
                     response
                 }
             };
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                // No route matched; what follows are the methods that routes have.
+                response.headers_mut().entry(header::ALLOW).or_insert(HeaderValue::from_static(METHODS));
+            }
             let route = route.as_ref().map_or("", MatchedPath::as_str);
             state.meter.record(route, &method, response.status(), began.elapsed());
             if let Some(Unrecorded(slug)) = response.extensions_mut().remove()
@@ -172,16 +177,6 @@ pub(super) fn id_value(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
     // Hexadecimal digits and hyphens are always a valid header value.
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Refuses a key in the URL, because proxies and servers log URLs.
-fn refuse_credentials_in_url(request: &Request) -> Result<(), Problem> {
-    let query = request.uri().query().unwrap_or_default();
-    let is_key = |tag: &str| query.contains(tag);
-    // All keys share this prefix, so requests without one need a single search.
-    let has_key = is_key("brokkr_")
-        && ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].into_iter().any(is_key);
-    if has_key { Err(Problem::credential_in_url()) } else { Ok(()) }
 }
 
 /// Reads `Idempotency-Key` from a request that can create something.

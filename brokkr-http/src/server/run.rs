@@ -20,6 +20,7 @@ pub struct ServerBuilder {
     routes: Router,
     body_budget: usize,
     connections: usize,
+    per_address: usize,
     grace: Duration,
 }
 
@@ -51,6 +52,7 @@ pub struct Server {
     router: Router,
     listener: TcpListener,
     connections: usize,
+    per_address: usize,
     grace: Duration,
 }
 
@@ -62,7 +64,8 @@ impl Server {
     pub fn builder(broker: Broker) -> ServerBuilder {
         let (connections, grace) = (limits::CONNECTIONS, Self::GRACE);
         let body_budget = limits::BODY_BUDGET_BYTES;
-        ServerBuilder { broker, routes: Router::new(), body_budget, connections, grace }
+        let per_address = limits::CONNECTIONS_PER_ADDRESS;
+        ServerBuilder { broker, routes: Router::new(), body_budget, connections, per_address, grace }
     }
 
     /// The address that the server listens on. Useful after binding port 0.
@@ -90,7 +93,7 @@ impl Server {
             signal.await;
             draining.drain();
         };
-        let served = serve(self.connections, self.grace, self.listener, self.router, stop).await;
+        let served = serve(self.connections, self.per_address, self.grace, self.listener, self.router, stop).await;
         self.broker.shutdown().await;
         served
     }
@@ -114,6 +117,14 @@ impl ServerBuilder {
     /// closes. Set it below the process's limit of open files.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
+        self
+    }
+
+    /// Limits the open connections of each client address; of an IPv6 address, those of its /64 network. Default:
+    /// [`limits::CONNECTIONS_PER_ADDRESS`]. Further connections get 503 and are closed. Loopback addresses have no limit. Set
+    /// it higher if a proxy on another machine connects for many clients.
+    pub fn connections_per_address(mut self, connections: usize) -> Self {
+        self.per_address = connections;
         self
     }
 
@@ -145,6 +156,13 @@ impl ServerBuilder {
     pub fn listener(self, listener: TcpListener) -> Server {
         let state = AppState::with(self.broker.clone(), self.body_budget);
         let router = api(state.clone()).merge(with_api_layer(self.routes, state));
-        Server { broker: self.broker, router, listener, connections: self.connections, grace: self.grace }
+        Server {
+            broker: self.broker,
+            router,
+            listener,
+            connections: self.connections,
+            per_address: self.per_address,
+            grace: self.grace,
+        }
     }
 }
