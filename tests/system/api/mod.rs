@@ -12,3 +12,4 @@ mod pages;
 mod polls;
 mod repeats;
 mod serving;
+mod wire;

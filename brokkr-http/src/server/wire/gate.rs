@@ -45,6 +45,9 @@ enum Expected {
     Head,
     Body(u64),
     Chunks(Chunks),
+    /// Nothing more: the framing of the body is invalid. hyper ends the body with an error, and its request gets the
+    /// response to an incomplete body.
+    Invalid,
     /// Nothing more: the message is refused.
     Nothing {
         discarded: usize,
@@ -83,14 +86,14 @@ impl<S> Gate<S> {
     }
 
     /// Checks bytes from the client.
-    fn take(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let count = match &mut self.expected {
                 Expected::Head => match self.take_head(bytes) {
                     Ok(count) => count,
                     Err(refusal) => {
                         self.refuse(refusal);
-                        return Ok(());
+                        return;
                     }
                 },
                 Expected::Body(left) => {
@@ -103,14 +106,17 @@ impl<S> Gate<S> {
                     count
                 }
                 Expected::Chunks(chunks) => {
-                    // hyper ends the body with an error, and its request gets the response to an incomplete body.
-                    let count = chunks.take(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                    let Ok(count) = chunks.take(bytes) else {
+                        self.expected = Expected::Invalid;
+                        return;
+                    };
                     if chunks.is_done() {
                         self.expected = Expected::Head;
                     }
                     self.checked.extend_from_slice(bytes.get(..count).unwrap_or_default());
                     count
                 }
+                Expected::Invalid => return,
                 Expected::Nothing { discarded } => {
                     *discarded += bytes.len();
                     bytes.len()
@@ -118,7 +124,6 @@ impl<S> Gate<S> {
             };
             bytes = bytes.get(count..).unwrap_or_default();
         }
-        Ok(())
     }
 
     /// Takes bytes of a head, and returns their number.
@@ -186,6 +191,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
             if matches!(gate.expected, Expected::Nothing { discarded } if discarded > DISCARDED_BYTES) {
                 return Poll::Pending;
             }
+            if matches!(gate.expected, Expected::Invalid) {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
             let mut chunk = [0; CHUNK];
             let mut chunk = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut gate.stream).poll_read(cx, &mut chunk))?;
@@ -197,7 +205,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                     Poll::Ready(Ok(()))
                 };
             }
-            gate.take(chunk.filled())?;
+            gate.take(chunk.filled());
         }
     }
 }
@@ -244,5 +252,71 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What hyper reads if the client sends `sent` in pieces of `size`.
+    async fn passed(sent: &str, size: usize) -> (String, Option<io::ErrorKind>) {
+        let (mut client, server) = tokio::io::duplex(1024 * 1024);
+        for piece in sent.as_bytes().chunks(size) {
+            client.write_all(piece).await.unwrap();
+        }
+        let (mut gate, refused) = Gate::new(server);
+        let mut bytes = vec![0; 64];
+        let mut all = Vec::new();
+        drop(client);
+        loop {
+            match tokio::time::timeout(Duration::from_secs(1), gate.read(&mut bytes)).await {
+                Ok(Ok(0)) => break,
+                Ok(Ok(count)) => all.extend_from_slice(&bytes[..count]),
+                Ok(Err(error)) => return (String::from_utf8(all).unwrap(), Some(error.kind())),
+                // After a refused message hyper must not see the end.
+                Err(_) => {
+                    assert!(refused.0.refused.get().is_some());
+                    break;
+                }
+            }
+        }
+        (String::from_utf8(all).unwrap(), None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_pass_unchanged_up_to_a_refused_one() {
+        let get = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let sized = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nGET\n\n";
+        let chunked = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\n\n\n\n\r\n0\r\n\r\n";
+        let bad = "GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n";
+        let instead = std::str::from_utf8(INSTEAD).unwrap();
+        let half = "GET / HTTP/1.1\r\nho";
+        let broken = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        for size in [1, 2, 7, 1000] {
+            for (sent, expected, error) in [
+                (format!("{get}{sized}{chunked}{get}"), format!("{get}{sized}{chunked}{get}"), None),
+                (format!("{get}{bad}{get}"), format!("{get}{instead}"), None),
+                (format!("{chunked}{bad}"), format!("{chunked}{instead}"), None),
+                (format!("{get}{half}"), get.to_owned(), None),
+                (format!("{broken}x\r\n{get}"), broken.to_owned(), Some(io::ErrorKind::InvalidData)),
+            ] {
+                let (passed, kind) = passed(&sent, size).await;
+                // hyper reads the valid part of a body before the error.
+                assert!(passed == expected || error.is_some() && passed.starts_with(&expected), "{sent:?}: {passed:?}");
+                assert_eq!(kind, error, "{sent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_up_to_the_refused_message() {
+        let refused = Refused::default();
+        refused.0.refused.set((2, Refusal::UriTooLong)).unwrap();
+        assert_eq!([(); 4].map(|()| refused.next()), [None, None, Some(Refusal::UriTooLong), None]);
     }
 }
