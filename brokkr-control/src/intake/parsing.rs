@@ -1,14 +1,12 @@
-//! CPU-heavy work on blocking threads, bounded in number and in bytes.
+//! Turns for CPU-heavy work, bounded in number and in bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokkr_core::model::limits;
+use brokkr_core::model::{ActorRef, limits};
 use tokio::sync::OnceCell;
 
-use crate::access::actor::Actor;
-use crate::broker::Broker;
-use crate::error::{BrokerError, BrokerResult};
+use crate::error::BrokerResult;
 use crate::intake::shares::{Part, Share, Shares};
 
 /// Bytes that are parsed at once. A parsed tree can take twenty times its text.
@@ -36,36 +34,9 @@ impl Default for Parsing {
     }
 }
 
-impl Broker {
-    /// Runs CPU-heavy work over an input of `bytes` on a blocking thread, so that it does not delay other requests. A few
-    /// pieces of work run at once; further ones wait, and one actor cannot take more than half while others wait.
-    ///
-    /// If the caller leaves, work that waits does not start, and the result of work that runs is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`BrokerError::Overloaded`] if the queue is full or the work does not start in time, and the error of the work.
-    pub async fn run_blocking<T, E>(
-        &self,
-        actor: &Actor,
-        bytes: usize,
-        work: impl FnOnce() -> Result<T, E> + Send + 'static,
-    ) -> BrokerResult<T>
-    where
-        T: Send + 'static,
-        E: Into<BrokerError> + Send + 'static,
-    {
-        let parsing = &self.parts.parsing;
-        let acquire = || parsing.shares.acquire(actor.principal(), bytes.max(parsing.least));
-        let turn = actor.turn.clone().unwrap_or_default();
-        turn.0.get_or_try_init(acquire).await?;
-        let held = turn.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let result = work();
-            // Work that outlives its request still counts.
-            drop(held);
-            result
-        });
-        done.await.map_err(|error| BrokerError::Internal(Box::new(error)))?.map_err(Into::into)
+impl Parsing {
+    /// Waits for the turn of a request, unless it has it.
+    pub(crate) async fn wait(&self, turn: &Turn, actor: ActorRef, bytes: usize) -> BrokerResult<()> {
+        turn.0.get_or_try_init(|| self.shares.acquire(actor, bytes.max(self.least))).await.map(drop)
     }
 }

@@ -166,24 +166,6 @@ impl fmt::Debug for Shares {
     }
 }
 
-impl Share {
-    /// Adds to the share.
-    ///
-    /// # Errors
-    ///
-    /// As [`Shares::acquire`]; the share then keeps its size.
-    pub async fn grow(&mut self, more: usize) -> Result<(), BrokerError> {
-        let mut added = self.of.acquire(self.actor, more).await?;
-        self.amount += std::mem::take(&mut added.amount);
-        Ok(())
-    }
-
-    /// The size of the share.
-    pub fn amount(&self) -> usize {
-        self.amount
-    }
-}
-
 impl Drop for Share {
     fn drop(&mut self) {
         if self.amount == 0 {
@@ -260,10 +242,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn queue_and_wait_are_bounded() {
         let budget = Shares::new(10, Part::Half, PATIENCE);
-        let mut share = budget.acquire(actor(1), 5).await.expect("free");
+        let _share = budget.acquire(actor(1), 5).await.expect("free");
         let began = tokio::time::Instant::now();
-        assert!(matches!(share.grow(1).await, Err(BrokerError::Overloaded)));
-        assert_eq!((began.elapsed(), share.amount()), (PATIENCE, 5));
+        assert!(matches!(budget.acquire(actor(1), 1).await, Err(BrokerError::Overloaded)));
+        assert_eq!(began.elapsed(), PATIENCE);
         let mut waiting: Vec<_> = (0..WAITING_OF_ONE).map(|_| Box::pin(budget.acquire(actor(1), 5))).collect();
         assert!(waiting.iter_mut().all(|it| it.now_or_never().is_none()));
         assert!(budget.acquire(actor(1), 5).now_or_never().is_some_and(|it| it.is_err()), "the actor's queue is full");

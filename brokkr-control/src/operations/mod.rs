@@ -1,6 +1,7 @@
 //! The operations on each entity: authorise, decide, commit.
 
 pub(crate) mod agents;
+pub(crate) mod blocking;
 pub(crate) mod dependencies;
 pub(crate) mod environments;
 pub(crate) mod generators;

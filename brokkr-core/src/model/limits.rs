@@ -104,5 +104,7 @@ pub const REQUEST_URI_BYTES: usize = 16 * 1024;
 pub const REQUEST_HEAD_SECONDS: u64 = 30;
 /// Seconds that a client has to send the body of a request.
 pub const REQUEST_BODY_SECONDS: u64 = 30;
+/// Seconds that a client may pause while it sends the body of a request.
+pub const REQUEST_BODY_PAUSE_SECONDS: u64 = 10;
 /// Maximum concurrent streams of one HTTP/2 connection.
 pub const STREAMS_PER_CONNECTION: u32 = 200;

@@ -61,7 +61,7 @@ macro_rules! problem_types {
 }
 
 problem_types! {
-    BodyIncomplete = "body-incomplete", 400, "Incomplete body", "Send the complete body within 30 seconds.";
+    BodyIncomplete = "body-incomplete", 400, "Incomplete body", "Send the complete body within 30 seconds, without a pause of 10 seconds.";
     BodyNotUtf8 = "body-not-utf8", 400, "Body is not UTF-8", "Encode the body as UTF-8.";
     CredentialInUrl = "credential-in-url", 400, "Key in the URL", "Send the key in the Authorization header. Rotate this key: proxies and servers log URLs.";
     CursorInvalid = "cursor-invalid", 400, "Invalid cursor", "Use `next` from a page of the same list, read with the same key, or omit the cursor.";

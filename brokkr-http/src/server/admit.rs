@@ -1,7 +1,6 @@
 //! What a request must fulfil whatever its route is.
 
 use std::collections::HashSet;
-use std::sync::OnceLock;
 
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request};
@@ -17,16 +16,11 @@ use crate::api::{API_V1, ProblemType};
 
 /// Operations of the API that have no query parameters.
 #[derive(Debug, Default)]
-struct WithoutQuery(HashSet<(String, Method)>);
+pub(super) struct WithoutQuery(HashSet<(String, Method)>);
 
 impl WithoutQuery {
-    /// Those of the API's document.
-    fn get() -> &'static Self {
-        static ALL: OnceLock<WithoutQuery> = OnceLock::new();
-        ALL.get_or_init(|| Self::of(&super::openapi::document()))
-    }
-
-    fn of(document: &OpenApi) -> Self {
+    /// Reads them from the OpenAPI document.
+    pub(super) fn of(document: &OpenApi) -> Self {
         let mut operations = HashSet::new();
         for (path, item) in &document.paths.paths {
             if !path.starts_with(API_V1) {
@@ -60,7 +54,7 @@ fn methods(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
 }
 
 /// Refuses a request that no route may answer.
-pub(super) fn admit(request: &Request) -> Result<(), Problem> {
+pub(super) fn admit(request: &Request, without_query: &WithoutQuery) -> Result<(), Problem> {
     if let Some(refusal) = request.extensions().get::<Refusal>() {
         return Err(Problem::from(*refusal));
     }
@@ -73,8 +67,7 @@ pub(super) fn admit(request: &Request) -> Result<(), Problem> {
     }
     if let Some(query) = request.uri().query() {
         refuse_key(query)?;
-        let has_none =
-            route.is_some_and(|it| WithoutQuery::get().0.contains(&(it.as_str().to_owned(), method.clone())));
+        let has_none = route.is_some_and(|it| without_query.0.contains(&(it.as_str().to_owned(), method.clone())));
         if has_none && let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
             return Err(Problem::query_invalid(&excerpt(&name), "the operation has no query parameters; remove it"));
         }

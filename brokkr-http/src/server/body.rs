@@ -25,6 +25,8 @@ use super::typed::typed;
 
 /// Time limit for receiving a request body.
 const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
+/// Time limit for each pause in a body.
+const BODY_PAUSE: Duration = Duration::from_secs(limits::REQUEST_BODY_PAUSE_SECONDS);
 /// Bodies up to this size are parsed at once, without a turn.
 const SMALL: usize = 64 * 1024;
 
@@ -95,17 +97,22 @@ impl Reader {
     ) -> Result<Bytes, Problem> {
         let actor = self.operation.as_ref().map_or(ActorRef::Anonymous, |(_, actor)| actor.principal());
         let mut bytes = Vec::new();
-        while let Some(frame) = body.frame().await {
+        loop {
+            let Ok(frame) = tokio::time::timeout(BODY_PAUSE, body.frame()).await else {
+                return Err(Problem::body_incomplete());
+            };
+            let Some(frame) = frame else { break };
             let frame = frame.map_err(|_| Problem::body_incomplete())?;
             let Some(data) = frame.data_ref() else { continue };
             let size = bytes.len() + data.len();
             if size > limit {
                 return Err(Problem::body_too_large(limit));
             }
-            if let Some(in_flight) = &self.in_flight {
-                in_flight.hold(actor, size, expected).await?;
-            }
             if bytes.is_empty() {
+                // Not before the first bytes, so that a client that sends nothing holds nothing.
+                if let Some(in_flight) = &self.in_flight {
+                    in_flight.hold(actor, expected.unwrap_or(limit)).await?;
+                }
                 // Memory that is not written to costs nothing.
                 bytes.reserve_exact(expected.unwrap_or(data.len()));
             }

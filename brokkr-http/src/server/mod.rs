@@ -31,7 +31,7 @@ mod wire;
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::FromRef;
@@ -50,6 +50,7 @@ pub use respond::{ApiLayer, ApiService};
 pub use run::{Server, ServerBuilder};
 pub use shutdown::shutdown_signal;
 
+use admit::WithoutQuery;
 use cursor::CursorKey;
 use in_flight::BodyBudget;
 use meter::Meter;
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) cursors: CursorKey,
     pub(crate) meter: Meter,
     pub(crate) bodies: BodyBudget,
+    without_query: &'static WithoutQuery,
 }
 
 impl AppState {
@@ -72,8 +74,10 @@ impl AppState {
 
     fn with(broker: Broker, body_budget: usize) -> Self {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
+        static WITHOUT_QUERY: OnceLock<WithoutQuery> = OnceLock::new();
+        let without_query = WITHOUT_QUERY.get_or_init(|| WithoutQuery::of(&openapi::document()));
         let bodies = BodyBudget::of(body_budget);
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies }))
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, without_query }))
     }
 }
 

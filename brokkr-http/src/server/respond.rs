@@ -110,7 +110,7 @@ where
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }
-        let checked = admit(&request).and_then(|()| idempotency_key(&request));
+        let checked = admit(&request, self.state.without_query).and_then(|()| idempotency_key(&request));
         let (reading, request) = if request.body().is_end_stream() {
             (None, request)
         } else {

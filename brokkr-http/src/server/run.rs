@@ -114,7 +114,7 @@ impl ServerBuilder {
     }
 
     /// Limits the number of open connections. Default: [`limits::CONNECTIONS`]. Further clients wait until a connection
-    /// closes. Set it below the process's limit of open files.
+    /// closes; meanwhile connections that have sent nothing for 2 s are closed. Set it below the process's limit of open files.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self

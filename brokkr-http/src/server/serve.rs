@@ -15,7 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt as _;
 
 use super::addresses::Addresses;
@@ -26,6 +26,9 @@ use crate::api::{PROBLEM_JSON, ProblemType};
 
 /// Pause after an accept error such as exhausted file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// While all places are taken, how often silent connections are closed, and how old they must be.
+const CROWDED_INTERVAL: Duration = Duration::from_millis(500);
+const SILENT_TIME: Duration = Duration::from_secs(2);
 /// hyper's buffer for one connection: the largest head, which the gate limits, and some more.
 const READ_BUFFER: usize = limits::REQUEST_HEAD_BYTES + 1024;
 /// Interval at which the server checks a connection that has sent only part of its first bytes.
@@ -45,12 +48,19 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
     let addresses = Addresses::new(per_address);
+    let crowded = Arc::new(Notify::new());
     let graceful = GracefulShutdown::new();
     let (serving, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = async {
-            let place = places.clone().acquire_owned().await;
+            let place = loop {
+                tokio::select! {
+                    place = places.clone().acquire_owned() => break place,
+                    // Connections that say nothing make room for others.
+                    () = tokio::time::sleep(CROWDED_INTERVAL) => crowded.notify_waiters(),
+                }
+            };
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
@@ -75,6 +85,7 @@ pub(super) async fn serve(
         let router = router.clone();
         let watcher = graceful.watcher();
         let mut stopped = stopped.clone();
+        let crowded = crowded.clone();
         tokio::spawn(async move {
             let _places = (place, of_address);
             let head_timeout = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
@@ -82,6 +93,10 @@ pub(super) async fn serve(
                 first = tokio::time::timeout(head_timeout, speaks_http2(&stream)) => first,
                 // The client has not sent a request yet, so closing loses nothing.
                 _ = stopped.changed() => return,
+                () = async {
+                    tokio::time::sleep(SILENT_TIME).await;
+                    crowded.notified().await;
+                } => return,
             };
             let Ok(Ok(is_http2)) = first else {
                 return;

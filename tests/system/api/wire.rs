@@ -290,3 +290,14 @@ async fn bodies_share_their_memory() {
         other.abort();
     }
 }
+
+#[tokio::test]
+async fn silent_connections_make_room_for_others() {
+    let wire = Wire::with(|builder| builder.connections(3)).await;
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(TcpStream::connect(wire.address).await.unwrap());
+    }
+    let ready = wire.one("GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(ready.status, 200);
+}
