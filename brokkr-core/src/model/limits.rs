@@ -92,6 +92,10 @@ pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 pub const CONNECTIONS: usize = 20_000;
 /// Default of the open connections of one client address. Loopback addresses have no limit.
 pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// Default of the requests of one principal that change something, per second.
+pub const WRITES_PER_SECOND: u32 = 500;
+/// How many seconds' worth of writes a principal may send at once.
+pub const WRITE_BURST: u32 = 10;
 /// Maximum bytes of the head of a request: the request line and the header fields.
 pub const REQUEST_HEAD_BYTES: usize = 64 * 1024;
 /// Maximum bytes of one header field.

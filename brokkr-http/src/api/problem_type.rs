@@ -117,6 +117,7 @@ problem_types! {
     YamlSyntax = "yaml-syntax", 422, "Invalid YAML", "Correct the YAML at the line in the detail.";
     YamlTooDeep = "yaml-too-deep", 422, "YAML nests too deeply", "Reduce the nesting to at most 64 levels.";
     PreconditionRequired = "precondition-required", 428, "If-Match required", "Send If-Match with the object's ETag, or * to match any version.";
+    RateLimited = "rate-limited", 429, "Too many requests of this key", "Retry after the delay in the Retry-After header, and send fewer requests per second.";
     HeadTooLarge = "head-too-large", 431, "Request head too large", "Send at most 100 header fields, each of at most 32 KiB, and at most 64 KiB in all.";
     Internal = "internal", 500, "Internal error", "Report the request id to the operator: the broker's log contains the cause.";
     TransferCodingUnsupported = "transfer-coding-unsupported", 501, "Unsupported transfer coding", "Send the body with no transfer coding besides chunked.";
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
 
     /// Problems that the HTTP layer answers without calling the broker.
-    const OF_HTTP: [ProblemType; 13] = [
+    const OF_HTTP: [ProblemType; 14] = [
         ProblemType::BodyIncomplete,
         ProblemType::BodyTooLarge,
         ProblemType::CredentialInUrl,
@@ -192,6 +193,7 @@ mod tests {
         ProblemType::RequestMalformed,
         ProblemType::UriTooLong,
         ProblemType::HeadTooLarge,
+        ProblemType::RateLimited,
         ProblemType::TransferCodingUnsupported,
     ];
 

@@ -49,7 +49,7 @@ where
         let RequestOrigin(origin) = RequestOrigin::from_request_parts(parts, state).await?;
         let actor = Broker::from_ref(state).authenticate(bearer(&parts.headers), origin)?;
         if let Some(identified) = parts.extensions.get::<Identified>() {
-            identified.is(&actor);
+            identified.is(&actor)?;
         }
         let actor = match parts.extensions.get::<Arc<InFlight>>() {
             Some(in_flight) => actor.in_turn(in_flight.turn()),

@@ -20,6 +20,7 @@ mod operation;
 mod origin;
 mod preconditions;
 mod problem;
+mod rates;
 mod respond;
 mod routes;
 mod run;
@@ -54,6 +55,21 @@ use admit::WithoutQuery;
 use cursor::CursorKey;
 use in_flight::BodyBudget;
 use meter::Meter;
+use rates::Rates;
+
+/// Bounds that all requests of one server share.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Bytes of all request bodies together.
+    body_budget: usize,
+    writes_per_second: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { body_budget: limits::BODY_BUDGET_BYTES, writes_per_second: limits::WRITES_PER_SECOND }
+    }
+}
 
 /// The state that handlers share. A single pointer, because axum clones it several times per request.
 #[derive(Clone)]
@@ -64,20 +80,22 @@ pub(crate) struct Shared {
     pub(crate) cursors: CursorKey,
     pub(crate) meter: Meter,
     pub(crate) bodies: BodyBudget,
+    rates: Arc<Rates>,
     without_query: &'static WithoutQuery,
 }
 
 impl AppState {
     fn of(broker: Broker) -> Self {
-        Self::with(broker, limits::BODY_BUDGET_BYTES)
+        Self::with(broker, Bounds::default())
     }
 
-    fn with(broker: Broker, body_budget: usize) -> Self {
+    fn with(broker: Broker, bounds: Bounds) -> Self {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
         static WITHOUT_QUERY: OnceLock<WithoutQuery> = OnceLock::new();
         let without_query = WITHOUT_QUERY.get_or_init(|| WithoutQuery::of(&openapi::document()));
-        let bodies = BodyBudget::of(body_budget);
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, without_query }))
+        let rates = Arc::new(Rates::new(bounds.writes_per_second));
+        let bodies = BodyBudget::of(bounds.body_budget);
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, rates, without_query }))
     }
 }
 

@@ -106,7 +106,7 @@ where
         let route = request.extensions().get::<MatchedPath>().cloned();
         request.extensions_mut().insert(id);
         // Refused reads are not audited.
-        let identified = (!method.is_safe()).then(Identified::default);
+        let identified = (!method.is_safe()).then(|| Identified::new(self.state.rates.clone()));
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }

@@ -10,7 +10,7 @@ use brokkr_core::model::limits;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use super::serve::serve;
-use super::{AppState, api, with_api_layer};
+use super::{AppState, Bounds, api, with_api_layer};
 
 /// Configures a [`Server`].
 #[derive(Debug)]
@@ -18,7 +18,7 @@ use super::{AppState, api, with_api_layer};
 pub struct ServerBuilder {
     broker: Broker,
     routes: Router,
-    body_budget: usize,
+    bounds: Bounds,
     connections: usize,
     per_address: usize,
     grace: Duration,
@@ -63,9 +63,9 @@ impl Server {
     /// Configures a server for the API of `broker`.
     pub fn builder(broker: Broker) -> ServerBuilder {
         let (connections, grace) = (limits::CONNECTIONS, Self::GRACE);
-        let body_budget = limits::BODY_BUDGET_BYTES;
+        let bounds = Bounds::default();
         let per_address = limits::CONNECTIONS_PER_ADDRESS;
-        ServerBuilder { broker, routes: Router::new(), body_budget, connections, per_address, grace }
+        ServerBuilder { broker, routes: Router::new(), bounds, connections, per_address, grace }
     }
 
     /// The address that the server listens on. Useful after binding port 0.
@@ -132,7 +132,15 @@ impl ServerBuilder {
     /// [`limits::BODY_BYTES`]. Further bodies wait for up to 5 s, then their requests get 503 with `Retry-After`. One agent,
     /// generator or admin key gets at most half.
     pub fn body_budget(mut self, bytes: usize) -> Self {
-        self.body_budget = bytes;
+        self.bounds.body_budget = bytes;
+        self
+    }
+
+    /// Limits the requests of one agent, generator or admin key that change something, per second. Default:
+    /// [`limits::WRITES_PER_SECOND`]; [`limits::WRITE_BURST`] times as many are allowed at once. Further ones get 429 with
+    /// `Retry-After`.
+    pub fn writes_per_second(mut self, writes: u32) -> Self {
+        self.bounds.writes_per_second = writes;
         self
     }
 
@@ -154,7 +162,7 @@ impl ServerBuilder {
 
     /// Uses a listener that the host has opened.
     pub fn listener(self, listener: TcpListener) -> Server {
-        let state = AppState::with(self.broker.clone(), self.body_budget);
+        let state = AppState::with(self.broker.clone(), self.bounds);
         let router = api(state.clone()).merge(with_api_layer(self.routes, state));
         Server {
             broker: self.broker,

@@ -50,6 +50,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     if let Some(mib) = settings.body_budget_mib {
         server = server.body_budget(usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1024 * 1024));
     }
+    if let Some(writes) = settings.writes_per_second {
+        server = server.writes_per_second(writes);
+    }
     let server = server.bind(&address).await;
     let server = server.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on http://{}", server.local_addr()?);

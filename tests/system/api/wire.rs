@@ -301,3 +301,32 @@ async fn silent_connections_make_room_for_others() {
     let ready = wire.one("GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert_eq!(ready.status, 200);
 }
+
+#[tokio::test]
+async fn writes_of_one_key_have_a_rate_limit() {
+    let wire = Wire::with(|builder| builder.writes_per_second(1)).await;
+    let broker = &wire.broker;
+    let other = brokkr_control::NewKey { name: "other".to_owned(), expires_at: None };
+    let other = broker.key_create(&broker.system_actor(), brokkr_core::model::KeyOwner::Admin, other).await.unwrap();
+    let other = other.pak.unwrap();
+    let call = async |method: &str, key: &str| {
+        let path = if method == "GET" { "/api/v1/stacks" } else { "/api/v1/auth/pak" };
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n");
+        let length = if method == "GET" { "" } else { "content-length: 0\r\n" };
+        wire.one(format!("{head}{length}\r\n")).await
+    };
+    let mut refused = None;
+    for _ in 0..5 * limits::WRITE_BURST {
+        let said = call("POST", &wire.admin).await;
+        if said.status != 200 {
+            refused = Some(said);
+            break;
+        }
+    }
+    let refused = refused.expect("the rate is limited");
+    assert_eq!((refused.status, refused.slug().as_str()), (429, "rate-limited"));
+    assert!(refused.head.contains("\r\nretry-after: "), "{refused:?}");
+    assert_eq!(call("GET", &wire.admin).await.status, 200, "reads have no rate limit");
+    assert_eq!(call("POST", other.expose_secret()).await.status, 200, "another key");
+}

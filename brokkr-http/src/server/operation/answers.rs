@@ -24,6 +24,7 @@ fn describe(status: u16) -> &'static str {
         415 => "The operation does not support the body's media type.",
         422 => "The request is well-formed but invalid: `pointer` or `parameter` names the place, `detail` the reason.",
         428 => "The request has no If-Match header.",
+        429 => "The caller has sent too many requests that change something.",
         431 => "The request head exceeds the size limit.",
         500 => "An internal error. The broker's log contains the cause under the request id.",
         _ => "The service is temporarily unavailable. Retry after the delay in the Retry-After header.",
@@ -62,7 +63,9 @@ answers! {
     /// Operations with query parameters that are validated.
     Filtered = [422];
     /// Operations that change something.
-    Changing = [409];
+    Changing = [409, 429];
+    /// Operations that change nothing but count as a change, because their method is not safe.
+    Counted = [429];
     /// Operations with a request body.
     Bodied = [413, 415, 422];
     /// Operations that require `If-Match`.

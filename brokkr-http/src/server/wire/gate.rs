@@ -1,6 +1,7 @@
 //! The connection of an HTTP/1 client, from which hyper reads only checked messages.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -194,8 +195,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
             if matches!(gate.expected, Expected::Invalid) {
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
-            let mut chunk = [0; CHUNK];
-            let mut chunk = ReadBuf::new(&mut chunk);
+            let mut chunk = [MaybeUninit::uninit(); CHUNK];
+            let mut chunk = ReadBuf::uninit(&mut chunk);
             ready!(Pin::new(&mut gate.stream).poll_read(cx, &mut chunk))?;
             if chunk.filled().is_empty() {
                 // hyper would not answer a refused message if it knew that the client has finished.
@@ -231,8 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         };
         let lingering = gate.lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(DISCARDED_TIME)));
         while lingering.as_mut().poll(cx).is_pending() && *discarded <= DISCARDED_BYTES {
-            let mut chunk = [0; CHUNK];
-            let mut chunk = ReadBuf::new(&mut chunk);
+            let mut chunk = [MaybeUninit::uninit(); CHUNK];
+            let mut chunk = ReadBuf::uninit(&mut chunk);
             let read = ready!(Pin::new(&mut gate.stream).poll_read(cx, &mut chunk));
             if read.is_err() || chunk.filled().is_empty() {
                 break;
