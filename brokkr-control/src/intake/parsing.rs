@@ -36,7 +36,7 @@ impl Default for Parsing {
 
 impl Parsing {
     /// Waits for the turn of a request, unless it has it.
-    pub(crate) async fn wait(&self, turn: &Turn, actor: ActorRef, bytes: usize) -> BrokerResult<()> {
-        turn.0.get_or_try_init(|| self.shares.acquire(actor, bytes.max(self.least))).await.map(drop)
+    pub(crate) async fn wait(&self, turn: &Turn, actor: ActorRef, weight: usize) -> BrokerResult<()> {
+        turn.0.get_or_try_init(|| self.shares.acquire(actor, weight.max(self.least))).await.map(drop)
     }
 }

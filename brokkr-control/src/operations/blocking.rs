@@ -5,8 +5,11 @@ use crate::broker::Broker;
 use crate::error::{BrokerError, BrokerResult};
 
 impl Broker {
-    /// Runs CPU-heavy work over an input of `bytes` on a blocking thread, so that it does not delay other requests. A few
-    /// pieces of work run at once; further ones wait, and one actor cannot take more than half while others wait.
+    /// Runs CPU-heavy work on a blocking thread, so that it does not delay other requests. A few pieces of work run at once;
+    /// further ones wait, and one actor cannot take more than half while others wait.
+    ///
+    /// `weight` is the size of the work, such as [`parsing_weight`](brokkr_core::manifest::parsing_weight): pieces of work
+    /// run at once up to a weight of 16 MiB together. A heavier one runs alone.
     ///
     /// If the caller leaves, work that waits does not start, and the result of work that runs is dropped.
     ///
@@ -16,7 +19,7 @@ impl Broker {
     pub async fn run_blocking<T, E>(
         &self,
         actor: &Actor,
-        bytes: usize,
+        weight: usize,
         work: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> BrokerResult<T>
     where
@@ -24,7 +27,7 @@ impl Broker {
         E: Into<BrokerError> + Send + 'static,
     {
         let turn = actor.turn.clone().unwrap_or_default();
-        self.parts.parsing.wait(&turn, actor.principal(), bytes).await?;
+        self.parts.parsing.wait(&turn, actor.principal(), weight).await?;
         let held = turn.clone();
         let done = tokio::task::spawn_blocking(move || {
             let result = work();

@@ -1,7 +1,7 @@
 //! Validation of content, once per publication.
 
 use brokkr_core::error::{Invalid, InvalidCode, excerpt};
-use brokkr_core::manifest::ManifestSet;
+use brokkr_core::manifest::{ManifestSet, parsing_weight};
 use brokkr_core::model::{Digest, Provenance, Stack, StackSpec, limits, validate_text};
 use bytes::Bytes;
 use serde_json::Value;
@@ -57,8 +57,14 @@ pub(crate) struct Preparation(Mutex<Progress>);
 enum Progress {
     /// `None` while it is being validated.
     Received(Option<Content>),
-    /// A generator's output also depends on the stack's spec. If that changes, the generator runs again.
-    Validated { output_for: Option<Box<StackSpec>>, content: Option<Content>, set: ManifestSet, prepared: Prepared },
+    Validated(Box<Validated>),
+}
+
+struct Validated {
+    /// The spec and the content of a generated revision: if the stack's spec changes, the generator runs again.
+    generated: Option<(StackSpec, Content)>,
+    set: ManifestSet,
+    prepared: Prepared,
 }
 
 impl From<Content> for Preparation {
@@ -100,15 +106,17 @@ fn check_message(message: &str) -> Result<(), Invalid> {
     validate_text(message, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("message"))
 }
 
-/// The bytes of documents as compact JSON, roughly: what parsing them again will cost.
+/// What parsing documents again will cost, as [`parsing_weight`] estimates it for their text.
 fn weight(documents: &[Value]) -> usize {
+    const OF_VALUE: usize = 24;
     fn of(value: &Value) -> usize {
-        match value {
-            Value::Array(items) => items.iter().map(of).sum(),
-            Value::Object(map) => map.iter().map(|(key, value)| key.len() + of(value)).sum(),
-            Value::String(text) => text.len(),
-            _ => 4,
-        }
+        OF_VALUE
+            + match value {
+                Value::Array(items) => items.iter().map(of).sum(),
+                Value::Object(map) => map.iter().map(|(key, value)| key.len() + of(value)).sum(),
+                Value::String(text) => text.len(),
+                _ => 0,
+            }
     }
     documents.iter().map(of).sum()
 }
@@ -122,35 +130,35 @@ impl Broker {
         preparation: &Preparation,
     ) -> BrokerResult<Prepared> {
         let mut progress = preparation.0.lock().await;
-        if let Progress::Validated { output_for: Some(spec), content, .. } = &mut *progress
-            && **spec != StackSpec::from(stack)
+        if let Progress::Validated(validated) = &mut *progress
+            && let Some((_, content)) = validated.generated.take_if(|(spec, _)| *spec != StackSpec::from(stack))
         {
-            let content = content.take();
-            *progress = Progress::Received(content);
+            *progress = Progress::Received(Some(content));
         }
         if let Progress::Received(content) = &mut *progress
             && let Some(content) = content.take()
         {
-            *progress = self.validated(actor, stack, content).await?;
+            *progress = Progress::Validated(Box::new(self.validated(actor, stack, content).await?));
         }
-        let Progress::Validated { set, prepared, .. } = &*progress else {
+        let Progress::Validated(validated) = &*progress else {
             // A failed validation ends the publication.
             return Err(BrokerError::Internal("the content was refused before".into()));
         };
+        let Validated { set, prepared, .. } = &**validated;
         set.refuse_twins(&stack.policies.default_namespace)?;
         Ok(prepared.clone())
     }
 
-    async fn validated(&self, actor: &Actor, stack: &Stack, content: Content) -> BrokerResult<Progress> {
-        let (output_for, content, (set, prepared)) = match content {
+    async fn validated(&self, actor: &Actor, stack: &Stack, content: Content) -> BrokerResult<Validated> {
+        let (generated, (set, prepared)) = match content {
             Content::Yaml { bytes, message } => {
                 check_message(&message)?;
-                let size = bytes.len();
+                let weight = parsing_weight(&bytes);
                 let parse = move || {
                     let set = ManifestSet::parse_yaml(&bytes)?;
                     validate(bytes, set, message, Provenance::Published)
                 };
-                (None, None, self.run_blocking(actor, size, parse).await?)
+                (None, self.run_blocking(actor, weight, parse).await?)
             }
             Content::Documents { documents, message } => {
                 check_message(&message)?;
@@ -158,7 +166,7 @@ impl Broker {
                 let work = move || {
                     encode(documents, message, Provenance::Published).map_err(|error| error.within("manifests"))
                 };
-                (None, None, self.run_blocking(actor, bytes, work).await?)
+                (None, self.run_blocking(actor, bytes, work).await?)
             }
             Content::Generated { generator, params } => {
                 let documents = self.run_generator(stack, &generator, &params).await?;
@@ -168,10 +176,10 @@ impl Broker {
                 let bytes = weight(&documents);
                 let work = move || encode(documents, String::new(), provenance);
                 let ready = self.run_blocking(actor, bytes, work).await?;
-                (Some(Box::new(StackSpec::from(stack))), Some(Content::Generated { generator, params }), ready)
+                (Some((StackSpec::from(stack), Content::Generated { generator, params })), ready)
             }
         };
-        Ok(Progress::Validated { output_for, content, set, prepared })
+        Ok(Validated { generated, set, prepared })
     }
 
     async fn run_generator(&self, stack: &Stack, name: &str, params: &Value) -> BrokerResult<Vec<Value>> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Version, header};
 use brokkr_core::error::excerpt;
 use brokkr_core::model::limits;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
@@ -72,10 +72,18 @@ pub(super) fn admit(request: &Request, without_query: &WithoutQuery) -> Result<(
             return Err(Problem::query_invalid(&excerpt(&name), "the operation has no query parameters; remove it"));
         }
     }
-    if matches!(*method, Method::GET | Method::HEAD | Method::DELETE) && !request.body().is_end_stream() {
+    if matches!(*method, Method::GET | Method::HEAD | Method::DELETE) && has_body(request) {
         return Err(Problem::new(ProblemType::RequestMalformed).detail(format!("send {method} without a body")));
     }
     Ok(())
+}
+
+fn has_body(request: &Request) -> bool {
+    if request.version() < Version::HTTP_2 {
+        return !request.body().is_end_stream();
+    }
+    // In HTTP/2 an empty body may end after the head.
+    request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 fn is_known(method: &Method) -> bool {

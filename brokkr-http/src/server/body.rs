@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
 use axum::http::{HeaderMap, header};
 use brokkr_control::{Actor, Broker, BrokerError, Right};
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::manifest::parse_json;
+use brokkr_core::manifest::{parse_json, parsing_weight};
 use brokkr_core::model::{ActorRef, limits};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -127,7 +127,10 @@ impl Reader {
             return Ok(parse_json(&body)?);
         }
         match &self.operation {
-            Some((broker, actor)) => Ok(broker.run_blocking(actor, body.len(), move || parse_json(&body)).await?),
+            Some((broker, actor)) => {
+                let weight = parsing_weight(&body);
+                Ok(broker.run_blocking(actor, weight, move || parse_json(&body)).await?)
+            }
             None => {
                 let parsed = tokio::task::spawn_blocking(move || parse_json(&body)).await;
                 Ok(parsed.map_err(|error| BrokerError::Internal(Box::new(error)))??)

@@ -150,8 +150,7 @@ where
             {
                 state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
             }
-            if reading.is_some_and(|reading| !reading.has_ended()) {
-                // The next request on this connection would follow a body that nobody reads.
+            if reading.is_some_and(|reading| reading.blocks_connection()) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(with_request_id(response, id))

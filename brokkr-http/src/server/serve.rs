@@ -26,6 +26,9 @@ use crate::api::{PROBLEM_JSON, ProblemType};
 
 /// Pause after an accept error such as exhausted file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// What a client of HTTP/2 may send of one body, and of all bodies of a connection, before a route reads it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// While all places are taken, how often silent connections are closed, and how old they must be.
 const CROWDED_INTERVAL: Duration = Duration::from_millis(500);
 const SILENT_TIME: Duration = Duration::from_secs(2);
@@ -152,6 +155,8 @@ fn builder(is_http2: bool, head_timeout: Duration) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(head_timeout)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION);
     // The first bytes are checked above with a timeout: the builder's own detection has none.
     if is_http2 { builder.http2_only() } else { builder.http1_only() }

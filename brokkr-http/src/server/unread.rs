@@ -21,21 +21,27 @@ const DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 const DISCARDED_TIME: Duration = Duration::from_secs(5);
 
 /// Whether a request's body was read to its end.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Reading(Arc<AtomicBool>);
+#[derive(Debug)]
+pub(super) struct Reading {
+    ended: Arc<AtomicBool>,
+    /// In HTTP/2 each request has a stream of its own, which ends without the others.
+    is_http_1: bool,
+}
 
 impl Reading {
     /// Follows the body of a request.
     pub(super) fn of(request: Request) -> (Self, Request) {
-        let reading = Self::default();
-        // In HTTP/2 a stream ends without the others. A client that waits for `100 Continue` has not sent its body.
-        let discards = request.version() <= Version::HTTP_11 && !request.headers().contains_key(header::EXPECT);
-        let request = request.map(|body| Body::new(Followed { body: Some(body), discards, ended: reading.clone() }));
+        let reading = Self { ended: Arc::default(), is_http_1: request.version() < Version::HTTP_2 };
+        // A client that waits for `100 Continue` has not sent its body.
+        let discards = reading.is_http_1 && !request.headers().contains_key(header::EXPECT);
+        let request =
+            request.map(|body| Body::new(Followed { body: Some(body), discards, ended: reading.ended.clone() }));
         (reading, request)
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Whether the next request on the connection would follow a body that nobody reads.
+    pub(super) fn blocks_connection(&self) -> bool {
+        self.is_http_1 && !self.ended.load(Ordering::Relaxed)
     }
 }
 
@@ -43,7 +49,7 @@ struct Followed {
     /// `None` after the end.
     body: Option<Body>,
     discards: bool,
-    ended: Reading,
+    ended: Arc<AtomicBool>,
 }
 
 impl HttpBody for Followed {
@@ -56,7 +62,7 @@ impl HttpBody for Followed {
         };
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         if matches!(frame, None | Some(Err(_))) || body.is_end_stream() {
-            self.ended.0.store(true, Ordering::Relaxed);
+            self.ended.store(true, Ordering::Relaxed);
             self.body = None;
         }
         Poll::Ready(frame)

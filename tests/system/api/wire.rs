@@ -267,7 +267,7 @@ async fn bodies_share_their_memory() {
     let most = limits::BODY_BYTES - 1;
     let mut stalling = Vec::new();
     for _ in 0..2 {
-        let mut connection = TcpStream::connect(wire.address).await.unwrap();
+        let connection = TcpStream::connect(wire.address).await.unwrap();
         let mut sent = stalled("POST", &path, &wire.admin).into_bytes();
         sent.resize(sent.len() + most - 1, b' ');
         let (mut reading, mut writing) = connection.into_split();

@@ -175,7 +175,7 @@ fn alias_bomb_is_refused_before_its_values_exist() {
     let refused = tree::read(&document, &mut total, &mut Warnings::default()).map(|nodes| nodes.len());
     assert_eq!(refused.map_err(|error| error.code), Err(InvalidCode::YamlBudgetExceeded));
     let passed = std::cell::Cell::new(0);
-    let many = vec![bomb.as_str(); 3].join("---\n");
+    let many = [bomb.as_str(); 3].join("---\n");
     let answer = read(format!("a: x\n---\n{many}").as_bytes(), &mut Warnings::default(), |_, _| {
         passed.set(passed.get() + 1);
         Ok(())

@@ -46,6 +46,12 @@ async fn stall(target: &Target, sent: Vec<u8>) -> Option<u16> {
     Answer::of(answer.get(..count)?).ok().map(|it| it.status)
 }
 
+/// Aliases that expand to somewhat less than what is refused, in small mappings, which take the most memory.
+fn below_the_limit() -> String {
+    let list = |alias: &str, count: usize| vec![alias; count].join(",");
+    format!("a0: &a0 {{k: x}}\na1: &a1 [{}]\na2: [{}]\n", list("*a0", 60), list("*a1", 50))
+}
+
 pub(super) async fn run(target: &Target) -> Result<Outcome> {
     let mut rounds = Rounds::default();
     let pid = target.process.process.pid();
@@ -60,7 +66,15 @@ pub(super) async fn run(target: &Target) -> Result<Outcome> {
         sent
     };
     let half_head = format!("GET /readyz HTTP/1.1\r\nhost: x\r\na: {}", "x".repeat(400_000)).into_bytes();
-    let all = ["alias bombs", "stalled bodies", "stalled bodies of an agent", "half heads", "everything"];
+    let all = [
+        "alias bombs",
+        "aliases below the limit",
+        "values below the limit",
+        "stalled bodies",
+        "stalled bodies of an agent",
+        "half heads",
+        "everything",
+    ];
     for kind in all {
         let is = |it: &str| kind == it || kind == "everything";
         let count = |it: &str| if is(it) { AT_ONCE } else { 0 };
@@ -71,10 +85,19 @@ pub(super) async fn run(target: &Target) -> Result<Outcome> {
             let fields = [("authorization", admin.as_str()), yaml];
             client.raw(client.request("POST", &path, &fields, bomb(n).as_bytes()))
         }));
+        let below = join_all((0..count("aliases below the limit")).map(|_| {
+            let fields = [("authorization", admin.as_str()), yaml];
+            client.raw(client.request("POST", &path, &fields, below_the_limit().as_bytes()))
+        }));
+        let values = join_all((0..count("values below the limit") / 16).map(|_| {
+            let fields = [("authorization", admin.as_str()), yaml];
+            client.raw(client.request("POST", &path, &fields, "- {a: 1}\n".repeat(160_000).as_bytes()))
+        }));
         let bodies = join_all((0..count("stalled bodies")).map(|_| stall(target, stalled(&admin))));
         let refused = join_all((0..count("stalled bodies of an agent")).map(|_| stall(target, stalled(&agent))));
         let heads = join_all((0..count("half heads")).map(|_| stall(target, half_head.clone())));
-        let (bombs, bodies, refused, heads) = tokio::join!(bombs, bodies, refused, heads);
+        let (bombs, below, values, bodies, refused, heads) = tokio::join!(bombs, below, values, bodies, refused, heads);
+        let bombs: Vec<_> = bombs.into_iter().chain(below).chain(values).collect();
         let peak = status(pid, "VmHWM")?;
         let above = peak.saturating_sub(idle) / 1024;
         println!("{kind}: peak {} MiB, {above} MiB above the idle broker", peak / 1024);
@@ -85,7 +108,7 @@ pub(super) async fn run(target: &Target) -> Result<Outcome> {
         let answers =
             bombs.iter().filter(|it| !matches!(it, Ok(answer) if [422, 503].contains(&answer.status))).count();
         let others = [
-            (answers, "alias bombs"),
+            (answers, "manifests"),
             (bodies.iter().flatten().filter(|status| **status != 503).count(), "stalled bodies"),
             (refused.iter().filter(|status| **status != Some(403)).count(), "stalled bodies of an agent"),
             (heads.iter().filter(|status| **status != Some(431)).count(), "half heads"),

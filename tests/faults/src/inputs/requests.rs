@@ -4,6 +4,9 @@ use super::{Expected, Target, judge};
 use crate::agent::rounds::Rounds;
 use crate::{Outcome, Result};
 
+/// A name, header fields, and what is expected.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Expected<'a>);
+
 const QUERY: Expected<'static> = &[(400, "query-invalid")];
 const HEADER: Expected<'static> = &[(400, "header-invalid")];
 const NOT_FOUND: Expected<'static> = &[(404, "not-found")];
@@ -73,7 +76,7 @@ async fn keys(target: &Target, rounds: &mut Rounds) {
     let bearer = format!("Bearer {}", client.admin);
     let basic = format!("Basic {}", client.admin);
     let longer = format!("{bearer}x");
-    let cases: Vec<(&str, Vec<(&str, &str)>, Expected<'_>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("no key", vec![], UNKNOWN),
         ("empty", vec![("authorization", "")], UNKNOWN),
         ("Bearer alone", vec![("authorization", "Bearer")], UNKNOWN),
@@ -96,7 +99,7 @@ async fn fields(target: &Target, rounds: &mut Rounds) {
     let path = format!("/api/v1/stacks/{stack}");
     let patch = [("content-type", "application/merge-patch+json")];
     let long = "k".repeat(300);
-    let cases: Vec<(&str, Vec<(&str, &str)>, Expected<'_>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("no If-Match", vec![], &[(428, "precondition-required")]),
         ("stale If-Match", vec![("if-match", "\"77\"")], &[(412, "precondition-failed")]),
         ("sign in If-Match", vec![("if-match", "\"+1\"")], HEADER),
