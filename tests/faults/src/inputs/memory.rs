@@ -76,7 +76,8 @@ pub(super) async fn run(target: &Target) -> Result<Outcome> {
         "everything",
     ];
     for kind in all {
-        let is = |it: &str| kind == it || kind == "everything";
+        // The parsed values of one large document alone come near the limit.
+        let is = |it: &str| kind == it || kind == "everything" && it != "values below the limit";
         let count = |it: &str| if is(it) { AT_ONCE } else { 0 };
         // 5 resets the peak.
         std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
