@@ -22,6 +22,7 @@ use crate::background::purge::purge;
 use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::error::BrokerError;
 use crate::generate::{DynGenerator, Generator, Registered};
+use crate::intake::parsing::Parsing;
 use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
@@ -202,6 +203,7 @@ impl BrokerBuilder {
             activity: ActivityLog::default(),
             contents: RecentContents::default(),
             polls: PollCounters::default(),
+            parsing: Parsing::default(),
             draining: CancellationToken::new(),
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),

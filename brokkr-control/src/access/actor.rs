@@ -5,6 +5,7 @@ use std::sync::Arc;
 use brokkr_core::model::{ActorRef, AgentId, GeneratorId, KeyId, KeyKind, RequestId};
 
 use crate::access::idempotency::Idempotency;
+use crate::intake::parsing::Turn;
 use crate::origin::Origin;
 
 /// The authenticated caller of an operation.
@@ -19,6 +20,8 @@ pub struct Actor {
     pub(crate) origin: Origin,
     /// Present if the request has an idempotency key.
     pub(crate) idempotency: Option<Arc<Idempotency>>,
+    /// The turn to parse that all work of the request shares.
+    pub(crate) turn: Option<Arc<Turn>>,
 }
 
 impl Actor {
@@ -34,6 +37,23 @@ impl Actor {
     pub fn in_request(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
+    }
+
+    /// Returns the actor with the turn of its request: all [blocking work](crate::Broker::run_blocking) of the request counts
+    /// as one, until the turn is dropped. Without it each piece of work takes a turn of its own.
+    #[must_use]
+    pub fn in_turn(mut self, turn: Arc<Turn>) -> Self {
+        self.turn = Some(turn);
+        self
+    }
+
+    /// The actor without its key, so that several keys of one agent or generator share its part of a budget.
+    pub fn principal(&self) -> ActorRef {
+        match self.who {
+            ActorRef::Agent { id, .. } => ActorRef::Agent { id, key_id: None },
+            ActorRef::Generator { id, .. } => ActorRef::Generator { id, key_id: None },
+            who => who,
+        }
     }
 
     /// The actor's identity as the audit and the changes record it.

@@ -46,7 +46,7 @@ impl Broker {
         }
         let who = self.key_owner(&key, origin)?;
         parts.activity.key_used(key.id, now);
-        Ok(Actor { who, origin: origin.clone(), idempotency: None })
+        Ok(Actor { who, origin: origin.clone(), idempotency: None, turn: None })
     }
 
     fn key_owner(&self, key: &ApiKey, origin: &Origin) -> BrokerResult<ActorRef> {
@@ -58,7 +58,7 @@ impl Broker {
                 None => Err(BrokerError::Unauthenticated),
                 Some(AgentStatus::Retired) => {
                     let who = ActorRef::Agent { id, key_id: Some(key_id) };
-                    let actor = Actor { who, origin: origin.clone(), idempotency: None };
+                    let actor = Actor { who, origin: origin.clone(), idempotency: None, turn: None };
                     self.failed(&actor, "authenticate", Some(EntityKey::Agent(id)), &BrokerError::AgentRetired);
                     Err(BrokerError::AgentRetired)
                 }
@@ -75,7 +75,7 @@ impl Broker {
     ///
     /// Within a request, add [`Actor::in_request`], so that audit records contain the request id.
     pub fn system_actor(&self) -> Actor {
-        Actor { who: ActorRef::System, origin: Origin::in_process(), idempotency: None }
+        Actor { who: ActorRef::System, origin: Origin::in_process(), idempotency: None, turn: None }
     }
 
     /// A generator as the actor, for a caller that the host has authenticated itself. The actor has a generator's rights: it
@@ -91,7 +91,7 @@ impl Broker {
             return Err(BrokerError::NotFound);
         }
         let who = ActorRef::Generator { id, key_id: None };
-        Ok(Actor { who, origin: Origin::in_process(), idempotency: None })
+        Ok(Actor { who, origin: Origin::in_process(), idempotency: None, turn: None })
     }
 
     /// Audits a caller without a valid key. Many such attempts share one record.

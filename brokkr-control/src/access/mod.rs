@@ -6,3 +6,4 @@ pub(crate) mod authenticate;
 pub(crate) mod authorise;
 pub(crate) mod idempotency;
 pub(crate) mod pak;
+pub(crate) mod right;

@@ -6,8 +6,9 @@ use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::manifest::{Manifest, ManifestSet};
 use brokkr_core::model::{Adopt, Agent, Conflicts, Grant, Policies, Stack, Violation, limits, shorten};
 
+use crate::access::actor::Actor;
 use crate::broker::Broker;
-use crate::error::{BrokerError, BrokerResult};
+use crate::error::BrokerResult;
 
 /// Maximum number of objects, and of agents of one grant, that a refusal names.
 const NAMED: usize = 10;
@@ -43,7 +44,14 @@ type Granted = (Arc<Grant>, Vec<Arc<Agent>>);
 
 impl Broker {
     /// Refuses objects that the grants of the stack's generator do not allow on the agents that the stack reaches.
-    pub(crate) async fn refuse_ungranted(&self, stack: &Stack, set: &Arc<ManifestSet>) -> BrokerResult<()> {
+    /// `bytes`: the size of the content.
+    pub(crate) async fn refuse_ungranted(
+        &self,
+        actor: &Actor,
+        stack: &Stack,
+        set: &Arc<ManifestSet>,
+        bytes: u64,
+    ) -> BrokerResult<()> {
         let mut grants = self.parts.view.grants_for(stack);
         grants.retain(|(grant, _)| !grant.rules.is_unrestricted());
         let Some(generator) = self.parts.view.generator_name(stack.generator_id).filter(|_| !grants.is_empty()) else {
@@ -51,8 +59,8 @@ impl Broker {
         };
         let (set, default_namespace) = (set.clone(), stack.policies.default_namespace.clone());
         // Each object is parsed again, so many of them take a while.
-        let checked = tokio::task::spawn_blocking(move || check(generator.as_str(), &default_namespace, &grants, &set));
-        Ok(checked.await.map_err(|error| BrokerError::Internal(Box::new(error)))??)
+        let weight = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.run_blocking(actor, weight, move || check(generator.as_str(), &default_namespace, &grants, &set)).await
     }
 
     /// Refuses policies that the grants of the stack's generator do not allow on the agents that the stack reaches.

@@ -1,6 +1,7 @@
 //! The operations on each entity: authorise, decide, commit.
 
 pub(crate) mod agents;
+pub(crate) mod blocking;
 pub(crate) mod dependencies;
 pub(crate) mod environments;
 pub(crate) mod generators;
@@ -9,6 +10,7 @@ pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod observe;
 pub(crate) mod placement;
+pub(crate) mod preparation;
 pub(crate) mod publish;
 pub(crate) mod records;
 pub(crate) mod stack_removal;

@@ -19,7 +19,8 @@ use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::generate::Generator;
 use crate::operations::generators::expect_version;
-use crate::operations::publish::{Content, Published};
+use crate::operations::preparation::{Content, Preparation};
+use crate::operations::publish::Published;
 
 /// The result of creating or updating a stack and its content in one commit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -198,6 +199,7 @@ impl Broker {
     ) -> BrokerResult<Applied> {
         const NAME: &str = "stack.apply";
         let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
+        let content = content.map(Preparation::from);
         self.decide_once(actor, NAME, None, || async {
             let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;

@@ -11,8 +11,10 @@ mod number;
 mod object;
 mod set;
 mod warnings;
+mod weight;
 mod yaml;
 
 pub use json::parse_json;
 pub use object::Manifest;
 pub use set::{ManifestSet, json_for_yaml};
+pub use weight::parsing_weight;

@@ -44,7 +44,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let origin = RequestOrigin::from_request_parts(parts, state).await?;
         let actor = Broker::from_ref(state).authenticate(bearer(&parts.headers), origin.origin().clone())?;
-        Ok(Self(origin.identify(actor)))
+        Ok(Self(origin.identify(actor)?))
     }
 }
 

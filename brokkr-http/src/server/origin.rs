@@ -9,6 +9,7 @@ use brokkr_control::{Actor, Idempotency, Origin};
 use brokkr_core::model::RequestId;
 
 use super::identified::Identified;
+use super::in_flight::InFlight;
 use super::problem::Problem;
 
 /// The origin of a request, for hosts with their own authentication. [`Caller`](super::Caller) does the same for Brokkr's
@@ -42,7 +43,7 @@ use super::problem::Problem;
 ///             return Err(Problem::new(ProblemType::Unauthenticated).detail("send your token as `X-Company-Token`"));
 ///         }
 ///         let origin = RequestOrigin::from_request_parts(parts, host).await?;
-///         Ok(Self(origin.identify(host.broker.generator_actor(host.platform)?)))
+///         Ok(Self(origin.identify(host.broker.generator_actor(host.platform)?)?))
 ///     }
 /// }
 /// ```
@@ -51,6 +52,7 @@ pub struct RequestOrigin {
     origin: Origin,
     idempotency: Option<Arc<Idempotency>>,
     identified: Option<Identified>,
+    in_flight: Option<Arc<InFlight>>,
 }
 
 impl RequestOrigin {
@@ -70,16 +72,23 @@ impl RequestOrigin {
     ///
     /// Use the returned actor for one creating operation per request, because they would share the key. For others use
     /// `actor.in_request(origin.origin().clone())`.
-    #[must_use]
-    pub fn identify(&self, actor: Actor) -> Actor {
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemType::RateLimited`](crate::api::ProblemType::RateLimited) if the actor has changed too much in a short time.
+    pub fn identify(&self, actor: Actor) -> Result<Actor, Problem> {
         let actor = actor.in_request(self.origin.clone());
         if let Some(identified) = &self.identified {
-            identified.is(&actor);
+            identified.is(&actor)?;
         }
-        match &self.idempotency {
+        let actor = match &self.in_flight {
+            Some(in_flight) => actor.in_turn(in_flight.turn()),
+            None => actor,
+        };
+        Ok(match &self.idempotency {
             Some(idempotency) => actor.repeating(idempotency.clone()),
             None => actor,
-        }
+        })
     }
 }
 
@@ -93,6 +102,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {
             origin: Origin { request_id, address: peer.map(|peer| peer.0.ip()) },
             idempotency: parts.extensions.get().cloned(),
             identified: parts.extensions.get().cloned(),
+            in_flight: parts.extensions.get().cloned(),
         })
     }
 }

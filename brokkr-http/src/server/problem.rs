@@ -177,6 +177,12 @@ impl Problem {
             .at(Place::Header(header::CONTENT_TYPE))
     }
 
+    pub(crate) fn content_encoding() -> Self {
+        Self::new(ProblemType::UnsupportedMediaType)
+            .detail("send the body without Content-Encoding: no encoding is supported")
+            .at(Place::Header(header::CONTENT_ENCODING))
+    }
+
     pub(crate) fn not_acceptable() -> Self {
         Self::new(ProblemType::NotAcceptable).at(Place::Header(header::ACCEPT))
     }
@@ -207,7 +213,7 @@ impl Problem {
         Self::from(invalid).at(Place::Parameter(parameter.to_owned()))
     }
 
-    fn document(&self) -> ProblemDocument {
+    pub(super) fn document(&self) -> ProblemDocument {
         let (kind, title, remedy) = match self.kind {
             Kind::Typed(kind) => (kind.uri(), kind.title(), Some(kind.remedy())),
             Kind::Plain(status) => ("about:blank".to_owned(), status.canonical_reason().unwrap_or("Error"), None),

@@ -6,6 +6,7 @@
 mod create;
 mod database;
 mod demo;
+mod descriptors;
 mod metrics;
 mod runtime;
 mod serve;

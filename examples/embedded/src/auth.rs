@@ -30,7 +30,7 @@ impl FromRequestParts<Service> for Member {
             sqlx::query_as(select).bind(hash(token)).fetch_optional(&service.pool).await.map_err(Problem::internal)?;
         let (team, generator) = found.ok_or_else(unknown)?;
         let actor = service.broker.generator_actor(GeneratorId::from_uuid(generator))?;
-        Ok(Self { team, actor: origin.identify(actor) })
+        Ok(Self { team, actor: origin.identify(actor)? })
     }
 }
 

@@ -36,7 +36,7 @@ impl FromRequestParts<Host> for Employee {
             _ => return Err(Problem::new(ProblemType::Unauthenticated)),
         }
         let origin = RequestOrigin::from_request_parts(parts, host).await?;
-        Ok(Self(origin.identify(host.broker.generator_actor(host.platform)?)))
+        Ok(Self(origin.identify(host.broker.generator_actor(host.platform)?)?))
     }
 }
 

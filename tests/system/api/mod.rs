@@ -12,5 +12,7 @@ mod life;
 mod limits;
 mod pages;
 mod polls;
+mod races;
 mod repeats;
 mod serving;
+mod wire;

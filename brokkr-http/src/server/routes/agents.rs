@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{AgentPatch, NewAgent};
+use brokkr_control::{AgentPatch, NewAgent, rights};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{AgentId, GeneratorId};
 use brokkr_core::store::EntityQuery;
@@ -16,8 +16,9 @@ use utoipa_axum::routes;
 use super::{created, entity};
 use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent, RegisterAgent};
 use crate::server::AppState;
+use crate::server::body::{self, MergePatch, OptionalJson, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, MergePatch, OptionalJson, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
@@ -67,7 +68,7 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateAgent>,
+    Sent(body::Json(body), ..): Sent<rights::CreateAgent, body::Json<CreateAgent>>,
 ) -> Result<Response, Problem> {
     let new = NewAgent {
         name: body.name,
@@ -118,7 +119,7 @@ async fn patch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
     IfMatch(version): IfMatch,
-    MergePatch(patch): MergePatch,
+    Sent(MergePatch(patch), ..): Sent<rights::UpdateAgent, MergePatch>,
 ) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Agent| -> Result<AgentPatch, Invalid> {
         let mut now = json!({
@@ -174,7 +175,7 @@ async fn register(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath((id, generator)): ApiPath<(AgentId, GeneratorId)>,
-    OptionalJson(body): OptionalJson<RegisterAgent>,
+    Sent(OptionalJson(body), ..): Sent<rights::RegisterAgent, OptionalJson<RegisterAgent>>,
 ) -> Result<StatusCode, Problem> {
     state.broker.agent_register(&actor, id, generator, body.grant_id).await?;
     Ok(StatusCode::NO_CONTENT)

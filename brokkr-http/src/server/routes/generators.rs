@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{GeneratorPatch, NewGenerator};
+use brokkr_control::{GeneratorPatch, NewGenerator, rights};
 use brokkr_core::model::GeneratorId;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -14,8 +14,9 @@ use utoipa_axum::routes;
 use super::{created, entity};
 use crate::api::{CreateGenerator, CreatedGenerator, Generator, List, PatchGenerator};
 use crate::server::AppState;
+use crate::server::body::{self, MergePatch, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
@@ -59,7 +60,7 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateGenerator>,
+    Sent(body::Json(body), ..): Sent<rights::CreateGenerator, body::Json<CreateGenerator>>,
 ) -> Result<Response, Problem> {
     let new = NewGenerator { name: body.name, description: body.description };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;
@@ -101,7 +102,7 @@ async fn patch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<GeneratorId>,
     IfMatch(version): IfMatch,
-    MergePatch(patch): MergePatch,
+    Sent(MergePatch(patch), ..): Sent<rights::UpdateGenerator, MergePatch>,
 ) -> Result<Response, Problem> {
     let named = patch.contains_key("description");
     let patch: PatchGenerator = typed(Value::Object(patch))?;

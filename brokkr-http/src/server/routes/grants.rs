@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{GrantPatch, NewGrant};
+use brokkr_control::{GrantPatch, NewGrant, rights};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::GrantId;
 use serde_json::json;
@@ -14,8 +14,9 @@ use utoipa_axum::routes;
 use super::{created, entity};
 use crate::api::{CreateGrant, Grant, List, PatchGrant};
 use crate::server::AppState;
+use crate::server::body::{self, MergePatch, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
@@ -60,7 +61,7 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateGrant>,
+    Sent(body::Json(body), ..): Sent<rights::CreateGrant, body::Json<CreateGrant>>,
 ) -> Result<Response, Problem> {
     let CreateGrant { name, description, rules } = body;
     let new = NewGrant { name, description, rules };
@@ -102,7 +103,7 @@ async fn patch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<GrantId>,
     IfMatch(version): IfMatch,
-    MergePatch(patch): MergePatch,
+    Sent(MergePatch(patch), ..): Sent<rights::UpdateGrant, MergePatch>,
 ) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Grant| -> Result<GrantPatch, Invalid> {
         let mut now = json!({"description": before.description, "rules": before.rules});

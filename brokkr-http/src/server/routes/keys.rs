@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{Actor, NewKey, NewPak};
+use brokkr_control::{Actor, NewKey, NewPak, rights};
 use brokkr_core::model::{AgentId, GeneratorId, KeyId, KeyOwner};
 use secrecy::ExposeSecret as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,8 +15,9 @@ use utoipa_axum::routes;
 use super::created;
 use crate::api::{AdminKeyKind, CreateAdminKey, CreateKey, CreatedKey, Key, List, RotatePak};
 use crate::server::AppState;
+use crate::server::body::{self, OptionalJson, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, OptionalJson, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::{IdempotencyParameter, PageParameters};
 use crate::server::problem::Problem;
@@ -87,7 +88,7 @@ async fn list_admin(
 async fn create_admin(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateAdminKey>,
+    Sent(body::Json(body), ..): Sent<rights::CreateAdminKey, body::Json<CreateAdminKey>>,
 ) -> Result<Response, Problem> {
     let owner = match body.kind {
         AdminKeyKind::Admin => KeyOwner::Admin,
@@ -116,7 +117,7 @@ async fn delete_admin(
 }
 
 macro_rules! owned {
-    ($noun:literal, $Id:ident, $list:ident, $list_id:literal, $create:ident, $create_id:literal, $delete:ident, $delete_id:literal, $rotate:ident, $rotate_id:literal) => {
+    ($noun:literal, $Id:ident, $list:ident, $list_id:literal, $create:ident, $create_id:literal, $delete:ident, $delete_id:literal, $rotate:ident, $rotate_id:literal, $CreateRight:ident, $RotateRight:ident) => {
         #[doc = concat!("Lists the keys of ", $noun, ".")]
         #[utoipa::path(
                     get, path = concat!("/", $noun, "s/{id}/keys"), operation_id = $list_id, tag = "keys",
@@ -149,7 +150,7 @@ macro_rules! owned {
             State(state): State<AppState>,
             Caller(actor): Caller,
             ApiPath(id): ApiPath<$Id>,
-            ApiJson(body): ApiJson<CreateKey>,
+            Sent(body::Json(body), ..): Sent<rights::$CreateRight, body::Json<CreateKey>>,
         ) -> Result<Response, Problem> {
             let pak = state
                 .broker
@@ -190,7 +191,7 @@ macro_rules! owned {
             State(state): State<AppState>,
             Caller(actor): Caller,
             ApiPath(id): ApiPath<$Id>,
-            OptionalJson(body): OptionalJson<RotatePak>,
+            Sent(OptionalJson(body), ..): Sent<rights::$RotateRight, OptionalJson<RotatePak>>,
         ) -> Result<Json<CreatedKey>, Problem> {
             let pak = state.broker.key_rotate(&actor, id.into(), Duration::from_secs(body.overlap_seconds)).await?;
             Ok(Json(shown(pak)))
@@ -208,7 +209,9 @@ owned!(
     delete_agent,
     "deleteAgentKey",
     rotate_agent,
-    "rotateAgentPak"
+    "rotateAgentPak",
+    CreateAgentKey,
+    RotateAgentKey
 );
 owned!(
     "generator",
@@ -220,5 +223,7 @@ owned!(
     delete_generator,
     "deleteGeneratorKey",
     rotate_generator,
-    "rotateGeneratorPak"
+    "rotateGeneratorPak",
+    CreateGeneratorKey,
+    RotateGeneratorKey
 );
