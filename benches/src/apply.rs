@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use brokkr_agent_runtime::{AgentConfig, KubeCluster, Kubeconfig};
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId, Validate};
+use brokkr_core::protocol::Tenant;
 use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, Patch};
 use brokkr_reconcile::{Applier as _, Desired, DesiredStack, Goal, Progress, Reconciler, ReconcilerConfig};
 use brokkr_testbed::{BrokerProcess, Clusters, Process, TestCluster, Tools, free_port};
@@ -119,7 +120,8 @@ impl Bench {
         let policies = Policies { validate, ..Policies::default() };
         let goal = Goal::Apply { revision: Revision::FIRST, manifests };
         let (name, depends_on) = ("bench".to_owned(), Vec::new());
-        let stack = DesiredStack { stack_id, name, policies, depends_on, goal };
+        let tenant = Arc::new(Tenant::system());
+        let stack = DesiredStack { stack_id, name, tenant, policies, depends_on, goal };
         let desired = Desired { stacks: vec![stack], complete: true, may_remove: true };
         let due = BTreeSet::from([stack_id]);
         let began = Instant::now();

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::error::BrokerResult;
 use crate::generate::Registered;
+use crate::intake::parsing::Parsing;
 use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) activity: ActivityLog,
     pub(crate) contents: RecentContents,
     pub(crate) polls: PollCounters,
+    pub(crate) parsing: Parsing,
     /// Cancelled when waiting polls end and new polls no longer wait.
     pub(crate) draining: CancellationToken,
     pub(crate) stopping: CancellationToken,

@@ -23,6 +23,7 @@ use crate::background::purge::purge;
 use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::error::BrokerError;
 use crate::generate::{DynGenerator, Generator, Registered};
+use crate::intake::parsing::Parsing;
 use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
@@ -116,6 +117,25 @@ impl BrokerBuilder {
 
     /// Adds a targeting policy: an agent serves a stack if any policy matches. Can be called several times. Default: only
     /// [`default_policy`], which covers direct targets and the stack's targeting rule and stays in effect.
+    ///
+    /// The policy can only **add** agents. In particular, a stack without a targeting rule still matches every agent with
+    /// which it shares any label or annotation, whatever this policy decides. To let the policy restrict a stack, give the
+    /// stack the rule [`TargetingRule::none`](brokkr_core::model::TargetingRule::none); to let it restrict all stacks, use
+    /// [`replace_policy`](Self::replace_policy).
+    ///
+    /// ```
+    /// # use brokkr_control::{Broker, BrokerBuilder};
+    /// # use brokkr_core::store::MemoryStore;
+    /// use brokkr_core::model::{StackSpec, TargetingRule};
+    /// use brokkr_core::targeting::TargetingPolicy;
+    ///
+    /// # fn compose(large_clusters: impl TargetingPolicy) -> (BrokerBuilder, StackSpec) {
+    /// let broker = Broker::builder(MemoryStore::new()).also_match(large_clusters);
+    /// // Without the rule, agents with region=eu would also match if they are small.
+    /// let spec = StackSpec::named("shop").label("region", "eu").targeting(TargetingRule::none());
+    /// # (broker, spec)
+    /// # }
+    /// ```
     pub fn also_match(mut self, policy: impl IntoPolicy) -> Self {
         self.also.push(policy.into_policy());
         self
@@ -126,7 +146,8 @@ impl BrokerBuilder {
     ///
     /// The default policy implements direct targets and the stack's targeting rule. If the replacement ignores
     /// [`Candidate::direct`](brokkr_core::targeting::Candidate), [`target_set`](Broker::target_set) succeeds but has no
-    /// effect.
+    /// effect. `DirectTarget.or(policy)` keeps direct targets, and `DirectTarget.or(ByRule.and(policy))` also keeps
+    /// the stacks' rules, both from [`targeting`](brokkr_core::targeting).
     pub fn replace_policy(mut self, policy: impl IntoPolicy) -> Self {
         self.policy = policy.into_policy();
         self
@@ -193,6 +214,7 @@ impl BrokerBuilder {
             activity: ActivityLog::default(),
             contents: RecentContents::default(),
             polls: PollCounters::default(),
+            parsing: Parsing::default(),
             draining: CancellationToken::new(),
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),
@@ -207,6 +229,7 @@ impl BrokerBuilder {
         parts.tasks.spawn(admin_keys(inner.clone()));
         parts.tasks.spawn(complete_removals(inner));
         parts.tasks.spawn(purge(parts.clone(), self.retention));
+        broker.ensure_built_in_grants().await?;
         broker.ensure_system_generator().await?;
         Ok(broker)
     }

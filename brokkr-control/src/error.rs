@@ -80,6 +80,9 @@ pub enum BrokerError {
     /// This replica's fleet view is too old to answer.
     #[error("the fleet view is stale")]
     Stale,
+    /// Too many requests at once for this broker.
+    #[error("the broker is overloaded")]
+    Overloaded,
     /// The store cannot serve requests at the moment.
     #[error("the store is unavailable")]
     Unavailable(#[source] StoreError),
@@ -144,6 +147,8 @@ kinds! {
     WrongCluster = "wrong-cluster",
     /// [`BrokerError::Stale`].
     ViewStale = "view-stale",
+    /// [`BrokerError::Overloaded`].
+    Overloaded = "overloaded",
     /// [`BrokerError::Unavailable`].
     StoreUnavailable = "store-unavailable",
     /// [`BrokerError::Internal`].
@@ -181,6 +186,7 @@ impl BrokerError {
             Self::InstanceSuperseded => BrokerErrorKind::InstanceSuperseded,
             Self::WrongCluster => BrokerErrorKind::WrongCluster,
             Self::Stale => BrokerErrorKind::ViewStale,
+            Self::Overloaded => BrokerErrorKind::Overloaded,
             Self::Unavailable(_) => BrokerErrorKind::StoreUnavailable,
             Self::Internal(_) => BrokerErrorKind::Internal,
         })
@@ -190,7 +196,12 @@ impl BrokerError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::StackDeleting | Self::Contention | Self::GeneratorUnavailable(_) | Self::Stale | Self::Unavailable(_)
+            Self::StackDeleting
+                | Self::Contention
+                | Self::GeneratorUnavailable(_)
+                | Self::Stale
+                | Self::Overloaded
+                | Self::Unavailable(_)
         )
     }
 

@@ -11,7 +11,7 @@ use crate::model::Timestamp;
 ///
 /// # To ensure correctness
 ///
-/// 1. `now` returns microseconds , the precision of [`Timestamp`].
+/// 1. `now` returns microseconds, the precision of [`Timestamp`].
 /// 2. `now` never blocks.
 ///
 /// Time may go backwards: Brokkr orders changes by feed position and version, never by time.

@@ -37,6 +37,8 @@ codes! {
     TooManyLabels = "too-many-labels",
     /// A label selector is malformed.
     SelectorInvalid = "selector-invalid",
+    /// A grant does not allow an object or a policy.
+    NotGranted = "not-granted",
     /// A policy's value is out of range.
     PolicyInvalid = "policy-invalid",
     /// A field's value has the right type but is not allowed.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{Policies, Revision, StackId};
+use brokkr_core::protocol::Tenant;
 
 use crate::cluster::ClusterError;
 use crate::outcome::stack_outcome::StackOutcome;
@@ -39,6 +40,8 @@ pub struct DesiredStack {
     pub stack_id: StackId,
     /// The stack's name, for messages.
     pub name: String,
+    /// The generator that owns the stack, and what it may deploy.
+    pub tenant: Arc<Tenant>,
     /// How the applier treats the stack's objects, for example on conflicts and drift.
     pub policies: Policies,
     /// Stacks that must be applied before this one. A dependency whose policy waits for readiness must also be ready.
@@ -103,12 +106,12 @@ impl ApplierError {
 }
 
 /// Brings a cluster to the desired state.
-/// ///
+///
 /// The [`Reconciler`](crate::pass::reconciler::Reconciler) implements it for a Kubernetes API. A host can supply its own,
 /// for example one that commits manifests to a Git repository for another tool.
-/// ///
+///
 /// # Contract
-/// ///
+///
 /// 1. **Level-triggered.** `reconcile` compares the desired state with the actual state. It can run any number of times
 ///    with the same arguments, and writes nothing when they already agree.
 /// 2. **No removal by default.** The applier removes an object only if `may_remove` is set and the stack's goal is

@@ -5,47 +5,72 @@
 use brokkr_core::model::ObjectRef;
 
 use crate::cluster::ClusterError;
+use crate::wording::{quoted_after, terminating_namespace};
 
 /// Returns how to fix an error of the API server, in one sentence; `None` if it resolves by itself.
 pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String> {
     let said = |text: String| Some(text);
     match error {
-        ClusterError::NotFound(message) => match quoted_after(message, "namespaces ") {
-            Some(name) => said(format!("create the Namespace \"{name}\", or add its manifest to the stack")),
-            None => said(format!(
-                "install the API or the CustomResourceDefinition that serves {}; the agent then tries again",
-                object.kind
-            )),
-        },
-        ClusterError::Denied(message) => denied(message),
+        ClusterError::NotFound(message) if message.contains("namespaces ") => {
+            said("add the Namespace to the stack, or correct metadata.namespace".to_owned())
+        }
+        ClusterError::NotFound(_) => said(format!(
+            "install the API or the CustomResourceDefinition that serves {}; the agent then tries again",
+            object.kind
+        )),
+        ClusterError::Denied(message) => denied(object, message),
+        ClusterError::Invalid(message) if message.contains("nodePort") && message.contains("already allocated") => {
+            said("choose another nodePort, or leave it out".to_owned())
+        }
         ClusterError::Invalid(_) => said("correct the manifest and publish it again".to_owned()),
         ClusterError::Forbidden(_) => {
             said("grant the agent's account this right; `brokkr-agent rbac` prints the rules".to_owned())
         }
-        ClusterError::Terminating(_) => {
-            said("wait until the deletion completes; `kubectl describe` shows what blocks it".to_owned())
-        }
+        ClusterError::Terminating(message) => said(match terminating_namespace(message) {
+            Some(name) => {
+                format!("see what holds it: `kubectl get namespace {name} -o jsonpath='{{.status.conditions}}'`")
+            }
+            None => "wait until the deletion completes; `kubectl describe` shows what blocks it".to_owned(),
+        }),
         ClusterError::TooLarge(_) => said("make the object smaller, or split it into several objects".to_owned()),
-        ClusterError::Webhook(message) => {
-            let name = quoted_after(message, "webhook ").unwrap_or_default();
-            let which = if name.is_empty() { "the webhook".to_owned() } else { format!("the webhook \"{name}\"") };
-            said(format!(
-                "restore the service behind {which}, or delete its webhook configuration, which disables its checks"
-            ))
+        ClusterError::Webhook(message) if message.contains("conversion webhook for ") => {
+            said("restore the service behind it, which the CustomResourceDefinition names in spec.conversion".to_owned())
         }
+        ClusterError::Webhook(_) => said(
+            "restore the service behind it; find it with `kubectl get \
+             validatingwebhookconfigurations,mutatingwebhookconfigurations`; in an emergency set its failurePolicy: Ignore"
+                .to_owned(),
+        ),
         _ => None,
     }
 }
 
-fn denied(message: &str) -> Option<String> {
+fn denied(object: &ObjectRef, message: &str) -> Option<String> {
     let general = || "change the object, or the rule that rejects it; the agent then tries again".to_owned();
-    Some(of_denial(message).unwrap_or_else(general))
+    Some(of_denial(message, object.namespace.as_deref()).unwrap_or_else(general))
 }
 
-/// Returns how to fix an admission denial that a message quotes; `None` for an unknown denial.
-pub(crate) fn of_denial(message: &str) -> Option<String> {
-    if message.contains("exceeded quota") {
-        return Some("raise the ResourceQuota, or delete objects that count against it".to_owned());
+/// Returns how to fix an admission denial that a message quotes; `None` for an unknown denial. `namespace` is the
+/// object's.
+pub(crate) fn of_denial(message: &str, namespace: Option<&str>) -> Option<String> {
+    let place = namespace.unwrap_or("its namespace");
+    if let Some((_, rest)) = message.split_once("exceeded quota: ") {
+        let name = rest.split(',').next().unwrap_or_default();
+        let limits = rest.split_once("limited: ").map(|(_, limits)| limits).unwrap_or_default();
+        // Where nothing is allowed, no deletion helps.
+        let other = if limits.split(',').all(|it| it.ends_with("=0")) {
+            "which allows none, or remove the object from the stack"
+        } else {
+            "or lower the number of objects, replicas or requests"
+        };
+        return Some(format!("raise the ResourceQuota \"{name}\" in {place}, {other}"));
+    }
+    if let Some(name) = message.split_once("failed quota: ").and_then(|(_, rest)| rest.split(':').next()) {
+        return Some(format!("set these requests and limits, which the ResourceQuota \"{name}\" in {place} demands"));
+    }
+    if message.contains(" usage per ") || message.contains(" to request ratio per ") {
+        let look = namespace.map(|it| format!(" (`kubectl get limitrange -n {it}`)")).unwrap_or_default();
+        return Some(format!("change the object's requests and limits, or the LimitRange in {place}{look}"));
     }
     if let Some(name) = quoted_after(message, "no PriorityClass with name ") {
         return Some(format!("create the PriorityClass \"{name}\", or name one that exists"));
@@ -60,7 +85,9 @@ pub(crate) fn of_denial(message: &str) -> Option<String> {
         );
     }
     if let Some(name) = quoted_after(message, "admission webhook ") {
-        return Some(format!("change the object as the webhook \"{name}\" asks, or change the webhook's rules"));
+        return Some(format!(
+            "change the object as the webhook \"{name}\" asks, or ask the owner of the webhook what it expects"
+        ));
     }
     if let Some(name) = quoted_after(message, "ValidatingAdmissionPolicy ") {
         return Some(format!(
@@ -70,20 +97,9 @@ pub(crate) fn of_denial(message: &str) -> Option<String> {
     None
 }
 
-/// Returns the first quoted word after a phrase: `a` for `namespaces "a" not found`.
-fn quoted_after<'m>(message: &'m str, phrase: &str) -> Option<&'m str> {
-    let rest = message.split_once(phrase)?.1;
-    let quote = rest.chars().next().filter(|it| matches!(it, '"' | '\'' | '`'));
-    match quote {
-        Some(quote) => rest[1..].split(quote).next(),
-        // Some messages have no quotes.
-        None => rest.split([' ', ',', ':']).next().filter(|word| !word.is_empty()),
-    }
-}
-
 /// Returns the remedy as a sentence to append to a message.
 pub(crate) fn fix(said: &str, remedy: &str) -> String {
-    let end = if said.ends_with(['.', '!', '?']) { "" } else { "." };
+    let end = if said.is_empty() || said.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{end} Fix: {remedy}.")
 }
 
@@ -93,12 +109,26 @@ mod tests {
 
     #[test]
     fn api_error_has_a_remedy() {
-        let object = ObjectRef { group: String::new(), kind: "Pod".to_owned(), namespace: None, name: "a".to_owned() };
+        let object = ObjectRef {
+            group: String::new(),
+            kind: "Pod".to_owned(),
+            namespace: Some("shop".to_owned()),
+            name: "a".to_owned(),
+        };
         let denied = |text: &str| ClusterError::Denied(text.to_owned());
         for (error, expected) in [
-            (ClusterError::NotFound("namespaces \"shop\" not found".into()), "create the Namespace \"shop\","),
+            (ClusterError::NotFound("namespaces \"shop\" not found".into()), "add the Namespace to the stack"),
             (ClusterError::NotFound("the server could not find the requested resource".into()), "that serves Pod"),
-            (denied("pods \"a\" is forbidden: exceeded quota: q, requested: pods=1"), "raise the ResourceQuota"),
+            (
+                denied("exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"),
+                "raise the ResourceQuota \"q\" in shop, or lower the number",
+            ),
+            (
+                denied("exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0"),
+                "raise the ResourceQuota \"none\" in shop, which allows none",
+            ),
+            (denied("failed quota: q: must specify limits.cpu for: main"), "which the ResourceQuota \"q\" in shop"),
+            (denied("maximum cpu usage per Container is 2, but limit is 8"), "or the LimitRange in shop"),
             (
                 denied("pods \"a\" is forbidden: no PriorityClass with name urgent was found"),
                 "create the PriorityClass \"urgent\",",
@@ -116,10 +146,25 @@ mod tests {
             (ClusterError::TooLarge("x".into()), "smaller"),
             (
                 ClusterError::Webhook("failed calling webhook \"w.example\": refused".into()),
-                "behind the webhook \"w.example\",",
+                "find it with `kubectl get validatingwebhookconfigurations,mutating",
             ),
-            (ClusterError::Webhook("failed".into()), "behind the webhook,"),
+            (
+                ClusterError::Webhook("conversion webhook for w.example/v1, Kind=Widget failed: Post".into()),
+                "in spec.conversion",
+            ),
+            (
+                ClusterError::Invalid(
+                    "spec.ports[0].nodePort: Invalid value: 31234: provided port is already allocated".into(),
+                ),
+                "choose another nodePort",
+            ),
             (ClusterError::Terminating("x".into()), "wait until the deletion completes"),
+            (
+                ClusterError::Terminating(
+                    "unable to create new content in namespace n because it is being terminated".into(),
+                ),
+                "kubectl get namespace n -o jsonpath='{.status.conditions}'",
+            ),
         ] {
             let said = remedy(&object, &error).unwrap_or_default();
             assert!(said.contains(expected), "{error}: {said}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, Policies, Revision, StackId};
+use brokkr_core::protocol::Tenant;
 use serde_json::{Value, json};
 
 use crate::applier::{DesiredStack, Goal};
@@ -55,6 +56,7 @@ impl Sample {
             applyset: "applyset",
             default_namespace: "default",
             limits,
+            tenant: &Tenant::system(),
             ignore: &self.ignore,
         };
         prepare(&set, belonging, discovery)
@@ -73,6 +75,7 @@ impl Sample {
         DesiredStack {
             stack_id: self.stack,
             name: "web".to_owned(),
+            tenant: Arc::new(Tenant::system()),
             policies,
             depends_on: Vec::new(),
             goal: Goal::Apply { revision: Revision::FIRST, manifests: Arc::new(manifests) },

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use brokkr_core::model::{AuditRecord, Change, EntityKey, EntityKind, Storage, Version, limits};
+use brokkr_core::model::{AuditRecord, Change, Digest, EntityKey, EntityKind, Storage, Version, limits};
 use brokkr_core::store::{
     Commit, Committed, FeedPosition, IdempotencyRecord, Precondition, StoreError, StoreResult, UniqueKey,
 };
@@ -22,6 +22,8 @@ use crate::tables::{self, Table};
 
 /// Attempts of a transaction that the server aborts because of a concurrent one.
 const TRIES: usize = 3;
+/// Bytes up to which an outcome is kept in the row of its idempotency key.
+const SMALL_ANSWER: usize = 4096;
 
 /// Inserts audit records, given as JSON in `$1`.
 macro_rules! insert_audit {
@@ -40,10 +42,14 @@ statements! {
     LOCK_NAMES = "SELECT pg_advisory_xact_lock(1651666539, n.lock)
         FROM (SELECT DISTINCT hashtext(t.name) & 1023 AS lock FROM unnest($1::text[]) t (name) ORDER BY 1) n";
     /// Waits for a concurrent commit with the same key. Writes nothing if that one took the key.
-    TAKE_KEY = "INSERT INTO brokkr.idempotency AS t (actor, key, fingerprint, outcome, at)
-        SELECT actor, key, fingerprint, outcome, at FROM jsonb_populate_record(NULL::brokkr.idempotency, $1)
-        ON CONFLICT (actor, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome, at = excluded.at
+    TAKE_KEY = "INSERT INTO brokkr.idempotency AS t (actor, key, fingerprint, outcome, answer, at)
+        SELECT actor, key, fingerprint, outcome, answer, at FROM jsonb_populate_record(NULL::brokkr.idempotency, $1)
+        ON CONFLICT (actor, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome,
+            answer = excluded.answer, at = excluded.at
         WHERE t.at <= excluded.at - make_interval(hours => $2)";
+    /// Once for equal answers. The time is renewed rarely, so that requests with one answer do not queue for its row.
+    KEEP_ANSWER = "INSERT INTO brokkr.idempotency_answer AS t (digest, outcome, at) VALUES ($1, $2, $3::text::timestamptz)
+        ON CONFLICT (digest) DO UPDATE SET at = excluded.at WHERE t.at < excluded.at - interval '1 hour'";
     OWNS_STACKS = "SELECT EXISTS (SELECT FROM brokkr.stack WHERE generator_id = $1 AND deleted_at IS NULL)";
     INSERT_CONTENT = "INSERT INTO brokkr.content (digest, bytes) SELECT * FROM unnest($1::text[], $2::bytea[])
         ON CONFLICT (digest) DO NOTHING";
@@ -71,7 +77,7 @@ fn table(kind: EntityKind) -> Table {
         EntityKind::Assignment => of::ASSIGNMENT,
         EntityKind::StackStatus => of::STATUS,
         EntityKind::Event => of::EVENT,
-        EntityKind::Environment => of::DOCUMENT,
+        EntityKind::Environment | EntityKind::Grant => of::DOCUMENT,
     }
 }
 
@@ -133,12 +139,47 @@ pub(crate) async fn record_attempts(database: &Database, records: &[AuditRecord]
 
 /// Records the answer to a request that needed no change.
 pub(crate) async fn keep_answer(database: &Database, record: &IdempotencyRecord) -> StoreResult<()> {
-    refuse_taken(take_key(record).execute(database).await.map_err(meaning)?)
+    let answer = Answer::of(record);
+    if let Some(keep) = answer.keep(record) {
+        keep.execute(database).await.map_err(meaning)?;
+    }
+    refuse_taken(answer.take_key().execute(database).await.map_err(meaning)?)
 }
 
-fn take_key(record: &IdempotencyRecord) -> Query<'_, Postgres, PgArguments> {
-    let hours = i32::try_from(limits::IDEMPOTENCY_HOURS).unwrap_or(i32::MAX);
-    sqlx::query(TAKE_KEY).bind(Json(record)).bind(hours)
+/// The row of an idempotency record. A large outcome has a row of its own, which equal outcomes share.
+struct Answer {
+    row: Value,
+    digest: Option<Digest>,
+}
+
+impl Answer {
+    fn of(record: &IdempotencyRecord) -> Self {
+        let outcome = record.outcome.to_string();
+        let digest = (outcome.len() > SMALL_ANSWER).then(|| Digest::of(outcome.as_bytes()));
+        let mut row = json!({
+            "actor": record.actor,
+            "key": record.key,
+            "fingerprint": record.fingerprint,
+            "outcome": {},
+            "answer": digest,
+            "at": record.at,
+        });
+        if digest.is_none() {
+            row["outcome"] = record.outcome.clone();
+        }
+        Self { row, digest }
+    }
+
+    /// The statement that keeps a large outcome; it precedes the one that takes the key.
+    fn keep<'q>(&self, record: &'q IdempotencyRecord) -> Option<Query<'q, Postgres, PgArguments>> {
+        let digest = self.digest?.to_string();
+        Some(sqlx::query(KEEP_ANSWER).bind(digest).bind(Json(&record.outcome)).bind(record.at.to_string()))
+    }
+
+    fn take_key(&self) -> Query<'_, Postgres, PgArguments> {
+        let hours = i32::try_from(limits::IDEMPOTENCY_HOURS).unwrap_or(i32::MAX);
+        sqlx::query(TAKE_KEY).bind(Json(&self.row)).bind(hours)
+    }
 }
 
 fn refuse_taken(taken: PgQueryResult) -> StoreResult<()> {
@@ -189,7 +230,11 @@ impl<'a> Rows<'a> {
         let mut work = session.begin().await?;
         self.lock_names(&mut work).await?;
         if let Some(record) = &self.commit.idempotency {
-            refuse_taken(take_key(record).execute(&mut work).await?).map_err(Failure::Refused)?;
+            let answer = Answer::of(record);
+            if let Some(keep) = answer.keep(record) {
+                keep.execute(&mut work).await?;
+            }
+            refuse_taken(answer.take_key().execute(&mut work).await?).map_err(Failure::Refused)?;
         }
         self.check_preconditions(&mut work).await?;
         if !self.commit.contents.is_empty() {

@@ -23,7 +23,8 @@ statements! {
                 SELECT h.number FROM brokkr.history h
                 WHERE h.began_in < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY h.number DESC LIMIT 1))
         ORDER BY c.epoch, c.transaction, c.sequence LIMIT $6";
-    START = "SELECT epoch, transaction::text AS transaction, sequence, (SELECT max(number) FROM brokkr.history) AS newest
+    START = "SELECT epoch, transaction::text AS transaction, sequence, (SELECT max(number) FROM brokkr.history) AS newest,
+            pg_snapshot_xmax(pg_current_snapshot())::text AS unused
         FROM brokkr.feed_start";
 }
 
@@ -52,7 +53,11 @@ pub(crate) async fn read(
     // Read the start of the feed after the changes: otherwise a purge in between would cause an undetected gap.
     let start = sqlx::query(START).fetch_one(database).await.map_err(meaning)?;
     let newest: i32 = start.try_get("newest").map_err(meaning)?;
-    let is_unknown = after.history > u64::try_from(newest).unwrap_or(0);
+    let unused: String = start.try_get("unused").map_err(meaning)?;
+    let newest = u64::try_from(newest).unwrap_or(0);
+    // The feed shows only transactions that have ended. A reader that is ahead has followed a record that was lost.
+    let is_ahead = after.history == newest && unused.parse::<u64>().is_ok_and(|unused| after.transaction >= unused);
+    let is_unknown = after.history > newest || is_ahead;
     if after != FeedPosition::START && (is_unknown || after < position(&start).map_err(meaning)?) {
         return Err(StoreError::Expired);
     }

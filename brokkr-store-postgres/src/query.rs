@@ -59,8 +59,8 @@ macro_rules! sees_own {
 /// The SQL expression of an agent as JSON, from its row and its registrations.
 macro_rules! agent_row {
     () => {
-        "to_jsonb(t) || jsonb_build_object('generator_ids',
-            ARRAY(SELECT generator_id FROM brokkr.agent_registration r WHERE r.agent_id = t.id))"
+        "to_jsonb(t) || jsonb_build_object('registrations', (SELECT coalesce(jsonb_object_agg(generator_id, grant_id), '{}')
+            FROM brokkr.agent_registration r WHERE r.agent_id = t.id))"
     };
 }
 

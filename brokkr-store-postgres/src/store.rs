@@ -25,7 +25,8 @@ use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, u
 
 statements! {
     CHECK = "SELECT 1";
-    IDEMPOTENCY = "SELECT to_jsonb(t) FROM brokkr.idempotency t
+    IDEMPOTENCY = "SELECT to_jsonb(t) || CASE WHEN a.digest IS NULL THEN '{}' ELSE jsonb_build_object('outcome', a.outcome) END
+        FROM brokkr.idempotency t LEFT JOIN brokkr.idempotency_answer a ON a.digest = t.answer
         WHERE t.actor = $1 AND t.key = $2 AND t.at > $3::text::timestamptz";
     /// The age in seconds of the oldest change that the feed does not show yet.
     FEED_LAG = "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(c.at)), 0)::float8 FROM brokkr.change c

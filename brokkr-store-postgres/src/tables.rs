@@ -142,13 +142,14 @@ statements! {
         "name = n.name, labels = n.labels, body = n.body, deleted_at = n.deleted_at");
     LOCK_DOCUMENT = lock!("document");
 
-    /// Deletes the registrations that agents no longer have. `REGISTER` adds the new ones.
+    /// Deletes the registrations that agents no longer have. `REGISTER` adds the new ones and updates their grants.
     UNREGISTER = "DELETE FROM brokkr.agent_registration r
-        USING jsonb_to_recordset($1) AS n (id uuid, generator_ids uuid[])
-        WHERE r.agent_id = n.id AND r.generator_id <> ALL (n.generator_ids)";
-    REGISTER = "INSERT INTO brokkr.agent_registration (agent_id, generator_id)
-        SELECT n.id, g FROM jsonb_to_recordset($1) AS n (id uuid, generator_ids uuid[]), unnest(n.generator_ids) g
-        ON CONFLICT DO NOTHING";
+        USING jsonb_to_recordset($1) AS n (id uuid, registrations jsonb)
+        WHERE r.agent_id = n.id AND NOT n.registrations ? r.generator_id::text";
+    REGISTER = "INSERT INTO brokkr.agent_registration AS r (agent_id, generator_id, grant_id)
+        SELECT n.id, g.key::uuid, g.value::uuid
+        FROM jsonb_to_recordset($1) AS n (id uuid, registrations jsonb), jsonb_each_text(n.registrations) g
+        ON CONFLICT (agent_id, generator_id) DO UPDATE SET grant_id = excluded.grant_id WHERE r.grant_id <> excluded.grant_id";
 }
 
 /// The tables of the kinds, in write order: tables that others refer to come first.

@@ -23,6 +23,9 @@ statements! {
     PURGE = "SELECT brokkr.purge($1, make_interval(secs => $2), $3)";
     FORGET_KEYS = "DELETE FROM brokkr.idempotency WHERE (actor, key) IN (
         SELECT actor, key FROM brokkr.idempotency WHERE at < clock_timestamp() - interval '2 days' ORDER BY at LIMIT $1)";
+    /// Answers outlive the keys that refer to them: the time of an answer can be an hour older than its last use.
+    FORGET_ANSWERS = "DELETE FROM brokkr.idempotency_answer WHERE digest IN (SELECT digest FROM brokkr.idempotency_answer
+        WHERE at < clock_timestamp() - interval '3 days' ORDER BY at LIMIT $1)";
 }
 
 pub(crate) async fn take(
@@ -45,7 +48,8 @@ pub(crate) async fn release(database: &Database, name: &str, holder: InstanceId)
 /// configured a longer retention, the others are still purged.
 pub(crate) async fn purge(database: &Database, keep: &Retention) -> StoreResult<u64> {
     let forgotten = sqlx::query(FORGET_KEYS).bind(i64::from(BATCH)).execute(database).await.map_err(meaning)?;
-    let mut gone = forgotten.rows_affected();
+    let answers = sqlx::query(FORGET_ANSWERS).bind(i64::from(BATCH)).execute(database).await.map_err(meaning)?;
+    let mut gone = forgotten.rows_affected() + answers.rows_affected();
     let mut refused = None;
     for (what, keep) in [("events", keep.events), ("audit", keep.audit), ("changes", keep.changes)] {
         let Some(keep) = keep else { continue };

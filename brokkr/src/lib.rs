@@ -34,24 +34,30 @@
 //! use brokkr::prelude::*;
 //!
 //! #[derive(Debug)]
-//! struct SameRegion;
+//! struct BySize;
 //!
-//! impl TargetingPolicy for SameRegion {
+//! impl TargetingPolicy for BySize {
 //!     fn evaluate(&self, pair: &Candidate<'_>) -> Result<Verdict, PolicyError> {
-//!         Ok(match (pair.stack.labels.get("region"), pair.agent.labels.get("region")) {
-//!             (Some(wanted), Some(here)) if wanted == here => Verdict::matched(format!("both are in {here}")),
-//!             _ => Verdict::unmatched("the regions differ"),
+//!         Ok(match (pair.stack.labels.get("size"), pair.agent.labels.get("tier")) {
+//!             (Some("large"), Some("large")) => Verdict::matched("a large cluster"),
+//!             (Some("large"), _) => Verdict::unmatched("a large stack needs a cluster with tier=large"),
+//!             _ => Verdict::matched("a small stack fits everywhere"),
 //!         })
 //!     }
 //! }
 //! ```
 //!
-//! [`BrokerBuilder::also_match`] adds the policy to the default policy:
+//! [`BrokerBuilder::also_match`] adds the policy to the default policy, which stays in effect: it matches direct targets, and
+//! any label that a stack without a targeting rule shares with an agent. [`TargetingRule::none`](model::TargetingRule::none)
+//! keeps it from matching labels:
 //!
 //! ```
 //! # use brokkr::prelude::*;
-//! # async fn compose(policy: impl TargetingPolicy) -> Result<Broker, brokkr::StartError> {
-//! Broker::builder(MemoryStore::new()).also_match(policy).start().await
+//! # async fn compose(policy: impl TargetingPolicy) -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = Broker::builder(MemoryStore::new()).also_match(policy).start().await?;
+//! let spec = StackSpec::named("shop").label("size", "large").targeting(TargetingRule::none());
+//! broker.stack_create(&broker.system_actor(), None, spec).await?;
+//! # Ok(())
 //! # }
 //! ```
 //!
@@ -79,9 +85,9 @@ pub mod testing;
 
 pub use brokkr_control::{
     Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
-    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, Idempotency, InProcess, KeyDetails, KeyHash, KeyTerms,
-    NewAgent, NewEnvironment, NewGenerator, NewKey, NewPak, Origin, Pak, PakError, Placed, Published, Removal,
-    ShownContent, StackOverview, StartError, Summary, generate,
+    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, GrantPatch, Idempotency, InProcess, KeyDetails, KeyHash,
+    KeyTerms, NewAgent, NewEnvironment, NewGenerator, NewGrant, NewKey, NewPak, Origin, Pak, PakError, Placed,
+    Published, Removal, ShownContent, StackOverview, StackState, StartError, Summary, default_grant, generate,
 };
 pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;

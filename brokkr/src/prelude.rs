@@ -9,7 +9,9 @@ pub use brokkr_core::model::{AgentId, Policies, Revision, StackId, StackSpec, Ta
 pub use brokkr_core::store::{MemoryStore, Store};
 pub use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt, Verdict};
 #[cfg(feature = "http")]
-pub use brokkr_http::server::{ApiJson, ApiPath, Caller, Problem, Server, shutdown_signal};
+pub use brokkr_http::api::ProblemType;
+#[cfg(feature = "http")]
+pub use brokkr_http::server::{ApiJson, ApiPath, Caller, Problem, RequestOrigin, Server, shutdown_signal};
 pub use schemars::JsonSchema;
 pub use serde::{Deserialize, Serialize};
 pub use serde_json::json;

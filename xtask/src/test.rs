@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<()> {
         compiled.and(programs.map(drop))
     })?;
     cargo("tests", &["test", "--workspace", "--locked"])?;
+    check::inputs::run_built(None)?;
     check::real::run_built(None)?;
     program("demo", &debug("brokkr-broker"), &["demo", "--once"])
 }

@@ -1,7 +1,10 @@
 //! Converts a target state to the desired state of the applier.
 
-use brokkr_core::model::{Health, StackId};
-use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use brokkr_core::model::{GeneratorId, Health, StackId};
+use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState, Tenant};
 use brokkr_reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, Reason, StackOutcome};
 
 use super::contents::Contents;
@@ -30,10 +33,14 @@ pub(super) fn desired<'s>(
             _ => Goal::Keep,
         },
     };
+    let tenants: BTreeMap<GeneratorId, Arc<Tenant>> =
+        state.tenants.iter().map(|it| (it.generator_id, Arc::new(it.clone()))).collect();
+    let tenant = |id: GeneratorId| tenants.get(&id).cloned().unwrap_or_else(|| Arc::new(Tenant::without_grant(id)));
     let stack = |entry: &TargetEntry| DesiredStack {
         stack_id: entry.stack_id,
         name: entry.stack_name.clone(),
-        policies: entry.policies.clone(),
+        tenant: tenant(entry.generator_id),
+        policies: tenant(entry.generator_id).rules.limit(entry.policies.clone()),
         depends_on: entry.depends_on.clone(),
         goal: goal(entry),
     };

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn state(agent: AgentId, epoch: Epoch, generation: u64) -> TargetState {
-        TargetState::new(agent, epoch, false, Generation::new(generation), Vec::new())
+        TargetState::new(agent, epoch, false, Generation::new(generation), Vec::new(), Vec::new())
     }
 
     #[test]

@@ -296,7 +296,9 @@ impl StackState {
             Progress::Done => (False, applied.1, nothing()),
         };
         let available = match outcome.health {
-            Health::Healthy => (True, "Healthy", nothing()),
+            Health::Healthy => {
+                (True, "Healthy", behind(self.applied, outcome.applied, outcome.revision, &outcome.progress))
+            }
             Health::Suspended => (True, "Suspended", worst()),
             Health::Progressing => (False, "Progressing", worst()),
             Health::Degraded => (False, "Degraded", worst()),
@@ -381,6 +383,22 @@ fn left_alone(outcome: &StackOutcome) -> String {
     retained.chain(yielded).collect::<Vec<_>>().join("; ")
 }
 
+/// Says that the healthy objects are not those of the desired revision; empty if they are.
+fn behind(before: Option<Revision>, is_applied: bool, revision: Option<Revision>, progress: &Progress) -> String {
+    let (Some(revision), Progress::Waiting { reason, .. } | Progress::Failed { reason, .. }) = (revision, progress)
+    else {
+        return String::new();
+    };
+    if is_applied {
+        return String::new();
+    }
+    let last = match before.filter(|before| *before != revision) {
+        Some(before) => format!("; revision {before} is the last one applied in full"),
+        None => String::new(),
+    };
+    format!("the objects in the cluster are healthy, but revision {revision} is not applied ({reason}){last}")
+}
+
 fn yielded(outcome: &StackOutcome) -> String {
     outcome.yielded.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -425,6 +443,18 @@ mod tests {
         let mut status = StackState::new(StackId::generate()).status();
         status.conditions.push(condition);
         status
+    }
+
+    #[test]
+    fn available_says_that_a_revision_is_not_applied() {
+        let revision = Revision::new;
+        let failed = Progress::Failed { reason: Reason::Immutable, message: String::new(), objects: Vec::new() };
+        let of = |before: Option<u64>, is_applied| behind(before.map(revision), is_applied, Some(revision(2)), &failed);
+        let healthy = "the objects in the cluster are healthy, but revision 2 is not applied (Immutable)";
+        assert_eq!(of(Some(1), false), format!("{healthy}; revision 1 is the last one applied in full"));
+        assert_eq!((of(Some(2), false).as_str(), of(None, false).as_str()), (healthy, healthy));
+        assert_eq!(of(Some(1), true), "", "it only waits for the pruning of old objects");
+        assert_eq!(behind(None, false, Some(revision(2)), &Progress::Done), "");
     }
 
     #[test]

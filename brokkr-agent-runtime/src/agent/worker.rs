@@ -30,6 +30,8 @@ use super::stack_state::StackState;
 const BATCH_WINDOW: Duration = Duration::from_millis(200);
 /// Interval between reports of all statuses, changed or not.
 const FULL_STATUS: Duration = Duration::from_secs(3600);
+/// How long a deployment object may be missing without a report, because a newer target state has replaced it.
+const REPLACED: Duration = Duration::from_secs(10);
 /// Interval between passes for retained objects, which belong to no stack of the target state.
 const UPKEEP: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,8 @@ pub(super) struct Worker {
     stacks: BTreeMap<StackId, StackState>,
     /// The last target state that the worker handled.
     current: Option<Arc<TargetState>>,
+    /// When the worker first handled it.
+    current_since: Instant,
     /// Held stacks without an entry at the last check; `None` if the worker must report all held stacks.
     reported_unlisted: Option<BTreeSet<StackId>>,
     failures: u32,
@@ -77,6 +81,7 @@ impl Worker {
             contents: Contents::default(),
             stacks: BTreeMap::new(),
             current: None,
+            current_since: Instant::now(),
             reported_unlisted: None,
             failures: 0,
             not_before: Instant::now(),
@@ -180,6 +185,8 @@ impl Worker {
             tracing::warn!(stack = %entry.stack_name, %error, "cannot fetch the manifests; the agent leaves the stack unchanged");
             match error {
                 ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => is_away = true,
+                // The broker serves only what the newest target state lists, and that one is on its way.
+                ControlPlaneError::NotFound if self.current_since.elapsed() < REPLACED => is_away = true,
                 error => {
                     self.report(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at)
                 }
@@ -285,6 +292,7 @@ impl Worker {
         self.stacks.retain(|id, _| state.entries.iter().any(|entry| entry.stack_id == *id));
         self.contents.keep_only(state);
         self.current = Some(state.clone());
+        self.current_since = Instant::now();
     }
 
     /// Reports the held stacks: at the start, for a new epoch, and when the set of held stacks without an entry changes.

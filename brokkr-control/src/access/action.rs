@@ -12,6 +12,8 @@ pub(crate) enum Action {
     GeneratorManage,
     EnvironmentRead,
     EnvironmentManage,
+    GrantRead,
+    GrantManage,
     AgentRead,
     AgentManage,
     AgentRegister,
@@ -56,6 +58,8 @@ impl Action {
             Self::GeneratorManage => (ADMINS, &[FleetWrite]),
             Self::EnvironmentRead => (ADMINS, &[FleetRead]),
             Self::EnvironmentManage => (ADMINS, &[FleetWrite]),
+            Self::GrantRead => (ADMINS, &[FleetRead]),
+            Self::GrantManage => (ADMINS, &[FleetWrite]),
             Self::AgentRead => (ALL, &[StacksRead, FleetRead, AgentProtocol]),
             Self::AgentManage => (ADMINS, &[FleetWrite]),
             Self::AgentRegister => (ADMINS, &[FleetWrite]),
@@ -102,11 +106,13 @@ mod tests {
     use super::*;
 
     /// Every action, with the single scopes that permit it to an admin, a generator and an agent.
-    const TABLE: [(Action, &str, &str, &str); 29] = [
+    const TABLE: [(Action, &str, &str, &str); 31] = [
         (Action::GeneratorRead, "stacks:read fleet:read", "stacks:read", ""),
         (Action::GeneratorManage, "fleet:write", "", ""),
         (Action::EnvironmentRead, "fleet:read", "", ""),
         (Action::EnvironmentManage, "fleet:write", "", ""),
+        (Action::GrantRead, "fleet:read", "", ""),
+        (Action::GrantManage, "fleet:write", "", ""),
         (Action::AgentRead, "stacks:read fleet:read", "stacks:read", "agent"),
         (Action::AgentManage, "fleet:write", "", ""),
         (Action::AgentRegister, "fleet:write", "", ""),
@@ -179,6 +185,7 @@ mod tests {
         let reads = [
             A::GeneratorRead,
             A::EnvironmentRead,
+            A::GrantRead,
             A::AgentRead,
             A::KeyRead,
             A::StackRead,

@@ -6,6 +6,7 @@ use brokkr_core::model::{ActorRef, AgentId, ApiKey, GeneratorId, KeyId, KeyKind,
 
 use crate::access::action::Action;
 use crate::access::idempotency::Idempotency;
+use crate::intake::parsing::Turn;
 use crate::origin::Origin;
 use crate::recent::attempts::By;
 
@@ -23,17 +24,19 @@ pub struct Actor {
     pub(crate) origin: Origin,
     /// Present if the request has an idempotency key.
     pub(crate) idempotency: Option<Arc<Idempotency>>,
+    /// The turn to parse that all work of the request shares.
+    pub(crate) turn: Option<Arc<Turn>>,
 }
 
 impl Actor {
     /// The holder of a key.
     pub(super) fn with_key(who: ActorRef, key: Arc<ApiKey>, origin: Origin) -> Self {
-        Self { who, key: Some(key), origin, idempotency: None }
+        Self { who, key: Some(key), origin, idempotency: None, turn: None }
     }
 
     /// The host itself, or a principal that the host has authenticated.
     pub(super) fn of_host(who: ActorRef) -> Self {
-        Self { who, key: None, origin: Origin::in_process(), idempotency: None }
+        Self { who, key: None, origin: Origin::in_process(), idempotency: None, turn: None }
     }
 
     /// Returns the actor with an idempotency key: its next creating operation commits at most once per key.
@@ -48,6 +51,23 @@ impl Actor {
     pub fn in_request(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
+    }
+
+    /// Returns the actor with the turn of its request: all [blocking work](crate::Broker::run_blocking) of the request counts
+    /// as one, until the turn is dropped. Without it each piece of work takes a turn of its own.
+    #[must_use]
+    pub fn in_turn(mut self, turn: Arc<Turn>) -> Self {
+        self.turn = Some(turn);
+        self
+    }
+
+    /// The actor without its key, so that several keys of one agent or generator share its part of a budget.
+    pub fn principal(&self) -> ActorRef {
+        match self.who {
+            ActorRef::Agent { id, .. } => ActorRef::Agent { id, key_id: None },
+            ActorRef::Generator { id, .. } => ActorRef::Generator { id, key_id: None },
+            who => who,
+        }
     }
 
     /// The actor's identity as the audit and the changes record it.

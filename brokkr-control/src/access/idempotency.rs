@@ -8,8 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 /// An idempotency key and the content of its request.
 ///
-/// Follows the IETF draft "The Idempotency-Key HTTP Header Field". Keys are scoped to the caller's API key, so different
-/// callers may use equal ones. The broker remembers a key for
+/// Follows the IETF draft "The Idempotency-Key HTTP Header Field". Keys are scoped to the actor, so different
+/// callers may use equal ones: the actor is the caller's API key, or the generator of
+/// [`generator_actor`](crate::Broker::generator_actor). The broker remembers a key for
 /// [`IDEMPOTENCY_HOURS`](brokkr_core::model::limits::IDEMPOTENCY_HOURS).
 ///
 /// ```

@@ -7,3 +7,4 @@ pub(crate) mod authorise;
 pub(crate) mod idempotency;
 pub(crate) mod key_terms;
 pub(crate) mod pak;
+pub(crate) mod right;

@@ -74,8 +74,8 @@ impl Broker {
         let assignments = store.assignment_find(&Scope::All, agent, &named).await?;
         let assignments: BTreeMap<StackId, Assignment> = assignments.into_iter().map(|it| (it.stack_id, it)).collect();
         // An agent may report on stacks that it was assigned and on stacks of its generators.
-        let serves = self.parts.view.agent(agent).map(|it| it.generator_ids.clone()).unwrap_or_default();
-        let known = |it: &Stack| assignments.contains_key(&it.id) || serves.contains(&it.generator_id);
+        let serves = self.parts.view.agent(agent).map(|it| it.registrations.clone()).unwrap_or_default();
+        let known = |it: &Stack| assignments.contains_key(&it.id) || serves.contains_key(&it.generator_id);
         let stacks: BTreeMap<StackId, Stack> = stacks.into_iter().filter(known).map(|it| (it.id, it)).collect();
         let statuses = store.stack_status_find(&Scope::All, agent, &named).await?;
         let statuses = statuses.into_iter().map(|it| (it.stack_id, it)).collect();

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use brokkr_core::error::Invalid;
+use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
     Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, GeneratorPrincipal,
-    KeyOwner, Timestamp, Version, limits, validate_text,
+    Grant, GrantId, KeyOwner, Timestamp, Version, limits, validate_text,
 };
-use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreExt as _};
+use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -30,8 +30,9 @@ pub struct NewAgent {
     pub labels: BTreeMap<String, String>,
     /// Annotations. Targeting rules can match them.
     pub annotations: BTreeMap<String, String>,
-    /// The generators whose stacks the agent serves. `None`: the system generator.
-    pub generator_ids: Option<Vec<GeneratorId>>,
+    /// The generators whose stacks the agent serves, with the grant of each; without a grant, [`default_grant`] decides.
+    /// `None`: the system generator.
+    pub registrations: Option<Vec<(GeneratorId, Option<GrantId>)>>,
 }
 
 impl NewAgent {
@@ -80,6 +81,12 @@ pub struct AgentDetails {
     pub session: Option<AgentSession>,
 }
 
+/// The grant of a registration that names none: `unrestricted` for the system generator, whose stacks admins publish, and
+/// `default` for all others.
+pub fn default_grant(generator: GeneratorId) -> GrantId {
+    if generator == GeneratorId::SYSTEM { GrantId::UNRESTRICTED } else { GrantId::DEFAULT }
+}
+
 impl Broker {
     /// Creates an agent and its first key.
     ///
@@ -95,7 +102,8 @@ impl Broker {
             let now = self.now();
             validate_text(&new.cluster_name, limits::SHORT_TEXT_CHARACTERS)
                 .map_err(|error| error.within("cluster_name"))?;
-            let generator_ids = new.generator_ids.clone().unwrap_or_else(|| vec![GeneratorId::SYSTEM]);
+            let wanted = new.registrations.clone().unwrap_or_else(|| vec![(GeneratorId::SYSTEM, None)]);
+            let granted = |(id, grant): (GeneratorId, Option<GrantId>)| (id, grant.unwrap_or(default_grant(id)));
             let agent = Agent {
                 id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
@@ -107,14 +115,14 @@ impl Broker {
                     .try_into()
                     .map_err(|error: Invalid| error.within("annotations"))?,
                 status: AgentStatus::Active,
-                generator_ids: generator_ids.iter().copied().collect::<BTreeSet<_>>(),
+                registrations: wanted.into_iter().map(granted).collect(),
                 confirmed_epoch: None,
                 version: Version::FIRST,
                 created_at: now,
                 updated_at: now,
                 deleted_at: None,
             };
-            if agent.generator_ids.len() > limits::REGISTRATIONS {
+            if agent.registrations.len() > limits::REGISTRATIONS {
                 return Err(BrokerError::LimitReached(
                     "an agent can serve at most 256 generators; end a registration first",
                 ));
@@ -122,9 +130,10 @@ impl Broker {
             let pak = self.mint(actor, agent.id.into(), "initial", KeyTerms::default(), now)?;
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
-            for id in &agent.generator_ids {
-                let generator = self.parts.store.get::<GeneratorPrincipal>(&scope, *id).await?;
-                decision = decision.provided(Precondition::Version(EntityKey::Generator(*id), generator.version));
+            for (id, grant) in &agent.registrations {
+                for precondition in self.registrable(&scope, *id, *grant).await? {
+                    decision = decision.provided(precondition);
+                }
             }
             decision.changes = vec![Change::Key(decision.outcome.1.key.clone()), Change::Agent(agent)];
             Ok(decision)
@@ -169,7 +178,8 @@ impl Broker {
         }))
     }
 
-    async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
+    /// The time of each agent's last poll or report.
+    pub(super) async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
         let mut seen: BTreeMap<_, _> = self.parts.store.agent_last_seen(scope, ids).await?.into_iter().collect();
         for id in ids {
             // Activity on this replica that is not yet written to the store.
@@ -256,28 +266,64 @@ impl Broker {
         Ok(abandoned.collect())
     }
 
-    /// Registers an agent with a generator: the agent then serves the generator's stacks.
-    pub async fn agent_register(&self, actor: &Actor, id: AgentId, generator: GeneratorId) -> BrokerResult<Agent> {
+    /// Registers an agent with a generator: the agent then serves the generator's stacks, as far as the grant allows. Sets
+    /// the grant if the agent is registered already. `None`: [`default_grant`] decides for a new registration, and an
+    /// existing one stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] if there is no such grant, [`BrokerError::LimitReached`] for more than 256 generators.
+    pub async fn agent_register(
+        &self,
+        actor: &Actor,
+        id: AgentId,
+        generator: GeneratorId,
+        grant: Option<GrantId>,
+    ) -> BrokerResult<Agent> {
         const NAME: &str = "agent.register";
         let scope = self.authorise(actor, Action::AgentRegister, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
             let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
-            let principal = self.parts.store.get::<GeneratorPrincipal>(&scope, generator).await?;
-            if !agent.generator_ids.insert(generator) {
+            let before = agent.registrations.get(&generator).copied();
+            let grant = grant.or(before).unwrap_or(default_grant(generator));
+            let preconditions = self.registrable(&scope, generator, grant).await?;
+            if before == Some(grant) {
                 return Ok(Decision::nothing(agent));
             }
-            if agent.generator_ids.len() > limits::REGISTRATIONS {
+            agent.registrations.insert(generator, grant);
+            if agent.registrations.len() > limits::REGISTRATIONS {
                 return Err(BrokerError::LimitReached(
                     "an agent can serve at most 256 generators; end a registration first",
                 ));
             }
             agent.version = agent.version.next();
             agent.updated_at = self.now();
-            Ok(Decision::commit(agent.clone(), vec![Change::Agent(agent)])
-                .provided(Precondition::Version(EntityKey::Generator(generator), principal.version))
-                .detail(generator.to_string()))
+            let decision = Decision::commit(agent.clone(), vec![Change::Agent(agent)]);
+            let decision = preconditions.into_iter().fold(decision, Decision::provided);
+            Ok(decision.detail(format!("generator {generator}, grant {grant}")))
         })
         .await
+    }
+
+    /// Reads a generator and a grant. Returns the preconditions that both still exist unchanged at the commit.
+    async fn registrable(
+        &self,
+        scope: &Scope,
+        generator: GeneratorId,
+        grant: GrantId,
+    ) -> BrokerResult<[Precondition; 2]> {
+        let principal = self.parts.store.get::<GeneratorPrincipal>(scope, generator).await?;
+        let found = match self.parts.store.get::<Grant>(scope, grant).await {
+            Err(StoreError::NotFound) => {
+                let invalid = Invalid::new(InvalidCode::ReferenceInvalid, "there is no grant with this id");
+                return Err(invalid.within("grant_id").into());
+            }
+            found => found?,
+        };
+        Ok([
+            Precondition::Version(EntityKey::Generator(generator), principal.version),
+            Precondition::Version(EntityKey::Grant(grant), found.version),
+        ])
     }
 
     /// Ends a registration. The agent removes the generator's stacks.
@@ -290,7 +336,7 @@ impl Broker {
                 return Err(BrokerError::NotFound);
             }
             let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
-            if !agent.generator_ids.remove(&generator) {
+            if agent.registrations.remove(&generator).is_none() {
                 return Err(BrokerError::NotFound);
             }
             agent.version = agent.version.next();
@@ -312,7 +358,7 @@ impl Broker {
         loop {
             let agents = self.parts.store.list::<Agent>(scope, &EntityQuery::default(), &page).await?;
             for mut agent in agents.items {
-                if agent.generator_ids.remove(&generator) {
+                if agent.registrations.remove(&generator).is_some() {
                     agent.version = agent.version.next();
                     agent.updated_at = now;
                     changes.push(Change::Agent(agent));
@@ -347,7 +393,7 @@ impl Broker {
 /// Hides the agent's other generators from a generator.
 fn as_seen_by(scope: &Scope, mut agent: Agent) -> Agent {
     if let Scope::Generator(own) = scope {
-        agent.generator_ids.retain(|id| id == own);
+        agent.registrations.retain(|id, _| id == own);
     }
     agent
 }

@@ -87,6 +87,19 @@ impl Broker {
         Ok(self.parts.store.get::<Environment>(&scope, id).await?)
     }
 
+    /// Returns the environment with this name.
+    ///
+    /// Agents and stacks do not refer to environments yet: a host that places stacks by environment reads the environment
+    /// here and uses its name as a label.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::NotFound`](crate::BrokerError::NotFound) if there is none, also for a text that is no valid name.
+    pub async fn environment_by_name(&self, actor: &Actor, name: &str) -> BrokerResult<Environment> {
+        let scope = self.authorise(actor, Action::EnvironmentRead, "environment.read", None)?;
+        self.named::<Environment>(&scope, name).await
+    }
+
     /// Lists all environments, ordered by id.
     pub async fn environment_list(
         &self,

@@ -1,9 +1,10 @@
 //! Operations on generators.
 
+use brokkr_core::error::Invalid;
 use brokkr_core::model::{
-    Change, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Stack, Version, limits, validate_text,
+    Change, Entity, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Name, Stack, Version, limits, validate_text,
 };
-use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, StoreExt as _};
+use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -51,7 +52,7 @@ impl Broker {
                 .map_err(|error| error.within("description"))?;
             let generator = GeneratorPrincipal {
                 id: self.new_id(),
-                name: new.name.parse().map_err(|error: brokkr_core::error::Invalid| error.within("name"))?,
+                name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
                 description: new.description.clone(),
                 version: Version::FIRST,
                 created_at: now,
@@ -68,6 +69,75 @@ impl Broker {
             Ok(Decision::commit((generator, pak), changes))
         })
         .await
+    }
+
+    /// Returns the generator with this name, and creates it without a key if there is none. A host calls it at every start
+    /// for the generator that owns its stacks, and acts as the generator with [`generator_actor`](Self::generator_actor).
+    ///
+    /// An existing generator keeps its description. Agents serve its stacks once they are
+    /// [registered](Self::agent_register) with it.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Invalid`] for an invalid field.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use brokkr_control::Broker;
+    /// use brokkr_core::store::MemoryStore;
+    ///
+    /// let broker = Broker::builder(MemoryStore::new()).start().await?;
+    /// let system = broker.system_actor();
+    /// let platform = broker.ensure_generator(&system, "platform", "The platform's workspaces").await?;
+    /// assert_eq!(broker.ensure_generator(&system, "platform", "").await?.id, platform.id);
+    /// let actor = broker.generator_actor(platform.id)?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub async fn ensure_generator(
+        &self,
+        actor: &Actor,
+        name: &str,
+        description: &str,
+    ) -> BrokerResult<GeneratorPrincipal> {
+        const NAME: &str = "generator.create";
+        let scope = self.authorise(actor, Action::GeneratorManage, NAME, None)?;
+        let ensured = || async {
+            let valid: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
+            match self.named::<GeneratorPrincipal>(&scope, valid.as_str()).await {
+                Ok(found) => return Ok(Decision::nothing(found)),
+                Err(BrokerError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+            validate_text(description, limits::DESCRIPTION_CHARACTERS).map_err(|error| error.within("description"))?;
+            let now = self.now();
+            let generator = GeneratorPrincipal {
+                id: self.new_id(),
+                name: valid,
+                description: description.to_owned(),
+                version: Version::FIRST,
+                created_at: now,
+                updated_at: now,
+                deleted_at: None,
+            };
+            Ok(Decision::commit(generator.clone(), vec![Change::Generator(generator)]))
+        };
+        match self.decide_unrecorded(actor, NAME, ensured).await {
+            // Another broker has created it since.
+            Err(BrokerError::AlreadyExists(_)) => self.decide(actor, NAME, None, ensured).await,
+            Err(error) => {
+                self.failed(actor, NAME, None, &error);
+                Err(error)
+            }
+            Ok(generator) => Ok(generator),
+        }
+    }
+
+    /// The entity with this name, of a kind with unique names.
+    pub(crate) async fn named<E: Entity>(&self, scope: &Scope, name: &str) -> BrokerResult<E> {
+        let name: Name = name.parse().map_err(|_| BrokerError::NotFound)?;
+        let query = EntityQuery { name: Some(name), ..EntityQuery::default() };
+        let found = self.parts.store.list::<E>(scope, &query, &Page::first(1)).await?;
+        found.items.into_iter().next().ok_or(BrokerError::NotFound)
     }
 
     /// Returns a generator.

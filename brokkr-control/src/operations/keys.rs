@@ -54,19 +54,19 @@ impl fmt::Debug for NewPak {
 }
 
 /// The actions for the keys of one kind of owner.
-struct Rules {
+pub(crate) struct Rules {
     read: Action,
-    manage: Action,
-    rotate: Action,
+    pub(crate) manage: Action,
+    pub(crate) rotate: Action,
 }
 
 /// The actions for keys, as seen by an actor: principals may do less, with keys of their own kind only. Which of these are
 /// theirs, the scope decides.
-fn rules(actor: &Actor, owner: KeyKind) -> Rules {
+pub(crate) fn rules(actor: &Actor, owner: KeyKind) -> &'static Rules {
     if actor.kind() == owner && matches!(owner, KeyKind::Agent | KeyKind::Generator) {
-        Rules { read: Action::OwnKeyRead, manage: Action::OwnKeyManage, rotate: Action::OwnKeyRotate }
+        &Rules { read: Action::OwnKeyRead, manage: Action::OwnKeyManage, rotate: Action::OwnKeyRotate }
     } else {
-        Rules { read: Action::KeyRead, manage: Action::KeyManage, rotate: Action::KeyManage }
+        &Rules { read: Action::KeyRead, manage: Action::KeyManage, rotate: Action::KeyManage }
     }
 }
 

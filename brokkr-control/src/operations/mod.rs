@@ -2,12 +2,16 @@
 
 pub(crate) mod admin_keys;
 pub(crate) mod agents;
+pub(crate) mod blocking;
 pub(crate) mod dependencies;
 pub(crate) mod environments;
 pub(crate) mod generators;
+pub(crate) mod granted;
+pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod observe;
 pub(crate) mod placement;
+pub(crate) mod preparation;
 pub(crate) mod publish;
 pub(crate) mod records;
 pub(crate) mod secrets;

@@ -56,7 +56,7 @@ impl Broker {
         self.parts.view.check_fresh()?;
         let mut pairs = self.parts.view.place_stack(stack);
         pairs.retain(|it| match &scope {
-            Scope::Generator(own) => it.agent.generator_ids.contains(own),
+            Scope::Generator(own) => it.agent.registrations.contains_key(own),
             _ => true,
         });
         pairs.sort_by_key(|it| it.agent.id);

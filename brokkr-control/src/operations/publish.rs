@@ -3,50 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use brokkr_core::error::{Invalid, InvalidCode, excerpt};
-use brokkr_core::manifest::ManifestSet;
+use brokkr_core::error::{Invalid, InvalidCode};
+use brokkr_core::manifest::{ManifestSet, parsing_weight};
 use brokkr_core::model::{
-    Change, DeploymentObject, DeploymentObjectId, Digest, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
-    StackSpec, limits, validate_text,
+    Change, DeploymentObject, DeploymentObjectId, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
 };
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
-use crate::generate::{GenerateContext, GenerateError};
+use crate::operations::preparation::{Content, Preparation, Prepared};
 use crate::view::CATCH_UP;
-
-/// Content of a stack.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// YAML, stored byte for byte.
-    Yaml {
-        /// The YAML documents.
-        bytes: Bytes,
-        /// Describes the revision to readers.
-        message: String,
-    },
-    /// Kubernetes objects as JSON values, stored as compact documents.
-    Documents {
-        /// The Kubernetes objects.
-        documents: Vec<Value>,
-        /// Describes the revision to readers.
-        message: String,
-    },
-    /// The output of a registered generator.
-    Generated {
-        /// The generator's name.
-        generator: String,
-        /// The generator's parameters.
-        params: Value,
-    },
-}
 
 /// The result of a publication.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,88 +29,16 @@ pub struct Published {
     pub created: bool,
 }
 
-/// Validated content, ready to become a revision.
-struct Prepared {
-    digest: Digest,
-    size: u64,
-    /// `None` if the store already has the bytes.
-    bytes: Option<Bytes>,
-    object_count: usize,
-    warnings: Vec<String>,
-    message: String,
-    provenance: Provenance,
-}
-
 impl Broker {
-    /// Validates content. Runs the generator if the content is generated.
-    async fn prepare(&self, stack: &Stack, content: &Content) -> BrokerResult<Prepared> {
-        let check_message =
-            |message: &str| validate_text(message, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("message"));
-        let (set, bytes, message, provenance) = match content {
-            Content::Yaml { bytes, message } => {
-                check_message(message)?;
-                let given = bytes.clone();
-                let set = on_blocking_thread(move || ManifestSet::parse_yaml(&given)).await?;
-                (set, bytes.clone(), message.clone(), Provenance::Published)
-            }
-            Content::Documents { documents, message } => {
-                check_message(message)?;
-                let given = documents.clone();
-                let encode = move || ManifestSet::encode(given).map_err(|error| error.within("manifests"));
-                let (set, bytes) = on_blocking_thread(encode).await?;
-                (set, bytes, message.clone(), Provenance::Published)
-            }
-            Content::Generated { generator, params } => {
-                let (set, bytes) = self.run_generator(stack, generator, params).await?;
-                let canonical = serde_json_canonicalizer::to_vec(params).unwrap_or_default();
-                let provenance =
-                    Provenance::Generated { generator: generator.clone(), params_digest: Digest::of(&canonical) };
-                (set, bytes, String::new(), provenance)
-            }
-        };
-        set.refuse_redacted()?;
-        set.refuse_twins(&stack.policies.default_namespace)?;
-        if bytes.len() > limits::BODY_BYTES {
-            return Err(Invalid::new(
-                InvalidCode::SetTooLarge,
-                format!("the set exceeds {} bytes; split it into several stacks", limits::BODY_BYTES),
-            )
-            .into());
-        }
-        Ok(Prepared {
-            digest: Digest::of(&bytes),
-            size: bytes.len() as u64,
-            bytes: Some(bytes),
-            object_count: set.objects().len(),
-            warnings: set.warnings().to_vec(),
-            message,
-            provenance,
-        })
-    }
-
-    async fn run_generator(&self, stack: &Stack, name: &str, params: &Value) -> BrokerResult<(ManifestSet, Bytes)> {
-        let registered = self.parts.generators.get(name).ok_or_else(|| {
-            Invalid::new(InvalidCode::GeneratorUnknown, format!("no generator \"{}\" is registered", excerpt(name)))
-        })?;
-        registered.check(params).map_err(|error| error.within("params"))?;
-        let spec = StackSpec::from(stack);
-        let context = GenerateContext::new(&spec, stack.generator_id);
-        let manifests = registered.generator.run(&context, params.clone()).await.map_err(|error| match error {
-            GenerateError::Refused(reason) => BrokerError::GeneratorRefused(reason),
-            GenerateError::Unavailable(source) => BrokerError::GeneratorUnavailable(source),
-        })?;
-        on_blocking_thread(move || ManifestSet::encode(manifests.into_documents())).await
-    }
-
     /// The result of publishing this content on top of `latest`, with the bytes to store.
     pub(crate) async fn publication(
         &self,
         actor: &Actor,
         stack: &Stack,
         latest: Option<&DeploymentObject>,
-        content: &Content,
+        content: &Preparation,
     ) -> BrokerResult<(Published, Option<Bytes>)> {
-        let mut prepared = self.prepare(stack, content).await?;
+        let mut prepared = self.prepare(actor, stack, content).await?;
         let bytes = prepared.bytes.take();
         Ok((self.next_revision(actor, stack, latest, prepared), bytes))
     }
@@ -199,6 +99,7 @@ impl Broker {
         const NAME: &str = "deployment-object.publish";
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
         let tries = AtomicUsize::new(0);
+        let content = Preparation::from(content);
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let decide = async |stack: &Stack, latest: Option<&DeploymentObject>| {
                 let (published, bytes) = self.publication(actor, stack, latest, &content).await?;
@@ -242,6 +143,10 @@ impl Broker {
                     error => error.into(),
                 })?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+            // The grants may have become narrower since.
+            let (_, bytes) = self.parts.store.deployment_object_content(&scope, old.id).await?;
+            let set = self.run_blocking(actor, parsing_weight(&bytes), move || ManifestSet::parse_yaml(&bytes)).await?;
+            self.refuse_ungranted(actor, &stack, &Arc::new(set), old.size).await?;
             // The store already has the content.
             let prepared = Prepared {
                 digest: old.digest,
@@ -266,7 +171,9 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
-        Ok(self.parts.store.get::<DeploymentObject>(&scope, id).await?)
+        let found = self.parts.store.get::<DeploymentObject>(&scope, id).await;
+        self.refuse_unlisted(actor, id).await?;
+        Ok(found?)
     }
 
     /// Returns a deployment object with its stored bytes, if the actor may see it.
@@ -281,6 +188,7 @@ impl Broker {
             "deployment-object.read",
             Some(EntityKey::DeploymentObject(id)),
         )?;
+        self.refuse_unlisted(actor, id).await?;
         // The cache reads without a scope, for all callers; access is checked afterwards.
         let read = self.parts.store.deployment_object_content(&Scope::All, id);
         let found = match self.parts.contents.get_or_read(self.epoch(), id, read).await {
@@ -302,6 +210,18 @@ impl Broker {
         found.ok_or(BrokerError::NotFound)
     }
 
+    /// Refuses an agent that reads another deployment object than those that it should apply now. What it holds, or reports
+    /// to hold, gives it no right to read.
+    async fn refuse_unlisted(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<()> {
+        let Some(agent) = actor.agent_id() else { return Ok(()) };
+        if self.parts.view.lists(agent, id) {
+            return Ok(());
+        }
+        // Another replica with a newer view may have listed it.
+        self.parts.view.refreshed(CATCH_UP).await?;
+        if self.parts.view.lists(agent, id) { Ok(()) } else { Err(BrokerError::NotFound) }
+    }
+
     /// Whether the view has the stack as active and in scope.
     fn is_seen(&self, scope: &Scope, stack: StackId) -> bool {
         let stack = self.parts.view.stack(stack).filter(|stack| stack.is_active());
@@ -318,14 +238,6 @@ impl Broker {
         let scope = self.authorise(actor, Action::StackRead, "deployment-object.read", None)?;
         Ok(self.parts.store.deployment_object_list(&scope, stack, page).await?)
     }
-}
-
-/// Runs CPU-heavy work on a blocking thread, so that megabytes of manifests do not delay other requests.
-pub(super) async fn on_blocking_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Invalid> + Send + 'static,
-) -> BrokerResult<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|error| BrokerError::Internal(Box::new(error)))??)
 }
 
 fn published_decision(stack: &Stack, published: Published, bytes: Option<Bytes>) -> Decision<Published> {

@@ -1,6 +1,7 @@
 //! Shows deployment objects: the values of Secrets only to callers that may read them.
 
-use brokkr_core::manifest::ManifestSet;
+use brokkr_core::error::Invalid;
+use brokkr_core::manifest::{ManifestSet, parsing_weight};
 use brokkr_core::model::{AuditOutcome, AuditRecord, DeploymentObject, DeploymentObjectId, EntityKey};
 use bytes::Bytes;
 
@@ -8,7 +9,6 @@ use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::error::{BrokerError, BrokerResult};
-use crate::operations::publish::on_blocking_thread;
 
 /// The content of a deployment object, as the actor may see it.
 #[derive(Debug, Clone)]
@@ -32,12 +32,13 @@ impl Broker {
             return Ok(ShownContent { object, bytes, redacted: false });
         }
         let stored = bytes.clone();
-        let read = on_blocking_thread(move || {
+        let read = move || {
             let set = ManifestSet::parse_yaml(&stored)?;
-            Ok((set.secrets(), set.without_secret_values()))
-        });
+            Ok::<_, Invalid>((set.secrets(), set.without_secret_values()))
+        };
         let may_see = actor.may(Action::SecretRead);
-        match read.await {
+        match self.run_blocking(actor, parsing_weight(&bytes), read).await {
+            Err(BrokerError::Overloaded) => Err(BrokerError::Overloaded),
             Ok((_, None)) => Ok(ShownContent { object, bytes, redacted: false }),
             Ok((_, Some(shown))) if !may_see => Ok(ShownContent { object, bytes: shown, redacted: true }),
             // Stored content was valid when it was published. If this version cannot read it, it may hold Secrets.

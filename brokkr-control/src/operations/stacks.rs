@@ -19,7 +19,8 @@ use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::generate::Generator;
 use crate::operations::generators::expect_version;
-use crate::operations::publish::{Content, Published};
+use crate::operations::preparation::{Content, Preparation};
+use crate::operations::publish::Published;
 
 /// The result of creating or updating a stack and its content in one commit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,6 +70,7 @@ impl Broker {
             deleted_at: None,
         };
         spec.write_to(&mut stack)?;
+        self.refuse_ungranted_policies(&stack)?;
         Ok(stack)
     }
 
@@ -111,6 +113,20 @@ impl Broker {
     pub async fn stack_get(&self, actor: &Actor, id: StackId) -> BrokerResult<Stack> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(id)))?;
         Ok(self.parts.store.get::<Stack>(&scope, id).await?)
+    }
+
+    /// Returns the stack with this name: of the actor's generator, for admins of the system generator, as
+    /// [`stack_apply`](Self::stack_apply) finds it. To find the stacks of other generators use
+    /// [`stack_list`](Self::stack_list).
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::NotFound`] if there is none, also for a text that is no valid name.
+    pub async fn stack_by_name(&self, actor: &Actor, name: &str) -> BrokerResult<Stack> {
+        let scope = self.authorise(actor, Action::StackRead, "stack.read", None)?;
+        let name: Name = name.parse().map_err(|_| BrokerError::NotFound)?;
+        let owner = actor.generator_id().unwrap_or(GeneratorId::SYSTEM);
+        Ok(self.parts.store.stack_by_name(&scope, owner, &name).await?)
     }
 
     /// Lists the stacks that the actor may see and that match the filter.
@@ -163,6 +179,9 @@ impl Broker {
         if after == *before {
             return Ok(None);
         }
+        if after.policies != before.policies {
+            self.refuse_ungranted_policies(&after)?;
+        }
         after.version = before.version.next();
         after.updated_at = self.now();
         Ok(Some(after))
@@ -180,6 +199,7 @@ impl Broker {
     ) -> BrokerResult<Applied> {
         const NAME: &str = "stack.apply";
         let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
+        let content = content.map(Preparation::from);
         self.decide_once(actor, NAME, None, || async {
             let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;

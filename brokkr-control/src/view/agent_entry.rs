@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use brokkr_core::model::{Agent, AgentStatus, AssignmentState, Epoch, Generation, StackId, Version};
+use brokkr_core::model::{
+    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, StackId, Version,
+};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
 use tokio::sync::watch;
 
 use crate::view::stack_entry::StackEntry;
+use crate::view::tenants::Tenants;
 
 /// The state of one stack and agent that match, have a direct target, or once had an assignment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(crate) struct Wanted {
     pub(crate) agent_version: Version,
     /// All stacks in the target state.
     pub(crate) stacks: Arc<BTreeSet<StackId>>,
+    /// The deployment objects to apply.
+    pub(crate) objects: BTreeSet<DeploymentObjectId>,
 }
 
 pub(crate) struct AgentEntry {
@@ -69,11 +74,17 @@ impl AgentEntry {
     }
 
     /// The target state, computed at most once between two changes.
-    pub(crate) fn wanted(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>) -> Arc<Wanted> {
-        self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks))).clone()
+    pub(crate) fn wanted(
+        &self,
+        epoch: Epoch,
+        stacks: &BTreeMap<StackId, StackEntry>,
+        tenants: &Tenants,
+    ) -> Arc<Wanted> {
+        self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks, tenants))).clone()
     }
 
-    fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>) -> Wanted {
+    fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>, tenants: &Tenants) -> Wanted {
+        let mut generators = BTreeSet::new();
         let (mut entries, mut unlisted, mut listed) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (id, pair) in &self.pairs {
             let Some(entry) = stacks.get(id) else {
@@ -87,6 +98,9 @@ impl AgentEntry {
                 (None, None | Some(AssignmentState::Gone)) => continue,
                 (None, Some(state)) => (EntryAction::Remove, state != AssignmentState::Listed || !stack.is_active()),
             };
+            if object.is_some() {
+                generators.insert(stack.generator_id);
+            }
             if object.is_some() && !was_listed {
                 unlisted.push((*id, stack.version));
             }
@@ -94,6 +108,7 @@ impl AgentEntry {
             entries.push(TargetEntry {
                 stack_id: *id,
                 stack_name: stack.name.to_string(),
+                generator_id: stack.generator_id,
                 action,
                 object_id: object.map(|it| it.id),
                 revision: object.map(|it| it.revision),
@@ -105,7 +120,9 @@ impl AgentEntry {
             });
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
-        let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), entries);
-        Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed) }
+        let tenants = generators.into_iter().map(|id| tenants.tenant(&self.agent, id)).collect();
+        let objects = entries.iter().filter_map(|it: &TargetEntry| it.object_id).collect();
+        let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), tenants, entries);
+        Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed), objects }
     }
 }

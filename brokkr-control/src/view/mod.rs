@@ -3,6 +3,7 @@
 mod agent_entry;
 mod stack_entry;
 mod state;
+mod tenants;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,8 +13,8 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use agent_entry::{Pair, Wanted};
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, Epoch, Generation, GeneratorId, KeyId, Stack,
-    StackId, Timestamp, limits,
+    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation, GeneratorId,
+    Grant, KeyId, Name, Stack, StackId, Timestamp, limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
@@ -202,6 +203,16 @@ impl FleetView {
         self.read().agent(id).map(|entry| entry.agent.clone())
     }
 
+    /// The grants for a stack's objects, each with the agents that it applies to: those that match the stack, or all that
+    /// are registered with its generator if none matches.
+    pub(crate) fn grants_for(&self, stack: &Stack) -> Vec<(Arc<Grant>, Vec<Arc<Agent>>)> {
+        self.read().grants_for(stack)
+    }
+
+    pub(crate) fn generator_name(&self, id: GeneratorId) -> Option<Name> {
+        self.read().generator_name(id)
+    }
+
     pub(crate) fn has_generator(&self, id: GeneratorId) -> bool {
         self.read().has_generator(id)
     }
@@ -218,6 +229,11 @@ impl FleetView {
     /// The stacks in an agent's target state, which the agent may read.
     pub(crate) fn stacks_of(&self, id: AgentId) -> Arc<BTreeSet<StackId>> {
         self.read().wanted(id).map(|(_, wanted)| wanted.stacks.clone()).unwrap_or_default()
+    }
+
+    /// Whether an agent's target state lists a deployment object to apply.
+    pub(crate) fn lists(&self, id: AgentId, object: DeploymentObjectId) -> bool {
+        self.read().wanted(id).is_some_and(|(_, wanted)| wanted.objects.contains(&object))
     }
 
     pub(crate) fn poll(&self, id: AgentId, key: Option<KeyId>) -> PollView {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, GeneratorId, KeyId,
-    KeyOwner, Stack, StackId, StackPhase, Target, Timestamp,
+    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, GeneratorId, Grant,
+    GrantId, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
 };
 use brokkr_core::store::ViewToken;
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 
 use crate::view::agent_entry::{AgentEntry, Pair, Wanted};
 use crate::view::stack_entry::StackEntry;
+use crate::view::tenants::Tenants;
 
 /// One stack and agent with the targeting decision.
 pub(crate) struct PlacedPair {
@@ -27,7 +28,7 @@ pub(crate) struct ViewState {
     token: ViewToken,
     keys: BTreeMap<String, Arc<ApiKey>>,
     key_ends: BTreeMap<KeyId, Option<Timestamp>>,
-    generators: BTreeSet<GeneratorId>,
+    tenants: Tenants,
     agents: BTreeMap<AgentId, AgentEntry>,
     stacks: BTreeMap<StackId, StackEntry>,
     /// Start time of the last successful read of the store.
@@ -43,7 +44,7 @@ impl ViewState {
             token,
             keys: BTreeMap::new(),
             key_ends: BTreeMap::new(),
-            generators: BTreeSet::new(),
+            tenants: Tenants::default(),
             agents: BTreeMap::new(),
             stacks: BTreeMap::new(),
             read_at,
@@ -62,7 +63,7 @@ impl ViewState {
         self.agents.retain(|id, _| there.contains(id));
         self.keys.clear();
         self.key_ends.clear();
-        self.generators.clear();
+        self.tenants = Tenants::default();
         self.stacks.clear();
         for entry in self.agents.values_mut() {
             entry.pairs.clear();
@@ -99,7 +100,7 @@ impl ViewState {
     }
 
     pub(crate) fn has_generator(&self, id: GeneratorId) -> bool {
-        self.generators.contains(&id)
+        self.tenants.has_generator(id)
     }
 
     pub(crate) fn stack(&self, id: StackId) -> Option<Arc<Stack>> {
@@ -113,7 +114,7 @@ impl ViewState {
     /// An agent's status and its target state.
     pub(crate) fn wanted(&self, id: AgentId) -> Option<(AgentStatus, Arc<Wanted>)> {
         let entry = self.agents.get(&id)?;
-        Some((entry.agent.status, entry.wanted(self.token.epoch(), &self.stacks)))
+        Some((entry.agent.status, entry.wanted(self.token.epoch(), &self.stacks, &self.tenants)))
     }
 
     /// Folds a batch of whole commits, so that readers never see part of a commit.
@@ -130,11 +131,15 @@ impl ViewState {
             }
             match entity {
                 Change::Generator(it) => {
-                    if it.deleted_at.is_some() {
-                        self.generators.remove(&it.id);
-                    } else {
-                        self.generators.insert(it.id);
+                    let id = it.id;
+                    if self.tenants.fold_generator(it) {
+                        self.touch_agents_with(|generator, _| generator == id);
                     }
+                }
+                Change::Grant(it) => {
+                    let id = it.id;
+                    self.tenants.fold_grant(it);
+                    self.touch_agents_with(|_, grant| grant == id);
                 }
                 Change::Key(it) => self.fold_key(it),
                 Change::Agent(it) => self.fold_agent(it),
@@ -191,7 +196,7 @@ impl ViewState {
         if is_new
             || before.labels != agent.labels
             || before.annotations != agent.annotations
-            || before.generator_ids != agent.generator_ids
+            || before.registrations != agent.registrations
             || before.status != agent.status
         {
             let stacks: Vec<StackId> = self.stacks.keys().copied().collect();
@@ -285,10 +290,43 @@ impl ViewState {
         if agent.status == AgentStatus::Retired {
             return Ok(Verdict::unmatched("the agent is retired"));
         }
-        if !agent.generator_ids.contains(&stack.generator_id) {
+        if !agent.registrations.contains_key(&stack.generator_id) {
             return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
         }
         self.policy.evaluate(&Candidate::new(stack, agent, direct))
+    }
+
+    /// Touches the agents with such a registration.
+    fn touch_agents_with(&mut self, is_such: impl Fn(GeneratorId, GrantId) -> bool) {
+        let is_affected = |entry: &&mut AgentEntry| {
+            entry.agent.registrations.iter().any(|(generator, grant)| is_such(*generator, *grant))
+        };
+        self.agents.values_mut().filter(is_affected).for_each(AgentEntry::touch);
+    }
+
+    /// The grants for a stack's objects, each with the agents that it applies to: those that match the stack, or all that
+    /// are registered with its generator if none matches.
+    pub(crate) fn grants_for(&self, stack: &Stack) -> Vec<(Arc<Grant>, Vec<Arc<Agent>>)> {
+        let is_registered = |entry: &&AgentEntry| {
+            entry.agent.status != AgentStatus::Retired && entry.agent.registrations.contains_key(&stack.generator_id)
+        };
+        let is_matching = |entry: &&AgentEntry| match self.stacks.get(&stack.id) {
+            Some(_) => entry.pairs.get(&stack.id).is_some_and(|it| it.matched),
+            None => self.may_match(stack, &entry.agent, false),
+        };
+        let registered: Vec<&AgentEntry> = self.agents.values().filter(is_registered).collect();
+        let matching: Vec<&AgentEntry> = registered.iter().copied().filter(is_matching).collect();
+        let mut grants: BTreeMap<GrantId, (Arc<Grant>, Vec<Arc<Agent>>)> = BTreeMap::new();
+        for entry in if matching.is_empty() { registered } else { matching } {
+            if let Some(grant) = self.tenants.grant(&entry.agent, stack.generator_id) {
+                grants.entry(grant.id).or_insert_with(|| (grant.clone(), Vec::new())).1.push(entry.agent.clone());
+            }
+        }
+        grants.into_values().collect()
+    }
+
+    pub(crate) fn generator_name(&self, id: GeneratorId) -> Option<Name> {
+        self.tenants.name(id).cloned()
     }
 
     fn touch_agents_of(&mut self, stack: StackId) {

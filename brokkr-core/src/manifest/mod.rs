@@ -12,9 +12,11 @@ mod object;
 mod redact;
 mod set;
 mod warnings;
+mod weight;
 mod yaml;
 
 pub use json::parse_json;
 pub use object::Manifest;
 pub use redact::REDACTED;
 pub use set::{ManifestSet, json_for_yaml};
+pub use weight::parsing_weight;

@@ -1,11 +1,11 @@
 //! Agents.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
-use crate::model::{AgentId, Annotations, Epoch, GeneratorId, Labels, Name, Timestamp, Version};
+use crate::model::{AgentId, Annotations, Epoch, GeneratorId, GrantId, Labels, Name, Timestamp, Version};
 
 /// Whether an agent serves stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,8 +38,9 @@ pub struct Agent {
     pub annotations: Annotations,
     /// Whether the agent serves stacks.
     pub status: AgentStatus,
-    /// The generators that it is registered with. Only their stacks can be assigned to it; an admin decides.
-    pub generator_ids: BTreeSet<GeneratorId>,
+    /// The generators that it is registered with, and the grant of each registration. Only their stacks can be assigned to
+    /// it, and the grant limits what they may contain; an admin decides.
+    pub registrations: BTreeMap<GeneratorId, GrantId>,
     /// The epoch that an admin confirmed. In a later epoch the agent neither removes nor prunes until an admin confirms
     /// that one.
     pub confirmed_epoch: Option<Epoch>,

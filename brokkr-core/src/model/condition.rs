@@ -1,5 +1,7 @@
 //! Conditions, as in Kubernetes.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Revision, Timestamp};
@@ -59,4 +61,29 @@ pub enum Health {
     Degraded,
     /// Suspended on purpose, for example a paused Deployment.
     Suspended,
+}
+
+impl fmt::Display for Health {
+    /// Writes the word that JSON uses, such as `degraded`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Progressing => "progressing",
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Suspended => "suspended",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_displayed_as_in_json() {
+        for health in [Health::Unknown, Health::Progressing, Health::Healthy, Health::Degraded, Health::Suspended] {
+            assert_eq!(serde_json::json!(health), serde_json::json!(health.to_string()));
+        }
+    }
 }

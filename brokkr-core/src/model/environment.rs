@@ -7,6 +7,9 @@ use crate::model::entity::Record;
 use crate::model::{EnvironmentId, Name, Timestamp, Version};
 
 /// A stage of delivery, such as `staging`.
+///
+/// Agents and stacks do not refer to environments yet. To place stacks by environment, give agents and stacks a label such
+/// as `environment=staging`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The id of the environment.

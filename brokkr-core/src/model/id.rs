@@ -103,6 +103,8 @@ ids! {
     EventId;
     /// Identity of a generator.
     GeneratorId;
+    /// Identity of a grant.
+    GrantId;
     /// Identity of one run of an agent's or a broker's process.
     InstanceId;
     /// Identity of a key.
@@ -117,6 +119,14 @@ impl GeneratorId {
     /// The system generator. It owns the stacks that an admin creates without naming a generator. Every store has it
     /// from the first start, and it cannot be deleted.
     pub const SYSTEM: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
+}
+
+impl GrantId {
+    /// The grant `default`, which new registrations have. Every store has it from the first start; admins may change it.
+    pub const DEFAULT: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0003));
+    /// The grant `unrestricted`, which allows everything. Every store has it from the first start, and it cannot be
+    /// changed.
+    pub const UNRESTRICTED: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0004));
 }
 
 impl KeyId {

@@ -6,6 +6,8 @@
 pub const BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum bytes of a request body without manifests.
 pub const SMALL_BODY_BYTES: usize = 1024 * 1024;
+/// Default of the memory for all request bodies of one server together.
+pub const BODY_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum bytes of one object as compact JSON. The limit of etcd is 1.5 MiB.
 pub const OBJECT_BYTES: usize = 1024 * 1024;
 /// Maximum objects in one set of manifests.
@@ -16,10 +18,14 @@ pub const DEPTH: usize = 64;
 pub const YAML_NODES: usize = 500_000;
 /// Maximum bytes of all scalars of one set together, with aliases expanded.
 pub const YAML_SCALAR_BYTES: usize = 16 * 1024 * 1024;
-/// Maximum nodes that aliases add to one document, so that a small document cannot expand to much memory.
-pub const YAML_ALIAS_NODES: usize = 100_000;
-/// Maximum bytes of scalars that aliases add to one document.
-pub const YAML_ALIAS_BYTES: usize = 4 * 1024 * 1024;
+/// Nodes that aliases may add to one set in any case. Beyond them aliases may add [`YAML_ALIAS_FACTOR`] nodes for each node
+/// that the set contains itself, so that a small request cannot expand to much memory.
+pub const YAML_ALIAS_NODES: usize = 10_000;
+/// Bytes of scalars that aliases may add to one set in any case, and beyond them [`YAML_ALIAS_FACTOR`] bytes for each byte of
+/// a scalar that the set contains itself.
+pub const YAML_ALIAS_BYTES: usize = 1024 * 1024;
+/// How much more aliases may add than the set contains itself.
+pub const YAML_ALIAS_FACTOR: usize = 16;
 /// Maximum labels, and maximum annotations, of one entity.
 pub const LABELS: usize = 64;
 /// Maximum bytes of all annotations of one entity together, as in Kubernetes.
@@ -66,6 +72,8 @@ pub const CONDITIONS: usize = 16;
 pub const CAPABILITIES: usize = 64;
 /// Maximum generators that one agent is registered with.
 pub const REGISTRATIONS: usize = 256;
+/// Maximum patterns of kinds, and of namespaces, in one grant.
+pub const GRANT_PATTERNS: usize = 256;
 /// Maximum active keys of one principal.
 pub const KEYS_PER_PRINCIPAL: usize = 16;
 /// Maximum active keys of all admins together.
@@ -96,9 +104,25 @@ pub const IDEMPOTENCY_HOURS: u64 = 24;
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Maximum open connections of one server. Further ones wait in the operating system's accept queue.
 pub const CONNECTIONS: usize = 20_000;
+/// Default of the open connections of one client address. Loopback addresses have no limit.
+pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// Default of the requests of one principal that change something, per second.
+pub const WRITES_PER_SECOND: u32 = 500;
+/// How many seconds' worth of writes a principal may send at once.
+pub const WRITE_BURST: u32 = 10;
+/// Maximum bytes of the head of a request: the request line and the header fields.
+pub const REQUEST_HEAD_BYTES: usize = 64 * 1024;
+/// Maximum bytes of one header field.
+pub const REQUEST_HEADER_BYTES: usize = 32 * 1024;
+/// Maximum header fields of one request.
+pub const REQUEST_HEADERS: usize = 100;
+/// Maximum bytes of a request target.
+pub const REQUEST_URI_BYTES: usize = 16 * 1024;
 /// Seconds that a client has to send the head of a request, from when the connection is ready for one.
 pub const REQUEST_HEAD_SECONDS: u64 = 30;
 /// Seconds that a client has to send the body of a request.
 pub const REQUEST_BODY_SECONDS: u64 = 30;
+/// Seconds that a client may pause while it sends the body of a request.
+pub const REQUEST_BODY_PAUSE_SECONDS: u64 = 10;
 /// Maximum concurrent streams of one HTTP/2 connection.
 pub const STREAMS_PER_CONNECTION: u32 = 200;

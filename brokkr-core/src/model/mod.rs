@@ -16,6 +16,7 @@ mod environment;
 mod event;
 mod generation;
 mod generator;
+mod grant;
 mod id;
 mod ignore_rule;
 mod key;
@@ -52,9 +53,13 @@ pub use environment::Environment;
 pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
 pub use generation::Generation;
 pub use generator::GeneratorPrincipal;
+pub use grant::{
+    Grant, GrantRules, GrantedField, KindPattern, NamespacePattern, NotANamespacePattern, NotAPattern, PodSecurity,
+    Violation,
+};
 pub use id::{
-    AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, InstanceId, KeyId, RequestId,
-    StackId,
+    AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, GrantId, InstanceId, KeyId,
+    RequestId, StackId,
 };
 pub use ignore_rule::IgnoreRule;
 pub use key::{ApiKey, KeyOwner};

@@ -10,7 +10,9 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, Object
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::model::{Annotations, KeyKind, KeyScope, Labels, Name, Requirement, SourceNetwork, limits};
+use crate::model::{
+    Annotations, KeyKind, KeyScope, KindPattern, Labels, Name, NamespacePattern, Requirement, SourceNetwork, limits,
+};
 
 /// A DNS label (RFC 1123) in lower case.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
@@ -140,6 +142,31 @@ component!(
         "Annotations: keys in the grammar of Kubernetes, values any text without NUL. At most 262,144 bytes together.",
         text("Any text without NUL.", TEXT, (0, usize::MAX), "Team Web"),
         json!({"example.com/contact": "Team Web"})
+    )
+);
+
+component!(
+    KindPattern,
+    "KindPattern",
+    text(
+        "A pattern of kinds: `Deployment.apps`, `ConfigMap` of the core group, `*.apps` for a whole group, or `*` for all.",
+        &format!(r"^(\*|[A-Za-z0-9]{{1,63}}|(\*|[A-Za-z0-9]{{1,63}})\.{DNS_LABEL}(\.{DNS_LABEL})*)$"),
+        (1, 63 + 1 + 253),
+        "*.apps"
+    )
+);
+
+component!(
+    NamespacePattern,
+    "NamespacePattern",
+    text(
+        "A pattern of namespaces: a name, a prefix with `*` at its end, or `*` for all. `{generator}` at the beginning stands for the \
+         generator's name.",
+        &format!(
+            r"^(\*|{DNS_LABEL}|[a-z0-9][-a-z0-9]{{0,61}}\*|\{{generator\}}(([-a-z0-9]{{0,61}}[a-z0-9])?|[-a-z0-9]{{0,61}}\*))$"
+        ),
+        (1, 11 + 62),
+        "{generator}-*"
     )
 );
 

@@ -68,7 +68,8 @@ impl StackSpec {
         self
     }
 
-    /// Sets the targeting rule.
+    /// Sets the targeting rule. Default: none; an agent matches if it shares a label or annotation with the stack.
+    /// [`TargetingRule::none`] ends that and leaves the decision to direct targets and the host's own policies.
     #[must_use]
     pub fn targeting(self, rule: TargetingRule) -> Self {
         Self { targeting: Some(rule), ..self }

@@ -87,6 +87,19 @@ pub struct TargetingRule {
 }
 
 impl TargetingRule {
+    /// A rule that selects no agents: only direct targets and the host's own policies decide. The same as the default.
+    ///
+    /// A stack *without* a rule matches every agent with which it shares a label or an annotation; this rule ends that.
+    ///
+    /// ```
+    /// use brokkr_core::model::{StackSpec, TargetingRule};
+    ///
+    /// let spec = StackSpec::named("shop").label("region", "eu").targeting(TargetingRule::none());
+    /// ```
+    pub fn none() -> Self {
+        Self::default()
+    }
+
     /// Checks keys, values and sizes.
     ///
     /// # Errors

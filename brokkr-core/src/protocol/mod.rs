@@ -6,7 +6,9 @@
 mod control_plane;
 mod report;
 mod target_state;
+mod tenant;
 
 pub use control_plane::{ControlPlane, ControlPlaneError, Identity, IntoControlPlane, PollAnswer, PollRequest};
 pub use report::{EventReport, RejectedEvent, Report, ReportAnswer, StatusReport};
 pub use target_state::{EntryAction, TargetEntry, TargetState};
+pub use tenant::Tenant;

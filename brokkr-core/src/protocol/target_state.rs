@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::Generation;
-use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch, Policies, Revision, StackId};
+use crate::model::{AgentId, DeploymentObjectId, Digest, Epoch, GeneratorId, Policies, Revision, StackId};
+use crate::protocol::Tenant;
 
 /// What the agent does with a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct TargetEntry {
     /// The name of the stack, for people.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::model::Name))]
     pub stack_name: String,
+    /// The generator that owns the stack.
+    pub generator_id: GeneratorId,
     /// What the agent does with the stack.
     pub action: EntryAction,
     /// The deployment object to apply. Absent for removals.
@@ -63,6 +66,8 @@ pub struct TargetState {
     /// SHA-256 of the canonical form (RFC 8785) of all fields except `generation` and `digest`. Also the ETag of the
     /// response.
     pub digest: Digest,
+    /// The generators of the stacks to apply, ordered by id.
+    pub tenants: Vec<Tenant>,
     /// One entry per stack, ordered by stack id.
     pub entries: Vec<TargetEntry>,
 }
@@ -74,6 +79,7 @@ struct Canonical<'a> {
     entries: &'a [TargetEntry],
     epoch: Epoch,
     epoch_confirmed: bool,
+    tenants: &'a [Tenant],
 }
 
 impl TargetState {
@@ -83,11 +89,19 @@ impl TargetState {
         epoch: Epoch,
         epoch_confirmed: bool,
         generation: Generation,
+        mut tenants: Vec<Tenant>,
         mut entries: Vec<TargetEntry>,
     ) -> Self {
         entries.sort_by_key(|entry| entry.stack_id);
-        let digest = digest(agent_id, epoch, epoch_confirmed, &entries);
-        Self { agent_id, epoch, epoch_confirmed, generation, count: entries.len(), digest, entries }
+        tenants.sort_by_key(|tenant| tenant.generator_id);
+        let digest = digest(agent_id, epoch, epoch_confirmed, &tenants, &entries);
+        Self { agent_id, epoch, epoch_confirmed, generation, count: entries.len(), digest, tenants, entries }
+    }
+
+    /// Returns a generator with its grant.
+    pub fn tenant(&self, generator: GeneratorId) -> Option<&Tenant> {
+        let place = self.tenants.binary_search_by_key(&generator, |it| it.generator_id).ok()?;
+        self.tenants.get(place)
     }
 
     /// Checks that the target state is complete, unmodified and meant for `agent`. Returns the defect, or `None` if
@@ -109,7 +123,15 @@ impl TargetState {
         if !self.entries.iter().all(complete) {
             return Some("an entry to apply has no deployment object, revision or digest");
         }
-        if self.digest != digest(self.agent_id, self.epoch, self.epoch_confirmed, &self.entries) {
+        if !self.tenants.is_sorted_by(|a, b| a.generator_id < b.generator_id) {
+            return Some("the generators are not ordered by id, or one appears twice");
+        }
+        let is_granted =
+            |entry: &TargetEntry| entry.action == EntryAction::Remove || self.tenant(entry.generator_id).is_some();
+        if !self.entries.iter().all(is_granted) {
+            return Some("an entry to apply belongs to a generator without a grant");
+        }
+        if self.digest != digest(self.agent_id, self.epoch, self.epoch_confirmed, &self.tenants, &self.entries) {
             return Some("the digest does not match the content");
         }
         None
@@ -117,8 +139,14 @@ impl TargetState {
 }
 
 /// Computes the digest of the canonical form (RFC 8785).
-fn digest(agent_id: AgentId, epoch: Epoch, epoch_confirmed: bool, entries: &[TargetEntry]) -> Digest {
-    let canonical = Canonical { agent_id, count: entries.len(), entries, epoch, epoch_confirmed };
+fn digest(
+    agent_id: AgentId,
+    epoch: Epoch,
+    epoch_confirmed: bool,
+    tenants: &[Tenant],
+    entries: &[TargetEntry],
+) -> Digest {
+    let canonical = Canonical { agent_id, count: entries.len(), entries, epoch, epoch_confirmed, tenants };
     let mut bytes = Vec::new();
     // Serialising plain data to memory cannot fail. If it did, the digest of the partial output would match no target
     // state.
@@ -129,11 +157,13 @@ fn digest(agent_id: AgentId, epoch: Epoch, epoch_confirmed: bool, entries: &[Tar
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::GrantRules;
 
     fn entry() -> TargetEntry {
         TargetEntry {
             stack_id: StackId::generate(),
             stack_name: "web".to_owned(),
+            generator_id: GeneratorId::SYSTEM,
             action: EntryAction::Apply,
             object_id: Some(DeploymentObjectId::generate()),
             revision: Some(Revision::FIRST),
@@ -148,12 +178,18 @@ mod tests {
     #[test]
     fn modified_target_state_has_a_defect() {
         let agent = AgentId::generate();
-        let state =
-            TargetState::new(agent, Epoch::generate(), true, Generation::new(7), vec![entry(), entry(), entry()]);
+        let tenant = |rules| Tenant { generator_id: GeneratorId::SYSTEM, name: "system".to_owned(), rules };
+        let tenants = vec![tenant(GrantRules::default()), Tenant::without_grant(GeneratorId::generate())];
+        let entries = vec![entry(), entry(), entry()];
+        let state = TargetState::new(agent, Epoch::generate(), true, Generation::new(7), tenants, entries);
         assert_eq!(state.defect(agent), None);
         assert_eq!(TargetState { generation: Generation::new(8), ..state.clone() }.defect(agent), None);
         assert!(state.defect(AgentId::generate()).is_some());
-        let lies: [fn(&mut TargetState); 8] = [
+        let lies: [fn(&mut TargetState); 12] = [
+            |it| it.tenants[0].rules = GrantRules::unrestricted(),
+            |it| it.tenants[0].name = "another".to_owned(),
+            |it| it.tenants.swap(0, 1),
+            |it| it.tenants.clear(),
             |it| it.epoch = Epoch::generate(),
             |it| it.epoch_confirmed = false,
             |it| drop(it.entries.pop()),

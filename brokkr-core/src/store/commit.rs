@@ -46,7 +46,8 @@ pub struct IdempotencyRecord {
     pub key: String,
     /// SHA-256 of the request. A repetition with another fingerprint is an error of the caller.
     pub fingerprint: Digest,
-    /// The operation's outcome, without secrets.
+    /// The operation's outcome, without secrets. A store keeps equal outcomes once, so that a request which changes
+    /// nothing costs little, however many keys it is repeated with.
     pub outcome: serde_json::Value,
     /// The time of the record. The key is free again [`IDEMPOTENCY_HOURS`](limits::IDEMPOTENCY_HOURS) later.
     pub at: Timestamp,

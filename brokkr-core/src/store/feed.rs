@@ -48,7 +48,10 @@ impl FromStr for FeedPosition {
     type Err = InvalidPosition;
 
     fn from_str(text: &str) -> Result<Self, InvalidPosition> {
-        let mut parts = text.splitn(3, '-').map(|part| part.parse().map_err(|_| InvalidPosition));
+        let mut parts = text.splitn(3, '-').map(|part| {
+            let digits = Some(part).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+            digits.and_then(|digits| digits.parse().ok()).ok_or(InvalidPosition)
+        });
         let mut next = || parts.next().unwrap_or(Err(InvalidPosition));
         Ok(Self { history: next()?, transaction: next()?, sequence: next()? })
     }

@@ -6,6 +6,8 @@ use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
 use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
 /// The default policy of a broker: [`DirectTarget`] or [`ByRule`].
+///
+/// To test a policy as `BrokerBuilder::also_match` combines it with the default, evaluate `default_policy().or(policy)`.
 pub fn default_policy() -> AnyOf {
     DirectTarget.or(ByRule)
 }

@@ -70,15 +70,16 @@ pub struct PolicyError(#[source] pub Box<dyn Error + Send + Sync>);
 /// ```
 /// use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 ///
-/// /// Stacks go to agents of the same region.
+/// /// Large stacks go to large clusters, others to all clusters.
 /// #[derive(Debug)]
-/// struct SameRegion;
+/// struct BySize;
 ///
-/// impl TargetingPolicy for SameRegion {
+/// impl TargetingPolicy for BySize {
 ///     fn evaluate(&self, pair: &Candidate<'_>) -> Result<Verdict, PolicyError> {
-///         Ok(match (pair.stack.labels.get("region"), pair.agent.labels.get("region")) {
-///             (Some(wanted), Some(here)) if wanted == here => Verdict::matched(format!("both are in {here}")),
-///             _ => Verdict::unmatched("the regions differ"),
+///         Ok(match (pair.stack.labels.get("size"), pair.agent.labels.get("tier")) {
+///             (Some("large"), Some("large")) => Verdict::matched("a large cluster"),
+///             (Some("large"), _) => Verdict::unmatched("a large stack needs a cluster with tier=large"),
+///             _ => Verdict::matched("a small stack fits everywhere"),
 ///         })
 ///     }
 /// }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use brokkr_core::model::schema::{PatchAnnotations, PatchLabels, ShortText};
 use brokkr_core::model::{
-    AgentId, AgentStatus, Annotations, Epoch, GeneratorId, InstanceId, Labels, Name, StackId, Timestamp, Version,
+    AgentId, AgentStatus, Annotations, Epoch, GeneratorId, GrantId, InstanceId, Labels, Name, StackId, Timestamp,
+    Version,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -28,8 +29,8 @@ pub struct Agent {
     pub annotations: BTreeMap<String, String>,
     /// `active` agents receive stacks, `cordoned` ones receive no new stacks, `retired` ones are refused.
     pub status: AgentStatus,
-    /// The generators whose stacks the agent serves. A generator sees only its own id here.
-    pub generator_ids: Vec<GeneratorId>,
+    /// The generators whose stacks the agent serves, with their grants. A generator sees only its own registration.
+    pub registrations: Vec<Registration>,
     /// The epoch in which an admin last allowed the agent to remove and prune; null if never.
     pub confirmed_epoch: Option<Epoch>,
     /// Time of the agent's last poll or report; null before the first one.
@@ -45,6 +46,32 @@ pub struct Agent {
     pub created_at: Timestamp,
     /// Time of the last change of this representation.
     pub updated_at: Timestamp,
+}
+
+/// A generator whose stacks an agent serves, and what they may contain there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Registration {
+    /// The generator.
+    pub generator_id: GeneratorId,
+    /// The grant.
+    pub grant_id: GrantId,
+}
+
+impl From<(GeneratorId, GrantId)> for Registration {
+    fn from((generator_id, grant_id): (GeneratorId, GrantId)) -> Self {
+        Self { generator_id, grant_id }
+    }
+}
+
+/// Request body that registers an agent with a generator.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"grant_id": GrantId::DEFAULT})))]
+pub struct RegisterAgent {
+    /// What the generator's stacks may contain on this agent. Default: the present grant; for a new registration `default`, for
+    /// the system generator `unrestricted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_id: Option<GrantId>,
 }
 
 /// Details that an agent reports about itself.
@@ -80,7 +107,8 @@ pub struct CreateAgent {
     #[serde(default)]
     #[schema(value_type = Annotations)]
     pub annotations: BTreeMap<String, String>,
-    /// The generators whose stacks the agent serves. Default: the system generator.
+    /// The generators whose stacks the agent serves, each with the grant that it would have by default. Default: the system
+    /// generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 256)]
     pub generator_ids: Option<Vec<GeneratorId>>,
@@ -131,7 +159,7 @@ impl From<brokkr_core::model::Agent> for Agent {
             labels: agent.labels.into(),
             annotations: agent.annotations.into(),
             status: agent.status,
-            generator_ids: agent.generator_ids.into_iter().collect(),
+            registrations: agent.registrations.into_iter().map(Registration::from).collect(),
             confirmed_epoch: agent.confirmed_epoch,
             last_seen_at: None,
             capabilities: Vec::new(),

@@ -61,7 +61,7 @@ macro_rules! problem_types {
 }
 
 problem_types! {
-    BodyIncomplete = "body-incomplete", 400, "Incomplete body", "Send the complete body within 30 seconds.";
+    BodyIncomplete = "body-incomplete", 400, "Incomplete body", "Send the complete body within 30 seconds, without a pause of 10 seconds.";
     BodyNotUtf8 = "body-not-utf8", 400, "Body is not UTF-8", "Encode the body as UTF-8.";
     CredentialInUrl = "credential-in-url", 400, "Key in the URL", "Send the key in the Authorization header. Rotate this key: proxies and servers log URLs.";
     CursorInvalid = "cursor-invalid", 400, "Invalid cursor", "Use `next` from a page of the same list, read with the same key, or omit the cursor.";
@@ -70,9 +70,10 @@ problem_types! {
     JsonSyntax = "json-syntax", 400, "Invalid JSON", "Send one valid JSON document.";
     JsonTooDeep = "json-too-deep", 400, "JSON nests too deeply", "Reduce the nesting to at most 64 levels.";
     QueryInvalid = "query-invalid", 400, "Invalid query parameter", "Send only parameters that the operation defines, each at most once, with a valid value.";
-    Unauthenticated = "unauthenticated", 401, "No valid key", "Send a valid key as `Authorization: Bearer <key>`.";
+    RequestMalformed = "request-malformed", 400, "Malformed request", "Send the request as RFC 9112 defines, with one meaning.";
+    Unauthenticated = "unauthenticated", 401, "Not authenticated", "Send a valid key as `Authorization: Bearer <key>`.";
     AgentRetired = "agent-retired", 403, "Agent is retired", "Set the agent's status to `active`, or stop the agent process.";
-    Forbidden = "forbidden", 403, "Not allowed for this key", "Use a key with a scope that permits this operation.";
+    Forbidden = "forbidden", 403, "Not allowed", "Use credentials that permit this operation, such as a key with a scope for it.";
     NotFound = "not-found", 404, "Not found", "Check the path and the ids, and that this key has access to the object.";
     MethodNotAllowed = "method-not-allowed", 405, "Method not allowed", "Use one of the methods in the Allow header.";
     NotAcceptable = "not-acceptable", 406, "No acceptable media type", "Send an Accept header that allows application/json or application/yaml.";
@@ -88,6 +89,7 @@ problem_types! {
     PositionExpired = "position-expired", 410, "Position expired", "Read the current state from the list operations, then continue from the end of the feed.";
     PreconditionFailed = "precondition-failed", 412, "Version does not match", "Read the object again and repeat the change with its current ETag.";
     BodyTooLarge = "body-too-large", 413, "Body too large", "Reduce the body to the limit in the detail.";
+    UriTooLong = "uri-too-long", 414, "URI too long", "Shorten the path and the query to at most 16 KiB.";
     UnsupportedMediaType = "unsupported-media-type", 415, "Unsupported media type", "Send a Content-Type that the detail lists.";
     AnnotationInvalid = "annotation-invalid", 422, "Invalid annotation", "Use valid Kubernetes annotation keys, and at most 262,144 bytes in total.";
     FieldInvalid = "field-invalid", 422, "Invalid field", "Correct the value at `pointer` as the detail says.";
@@ -99,6 +101,7 @@ problem_types! {
     ManifestEmpty = "manifest-empty", 422, "No object in manifests", "Publish at least one object. To remove all objects, delete the stack.";
     ManifestInvalid = "manifest-invalid", 422, "Invalid manifest", "Send Kubernetes objects with apiVersion, kind and metadata.name.";
     NameInvalid = "name-invalid", 422, "Invalid name", "Use 1 to 63 lower-case letters, digits and hyphens; start and end with a letter or digit.";
+    NotGranted = "not-granted", 422, "Not granted to the generator", "Publish only what the grants of the generator allow, or ask an admin for another grant.";
     NumberOutOfRange = "number-out-of-range", 422, "Number out of range", "Send a number within range; quote numbers that must keep every digit.";
     ObjectTooLarge = "object-too-large", 422, "Object too large", "Reduce the object to at most 1 MiB of compact JSON.";
     ParamsInvalid = "params-invalid", 422, "Parameters do not fit the generator", "Send parameters that match the generator's schema.";
@@ -116,8 +119,12 @@ problem_types! {
     YamlSyntax = "yaml-syntax", 422, "Invalid YAML", "Correct the YAML at the line in the detail.";
     YamlTooDeep = "yaml-too-deep", 422, "YAML nests too deeply", "Reduce the nesting to at most 64 levels.";
     PreconditionRequired = "precondition-required", 428, "If-Match required", "Send If-Match with the object's ETag, or * to match any version.";
+    RateLimited = "rate-limited", 429, "Too many requests of this key", "Retry after the delay in the Retry-After header, and send fewer requests per second.";
+    HeadTooLarge = "head-too-large", 431, "Request head too large", "Send at most 100 header fields, each of at most 32 KiB, and at most 64 KiB in all.";
     Internal = "internal", 500, "Internal error", "Report the request id to the operator: the broker's log contains the cause.";
+    TransferCodingUnsupported = "transfer-coding-unsupported", 501, "Unsupported transfer coding", "Send the body with no transfer coding besides chunked.";
     GeneratorUnavailable = "generator-unavailable", 503, "Generator unavailable", "Retry after the delay in the Retry-After header.";
+    Overloaded = "overloaded", 503, "Too many requests at once", "Retry after the delay in the Retry-After header, or send the request to another replica.";
     StoreUnavailable = "store-unavailable", 503, "Store unavailable", "Retry after the delay in the Retry-After header.";
     ViewStale = "view-stale", 503, "Replica is behind", "Retry after the delay in the Retry-After header, or send the request to another replica.";
 }
@@ -175,7 +182,7 @@ mod tests {
     use super::*;
 
     /// Problems that the HTTP layer answers without calling the broker.
-    const OF_HTTP: [ProblemType; 9] = [
+    const OF_HTTP: [ProblemType; 14] = [
         ProblemType::BodyIncomplete,
         ProblemType::BodyTooLarge,
         ProblemType::CredentialInUrl,
@@ -185,6 +192,11 @@ mod tests {
         ProblemType::PreconditionRequired,
         ProblemType::UnsupportedMediaType,
         ProblemType::NotFound,
+        ProblemType::RequestMalformed,
+        ProblemType::UriTooLong,
+        ProblemType::HeadTooLarge,
+        ProblemType::RateLimited,
+        ProblemType::TransferCodingUnsupported,
     ];
 
     #[test]

@@ -1,5 +1,6 @@
 //! The status of a stack on its agents.
 
+use brokkr_core::model::schema::ShortText;
 use brokkr_core::model::{AgentId, Condition, Health, LastError, Name, ObjectRef, Revision, Timestamp};
 use brokkr_core::protocol::EntryAction;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,11 @@ pub struct AgentStackStatus {
     /// The agent's name.
     #[schema(value_type = Name)]
     pub agent_name: String,
+    /// The name of the agent's cluster. For display only.
+    #[schema(value_type = ShortText)]
+    pub cluster_name: String,
+    /// Time of the agent's last poll or report; null before the first one.
+    pub last_seen_at: Option<Timestamp>,
     /// The action that the agent's target state requires.
     pub action: EntryAction,
     /// The revision in the agent's target state.

@@ -1,13 +1,10 @@
 //! The authenticated caller of a route.
 
-use std::sync::Arc;
-
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use brokkr_control::{Actor, Broker, Idempotency};
+use brokkr_control::{Actor, Broker};
 
-use super::identified::Identified;
 use super::origin::RequestOrigin;
 use super::problem::Problem;
 
@@ -45,15 +42,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let RequestOrigin(origin) = RequestOrigin::from_request_parts(parts, state).await?;
-        let actor = Broker::from_ref(state).authenticate(bearer(&parts.headers), origin)?;
-        if let Some(identified) = parts.extensions.get::<Identified>() {
-            identified.is(&actor);
-        }
-        Ok(Self(match parts.extensions.get::<Arc<Idempotency>>() {
-            Some(idempotency) => actor.repeating(idempotency.clone()),
-            None => actor,
-        }))
+        let origin = RequestOrigin::from_request_parts(parts, state).await?;
+        let actor = Broker::from_ref(state).authenticate(bearer(&parts.headers), origin.origin().clone())?;
+        Ok(Self(origin.identify(actor)?))
     }
 }
 

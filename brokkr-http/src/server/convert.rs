@@ -65,6 +65,8 @@ impl From<brokkr_control::AgentStackStatus> for AgentStackStatus {
         let mut out = Self {
             agent_id: it.agent_id,
             agent_name: it.agent_name.into(),
+            cluster_name: it.cluster_name,
+            last_seen_at: it.last_seen_at,
             action: it.action,
             desired_revision: it.desired_revision,
             observed_revision: None,

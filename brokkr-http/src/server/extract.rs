@@ -1,31 +1,23 @@
-//! Extractors that authenticate, bound and strictly validate requests.
+//! Extractors of paths and queries, which bound and strictly validate them.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use axum::body::HttpBody as _;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
-use brokkr_control::{Actor, BrokerError};
-use brokkr_core::error::{Invalid, InvalidCode, excerpt};
-use brokkr_core::manifest::parse_json;
+use brokkr_control::Actor;
+use brokkr_core::error::{Invalid, excerpt};
 use brokkr_core::model::limits;
 use brokkr_core::store::{Listing, Page};
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::cursor::CursorKey;
 use super::problem::Problem;
-use super::typed::typed;
 use crate::api::List;
 
 /// More parameters than any operation has.
 const PARAMS_MAX: usize = 32;
-/// Time limit for receiving a request body.
-const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
 
 /// The expected value of a parameter that takes an id.
 pub(crate) const ID: &str = "an id: a UUID in lower case with hyphens";
@@ -172,131 +164,4 @@ pub(crate) fn listed<T, U: From<T>, K: Serialize>(
 ) -> axum::Json<List<U>> {
     let next = page.next.and_then(|key| cursors.issue(list, actor, &key));
     axum::Json(List { items: page.items.into_iter().map(U::from).collect(), next })
-}
-
-/// Reads a whole body of any media type, within a size limit and a time limit.
-pub(crate) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    if request.body().size_hint().lower() > limit as u64 {
-        return Err(Problem::body_too_large(limit));
-    }
-    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(request.into_body(), limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_large(&error) => Err(Problem::body_too_large(limit)),
-        _ => Err(Problem::body_incomplete()),
-    }
-}
-
-fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|it| it.is::<http_body_util::LengthLimitError>())
-}
-
-/// The media type of the body; `None` if its charset is not UTF-8.
-pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else {
-        return None;
-    };
-    let mut parts = value.split(';').map(str::trim);
-    let media_type = parts.next()?;
-    parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8")).then_some(media_type)
-}
-
-/// A JSON body of at most 1 MiB, validated strictly. A wrong media type, a duplicate key or a value that does not match the
-/// type answers with a [`Problem`] that names the place. Types with `deny_unknown_fields` also refuse unknown fields.
-///
-/// ```
-/// use brokkr_http::server::{ApiJson, Problem};
-/// use serde::Deserialize;
-///
-/// #[derive(Deserialize)]
-/// #[serde(deny_unknown_fields)]
-/// struct Preview {
-///     image: String,
-/// }
-///
-/// async fn open(ApiJson(preview): ApiJson<Preview>) -> Result<String, Problem> {
-///     Ok(format!("deploying {}", preview.image))
-/// }
-///
-/// # fn routes() -> axum::Router {
-/// axum::Router::new().route("/previews", axum::routing::post(open))
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct ApiJson<T>(pub T);
-
-impl<S, T> FromRequest<S> for ApiJson<T>
-where
-    T: DeserializeOwned,
-    S: Send + Sync,
-{
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read_json(request, limits::SMALL_BODY_BYTES, &["application/json"]).await.and_then(typed).map(Self)
-    }
-}
-
-/// A JSON body of at most 8 MiB, as an untyped value.
-pub(crate) struct LargeJson(pub(crate) Value);
-
-impl<S: Send + Sync> FromRequest<S> for LargeJson {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read_json(request, limits::BODY_BYTES, &["application/json"]).await.map(Self)
-    }
-}
-
-/// A JSON Merge Patch (RFC 7396), which must be an object.
-pub(crate) struct MergePatch(pub(crate) serde_json::Map<String, Value>);
-
-impl<S: Send + Sync> FromRequest<S> for MergePatch {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let types = ["application/merge-patch+json", "application/json"];
-        match read_json(request, limits::SMALL_BODY_BYTES, &types).await? {
-            Value::Object(patch) => Ok(Self(patch)),
-            _ => {
-                Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object, as a JSON Merge Patch (RFC 7396)")
-                    .into())
-            }
-        }
-    }
-}
-
-/// A JSON body that may be absent or null; both mean an empty object.
-pub(crate) struct OptionalJson<T>(pub(crate) T);
-
-impl<S, T> FromRequest<S> for OptionalJson<T>
-where
-    T: DeserializeOwned + Default,
-    S: Send + Sync,
-{
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream() {
-            return Ok(Self(T::default()));
-        }
-        let ApiJson(value) = ApiJson::<Option<T>>::from_request(request, state).await?;
-        Ok(Self(value.unwrap_or_default()))
-    }
-}
-
-async fn read_json(request: Request, limit: usize, types: &[&str]) -> Result<Value, Problem> {
-    if !media_type(request.headers()).is_some_and(|it| types.iter().any(|taken| taken.eq_ignore_ascii_case(it))) {
-        return Err(Problem::unsupported_media_type(&types.join(" or ")));
-    }
-    parse_body(read_body(request, limit).await?).await
-}
-
-/// Parses a body. A large one is parsed on a blocking thread, so that it does not delay other requests.
-pub(crate) async fn parse_body(body: Bytes) -> Result<Value, Problem> {
-    if body.len() <= limits::SMALL_BODY_BYTES {
-        return Ok(parse_json(&body)?);
-    }
-    let parsed = tokio::task::spawn_blocking(move || parse_json(&body)).await;
-    Ok(parsed.map_err(|error| BrokerError::Internal(Box::new(error)))??)
 }

@@ -13,7 +13,20 @@ use super::{AppState, with_api_layer};
 /// A router with the route `/metrics`. It updates the broker's gauges and responds with the output of `render`, in the
 /// Prometheus text format.
 ///
-/// The route requires no key: merge it into the router, or serve it on an internal address. Errors are problem documents.
+/// Neither [`router`](super::router) nor [`Server`](super::Server) contains it. The route requires no key: merge it into the
+/// server's routes, or serve it on an internal address. Errors are problem documents.
+///
+/// Install a metrics recorder before you start the broker, for example that of `metrics-exporter-prometheus`; `render` returns
+/// its text.
+///
+/// ```
+/// use brokkr_control::Broker;
+/// use brokkr_http::server::{Server, ServerBuilder, metrics_router};
+///
+/// fn server(broker: Broker, render: impl Fn() -> String + Send + Sync + 'static) -> ServerBuilder {
+///     Server::builder(broker.clone()).merge(metrics_router(broker, render))
+/// }
+/// ```
 pub fn metrics_router(broker: Broker, render: impl Fn() -> String + Send + Sync + 'static) -> Router {
     let render = Arc::new(render);
     let state = AppState::of(broker.clone());

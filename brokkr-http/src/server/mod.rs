@@ -1,11 +1,15 @@
 //! The axum router over a broker, and the server that runs it.
 
+mod addresses;
+mod admit;
+mod body;
 mod caller;
 mod convert;
 mod cursor;
 mod extract;
 mod head_timer;
 mod identified;
+mod in_flight;
 mod merge_patch;
 mod meter;
 mod metrics;
@@ -16,24 +20,29 @@ mod operation;
 mod origin;
 mod preconditions;
 mod problem;
+mod rates;
 mod respond;
 mod routes;
 mod run;
 mod serve;
 mod shutdown;
 mod typed;
+mod unread;
+mod wire;
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::FromRef;
 use brokkr_control::Broker;
 use brokkr_control::transport::Transport as _;
+use brokkr_core::model::limits;
 
+pub use body::ApiJson;
 pub use caller::Caller;
-pub use extract::{ApiJson, ApiPath};
+pub use extract::ApiPath;
 pub use metrics::metrics_router;
 pub use openapi::document;
 pub use origin::RequestOrigin;
@@ -42,8 +51,25 @@ pub use respond::{ApiLayer, ApiService};
 pub use run::{Server, ServerBuilder};
 pub use shutdown::shutdown_signal;
 
+use admit::WithoutQuery;
 use cursor::CursorKey;
+use in_flight::BodyBudget;
 use meter::Meter;
+use rates::Rates;
+
+/// Bounds that all requests of one server share.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Bytes of all request bodies together.
+    body_budget: usize,
+    writes_per_second: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { body_budget: limits::BODY_BUDGET_BYTES, writes_per_second: limits::WRITES_PER_SECOND }
+    }
+}
 
 /// The state that handlers share. A single pointer, because axum clones it several times per request.
 #[derive(Clone)]
@@ -53,12 +79,23 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) cursors: CursorKey,
     pub(crate) meter: Meter,
+    pub(crate) bodies: BodyBudget,
+    rates: Arc<Rates>,
+    without_query: &'static WithoutQuery,
 }
 
 impl AppState {
     fn of(broker: Broker) -> Self {
+        Self::with(broker, Bounds::default())
+    }
+
+    fn with(broker: Broker, bounds: Bounds) -> Self {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default() }))
+        static WITHOUT_QUERY: OnceLock<WithoutQuery> = OnceLock::new();
+        let without_query = WITHOUT_QUERY.get_or_init(|| WithoutQuery::of(&openapi::document()));
+        let rates = Arc::new(Rates::new(bounds.writes_per_second));
+        let bodies = BodyBudget::of(bounds.body_budget);
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, rates, without_query }))
     }
 }
 

@@ -1,36 +1,96 @@
 //! The origin of a request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use brokkr_control::Origin;
+use brokkr_control::{Actor, Idempotency, Origin};
 use brokkr_core::model::RequestId;
 
+use super::identified::Identified;
+use super::in_flight::InFlight;
 use super::problem::Problem;
 
-/// The origin of a request: the request id, which the API's [layer](super::ApiLayer) assigns, and the peer's network
-/// address. Forwarding headers are ignored.
+/// The origin of a request, for hosts with their own authentication. [`Caller`](super::Caller) does the same for Brokkr's
+/// keys.
 ///
-/// For hosts with their own authentication: `broker.system_actor().in_request(origin)` acts as the system and records the
-/// request id in the audit.
+/// Contains the request id, which the API's [layer](super::ApiLayer) assigns, the peer's network address (forwarding headers
+/// are ignored), and the `Idempotency-Key`.
 ///
 /// ```
-/// use axum::extract::State;
-/// use brokkr_control::Broker;
+/// use axum::extract::FromRequestParts;
+/// use axum::http::request::Parts;
+/// use brokkr_control::{Actor, Broker};
+/// use brokkr_core::model::GeneratorId;
+/// use brokkr_http::api::ProblemType;
 /// use brokkr_http::server::{Problem, RequestOrigin};
 ///
-/// async fn ready(State(broker): State<Broker>, RequestOrigin(origin): RequestOrigin) -> Result<String, Problem> {
-///     broker.ready().await?;
-///     Ok(broker.system_actor().in_request(origin).request_id().to_string())
+/// #[derive(Clone)]
+/// struct Host {
+///     broker: Broker,
+///     platform: GeneratorId,
 /// }
 ///
-/// # fn routes(broker: Broker) -> axum::Router {
-/// axum::Router::new().route("/ready", axum::routing::get(ready)).with_state(broker)
-/// # }
+/// /// A caller with the company's token.
+/// struct Employee(Actor);
+///
+/// impl FromRequestParts<Host> for Employee {
+///     type Rejection = Problem;
+///
+///     async fn from_request_parts(parts: &mut Parts, host: &Host) -> Result<Self, Problem> {
+///         if parts.headers.get("x-company-token").is_none_or(|token| token != "secret") {
+///             return Err(Problem::new(ProblemType::Unauthenticated).detail("send your token as `X-Company-Token`"));
+///         }
+///         let origin = RequestOrigin::from_request_parts(parts, host).await?;
+///         Ok(Self(origin.identify(host.broker.generator_actor(host.platform)?)?))
+///     }
+/// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct RequestOrigin(pub Origin);
+pub struct RequestOrigin {
+    origin: Origin,
+    idempotency: Option<Arc<Idempotency>>,
+    identified: Option<Identified>,
+    in_flight: Option<Arc<InFlight>>,
+}
+
+impl RequestOrigin {
+    /// The request id and the peer's address.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The request's `Idempotency-Key`, as [`Actor::repeating`] needs it. `None` without the header, for methods other than
+    /// POST and PUT, and outside of the API's [layer](super::ApiLayer).
+    pub fn idempotency(&self) -> Option<&Arc<Idempotency>> {
+        self.idempotency.as_ref()
+    }
+
+    /// Makes `actor` the caller of this request and returns it: its audit records contain the request's id and address, the
+    /// audit records refusals of the request under its name, and its creating operation honours the `Idempotency-Key`.
+    ///
+    /// Use the returned actor for one creating operation per request, because they would share the key. For others use
+    /// `actor.in_request(origin.origin().clone())`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemType::RateLimited`](crate::api::ProblemType::RateLimited) if the actor has changed too much in a short time.
+    pub fn identify(&self, actor: Actor) -> Result<Actor, Problem> {
+        let actor = actor.in_request(self.origin.clone());
+        if let Some(identified) = &self.identified {
+            identified.is(&actor)?;
+        }
+        let actor = match &self.in_flight {
+            Some(in_flight) => actor.in_turn(in_flight.turn()),
+            None => actor,
+        };
+        Ok(match &self.idempotency {
+            Some(idempotency) => actor.repeating(idempotency.clone()),
+            None => actor,
+        })
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {
     type Rejection = Problem;
@@ -38,6 +98,11 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let request_id = parts.extensions.get().copied().unwrap_or_else(RequestId::generate);
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(Origin { request_id, address: peer.map(|peer| peer.0.ip()) }))
+        Ok(Self {
+            origin: Origin { request_id, address: peer.map(|peer| peer.0.ip()) },
+            idempotency: parts.extensions.get().cloned(),
+            identified: parts.extensions.get().cloned(),
+            in_flight: parts.extensions.get().cloned(),
+        })
     }
 }

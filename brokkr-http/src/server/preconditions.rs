@@ -52,7 +52,9 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> 
         return Ok(None);
     }
     let tag = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
-    let version = tag.filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit())).and_then(|tag| tag.parse().ok());
+    // A version has one notation, so that one version is one ETag.
+    let is_number = |tag: &&str| tag.bytes().all(|byte| byte.is_ascii_digit()) && !tag.starts_with('0');
+    let version = tag.filter(is_number).and_then(|tag| tag.parse().ok());
     version.map(|version| Some(Version::new(version))).ok_or_else(|| {
         Problem::header_invalid(header::IF_MATCH, "expected one ETag from an earlier response, such as \"3\", or *")
     })

@@ -114,6 +114,29 @@ impl Problem {
         self.at(Place::Body(pointer.into()))
     }
 
+    /// Replaces the JSON pointer to the invalid value, for a route whose body differs from the operation's input. Problems
+    /// without a pointer stay as they are.
+    ///
+    /// ```
+    /// use brokkr_control::BrokerError;
+    /// use brokkr_http::server::Problem;
+    ///
+    /// // The route's body has `environment`, which becomes a label of the stack.
+    /// fn problem(error: BrokerError) -> Problem {
+    ///     Problem::from(error).map_pointer(|pointer| match pointer {
+    ///         "/labels/environment" => "/environment".to_owned(),
+    ///         other => other.to_owned(),
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn map_pointer(mut self, map: impl FnOnce(&str) -> String) -> Self {
+        if let Some(Place::Body(pointer)) = &mut self.place {
+            *pointer = map(pointer);
+        }
+        self
+    }
+
     /// Names the invalid query parameter.
     #[must_use]
     pub fn at_parameter(self, name: impl Into<String>) -> Self {
@@ -154,6 +177,12 @@ impl Problem {
             .at(Place::Header(header::CONTENT_TYPE))
     }
 
+    pub(crate) fn content_encoding() -> Self {
+        Self::new(ProblemType::UnsupportedMediaType)
+            .detail("send the body without Content-Encoding: no encoding is supported")
+            .at(Place::Header(header::CONTENT_ENCODING))
+    }
+
     pub(crate) fn not_acceptable() -> Self {
         Self::new(ProblemType::NotAcceptable).at(Place::Header(header::ACCEPT))
     }
@@ -184,7 +213,7 @@ impl Problem {
         Self::from(invalid).at(Place::Parameter(parameter.to_owned()))
     }
 
-    fn document(&self) -> ProblemDocument {
+    pub(super) fn document(&self) -> ProblemDocument {
         let (kind, title, remedy) = match self.kind {
             Kind::Typed(kind) => (kind.uri(), kind.title(), Some(kind.remedy())),
             Kind::Plain(status) => ("about:blank".to_owned(), status.canonical_reason().unwrap_or("Error"), None),

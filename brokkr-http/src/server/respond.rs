@@ -1,18 +1,19 @@
 //! The layer around every route: request ids, problem documents, idempotency keys, metrics and audit records.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_control::transport::Transport as _;
-use brokkr_control::{Broker, Idempotency};
+use brokkr_control::{Broker, Idempotency, Origin};
 use brokkr_core::model::{RequestId, limits};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -21,22 +22,28 @@ use tower::{Layer, Service};
 use uuid::Uuid;
 
 use super::AppState;
+use super::admit::admit;
 use super::identified::Identified;
 use super::problem::{self, Problem, Unrecorded};
+use super::unread::Reading;
 use crate::api::{PROBLEM_JSON, ProblemDocument};
 
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The layer around every route of the API. It assigns an `x-request-id` that audit records and log lines repeat, writes
-/// every error as a problem document (including panics of handlers), handles `Idempotency-Key`, counts requests, and records
-/// refused requests in the audit.
+/// every error as a problem document (including panics of handlers), handles `Idempotency-Key`, and counts requests.
+///
+/// It records refused requests in the audit: every [`Problem`] of a type for 401 or 403, and of other types if the caller is
+/// identified and the request could have changed something. The record names the method, the route and the type. Its actor
+/// is that of [`Caller`](super::Caller) or [`RequestOrigin::identify`](super::RequestOrigin::identify); without one, and for
+/// reads, the anonymous caller. Problems from a [`BrokerError`](brokkr_control::BrokerError) are not recorded again.
 ///
 /// [`router`](super::router) includes the layer, and [`ServerBuilder::merge`](super::ServerBuilder::merge) adds it to the
 /// host's own routes. Add it yourself if you compose a router without them. If several instances are nested, only the
 /// outermost one acts.
-/// outermost acts.
 ///
 /// ```
 /// use axum::Router;
@@ -102,13 +109,22 @@ where
         let id = RequestId::generate();
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         request.extensions_mut().insert(id);
         // Refused reads are not audited.
-        let identified = (!method.is_safe()).then(Identified::default);
+        let identified = (!method.is_safe()).then(|| Identified::new(self.state.rates.clone()));
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }
-        let answer = match refuse_credentials_in_url(&request).and_then(|()| idempotency_key(&request)) {
+        let checked = admit(&request, self.state.without_query).and_then(|()| idempotency_key(&request));
+        let (reading, request) = if request.body().is_end_stream() {
+            (None, request)
+        } else {
+            request.extensions_mut().insert(self.state.bodies.request());
+            let (reading, request) = Reading::of(request);
+            (Some(reading), request)
+        };
+        let answer = match checked {
             Err(error) => Err(error),
             Ok(None) => Ok((self.inner.call(request), None)),
             Ok(Some(idempotency)) => {
@@ -128,13 +144,26 @@ where
                     response
                 }
             };
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                // No route matched; what follows are the methods that routes have.
+                response.headers_mut().entry(header::ALLOW).or_insert(HeaderValue::from_static(METHODS));
+            }
             let route = route.as_ref().map_or("", MatchedPath::as_str);
             state.meter.record(route, &method, response.status(), began.elapsed());
             if let Some(Unrecorded(slug)) = response.extensions_mut().remove()
-                && let Some(actor) = identified.as_ref().and_then(Identified::actor)
                 && !route.is_empty()
             {
-                state.broker.record_refused(actor, format!("{method} {route}: {slug}"));
+                let actor = identified.as_ref().and_then(Identified::actor);
+                let what = format!("{method} {route}: {slug}");
+                let is_denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                match actor {
+                    _ if is_denied => state.broker.record_denied(actor, Origin { request_id: id, address: peer }, what),
+                    Some(actor) => state.broker.record_refused(actor, what),
+                    None => {}
+                }
+            }
+            if reading.is_some_and(|reading| reading.blocks_connection()) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(with_request_id(response, id))
         })
@@ -159,16 +188,6 @@ pub(super) fn id_value(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
     // Hexadecimal digits and hyphens are always a valid header value.
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Refuses a key in the URL, because proxies and servers log URLs.
-fn refuse_credentials_in_url(request: &Request) -> Result<(), Problem> {
-    let query = request.uri().query().unwrap_or_default();
-    let is_key = |tag: &str| query.contains(tag);
-    // All keys share this prefix, so requests without one need a single search.
-    let has_key = is_key("brokkr_")
-        && ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"].into_iter().any(is_key);
-    if has_key { Err(Problem::credential_in_url()) } else { Ok(()) }
 }
 
 /// Reads `Idempotency-Key` from a request that can create something.

@@ -10,7 +10,7 @@ use brokkr_core::model::limits;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use super::serve::serve;
-use super::{AppState, api, with_api_layer};
+use super::{AppState, Bounds, api, with_api_layer};
 
 /// Configures a [`Server`].
 #[derive(Debug)]
@@ -18,8 +18,9 @@ use super::{AppState, api, with_api_layer};
 pub struct ServerBuilder {
     broker: Broker,
     routes: Router,
-    state: AppState,
+    bounds: Bounds,
     connections: usize,
+    per_address: usize,
     grace: Duration,
 }
 
@@ -27,6 +28,9 @@ pub struct ServerBuilder {
 ///
 /// Speaks HTTP/1.1, and HTTP/2 with prior knowledge, without TLS: terminate TLS in a proxy in front of it. The server closes
 /// a connection whose client does not send a request head within [`limits::REQUEST_HEAD_SECONDS`].
+///
+/// The API contains no `/metrics`: install a metrics recorder and merge [`metrics_router`](super::metrics_router), as
+/// `brokkr-broker` does.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -51,6 +55,7 @@ pub struct Server {
     router: Router,
     listener: TcpListener,
     connections: usize,
+    per_address: usize,
     grace: Duration,
 }
 
@@ -60,9 +65,10 @@ impl Server {
 
     /// Configures a server for the API of `broker`.
     pub fn builder(broker: Broker) -> ServerBuilder {
-        let state = AppState::of(broker.clone());
         let (connections, grace) = (limits::CONNECTIONS, Self::GRACE);
-        ServerBuilder { broker, routes: Router::new(), state, connections, grace }
+        let bounds = Bounds::default();
+        let per_address = limits::CONNECTIONS_PER_ADDRESS;
+        ServerBuilder { broker, routes: Router::new(), bounds, connections, per_address, grace }
     }
 
     /// The address that the server listens on. Useful after binding port 0.
@@ -90,7 +96,7 @@ impl Server {
             signal.await;
             draining.drain();
         };
-        let served = serve(self.connections, self.grace, self.listener, self.router, stop).await;
+        let served = serve(self.connections, self.per_address, self.grace, self.listener, self.router, stop).await;
         self.broker.shutdown().await;
         served
     }
@@ -111,9 +117,33 @@ impl ServerBuilder {
     }
 
     /// Limits the number of open connections. Default: [`limits::CONNECTIONS`]. Further clients wait until a connection
-    /// closes. Set it below the process's limit of open files.
+    /// closes; meanwhile connections that have sent nothing for 2 s are closed. Set it below the process's limit of open files.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
+        self
+    }
+
+    /// Limits the open connections of each client address; of an IPv6 address, those of its /64 network. Default:
+    /// [`limits::CONNECTIONS_PER_ADDRESS`]. Further connections get 503 and are closed. Loopback addresses have no limit. Set
+    /// it higher if a proxy on another machine connects for many clients.
+    pub fn connections_per_address(mut self, connections: usize) -> Self {
+        self.per_address = connections;
+        self
+    }
+
+    /// Limits the memory of all request bodies together, in bytes. Default: [`limits::BODY_BUDGET_BYTES`]; at least twice
+    /// [`limits::BODY_BYTES`]. Further bodies wait for up to 5 s, then their requests get 503 with `Retry-After`. One agent,
+    /// generator or admin key gets at most half.
+    pub fn body_budget(mut self, bytes: usize) -> Self {
+        self.bounds.body_budget = bytes;
+        self
+    }
+
+    /// Limits the requests of one agent, generator or admin key that change something, per second. Default:
+    /// [`limits::WRITES_PER_SECOND`]; [`limits::WRITE_BURST`] times as many are allowed at once. Further ones get 429 with
+    /// `Retry-After`.
+    pub fn writes_per_second(mut self, writes: u32) -> Self {
+        self.bounds.writes_per_second = writes;
         self
     }
 
@@ -122,6 +152,14 @@ impl ServerBuilder {
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
+    }
+
+    /// Returns the router that the server would serve: the API, the host's own routes, and the [layer](super::ApiLayer)
+    /// around both. For tests that send requests without a socket, and for hosts that serve it themselves, as
+    /// [`router`](super::router) describes.
+    pub fn router(self) -> Router {
+        let state = AppState::with(self.broker, self.bounds);
+        api(state.clone()).merge(with_api_layer(self.routes, state))
     }
 
     /// Binds the address and returns the server, which accepts connections once it [runs](Server::run).
@@ -135,7 +173,8 @@ impl ServerBuilder {
 
     /// Uses a listener that the host has opened.
     pub fn listener(self, listener: TcpListener) -> Server {
-        let router = api(self.state.clone()).merge(with_api_layer(self.routes, self.state));
-        Server { broker: self.broker, router, listener, connections: self.connections, grace: self.grace }
+        let (broker, connections, per_address, grace) =
+            (self.broker.clone(), self.connections, self.per_address, self.grace);
+        Server { broker, router: self.router(), listener, connections, per_address, grace }
     }
 }

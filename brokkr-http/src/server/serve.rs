@@ -8,40 +8,62 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use brokkr_core::model::limits;
+use brokkr_core::model::{RequestId, limits};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt as _;
 
+use super::addresses::Addresses;
 use super::head_timer::HeadTimer;
+use super::problem::Problem;
+use super::wire::Gate;
+use crate::api::{PROBLEM_JSON, ProblemType};
 
 /// Pause after an accept error such as exhausted file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// What a client of HTTP/2 may send of one body, and of all bodies of a connection, before a route reads it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// While all places are taken, how often silent connections are closed, and how old they must be.
+const CROWDED_INTERVAL: Duration = Duration::from_millis(500);
+const SILENT_TIME: Duration = Duration::from_secs(2);
+/// hyper's buffer for one connection: the largest head, which the gate limits, and some more.
+const READ_BUFFER: usize = limits::REQUEST_HEAD_BYTES + 1024;
 /// Interval at which the server checks a connection that has sent only part of its first bytes.
 const PEEK_INTERVAL: Duration = Duration::from_millis(20);
 /// The HTTP/2 connection preface (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves until `stop` resolves. Then it accepts no new connections and gives the open ones `grace` to finish. Accepts at
-/// most `connections` at one time.
+/// most `connections` at one time, and `per_address` from one address.
 pub(super) async fn serve(
     connections: usize,
+    per_address: usize,
     grace: Duration,
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+    let addresses = Addresses::new(per_address);
+    let crowded = Arc::new(Notify::new());
     let graceful = GracefulShutdown::new();
     let (serving, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = async {
-            let place = places.clone().acquire_owned().await;
+            let place = loop {
+                tokio::select! {
+                    place = places.clone().acquire_owned() => break place,
+                    // Connections that say nothing make room for others.
+                    () = tokio::time::sleep(CROWDED_INTERVAL) => crowded.notify_waiters(),
+                }
+            };
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
@@ -57,29 +79,50 @@ pub(super) async fn serve(
                 continue;
             }
         };
+        let Some(of_address) = addresses.place(peer.ip()) else {
+            tokio::spawn(refuse(stream));
+            continue;
+        };
         // A poll's response is one small packet, which Nagle's algorithm would only delay.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let watcher = graceful.watcher();
         let mut stopped = stopped.clone();
+        let crowded = crowded.clone();
         tokio::spawn(async move {
-            let _place = place;
+            let _places = (place, of_address);
             let head_timeout = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
             let first = tokio::select! {
                 first = tokio::time::timeout(head_timeout, speaks_http2(&stream)) => first,
                 // The client has not sent a request yet, so closing loses nothing.
                 _ = stopped.changed() => return,
+                () = async {
+                    tokio::time::sleep(SILENT_TIME).await;
+                    crowded.notified().await;
+                } => return,
             };
             let Ok(Ok(is_http2)) = first else {
                 return;
             };
+            let builder = builder(is_http2, head_timeout);
             let service = router.map_request(move |mut request: http::Request<_>| {
                 request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
                 request.map(Body::new)
             });
-            let builder = builder(is_http2, head_timeout);
-            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
             // A connection error concerns only its client.
+            if is_http2 {
+                let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+                let _ = watcher.watch(connection.into_owned()).await;
+                return;
+            }
+            let (gate, refused) = Gate::new(stream);
+            let service = service.map_request(move |mut request: http::Request<_>| {
+                if let Some(refusal) = refused.next() {
+                    request.extensions_mut().insert(refusal);
+                }
+                request
+            });
+            let connection = builder.serve_connection(TokioIo::new(gate), TowerToHyperService::new(service));
             let _ = watcher.watch(connection.into_owned()).await;
         });
     }
@@ -88,13 +131,32 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// Tells a client that its address has too many connections.
+async fn refuse(mut stream: TcpStream) {
+    let mut problem = Problem::new(ProblemType::Overloaded).retry_after(Duration::from_secs(1)).document();
+    problem.detail = Some("this address has too many open connections; close some, or reuse them".to_owned());
+    problem.request_id = RequestId::generate().to_string();
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let response = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\nx-request-id: {}\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        problem.request_id,
+        body.len(),
+    );
+    // Not waited for: the socket's buffer takes it, or the client is not worth the wait.
+    let _ = stream.try_write(response.as_bytes());
+    let _ = stream.shutdown().await;
+}
+
 fn builder(is_http2: bool, head_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(HeadTimer::new()).header_read_timeout(head_timeout);
+    builder.http1().timer(HeadTimer::new()).header_read_timeout(head_timeout).max_buf_size(READ_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(head_timeout)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION);
     // The first bytes are checked above with a timeout: the builder's own detection has none.
     if is_http2 { builder.http2_only() } else { builder.http1_only() }

@@ -33,6 +33,9 @@ const VISIBLE_AFTER: [Duration; 3] =
 /// Further pauses for objects that a rule of the same revision may admit: API servers reload policies once a second.
 const RULES_AFTER: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(1500)];
 
+/// Maximum number of rejected updates that a pass reads again to explain them. A message has room for fewer.
+const EXPLAINED: usize = 10;
+
 /// A rejected object that the API server may accept a moment later.
 type Early<'p> = (&'p Prepared, Step, ObjectProblem);
 
@@ -229,19 +232,27 @@ impl PassContext<'_> {
                 let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
                 // An object that will be replaced need not accept an update.
                 if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {
-                    return (prepared, Ok(()));
+                    return (prepared, existing, Ok(()));
                 }
-                (prepared, tried.map(drop))
+                (prepared, existing, tried.map(drop))
             }
             .boxed()
         });
         let mut refused = Vec::new();
-        for (prepared, tried) in concurrently(tries, CONCURRENCY).await {
+        for (prepared, target, tried) in concurrently(tries, CONCURRENCY).await {
             let Err(WriteError::Api(error)) = tried else { continue };
             let is_refusal =
                 matches!(error, ClusterError::Invalid(_) | ClusterError::Denied(_) | ClusterError::Forbidden(_));
             if is_refusal && !self.is_inconclusive(rules, &prepared.object, &error).await {
-                let problem = ObjectProblem::api(prepared.object.clone(), &error);
+                let problem = match &error {
+                    // The policy would have replaced the object, so its manifest itself is wrong.
+                    ClusterError::Invalid(refusal)
+                        if !stack.policies.replace_immutable && refused.len() < EXPLAINED =>
+                    {
+                        self.invalid_update(prepared, &target.uid, refusal).await
+                    }
+                    error => ObjectProblem::api(prepared.object.clone(), error),
+                };
                 refused.push(ObjectProblem { reason: Reason::ValidationFailed, ..problem });
             }
         }

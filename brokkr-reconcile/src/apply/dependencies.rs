@@ -1,16 +1,20 @@
 //! Dependencies between the objects of a stack.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, VecDeque};
 
 use brokkr_core::model::{Health, ObjectRef};
 
 use crate::apply::decide::Step;
 use crate::apply::progress::Applying;
 use crate::desired::prepare::Prepared;
+use crate::observed::job_ends::{JOB_REMEDY, is_job};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::Unhealthy;
 use crate::ownership::objects::Objects;
+
+/// Maximum number of objects in the text of a cycle.
+const CYCLE: usize = 8;
 
 type Planned<'p> = (&'p Prepared, Step);
 
@@ -30,11 +34,16 @@ pub(crate) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
                 "add that object to the stack, or correct the annotation config.kubernetes.io/depends-on",
             );
         }
-        if reaches(prepared, &prepared.object, left) {
-            return ObjectProblem::failed(object, Reason::DependencyCycle, "its dependencies form a cycle")
+        if let Some(cycle) = cycle(prepared, left) {
+            let message = format!("its dependencies form a cycle: {cycle}");
+            return ObjectProblem::failed(object, Reason::DependencyCycle, message)
                 .with_remedy("remove one of the references from the annotation config.kubernetes.io/depends-on");
         }
         let is_pending = |it: &&ObjectRef| done.health.get(*it).is_none_or(|it| it.health != Health::Healthy);
+        if let Some((message, remedy)) = prepared.depends_on.iter().filter(is_pending).find_map(|it| blocked(it, done))
+        {
+            return ObjectProblem::waiting(object, Reason::DependencyPending, message).with_remedy(remedy);
+        }
         let message = match prepared.depends_on.iter().find(is_pending) {
             Some(awaited) => match done.health.get(awaited) {
                 Some(health) => {
@@ -50,21 +59,52 @@ pub(crate) fn explain(left: &[Planned<'_>], wanted: &Objects, done: &Applying) -
     left.iter().map(explain).collect()
 }
 
-/// Whether the object's dependencies lead to `goal` through the remaining steps.
-fn reaches(from: &Prepared, goal: &ObjectRef, left: &[Planned<'_>]) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<&ObjectRef> = from.depends_on.iter().collect();
-    while let Some(object) = open.pop() {
-        if object == goal {
-            return true;
-        }
-        if seen.insert(object)
-            && let Some((next, _)) = left.iter().find(|(it, _)| *it.object == *object)
-        {
-            open.extend(&next.depends_on);
+/// Returns the text and the remedy for a dependency that does not become healthy by itself.
+fn blocked(awaited: &ObjectRef, done: &Applying) -> Option<(String, &'static str)> {
+    if let Some(problem) = done.problems.iter().find(|it| *it.object == *awaited && it.is_lasting()) {
+        let message = format!("blocked: it depends on {awaited}, which is not applied ({})", problem.reason);
+        return Some((message, "correct that object; this one follows"));
+    }
+    let health = done.health.get(awaited).filter(|it| it.health == Health::Degraded)?;
+    if is_job(awaited) {
+        let message = format!(
+            "blocked: it depends on {awaited}, which failed ({}) and does not run again by itself",
+            health.reason
+        );
+        return Some((message, JOB_REMEDY));
+    }
+    let unhealthy = Unhealthy { object: awaited.clone(), health: health.clone() };
+    Some((format!("blocked: it depends on {unhealthy}"), "correct that object; this one follows"))
+}
+
+/// Returns the shortest cycle of the object's dependencies through the remaining steps: `Kind/a -> Kind/b -> Kind/a`.
+fn cycle(from: &Prepared, left: &[Planned<'_>]) -> Option<String> {
+    let goal = &*from.object;
+    let mut before: BTreeMap<&ObjectRef, &ObjectRef> = BTreeMap::new();
+    let mut open = VecDeque::from([from]);
+    while let Some(prepared) = open.pop_front() {
+        for next in &prepared.depends_on {
+            if next == goal {
+                let mut objects = vec![goal, &*prepared.object];
+                while let Some(earlier) = objects.last().filter(|it| **it != goal).and_then(|it| before.get(*it)) {
+                    objects.push(earlier);
+                }
+                objects.reverse();
+                let mut names: Vec<String> = objects.iter().map(|it| format!("{}/{}", it.kind, it.name)).collect();
+                if names.len() > CYCLE {
+                    names.splice(CYCLE - 2..names.len() - 1, ["…".to_owned()]);
+                }
+                return Some(names.join(" -> "));
+            }
+            if !before.contains_key(next)
+                && let Some((found, _)) = left.iter().find(|(it, _)| *it.object == *next)
+            {
+                before.insert(next, &prepared.object);
+                open.push_back(found);
+            }
         }
     }
-    false
+    None
 }
 
 #[cfg(test)]
@@ -146,6 +186,10 @@ mod tests {
         assert_eq!(found, expected, "{problems:?}");
         assert!(problems[4].message.ends_with("default/a exists"), "{}", problems[4].message);
         assert!(problems[5].message.ends_with("default/pending: Slow"), "{}", problems[5].message);
+        let cycles: Vec<&str> =
+            problems[1..4].iter().filter_map(|it| it.message.split_once(": ")).map(|it| it.1).collect();
+        let map = |names: [&str; 4]| names.map(|it| format!("ConfigMap/{it}")).join(" -> ");
+        assert_eq!(cycles, [map(["a", "b", "c", "a"]), map(["b", "c", "a", "b"]), map(["c", "a", "b", "c"])]);
         assert!(Arc::ptr_eq(&problems[5].object, &prepared[5].object));
     }
 }

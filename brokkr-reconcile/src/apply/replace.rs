@@ -8,19 +8,20 @@ use tokio::time::Instant;
 
 use crate::applier::DesiredStack;
 use crate::apply::decide::ExistingObject;
+use crate::apply::immutable;
+use crate::apply::immutable::{looks_immutable, obstacle};
 use crate::apply::write::Executed;
 use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, Propagation, meta};
 use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
-use crate::order::is_foundation;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::Entry;
+use crate::remedy::remedy;
 
 /// How long a pass waits for the deletion of the old object.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-const CORRECT_IT: &str = "correct the manifest and publish it again";
 
 impl PassContext<'_> {
     /// Handles a rejected update. If the policy allows it, the object is safe to replace, and the server would accept a
@@ -34,51 +35,47 @@ impl PassContext<'_> {
         refusal: String,
     ) -> Executed {
         let object = &prepared.object;
-        let refused = |reason, more: &str, remedy: &str| {
-            // The server's message may quote the Secret.
-            let said = if object.kind == "Secret" { "Invalid" } else { refusal.as_str() };
-            let problem = ObjectProblem::failed(
-                object.clone(),
-                reason,
-                format!("the API server rejected the change: {said}{more}"),
-            );
+        let described = |live: Option<&Value>| immutable::describe(object, &prepared.body(), live, &refusal);
+        let failed = |reason, message: String, remedy: &str| {
+            let problem = ObjectProblem::failed(object.clone(), reason, message);
             let refusal = Some(ClusterError::Invalid(refusal.clone()));
             Executed::Problem(ObjectProblem { refusal, ..problem.with_remedy(remedy) })
         };
         let Some(existing) = existing.filter(|existing| entry.is_some_and(|it| it.uid.as_ref() == Some(&existing.uid)))
         else {
-            return refused(Reason::Refused, "", CORRECT_IT);
+            return failed(Reason::Refused, described(None), &correct_it(object, &refusal));
         };
         if !stack.policies.replace_immutable {
-            return if looks_immutable(&refusal) {
-                refused(
-                    Reason::Immutable,
-                    "",
-                    "publish the previous value, rename the object, or set the policy replace_immutable: true, which deletes the object and creates it again",
-                )
-            } else {
-                refused(Reason::Refused, "", CORRECT_IT)
-            };
+            if !looks_immutable(&refusal) {
+                return failed(Reason::Refused, described(None), &correct_it(object, &refusal));
+            }
+            // The object only completes the text.
+            let live = self.live_of(prepared, &existing.uid).await;
+            return failed(Reason::Immutable, described(live.as_ref()), &immutable::remedy(object, live.as_ref()));
         }
         let live = match self.cluster.get(&prepared.kind.at(object.namespace.as_deref(), &object.name)).await {
             Ok(Some(live)) if meta::uid(&live) == Some(&existing.uid) => live,
             Ok(_) => {
-                return refused(
-                    Reason::Changed,
-                    "; the object was deleted or replaced meanwhile",
-                    "no action needed; the next pass reads the object again",
-                );
+                let message = format!("{}; the object was deleted or replaced meanwhile", described(None));
+                return failed(Reason::Changed, message, "no action needed; the next pass reads the object again");
             }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         };
         if let Some(obstacle) = obstacle(object, &live) {
-            let more = format!("; the agent does not replace the object, because {obstacle}");
-            return refused(Reason::NotReplaceable, &more, "publish the previous value, or replace the object by hand");
+            let message =
+                format!("{}; the agent does not replace the object, because {obstacle}", described(Some(&live)));
+            let remedy = match immutable::is_unbound_claim(object, &live) {
+                true => immutable::DELETE_CLAIM,
+                false => "publish the previous value, or replace the object by hand",
+            };
+            return failed(Reason::NotReplaceable, message, remedy);
         }
         match self.would_be_created(prepared).await {
             Ok(()) => {}
             // The server rejects a new object too, so the manifest itself is wrong.
-            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => return refused(Reason::Refused, "", CORRECT_IT),
+            Err(ClusterError::Invalid(_) | ClusterError::Denied(_)) => {
+                return failed(Reason::Refused, described(None), &correct_it(object, &refusal));
+            }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
         match self.delete_and_wait(prepared, &live, &existing.uid).await {
@@ -96,6 +93,24 @@ impl PassContext<'_> {
             Ok(applied) => Executed::Written(self.written(prepared, &applied.object)),
             Err(error) => Executed::Problem(self.problem(prepared, error)),
         }
+    }
+
+    /// The problem of an update that a dry run rejects, with the fields that cannot be changed.
+    pub(crate) async fn invalid_update(&self, prepared: &Prepared, uid: &str, refusal: &str) -> ObjectProblem {
+        let object = &prepared.object;
+        let problem = ObjectProblem::api(object.clone(), &ClusterError::Invalid(refusal.to_owned()));
+        if !looks_immutable(refusal) {
+            return problem;
+        }
+        let live = self.live_of(prepared, uid).await;
+        let message = immutable::describe(object, &prepared.body(), live.as_ref(), refusal);
+        ObjectProblem { message, ..problem.with_remedy(immutable::remedy(object, live.as_ref())) }
+    }
+
+    /// Reads the object with a UID; `None` if it cannot be read.
+    async fn live_of(&self, prepared: &Prepared, uid: &str) -> Option<Value> {
+        let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
+        self.cluster.get(&at).await.ok().flatten().filter(|live| meta::uid(live) == Some(uid))
     }
 
     /// Checks with a dry run whether the server would create the object. Uses another name, because its own is taken.
@@ -130,31 +145,9 @@ impl PassContext<'_> {
     }
 }
 
-/// Returns why an object must not be replaced under any policy: data would be lost, or objects of others affected.
-fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
-    if is_foundation(object) {
-        return Some("the deletion would also delete every object in it");
-    }
-    match (object.group.as_str(), object.kind.as_str()) {
-        ("", "PersistentVolumeClaim" | "PersistentVolume") => return Some("its data would be lost"),
-        ("apps", "StatefulSet")
-            if live
-                .pointer("/spec/volumeClaimTemplates")
-                .and_then(Value::as_array)
-                .is_some_and(|it| !it.is_empty()) =>
-        {
-            return Some("it has volume claims, whose data would be lost");
-        }
-        _ => {}
-    }
-    meta::finalizers(live).next().is_some().then_some("it has finalizers")
-}
-
-/// Whether a rejection looks like one of an immutable field. Only selects the wording; no decision depends on it.
-fn looks_immutable(message: &str) -> bool {
-    ["immutable", "may not change", "updates to", "cannot be changed", "cannot change"]
-        .iter()
-        .any(|it| message.contains(it))
+/// Returns how to fix a change that the API server rejects for another reason than an immutable field.
+fn correct_it(object: &ObjectRef, refusal: &str) -> String {
+    remedy(object, &ClusterError::Invalid(refusal.to_owned())).unwrap_or_default()
 }
 
 /// Returns a name of the same syntax that is unlikely to be in use. At most 54 characters.

@@ -19,6 +19,8 @@ use crate::outcome::reason::Reason;
 use crate::ownership::field_hashes::FieldHashes;
 use crate::ownership::inventory::Entry;
 use crate::ownership::labels::{AGENT_LABEL, MANAGER_PREFIX, PART_OF_LABEL, STACK_LABEL};
+use crate::remedy::remedy;
+use crate::wording;
 
 /// The result of one step.
 pub(crate) enum Executed {
@@ -130,7 +132,7 @@ impl PassContext<'_> {
                     "the object already exists, this agent did not create it, and it differs from the manifest";
                 let problem = ObjectProblem::failed(prepared.object.clone(), Reason::NotOwned, message);
                 Executed::GivenUp(
-                    problem.with_remedy("make the manifest equal to the object, rename the object in the manifest, or set the policy adopt: always"),
+                    problem.with_remedy("make the manifest equal to the object, rename the object in the manifest, or set the policy adopt: always, which overwrites it"),
                 )
             }
             Err(error) => Executed::Problem(self.problem(prepared, error)),
@@ -185,7 +187,17 @@ impl PassContext<'_> {
         let object = prepared.object.clone();
         match error {
             WriteError::Api(error @ (ClusterError::Precondition(_) | ClusterError::Terminating(_))) => {
-                ObjectProblem::waiting(object, Reason::from(&error), error.to_string())
+                let remedy = remedy(&object, &error);
+                ObjectProblem { remedy, ..ObjectProblem::waiting(object, Reason::from(&error), wording::of(&error)) }
+            }
+            WriteError::Api(error @ ClusterError::TooLarge(_)) => {
+                let problem = ObjectProblem::api(object, &error);
+                let message = format!(
+                    "{} (its manifest has {} bytes of JSON, to which the API server adds its records of field ownership)",
+                    problem.message,
+                    prepared.size()
+                );
+                ObjectProblem { message, ..problem }
             }
             WriteError::Api(error) => ObjectProblem::api(object, &error),
             WriteError::Conflicts(conflicts) => {
@@ -196,10 +208,18 @@ impl PassContext<'_> {
                         "remove the object from this stack, or from the stack of the other agent",
                     )
                 } else {
-                    (Reason::Conflict, "remove these fields from the manifest, or set the policy conflicts: force")
+                    let remedy = match conflicts.len() {
+                        1 => {
+                            "remove this field from the manifest, or set the policy conflicts: force, which overwrites the other's value"
+                        }
+                        _ => {
+                            "remove these fields from the manifest, or set the policy conflicts: force, which overwrites the others' values"
+                        }
+                    };
+                    (Reason::Conflict, remedy)
                 };
-                let fields: Vec<String> =
-                    conflicts.iter().take(10).map(|it| format!("{} is owned by {}", it.field, it.manager)).collect();
+                let field = |it: &FieldConflict| format!("{} is set by the field manager \"{}\"", it.field, it.manager);
+                let fields: Vec<String> = conflicts.iter().take(10).map(field).collect();
                 ObjectProblem::failed(object, reason, fields.join(", ")).with_remedy(remedy)
             }
         }

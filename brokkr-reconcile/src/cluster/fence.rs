@@ -45,9 +45,9 @@ impl fmt::Debug for Fence {
 }
 
 /// A cluster that supports a [`Fence`].
-/// ///
+///
 /// # Contract
-/// ///
+///
 /// 1. While the fence is open, the fenced cluster behaves like the cluster itself.
 /// 2. While the fence is closed, no write reaches the server, and each write returns [`ClusterError::Fenced`].
 /// 3. The implementation checks the fence **as late as possible**. The operating system may suspend a process between the

@@ -33,11 +33,11 @@ pub use options::{
 pub type ClusterResult<T> = Result<T, ClusterError>;
 
 /// A Kubernetes API.
-/// ///
+///
 /// Objects are JSON as the API server sends them, with `apiVersion`, `kind` and `metadata`.
-/// ///
+///
 /// # Contract
-/// ///
+///
 /// 1. **Answers come from the server.** `get` returns `None` only if the server says that the object does not exist; a
 ///    failed request is an error. A list is complete, or marked as truncated, or an error.
 /// 2. **Server-side apply** (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>): `apply` merges the

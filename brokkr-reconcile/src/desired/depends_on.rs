@@ -21,6 +21,15 @@ pub(crate) fn parse(text: &str) -> Result<Vec<ObjectRef>, String> {
     references.into_iter().map(reference).collect()
 }
 
+/// Returns how to correct the annotation of an object in a namespace.
+pub(crate) fn remedy(namespace: Option<&str>) -> String {
+    let namespace = namespace.unwrap_or("default");
+    format!(
+        "write for example apps/namespaces/{namespace}/Deployment/NAME, /namespaces/{namespace}/ConfigMap/NAME for the \
+         core group, or rbac.authorization.k8s.io/ClusterRole/NAME for an object without namespace"
+    )
+}
+
 fn reference(text: &str) -> Result<ObjectRef, String> {
     let parts: Vec<&str> = text.split('/').collect();
     let (group, namespace, kind, name) = match parts.as_slice() {
@@ -28,7 +37,7 @@ fn reference(text: &str) -> Result<ObjectRef, String> {
         [group, kind, name] => (*group, None, *kind, *name),
         _ => {
             return Err(format!(
-                "cannot read the reference \"{}\" in the annotation {DEPENDS_ON_ANNOTATION}; write <group>/namespaces/<namespace>/<kind>/<name> or <group>/<kind>/<name>",
+                "cannot read the reference \"{}\" in the annotation {DEPENDS_ON_ANNOTATION}",
                 excerpt(text)
             ));
         }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use brokkr_core::manifest::{Manifest, ManifestSet};
-use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, StackId};
+use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, StackId, Violation};
+use brokkr_core::protocol::Tenant;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{ApiKind, Discovery};
 use crate::desired::depends_on;
 use crate::desired::depends_on::DEPENDS_ON_ANNOTATION;
 use crate::desired::ignore::Ignored;
-use crate::limits::{LIMITS_REMEDY, LocalLimits};
+use crate::limits::LocalLimits;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::ManifestHash;
@@ -41,6 +42,11 @@ impl Prepared {
     #[cfg(test)]
     pub(crate) fn with_body(self, body: &Value) -> Self {
         Self { text: body.to_string().into(), ..self }
+    }
+
+    /// Returns the number of bytes of the body.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len()
     }
 
     /// Returns the body to send.
@@ -100,13 +106,13 @@ pub(crate) fn unserved(unserved: &Unserved) -> ObjectProblem {
     let (message, remedy) = if served.is_empty() && !elsewhere.is_empty() {
         let message =
             format!("the cluster does not serve {wanted}; it serves {} {}", elsewhere.join(", "), object.kind);
-        (message, "change apiVersion, and the fields that differ in the served version")
+        (message, format!("set apiVersion: {}, and change the fields that differ", elsewhere.join(" or ")))
     } else if served.is_empty() {
-        let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind";
+        let remedy = "install its CustomResourceDefinition, or correct apiVersion and kind".to_owned();
         (format!("the cluster does not serve {wanted}"), remedy)
     } else {
         let message = format!("the cluster serves {} but not {wanted}", served.join(", "));
-        (message, "change apiVersion to one that the cluster serves")
+        (message, format!("set apiVersion: {}", served.join(" or ")))
     };
     ObjectProblem::failed(object.clone(), Reason::KindNotServed, message).with_remedy(remedy)
 }
@@ -119,11 +125,36 @@ pub(crate) struct Belonging<'a> {
     pub(crate) applyset: &'a str,
     pub(crate) default_namespace: &'a str,
     pub(crate) limits: &'a LocalLimits,
+    pub(crate) tenant: &'a Tenant,
     pub(crate) ignore: &'a [IgnoreRule],
+}
+
+/// A tenant whose objects are checked, unless its rules allow everything.
+struct Checked<'a> {
+    tenant: &'a Tenant,
+    is_unrestricted: bool,
+}
+
+impl Checked<'_> {
+    fn violations(&self, manifest: &Manifest, namespace: Option<&str>, body: &Map<String, Value>) -> Vec<Violation> {
+        if self.is_unrestricted {
+            return Vec::new();
+        }
+        self.tenant.rules.violations(&self.tenant.name, manifest.group(), manifest.kind(), namespace, body)
+    }
+}
+
+/// The problem of an object that the tenant's grant does not allow.
+fn not_granted(object: Arc<ObjectRef>, tenant: &Tenant, violations: &[Violation]) -> ObjectProblem {
+    let told = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!("the grant of the generator {}: {told}", tenant.name);
+    ObjectProblem::failed(object, Reason::NotAllowed, message)
+        .with_remedy("change the object, or ask an admin of the broker for another grant")
 }
 
 pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &Discovery) -> PreparedSet {
     let scopes = scopes_of_own_crds(set);
+    let tenant = Checked { tenant: belonging.tenant, is_unrestricted: belonging.tenant.rules.is_unrestricted() };
     let mut kinds: HashMap<(&str, &str, &str), Option<Arc<ApiKind>>> = HashMap::new();
     let mut prepared = PreparedSet::default();
     let mut seen = HashSet::new();
@@ -145,14 +176,24 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                     continue;
                 }
                 if let Some(problem) = belonging.limits.refuse(&object) {
+                    let remedy = belonging.limits.remedy(&object);
                     let problem = ObjectProblem::failed(object, Reason::NotAllowed, problem);
-                    prepared.refused.push(problem.with_remedy(LIMITS_REMEDY));
+                    prepared.refused.push(problem.with_remedy(remedy));
                     continue;
                 }
                 let body = manifest.body();
+                let violations = tenant.violations(manifest, object.namespace.as_deref(), &body);
+                if !violations.is_empty() {
+                    prepared.refused.push(not_granted(object, belonging.tenant, &violations));
+                    continue;
+                }
                 match depends_on(&body) {
                     Ok(before) => prepared.ready.push(with_labels(body, kind, object, belonging, before)),
-                    Err(problem) => prepared.refused.push(ObjectProblem::failed(object, Reason::Refused, problem)),
+                    Err(problem) => {
+                        let remedy = depends_on::remedy(object.namespace.as_deref());
+                        let problem = ObjectProblem::failed(object, Reason::DependencyUnknown, problem);
+                        prepared.refused.push(problem.with_remedy(remedy));
+                    }
                 }
             }
             None => {
@@ -348,7 +389,7 @@ mod tests {
             (vec![map.clone(), twice], &free, 1, Some(Reason::Refused)),
             (vec![map.clone()], &no_maps, 0, Some(Reason::NotAllowed)),
             (vec![depends("/namespaces/a/ConfigMap/b")], &free, 1, None),
-            (vec![depends("nonsense")], &free, 0, Some(Reason::Refused)),
+            (vec![depends("nonsense")], &free, 0, Some(Reason::DependencyUnknown)),
         ] {
             let set = sample.prepared_with(&manifests, &discovery(), limits);
             let reason = set.refused.first().map(|it| it.reason);

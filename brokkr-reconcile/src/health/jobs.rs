@@ -5,17 +5,20 @@ use serde::{Deserialize, Serialize};
 use crate::health::ObjectHealth;
 use crate::health::status::Status;
 
+/// Reason of a failed Job without another one.
+pub(crate) const JOB_FAILED: &str = "JobFailed";
+
 /// A Job is ready when it is complete.
 pub(crate) fn job(status: &Status<'_>) -> ObjectHealth {
     if let Some(failed) = status.holds("Failed") {
-        return ObjectHealth::degraded(failed.reason_or("JobFailed"), failed.message());
+        return ObjectHealth::degraded(failed.reason_or(JOB_FAILED), failed.message());
     }
     if status.holds("Complete").is_some() {
         return ObjectHealth::healthy();
     }
     // The failure target is set before the pods have ended.
     if let Some(failing) = status.holds("FailureTarget") {
-        return ObjectHealth::degraded(failing.reason_or("JobFailed"), failing.message());
+        return ObjectHealth::degraded(failing.reason_or(JOB_FAILED), failing.message());
     }
     if status.is_set("/spec/suspend") || status.holds("Suspended").is_some() {
         return ObjectHealth::suspended("it is suspended");
@@ -41,7 +44,7 @@ pub(crate) enum JobEnd {
 /// Returns the result of a Job; `None` while it may still run.
 pub(crate) fn job_end(status: &Status<'_>) -> Option<JobEnd> {
     if let Some(failed) = status.holds("Failed") {
-        return Some(JobEnd::Failed(failed.reason_or("JobFailed").to_owned()));
+        return Some(JobEnd::Failed(failed.reason_or(JOB_FAILED).to_owned()));
     }
     status.holds("Complete").map(|_| JobEnd::Complete)
 }
@@ -50,12 +53,21 @@ pub(crate) fn job_end(status: &Status<'_>) -> Option<JobEnd> {
 pub(crate) fn ended_job(end: &JobEnd) -> ObjectHealth {
     match end {
         JobEnd::Complete => ObjectHealth::healthy(),
-        JobEnd::Failed(reason) => ObjectHealth::degraded(
-            "JobFailed",
-            format!(
-                "it failed ({reason}) and was deleted afterwards; to run it again, change its manifest and publish it"
-            ),
-        ),
+        JobEnd::Failed(reason) => {
+            let (why, remedy) = match reason.as_str() {
+                "DeadlineExceeded" => (
+                    "it ran longer than its activeDeadlineSeconds and".to_owned(),
+                    "raise activeDeadlineSeconds, or find out why it takes so long, and publish",
+                ),
+                "BackoffLimitExceeded" => (
+                    "its pods failed more often than its backoffLimit allows, and it".to_owned(),
+                    "correct the Job and publish",
+                ),
+                reason => (format!("it failed ({reason}) and"), "correct the Job and publish"),
+            };
+            let remedy = format!("{remedy}; a changed manifest runs it again");
+            ObjectHealth::degraded(JOB_FAILED, format!("{why} was deleted afterwards")).with_fix(&remedy)
+        }
     }
 }
 

@@ -23,11 +23,17 @@ use serde_json::Value;
 
 use crate::cluster::meta;
 use crate::remedy::{fix, of_denial};
-pub(crate) use jobs::JobEnd;
+use crate::wording::tidy;
+pub(crate) use jobs::{JOB_FAILED, JobEnd};
+pub(crate) use pods::UNBOUND_CLAIMS;
 use status::Status;
 
 /// Reason of an unbound volume claim.
 pub(crate) const UNBOUND: &str = "NotBound";
+/// Reason of an object that the agent does not create.
+pub(crate) const NOT_CREATED: &str = "NotCreated";
+/// Reason of an object that exists and does not belong to the stack.
+pub(crate) const NOT_OF_THIS_STACK: &str = "NotOfThisStack";
 
 /// The health of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +64,19 @@ impl ObjectHealth {
         Self::progressing("Missing", "it is not created yet")
     }
 
-    /// The object does not exist, and the agent does not create it.
-    pub(crate) fn missing(why: &str) -> Self {
-        Self::degraded("Missing", format!("it is not created: {why}"))
+    /// The object does not exist: another client deleted it, and the agent does not restore it.
+    pub(crate) fn deleted_by_others() -> Self {
+        Self::degraded("Missing", "another client deleted it")
+    }
+
+    /// The object does not exist, and a problem keeps the agent from creating it.
+    pub(crate) fn not_created(why: &str) -> Self {
+        Self::degraded(NOT_CREATED, format!("{why}: see the condition Applied"))
     }
 
     /// The object in the cluster does not belong to the stack.
     pub(crate) fn foreign(why: &str) -> Self {
-        Self::degraded("NotOfThisStack", format!("the object in the cluster does not belong to this stack: {why}"))
+        Self::degraded(NOT_OF_THIS_STACK, format!("{why}: see the condition Applied"))
     }
 
     pub(crate) fn degraded(reason: impl Into<String>, message: impl Into<String>) -> Self {
@@ -73,9 +84,18 @@ impl ObjectHealth {
     }
 
     /// Pods that admission rejects, with the controller's message and a remedy if one is known.
-    fn refused_pods(reason: &str, message: &str) -> Self {
-        let remedy = of_denial(message).map(|remedy| fix(message, &remedy)).unwrap_or_default();
-        Self::degraded(reason, format!("{message}{remedy}"))
+    fn refused_pods(reason: &str, message: &str, namespace: &str) -> Self {
+        let said = tidy(message);
+        match of_denial(message, Some(namespace).filter(|it| !it.is_empty())) {
+            Some(remedy) => Self::degraded(reason, said).with_fix(&remedy),
+            None => Self::degraded(reason, said),
+        }
+    }
+
+    /// Appends how to fix it to the message.
+    pub(crate) fn with_fix(self, remedy: &str) -> Self {
+        let message = format!("{}{}", self.message, fix(&self.message, remedy));
+        Self { message: message.trim_start().to_owned(), ..self }
     }
 
     fn suspended(message: impl Into<String>) -> Self {

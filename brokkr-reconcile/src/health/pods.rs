@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::health::ObjectHealth;
 use crate::health::status::Status;
+use crate::wording::tidy;
 
 /// Reasons of waiting containers that rarely resolve by themselves.
 const HOPELESS: [&str; 8] = [
@@ -17,58 +18,143 @@ const HOPELESS: [&str; 8] = [
     "ErrImageNeverPull",
 ];
 
-/// Returns why a pod failed: its own message, or the end of the first failed container.
-fn failure(status: &Status<'_>) -> String {
+/// One entry of `status.containerStatuses`.
+struct Container<'a>(&'a Value);
+
+impl<'a> Container<'a> {
+    fn text(&self, pointer: &str) -> &'a str {
+        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn name(&self) -> &'a str {
+        self.text("/name")
+    }
+
+    /// Returns how the container ended, from `state` or `lastState`: `exited with code 1 (Error): no config`.
+    fn exit(&self, state: &str) -> Option<(i64, String)> {
+        let ended = |field: &str| self.text(&format!("/{state}/terminated/{field}"));
+        let code = self.0.pointer(&format!("/{state}/terminated/exitCode")).and_then(Value::as_i64)?;
+        let mut text = format!("exited with code {code}");
+        if !ended("reason").is_empty() {
+            text.push_str(&format!(" ({})", ended("reason")));
+        }
+        if !ended("message").is_empty() {
+            text.push_str(&format!(": {}", tidy(ended("message"))));
+        }
+        Some((code, text))
+    }
+}
+
+fn containers<'a>(status: &Status<'a>) -> impl Iterator<Item = Container<'a>> {
+    let all = status.list("/status/initContainerStatuses").iter().chain(status.list("/status/containerStatuses"));
+    all.map(Container)
+}
+
+/// Returns how to read the log of a container.
+fn read_log(status: &Status<'_>, container: &str, more: &str) -> String {
+    let (namespace, pod) = (status.text("/metadata/namespace"), status.text("/metadata/name"));
+    format!("read the log: `kubectl logs -n {namespace} {pod} -c {container}{more}`")
+}
+
+/// Judges a failed pod: by its own message, or by the end of the first failed container.
+fn failed(status: &Status<'_>) -> ObjectHealth {
+    let reason = Some(status.text("/status/reason")).filter(|it| !it.is_empty()).unwrap_or("PodFailed");
     let said = status.text("/status/message");
     if !said.is_empty() {
-        return said.to_owned();
+        return ObjectHealth::degraded(reason, said);
     }
-    let containers =
-        status.list("/status/initContainerStatuses").iter().chain(status.list("/status/containerStatuses"));
-    let ended = containers.filter_map(|container| Some((container, container.pointer("/state/terminated")?)));
-    let badly = ended.filter_map(|(container, ended)| {
-        let code = ended.get("exitCode")?.as_i64().filter(|code| *code != 0)?;
-        let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let name = text(container, "name");
-        Some(format!("container {name} ended with exit code {code} {}", text(ended, "reason")).trim_end().to_owned())
-    });
-    badly.take(1).collect()
+    let ended =
+        containers(status).filter_map(|it| Some((it.name(), it.exit("state").filter(|(code, _)| *code != 0)?.1)));
+    match ended.take(1).next() {
+        Some((name, exit)) => {
+            ObjectHealth::degraded(reason, format!("container {name} {exit}")).with_fix(&read_log(status, name, ""))
+        }
+        None => ObjectHealth::degraded(reason, ""),
+    }
+}
+
+/// Judges a container that rarely starts by itself.
+fn hopeless(status: &Status<'_>, container: &Container<'_>, reason: &str) -> ObjectHealth {
+    let (name, said) = (container.name(), tidy(container.text("/state/waiting/message")));
+    let verdict = |message: String| ObjectHealth::degraded(reason, message);
+    if reason == "CrashLoopBackOff" {
+        // The message of the waiting state only contains the length of the pause.
+        let exit =
+            container.exit("lastState").map_or_else(|| "exits soon after each start".to_owned(), |(_, exit)| exit);
+        let again = match container.0.get("restartCount").and_then(Value::as_i64) {
+            Some(count) if count > 0 => format!(", {count} restarts"),
+            _ => String::new(),
+        };
+        return verdict(format!("container {name} {exit}{again}")).with_fix(&read_log(status, name, " --previous"));
+    }
+    if reason == "CreateContainerConfigError" {
+        for (phrase, kind) in [("configmap \"", "ConfigMap"), ("secret \"", "Secret")] {
+            let rest = said.split_once(phrase).map(|(_, rest)| rest);
+            if let Some(missing) = rest.and_then(|rest| rest.strip_suffix("\" not found")) {
+                let namespace = status.text("/metadata/namespace");
+                return verdict(format!("container {name}: {kind} {namespace}/{missing} does not exist"))
+                    .with_fix("add it to the stack, or correct the reference");
+            }
+        }
+    }
+    let said = if said.is_empty() { reason.to_owned() } else { said };
+    let verdict = verdict(format!("container {name}: {said}"));
+    match reason {
+        "ImagePullBackOff" | "ErrImagePull" => {
+            verdict.with_fix("correct the image, or give the cluster access to the registry")
+        }
+        "InvalidImageName" => verdict.with_fix("correct the image"),
+        "ErrImageNeverPull" => verdict.with_fix("load the image onto the node, or change imagePullPolicy"),
+        _ => verdict,
+    }
+}
+
+/// What the scheduler says about all nodes, and what helps.
+const SCHEDULING: [(&str, &str); 6] = [
+    ("node affinity/selector", "correct nodeSelector or affinity, or label a node"),
+    ("Insufficient", "lower the requests, or add a node"),
+    ("untolerated taint", "tolerate the taint, or remove it from a node"),
+    ("Too many pods", "add a node"),
+    ("free ports", "choose another hostPort, or add a node"),
+    ("topology spread constraints", "relax topologySpreadConstraints, or add nodes"),
+];
+
+/// Phrase of the scheduler about a pod whose claims have no volumes.
+pub(crate) const UNBOUND_CLAIMS: &str = "unbound immediate PersistentVolumeClaims";
+
+/// Rewords the scheduler's message, which ends with its attempt to evict other pods.
+fn unscheduled(reason: &str, message: &str) -> ObjectHealth {
+    let ends = [" no new claims to deallocate", " preemption: ", " not found"];
+    let mut said = message;
+    for end in &ends[..2] {
+        said = said.split(end).next().unwrap_or(said);
+    }
+    if said.contains(UNBOUND_CLAIMS) {
+        said = said.strip_suffix(ends[2]).unwrap_or(said);
+    }
+    let said = said.trim_end_matches([',', '.', ' ']);
+    let remedies: Vec<&str> = SCHEDULING.iter().filter(|(phrase, _)| said.contains(phrase)).map(|it| it.1).collect();
+    let verdict = ObjectHealth::progressing(reason, said);
+    if remedies.is_empty() { verdict } else { verdict.with_fix(&remedies.join("; ")) }
 }
 
 pub(crate) fn pod(status: &Status<'_>) -> ObjectHealth {
     match status.text("/status/phase") {
         "Succeeded" => return ObjectHealth::healthy(),
-        "Failed" => {
-            let reason = Some(status.text("/status/reason")).filter(|it| !it.is_empty()).unwrap_or("PodFailed");
-            return ObjectHealth::degraded(reason, failure(status));
-        }
+        "Failed" => return failed(status),
         _ => {}
     }
     if status.holds("Ready").is_some() {
         return ObjectHealth::healthy();
     }
-    let containers =
-        status.list("/status/initContainerStatuses").iter().chain(status.list("/status/containerStatuses"));
-    for container in containers {
-        let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let reason = text("/state/waiting/reason");
+    for container in containers(status) {
+        let reason = container.text("/state/waiting/reason");
         if HOPELESS.contains(&reason) {
-            let (name, said) = (text("/name"), text("/state/waiting/message"));
-            let message = match container.pointer("/lastState/terminated/exitCode").and_then(Value::as_i64) {
-                // The message of the waiting state only contains the length of the pause.
-                Some(code) if reason == "CrashLoopBackOff" => {
-                    let why = [text("/lastState/terminated/reason"), text("/lastState/terminated/message")];
-                    let why = why.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(": ");
-                    format!("container {name} ends with exit code {code} {why}")
-                }
-                _ if said.is_empty() => format!("container {name}: {reason}"),
-                _ => format!("container {name}: {said}"),
-            };
-            return ObjectHealth::degraded(reason, message.trim_end());
+            return hopeless(status, &container, reason);
         }
     }
-    if let Some(unscheduled) = status.fails("PodScheduled") {
-        return ObjectHealth::progressing(unscheduled.reason_or("NotScheduled"), unscheduled.message());
+    if let Some(condition) = status.fails("PodScheduled") {
+        return unscheduled(condition.reason_or("NotScheduled"), condition.message());
     }
     ObjectHealth::progressing("NotReady", "it is not ready")
 }

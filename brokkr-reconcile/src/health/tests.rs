@@ -78,13 +78,121 @@ fn worst_health_wins() {
 fn crashing_container_names_its_exit() {
     let pod = |last: Value, said: &str| {
         let waiting = json!({"reason": "CrashLoopBackOff", "message": said});
-        let container = json!({"name": "web", "state": {"waiting": waiting}, "lastState": last});
-        judge(&json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running", "containerStatuses": [container]}}))
+        let container = json!({"name": "web", "restartCount": 4, "state": {"waiting": waiting}, "lastState": last});
+        let status = json!({"phase": "Running", "containerStatuses": [container]});
+        judge(
+            &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}, "status": status}),
+        )
+        .message
+    };
+    let log = "Fix: read the log: `kubectl logs -n n p -c web --previous`.";
+    let ended = json!({"terminated": {"exitCode": 3, "reason": "Error", "message": "no config"}});
+    let exits = |said: &str| format!("container web {said}. {log}");
+    assert_eq!(pod(ended, "back-off 10s"), exits("exited with code 3 (Error): no config, 4 restarts"));
+    assert_eq!(pod(json!({"terminated": {"exitCode": 1}}), "back-off"), exits("exited with code 1, 4 restarts"));
+    assert_eq!(pod(json!({}), "back-off"), exits("exits soon after each start, 4 restarts"));
+}
+
+#[test]
+fn pod_problems_have_a_fix() {
+    let pod = |status: Value| {
+        judge(
+            &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}, "status": status}),
+        )
+        .message
+    };
+    let waits = |reason: &str, message: &str| {
+        let container = json!({"name": "web", "state": {"waiting": {"reason": reason, "message": message}}});
+        pod(json!({"phase": "Pending", "containerStatuses": [container]}))
+    };
+    let ended = json!({"name": "web", "state": {"terminated": {"exitCode": 7, "reason": "Error"}}});
+    let nodes = "0/1 nodes are available: ";
+    let unscheduled = |message: &str| {
+        let message = format!("{nodes}{message}");
+        pod(
+            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}),
+        )
+    };
+    let eviction = ". no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    for (said, expected) in [
+        (
+            waits("CreateContainerConfigError", "configmap \"c\" not found"),
+            "container web: ConfigMap n/c does not exist. Fix: add it to the stack, or correct the reference.".to_owned(),
+        ),
+        (
+            waits("CreateContainerConfigError", "secret \"s\" not found"),
+            "container web: Secret n/s does not exist. Fix: add it to the stack, or correct the reference.".to_owned(),
+        ),
+        (
+            waits("ErrImagePull", "pull of r.example/a: denied"),
+            "container web: pull of r.example/a: denied. Fix: correct the image, or give the cluster access to the registry.".to_owned(),
+        ),
+        (waits("CreateContainerError", ""), "container web: CreateContainerError".to_owned()),
+        (
+            pod(json!({"phase": "Failed", "containerStatuses": [ended]})),
+            "container web exited with code 7 (Error). Fix: read the log: `kubectl logs -n n p -c web`.".to_owned(),
+        ),
+        (
+            unscheduled(&format!("1 Insufficient memory{eviction}")),
+            format!("{nodes}1 Insufficient memory. Fix: lower the requests, or add a node."),
+        ),
+        (
+            unscheduled(&format!("1 node(s) didn't match Pod's node affinity/selector{eviction}")),
+            format!("{nodes}1 node(s) didn't match Pod's node affinity/selector. Fix: correct nodeSelector or affinity, or label a node."),
+        ),
+        (
+            unscheduled("pod has unbound immediate PersistentVolumeClaims. not found"),
+            format!("{nodes}pod has unbound immediate PersistentVolumeClaims"),
+        ),
+    ] {
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn controllers_problems_have_a_fix() {
+    let judged = |api_version: &str, kind: &str, spec: Value, condition: (&str, &str, &str)| {
+        let (condition, reason, message) = condition;
+        let status =
+            json!({"conditions": [{"type": condition, "status": "False", "reason": reason, "message": message}]});
+        let metadata = json!({"name": "a", "namespace": "n"});
+        judge(&json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec, "status": status}))
             .message
     };
-    let ended = json!({"terminated": {"exitCode": 3, "reason": "Error", "message": "no config"}});
-    assert_eq!(pod(ended, "back-off 10s"), "container web ends with exit code 3 Error: no config");
-    assert_eq!(pod(json!({"terminated": {"exitCode": 1}}), "back-off"), "container web ends with exit code 1");
-    assert_eq!(pod(json!({}), "back-off"), "container web: back-off");
-    assert_eq!(pod(json!({}), ""), "container web: CrashLoopBackOff");
+    let scaler = |condition: (&str, &str, &str)| {
+        let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "gone"}});
+        judged("autoscaling/v2", "HorizontalPodAutoscaler", spec, condition)
+    };
+    let metrics = "unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)";
+    for (said, expected) in [
+        (
+            scaler(("AbleToScale", "FailedGetScale", "cannot: deployments.apps \"gone\" not found")),
+            "its target Deployment n/gone does not exist. Fix: correct scaleTargetRef, or create it.",
+        ),
+        (
+            scaler(("ScalingActive", "FailedGetResourceMetric", metrics)),
+            "the cluster does not serve metrics.k8s.io. Fix: install metrics-server.",
+        ),
+        (scaler(("ScalingActive", "Other", "who knows")), "who knows"),
+        (
+            judged(
+                "apiextensions.k8s.io/v1",
+                "CustomResourceDefinition",
+                json!({}),
+                ("NamesAccepted", "PluralConflict", "\"things\" is already in use"),
+            ),
+            "\"things\" is already in use. Fix: change spec.names.plural, or remove the CustomResourceDefinition of this group that uses the name.",
+        ),
+        (
+            judged(
+                "apiregistration.k8s.io/v1",
+                "APIService",
+                json!({"service": {"namespace": "n", "name": "s"}}),
+                ("Available", "ServiceNotFound", "service/s in \"n\" is not present"),
+            ),
+            "service/s in \"n\" is not present. Fix: create the Service n/s, or remove the APIService.",
+        ),
+    ] {
+        assert_eq!(said, expected);
+    }
 }

@@ -31,7 +31,11 @@ pub(crate) fn deployment(status: &Status<'_>) -> ObjectHealth {
         return ObjectHealth::degraded("ProgressDeadlineExceeded", progressing.message());
     }
     if let Some(failure) = status.holds("ReplicaFailure") {
-        return ObjectHealth::refused_pods(failure.reason_or("ReplicaFailure"), failure.message());
+        return ObjectHealth::refused_pods(
+            failure.reason_or("ReplicaFailure"),
+            failure.message(),
+            status.text("/metadata/namespace"),
+        );
     }
     if !status.is_there() {
         return ObjectHealth::progressing("NotObserved", "its controller has not observed it yet");
@@ -44,6 +48,11 @@ pub(crate) fn deployment(status: &Status<'_>) -> ObjectHealth {
         // A paused rollout does not continue until a user resumes it.
         if paused {
             return ObjectHealth::suspended("its rollout is paused");
+        }
+        // Without old pods, nothing is replaced.
+        let ready = status.count("/status/readyReplicas");
+        if updated < wanted && there <= updated && ready == 0 {
+            return too_few("NotReady", "are ready", ready, wanted);
         }
         if updated < wanted {
             return too_few("Updating", "are updated", updated, wanted);
@@ -113,7 +122,11 @@ pub(crate) fn daemon_set(status: &Status<'_>) -> ObjectHealth {
 
 pub(crate) fn replica_set(status: &Status<'_>) -> ObjectHealth {
     if let Some(failure) = status.holds("ReplicaFailure") {
-        return ObjectHealth::refused_pods(failure.reason_or("ReplicaFailure"), failure.message());
+        return ObjectHealth::refused_pods(
+            failure.reason_or("ReplicaFailure"),
+            failure.message(),
+            status.text("/metadata/namespace"),
+        );
     }
     let wanted = status.number("/spec/replicas").unwrap_or(1);
     if wanted > 0 && !status.is_there() {

@@ -45,6 +45,10 @@ pub(crate) struct JobEnds {
     seen: Mutex<HashMap<String, Seen>>,
 }
 
+/// How to run a failed Job again: its template cannot be changed.
+pub(crate) const JOB_REMEDY: &str =
+    "correct the Job and publish it under another name, or with the policy replace_immutable: true";
+
 pub(crate) fn is_job(object: &ObjectRef) -> bool {
     object.group == "batch" && object.kind == "Job"
 }

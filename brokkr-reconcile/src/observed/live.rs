@@ -32,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) scaled: Option<Scaled>,
     /// The result, if the object is a finished Job.
     pub(crate) ended: Option<JobEnd>,
+    /// The field manager and the time of its creation, of an object in which no Brokkr agent owns a field.
+    origin: Option<(String, String)>,
     /// Its health; healthy for kinds without a status.
     pub(crate) health: ObjectHealth,
 }
@@ -40,6 +42,7 @@ impl Live {
     /// Parses an object. Returns `None` for a value that is not an object of an API server.
     pub(crate) fn of(kind: &ApiKind, object: &Value, manager: &str, ignored: Option<&Ignored>) -> Option<Self> {
         let is_other = |name: &str| name.starts_with(MANAGER_PREFIX) && name != manager;
+        let is_agents = meta::managers(object).any(|name| name.starts_with(MANAGER_PREFIX));
         let (group, kind) = (kind.group.as_str(), kind.kind.as_str());
         Some(Self {
             uid: meta::uid(object)?.to_owned(),
@@ -57,8 +60,17 @@ impl Live {
             keep: meta::annotation(object, KEEP_ANNOTATION) == Some("true"),
             scaled: scaled(object),
             ended: if (group, kind) == ("batch", "Job") { health::job_end(object) } else { None },
+            origin: if is_agents { None } else { origin(object) },
             health: health::of(group, kind, object),
         })
+    }
+
+    /// Returns who created the object and when, in brackets; empty if unknown.
+    pub(crate) fn origin(&self) -> String {
+        match &self.origin {
+            Some((manager, time)) => format!(" (field manager \"{manager}\", created {time})"),
+            None => String::new(),
+        }
     }
 
     /// Returns the stack for which this agent created the object, based on labels and field ownership. Labels alone prove
@@ -66,6 +78,14 @@ impl Live {
     pub(crate) fn made_for(&self, agent: AgentId) -> Option<StackId> {
         self.stack.filter(|_| self.agent == Some(agent) && self.ours_in_fields)
     }
+}
+
+/// Returns the field manager of the oldest entry, and the creation time.
+fn origin(object: &Value) -> Option<(String, String)> {
+    let text = |entry: &Map<String, Value>, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+    let oldest = meta::managed_fields(object).min_by_key(|entry| text(entry, "time"))?;
+    let created = object.pointer("/metadata/creationTimestamp").and_then(Value::as_str)?;
+    Some((text(oldest, "manager")?, created.to_owned()))
 }
 
 /// The field that autoscalers own through the `scale` subresource.

@@ -8,6 +8,7 @@ use brokkr_core::model::ObjectRef;
 use crate::cluster::ClusterError;
 use crate::outcome::reason::Reason;
 use crate::remedy::remedy;
+use crate::wording;
 
 /// A problem that keeps one object from its desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl ObjectProblem {
     pub(crate) fn api(object: impl Into<Arc<ObjectRef>>, error: &ClusterError) -> Self {
         let object = object.into();
         let reason = Reason::from(error);
-        let message = if object.kind == "Secret" { reason.to_string() } else { error.to_string() };
+        let message = if object.kind == "Secret" { reason.to_string() } else { wording::of(error) };
         let remedy = remedy(&object, error);
         // The replica that leads continues the work.
         let waiting = matches!(error, ClusterError::Fenced);

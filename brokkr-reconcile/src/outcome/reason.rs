@@ -60,7 +60,7 @@ pub enum Reason {
     KindNotServed,
     /// The agent's local limits exclude the object.
     NotAllowed,
-    /// The object depends on an object that is not in the stack.
+    /// The object depends on an object that is not in the stack, or its references cannot be parsed.
     DependencyUnknown,
     /// The object is part of a dependency cycle.
     DependencyCycle,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brokkr_core::model::{Health, ObjectRef, Revision, StackId, limits};
 
-use crate::health::ObjectHealth;
+use crate::health::{NOT_CREATED, NOT_OF_THIS_STACK, ObjectHealth};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::outcome::summary::describe;
@@ -86,8 +86,9 @@ pub struct Unhealthy {
 impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.object, self.health.reason)?;
-        // A controller's message may quote the Secret.
-        if !self.health.message.is_empty() && self.object.kind != "Secret" {
+        // A controller's message may quote the Secret. The agent's own does not.
+        let is_own = matches!(self.health.reason.as_str(), NOT_CREATED | NOT_OF_THIS_STACK);
+        if !self.health.message.is_empty() && (is_own || self.object.kind != "Secret") {
             write!(f, " ({})", self.health.message)?;
         }
         Ok(())

@@ -6,6 +6,7 @@ use brokkr_core::model::{limits, shorten};
 
 use crate::outcome::problem::ObjectProblem;
 use crate::remedy::fix;
+use crate::wording::cut_inside;
 
 /// Maximum bytes of one object's message. The server may quote a whole manifest.
 const MESSAGE_BYTES: usize = 600;
@@ -20,7 +21,7 @@ pub(crate) fn describe(problems: &[ObjectProblem], total: usize) -> String {
     let (mut described, mut named) = (0_usize, 0_usize);
     for (position, problem) in problems.iter().enumerate() {
         let mut part = format!("{}: {}", problem.object, problem.message);
-        shorten(&mut part, MESSAGE_BYTES);
+        cut_inside(&mut part, MESSAGE_BYTES);
         // The last object with a remedy states it for all before it.
         let next = problems.get(position + 1);
         if let Some(remedy) = &problem.remedy

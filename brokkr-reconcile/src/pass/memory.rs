@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{IgnoreRule, StackId};
+use brokkr_core::protocol::Tenant;
 
 use crate::applier::{ApplierError, DesiredStack, Goal};
 use crate::cluster::{Cluster, Discovery};
@@ -39,6 +40,7 @@ struct Cached {
     discovery: Arc<Discovery>,
     namespace: String,
     ignore: Vec<IgnoreRule>,
+    tenant: Arc<Tenant>,
     set: Arc<PreparedSet>,
 }
 
@@ -48,6 +50,7 @@ impl Cached {
             && Arc::ptr_eq(&self.discovery, discovery)
             && self.namespace == stack.policies.default_namespace
             && self.ignore == stack.policies.ignore
+            && (Arc::ptr_eq(&self.tenant, &stack.tenant) || self.tenant == stack.tenant)
     }
 }
 
@@ -97,6 +100,7 @@ impl Memory {
             discovery: discovery.clone(),
             namespace: stack.policies.default_namespace.clone(),
             ignore: stack.policies.ignore.clone(),
+            tenant: stack.tenant.clone(),
             set: set.clone(),
         };
         self.prepared.insert(stack.stack_id, cached);
@@ -124,7 +128,7 @@ impl Memory {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use brokkr_core::model::Policies;
+    use brokkr_core::model::{GeneratorId, Policies};
 
     use super::*;
     use crate::cluster::{MemoryCluster, Verb};
@@ -173,6 +177,7 @@ mod tests {
         let ignoring = Policies { ignore: vec![IgnoreRule::default()], ..Policies::default() };
         let with = |policies: Policies| DesiredStack { policies, ..desired.clone() };
         let removed = DesiredStack { goal: Goal::Remove, ..desired.clone() };
+        let narrowed = DesiredStack { tenant: Arc::new(Tenant::without_grant(GeneratorId::SYSTEM)), ..desired.clone() };
         for (name, stack, discovery, expected) in [
             ("the same", desired.clone(), first.clone(), 0),
             ("other content", sample.desired(Policies::default()), first.clone(), 1),
@@ -180,6 +185,7 @@ mod tests {
             ("other rules", with(ignoring), first.clone(), 1),
             ("another discovery", desired.clone(), Arc::new(Discovery::default()), 1),
             ("a removal", removed, first.clone(), 0),
+            ("another grant", narrowed, first.clone(), 1),
         ] {
             let mut memory = Memory::default();
             let set = || Some(Arc::new(PreparedSet::default()));

@@ -9,12 +9,19 @@ use serde_json::Value;
 use crate::cluster::{ClusterError, ListOptions};
 use crate::context::PassContext;
 use crate::health;
-use crate::health::{ObjectHealth, UNBOUND};
+use crate::health::{JOB_FAILED, ObjectHealth, UNBOUND, UNBOUND_CLAIMS};
+use crate::observed::job_ends::{JOB_REMEDY, is_job};
 
 /// Maximum number of workloads per stack whose pods a pass reads.
 const WORKLOADS: usize = 10;
 /// Maximum number of pods per workload.
 const PODS: u32 = 50;
+
+/// Maximum number of volume claims of one pod that a pass reads.
+const CLAIMS: usize = 3;
+
+/// The other way to give the pods of a StatefulSet volumes: its claim templates cannot be changed.
+const OTHER_SET: &str = ", or publish the StatefulSet under another name with another StorageClass";
 
 /// Whether an object creates pods that its selector matches.
 fn is_workload(object: &ObjectRef) -> bool {
@@ -22,6 +29,19 @@ fn is_workload(object: &ObjectRef) -> bool {
         (object.group.as_str(), object.kind.as_str()),
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job")
     )
+}
+
+/// Whether a volume claim can get a volume.
+enum Provision {
+    Possible,
+    /// It waits for its first pod, or nothing is known about its class.
+    NotExpected,
+    Impossible {
+        reason: &'static str,
+        why: String,
+        /// What gives it a volume.
+        provide: String,
+    },
 }
 
 /// The state of a referenced object.
@@ -64,10 +84,15 @@ impl PassContext<'_> {
                 let detail = if cause.message.is_empty() { String::new() } else { format!(" ({})", cause.message) };
                 health.message = format!("{}; its pods: {}{detail}", health.message, cause.reason);
             }
+            // The text about a deleted Job has its own remedy.
+            if is_job(object) && health.health == Health::Degraded && health.reason != JOB_FAILED {
+                *health = health.clone().with_fix(JOB_REMEDY);
+            }
         }
     }
 
-    /// Returns the worst problem in the pods of a workload, without the pod's name, which changes with each replacement.
+    /// Returns the worst problem in the pods of a workload. Only a command to read a log names the pod, because the name
+    /// changes with each replacement.
     async fn cause_in_pods(&self, workload: &ObjectRef) -> Option<ObjectHealth> {
         let namespace = workload.namespace.as_deref();
         let found = self.referred(&workload.group, &workload.kind, namespace, &workload.name).await;
@@ -80,10 +105,44 @@ impl PassContext<'_> {
         }
         let options = ListOptions { label_selector, limit: Some(PODS), ..ListOptions::default() };
         let pods = self.cluster.list(self.discovery.preferred("", "Pod")?, namespace, &options).await.ok()?;
-        let verdicts = pods.items.iter().map(|pod| health::assess("", "Pod", pod));
-        let telling = verdicts.filter(|it| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
-        // Worst first, then by reason, so that the message is stable.
-        telling.max_by_key(|it| (it.health == Health::Degraded, std::cmp::Reverse(it.reason.clone())))
+        let verdicts = pods.items.iter().map(|pod| (pod, health::assess("", "Pod", pod)));
+        let telling = verdicts.filter(|(_, it)| !matches!(it.reason.as_str(), "" | "NotReady" | "Terminating"));
+        // Worst first, then by reason, then the oldest pod, so that the message is stable.
+        let (pod, verdict) = telling.min_by_key(|(pod, it)| {
+            let age = (text(pod, "/metadata/creationTimestamp"), text(pod, "/metadata/name"));
+            (it.health != Health::Degraded, it.reason.clone(), age)
+        })?;
+        if verdict.message.contains(UNBOUND_CLAIMS)
+            && let Some(message) = self.unbound_claims_of(pod).await
+        {
+            return Some(ObjectHealth { message, ..verdict });
+        }
+        Some(verdict)
+    }
+
+    /// Returns why a pod's volume claims have no volume.
+    async fn unbound_claims_of(&self, pod: &Value) -> Option<String> {
+        let namespace = text(pod, "/metadata/namespace");
+        let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+        let names = volumes.map(|it| text(it, "/persistentVolumeClaim/claimName")).filter(|it| !it.is_empty());
+        for name in names.take(CLAIMS) {
+            let found = self.referred("", "PersistentVolumeClaim", Some(namespace), name).await;
+            let claim = format!("PersistentVolumeClaim {namespace}/{name}");
+            match found {
+                Referred::Missing => return Some(format!("its {claim} does not exist")),
+                Referred::There(found) if text(&found, "/status/phase") != "Bound" => {
+                    return Some(match self.provision(&found).await {
+                        Provision::Impossible { why, provide, .. } => {
+                            let other = if is_of_stateful_set(pod) { OTHER_SET } else { "" };
+                            format!("its {claim} has no volume: {why}. Fix: {provide}{other}.")
+                        }
+                        Provision::Possible | Provision::NotExpected => format!("its {claim} has no volume yet"),
+                    });
+                }
+                Referred::There(_) | Referred::Unseen => {}
+            }
+        }
+        None
     }
 
     /// Judges an unbound volume claim. It is healthy if it waits for its first consumer, and blocked if its class does
@@ -94,28 +153,58 @@ impl PassContext<'_> {
         else {
             return Some(ObjectHealth::healthy());
         };
-        let class = text(&claim, "/spec/storageClassName");
+        let (reason, why, provide) = match self.provision(&claim).await {
+            Provision::Possible => return None,
+            Provision::NotExpected => return Some(ObjectHealth::healthy()),
+            Provision::Impossible { reason, why, provide } => (reason, why, provide),
+        };
+        let message = format!("it has no volume: {why}");
+        let health = match reason {
+            UNBOUND => ObjectHealth::progressing(reason, message),
+            reason => ObjectHealth::degraded(reason, message),
+        };
+        // A claim that names its volume may get back data.
+        if !text(&claim, "/spec/volumeName").is_empty() {
+            return Some(health.with_fix(&provide));
+        }
+        let class = if reason == UNBOUND { "a StorageClass" } else { "another StorageClass" };
+        Some(health.with_fix(&format!(
+            "{provide}, or publish the claim with {class} and delete it in the cluster, which loses nothing; the agent \
+             creates it again"
+        )))
+    }
+
+    /// Returns whether a volume claim can get a volume.
+    async fn provision(&self, claim: &Value) -> Provision {
+        let (class, volume) = (text(claim, "/spec/storageClassName"), text(claim, "/spec/volumeName"));
         if class.is_empty() {
-            let why = match claim.pointer("/spec/storageClassName") {
-                Some(_) => "its storageClassName is empty, so no volume is provisioned",
-                None => "it names no StorageClass, and the cluster has no default one",
+            let (why, provide) = match claim.pointer("/spec/storageClassName") {
+                _ if !volume.is_empty() => (
+                    format!("it waits for the PersistentVolume \"{volume}\""),
+                    "create this PersistentVolume, or make it match the claim",
+                ),
+                Some(_) => (
+                    "its storageClassName is empty, so no volume is provisioned".to_owned(),
+                    "create a PersistentVolume that matches it",
+                ),
+                None => (
+                    "it names no StorageClass, and the cluster has no default one".to_owned(),
+                    "create a PersistentVolume that matches it",
+                ),
             };
-            let fix = "create a PersistentVolume that matches it, or delete it and publish it with a StorageClass";
-            return Some(ObjectHealth::progressing(UNBOUND, format!("it has no volume: {why}. Fix: {fix}.")));
+            return Provision::Impossible { reason: UNBOUND, why, provide: provide.to_owned() };
         }
         match self.referred("storage.k8s.io", "StorageClass", None, class).await {
             Referred::There(found) if text(&found, "/volumeBindingMode") == "WaitForFirstConsumer" => {
-                Some(ObjectHealth::healthy())
+                Provision::NotExpected
             }
-            Referred::There(_) => None,
-            Referred::Missing if text(&claim, "/spec/volumeName").is_empty() => Some(ObjectHealth::degraded(
-                "ClassMissing",
-                format!(
-                    "the StorageClass \"{class}\" does not exist. Fix: create it, or delete this claim and publish it with another class."
-                ),
-            )),
-            Referred::Missing => None,
-            Referred::Unseen => Some(ObjectHealth::healthy()),
+            Referred::Missing if volume.is_empty() => Provision::Impossible {
+                reason: "ClassMissing",
+                why: format!("the StorageClass \"{class}\" does not exist"),
+                provide: format!("create the StorageClass \"{class}\""),
+            },
+            Referred::There(_) | Referred::Missing => Provision::Possible,
+            Referred::Unseen => Provision::NotExpected,
         }
     }
 
@@ -132,20 +221,26 @@ impl PassContext<'_> {
             let name = text(webhook, "/name");
             match self.referred("", "Service", Some(namespace), service).await {
                 Referred::Missing => {
-                    return Some(ObjectHealth::progressing(
-                        "NoBackend",
-                        format!(
-                            "the Service {namespace}/{service} of the webhook {name} does not exist, so all requests that the webhook must admit fail"
-                        ),
-                    ));
+                    return Some(
+                        ObjectHealth::progressing(
+                            "NoBackend",
+                            format!(
+                                "the Service {namespace}/{service} of the webhook {name} does not exist, so all requests that the webhook must admit fail"
+                            ),
+                        )
+                        .with_fix("create the Service, or remove the webhook"),
+                    );
                 }
                 Referred::There(_) if self.has_no_ready_endpoint(namespace, service).await => {
-                    return Some(ObjectHealth::progressing(
-                        "NoBackend",
-                        format!(
-                            "the Service {namespace}/{service} of the webhook {name} has no ready endpoint, so all requests that the webhook must admit fail"
-                        ),
-                    ));
+                    return Some(
+                        ObjectHealth::progressing(
+                            "NoBackend",
+                            format!(
+                                "the Service {namespace}/{service} of the webhook {name} has no ready endpoint, so all requests that the webhook must admit fail"
+                            ),
+                        )
+                        .with_fix("restore the pods behind the Service, or remove the webhook"),
+                    );
                 }
                 Referred::There(_) | Referred::Unseen => {}
             }
@@ -178,6 +273,110 @@ impl PassContext<'_> {
     }
 }
 
+fn is_of_stateful_set(pod: &Value) -> bool {
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().any(|it| text(it, "/kind") == "StatefulSet")
+}
+
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::{ApplyOptions, Cluster as _};
+    use crate::samples::Bench;
+
+    fn object(api_version: &str, kind: &str, more: Value) -> Value {
+        let mut object =
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "it", "namespace": "default"}});
+        more.as_object().into_iter().flatten().for_each(|(key, value)| object[key] = value.clone());
+        object
+    }
+
+    async fn judged(bench: &Bench, group: &str, kind: &str, health: ObjectHealth) -> ObjectHealth {
+        let (namespace, name) = (Some("default".to_owned()), "it".to_owned());
+        let object = Arc::new(ObjectRef { group: group.to_owned(), kind: kind.to_owned(), namespace, name });
+        let mut all = HashMap::from([(object.clone(), health)]);
+        let observer = bench.observer();
+        bench.context(&observer).judge_by_others(&mut all).await;
+        all.remove(&object).expect("the object")
+    }
+
+    #[tokio::test]
+    async fn unbound_claim_names_its_cause_and_fix() {
+        let again = "and delete it in the cluster, which loses nothing; the agent creates it again.";
+        for (spec, reason, expected) in [
+            (
+                json!({"storageClassName": "gone"}),
+                "ClassMissing",
+                format!(
+                    "it has no volume: the StorageClass \"gone\" does not exist. Fix: create the StorageClass \"gone\", or publish the claim with another StorageClass {again}"
+                ),
+            ),
+            (
+                json!({"storageClassName": ""}),
+                UNBOUND,
+                format!(
+                    "it has no volume: its storageClassName is empty, so no volume is provisioned. Fix: create a PersistentVolume that matches it, or publish the claim with a StorageClass {again}"
+                ),
+            ),
+            (
+                json!({"storageClassName": "", "volumeName": "mine"}),
+                UNBOUND,
+                "it has no volume: it waits for the PersistentVolume \"mine\". Fix: create this PersistentVolume, or make it match the claim.".to_owned(),
+            ),
+        ] {
+            let bench = Bench::new().await;
+            bench.others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": spec}))).await;
+            let health = ObjectHealth::progressing(UNBOUND, "it is not bound to a volume yet");
+            let judged = judged(&bench, "", "PersistentVolumeClaim", health).await;
+            assert_eq!((judged.reason.as_str(), judged.message), (reason, expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn unscheduled_pods_name_their_claim() {
+        let bench = Bench::new().await;
+        let labels = json!({"app": "it"});
+        let set = json!({"spec": {"selector": {"matchLabels": labels}}});
+        let set = bench.others_apply(&object("apps/v1", "StatefulSet", set)).await;
+        bench.others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": {"storageClassName": "gone"}}))).await;
+        let message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
+        let condition =
+            json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message});
+        let pod = json!({
+            "metadata": {
+                "name": "it",
+                "namespace": "default",
+                "labels": labels,
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "it", "uid": set["metadata"]["uid"]}],
+            },
+            "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": "it"}}]},
+            "status": {"conditions": [condition]},
+        });
+        let kind = bench.discovery.preferred("", "Pod").expect("pods");
+        let options = ApplyOptions { manager: "another-client", force: true, dry_run: false };
+        bench.cluster.apply(&kind.at(Some("default"), "it"), &object("v1", "Pod", pod), &options).await.expect("a pod");
+        let health = ObjectHealth::progressing("NotReady", "0 of 1 replicas are ready");
+        let judged = judged(&bench, "apps", "StatefulSet", health).await;
+        assert_eq!(
+            judged.message,
+            "0 of 1 replicas are ready; its pods: Unschedulable (its PersistentVolumeClaim default/it has no volume: the \
+             StorageClass \"gone\" does not exist. Fix: create the StorageClass \"gone\", or publish the StatefulSet under another \
+             name with another StorageClass.)"
+        );
+    }
+
+    #[tokio::test]
+    async fn failed_job_says_how_to_run_it_again() {
+        let bench = Bench::new().await;
+        for (reason, expected) in [("BackoffLimitExceeded", true), (JOB_FAILED, false)] {
+            let judged = judged(&bench, "batch", "Job", ObjectHealth::degraded(reason, "it failed")).await;
+            assert_eq!(judged.message.ends_with(&format!("it failed. Fix: {JOB_REMEDY}.")), expected, "{judged:?}");
+        }
+    }
 }

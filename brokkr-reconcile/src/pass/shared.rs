@@ -56,6 +56,7 @@ impl Shared {
             applyset: &applyset,
             default_namespace,
             limits: &self.limits,
+            tenant: &stack.tenant,
             ignore: &stack.policies.ignore,
         };
         Some(Arc::new(prepare(manifests, belonging, discovery)))

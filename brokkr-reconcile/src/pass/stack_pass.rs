@@ -177,10 +177,8 @@ impl<'a> StackPass<'a> {
             // The health of an object of others says nothing about the stack.
             (Some(_), Some(reason)) if reason.is_about_foreign_object() => ObjectHealth::foreign(reason.as_str()),
             (Some(health), _) => health.clone(),
-            (None, Some(reason)) => ObjectHealth::missing(reason.as_str()),
-            (None, None) if self.applying.drifted.contains(object) => {
-                ObjectHealth::missing("another client deleted it")
-            }
+            (None, Some(reason)) => ObjectHealth::not_created(reason.as_str()),
+            (None, None) if self.applying.drifted.contains(object) => ObjectHealth::deleted_by_others(),
             (None, None) => ObjectHealth::coming(),
         };
         let mut unhealthy: Vec<Unhealthy> = self
@@ -326,7 +324,7 @@ mod tests {
             (healthy(), None, false, "Healthy"),
             (None, None, false, "Progressing Missing"),
             (None, None, true, "Degraded Missing"),
-            (None, Some(failed(Reason::Refused)), false, "Degraded Missing"),
+            (None, Some(failed(Reason::Refused)), false, "Degraded NotCreated"),
             (None, Some(waiting.clone()), false, "Progressing Missing"),
             (healthy(), Some(failed(Reason::Refused)), false, "Healthy"),
             (healthy(), Some(failed(Reason::NotOwned)), false, "Degraded NotOfThisStack"),

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
 use crate::context::PassContext;
-use crate::limits::LIMITS_REMEDY;
 use crate::observed::live::Live;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::order::is_foundation;
@@ -246,7 +245,7 @@ impl PassContext<'_> {
     ) -> ClusterResult<Removal<'_>> {
         if let Some(problem) = self.limits.refuse(object) {
             let problem = ObjectProblem::failed(object.clone(), Reason::NotAllowed, problem);
-            return Ok(Removal::Problem(problem.with_remedy(LIMITS_REMEDY)));
+            return Ok(Removal::Problem(problem.with_remedy(self.limits.remedy(object))));
         }
         let Some(kind) = self.discovery.preferred(&object.group, &object.kind) else {
             let message = if !self.discovery.certainly_lacks(&object.group, &object.kind) {

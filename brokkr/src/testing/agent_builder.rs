@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use brokkr_control::NewAgent;
 use brokkr_core::clock::{Clock as _, SystemClock};
-use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, Version};
+use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, GrantId, Version};
 
 /// Builds an [`Agent`]: active, registered with the system generator, without labels.
 ///
@@ -54,7 +54,8 @@ impl AgentBuilder {
         self
     }
 
-    /// Registers the agent with a generator, in addition to the system generator.
+    /// Registers the agent with a generator, in addition to the system generator, with the grant `unrestricted`.
+    /// [`Broker::agent_register`](crate::Broker::agent_register) sets another one.
     pub fn registered_with(mut self, generator: GeneratorId) -> Self {
         self.generators.push(generator);
         self
@@ -75,7 +76,7 @@ impl AgentBuilder {
             labels: self.labels.try_into().expect("the agent's labels should be valid"),
             annotations: self.annotations.try_into().expect("the agent's annotations should be valid"),
             status: self.status,
-            generator_ids: self.generators.into_iter().collect(),
+            registrations: self.generators.into_iter().map(|id| (id, GrantId::UNRESTRICTED)).collect(),
             confirmed_epoch: None,
             version: Version::FIRST,
             created_at: now,
@@ -91,7 +92,7 @@ impl AgentBuilder {
             cluster_name: self.name.clone(),
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
-            generator_ids: Some(self.generators.clone()),
+            registrations: Some(self.generators.iter().map(|id| (*id, Some(GrantId::UNRESTRICTED))).collect()),
         }
     }
 }

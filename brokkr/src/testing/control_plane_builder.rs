@@ -1,5 +1,6 @@
 //! Configures a control plane for tests.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use brokkr_control::{Broker, BrokerBuilder, InProcess};
 use brokkr_core::store::MemoryStore;
 use brokkr_reconcile::cluster::MemoryCluster;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::agent_builder::{AgentBuilder, agent};
 use super::control_plane::ControlPlane;
@@ -19,6 +21,8 @@ type Compose = dyn FnOnce(BrokerBuilder) -> BrokerBuilder + Send;
 #[must_use = "a builder does nothing until it is started"]
 pub struct ControlPlaneBuilder {
     agents: Vec<AgentBuilder>,
+    generators: Vec<String>,
+    has_controllers: bool,
     compose: Box<Compose>,
 }
 
@@ -72,7 +76,12 @@ impl ControlPlane {
     /// # });
     /// ```
     pub fn builder() -> ControlPlaneBuilder {
-        ControlPlaneBuilder { agents: Vec::new(), compose: Box::new(|builder| builder) }
+        ControlPlaneBuilder {
+            agents: Vec::new(),
+            generators: Vec::new(),
+            has_controllers: false,
+            compose: Box::new(|builder| builder),
+        }
     }
 }
 
@@ -90,13 +99,48 @@ impl ControlPlaneBuilder {
         self
     }
 
+    /// Runs simulated controllers in every cluster: those of Deployments, ReplicaSets, StatefulSets, DaemonSets, Pods, Jobs,
+    /// Services, volume claims, volumes, autoscalers and disruption budgets, as [`MemoryCluster::with_controllers`] describes.
+    /// Everything becomes healthy at once. Default: none; an applied Deployment stays `progressing`.
+    pub fn with_controllers(mut self) -> Self {
+        self.has_controllers = true;
+        self
+    }
+
+    /// Creates a generator with this name, if there is none, and registers every agent with it, with the grant `unrestricted`.
+    /// [`ControlPlane::generator`] returns its id. For hosts whose stacks belong to a generator:
+    ///
+    /// ```
+    /// # brokkr::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use brokkr::prelude::*;
+    /// use brokkr::testing::{ControlPlane, agent};
+    ///
+    /// let eu = agent("eu-1").label("region", "eu");
+    /// let plane = ControlPlane::builder().agent(eu).generator_principal("platform").start().await;
+    /// let platform = plane.broker().generator_actor(plane.generator("platform")).unwrap();
+    /// let stack = StackSpec::named("shop").label("region", "eu");
+    /// let stack = plane.broker().stack_create(&platform, None, stack).await.unwrap();
+    /// let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}});
+    /// let content = Content::Documents { documents: vec![settings], message: String::new() };
+    /// plane.broker().publish(&platform, stack.id, content).await.unwrap();
+    /// assert_eq!(plane.converged(stack.id).await.summary.applied, 1);
+    /// # });
+    /// ```
+    pub fn generator_principal(mut self, name: impl Into<String>) -> Self {
+        self.generators.push(name.into());
+        self
+    }
+
     /// Configures the broker, for example with generators and policies. Replaces the configuration of an earlier call.
     pub fn broker(mut self, compose: impl FnOnce(BrokerBuilder) -> BrokerBuilder + Send + 'static) -> Self {
         self.compose = Box::new(compose);
         self
     }
 
-    /// Starts the broker on an in-memory store, and each agent on an in-memory cluster.
+    /// Starts the broker on an in-memory store, and each agent on an in-memory cluster of its own.
+    ///
+    /// The clusters run no controllers, so workloads have no status unless the test writes one, except after
+    /// [`with_controllers`](Self::with_controllers).
     ///
     /// # Panics
     ///
@@ -105,22 +149,35 @@ impl ControlPlaneBuilder {
         let broker =
             (self.compose)(Broker::builder(MemoryStore::new())).start().await.expect("the broker should start");
         let stop = CancellationToken::new();
-        let mut agents = Vec::new();
-        for new in &self.agents {
-            let created = broker.agent_create(&broker.system_actor(), new.to_create()).await;
-            let (created, key) = created.expect("the broker should accept the agent");
-            let cluster = MemoryCluster::new();
-            let plane = InProcess::new(broker.clone(), key.pak.expect("a new agent should have a key"));
-            let running = Agent::new(plane, cluster.clone(), config()).run(stop.clone());
-            tokio::spawn(async move {
-                if let Err(error) = running.await {
-                    panic!("an agent stopped unexpectedly: {error}");
-                }
-            });
-            agents.push(RunningAgent { id: created.id, name: created.name.to_string(), cluster });
+        let mut generators = BTreeMap::new();
+        for name in self.generators {
+            let ensured = broker.ensure_generator(&broker.system_actor(), &name, "").await;
+            generators.insert(name, ensured.expect("the broker should accept the generator").id);
         }
-        ControlPlane::new(broker, agents, stop)
+        let mut agents = Vec::new();
+        for new in self.agents {
+            let new = generators.values().fold(new, |new, generator| new.registered_with(*generator));
+            let cluster = if self.has_controllers { MemoryCluster::with_controllers() } else { MemoryCluster::new() };
+            agents.push(run(&broker, new, cluster, stop.child_token()).await);
+        }
+        ControlPlane::new(broker, agents, generators, stop)
     }
+}
+
+/// Creates an agent and starts it on `cluster`.
+async fn run(broker: &Broker, new: AgentBuilder, cluster: MemoryCluster, stop: CancellationToken) -> RunningAgent {
+    let created = broker.agent_create(&broker.system_actor(), new.to_create()).await;
+    let (created, key) = created.expect("the broker should accept the agent");
+    let plane = InProcess::new(broker.clone(), key.pak.expect("a new agent should have a key"));
+    let running = Agent::new(plane, cluster.clone(), config()).run(stop.clone());
+    let task = TaskTracker::new();
+    task.spawn(async move {
+        if let Err(error) = running.await {
+            panic!("an agent stopped unexpectedly: {error}");
+        }
+    });
+    task.close();
+    RunningAgent { id: created.id, name: created.name.to_string(), cluster, stop, task }
 }
 
 /// One process per agent, without leader election, and with short retry delays.

@@ -11,6 +11,9 @@
 //! assert!(!pair(stack("shop").label("region", "us"), here).matches(&SharedLabels::any()));
 //! ```
 //!
+//! A policy that [`also_match`](crate::BrokerBuilder::also_match) adds is tested in the combination that decides:
+//! `default_policy().or(policy)`, with [`default_policy`](crate::targeting::default_policy).
+//!
 //! [`ControlPlane`] runs a broker with real agents on in-memory clusters, to test generators end to end:
 //!
 //! ```
@@ -33,15 +36,21 @@
 //! Functions of this module panic on errors. Do not use them in production.
 
 mod agent_builder;
+#[cfg(feature = "http")]
+mod call;
 mod control_plane;
 mod control_plane_builder;
+mod eventually;
 mod pair;
 mod running_agent;
 mod stack_builder;
 
 pub use agent_builder::{AgentBuilder, agent};
+#[cfg(feature = "http")]
+pub use call::{TestResponse, call};
 pub use control_plane::ControlPlane;
 pub use control_plane_builder::ControlPlaneBuilder;
+pub use eventually::eventually;
 pub use pair::{Pair, pair};
 pub use running_agent::RunningAgent;
 pub use stack_builder::{StackBuilder, stack};

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use brokkr_agent_runtime::{AgentConfig, KubeCluster, Kubeconfig};
+use brokkr_core::model::KindPattern;
 use brokkr_http::client::{Client, HttpControlPlane};
-use brokkr_reconcile::{KindPattern, LocalLimits};
+use brokkr_reconcile::LocalLimits;
 use clap::Args;
 
 #[derive(Args)]

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
-use brokkr_core::model::{KeyScope, Preset, Timestamp};
-use brokkr_http::api::{CreateAdminKey, CreateAgent, CreateGenerator, CreateStack, FirstKey};
+use brokkr_core::model::{GeneratorId, KeyScope, Preset, Timestamp};
+use brokkr_http::api::{CreateAdminKey, CreateAgent, CreateGenerator, CreateStack, FirstKey, Generator, List};
 use brokkr_http::client::Client;
 use clap::{Args, Subcommand};
 use http::Method;
@@ -36,6 +36,9 @@ enum What {
         /// Label as key=value; may be repeated.
         #[arg(long = "label", value_parser = pair)]
         labels: Vec<(String, String)>,
+        /// Name of a generator whose stacks the agent serves; may be repeated [default: system].
+        #[arg(long = "generator", value_name = "NAME")]
+        generators: Vec<String>,
     },
     /// Creates a stack.
     Stack {
@@ -139,8 +142,15 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
     let client = Client::builder([args.url], args.pak).build()?;
     let labels = |labels: Vec<(String, String)>| labels.into_iter().collect::<BTreeMap<_, _>>();
     let created: Value = match args.what {
-        What::Agent { name, cluster_name, labels: given } => {
-            let body = CreateAgent { name: name.text(), cluster_name, labels: labels(given), ..CreateAgent::default() };
+        What::Agent { name, cluster_name, labels: given, generators } => {
+            let generator_ids = if generators.is_empty() { None } else { Some(ids(&client, &generators).await?) };
+            let body = CreateAgent {
+                name: name.text(),
+                cluster_name,
+                labels: labels(given),
+                generator_ids,
+                ..CreateAgent::default()
+            };
             client.send(Method::POST, "/agents", Some(&body)).await?
         }
         What::Stack { name, description, labels: given } => {
@@ -169,6 +179,23 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
         eprintln!("This key is shown only once.{use_it}");
     }
     Ok(())
+}
+
+/// Finds the ids of generators by their names.
+async fn ids(client: &Client, names: &[String]) -> Result<Vec<GeneratorId>, Box<dyn Error>> {
+    let mut found = BTreeMap::new();
+    let mut path = "/generators?limit=500".to_owned();
+    loop {
+        let page: List<Generator> = client.send(Method::GET, &path, None::<&()>).await?;
+        found.extend(page.items.into_iter().map(|it| (it.name, it.id)));
+        let Some(next) = page.next else { break };
+        path = format!("/generators?limit=500&cursor={next}");
+    }
+    let id = |name: &String| {
+        let id = found.get(name).copied();
+        id.ok_or_else(|| format!("no generator has the name {name}; create it with: create generator {name}").into())
+    };
+    names.iter().map(id).collect()
 }
 
 #[cfg(test)]
@@ -223,6 +250,16 @@ mod tests {
         assert_eq!((key.scopes(), key.expires_at()), (None, None));
         for wrong in ["--scope all", "--preset root", "--expires-in 0s", "--expires-in -1d", "--expires-in soon"] {
             assert!(parse(&format!("admin-key jane {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn agent_has_any_number_of_generators() {
+        for (line, expected) in
+            [("agent a", vec![]), ("agent a --generator ci --generator system", vec!["ci", "system"])]
+        {
+            let Ok(What::Agent { generators, .. }) = parse(line) else { panic!("{line} is not an agent") };
+            assert_eq!(generators, expected, "{line}");
         }
     }
 

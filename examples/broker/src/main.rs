@@ -6,6 +6,7 @@
 mod create;
 mod database;
 mod demo;
+mod descriptors;
 mod key_sink;
 mod keys;
 mod metrics;

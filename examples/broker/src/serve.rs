@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use brokkr_control::{Broker, KeyHash};
+use brokkr_core::model::limits;
 use brokkr_core::store::Retention;
 use brokkr_http::server::{Server, shutdown_signal};
 use clap::Args;
 
 use crate::database::{self, DatabaseArgs};
 use crate::key_sink::first_key;
-use crate::{metrics, settings};
+use crate::{descriptors, metrics, settings};
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
@@ -47,7 +48,18 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let broker = builder.start().await?;
     first_key(&broker, given, args.admin_key_file.or(settings.admin_key_file).as_deref()).await?;
     let address = args.listen.or(settings.listen).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let server = Server::builder(broker.clone()).merge(metrics::router(broker, recorded)).bind(&address).await;
+    let connections = descriptors::connections(settings.connections.unwrap_or(limits::CONNECTIONS));
+    let mut server = Server::builder(broker.clone()).merge(metrics::router(broker, recorded)).connections(connections);
+    if let Some(connections) = settings.connections_per_address {
+        server = server.connections_per_address(connections);
+    }
+    if let Some(mib) = settings.body_budget_mib {
+        server = server.body_budget(usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1024 * 1024));
+    }
+    if let Some(writes) = settings.writes_per_second {
+        server = server.writes_per_second(writes);
+    }
+    let server = server.bind(&address).await;
     let server = server.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on http://{}", server.local_addr()?);
     let signal = async {

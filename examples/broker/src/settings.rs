@@ -17,6 +17,14 @@ struct Root {
 pub(crate) struct BrokerSettings {
     /// Address to listen on. Default: `127.0.0.1:3000`.
     pub(crate) listen: Option<String>,
+    /// Maximum open connections. Default: 20,000, or what the limit of open files allows.
+    pub(crate) connections: Option<usize>,
+    /// Maximum open connections of one client address. Default: 256.
+    pub(crate) connections_per_address: Option<usize>,
+    /// Memory for all request bodies together, in MiB. Default: 64.
+    pub(crate) body_budget_mib: Option<u32>,
+    /// Requests of one agent, generator or admin key that change something, per second. Default: 500.
+    pub(crate) writes_per_second: Option<u32>,
     /// `<short id>:sha256:<hex>` of an admin key that was generated elsewhere. Default: the first start generates one.
     pub(crate) admin_key_hash: Option<String>,
     /// File for the admin key that the first start generates. Default: the terminal.
@@ -49,6 +57,10 @@ pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::Con
     let file: Root = builder.build()?.try_deserialize()?;
     Ok(BrokerSettings {
         listen: environment.listen.or(file.broker.listen),
+        connections: environment.connections.or(file.broker.connections),
+        connections_per_address: environment.connections_per_address.or(file.broker.connections_per_address),
+        body_budget_mib: environment.body_budget_mib.or(file.broker.body_budget_mib),
+        writes_per_second: environment.writes_per_second.or(file.broker.writes_per_second),
         admin_key_hash: environment.admin_key_hash.or(file.broker.admin_key_hash),
         admin_key_file: environment.admin_key_file.or(file.broker.admin_key_file),
         key_max_days: environment.key_max_days.or(file.broker.key_max_days),

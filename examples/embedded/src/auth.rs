@@ -22,15 +22,15 @@ impl FromRequestParts<Service> for Member {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        let RequestOrigin(origin) = RequestOrigin::from_request_parts(parts, service).await?;
+        let origin = RequestOrigin::from_request_parts(parts, service).await?;
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
         let token = header.and_then(|it| it.strip_prefix("Token ")).ok_or_else(unknown)?;
         let select = "SELECT name, generator_id FROM crm.member JOIN crm.team ON team = name WHERE token_hash = $1";
         let found: Option<(String, Uuid)> =
             sqlx::query_as(select).bind(hash(token)).fetch_optional(&service.pool).await.map_err(Problem::internal)?;
         let (team, generator) = found.ok_or_else(unknown)?;
-        let actor = service.broker.generator_actor(GeneratorId::from_uuid(generator))?.in_request(origin);
-        Ok(Self { team, actor })
+        let actor = service.broker.generator_actor(GeneratorId::from_uuid(generator))?;
+        Ok(Self { team, actor: origin.identify(actor)? })
     }
 }
 

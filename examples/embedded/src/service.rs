@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use axum::extract::FromRef;
+use brokkr::Broker;
 use brokkr::model::GeneratorId;
 use brokkr::store::IntoStore;
-use brokkr::{Broker, NewGenerator};
 use sqlx::PgPool;
 
 use crate::customer_database::CustomerDatabase;
@@ -42,9 +42,8 @@ impl Service {
 
     /// Creates a team with its own generator, which owns the team's stacks. Teams therefore do not see each other's stacks.
     pub(crate) async fn create_team(&self, name: &str) -> Result<GeneratorId, Box<dyn Error>> {
-        let description = "A team of the CRM".to_owned();
-        let new = NewGenerator { name: name.to_owned(), description, ..NewGenerator::default() };
-        let (generator, _) = self.broker.generator_create(&self.broker.system_actor(), new).await?;
+        // Idempotent, so a repetition after a failed insertion completes it.
+        let generator = self.broker.ensure_generator(&self.broker.system_actor(), name, "A team of the CRM").await?;
         let insert = sqlx::query("INSERT INTO crm.team (name, generator_id) VALUES ($1, $2)");
         insert.bind(name).bind(generator.id.as_uuid()).execute(&self.pool).await?;
         Ok(generator.id)

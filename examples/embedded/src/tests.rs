@@ -1,31 +1,26 @@
 //! Tests the service on a temporary PostgreSQL database, and the generator in memory.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
-use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
-use brokkr::api::ApiLayer;
-use brokkr::model::StackSpec;
+use brokkr::model::{AuditOutcome, StackSpec};
 use brokkr::postgres::migrate;
-use brokkr::testing::ControlPlane;
+use brokkr::store::{AuditFilter, Page};
+use brokkr::testing::{ControlPlane, call, eventually};
 use brokkr_testbed::{Postgres, ScratchFolder};
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
 
 use super::*;
 use crate::customer_database::{CustomerDatabase, Size};
 
-async fn call(service: &Service, token: &str, body: Option<Value>) -> (StatusCode, Value) {
+async fn send(service: &Service, token: &str, body: Option<Value>) -> (StatusCode, Value) {
     let request = match &body {
         Some(_) => Request::post("/customers").header(header::CONTENT_TYPE, "application/json"),
         None => Request::get("/customers"),
     };
     let request = request.header(header::AUTHORIZATION, format!("Token {token}"));
-    let request = request.body(Body::from(body.map(|it| it.to_string()).unwrap_or_default())).unwrap();
-    let routes = customers::routes(service.clone()).layer(ApiLayer::new(service.broker.clone()));
-    let response = routes.oneshot(request).await.unwrap();
-    let status = response.status();
-    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
+    let router = Server::builder(service.broker.clone()).merge(customers::routes(service.clone())).router();
+    let response = call(&router, request.body(body.map(|it| it.to_string()).unwrap_or_default()).unwrap()).await;
+    (response.status, response.json())
 }
 
 #[tokio::test]
@@ -45,7 +40,7 @@ async fn team_sees_only_its_own_customers() {
     let second = service.create_member("second").await.unwrap();
 
     let acme = json!({"name": "acme", "gibibytes": 10});
-    let (status, created) = call(&service, &first, Some(acme.clone())).await;
+    let (status, created) = send(&service, &first, Some(acme.clone())).await;
     assert_eq!((status, &created["agents"]), (StatusCode::CREATED, &json!(0)), "{created}");
     for (token, body, expected) in [
         (&first, &acme, "already-exists"),
@@ -53,13 +48,21 @@ async fn team_sees_only_its_own_customers() {
         (&first, &json!({"name": "large", "gibibytes": 5000}), "params-invalid"),
         (&"wrong".to_owned(), &acme, "unauthenticated"),
     ] {
-        let (_, problem) = call(&service, token, Some(body.clone())).await;
+        let (_, problem) = send(&service, token, Some(body.clone())).await;
         assert_eq!(problem["type"], format!("/problems/{expected}"), "{problem}");
     }
-    let (_, mine) = call(&service, &first, None).await;
+    let (_, mine) = send(&service, &first, None).await;
     assert_eq!(mine, json!([created]), "refused requests create no customer");
-    assert_eq!(call(&service, &second, None).await.1, json!([]));
+    assert_eq!(send(&service, &second, None).await.1, json!([]));
 
+    let denied = eventually("the audit has the refused token", async || {
+        let filter = AuditFilter { action: Some("request".to_owned()), ..AuditFilter::default() };
+        let system = service.broker.system_actor();
+        let found = service.broker.audit_list(&system, &filter, &Page::first(10)).await.unwrap().items;
+        found.into_iter().find(|it| it.outcome == AuditOutcome::Denied).ok_or(())
+    })
+    .await;
+    assert_eq!(denied.detail.as_deref(), Some("POST /customers: unauthenticated"));
     service.broker.shutdown().await;
 }
 

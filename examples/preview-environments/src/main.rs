@@ -54,12 +54,15 @@ impl Generator for PreviewEnvironment {
     }
 }
 
-/// Matches environments with agents in the same region.
+/// Matches environments with the clusters of their region, except those for production.
 #[derive(Debug)]
-struct SameRegion;
+struct PreviewClusters;
 
-impl TargetingPolicy for SameRegion {
+impl TargetingPolicy for PreviewClusters {
     fn evaluate(&self, pair: &Candidate<'_>) -> Result<Verdict, PolicyError> {
+        if pair.agent.labels.get("tier") == Some("production") {
+            return Ok(Verdict::unmatched("the cluster is for production"));
+        }
         Ok(match (pair.stack.labels.get("region"), pair.agent.labels.get("region")) {
             (Some(wanted), Some(here)) if wanted == here => Verdict::matched(format!("both are in {here}")),
             _ => Verdict::unmatched("the regions differ"),
@@ -74,7 +77,8 @@ async fn open(
     ApiPath(number): ApiPath<u32>,
     ApiJson(preview): ApiJson<Preview>,
 ) -> Result<Json<Value>, Problem> {
-    let spec = StackSpec::named(format!("pull-{number}")).label("region", "eu");
+    // Without a rule, the default policy would match every agent with region=eu, also in production.
+    let spec = StackSpec::named(format!("pull-{number}")).label("region", "eu").targeting(TargetingRule::none());
     let applied = broker.generate::<PreviewEnvironment>(&actor, spec, preview).await?;
     let revision = applied.published.map(|published| published.object.revision);
     Ok(Json(json!({"stack": applied.stack.id, "revision": revision})))
@@ -87,7 +91,7 @@ fn routes(broker: Broker) -> Router {
 #[tokio::main(crate = "brokkr::tokio")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let broker =
-        Broker::builder(MemoryStore::new()).also_match(SameRegion).generator(PreviewEnvironment).start().await?;
+        Broker::builder(MemoryStore::new()).also_match(PreviewClusters).generator(PreviewEnvironment).start().await?;
     if let Some(key) = broker.ensure_admin_key(None).await? {
         println!("export KEY={}", key.expose_secret());
     }

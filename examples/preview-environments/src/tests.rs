@@ -1,40 +1,42 @@
 //! Tests without Kubernetes and without a network.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
-use brokkr::api::axum::body::{Body, to_bytes};
-use brokkr::api::axum::http::{Request, StatusCode, header};
-use brokkr::testing::{ControlPlane, agent, pair, stack};
-use tower::ServiceExt as _;
+use brokkr::api::axum::http::{Request, header};
+use brokkr::targeting::default_policy;
+use brokkr::testing::{ControlPlane, TestResponse, agent, call, pair, stack};
 
 use super::*;
 
-/// Sends a request to the host's route, wrapped in the API's layer as `Server` does.
-async fn post_pull(broker: &Broker, path: &str, key: Option<&str>, body: Value) -> (StatusCode, Value) {
+/// Sends a request to the router that `Server` serves.
+async fn post_pull(broker: &Broker, path: &str, key: Option<&str>, body: Value) -> TestResponse {
     let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
     if let Some(key) = key {
         request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
     }
-    let request = request.body(Body::from(body.to_string())).unwrap();
-    let served = routes(broker.clone()).layer(brokkr::api::ApiLayer::new(broker.clone()));
-    let response = served.oneshot(request).await.unwrap();
-    let status = response.status();
-    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    (status, brokkr::serde_json::from_slice(&body).unwrap())
+    let router = Server::builder(broker.clone()).merge(routes(broker.clone())).router();
+    call(&router, request.body(body.to_string()).unwrap()).await
 }
 
 async fn plane() -> ControlPlane {
     let eu = agent("eu-1").label("region", "eu");
     let us = agent("us-1").label("region", "us");
-    let builder = ControlPlane::builder().agent(eu).agent(us);
-    builder.broker(|broker| broker.also_match(SameRegion).generator(PreviewEnvironment)).start().await
+    let production = agent("eu-production").label("region", "eu").label("tier", "production");
+    let builder = ControlPlane::builder().agent(eu).agent(us).agent(production).with_controllers();
+    builder.broker(|broker| broker.also_match(PreviewClusters).generator(PreviewEnvironment)).start().await
 }
 
 #[test]
-fn policy_sends_environments_to_their_region_only() {
-    let eu = agent("edge").label("region", "eu");
-    assert!(pair(stack("pull-7").label("region", "eu"), eu.clone()).matches(&SameRegion));
-    assert!(!pair(stack("pull-7").label("region", "us"), eu.clone()).matches(&SameRegion));
-    assert!(!pair(stack("pull-7"), eu).matches(&SameRegion));
+fn policy_sends_environments_to_their_region_except_production() {
+    let pull = stack("pull-7").label("region", "eu");
+    let (eu, us) = (agent("eu").label("region", "eu"), agent("us").label("region", "us"));
+    let production = eu.clone().label("tier", "production");
+    assert!(pair(pull.clone(), eu.clone()).matches(&PreviewClusters));
+    assert!(!pair(pull.clone(), us).matches(&PreviewClusters));
+    assert!(!pair(stack("pull-7"), eu).matches(&PreviewClusters));
+    // The default policy stays in effect, so only a rule keeps the shared region from matching.
+    let combined = default_policy().or(PreviewClusters);
+    assert!(pair(pull.clone(), production.clone()).matches(&combined));
+    assert!(!pair(pull.targeting(TargetingRule::none()), production).matches(&combined));
 }
 
 #[tokio::test(crate = "brokkr::tokio")]
@@ -42,15 +44,17 @@ async fn opened_environment_reaches_the_clusters_of_its_region() {
     let plane = plane().await;
     let key = plane.broker().ensure_admin_key(None).await.unwrap().unwrap();
     let preview = json!({"image": "web:pr-7"});
-    let (status, answer) = post_pull(plane.broker(), "/pulls/7", Some(key.expose_secret()), preview).await;
-    assert_eq!((status, &answer["revision"]), (StatusCode::OK, &json!(1)), "{answer}");
+    let response = post_pull(plane.broker(), "/pulls/7", Some(key.expose_secret()), preview).await;
+    let answer = response.json();
+    assert_eq!((response.status.as_u16(), &answer["revision"]), (200, &json!(1)), "{answer}");
     let stack: StackId = answer["stack"].as_str().unwrap().parse().unwrap();
-    let status = plane.converged(stack).await;
+    let status = plane.healthy(stack).await;
     assert_eq!(status.summary.agents, 1);
-    let [eu, us] = plane.agents() else { panic!("two agents") };
+    let [eu, us, production] = plane.agents() else { panic!("three agents") };
     let web = eu.object("Deployment", "pull-7", "web").unwrap();
     assert_eq!(web["spec"]["template"]["spec"]["containers"][0]["image"], "web:pr-7");
     assert_eq!(us.object("Namespace", None, "pull-7"), None);
+    assert_eq!(production.object("Namespace", None, "pull-7"), None);
 }
 
 #[tokio::test(crate = "brokkr::tokio")]
@@ -65,9 +69,10 @@ async fn refused_requests_get_problem_documents() {
         ("/pulls/7", Some(key.expose_secret()), &json!({"image": 7}), "field-invalid"),
         ("/pulls/7", Some(key.expose_secret()), &many, "params-invalid"),
     ] {
-        let (status, problem) = post_pull(plane.broker(), path, key, body.clone()).await;
+        let response = post_pull(plane.broker(), path, key, body.clone()).await;
+        let problem = response.json();
         assert_eq!(problem["type"], format!("/problems/{expected}"), "{problem}");
-        assert_eq!(problem["status"], status.as_u16());
+        assert_eq!(problem["status"], response.status.as_u16());
         assert!(problem["request_id"].is_string(), "{problem}");
     }
 }
@@ -77,7 +82,7 @@ async fn direct_target_matches_beside_the_policy() {
     let plane = plane().await;
     let preview = Preview { image: "web:pr-8".into(), replicas: 1 };
     let stack = plane.generate::<PreviewEnvironment>(StackSpec::named("pull-8"), preview).await;
-    assert_eq!(plane.converged(stack).await.summary.agents, 2);
+    assert_eq!(plane.converged(stack).await.summary.agents, 3);
     plane.delete(stack).await;
     assert_eq!(plane.agents()[1].object("Deployment", "pull-8", "web"), None);
 }

@@ -14,6 +14,8 @@ export function remedy(problem: Problem): string {
     case "/problems/json-syntax":
     case "/problems/json-too-deep":
     case "/problems/query-invalid":
+    case "/problems/request-malformed":
+    case "/problems/transfer-coding-unsupported":
       return "the request is mended";
     case "/problems/unauthenticated":
       return "a valid key is sent";
@@ -41,6 +43,8 @@ export function remedy(problem: Problem): string {
     case "/problems/precondition-failed":
       return "the object is read again";
     case "/problems/body-too-large":
+    case "/problems/head-too-large":
+    case "/problems/uri-too-long":
       return "less is sent";
     case "/problems/unsupported-media-type":
       return "another type is sent";
@@ -54,6 +58,7 @@ export function remedy(problem: Problem): string {
     case "/problems/manifest-empty":
     case "/problems/manifest-invalid":
     case "/problems/name-invalid":
+    case "/problems/not-granted":
     case "/problems/number-out-of-range":
     case "/problems/object-too-large":
     case "/problems/params-invalid":
@@ -76,6 +81,8 @@ export function remedy(problem: Problem): string {
     case "/problems/internal":
       return "the request id is reported";
     case "/problems/generator-unavailable":
+    case "/problems/overloaded":
+    case "/problems/rate-limited":
     case "/problems/store-unavailable":
     case "/problems/view-stale":
       return "it is tried again later";

@@ -14,5 +14,8 @@ macro_rules! pages {
 
 pages! {
     cluster_in_memory: "how-to/cluster-in-memory.md",
+    grants: "how-to/grants.md",
+    own_authentication: "how-to/own-authentication.md",
     targeting_policy: "how-to/targeting-policy.md",
+    your_own_control_plane: "tutorials/your-own-control-plane.md",
 }

@@ -1,9 +1,10 @@
-//! Fault injection and checks on real servers: `cargo xtask faults …`, `cargo xtask check real`.
+//! Fault injection and checks on real servers: `cargo xtask faults …`, `cargo xtask check real`, `cargo xtask check inputs`.
 //!
 //! Each fault prints a line `name survived/tried`. The exit status is 0 if every fault was survived.
 #![expect(clippy::print_stdout, reason = "prints the results")]
 
 mod agent;
+mod inputs;
 mod postgres;
 mod real;
 
@@ -29,6 +30,12 @@ enum What {
     /// Injects faults into agents and clusters, on real API servers.
     Agent {
         /// Only the fault with this name.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Sends bad inputs to a broker, and many at once.
+    Inputs {
+        /// Only the group with this name.
         #[arg(long)]
         only: Option<String>,
     },
@@ -99,6 +106,7 @@ async fn run(what: What) -> Result<bool> {
                 lost |= tell(name, agent::one(&mut world, name).await);
             }
         }
+        What::Inputs { only } => lost = inputs::run(only.as_deref()).await?,
         What::Real { only, write } => lost = real::run(only.as_deref(), write).await?,
     }
     Ok(lost)

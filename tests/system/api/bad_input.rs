@@ -100,7 +100,7 @@ async fn updates_require_the_current_version() {
         api.call(&api.admin, "PATCH", &format!("/api/v1/stacks/{id}"), &headers, r#"{"description":"x"}"#).await
     };
     assert_eq!(patch(None).await.slug(), "precondition-required");
-    for malformed in ["1", "\"x\"", "\"+1\"", "\"1", "", "\"1\", \"2\""] {
+    for malformed in ["1", "\"x\"", "\"+1\"", "\"01\"", "\"0\"", "\"1", "", "\"1\", \"2\""] {
         let problem = patch(Some(malformed)).await;
         assert_eq!(
             (problem.slug().as_str(), &problem.json()["header"]),

@@ -40,8 +40,13 @@ async fn feed_returns_each_visible_change_once_in_order() {
     let last = of_stack.last().unwrap();
     assert_eq!((&last["deleted"], last["version"].as_u64()), (&json!(true), Some(of_stack.len() as u64)));
     assert_eq!(api.get_as(&agent, "/changes").await.slug(), "forbidden");
-    for query in ["after=x", "after=1-2", "limit=0", "limit=501", "nonsense=1"] {
+    for query in ["after=x", "after=1-2", "after=%2B1-2-3", "limit=%2B5", "limit=0", "limit=501", "nonsense=1"] {
         assert_eq!(api.get(&format!("/changes?{query}")).await.slug(), "query-invalid", "{query}");
+    }
+    let (history, rest) = end.split_once('-').unwrap();
+    let transaction: u64 = rest.split('-').next().unwrap().parse().unwrap();
+    for ahead in [format!("{history}-{}-0", transaction + 1_000_000), format!("{history}-{}-0", u64::MAX)] {
+        assert_eq!(api.get(&format!("/changes?after={ahead}")).await.slug(), "position-expired", "{ahead}");
     }
     let nothing = api.get(&format!("/changes?after={end}")).await;
     assert_eq!((nothing.json()["items"].clone(), nothing.text("/next")), (json!([]), end));

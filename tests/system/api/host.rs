@@ -9,7 +9,7 @@ use axum::extract::FromRef;
 use axum::routing::{get, post};
 use brokkr_control::generate::{GenerateContext, GenerateError, Generator, Manifests};
 use brokkr_control::{Broker, BrokerError, NewAgent, NewGenerator, Origin};
-use brokkr_core::model::{AuditOutcome, StackSpec};
+use brokkr_core::model::{AuditOutcome, StackSpec, TargetingRule};
 use brokkr_core::store::{AuditFilter, AuditReader as _, MemoryStore, Page, Scope};
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 use brokkr_http::server::{ApiLayer, ApiPath, Caller, Problem, Server};
@@ -138,6 +138,25 @@ async fn policies_add_to_the_default_or_replace_it() {
                 broker.target_set(&system, stack, agent.id).await.unwrap();
             }
         }
+        let placed = broker.stack_placement(&system, stack, &Page::first(10)).await.unwrap().items;
+        let mut matched: Vec<_> = placed.iter().filter(|it| it.matched).map(|it| it.agent_name.as_str()).collect();
+        matched.sort_unstable();
+        assert_eq!(matched, expected);
+    }
+}
+
+#[tokio::test]
+async fn rule_that_selects_nothing_leaves_the_decision_to_the_policy() {
+    let broker = Broker::builder(MemoryStore::new()).also_match(Named("a")).start().await.unwrap();
+    let system = broker.system_actor();
+    for name in ["a", "b"] {
+        broker.agent_create(&system, NewAgent::named(name).label("region", "eu")).await.unwrap();
+    }
+    let spec = |name| StackSpec::named(name).label("region", "eu");
+    for (spec, expected) in
+        [(spec("wide"), vec!["a", "b"]), (spec("narrow").targeting(TargetingRule::none()), vec!["a"])]
+    {
+        let stack = broker.stack_create(&system, None, spec).await.unwrap().id;
         let placed = broker.stack_placement(&system, stack, &Page::first(10)).await.unwrap().items;
         let mut matched: Vec<_> = placed.iter().filter(|it| it.matched).map(|it| it.agent_name.as_str()).collect();
         matched.sort_unstable();

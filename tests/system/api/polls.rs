@@ -271,3 +271,34 @@ async fn repeated_reports_count_once_and_the_newest_process_wins() {
     let body = json!({"instance_id": foreign.instance, "sequence": 1, "cluster_uid": "uid"});
     assert_eq!(api.send_as(&foreign.key, "POST", &path, body).await.slug(), "not-found");
 }
+
+/// Finding 7 of a hostile review: a report about held stacks gave the right to read them.
+#[tokio::test]
+async fn agent_reads_only_what_its_target_state_lists_to_apply() {
+    let api = Api::new().await;
+    let agent = Agent::new(&api, "edge").await;
+    let published = async |stack: &str, name: &str| {
+        let text = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n");
+        format!("/api/v1/deployment-objects/{}", api.publish(stack, &text).await.text("/id"))
+    };
+    let reads = async |path: &str| {
+        let metadata = api.call(&agent.key, "GET", path, &[], "").await.status.as_u16();
+        let content = api.call(&agent.key, "GET", path, &[("accept", "application/yaml")], "").await.status.as_u16();
+        (metadata, content)
+    };
+    let never = api.stack("never").await;
+    let secret = published(&never, "a").await;
+    assert_eq!(reads(&secret).await, (404, 404));
+    agent.report(1, json!({"held": [never]})).await;
+    assert_eq!(actions(&agent.poll(None, 0).await), [("remove".to_owned(), false)], "the claim lists a removal");
+    assert_eq!(reads(&secret).await, (404, 404), "and gives no right to read");
+
+    let stack = api.stack("web").await;
+    let first = published(&stack, "a").await;
+    api.send("PUT", &format!("/stacks/{stack}/targets/{}", agent.id), json!({})).await;
+    assert_eq!(reads(&first).await, (200, 200));
+    let second = published(&stack, "b").await;
+    assert_eq!((reads(&first).await, reads(&second).await), ((404, 404), (200, 200)), "the older revision is replaced");
+    api.send("DELETE", &format!("/stacks/{stack}/targets/{}", agent.id), json!({})).await;
+    assert_eq!(reads(&second).await, (404, 404), "it is to be removed");
+}

@@ -32,7 +32,14 @@ fn told_as(state: &TargetState) -> Response {
 }
 
 fn anew(state: &TargetState, entries: Vec<TargetEntry>) -> TargetState {
-    TargetState::new(state.agent_id, state.epoch, state.epoch_confirmed, state.generation, entries)
+    TargetState::new(
+        state.agent_id,
+        state.epoch,
+        state.epoch_confirmed,
+        state.generation,
+        state.tenants.clone(),
+        entries,
+    )
 }
 
 fn lower(generation: Generation) -> Generation {
@@ -172,7 +179,14 @@ async fn modified_target_states_cause_no_writes() {
             polls(|told| {
                 let (state, other) = (&told.now, AgentId::generate());
                 let entries = state.entries.clone();
-                told_as(&TargetState::new(other, state.epoch, state.epoch_confirmed, state.generation, entries))
+                told_as(&TargetState::new(
+                    other,
+                    state.epoch,
+                    state.epoch_confirmed,
+                    state.generation,
+                    state.tenants.clone(),
+                    entries,
+                ))
             }),
         ),
     ];
@@ -261,7 +275,14 @@ async fn older_target_states_cause_no_writes() {
                 static COUNT: AtomicUsize = AtomicUsize::new(0);
                 let (state, epoch) = (&told.now, Epoch::generate());
                 if COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-                    return told_as(&TargetState::new(state.agent_id, epoch, false, state.generation, Vec::new()));
+                    return told_as(&TargetState::new(
+                        state.agent_id,
+                        epoch,
+                        false,
+                        state.generation,
+                        state.tenants.clone(),
+                        Vec::new(),
+                    ));
                 }
                 let same = |it: &&TargetState| it.epoch == state.epoch;
                 told_as(told.before.iter().find(same).unwrap())
@@ -271,7 +292,14 @@ async fn older_target_states_cause_no_writes() {
             "an empty list from before",
             polls(|told| {
                 let (state, generation) = (&told.now, lower(told.before.last().unwrap().generation));
-                told_as(&TargetState::new(state.agent_id, state.epoch, state.epoch_confirmed, generation, Vec::new()))
+                told_as(&TargetState::new(
+                    state.agent_id,
+                    state.epoch,
+                    state.epoch_confirmed,
+                    generation,
+                    state.tenants.clone(),
+                    Vec::new(),
+                ))
             }),
         ),
         (
@@ -279,7 +307,14 @@ async fn older_target_states_cause_no_writes() {
             polls(|told| {
                 let (state, generation) = (&told.now, lower(told.before.last().unwrap().generation));
                 let entries = removals(state, true);
-                told_as(&TargetState::new(state.agent_id, state.epoch, state.epoch_confirmed, generation, entries))
+                told_as(&TargetState::new(
+                    state.agent_id,
+                    state.epoch,
+                    state.epoch_confirmed,
+                    generation,
+                    state.tenants.clone(),
+                    entries,
+                ))
             }),
         ),
         (
@@ -302,7 +337,14 @@ async fn unconfirmed_removals_cause_no_writes() {
             "everything to go, in a history that nobody confirmed",
             polls(|told| {
                 let (state, epoch) = (&told.now, Epoch::generate());
-                told_as(&TargetState::new(state.agent_id, epoch, false, state.generation, removals(state, true)))
+                told_as(&TargetState::new(
+                    state.agent_id,
+                    epoch,
+                    false,
+                    state.generation,
+                    state.tenants.clone(),
+                    removals(state, true),
+                ))
             }),
         ),
         ("other content", Lie::AboutContent(|_| map("default", "test-lies-other", "1").into_response())),

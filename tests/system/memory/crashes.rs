@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId};
+use brokkr_core::protocol::Tenant;
 use brokkr_reconcile::cluster::{ClusterError, MemoryCluster};
 use brokkr_reconcile::{Applier, Desired, DesiredStack, Goal, Progress, Reconciler, ReconcilerConfig};
 use serde_json::Value;
@@ -21,7 +22,8 @@ fn desired(stack: StackId, documents: Option<Vec<Value>>) -> Desired {
         },
     };
     let (name, policies, depends_on) = ("web".to_owned(), Policies::default(), Vec::new());
-    let stack = DesiredStack { stack_id: stack, name, policies, depends_on, goal };
+    let tenant = Arc::new(Tenant::system());
+    let stack = DesiredStack { stack_id: stack, name, tenant, policies, depends_on, goal };
     Desired { stacks: vec![stack], complete: true, may_remove: true }
 }
 

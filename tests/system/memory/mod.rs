@@ -2,6 +2,7 @@
 
 mod crashes;
 mod dependencies;
+mod grants;
 mod refusals;
 mod removal;
 mod steady;

@@ -120,7 +120,7 @@ async fn finding_17_damaged_audit_record_is_listed_as_unreadable() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn existing_keys_get_the_scopes_that_equal_their_rights() {
     let database = Database::empty();
-    migrate_steps(&database.url("brokkr_owner").into(), 7, &[]).await.unwrap();
+    migrate_steps(&database.url("brokkr_owner").into(), 9, &[]).await.unwrap();
     let (generator, agent) = ("01a1fcd4-803a-75bf-9d5b-000000000001", "01a1fcd4-803a-75bf-9d5b-000000000002");
     database.query(&format!(
         "INSERT INTO brokkr.generator VALUES ('{generator}', 'ci', '', 1, now(), now());

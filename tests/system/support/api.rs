@@ -99,10 +99,10 @@ impl Api {
         self.send_as(&self.admin, method, path, body).await
     }
 
-    /// Sends JSON with a key.
+    /// Sends JSON with a key. GET and DELETE have no body.
     pub(crate) async fn send_as(&self, key: &str, method: &str, path: &str, body: Value) -> Reply {
-        self.call(key, method, &format!("/api/v1{path}"), &[("content-type", "application/json")], body.to_string())
-            .await
+        let body = if matches!(method, "GET" | "DELETE") { String::new() } else { body.to_string() };
+        self.call(key, method, &format!("/api/v1{path}"), &[("content-type", "application/json")], body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -115,7 +115,9 @@ impl Liar {
         let state: TargetState = serde_json::from_slice(&bytes).unwrap();
         let mut inner = self.inner.lock().unwrap();
         let state = match inner.epoch {
-            Some(epoch) => TargetState::new(state.agent_id, epoch, true, state.generation, state.entries),
+            Some(epoch) => {
+                TargetState::new(state.agent_id, epoch, true, state.generation, state.tenants, state.entries)
+            }
             None => state,
         };
         if inner.before.last().is_none_or(|last| last.digest != state.digest) {

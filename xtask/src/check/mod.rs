@@ -3,6 +3,7 @@
 mod contract;
 pub(crate) mod docs;
 pub(crate) mod house;
+pub(crate) mod inputs;
 mod reading;
 pub(crate) mod real;
 pub(crate) mod spelling;
@@ -30,6 +31,10 @@ enum What {
     Docs,
     /// Manifests with the structure of published install files, and known failures of other tools, on real API servers.
     Real,
+    /// What tenants may deploy: refused by the broker, refused by agents, allowed by a grant, on real API servers.
+    Authority,
+    /// Bad inputs against a broker, and the peak of its memory under many at once.
+    Inputs,
     /// Manifests as the broker stores them, compared with those that kubectl would send.
     Reading,
     /// The API against its served OpenAPI document, and clients generated from it.
@@ -43,6 +48,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         What::Spelling => spelling::run(),
         What::Docs => docs::run(),
         What::Real => real::run(only),
+        What::Authority => real::run(Some("authority")),
+        What::Inputs => inputs::run(only),
         What::Reading => reading::run(only),
         What::Contract => contract::run(only),
     }

@@ -128,16 +128,63 @@ fn hostile_document_is_refused() {
 
 #[test]
 fn alias_expansion_is_limited() {
-    // The anchored sequence has 100 nodes.
-    let nodes = |count: usize| format!("- &a [{}]\n- [{}]", vec!["x"; 99].join(","), vec!["*a"; count / 100].join(","));
-    assert_eq!(code(&nodes(limits::YAML_ALIAS_NODES)), None);
-    assert_eq!(code(&nodes(limits::YAML_ALIAS_NODES + 100)), Some(InvalidCode::YamlBudgetExceeded));
-    let bytes = |count: usize| format!("- &a {}\n- [{}]", "x".repeat(1024), vec!["*a"; count / 1024].join(","));
-    assert_eq!(code(&bytes(limits::YAML_ALIAS_BYTES)), None);
-    assert_eq!(code(&bytes(limits::YAML_ALIAS_BYTES + 1024)), Some(InvalidCode::YamlBudgetExceeded));
-    let parted = |documents: usize| vec![nodes(limits::YAML_ALIAS_NODES); documents].join("\n---\n");
-    assert_eq!(code(&parted(4)), None, "of each document");
-    assert_eq!(code(&parted(5)), Some(InvalidCode::YamlBudgetExceeded), "of all documents together");
+    // The anchored sequence has 100 nodes, so the document has 102 nodes itself.
+    let nodes = |aliases: usize| format!("- &a [{}]\n- [{}]", vec!["x"; 99].join(","), vec!["*a"; aliases].join(","));
+    let most = (limits::YAML_ALIAS_NODES + 102 * limits::YAML_ALIAS_FACTOR) / 100;
+    assert_eq!(code(&nodes(most)), None);
+    assert_eq!(code(&nodes(most + 1)), Some(InvalidCode::YamlBudgetExceeded));
+    let parted = |documents: usize, aliases: usize| vec![nodes(aliases); documents].join("\n---\n");
+    assert_eq!(code(&parted(2, most / 2)), None);
+    assert_eq!(code(&parted(2, most)), Some(InvalidCode::YamlBudgetExceeded), "of all documents together");
+    let bytes = |aliases: usize| format!("- &a {}\n- [{}]", "x".repeat(1024), vec!["*a"; aliases].join(","));
+    let most = limits::YAML_ALIAS_BYTES / 1024 + limits::YAML_ALIAS_FACTOR;
+    assert_eq!(code(&bytes(most)), None);
+    assert_eq!(code(&bytes(most + 1)), Some(InvalidCode::YamlBudgetExceeded));
+    // Nesting multiplies: ten aliases in each of four levels.
+    let nested = |levels: usize, aliases: usize| {
+        (1..=levels).fold("a0: &a0 [x]\n".to_owned(), |out, n| {
+            format!("{out}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); aliases].join(","))
+        })
+    };
+    assert_eq!(code(&nested(3, 10)), None);
+    assert_eq!(code(&nested(4, 10)), Some(InvalidCode::YamlBudgetExceeded));
+    assert_eq!(code(&nested(60, 1)), None, "each alias adds one node more than the one before");
+    // Merge keys copy as aliases do; anchored keys add their text.
+    let merged = |levels: usize| {
+        (1..=levels).fold("a0: &a0 {k0: x, l0: x, m0: x}\n".to_owned(), |out, n| {
+            let sources = vec![format!("*a{}", n - 1); 8].join(",");
+            format!("{out}a{n}: &a{n} {{<<: [{sources}], k{n}: x}}\n")
+        })
+    };
+    assert_eq!(code(&merged(3)), None);
+    assert_eq!(code(&merged(6)), Some(InvalidCode::YamlBudgetExceeded));
+    let keys = |aliases: usize| format!("&k {}: x\nb: [{}]", "k".repeat(1000), vec!["{*k : x}"; aliases].join(","));
+    assert_eq!(code(&keys(1000)), None);
+    assert_eq!(code(&keys(1100)), Some(InvalidCode::YamlBudgetExceeded));
+}
+
+/// What a bomb costs before it is refused: its own nodes, and no value.
+#[test]
+fn alias_bomb_is_refused_before_its_values_exist() {
+    let bomb = (1..13).fold("a0: &a0 {k: x}\n".to_owned(), |out, n| {
+        format!("{out}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 5].join(","))
+    });
+    assert!(bomb.len() < 442, "{}", bomb.len());
+    let mut total = tree::Total::default();
+    let document = stream::Document { text: &bomb, first_line: 1, is_json: false };
+    let refused = tree::read(&document, &mut total, &mut Warnings::default()).map(|nodes| nodes.len());
+    assert_eq!(refused.map_err(|error| error.code), Err(InvalidCode::YamlBudgetExceeded));
+    let passed = std::cell::Cell::new(0);
+    let many = [bomb.as_str(); 3].join("---\n");
+    let answer = read(format!("a: x\n---\n{many}").as_bytes(), &mut Warnings::default(), |_, _| {
+        passed.set(passed.get() + 1);
+        Ok(())
+    });
+    assert_eq!((answer.map_err(|error| error.code), passed.get()), (Err(InvalidCode::YamlBudgetExceeded), 1));
+}
+
+#[test]
+fn written_nodes_are_limited() {
     // Two sequences and their scalars.
     let written = |count: usize| format!("- [{}]", vec!["x"; count - 2].join(","));
     assert_eq!(code(&written(limits::YAML_NODES)), None);

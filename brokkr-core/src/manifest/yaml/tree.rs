@@ -23,19 +23,40 @@ pub(super) struct Node<'a> {
     pub(super) end: usize,
 }
 
-/// The total size of all documents of an input.
+/// The total size of all documents of an input. Only counters: documents over budget are refused before their values exist.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Total {
-    nodes: usize,
-    bytes: usize,
+    /// What the input contains itself.
+    written: Size,
+    /// What its aliases add.
+    aliased: Size,
 }
 
 impl Total {
-    /// Adds to the total.
+    /// Adds what a document contains itself.
     pub(super) fn add(&mut self, nodes: usize, bytes: usize) -> Result<(), Invalid> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        self.bytes = self.bytes.saturating_add(bytes);
-        let is_over = self.nodes > limits::YAML_NODES || self.bytes > limits::YAML_SCALAR_BYTES;
+        self.written.add(Size { nodes, bytes, depth: 0 });
+        self.check_all()
+    }
+
+    fn add_alias(&mut self, size: Size) -> Result<(), Invalid> {
+        self.aliased.add(size);
+        self.check_all()
+    }
+
+    fn check_all(&self) -> Result<(), Invalid> {
+        let nodes = self.written.nodes.saturating_add(self.aliased.nodes);
+        let bytes = self.written.bytes.saturating_add(self.aliased.bytes);
+        let is_over = nodes > limits::YAML_NODES || bytes > limits::YAML_SCALAR_BYTES;
+        if is_over { Err(over_budget()) } else { Ok(()) }
+    }
+
+    /// Checks the aliases of the documents so far against what these contain themselves.
+    fn check_aliases(&self) -> Result<(), Invalid> {
+        let allowed =
+            |always: usize, written: usize| always.saturating_add(written.saturating_mul(limits::YAML_ALIAS_FACTOR));
+        let is_over = self.aliased.nodes > allowed(limits::YAML_ALIAS_NODES, self.written.nodes)
+            || self.aliased.bytes > allowed(limits::YAML_ALIAS_BYTES, self.written.bytes);
         if is_over { Err(over_budget()) } else { Ok(()) }
     }
 }
@@ -76,8 +97,6 @@ struct Reader<'a, 'b> {
     /// Anchored nodes by the parser's number, with their sizes. Incomplete nodes have no size yet.
     anchors: HashMap<usize, (usize, Option<Size>)>,
     total: &'b mut Total,
-    /// The size that aliases add to this document.
-    by_aliases: Size,
     warnings: &'b mut Warnings,
 }
 
@@ -96,15 +115,8 @@ pub(super) fn read<'a>(
     };
     // The parser counts lines from 1.
     let line = |line: usize| document.first_line + line.saturating_sub(1);
-    let mut reader = Reader {
-        source: document.text,
-        nodes: Vec::new(),
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        total,
-        by_aliases: Size::default(),
-        warnings,
-    };
+    let mut reader =
+        Reader { source: document.text, nodes: Vec::new(), open: Vec::new(), anchors: HashMap::new(), total, warnings };
     let mut is_over = false;
     for event in Parser::new_from_str_with_options(document.text, options) {
         let (event, span) = event.map_err(|error| match error.kind() {
@@ -130,6 +142,7 @@ pub(super) fn read<'a>(
             event => reader.event(event, span, at)?,
         }
     }
+    reader.total.check_aliases()?;
     Ok(reader.nodes)
 }
 
@@ -169,10 +182,7 @@ impl<'a> Reader<'a, '_> {
                 }
                 self.push(Kind::Alias(target), line);
                 self.complete(size);
-                self.by_aliases.add(size);
-                let is_over = self.by_aliases.nodes > limits::YAML_ALIAS_NODES
-                    || self.by_aliases.bytes > limits::YAML_ALIAS_BYTES;
-                if is_over { Err(over_budget()) } else { self.total.add(size.nodes, size.bytes) }
+                self.total.add_alias(size)
             }
             Event::SequenceStart(style, anchor, tag) => {
                 check_collection_tag(tag.as_deref(), "seq", line)?;

@@ -371,6 +371,21 @@ pub async fn idempotency_key_is_taken_once(store: Arc<dyn Store>) {
     let found = store.idempotency_find("admin:a", "nothing", before).await.expect("found");
     assert_eq!(found.map(|it| it.at), Some(now));
     assert!(keep("nothing", sample::time(day)).await.is_ok(), "the key is free again after a day");
+    let large = serde_json::json!({"answer": "x".repeat(100_000)});
+    for key in ["large", "equal"] {
+        let record = IdempotencyRecord { key: key.to_owned(), outcome: large.clone(), ..record("admin:a", now) };
+        store.idempotency_keep(record).await.expect("the key is free");
+    }
+    let commit_of = |name: &str, key: &str| {
+        let record = IdempotencyRecord { key: key.to_owned(), outcome: large.clone(), ..record("admin:a", now) };
+        Commit { idempotency: Some(record), at: now, ..commit(vec![Change::Stack(sample::stack(name))]) }
+    };
+    assert!(store.commit(commit_of("large", "of-commit")).await.is_ok());
+    assert!(taken(store.commit(commit_of("larger", "of-commit")).await));
+    for key in ["large", "equal", "of-commit"] {
+        let found = store.idempotency_find("admin:a", key, before).await.expect("found");
+        assert_eq!(found.map(|it| it.outcome), Some(large.clone()), "equal large answers of several keys");
+    }
     let refused = Commit {
         idempotency: Some(IdempotencyRecord { key: "fresh".to_owned(), ..record("admin:a", now) }),
         preconditions: vec![Precondition::Version(EntityKey::Stack(StackId::generate()), Version::FIRST)],

@@ -1,15 +1,15 @@
 //! Small valid entities for tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use crate::model::{
     ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
     AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, Environment,
-    EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, InstanceId, KeyId, KeyOwner,
-    Labels, Name, Policies, Provenance, RequestId, Revision, Stack, StackId, StackPhase, StackStatus, Target,
-    Timestamp, Version,
+    EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId, GrantRules,
+    InstanceId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId, Revision, Stack, StackId, StackPhase,
+    StackStatus, Target, Timestamp, Version,
 };
 use crate::store::Commit;
 
@@ -43,6 +43,20 @@ pub fn environment(called: &str) -> Environment {
         description: "ä description".to_owned(),
         rank: 1,
         values: serde_json::Map::from_iter([("domain".to_owned(), "example.com".into())]),
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
+    }
+}
+
+/// A grant.
+pub fn grant(called: &str) -> Grant {
+    Grant {
+        id: GrantId::generate(),
+        name: name(called),
+        description: "ä description".to_owned(),
+        rules: GrantRules::default(),
         version: Version::FIRST,
         created_at: time(0),
         updated_at: time(0),
@@ -97,7 +111,7 @@ pub fn agent(called: &str) -> Agent {
         labels: Labels::default(),
         annotations: Annotations::default(),
         status: AgentStatus::Active,
-        generator_ids: BTreeSet::from([GeneratorId::SYSTEM]),
+        registrations: BTreeMap::from([(GeneratorId::SYSTEM, GrantId::UNRESTRICTED)]),
         confirmed_epoch: None,
         version: Version::FIRST,
         created_at: time(0),

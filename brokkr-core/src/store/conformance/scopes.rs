@@ -1,9 +1,9 @@
 //! Checks of scopes: no caller sees the rows of another one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Agent, ApiKey, Change, DeploymentObject, GeneratorPrincipal, KeyOwner, Stack, Version};
+use crate::model::{Agent, ApiKey, Change, DeploymentObject, GeneratorPrincipal, GrantId, KeyOwner, Stack, Version};
 use crate::store::conformance::fixture::{is_not_found, put, system};
 use crate::store::conformance::sample;
 use crate::store::{AuditFilter, EntityQuery, EventFilter, Page, Scope, Store, StoreExt as _};
@@ -13,7 +13,8 @@ pub async fn generator_sees_only_its_own_rows(store: Arc<dyn Store>) {
     let (mine, others) = (sample::generator("mine"), sample::generator("others"));
     let stack = |name: &str, owner| Stack { generator_id: owner, ..sample::stack(name) };
     let (own, foreign) = (stack("own", mine.id), stack("foreign", others.id));
-    let agent = |name: &str, owner| Agent { generator_ids: BTreeSet::from([owner]), ..sample::agent(name) };
+    let agent =
+        |name: &str, owner| Agent { registrations: BTreeMap::from([(owner, GrantId::DEFAULT)]), ..sample::agent(name) };
     let (serving, stranger) = (agent("serving", mine.id), agent("stranger", others.id));
     let own_key = sample::key(KeyOwner::Generator { id: mine.id }, "own");
     let foreign_key = sample::key(KeyOwner::Generator { id: others.id }, "foreign");

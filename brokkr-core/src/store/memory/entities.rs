@@ -49,7 +49,7 @@ impl State {
 /// Whether an entity belongs to a generator. For agents: whether they are registered with it.
 fn is_of(entity: &Change, generator: GeneratorId) -> bool {
     match entity {
-        Change::Agent(it) => it.generator_ids.contains(&generator),
+        Change::Agent(it) => it.registrations.contains_key(&generator),
         Change::Key(it) => it.owner == generator.into(),
         other => other.generator() == Some(generator),
     }

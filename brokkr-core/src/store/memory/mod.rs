@@ -1,5 +1,6 @@
 //! A store in memory, for tests, demonstrations and hosts that do not need to keep state.
 
+mod answers;
 mod entities;
 mod read;
 pub(in crate::store) mod seen;
@@ -99,13 +100,13 @@ impl Store for MemoryStore {
         key: &str,
         after: Timestamp,
     ) -> StoreResult<Option<IdempotencyRecord>> {
-        Ok(self.read().idempotency(actor, key).filter(|record| record.at > after).cloned())
+        Ok(self.read().answers.find(actor, key).filter(|record| record.at > after))
     }
 
     async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()> {
         let mut state = self.write();
-        state.check_key(&record)?;
-        state.take_key(record);
+        state.answers.check(&record)?;
+        state.answers.keep(record);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use crate::store::Scope;
 pub(super) fn sees_agent(scope: &Scope, agent: &Agent) -> bool {
     match scope {
         Scope::All => true,
-        Scope::Generator(id) => agent.generator_ids.contains(id),
+        Scope::Generator(id) => agent.registrations.contains_key(id),
         Scope::Agent { id, .. } => *id == agent.id,
     }
 }

@@ -11,10 +11,11 @@ use crate::model::{
     DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId,
     Revision, Stack, StackId, StackStatus, Storage, Target, Timestamp, Version,
 };
+use crate::store::memory::answers::Answers;
 use crate::store::memory::seen::Seen;
 use crate::store::{
-    Activity, Commit, FeedEntry, FeedPage, FeedPosition, IdempotencyRecord, Precondition, Scope, StoreError,
-    StoreResult, UniqueKey, ViewToken,
+    Activity, Commit, FeedEntry, FeedPage, FeedPosition, Precondition, Scope, StoreError, StoreResult, UniqueKey,
+    ViewToken,
 };
 
 /// The number of changes that the feed keeps.
@@ -49,7 +50,7 @@ pub(super) struct State {
     pub(super) audit: BTreeMap<(Timestamp, AuditId), AuditRecord>,
     pub(super) agents_seen: HashMap<AgentId, Timestamp>,
     pub(super) keys_used: HashMap<KeyId, Timestamp>,
-    idempotency: HashMap<String, HashMap<String, IdempotencyRecord>>,
+    pub(super) answers: Answers,
     pub(super) leases: HashMap<String, Held>,
     feed: VecDeque<FeedEntry>,
     commits: u64,
@@ -72,7 +73,7 @@ impl State {
             EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
-            EntityKey::Environment(_) => self.documents.get(key).map(Change::version),
+            EntityKey::Environment(_) | EntityKey::Grant(_) => self.documents.get(key).map(Change::version),
             EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
         }
     }
@@ -104,7 +105,7 @@ impl State {
                 return Err(StoreError::Malformed("the commit lacks the content of a deployment object"));
             }
         }
-        commit.idempotency.iter().try_for_each(|record| self.check_key(record))?;
+        commit.idempotency.iter().try_for_each(|record| self.answers.check(record))?;
         self.check_unique(commit)
     }
 
@@ -113,25 +114,6 @@ impl State {
         let changed: HashSet<EntityKey> = commit.changes.iter().map(Change::key).collect();
         let stays = |it: &Stack| lives(it) && !changed.contains(&EntityKey::Stack(it.id));
         self.stacks.values().any(stays) || commit.changes.iter().any(|it| matches!(it, Change::Stack(it) if lives(it)))
-    }
-
-    /// Whether the idempotency key of a record is free.
-    pub(super) fn check_key(&self, record: &IdempotencyRecord) -> StoreResult<()> {
-        let there = self.idempotency(&record.actor, &record.key);
-        if there.is_some_and(|there| there.at > IdempotencyRecord::forgotten(record.at)) {
-            return Err(StoreError::NotUnique(UniqueKey::IdempotencyKey));
-        }
-        Ok(())
-    }
-
-    pub(super) fn take_key(&mut self, record: IdempotencyRecord) {
-        let of_actor = self.idempotency.entry(record.actor.clone()).or_default();
-        of_actor.retain(|_, there| there.at > IdempotencyRecord::forgotten(record.at));
-        of_actor.insert(record.key.clone(), record);
-    }
-
-    pub(super) fn idempotency(&self, actor: &str, key: &str) -> Option<&IdempotencyRecord> {
-        self.idempotency.get(actor)?.get(key)
     }
 
     fn check_unique(&self, commit: &Commit) -> StoreResult<()> {
@@ -207,6 +189,7 @@ impl State {
                     (is_taken || document.name().is_some() && twins > 1).then_some(UniqueKey::Name(kind))
                 }
                 Change::Environment(_)
+                | Change::Grant(_)
                 | Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)
@@ -240,7 +223,7 @@ impl State {
         }
         self.contents.extend(commit.contents);
         if let Some(record) = commit.idempotency {
-            self.take_key(record);
+            self.answers.keep(record);
         }
         self.add_audit(commit.audit);
         position
@@ -260,7 +243,7 @@ impl State {
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
             Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
-            Change::Environment(_) => drop(self.documents.insert(change.key(), change)),
+            Change::Environment(_) | Change::Grant(_) => drop(self.documents.insert(change.key(), change)),
             Change::Event(it) => {
                 self.event_ids.insert((it.agent_id, it.id));
                 self.events.insert((it.recorded_at, it.id, it.agent_id), it);
@@ -302,7 +285,7 @@ impl State {
     }
 
     pub(super) fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {
-        if after != FeedPosition::START && after.history != self.number {
+        if after != FeedPosition::START && (after.history != self.number || after.transaction > self.commits) {
             return Err(StoreError::Expired);
         }
         let from = FeedPosition { sequence: after.sequence.saturating_add(1), ..after };

@@ -80,7 +80,7 @@ fn describe(response: &mut Response, operation: &str, status: &str) {
     match status {
         "201" => add("Location", text("The path of the created object.", Some("^/api/v1/"))),
         "401" => add("WWW-Authenticate", text("The authentication scheme.", Some("^Bearer$"))),
-        "409" | "503" => {
+        "409" | "429" | "503" => {
             add("Retry-After", number("Seconds to wait before a retry. Absent if a retry cannot succeed."))
         }
         _ => {}

@@ -30,7 +30,8 @@ use crate::api::{API_V1, ProblemDocument};
     tags(
         (name = "auth", description = "The identity behind a key, and this document."),
         (name = "agents", description = "Agents: processes that serve a cluster, and the generators that they serve."),
-        (name = "environments", description = "Environments: stages of delivery, from development to production."),
+        (name = "environments", description = "Environments: stages of delivery, from development to production. Agents and stacks do not refer to them yet; use a label such as environment=staging."),
+        (name = "grants", description = "Grants: what generators may deploy to the agents that are registered with them."),
         (name = "generators", description = "Generators: principals that create and own stacks."),
         (name = "keys", description = "Prefixed API keys (PAKs) of admins, agents and generators."),
         (name = "stacks", description = "Stacks: named groups of Kubernetes objects that are managed as a unit."),

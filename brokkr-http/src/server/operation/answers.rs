@@ -20,9 +20,12 @@ fn describe(status: u16) -> &'static str {
         410 => "The changes after the position are no longer retained.",
         412 => "The object's version differs from the one in If-Match.",
         413 => "The body exceeds the size limit.",
+        414 => "The path and the query exceed the size limit.",
         415 => "The operation does not support the body's media type.",
         422 => "The request is well-formed but invalid: `pointer` or `parameter` names the place, `detail` the reason.",
         428 => "The request has no If-Match header.",
+        429 => "The caller has sent too many requests that change something.",
+        431 => "The request head exceeds the size limit.",
         500 => "An internal error. The broker's log contains the cause under the request id.",
         _ => "The service is temporarily unavailable. Retry after the delay in the Retry-After header.",
     }
@@ -54,13 +57,15 @@ macro_rules! answers {
 
 answers! {
     /// Responses of every operation that requires a key.
-    Keyed = [400, 401, 403, 500, 503];
+    Keyed = [400, 401, 403, 414, 431, 500, 503];
     /// Operations on an object that may not exist.
     Found = [404];
     /// Operations with query parameters that are validated.
     Filtered = [422];
     /// Operations that change something.
-    Changing = [409];
+    Changing = [409, 429];
+    /// Operations that change nothing but count as a change, because their method is not safe.
+    Counted = [429];
     /// Operations with a request body.
     Bodied = [413, 415, 422];
     /// Operations that require `If-Match`.

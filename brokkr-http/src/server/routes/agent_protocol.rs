@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use brokkr_control::rights;
 use brokkr_core::model::Generation;
 use brokkr_core::model::{AgentId, Digest, Epoch, limits};
 use brokkr_core::protocol::{PollAnswer, PollRequest, Report, ReportAnswer, TargetState};
@@ -14,8 +15,9 @@ use utoipa_axum::routes;
 
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 use crate::server::AppState;
+use crate::server::body::{Sent, Unread};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiPath, ID, Params, media_type, parse_body, read_body};
+use crate::server::extract::{ApiPath, ID, Params};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::PollParameters;
 use crate::server::preconditions::Known;
@@ -93,11 +95,8 @@ async fn report(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
-    request: Request,
+    Sent(body, ..): Sent<rights::Report, Unread>,
 ) -> Result<Json<ReportAnswer>, Problem> {
-    if media_type(request.headers()) != Some("application/json") {
-        return Err(Problem::unsupported_media_type("application/json"));
-    }
-    let report: Report = typed(parse_body(read_body(request, limits::REPORT_BYTES).await?).await?)?;
+    let report: Report = typed(body.json(limits::REPORT_BYTES).await?)?;
     Ok(Json(state.broker.report(&actor, id, &report).await?))
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{AgentPatch, NewAgent};
+use brokkr_control::{AgentPatch, NewAgent, rights};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{AgentId, GeneratorId};
 use brokkr_core::store::EntityQuery;
@@ -14,10 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{created, entity};
-use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent};
+use crate::api::{Agent, CreateAgent, CreatedAgent, List, PatchAgent, RegisterAgent};
 use crate::server::AppState;
+use crate::server::body::{self, MergePatch, OptionalJson, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
@@ -67,14 +68,14 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateAgent>,
+    Sent(body::Json(body), ..): Sent<rights::CreateAgent, body::Json<CreateAgent>>,
 ) -> Result<Response, Problem> {
     let new = NewAgent {
         name: body.name,
         cluster_name: body.cluster_name,
         labels: body.labels,
         annotations: body.annotations,
-        generator_ids: body.generator_ids,
+        registrations: body.generator_ids.map(|ids| ids.into_iter().map(|id| (id, None)).collect()),
     };
     let (agent, pak) = state.broker.agent_create(&actor, new).await?;
     let (path, version) = (format!("/agents/{}", agent.id), agent.version);
@@ -118,7 +119,7 @@ async fn patch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
     IfMatch(version): IfMatch,
-    MergePatch(patch): MergePatch,
+    Sent(MergePatch(patch), ..): Sent<rights::UpdateAgent, MergePatch>,
 ) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Agent| -> Result<AgentPatch, Invalid> {
         let mut now = json!({
@@ -160,12 +161,13 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Registers an agent with a generator: the agent then serves the generator's stacks.
+/// Registers an agent with a generator: the agent then serves the generator's stacks. Sets the grant of a registration.
 #[utoipa::path(
     put, path = "/agents/{id}/generators/{generator_id}", operation_id = "registerAgent", tag = "agents",
     params(("id" = inline(AgentId), Path), ("generator_id" = inline(GeneratorId), Path)),
+    request_body = Option<RegisterAgent>,
     responses(
-        Keyed, Found, Changing,
+        Keyed, Found, Changing, Bodied,
         (status = 204, description = "Registered"),
     ),
 )]
@@ -173,8 +175,9 @@ async fn register(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath((id, generator)): ApiPath<(AgentId, GeneratorId)>,
+    Sent(OptionalJson(body), ..): Sent<rights::RegisterAgent, OptionalJson<RegisterAgent>>,
 ) -> Result<StatusCode, Problem> {
-    state.broker.agent_register(&actor, id, generator).await?;
+    state.broker.agent_register(&actor, id, generator, body.grant_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,10 +1,10 @@
 //! Deployment objects.
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use brokkr_control::{Content, Published, ShownContent};
+use brokkr_control::{Content, Published, ShownContent, rights};
 use brokkr_core::model::{DeploymentObjectId, Revision, StackId, limits, validate_text};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,8 +12,9 @@ use utoipa_axum::routes;
 use super::created;
 use crate::api::{DeploymentObject, List, PublishManifests, Rollback};
 use crate::server::AppState;
+use crate::server::body::{self, Sent, Unread};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, Params, listed, media_type, parse_body, read_body};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Negotiated};
 use crate::server::operation::parameters::{IdempotencyParameter, KnownParameter, MessageParameter, PageParameters};
 use crate::server::preconditions::known_tags;
@@ -74,16 +75,16 @@ async fn publish(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     mut params: Params,
-    request: Request,
+    Sent(body, ..): Sent<rights::Publish, Unread>,
 ) -> Result<Response, Problem> {
     let message = params.take::<String>("message", "a string")?;
     params.done()?;
-    let content = match media_type(request.headers()).map(str::to_ascii_lowercase).as_deref() {
+    let content = match body.media_type().as_deref() {
         Some(YAML) => {
-            Content::Yaml { bytes: read_body(request, limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
+            Content::Yaml { bytes: body.read(limits::BODY_BYTES).await?, message: message.unwrap_or_default() }
         }
         Some("application/json") => {
-            let body: PublishManifests = typed_exact(parse_body(read_body(request, limits::BODY_BYTES).await?).await?)?;
+            let body: PublishManifests = typed_exact(body.json(limits::BODY_BYTES).await?)?;
             // The field is validated even if the parameter overrides it.
             validate_text(&body.message, limits::MESSAGE_CHARACTERS).map_err(|invalid| invalid.within("message"))?;
             Content::Documents { documents: body.manifests, message: message.unwrap_or(body.message) }
@@ -160,7 +161,7 @@ async fn rollback(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
-    ApiJson(body): ApiJson<Rollback>,
+    Sent(body::Json(body), ..): Sent<rights::Rollback, body::Json<Rollback>>,
 ) -> Result<Response, Problem> {
     Ok(published(state.broker.rollback(&actor, id, body.revision).await?))
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{EnvironmentPatch, NewEnvironment};
+use brokkr_control::{EnvironmentPatch, NewEnvironment, rights};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::EnvironmentId;
 use serde_json::json;
@@ -14,8 +14,9 @@ use utoipa_axum::routes;
 use super::{created, entity};
 use crate::api::{CreateEnvironment, Environment, List, PatchEnvironment};
 use crate::server::AppState;
+use crate::server::body::{self, MergePatch, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
@@ -60,7 +61,7 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateEnvironment>,
+    Sent(body::Json(body), ..): Sent<rights::CreateEnvironment, body::Json<CreateEnvironment>>,
 ) -> Result<Response, Problem> {
     let CreateEnvironment { name, description, rank, values } = body;
     let new = NewEnvironment { name, description, rank, values };
@@ -102,7 +103,7 @@ async fn patch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<EnvironmentId>,
     IfMatch(version): IfMatch,
-    MergePatch(patch): MergePatch,
+    Sent(MergePatch(patch), ..): Sent<rights::UpdateEnvironment, MergePatch>,
 ) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Environment| -> Result<EnvironmentPatch, Invalid> {
         let mut now = json!({"description": before.description, "rank": before.rank, "values": before.values});

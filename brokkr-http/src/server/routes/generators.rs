@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{GeneratorPatch, NewGenerator};
+use brokkr_control::{GeneratorPatch, NewGenerator, rights};
 use brokkr_core::model::GeneratorId;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -15,8 +15,9 @@ use super::keys::terms;
 use super::{created, entity};
 use crate::api::{CreateGenerator, CreatedGenerator, FirstKey, Generator, List, PatchGenerator};
 use crate::server::AppState;
+use crate::server::body::{self, MergePatch, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, MergePatch, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
@@ -60,7 +61,7 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateGenerator>,
+    Sent(body::Json(body), ..): Sent<rights::CreateGenerator, body::Json<CreateGenerator>>,
 ) -> Result<Response, Problem> {
     let FirstKey { subject, scopes, source_networks, expires_at } = body.key;
     let terms = terms(subject, scopes, source_networks, expires_at).map_err(|invalid| invalid.within("key"))?;
@@ -104,7 +105,7 @@ async fn patch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<GeneratorId>,
     IfMatch(version): IfMatch,
-    MergePatch(patch): MergePatch,
+    Sent(MergePatch(patch), ..): Sent<rights::UpdateGenerator, MergePatch>,
 ) -> Result<Response, Problem> {
     let named = patch.contains_key("description");
     let patch: PatchGenerator = typed(Value::Object(patch))?;

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{Actor, KeyTerms, NewKey, NewPak};
+use brokkr_control::{Actor, KeyTerms, NewKey, NewPak, rights};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
     AgentId, GeneratorId, KeyId, KeyOwner, KeyScope, KeyScopes, Preset, SourceNetwork, Timestamp, limits,
@@ -20,8 +20,9 @@ use utoipa_axum::routes;
 use super::created;
 use crate::api::{AdminKeyKind, CreateAdminKey, CreateAgentKey, CreateKey, CreatedKey, Key, List, RotatePak};
 use crate::server::AppState;
+use crate::server::body::{self, OptionalJson, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, OptionalJson, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::{IdempotencyParameter, PageParameters};
 use crate::server::problem::Problem;
@@ -127,7 +128,7 @@ async fn list_admin(
 async fn create_admin(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateAdminKey>,
+    Sent(body::Json(body), ..): Sent<rights::CreateAdminKey, body::Json<CreateAdminKey>>,
 ) -> Result<Response, Problem> {
     let kind = body.kind.map(|kind| match kind {
         AdminKeyKind::Admin => Preset::Admin,
@@ -163,7 +164,7 @@ async fn rotate_admin(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath(id): ApiPath<KeyId>,
-    OptionalJson(body): OptionalJson<RotatePak>,
+    Sent(OptionalJson(body), ..): Sent<rights::ReplaceAdminKey, OptionalJson<RotatePak>>,
 ) -> Result<Json<CreatedKey>, Problem> {
     let overlap = Duration::from_secs(body.overlap_seconds);
     Ok(Json(shown(state.broker.key_replace(&actor, &ADMINS, id, overlap).await?)))
@@ -188,7 +189,7 @@ async fn delete_admin(
 }
 
 macro_rules! owned {
-    ($noun:literal, $Id:ident, $Body:ident, $terms:expr, $list:ident, $list_id:literal, $create:ident, $create_id:literal, $delete:ident, $delete_id:literal, $rotate:ident, $rotate_id:literal, $replace:ident, $replace_id:literal) => {
+    ($noun:literal, $Id:ident, $Body:ident, $terms:expr, $list:ident, $list_id:literal, $create:ident, $create_id:literal, $delete:ident, $delete_id:literal, $rotate:ident, $rotate_id:literal, $replace:ident, $replace_id:literal, $CreateRight:ident, $RotateRight:ident, $ReplaceRight:ident) => {
         #[doc = concat!("Lists the keys of ", $noun, ".")]
         #[utoipa::path(
                     get, path = concat!("/", $noun, "s/{id}/keys"), operation_id = $list_id, tag = "keys",
@@ -221,7 +222,7 @@ macro_rules! owned {
             State(state): State<AppState>,
             Caller(actor): Caller,
             ApiPath(id): ApiPath<$Id>,
-            ApiJson(body): ApiJson<$Body>,
+            Sent(body::Json(body), ..): Sent<rights::$CreateRight, body::Json<$Body>>,
         ) -> Result<Response, Problem> {
             let name = body.name.clone();
             let terms: fn($Body) -> Result<KeyTerms, Invalid> = $terms;
@@ -261,7 +262,7 @@ macro_rules! owned {
             State(state): State<AppState>,
             Caller(actor): Caller,
             ApiPath(id): ApiPath<$Id>,
-            OptionalJson(body): OptionalJson<RotatePak>,
+            Sent(OptionalJson(body), ..): Sent<rights::$RotateRight, OptionalJson<RotatePak>>,
         ) -> Result<Json<CreatedKey>, Problem> {
             let pak = state.broker.key_rotate(&actor, id.into(), Duration::from_secs(body.overlap_seconds)).await?;
             Ok(Json(shown(pak)))
@@ -281,7 +282,7 @@ macro_rules! owned {
             State(state): State<AppState>,
             Caller(actor): Caller,
             ApiPath((id, key)): ApiPath<($Id, KeyId)>,
-            OptionalJson(body): OptionalJson<RotatePak>,
+            Sent(OptionalJson(body), ..): Sent<rights::$ReplaceRight, OptionalJson<RotatePak>>,
         ) -> Result<Json<CreatedKey>, Problem> {
             let overlap = Duration::from_secs(body.overlap_seconds);
             Ok(Json(shown(state.broker.key_replace(&actor, &[id.into()], key, overlap).await?)))
@@ -303,7 +304,10 @@ owned!(
     rotate_agent,
     "rotateAgentPak",
     replace_agent,
-    "rotateAgentKey"
+    "rotateAgentKey",
+    CreateAgentKey,
+    RotateAgentKey,
+    ReplaceAgentKey
 );
 owned!(
     "generator",
@@ -319,5 +323,8 @@ owned!(
     rotate_generator,
     "rotateGeneratorPak",
     replace_generator,
-    "rotateGeneratorKey"
+    "rotateGeneratorKey",
+    CreateGeneratorKey,
+    RotateGeneratorKey,
+    ReplaceGeneratorKey
 );

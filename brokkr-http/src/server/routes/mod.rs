@@ -7,6 +7,7 @@ mod changes;
 mod deployment_objects;
 mod environments;
 mod generators;
+mod grants;
 mod health;
 mod keys;
 mod records;
@@ -33,6 +34,7 @@ fn v1() -> OpenApiRouter<AppState> {
         .merge(auth::routes())
         .merge(generators::routes())
         .merge(environments::routes())
+        .merge(grants::routes())
         .merge(agents::routes())
         .merge(keys::routes())
         .merge(stacks::routes())

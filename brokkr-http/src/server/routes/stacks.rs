@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use brokkr_control::{Applied, Content, Removal};
+use brokkr_control::{Applied, Content, Removal, rights};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{AgentId, GeneratorId, Name, StackId, StackSpec, limits};
 use brokkr_core::store::EntityQuery;
@@ -15,8 +15,9 @@ use utoipa_axum::routes;
 use super::{created, entity};
 use crate::api::{AppliedStack, ApplyStack, CreateStack, Generate, List, PatchStack, Stack, StackStatus};
 use crate::server::AppState;
+use crate::server::body::{self, LargeJson, MergePatch, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, ID, LargeJson, MergePatch, Params, listed};
+use crate::server::extract::{ApiPath, ID, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
 use crate::server::operation::parameters::{
@@ -74,7 +75,7 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<CreateStack>,
+    Sent(body::Json(body), ..): Sent<rights::CreateStack, body::Json<CreateStack>>,
 ) -> Result<Response, Problem> {
     let spec = StackSpec {
         name: body.name,
@@ -122,7 +123,7 @@ async fn patch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
     IfMatch(version): IfMatch,
-    MergePatch(patch): MergePatch,
+    Sent(MergePatch(patch), ..): Sent<rights::UpdateStack, MergePatch>,
 ) -> Result<Response, Problem> {
     let edit = |before: StackSpec| -> Result<StackSpec, Invalid> {
         let mut now = json!(before);
@@ -175,7 +176,7 @@ async fn apply(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath(name): ApiPath<String>,
-    LargeJson(body): LargeJson,
+    Sent(LargeJson(body), ..): Sent<rights::ApplyStack, LargeJson>,
 ) -> Result<Response, Problem> {
     let Value::Object(mut fields) = body else {
         return Err(Invalid::new(InvalidCode::FieldInvalid, "expected an object").into());
@@ -255,7 +256,7 @@ async fn generate(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath(id): ApiPath<StackId>,
-    LargeJson(body): LargeJson,
+    Sent(LargeJson(body), ..): Sent<rights::Publish, LargeJson>,
 ) -> Result<Response, Problem> {
     let Generate { generator, params } = typed_exact(body)?;
     let published = state.broker.publish(&actor, id, Content::Generated { generator, params }).await?;

@@ -3,14 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use brokkr_control::rights;
 use brokkr_core::model::{AgentId, StackId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::{Abandon, List, Placement, Target};
 use crate::server::AppState;
+use crate::server::body::{self, Sent};
 use crate::server::caller::Caller;
-use crate::server::extract::{ApiJson, ApiPath, Params, listed};
+use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::PageParameters;
 use crate::server::problem::Problem;
@@ -95,7 +97,7 @@ async fn abandon(
     State(state): State<AppState>,
     Caller(actor): Caller,
     ApiPath((id, agent)): ApiPath<(StackId, AgentId)>,
-    ApiJson(body): ApiJson<Abandon>,
+    Sent(body::Json(body), ..): Sent<rights::AbandonTarget, body::Json<Abandon>>,
 ) -> Result<StatusCode, Problem> {
     state.broker.target_abandon(&actor, id, agent, &body.reason).await?;
     Ok(StatusCode::NO_CONTENT)

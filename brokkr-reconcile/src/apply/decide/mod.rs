@@ -160,18 +160,17 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
             Adopt::Always => take(Taking::Adopt),
             Adopt::IfEqual => take(Taking::AdoptIfEqual),
             Adopt::Never if entry.is_some_and(|entry| entry.state == EntryState::Held) => {
-                let message = "another object of the same name has replaced it";
+                let message = format!("another object of the same name has replaced it{}", live.origin());
                 Step::Problem(
                     ObjectProblem::failed(object.clone(), Reason::Replaced, message)
-                        .with_remedy("delete that object, or set policy adopt: always"),
+                        .with_remedy("delete that object, or set the policy adopt: always, which overwrites it"),
                 )
             }
             Adopt::Never => {
-                let message = "the object already exists, and this agent did not create it";
-                Step::Problem(
-                    ObjectProblem::failed(object.clone(), Reason::NotOwned, message)
-                        .with_remedy("rename it, delete the existing object, or set policy adopt: always"),
-                )
+                let message = format!("it exists and this agent did not create it{}", live.origin());
+                Step::Problem(ObjectProblem::failed(object.clone(), Reason::NotOwned, message).with_remedy(
+                    "rename it, delete the existing object, or set the policy adopt: always, which overwrites it",
+                ))
             }
         },
     }
@@ -194,13 +193,13 @@ fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> S
             Reason::HeldByStack,
             format!("waiting until stack {owner} creates the object"),
         )),
-        _ => Step::Problem(ObjectProblem::failed(
-            prepared.object.clone(),
-            Reason::HeldByStack,
-            format!(
-                "the object belongs to stack {owner} of this agent; this stack takes it over once that stack no longer contains it"
-            ),
-        )),
+        _ => {
+            let message = format!("the object belongs to stack {owner} of this agent");
+            let problem = ObjectProblem::failed(prepared.object.clone(), Reason::HeldByStack, message);
+            Step::Problem(problem.with_remedy(
+                "remove the object from one of the two stacks; when the other one drops it, this stack takes it over",
+            ))
+        }
     }
 }
 

@@ -100,6 +100,7 @@ impl Names {
             | Change::Key(_)
             | Change::AgentSession(_)
             | Change::Environment(_)
+            | Change::Grant(_)
             | Change::StackStatus(_)
             | Change::Assignment(_) => None,
         }

@@ -35,7 +35,7 @@ pub(crate) async fn converge(
         }
         if Instant::now() >= deadline {
             let reasons: Vec<String> =
-                status.agents.iter().filter_map(|it| Some(format!("{}: {}", it.agent_name, reason(it)?))).collect();
+                status.agents.iter().filter_map(|it| Some(format!("{}: {}", it.agent_name, it.state().1?))).collect();
             let why = if reasons.is_empty() { "no agent reported a reason".to_owned() } else { reasons.join("; ") };
             let state = if wanted == Wanted::Applied { "applied" } else { "available" };
             return Ok((status, Err(format!("{state} on {done} of {agents} agents after 60 s ({why})"))));
@@ -57,24 +57,22 @@ fn available(agent: &AgentStackStatus) -> Option<&Condition> {
     agent.status.as_ref()?.conditions.iter().find(|it| it.kind == "Available")
 }
 
-/// The agent's reason for not being ready, if it reported one.
-fn reason(agent: &AgentStackStatus) -> Option<&str> {
-    let error = agent.status.as_ref()?.last_error.as_ref().map(|it| it.message.as_str());
-    error.or_else(|| available(agent).map(|it| it.message.as_str())).filter(|it| !it.is_empty())
-}
-
 /// Formats the status as a table with one line per agent. In the demo an agent has the name of its cluster.
 pub(crate) fn table(stack: &str, objects: u32, overview: &StackOverview) -> String {
     let mut rows = vec![["CLUSTER", "STACK", "REVISION", "OBJECTS", "HEALTH"].map(str::to_owned)];
     rows.extend(overview.agents.iter().map(|agent| {
         let status = agent.status.as_ref();
         let revision = status.and_then(|it| it.applied_revision).map_or_else(|| "-".to_owned(), |it| it.to_string());
-        let health = status.map(|it| format!("{:?}", it.health)).unwrap_or_default();
         let available = available(agent).map_or(ConditionStatus::Unknown, |it| it.status);
-        let health = format!("{health} (Available: {available:?})");
+        let health = format!("{} (Available: {available:?})", capitalised(&agent.state().0.to_string()));
         [agent.agent_name.to_string(), stack.to_owned(), revision, objects.to_string(), health]
     }));
     align(&rows)
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Pads every column except the last to its widest cell.

@@ -5,6 +5,7 @@
 
 mod admission;
 mod adopted;
+mod authority;
 mod conversion;
 mod failed_jobs;
 mod files;
@@ -32,8 +33,9 @@ use crate::agent::World;
 use crate::{Outcome, Result, chosen, tell};
 
 /// The names of all checks. The longest start first.
-const ALL: [&str; 18] = [
+const ALL: [&str; 19] = [
     "low-delete-webhook",
+    "authority",
     "shapes",
     "f1-failed-jobs",
     "f10-namespace-goes",
@@ -131,6 +133,7 @@ async fn one(world: &World, name: &str) -> Result<Outcome> {
         "low-if-match-star" => low_api::if_match_star(world, name).await,
         "low-big-integers" => low_api::big_integers(world, name).await,
         "shapes" => shapes::check(world, name).await,
+        "authority" => authority::check(world, name).await,
         name => Err(format!("no check named {name}").into()),
     }
 }

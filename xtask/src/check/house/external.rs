@@ -19,7 +19,9 @@ const ALLOWED: [(&str, &[&str]); 7] = [
         &[
             "async_trait",
             "axum",
+            "axum_core",
             "bytes",
+            "http",
             "schemars",
             "schemars_derive",
             "secrecy",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Agent, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Stack, StackProgress,
+    Agent, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, Stack, StackProgress,
 };
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::random::world::World;
@@ -64,6 +64,13 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
             vec![
                 comparable(store.get::<Environment>(scope, it.id).await),
                 comparable(store.list::<Environment>(scope, &named, &Page::first(3)).await),
+            ]
+        }
+        Change::Grant(it) => {
+            let named = EntityQuery { name: Some(it.name.clone()), ..EntityQuery::default() };
+            vec![
+                comparable(store.get::<Grant>(scope, it.id).await),
+                comparable(store.list::<Grant>(scope, &named, &Page::first(3)).await),
             ]
         }
         Change::Key(it) => vec![

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AgentId, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, KeyOwner, Labels, Revision, Stack, StackId,
-    StackPhase, Version,
+    AgentId, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, GrantId, KeyOwner, Labels, Revision, Stack,
+    StackId, StackPhase, Version,
 };
 use crate::store::Precondition;
 use crate::store::conformance::random::dice::Dice;
@@ -102,7 +102,8 @@ impl World {
     fn change(&mut self, dice: &mut Dice) -> Option<Change> {
         let (stacks, agents) = (self.stacks(), self.agents());
         match dice.below(13) {
-            0 if dice.once_in(2) => Some(self.environment(dice)),
+            0 if dice.once_in(3) => Some(self.environment(dice)),
+            0 if dice.once_in(2) => Some(self.grant(dice)),
             0 => Some(self.generator(dice)),
             1 | 2 => Some(self.agent(&agents, dice)),
             3 => self.key(&agents, dice),
@@ -154,6 +155,23 @@ impl World {
         Change::Environment(environment)
     }
 
+    fn grant(&self, dice: &mut Dice) -> Change {
+        let known = self.of(|change| match change {
+            Change::Grant(it) => Some(it.clone()),
+            _ => None,
+        });
+        let mut grant = match dice.pick(&known) {
+            Some(known) if dice.once_in(2) => known.clone(),
+            _ => sample::grant(&self.name("r", dice)),
+        };
+        grant.version = self.version(EntityKey::Grant(grant.id), dice);
+        grant.rules.external_ips = dice.once_in(2);
+        if grant.version.get() > 1 && dice.once_in(3) {
+            grant.deleted_at = Some(sample::time(self.events));
+        }
+        Change::Grant(grant)
+    }
+
     fn agent(&self, known: &[crate::model::Agent], dice: &mut Dice) -> Change {
         let mut agent = match dice.pick(known) {
             Some(known) if dice.once_in(2) => known.clone(),
@@ -161,7 +179,9 @@ impl World {
         };
         agent.version = self.version(EntityKey::Agent(agent.id), dice);
         agent.labels = Self::labels(dice);
-        agent.generator_ids = self.generators().into_iter().filter(|_| dice.once_in(2)).collect();
+        let grants = [GrantId::DEFAULT, GrantId::UNRESTRICTED];
+        let registrations = self.generators().into_iter().filter(|_| dice.once_in(2)).collect::<Vec<_>>();
+        agent.registrations = registrations.into_iter().zip(grants.into_iter().cycle()).collect();
         if dice.once_in(5) {
             agent.status = AgentStatus::Cordoned;
         }

@@ -49,7 +49,21 @@ fn controlled(key: &ObjectRef, live: &Value, objects: &Objects) -> Option<Value>
         ("policy", "PodDisruptionBudget") => scaling::disruption_budget(key, &mut object, objects),
         _ => return None,
     }
+    keep_stalled(live, &mut object);
     Some(object)
+}
+
+/// Keeps the condition `Stalled`, which no controller writes: tests set it to make an object degraded.
+fn keep_stalled(live: &Value, object: &mut Value) {
+    let of = |object: &Value| {
+        let conditions = object.pointer("/status/conditions")?.as_array()?;
+        conditions.iter().find(|it| it["type"] == "Stalled").cloned()
+    };
+    let (Some(stalled), None) = (of(live), of(object)) else { return };
+    match object.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+        Some(conditions) => conditions.push(stalled),
+        None => set(object, "status", "conditions", json!([stalled])),
+    }
 }
 
 fn number(object: &Value, pointer: &str) -> Option<i64> {

@@ -92,7 +92,31 @@ struct Webhooks {
     silent: Admission,
 }
 
-/// Publishes each manifest and records its final status. A case counts as right if the status is not empty.
+/// Parts of Kubernetes' messages that tell a reader nothing.
+const NOISE: [&str; 8] = [
+    "typed patch object",
+    "valueUnstructured",
+    "not declared in schema",
+    "regex used for validation",
+    "preemption:",
+    "failed calling webhook",
+    "\n",
+    "@@",
+];
+
+/// Returns what is wrong with the texts of a status: they contain noise, or a trouble without a remedy.
+fn wrong_texts(status: &Value) -> Option<String> {
+    let said = said(status);
+    if let Some(noise) = NOISE.iter().find(|it| said.contains(**it)) {
+        return Some(format!("it contains {noise:?}: {said}"));
+    }
+    let is_applied = super::look::condition(status, "Applied").is_some_and(|it| it["status"] == "True");
+    let is_fine = status["health"] == "healthy" && is_applied;
+    (!is_fine && !said.contains("Fix: ")).then(|| format!("it names no remedy: {said}"))
+}
+
+/// Publishes each manifest and records its final status. A case counts as right if the status is not empty, names a
+/// remedy for each trouble, and repeats no noise.
 pub(super) async fn run(world: &World, write: Option<PathBuf>) -> Result<Outcome> {
     let [denying, silent] = ["denying", "silent"].map(|it| world.file(&format!("unlucky-{it}")));
     let webhooks = Webhooks { denying: Admission::start(&denying).await?, silent: Admission::start(&silent).await? };
@@ -112,7 +136,11 @@ pub(super) async fn run(world: &World, write: Option<PathBuf>) -> Result<Outcome
         let (refused, is_error) = (answer.get("refused"), answer.get("error").is_some());
         println!("unlucky {}: {}", case.name, refused.map_or_else(|| said(&answer), Value::to_string));
         let is_empty = is_error || (refused.is_none() && answer["conditions"].is_null());
-        let wrong = is_empty.then(|| format!("nothing to read: {answer}"));
+        let wrong = match is_empty {
+            true => Some(format!("nothing to read: {answer}")),
+            false if refused.is_some() => None,
+            false => wrong_texts(&answer),
+        };
         rounds.add(case.name, wrong.into_iter().collect());
         read.push(entry(&case, answer));
     }
@@ -263,8 +291,10 @@ async fn pods_wait(scene: &Scene, space: &str, reason: &str, message: &str) -> R
         let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
         let statuses: Vec<Value> = containers
             .map(|it| {
+                let exit = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
+                let last = if reason == "CrashLoopBackOff" { exit } else { json!({}) };
                 json!({"name": it["name"], "image": it["image"], "imageID": "", "ready": false, "restartCount": 4,
-                    "state": {"waiting": {"reason": reason, "message": message}}})
+                    "state": {"waiting": {"reason": reason, "message": message}}, "lastState": last})
             })
             .collect();
         let status = json!({"phase": "Pending", "containerStatuses": statuses});

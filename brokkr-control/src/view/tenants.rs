@@ -1,0 +1,57 @@
+//! The generators and grants in the fleet view.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use brokkr_core::model::{Agent, GeneratorId, GeneratorPrincipal, Grant, GrantId, Name};
+use brokkr_core::protocol::Tenant;
+
+/// The living generators and grants.
+#[derive(Default)]
+pub(crate) struct Tenants {
+    generators: BTreeMap<GeneratorId, Name>,
+    grants: BTreeMap<GrantId, Arc<Grant>>,
+}
+
+impl Tenants {
+    /// Folds a generator. Returns whether target states may change.
+    pub(crate) fn fold_generator(&mut self, generator: GeneratorPrincipal) -> bool {
+        let id = generator.id;
+        if generator.deleted_at.is_some() {
+            return self.generators.remove(&id).is_some();
+        }
+        let name = generator.name.clone();
+        self.generators.insert(id, generator.name) != Some(name)
+    }
+
+    pub(crate) fn fold_grant(&mut self, grant: Grant) {
+        if grant.deleted_at.is_some() {
+            self.grants.remove(&grant.id);
+        } else {
+            self.grants.insert(grant.id, Arc::new(grant));
+        }
+    }
+
+    pub(crate) fn has_generator(&self, id: GeneratorId) -> bool {
+        self.generators.contains_key(&id)
+    }
+
+    pub(crate) fn name(&self, id: GeneratorId) -> Option<&Name> {
+        self.generators.get(&id)
+    }
+
+    /// The grant of a generator's registration with an agent.
+    pub(crate) fn grant(&self, agent: &Agent, generator: GeneratorId) -> Option<&Arc<Grant>> {
+        self.grants.get(agent.registrations.get(&generator)?)
+    }
+
+    /// A generator as the agent's target state names it. A generator without a known grant may deploy nothing.
+    pub(crate) fn tenant(&self, agent: &Agent, generator: GeneratorId) -> Tenant {
+        match (self.name(generator), self.grant(agent, generator)) {
+            (Some(name), Some(grant)) => {
+                Tenant { generator_id: generator, name: name.to_string(), rules: grant.rules.clone() }
+            }
+            _ => Tenant::without_grant(generator),
+        }
+    }
+}
