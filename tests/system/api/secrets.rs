@@ -1,6 +1,7 @@
 //! The values of Secrets: who sees them, and what the audit records.
 
 use axum::body::Body;
+use brokkr_core::model::GrantId;
 use serde_json::{Value, json};
 
 use crate::support::{Api, Reply};
@@ -30,7 +31,9 @@ async fn secret_values_are_shown_only_with_the_scope_and_to_the_agent() {
     let made = api.send("POST", "/generators", json!({"name": "ci"})).await;
     let (generator, ci) = (made.text("/generator/id"), made.text("/pak"));
     let (agent, agent_key) = api.agent("edge", json!({})).await;
-    api.send("PUT", &format!("/agents/{agent}/generators/{generator}"), json!({})).await;
+    let unrestricted = json!({"grant_id": GrantId::UNRESTRICTED});
+    let registered = api.send("PUT", &format!("/agents/{agent}/generators/{generator}"), unrestricted).await;
+    assert!(registered.status.is_success(), "{registered:?}");
     let stack = api.send_as(&ci, "POST", "/stacks", json!({"name": "web"})).await.text("/id");
     let path = format!("/api/v1/stacks/{stack}/deployment-objects");
     let yaml = [("content-type", "application/yaml")];

@@ -1,10 +1,11 @@
 //! HTTP/1 as bytes on a socket: every refused message gets a problem document, and the connection closes.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use brokkr_control::Broker;
-use brokkr_core::model::limits;
+use brokkr_control::{Broker, KeyTerms, NewKey};
+use brokkr_core::model::{KeyOwner, KeyScope, KeyScopes, Preset, limits};
 use brokkr_core::store::MemoryStore;
 use brokkr_http::server::{Server, ServerBuilder};
 use secrecy::ExposeSecret as _;
@@ -82,6 +83,28 @@ impl Wire {
         let shown = String::from_utf8_lossy(&sent[..sent.len().min(200)]);
         assert!(read.is_ok(), "the connection was reset after {answer:?}: {shown}");
         responses(&answer)
+    }
+
+    /// Sends a request of which the client keeps back the body. The server must answer it and close the connection.
+    async fn stalled(&self, method: &str, path: &str, key: &str) -> Said {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        connection.write_all(stalled(method, path, key).as_bytes()).await.unwrap();
+        let mut answer = vec![0; 16 * 1024];
+        let read = tokio::time::timeout(Duration::from_secs(5), connection.read(&mut answer)).await;
+        let count = read.unwrap_or_else(|_| panic!("{method} {path} reads the body")).unwrap();
+        let said = responses(&answer[..count]).remove(0);
+        said.slug();
+        assert!(said.head.contains("connection: close"), "{said:?}");
+        said
+    }
+
+    /// Creates a key of an admin with these scopes.
+    async fn admin_key(&self, scopes: KeyScopes) -> String {
+        let owner = KeyOwner::of_admin(&scopes);
+        let terms = KeyTerms { scopes: Some(scopes), ..KeyTerms::default() };
+        let new = NewKey { name: "other".to_owned(), terms };
+        let made = self.broker.key_create(&self.broker.system_actor(), owner, new).await.unwrap();
+        made.pak.unwrap().expose_secret().to_owned()
     }
 
     async fn one(&self, sent: impl AsRef<[u8]>) -> Said {
@@ -200,32 +223,38 @@ async fn no_operation_reads_a_body_without_the_right() {
     let new = brokkr_control::NewAgent { name: "edge".to_owned(), ..Default::default() };
     let (_, agent) = broker.agent_create(&broker.system_actor(), new).await.unwrap();
     let agent = agent.pak.unwrap();
+    let auditor = wire.admin_key(Preset::Auditor.scopes()).await;
     let document = serde_json::to_value(brokkr_http::server::document()).unwrap();
     let mut tried = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            // Report and rotation are the agent's own.
-            if operation.get("requestBody").is_none() || path.contains("agents/{id}/r") {
+            if operation.get("requestBody").is_none() {
                 continue;
+            }
+            let mut keys = vec![("x", 401), (auditor.as_str(), 403)];
+            // Report and rotation are the agent's own.
+            if !path.contains("agents/{id}/r") && path != "/api/v1/agents/{id}/keys/{key_id}/rotate" {
+                keys.push((agent.expose_secret(), 403));
             }
             let id = "01a1fcd4-803a-75bf-9d5b-27edfd6611d6";
             let path: Vec<&str> = path.split('/').map(|it| if it.starts_with('{') { id } else { it }).collect();
-            for (key, expected) in [("x", 401), (agent.expose_secret(), 403)] {
-                let mut connection = TcpStream::connect(wire.address).await.unwrap();
-                let request = stalled(&method.to_uppercase(), &path.join("/"), key);
-                connection.write_all(request.as_bytes()).await.unwrap();
-                let mut answer = vec![0; 16 * 1024];
-                let read = tokio::time::timeout(Duration::from_secs(5), connection.read(&mut answer)).await;
-                let count = read.unwrap_or_else(|_| panic!("{method} {path:?} reads the body")).unwrap();
-                let said = responses(&answer[..count]).remove(0);
+            for (key, expected) in keys {
+                let said = wire.stalled(&method.to_uppercase(), &path.join("/"), key).await;
                 assert_eq!(said.status, expected, "{method} {path:?}");
-                said.slug();
-                assert!(said.head.contains("connection: close"), "{said:?}");
                 tried += 1;
             }
         }
     }
-    assert!(tried > 30, "{tried}");
+    assert!(tried > 60, "{tried}");
+}
+
+#[tokio::test]
+async fn operation_that_also_makes_a_key_reads_no_body_without_the_scope_for_keys() {
+    let wire = Wire::new().await;
+    let fleet = wire.admin_key(BTreeSet::from([KeyScope::FleetRead, KeyScope::FleetWrite]).try_into().unwrap()).await;
+    for path in ["/api/v1/agents", "/api/v1/generators", "/api/v1/keys"] {
+        assert_eq!(wire.stalled("POST", path, &fleet).await.status, 403, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -305,10 +334,7 @@ async fn silent_connections_make_room_for_others() {
 #[tokio::test]
 async fn writes_of_one_key_have_a_rate_limit() {
     let wire = Wire::with(|builder| builder.writes_per_second(1)).await;
-    let broker = &wire.broker;
-    let other = brokkr_control::NewKey { name: "other".to_owned(), ..Default::default() };
-    let other = broker.key_create(&broker.system_actor(), brokkr_core::model::KeyOwner::Admin, other).await.unwrap();
-    let other = other.pak.unwrap();
+    let other = wire.admin_key(Preset::Admin.scopes()).await;
     let call = async |method: &str, key: &str| {
         let path = if method == "GET" { "/api/v1/stacks" } else { "/api/v1/auth/pak" };
         let head =
@@ -328,5 +354,5 @@ async fn writes_of_one_key_have_a_rate_limit() {
     assert_eq!((refused.status, refused.slug().as_str()), (429, "rate-limited"));
     assert!(refused.head.contains("\r\nretry-after: "), "{refused:?}");
     assert_eq!(call("GET", &wire.admin).await.status, 200, "reads have no rate limit");
-    assert_eq!(call("POST", other.expose_secret()).await.status, 200, "another key");
+    assert_eq!(call("POST", &other).await.status, 200, "another key");
 }
