@@ -25,10 +25,10 @@ pub enum KeyScope {
     StacksRead,
     /// `stacks:write`: create, change and delete stacks, publish, and set targets.
     StacksWrite,
-    /// `fleet:read`: read agents, generators, environments and target states.
+    /// `fleet:read`: read agents, generators, grants, environments and target states.
     FleetRead,
-    /// `fleet:write`: change agents, generators, environments and registrations. Creating an agent or a generator creates a
-    /// key, so it also needs `keys`.
+    /// `fleet:write`: change agents, generators, grants, environments and registrations. Creating an agent or a generator
+    /// creates a key, so it also needs `keys`.
     FleetWrite,
     /// `audit:read`: read the audit, the feed of all changes, and the metadata of all keys.
     AuditRead,
