@@ -12,7 +12,7 @@ use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId, Validate};
 use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, Patch};
 use brokkr_reconcile::{Applier as _, Desired, DesiredStack, Goal, Progress, Reconciler, ReconcilerConfig};
-use brokkr_testbed::{BrokerProcess, Clusters, Process, TestCluster, Tools, free_port};
+use brokkr_testbed::{BrokerProcess, Clusters, Process, TestCluster, Tools, free_port, text_at};
 use futures::StreamExt as _;
 use http::Method;
 use serde_json::{Value, json};
@@ -192,10 +192,10 @@ impl Bench {
         let key = broker.admin.clone().ok_or("the broker printed no admin key")?;
         let client = brokkr_http::client::Client::builder([&broker.url], key).build()?;
         let created: Value = client.send(Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
-        let agent = created["agent"]["id"].as_str().unwrap_or_default();
+        let agent = text_at(&created, "/agent/id")?;
         let variables = [
             ("BROKKR__AGENT__BROKER_URL", broker.url.clone()),
-            ("BROKKR__AGENT__PAK", created["pak"].as_str().unwrap_or_default().to_owned()),
+            ("BROKKR__AGENT__PAK", text_at(&created, "/pak")?.to_owned()),
             ("BROKKR__AGENT__LISTEN", "127.0.0.1:0".to_owned()),
             ("KUBECONFIG", self.cluster.agent_kubeconfig.display().to_string()),
         ];
@@ -206,7 +206,7 @@ impl Bench {
         for (number, part) in all.chunks(5_000).enumerate() {
             let stack: Value =
                 client.send(Method::POST, "/stacks", Some(&json!({"name": format!("held-{number}")}))).await?;
-            let stack = stack["id"].as_str().unwrap_or_default();
+            let stack = text_at(&stack, "/id")?;
             let path = format!("/stacks/{stack}/deployment-objects");
             client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": part}))).await?;
             let _: Value =
