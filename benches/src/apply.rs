@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_agent_runtime::{AgentConfig, KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{AgentConfig, ClusterSource, KubeCluster};
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId, Validate};
 use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, Patch};
@@ -65,7 +65,7 @@ pub(crate) async fn run(agent: Option<PathBuf>) -> Result<()> {
     let tools = Tools::ensure().map_err(text)?;
     let clusters = Clusters::start(&tools, 1, folder.path()).map_err(text)?;
     let cluster = clusters.all.first().ok_or("no cluster")?;
-    let from = Kubeconfig::default().file(cluster.agent_kubeconfig.clone());
+    let from = ClusterSource::default().file(cluster.agent_kubeconfig.clone());
     let kube = Arc::new(KubeCluster::connect(&from).await?);
     let discovery = kube.discover().await?;
     let maps = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?.clone();
@@ -100,7 +100,7 @@ impl Bench {
         let began = Instant::now();
         let applies = objects.iter().map(|object| async move {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let options = ApplyOptions { manager: "bare", force: false, dry_run: false };
+            let options = ApplyOptions { field_manager: "bare", force: false, dry_run: false };
             self.kube.apply(&self.maps.at(Some(namespace), name), object, &options).await
         });
         let mut applied = futures::stream::iter(applies).buffer_unordered(CONNECTIONS);
@@ -234,7 +234,7 @@ impl Bench {
     }
 
     async fn drift(&self, namespace: &str) -> Result<()> {
-        let from = Kubeconfig::default().file(self.cluster.admin_kubeconfig.clone());
+        let from = ClusterSource::default().file(self.cluster.admin_kubeconfig.clone());
         let human = KubeCluster::connect(&from).await?;
         let mut times = Vec::new();
         for number in 0..DRIFTS {

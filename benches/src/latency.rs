@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{ClusterSource, KubeCluster};
 use brokkr_reconcile::cluster::{ApplyOptions, Cluster as _, ClusterResult, ListOptions, ObjectKey, WatchEvent, meta};
 use brokkr_testbed::{Clusters, Process, Tools, text_at};
 use futures::StreamExt as _;
@@ -39,11 +39,11 @@ pub(crate) async fn run() -> Result<()> {
     let stack = text_at(&stack, "/id")?;
     let agent = text_at(&created, "/agent/id")?;
     broker.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
-    let kube = KubeCluster::connect(&Kubeconfig::default().file(&cluster.admin_kubeconfig)).await?;
+    let kube = KubeCluster::connect(&ClusterSource::default().file(&cluster.admin_kubeconfig)).await?;
     let discovery = kube.discover().await?;
     let kind = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?;
     let list = kube.list(kind, Some("default"), &ListOptions::default()).await?;
-    let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.resource_version).await?;
+    let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.meta.resource_version).await?;
     // One client for all rounds, as in a user's service.
     let client = brokkr_http::client::Client::builder([&broker.process.url], admin).build()?;
     let path = format!("/stacks/{stack}/deployment-objects");
@@ -58,7 +58,7 @@ pub(crate) async fn run() -> Result<()> {
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}});
         let began = Instant::now();
         if direct {
-            let options = ApplyOptions { manager: "bench", force: false, dry_run: false };
+            let options = ApplyOptions { field_manager: "bench", force: false, dry_run: false };
             kube.apply(&ObjectKey { kind, namespace: Some("default"), name: &name }, &manifest, &options).await?;
         } else {
             client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": [manifest]}))).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn run() -> Result<()> {
 /// Waits until the watch reports an object with this name.
 async fn appears(watch: &mut BoxStream<'static, ClusterResult<WatchEvent>>, name: &str) -> Result<()> {
     while let Some(event) = watch.next().await {
-        if let WatchEvent::Applied(object) = event?
+        if let WatchEvent::Changed(object) = event?
             && meta::name(&object) == Some(name)
         {
             return Ok(());

@@ -31,7 +31,7 @@ struct Cause {
     field: String,
 }
 
-pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ClusterError {
+pub(super) fn from_response(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ClusterError {
     let said: Status = serde_json::from_slice(body).unwrap_or_default();
     let has_cause = |reason: &str| said.details.causes.iter().any(|cause| cause.reason == reason);
     let message = if said.message.is_empty() { status.to_string() } else { said.message.clone() };
@@ -148,14 +148,14 @@ mod tests {
     fn conflict_names_field_and_manager() {
         let body = br#"{"kind":"Status","status":"Failure","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\" using apps/v1: .spec.replicas","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","message":"conflict with \"kubectl-edit\" using apps/v1","field":".spec.replicas"}]},"code":409}"#;
         let expected = FieldConflict { field: ".spec.replicas".to_owned(), manager: "kubectl-edit".to_owned() };
-        assert_eq!(from_answer(StatusCode::CONFLICT, None, body), ClusterError::Conflict(vec![expected]));
+        assert_eq!(from_response(StatusCode::CONFLICT, None, body), ClusterError::Conflict(vec![expected]));
     }
 
     #[test]
     fn unsupported_dry_run_is_not_a_rejection() {
         let say =
             |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"BadRequest","code":400}}"#);
-        let of = |message: &str| from_answer(StatusCode::BAD_REQUEST, None, say(message).as_bytes());
+        let of = |message: &str| from_response(StatusCode::BAD_REQUEST, None, say(message).as_bytes());
         let untried = of(r#"admission webhook \"a.example\" does not support dry run"#);
         assert!(matches!(untried, ClusterError::Other { status: 400, .. }), "{untried:?}");
         assert!(matches!(of("strict decoding error: unknown field"), ClusterError::Invalid(_)));
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn admission_denial_is_not_invalid() {
         let say = |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"Invalid","code":422}}"#);
-        let of = |message: &str| from_answer(StatusCode::UNPROCESSABLE_ENTITY, None, say(message).as_bytes());
+        let of = |message: &str| from_response(StatusCode::UNPROCESSABLE_ENTITY, None, say(message).as_bytes());
         for denied in [
             r#"admission webhook \"a.example\" denied the request: no"#,
             "configmaps x is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
@@ -179,7 +179,7 @@ mod tests {
         let message =
             "things.example.com a is forbidden: create not allowed while custom resource definition is terminating";
         let body = format!(r#"{{"kind":"Status","message":"{message}","reason":"Forbidden","code":403}}"#);
-        let error = from_answer(StatusCode::FORBIDDEN, None, body.as_bytes());
+        let error = from_response(StatusCode::FORBIDDEN, None, body.as_bytes());
         assert!(matches!(error, ClusterError::Terminating(_)), "{error:?}");
     }
 
@@ -187,7 +187,7 @@ mod tests {
     fn internal_error_is_classified_by_message() {
         let say = |reason: &str, message: &str| {
             let body = serde_json::json!({"kind": "Status", "message": message, "reason": reason, "code": 500});
-            Reason::from(&from_answer(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()))
+            Reason::from(&from_response(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()))
         };
         for (reason, message, expected) in [
             (
@@ -219,13 +219,13 @@ mod tests {
         ] {
             assert_eq!(say(reason, message), expected, "{message}");
         }
-        let unavailable = from_answer(StatusCode::SERVICE_UNAVAILABLE, None, b"");
+        let unavailable = from_response(StatusCode::SERVICE_UNAVAILABLE, None, b"");
         assert_eq!(Reason::from(&unavailable), Reason::ApiUnavailable);
     }
 
     #[test]
     fn body_without_status_is_an_error() {
-        assert!(matches!(from_answer(StatusCode::BAD_GATEWAY, None, b"<html>"), ClusterError::Unavailable { .. }));
-        assert!(matches!(from_answer(StatusCode::IM_A_TEAPOT, None, b""), ClusterError::Other { status: 418, .. }));
+        assert!(matches!(from_response(StatusCode::BAD_GATEWAY, None, b"<html>"), ClusterError::Unavailable { .. }));
+        assert!(matches!(from_response(StatusCode::IM_A_TEAPOT, None, b""), ClusterError::Other { status: 418, .. }));
     }
 }

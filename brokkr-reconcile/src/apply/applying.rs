@@ -12,7 +12,7 @@ use crate::apply::decide::{Circumstances, Step, step};
 use crate::apply::own_rules::OwnRules;
 use crate::apply::progress::Applying;
 use crate::apply::unanswered::Unanswered;
-use crate::apply::write::{Executed, WriteError};
+use crate::apply::write::{Executed, WriteError, WriteOptions};
 use crate::apply::{dependencies, replicas};
 use crate::cluster::{ClusterError, ClusterResult};
 use crate::context::PassContext;
@@ -21,7 +21,7 @@ use crate::health;
 use crate::observed::job_ends::{Gone, is_job};
 use crate::observed::live::{Live, REPLICAS};
 use crate::observed::observer::{CONCURRENCY, concurrently};
-use crate::order::{apply_rank, is_crd, is_foundation, is_namespace};
+use crate::order::{apply_rank, is_crd, is_namespace, is_namespace_or_crd};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::{Entry, EntryState, Inventory};
@@ -62,8 +62,8 @@ impl PassContext<'_> {
         self.record_intents(&steps, inventory, result).await?;
         let rules = OwnRules::of(&steps);
         let mut steps = self.validated(stack, steps, &rules, inventory, result).await;
-        steps.sort_by_key(|(prepared, _)| (!is_foundation(&prepared.object), apply_rank(&prepared.object)));
-        let border = steps.partition_point(|(prepared, _)| is_foundation(&prepared.object));
+        steps.sort_by_key(|(prepared, _)| (!is_namespace_or_crd(&prepared.object), apply_rank(&prepared.object)));
+        let border = steps.partition_point(|(prepared, _)| is_namespace_or_crd(&prepared.object));
         let mut rest = steps.split_off(border);
         self.execute_all(stack, steps, &rules, inventory, result).await;
         while !rest.is_empty() {
@@ -228,7 +228,8 @@ impl PassContext<'_> {
         let tries = updates.into_iter().map(|(prepared, existing)| {
             let entry = inventory.entries.get(&prepared.object);
             async move {
-                let tried = self.write(stack, prepared, entry, Some(existing), true).await;
+                let tried =
+                    self.write(stack, prepared, WriteOptions { entry, existing: Some(existing), dry_run: true }).await;
                 let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
                 // An object that will be replaced need not accept an update.
                 if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {

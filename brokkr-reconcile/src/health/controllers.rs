@@ -27,7 +27,7 @@ impl Scene {
     }
 
     async fn apply(&self, body: &Value) -> ApplyOutcome {
-        let options = ApplyOptions { manager: "test", force: true, dry_run: false };
+        let options = ApplyOptions { field_manager: "test", force: true, dry_run: false };
         self.cluster.apply(&self.address(body), body, &options).await.expect("applied")
     }
 
