@@ -32,13 +32,13 @@ struct Cause {
 }
 
 pub(super) fn from_response(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ClusterError {
-    let said: Status = serde_json::from_slice(body).unwrap_or_default();
-    let has_cause = |reason: &str| said.details.causes.iter().any(|cause| cause.reason == reason);
-    let message = if said.message.is_empty() { status.to_string() } else { said.message.clone() };
+    let response: Status = serde_json::from_slice(body).unwrap_or_default();
+    let has_cause = |reason: &str| response.details.causes.iter().any(|cause| cause.reason == reason);
+    let message = if response.message.is_empty() { status.to_string() } else { response.message.clone() };
     match status {
         StatusCode::NOT_FOUND => ClusterError::NotFound(message),
         StatusCode::CONFLICT if has_cause("FieldManagerConflict") => {
-            let conflicts = said.details.causes.iter().filter(|cause| cause.reason == "FieldManagerConflict");
+            let conflicts = response.details.causes.iter().filter(|cause| cause.reason == "FieldManagerConflict");
             ClusterError::Conflict(
                 conflicts
                     .map(|cause| FieldConflict { field: cause.field.clone(), manager: manager(&cause.message) })
@@ -53,12 +53,14 @@ pub(super) fn from_response(status: StatusCode, retry_after: Option<Duration>, b
             ClusterError::Terminating(message)
         }
         // Admission (quotas, webhooks) also denies with 403. Only missing rights have "cannot" in the message.
-        StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => ClusterError::Denied(message),
+        StatusCode::FORBIDDEN if !response.message.contains(" cannot ") => ClusterError::Denied(message),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ClusterError::Forbidden(message),
         StatusCode::PAYLOAD_TOO_LARGE => ClusterError::TooLarge(message),
         StatusCode::GONE => ClusterError::Expired(message),
         // The response to an apply whose UID belongs to another object.
-        StatusCode::UNPROCESSABLE_ENTITY if said.details.causes.iter().any(|cause| cause.field == "metadata.uid") => {
+        StatusCode::UNPROCESSABLE_ENTITY
+            if response.details.causes.iter().any(|cause| cause.field == "metadata.uid") =>
+        {
             ClusterError::Precondition(message)
         }
         // A webhook with side effects does not support dry runs, which says nothing about the object.
@@ -68,7 +70,7 @@ pub(super) fn from_response(status: StatusCode, retry_after: Option<Duration>, b
         _ if is_denied(&message) => ClusterError::Denied(message),
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => ClusterError::Invalid(message),
         StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable { message, retry_after },
-        StatusCode::INTERNAL_SERVER_ERROR => from_500(said.reason == "InternalError", message, retry_after),
+        StatusCode::INTERNAL_SERVER_ERROR => from_500(response.reason == "InternalError", message, retry_after),
         status if status.is_server_error() => ClusterError::Unavailable { message, retry_after },
         status => ClusterError::Other { status: status.as_u16(), message },
     }

@@ -40,8 +40,8 @@ const EXPLAINED: usize = 10;
 type Early<'p> = (&'p Prepared, Step, ObjectProblem);
 
 /// Turns a kind that discovery lists but the server does not serve yet into a wait. A missing Namespace stays a failure.
-fn not_served_yet(said: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
-    let is_kind = matches!(said, ClusterError::NotFound(message) if !message.contains("namespaces "));
+fn not_served_yet(refusal: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
+    let is_kind = matches!(refusal, ClusterError::NotFound(message) if !message.contains("namespaces "));
     ObjectProblem { waiting: problem.waiting || is_kind, ..problem }
 }
 
@@ -274,7 +274,8 @@ impl PassContext<'_> {
         inventory: &mut Inventory,
         result: &mut Applying,
     ) {
-        let by_own_rules = |it: &Early<'_>| it.2.refusal.as_ref().is_some_and(|said| rules.explain(&it.0.object, said));
+        let by_own_rules =
+            |it: &Early<'_>| it.2.refusal.as_ref().is_some_and(|refusal| rules.explain(&it.0.object, refusal));
         let mut early = self.execute_some(stack, steps, rules, inventory, result).await;
         for (round, pause) in VISIBLE_AFTER.into_iter().chain(RULES_AFTER).enumerate() {
             let is_hopeful = round < VISIBLE_AFTER.len() || early.iter().any(by_own_rules);
@@ -287,7 +288,7 @@ impl PassContext<'_> {
         }
         for (prepared, _, mut problem) in early {
             // The next pass has no changing rules any more, so a rejection is final then.
-            problem.waiting |= problem.refusal.as_ref().is_some_and(|said| rules.explain(&prepared.object, said));
+            problem.waiting |= problem.refusal.as_ref().is_some_and(|refusal| rules.explain(&prepared.object, refusal));
             result.problems.push(problem);
         }
     }
@@ -353,10 +354,10 @@ impl PassContext<'_> {
                     result.problems.push(problem);
                 }
                 Executed::Problem(problem) => match &problem.refusal {
-                    Some(said @ ClusterError::NotFound(_)) => {
-                        early.push((prepared, step, not_served_yet(said, problem.clone())))
+                    Some(refusal @ ClusterError::NotFound(_)) => {
+                        early.push((prepared, step, not_served_yet(refusal, problem.clone())))
                     }
-                    Some(said) if rules.explain(&prepared.object, said) => early.push((prepared, step, problem)),
+                    Some(refusal) if rules.explain(&prepared.object, refusal) => early.push((prepared, step, problem)),
                     _ => result.problems.push(problem),
                 },
             }

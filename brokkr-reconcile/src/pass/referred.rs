@@ -297,7 +297,7 @@ mod tests {
         object
     }
 
-    async fn judged(fixture: &Fixture, group: &str, kind: &str, health: ObjectHealth) -> ObjectHealth {
+    async fn assessed(fixture: &Fixture, group: &str, kind: &str, health: ObjectHealth) -> ObjectHealth {
         let (namespace, name) = (Some("default".to_owned()), "it".to_owned());
         let object = Arc::new(ObjectRef { group: group.to_owned(), kind: kind.to_owned(), namespace, name });
         let mut all = HashMap::from([(object.clone(), health)]);
@@ -333,8 +333,8 @@ mod tests {
             let fixture = Fixture::new().await;
             fixture.others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": spec}))).await;
             let health = ObjectHealth::progressing(UNBOUND, "it is not bound to a volume yet");
-            let judged = judged(&fixture, "", "PersistentVolumeClaim", health).await;
-            assert_eq!((judged.reason.as_str(), judged.message), (reason, expected));
+            let assessed = assessed(&fixture, "", "PersistentVolumeClaim", health).await;
+            assert_eq!((assessed.reason.as_str(), assessed.message), (reason, expected));
         }
     }
 
@@ -368,9 +368,9 @@ mod tests {
             .await
             .expect("a pod");
         let health = ObjectHealth::progressing("NotReady", "0 of 1 replicas are ready");
-        let judged = judged(&fixture, "apps", "StatefulSet", health).await;
+        let assessed = assessed(&fixture, "apps", "StatefulSet", health).await;
         assert_eq!(
-            judged.message,
+            assessed.message,
             "0 of 1 replicas are ready; its pods: Unschedulable (its PersistentVolumeClaim default/it has no volume: the \
              StorageClass \"gone\" does not exist. Fix: create the StorageClass \"gone\", or publish the StatefulSet under another \
              name with another StorageClass.)"
@@ -381,8 +381,8 @@ mod tests {
     async fn failed_job_says_how_to_run_it_again() {
         let fixture = Fixture::new().await;
         for (reason, expected) in [("BackoffLimitExceeded", true), (JOB_FAILED, false)] {
-            let judged = judged(&fixture, "batch", "Job", ObjectHealth::degraded(reason, "it failed")).await;
-            assert_eq!(judged.message.ends_with(&format!("it failed. Fix: {JOB_REMEDY}.")), expected, "{judged:?}");
+            let assessed = assessed(&fixture, "batch", "Job", ObjectHealth::degraded(reason, "it failed")).await;
+            assert_eq!(assessed.message.ends_with(&format!("it failed. Fix: {JOB_REMEDY}.")), expected, "{assessed:?}");
         }
     }
 }

@@ -337,8 +337,8 @@ mod tests {
             stack.applying.drifted.extend(drifted.then(|| (*object()).clone()));
             let (_, _, outcome) = stack.finish();
             let reason = outcome.unhealthy.first().map(|it| it.health.reason.clone()).unwrap_or_default();
-            let said = format!("{:?} {reason}", outcome.health);
-            assert_eq!(said.trim_end(), expected, "{live:?} {problem:?} drifted: {drifted}");
+            let found = format!("{:?} {reason}", outcome.health);
+            assert_eq!(found.trim_end(), expected, "{live:?} {problem:?} drifted: {drifted}");
             assert_eq!(outcome.applied, problem.is_none(), "{problem:?}");
         }
     }
@@ -378,12 +378,12 @@ mod tests {
             (unserved, false, "fails KindNotServed"),
         ] {
             let (_, _, outcome) = stack.finish();
-            let said = match &outcome.progress {
+            let found = match &outcome.progress {
                 Progress::Done => "done".to_owned(),
                 Progress::Waiting { reason, .. } => format!("waits {reason}"),
                 Progress::Failed { reason, .. } => format!("fails {reason}"),
             };
-            assert_eq!((said.as_str(), outcome.interrupted), (expected, interrupted), "{:?}", outcome.progress);
+            assert_eq!((found.as_str(), outcome.interrupted), (expected, interrupted), "{:?}", outcome.progress);
         }
     }
 }

@@ -24,7 +24,7 @@ use super::backoff::pause;
 const RENEWALS: u32 = 4;
 /// Maximum pause between two reads of a Lease that another replica holds.
 const MAX_READ_PAUSE: Duration = Duration::from_secs(2);
-/// First pause after a failed request.
+/// First pause after a failed request, pause after a failed renewal, and minimum timeout of a renewal.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// A candidate for the Lease of one agent.

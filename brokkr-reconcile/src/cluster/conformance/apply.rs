@@ -83,8 +83,8 @@ pub async fn apply_checks_the_uid(cluster: Arc<dyn Cluster>) {
     assert!(refused(&missing), "{missing:?}");
     assert_eq!(fixture.get("a").await, None);
     let object = fixture.apply("one", "a", json!({"k": "1"})).await.expect("an apply").object;
-    let wrong = fixture.cluster.apply(&fixture.at("a"), &with_uid(&other), &by("one")).await;
-    assert!(refused(&wrong), "{wrong:?}");
+    let other_uid = fixture.cluster.apply(&fixture.at("a"), &with_uid(&other), &by("one")).await;
+    assert!(refused(&other_uid), "{other_uid:?}");
     assert_eq!(fixture.data("a").await, json!({"k": "1"}));
     let uid = meta::uid(&object).unwrap_or_default();
     fixture.cluster.apply(&fixture.at("a"), &with_uid(uid), &by("one")).await.expect("the right UID");

@@ -22,8 +22,8 @@ pub async fn deletion_checks_the_uid(cluster: Arc<dyn Cluster>) {
     let fixture = Fixture::new(cluster).await;
     fixture.apply("one", "a", json!({"k": "1"})).await.expect("an apply");
     let other = uuid::Uuid::now_v7().to_string();
-    let wrong = fixture.cluster.delete(&fixture.at("a"), &only(&other)).await;
-    assert!(matches!(wrong, Err(ClusterError::Precondition(_))), "{wrong:?}");
+    let other_uid = fixture.cluster.delete(&fixture.at("a"), &only(&other)).await;
+    assert!(matches!(other_uid, Err(ClusterError::Precondition(_))), "{other_uid:?}");
     assert!(fixture.get("a").await.is_some());
     fixture.delete("a").await.expect("the right UID");
     assert_eq!(fixture.get("a").await, None);
