@@ -6,7 +6,7 @@ use crate::desired::prepare::Prepared;
 use crate::health::JobEnd;
 use crate::observed::job_ends::Gone;
 use crate::observed::live::{Live, REPLICAS};
-use crate::order::is_foundation;
+use crate::order::is_namespace_or_crd;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::field_hashes::FieldHashes;
@@ -152,7 +152,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         _ if at.holder.is_some_and(|holder| holder != at.stack) => take(Taking::Over),
         // It has all our labels and fields, but no inventory lists it: the inventory was lost.
         _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(Taking::Over),
-        _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
+        _ if is_namespace_or_crd(object) => Step::Use { uid: live.uid.clone() },
         _ if live.others_in_fields => {
             problem(Reason::HeldByAnotherAgent, "another agent manages the object".to_owned())
         }
@@ -187,8 +187,8 @@ fn is_another(entry: Option<&Entry>, live: &Live, policies: &Policies) -> bool {
 fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> Step {
     let owner = at.owner.map(|owner| owner.to_string()).unwrap_or_default();
     match live {
-        Some(live) if is_foundation(&prepared.object) => Step::Use { uid: live.uid.clone() },
-        None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
+        Some(live) if is_namespace_or_crd(&prepared.object) => Step::Use { uid: live.uid.clone() },
+        None if is_namespace_or_crd(&prepared.object) => Step::Problem(ObjectProblem::waiting(
             prepared.object.clone(),
             Reason::HeldByStack,
             format!("waiting until stack {owner} creates the object"),
