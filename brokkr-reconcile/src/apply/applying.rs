@@ -123,13 +123,16 @@ impl PassContext<'_> {
             return Step::Use { uid: live.map(|it| it.uid.clone()).unwrap_or_default() };
         }
         let claims = self.claims();
+        let holder = live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object));
+        let owner = claims.owner(&prepared.object);
         let circumstances = Circumstances {
             agent: self.agent,
             stack: stack.stack_id,
             policies: &stack.policies,
             own_namespace: self.keeper.namespace(),
-            holder: live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object)),
-            owner: claims.owner(&prepared.object),
+            holder,
+            owner,
+            is_foreign: holder.into_iter().chain(owner).any(|it| claims.are_strangers(it, stack.stack_id)),
             gone_job: entry.filter(|_| live.is_none() && is_job(&prepared.object)).map(|entry| self.gone_job(entry)),
         };
         step(prepared, entry, live, &circumstances)

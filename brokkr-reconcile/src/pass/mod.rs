@@ -58,7 +58,7 @@ impl<'a> Pass<'a> {
         shared.read_inventories().await?;
         let discovery = Self::discover(shared, &mut memory, &due).await?;
         let setup = PassSetup::new(shared, desired, |stack| shared.prepared(&mut memory, stack, &discovery));
-        shared.books.claims().set_wants(setup.wants());
+        shared.books.claims().set_wants(setup.wants(), setup.tenants());
         let sets = due.iter().filter_map(|stack| setup.prepared(stack.stack_id));
         shared.watch_jobs_to_come(sets.map(|set| &**set), &discovery);
         let (taken, stacks) = Self::take(shared, desired, &mut memory, &setup, due);

@@ -107,7 +107,7 @@ impl Reconciler {
         let discovery = shared.cluster.discover().await.map_err(ApplierError::Discovery)?;
         let setup = PassSetup::new(shared, desired, |stack| shared.prepare(stack, &discovery));
         let books = Bookkeeping::default();
-        books.claims().set_wants(setup.wants());
+        books.claims().set_wants(setup.wants(), setup.tenants());
         inventories.values().for_each(|inventory| books.claims().set_held(inventory));
         let context = setup.context(&books, &discovery);
         let mut plan = Plan::default();
@@ -218,7 +218,12 @@ impl PassContext<'_> {
             let blocked =
                 |reason, message: &str| PlannedObject::blocked(ObjectProblem::waiting(object.clone(), reason, message));
             let action = |action| PlannedObject::new(object, action);
-            let owner = self.claims().owner(object).filter(|owner| *owner != stack.stack_id);
+            let owner = {
+                let claims = self.claims();
+                let is_taker =
+                    |owner: &StackId| *owner != stack.stack_id && !claims.are_strangers(*owner, stack.stack_id);
+                claims.owner(object).filter(is_taker)
+            };
             let one = if let Some(owner) = owner {
                 let message = format!("stack {owner} takes over the object");
                 action(PlannedAction::Release).because("HandedOver", &message)

@@ -176,7 +176,8 @@ impl PassContext<'_> {
             if entry.state == EntryState::Used {
                 return false;
             }
-            match claims.owner(object).filter(|owner| *owner != stack) {
+            let owner = claims.owner(object).filter(|owner| *owner != stack && !claims.are_strangers(*owner, stack));
+            match owner {
                 None => to_remove.now.push(object.clone()),
                 Some(owner) if claims.holds(owner, object) => return false,
                 Some(owner) => {
