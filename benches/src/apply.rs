@@ -7,13 +7,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_agent_runtime::{AgentConfig, KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{AgentConfig, ClusterSource, KubeCluster};
 use brokkr_core::manifest::ManifestSet;
 use brokkr_core::model::{AgentId, Policies, Revision, StackId, Validate};
 use brokkr_core::protocol::Tenant;
 use brokkr_reconcile::cluster::{ApiKind, ApplyOptions, Cluster, Patch};
 use brokkr_reconcile::{Applier as _, Desired, DesiredStack, Goal, Progress, Reconciler, ReconcilerConfig};
-use brokkr_testbed::{BrokerProcess, Clusters, Process, TestCluster, Tools, free_port};
+use brokkr_testbed::{BrokerProcess, Clusters, Process, TestCluster, Tools, free_port, text_at};
 use futures::StreamExt as _;
 use http::Method;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ pub(crate) async fn run(agent: Option<PathBuf>) -> Result<()> {
     let tools = Tools::ensure().map_err(text)?;
     let clusters = Clusters::start(&tools, 1, folder.path()).map_err(text)?;
     let cluster = clusters.all.first().ok_or("no cluster")?;
-    let from = Kubeconfig::default().file(cluster.agent_kubeconfig.clone());
+    let from = ClusterSource::default().file(cluster.agent_kubeconfig.clone());
     let kube = Arc::new(KubeCluster::connect(&from).await?);
     let discovery = kube.discover().await?;
     let maps = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?.clone();
@@ -101,7 +101,7 @@ impl Bench {
         let began = Instant::now();
         let applies = objects.iter().map(|object| async move {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let options = ApplyOptions { manager: "bare", force: false, dry_run: false };
+            let options = ApplyOptions { field_manager: "bare", force: false, dry_run: false };
             self.kube.apply(&self.maps.at(Some(namespace), name), object, &options).await
         });
         let mut applied = futures::stream::iter(applies).buffer_unordered(CONNECTIONS);
@@ -194,10 +194,10 @@ impl Bench {
         let key = broker.admin.clone().ok_or("the broker printed no admin key")?;
         let client = brokkr_http::client::Client::builder([&broker.url], key).build()?;
         let created: Value = client.send(Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
-        let agent = created["agent"]["id"].as_str().unwrap_or_default();
+        let agent = text_at(&created, "/agent/id")?;
         let variables = [
             ("BROKKR__AGENT__BROKER_URL", broker.url.clone()),
-            ("BROKKR__AGENT__PAK", created["pak"].as_str().unwrap_or_default().to_owned()),
+            ("BROKKR__AGENT__PAK", text_at(&created, "/pak")?.to_owned()),
             ("BROKKR__AGENT__LISTEN", "127.0.0.1:0".to_owned()),
             ("KUBECONFIG", self.cluster.agent_kubeconfig.display().to_string()),
         ];
@@ -208,7 +208,7 @@ impl Bench {
         for (number, part) in all.chunks(5_000).enumerate() {
             let stack: Value =
                 client.send(Method::POST, "/stacks", Some(&json!({"name": format!("held-{number}")}))).await?;
-            let stack = stack["id"].as_str().unwrap_or_default();
+            let stack = text_at(&stack, "/id")?;
             let path = format!("/stacks/{stack}/deployment-objects");
             client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": part}))).await?;
             let _: Value =
@@ -236,7 +236,7 @@ impl Bench {
     }
 
     async fn drift(&self, namespace: &str) -> Result<()> {
-        let from = Kubeconfig::default().file(self.cluster.admin_kubeconfig.clone());
+        let from = ClusterSource::default().file(self.cluster.admin_kubeconfig.clone());
         let human = KubeCluster::connect(&from).await?;
         let mut times = Vec::new();
         for number in 0..DRIFTS {

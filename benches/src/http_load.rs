@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::Result;
+use crate::{Result, percentile};
 
-/// A request without an answer after this time has failed, and its connection closes.
+/// A request without a response after this time has failed, and its connection closes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The result of a load.
 #[derive(Debug)]
 pub(crate) struct Load {
-    /// Number of answers with the expected status.
+    /// Responses with the expected status per second.
     pub(crate) per_second: f64,
-    /// Number of requests without such an answer.
+    /// Number of requests without such a response.
     pub(crate) failed: u64,
     /// 99th percentile of the response time, in milliseconds.
     pub(crate) p99_ms: f64,
@@ -49,27 +49,28 @@ pub(crate) async fn load(
     let running: Vec<_> = tasks
         .into_iter()
         .map(|(stream, connection, request, stop, failed)| {
-            tokio::spawn(async move { one(stream, connection, expected, &*request, &stop, &failed).await })
+            tokio::spawn(
+                async move { send_until_stopped(stream, connection, expected, &*request, &stop, &failed).await },
+            )
         })
         .collect();
     tokio::time::sleep(during).await;
     stop.store(true, Ordering::Relaxed);
     let mut times = Vec::new();
     for task in running {
-        times.extend(task.await?);
+        times.extend(task.await?.iter().map(|time| time.as_secs_f64() * 1000.0));
     }
     let elapsed = began.elapsed().as_secs_f64();
-    times.sort_unstable();
-    let p99 = times.get(times.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default();
     Ok(Load {
         per_second: times.len() as f64 / elapsed,
         failed: failed.load(Ordering::Relaxed),
-        p99_ms: p99.as_secs_f64() * 1000.0,
-        slowest_ms: times.last().copied().unwrap_or_default().as_secs_f64() * 1000.0,
+        p99_ms: percentile(&mut times, 0.99),
+        slowest_ms: times.iter().copied().fold(0.0, f64::max),
     })
 }
 
-async fn one(
+/// Sends requests over one connection until `stop`. Returns the response times of the successful ones.
+async fn send_until_stopped(
     mut stream: TcpStream,
     connection: usize,
     expected: u16,
@@ -82,11 +83,11 @@ async fn one(
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let answer = tokio::time::timeout(TIMEOUT, async {
+        let response = tokio::time::timeout(TIMEOUT, async {
             stream.write_all(&request(connection, number)).await?;
-            read_answer(&mut stream, &mut buffer).await
+            read_response(&mut stream, &mut buffer).await
         });
-        match answer.await {
+        match response.await {
             Ok(Ok(status)) if status == expected => times.push(began.elapsed()),
             Ok(Ok(_)) => drop(failed.fetch_add(1, Ordering::Relaxed)),
             Ok(Err(_)) | Err(_) => {
@@ -99,10 +100,10 @@ async fn one(
     times
 }
 
-/// Reads one complete answer and returns its status.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<u16> {
+/// Reads one complete response and returns its status.
+async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<u16> {
     buffer.clear();
-    let broken = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
     let head = loop {
         if stream.read_buf(buffer).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -111,10 +112,15 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::R
             break end + 4;
         }
     };
-    let text = std::str::from_utf8(buffer.get(..head).ok_or_else(broken)?).map_err(|_| broken())?.to_ascii_lowercase();
-    let status: u16 = text.get(9..12).and_then(|it| it.parse().ok()).ok_or_else(broken)?;
+    let text =
+        std::str::from_utf8(buffer.get(..head).ok_or_else(invalid)?).map_err(|_| invalid())?.to_ascii_lowercase();
+    let status: u16 = text.get(9..12).and_then(|it| it.parse().ok()).ok_or_else(invalid)?;
+    // A chunked response has no length, so its end would be taken for the next response.
+    if text.lines().any(|line| line.starts_with("transfer-encoding:")) {
+        return Err(invalid());
+    }
     let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-    let whole = head + if status == 304 { 0 } else { length.unwrap_or(0) };
+    let whole = head + if status == 304 || status == 204 { 0 } else { length.ok_or_else(invalid)? };
     while buffer.len() < whole {
         if stream.read_buf(buffer).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{ClusterSource, KubeCluster};
 use brokkr_reconcile::cluster::{ApplyOptions, Cluster as _, ClusterResult, ListOptions, ObjectKey, WatchEvent, meta};
-use brokkr_testbed::{Clusters, Process, Tools};
+use brokkr_testbed::{Clusters, Process, Tools, text_at};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use http::Method;
@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::fixture::{Database, binary, text};
 use crate::{Result, figure, percentile};
 
-pub(crate) const TRIES: usize = 200;
+/// Number of measurements per figure.
+pub(crate) const SAMPLES: usize = 200;
 /// The first rounds open connections and fill caches, so they do not count.
 pub(crate) const WARM_UP: usize = 10;
 
@@ -28,27 +29,27 @@ pub(crate) async fn run() -> Result<()> {
     let created = broker.call(admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
     let variables = [
         ("BROKKR__AGENT__BROKER_URL".to_owned(), broker.process.url.clone()),
-        ("BROKKR__AGENT__PAK".to_owned(), created["pak"].as_str().unwrap_or_default().to_owned()),
+        ("BROKKR__AGENT__PAK".to_owned(), text_at(&created, "/pak")?.to_owned()),
         ("KUBECONFIG".to_owned(), cluster.agent_kubeconfig.display().to_string()),
     ];
     let log = folder.join("agent.log");
     let _agent = Process::start(&binary("brokkr-agent")?, &["start".to_owned()], &variables, &log).map_err(text)?;
 
     let stack = broker.call(admin, Method::POST, "/stacks", Some(&json!({"name": "latency"}))).await?;
-    let stack = stack["id"].as_str().unwrap_or_default();
-    let agent = created["agent"]["id"].as_str().unwrap_or_default();
+    let stack = text_at(&stack, "/id")?;
+    let agent = text_at(&created, "/agent/id")?;
     broker.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
-    let kube = KubeCluster::connect(&Kubeconfig::default().file(&cluster.admin_kubeconfig)).await?;
+    let kube = KubeCluster::connect(&ClusterSource::default().file(&cluster.admin_kubeconfig)).await?;
     let discovery = kube.discover().await?;
     let kind = discovery.preferred("", "ConfigMap").ok_or("no ConfigMaps")?;
     let list = kube.list(kind, Some("default"), &ListOptions::default()).await?;
-    let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.resource_version).await?;
+    let mut watch = kube.watch(kind, Some("default"), &ListOptions::default(), &list.meta.resource_version).await?;
     // One client for all rounds, as in a user's service.
     let client = brokkr_http::client::Client::builder([&broker.process.url], admin).build()?;
     let path = format!("/stacks/{stack}/deployment-objects");
     let (mut times, mut bare) = (Vec::new(), Vec::new());
     // Every other round bypasses Brokkr: a direct request with the same content, seen by the same watch.
-    for number in 0..2 * (TRIES + WARM_UP) {
+    for number in 0..2 * (SAMPLES + WARM_UP) {
         // Pause, so that each publication meets an idle system.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let direct = number % 2 == 1;
@@ -57,7 +58,7 @@ pub(crate) async fn run() -> Result<()> {
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}});
         let began = Instant::now();
         if direct {
-            let options = ApplyOptions { manager: "bench", force: false, dry_run: false };
+            let options = ApplyOptions { field_manager: "bench", force: false, dry_run: false };
             kube.apply(&ObjectKey { kind, namespace: Some("default"), name: &name }, &manifest, &options).await?;
         } else {
             client.send::<Value>(Method::POST, &path, Some(&json!({"manifests": [manifest]}))).await?;
@@ -83,7 +84,7 @@ pub(crate) async fn run() -> Result<()> {
 /// Waits until the watch reports an object with this name.
 async fn appears(watch: &mut BoxStream<'static, ClusterResult<WatchEvent>>, name: &str) -> Result<()> {
     while let Some(event) = watch.next().await {
-        if let WatchEvent::Applied(object) = event?
+        if let WatchEvent::Changed(object) = event?
             && meta::name(&object) == Some(name)
         {
             return Ok(());

@@ -1,4 +1,6 @@
-//! The time from a publication through one broker to the answer of a long poll that is open on the same broker, and on another.
+//! The time from the start of a publish request to the answer of an open long poll, on the same broker and on another one.
+//!
+//! Includes the round trip of the publish request to the broker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,34 +8,36 @@ use std::time::{Duration, Instant};
 use brokkr_core::model::AgentId;
 use brokkr_core::protocol::{ControlPlane as _, PollAnswer, PollRequest, TargetState};
 use brokkr_http::client::{Client, HttpControlPlane};
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::fixture::{Broker, Database};
-use crate::latency::{TRIES, WARM_UP};
+use crate::latency::{SAMPLES, WARM_UP};
 use crate::{Result, figure, percentile};
 
 pub(crate) async fn run() -> Result<()> {
     let database = Database::start().await?;
-    let brokers = [database.broker(10)?, database.broker(10)?, database.broker(10)?];
+    let brokers = [database.broker(10)?, database.broker(10)?];
     let admin = brokers[0].admin()?;
     let created = brokers[0].call(admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
-    let agent: AgentId = created["agent"]["id"].as_str().unwrap_or_default().parse()?;
-    let pak = created["pak"].as_str().unwrap_or_default();
+    let agent: AgentId = text_at(&created, "/agent/id")?.parse()?;
+    let pak = text_at(&created, "/pak")?;
     let stack = brokers[0].call(admin, Method::POST, "/stacks", Some(&json!({"name": "latency"}))).await?;
-    let stack = stack["id"].as_str().unwrap_or_default();
+    let stack = text_at(&stack, "/id")?;
     brokers[0].call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
     let path = format!("/stacks/{stack}/deployment-objects");
     for (name, polled) in
         [("long_poll_same_broker_p99_ms", &brokers[0]), ("long_poll_other_broker_p99_ms", &brokers[1])]
     {
-        let mut times = tries(&brokers[0], polled, admin, pak, agent, &path).await?;
+        let mut times = samples(&brokers[0], polled, admin, pak, agent, &path).await?;
         figure(name, percentile(&mut times, 0.99));
     }
     Ok(())
 }
 
-async fn tries(
+/// Returns the times in milliseconds.
+async fn samples(
     publishing: &Broker,
     polled: &Broker,
     admin: &str,
@@ -49,7 +53,7 @@ async fn tries(
         known = Some(state.digest);
     }
     let mut times = Vec::new();
-    for number in 0..TRIES + WARM_UP {
+    for number in 0..SAMPLES + WARM_UP {
         let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "it"}, "data": {"n": number.to_string()}});
         let body = json!({"manifests": [manifest]});
         let publish = async {

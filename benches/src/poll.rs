@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::routing::get;
-use brokkr_testbed::{Process, free_port, wait_for};
+use brokkr_testbed::{Process, free_port, text_at, wait_for};
 use http::Method;
 use serde_json::json;
 
@@ -143,8 +143,7 @@ async fn agents(broker: &Broker) -> Result<Vec<(String, String)>> {
     for number in 0..AGENTS {
         let body = json!({"name": format!("agent-{number}")});
         let created = broker.call(admin, Method::POST, "/agents", Some(&body)).await?;
-        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        agents.push((text(&created["agent"]["id"]), text(&created["pak"])));
+        agents.push((text_at(&created, "/agent/id")?.to_owned(), text_at(&created, "/pak")?.to_owned()));
     }
     Ok(agents)
 }
@@ -155,8 +154,7 @@ async fn known(broker: &Broker, agents: &[(String, String)]) -> Result<Vec<Vec<u
     for (id, pak) in agents {
         let path = format!("/agents/{id}/target-state");
         let state = broker.call(pak, Method::GET, &path, None).await?;
-        let (digest, epoch) =
-            (state["digest"].as_str().unwrap_or_default(), state["epoch"].as_str().unwrap_or_default());
+        let (digest, epoch) = (text_at(&state, "/digest")?, text_at(&state, "/epoch")?);
         let generation = &state["generation"];
         let request = format!(
             "GET /api/v1{path}?wait=0&min_generation={generation}&epoch={epoch} HTTP/1.1\r\nhost: broker\r\nauthorization: Bearer {pak}\r\nif-none-match: \"{digest}\"\r\n\r\n"

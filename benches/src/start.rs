@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::json;
 
@@ -19,10 +20,10 @@ pub(crate) async fn run() -> Result<()> {
         let body = json!({"targeting": {}, "manifests": [manifest]});
         let applied = broker.call(admin, Method::PUT, "/stacks/by-name/first", Some(&body)).await?;
         let created = broker.call(admin, Method::POST, "/agents", Some(&json!({"name": "poller"}))).await?;
-        let agent = created["agent"]["id"].as_str().unwrap_or_default().to_owned();
-        let stack = applied["stack"]["id"].as_str().unwrap_or_default();
+        let agent = text_at(&created, "/agent/id")?.to_owned();
+        let stack = text_at(&applied, "/stack/id")?;
         broker.call(admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
-        (created["pak"].as_str().unwrap_or_default().to_owned(), agent)
+        (text_at(&created, "/pak")?.to_owned(), agent)
     };
     println!("inserting 1,000 agents, 1,000 stacks on 100 agents each, 1,000,000 events");
     seed::fleet(&database, 1_000, 1_000, 100)?;

@@ -13,6 +13,7 @@ use brokkr_core::model::{
 use brokkr_core::protocol::{EventReport, PollRequest, Report, StatusReport};
 use brokkr_core::store::conformance::sample;
 use brokkr_core::store::{Commit, Precondition, Store};
+use brokkr_testbed::text_at;
 use http::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -168,7 +169,7 @@ async fn posts(broker: &crate::fixture::Broker, round: usize) -> Result<f64> {
     for number in 0..CONNECTIONS {
         let body = json!({"name": format!("post-{round}-{number}")});
         let stack = broker.call(&admin, Method::POST, "/stacks", Some(&body)).await?;
-        stacks.push(stack["id"].as_str().unwrap_or_default().to_owned());
+        stacks.push(text_at(&stack, "/id")?.to_owned());
     }
     let request = move |connection: usize, number: u64| {
         let stack = stacks.get(connection).map(String::as_str).unwrap_or_default();

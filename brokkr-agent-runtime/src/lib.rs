@@ -12,4 +12,4 @@ pub mod rbac;
 
 pub use agent::{Agent, AgentConfig, AgentError, PlanError, Probe, plan};
 #[cfg(feature = "kube")]
-pub use kube_cluster::{ConnectError, KubeCluster, Kubeconfig};
+pub use kube_cluster::{ClusterSource, ConnectError, KubeCluster};

@@ -3,7 +3,7 @@
 use brokkr_core::model::ObjectRef;
 
 /// Whether other objects live in this one, so that it must be applied first.
-pub(crate) fn is_foundation(object: &ObjectRef) -> bool {
+pub(crate) fn is_namespace_or_crd(object: &ObjectRef) -> bool {
     is_namespace(object) || is_crd(object)
 }
 
@@ -114,7 +114,7 @@ mod tests {
             ("", "ConfigMap", false, false),
         ] {
             let object = object(group, kind);
-            let found = (is_namespace(&object), is_crd(&object), is_foundation(&object));
+            let found = (is_namespace(&object), is_crd(&object), is_namespace_or_crd(&object));
             assert_eq!(found, (namespace, crd, namespace || crd), "{group}/{kind}");
         }
     }

@@ -9,34 +9,33 @@ use crate::wording::{quoted_after, terminating_namespace};
 
 /// Returns how to fix an error of the API server, in one sentence; `None` if it resolves by itself.
 pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String> {
-    let said = |text: String| Some(text);
     match error {
         ClusterError::NotFound(message) if message.contains("namespaces ") => {
-            said("add the Namespace to the stack, or correct metadata.namespace".to_owned())
+            Some("add the Namespace to the stack, or correct metadata.namespace".to_owned())
         }
-        ClusterError::NotFound(_) => said(format!(
+        ClusterError::NotFound(_) => Some(format!(
             "install the API or the CustomResourceDefinition that serves {}; the agent then tries again",
             object.kind
         )),
         ClusterError::Denied(message) => denied(object, message),
         ClusterError::Invalid(message) if message.contains("nodePort") && message.contains("already allocated") => {
-            said("choose another nodePort, or leave it out".to_owned())
+            Some("choose another nodePort, or leave it out".to_owned())
         }
-        ClusterError::Invalid(_) => said("correct the manifest and publish it again".to_owned()),
+        ClusterError::Invalid(_) => Some("correct the manifest and publish it again".to_owned()),
         ClusterError::Forbidden(_) => {
-            said("grant the agent's account this right; `brokkr-agent rbac` prints the rules".to_owned())
+            Some("grant the agent's account this right; `brokkr-agent rbac` prints the rules".to_owned())
         }
-        ClusterError::Terminating(message) => said(match terminating_namespace(message) {
+        ClusterError::Terminating(message) => Some(match terminating_namespace(message) {
             Some(name) => {
                 format!("see what holds it: `kubectl get namespace {name} -o jsonpath='{{.status.conditions}}'`")
             }
             None => "wait until the deletion completes; `kubectl describe` shows what blocks it".to_owned(),
         }),
-        ClusterError::TooLarge(_) => said("make the object smaller, or split it into several objects".to_owned()),
+        ClusterError::TooLarge(_) => Some("make the object smaller, or split it into several objects".to_owned()),
         ClusterError::Webhook(message) if message.contains("conversion webhook for ") => {
-            said("restore the service behind it, which the CustomResourceDefinition names in spec.conversion".to_owned())
+            Some("restore the service behind it, which the CustomResourceDefinition names in spec.conversion".to_owned())
         }
-        ClusterError::Webhook(_) => said(
+        ClusterError::Webhook(_) => Some(
             "restore the service behind it; find it with `kubectl get \
              validatingwebhookconfigurations,mutatingwebhookconfigurations`; in an emergency set its failurePolicy: Ignore"
                 .to_owned(),
@@ -98,8 +97,8 @@ pub(crate) fn of_denial(message: &str, namespace: Option<&str>) -> Option<String
 }
 
 /// Returns the remedy as a sentence to append to a message.
-pub(crate) fn fix(said: &str, remedy: &str) -> String {
-    let end = if said.is_empty() || said.ends_with(['.', '!', '?']) { "" } else { "." };
+pub(crate) fn fix(message: &str, remedy: &str) -> String {
+    let end = if message.is_empty() || message.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{end} Fix: {remedy}.")
 }
 
@@ -166,8 +165,8 @@ mod tests {
                 "kubectl get namespace n -o jsonpath='{.status.conditions}'",
             ),
         ] {
-            let said = remedy(&object, &error).unwrap_or_default();
-            assert!(said.contains(expected), "{error}: {said}");
+            let text = remedy(&object, &error).unwrap_or_default();
+            assert!(text.contains(expected), "{error}: {text}");
         }
         assert_eq!(remedy(&object, &ClusterError::unavailable("away")), None);
     }

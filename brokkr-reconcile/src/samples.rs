@@ -126,7 +126,7 @@ pub(crate) fn manifest(api_version: &str, kind: &str, name: &str) -> Value {
 }
 
 /// An in-memory cluster, and the context of a pass over it.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) sample: Sample,
     pub(crate) cluster: MemoryCluster,
     pub(crate) manager: String,
@@ -138,7 +138,7 @@ pub(crate) struct Bench {
     pub(crate) discovery: Discovery,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         let (sample, cluster) = (Sample::new(), MemoryCluster::new());
         Self {
@@ -181,7 +181,7 @@ impl Bench {
     /// Applies a prepared manifest as a field manager, and returns the object.
     pub(crate) async fn apply(&self, prepared: &Prepared, manager: &str) -> Value {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
-        let options = ApplyOptions { manager, force: true, dry_run: false };
+        let options = ApplyOptions { field_manager: manager, force: true, dry_run: false };
         self.cluster.apply(&at, &prepared.body(), &options).await.expect("an apply").object
     }
 }

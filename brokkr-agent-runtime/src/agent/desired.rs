@@ -7,28 +7,26 @@ use brokkr_core::model::{GeneratorId, Health, StackId};
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState, Tenant};
 use brokkr_reconcile::{Desired, DesiredStack, Goal, HeldStack, Progress, Reason, StackOutcome};
 
-use super::contents::Contents;
+use super::manifest_cache::ManifestCache;
+use super::removal_budget::RemovalBudget;
 
-/// Number of objects that unconfirmed removals may remove in one pass, independent of the number of held objects.
-const BUDGET_FLOOR: usize = 100;
-
-/// Converts a target state, and returns the removals that exceed the budget.
+/// Converts a target state. Also returns all unconfirmed removals if they together exceed the budget; none is then performed.
 pub(super) fn desired<'s>(
     state: &'s TargetState,
-    contents: &Contents,
+    manifests: &ManifestCache,
     held: &[HeldStack],
     may_remove: bool,
 ) -> (Desired, Vec<&'s TargetEntry>) {
-    let objects = |id: StackId| held.iter().find(|it| it.stack_id == id).map_or(0, |it| it.objects);
+    let held_objects = |id: StackId| held.iter().find(|it| it.stack_id == id).map_or(0, |it| it.objects);
     let is_unconfirmed = |it: &&TargetEntry| it.action == EntryAction::Remove && !it.confirmed;
-    let unconfirmed: usize = state.entries.iter().filter(is_unconfirmed).map(|it| objects(it.stack_id)).sum();
+    let unconfirmed: usize = state.entries.iter().filter(is_unconfirmed).map(|it| held_objects(it.stack_id)).sum();
     let total: usize = held.iter().map(|it| it.objects).sum();
-    let within_budget = unconfirmed <= BUDGET_FLOOR.max(total / 2);
+    let within_budget = RemovalBudget::of_held(total).allows(unconfirmed);
     let over_budget = if within_budget { Vec::new() } else { state.entries.iter().filter(is_unconfirmed).collect() };
     let goal = |entry: &TargetEntry| match entry.action {
         EntryAction::Remove if entry.confirmed || within_budget => Goal::Remove,
         EntryAction::Remove => Goal::Keep,
-        EntryAction::Apply => match (contents.get(entry), entry.revision) {
+        EntryAction::Apply => match (manifests.get(entry), entry.revision) {
             (Some(manifests), Some(revision)) => Goal::Apply { revision, manifests },
             _ => Goal::Keep,
         },
@@ -44,13 +42,13 @@ pub(super) fn desired<'s>(
         depends_on: entry.depends_on.clone(),
         goal: goal(entry),
     };
-    let at_hand = |entry: &TargetEntry| entry.action == EntryAction::Remove || contents.get(entry).is_some();
-    let complete = state.entries.iter().all(at_hand);
+    let is_available = |entry: &TargetEntry| entry.action == EntryAction::Remove || manifests.get(entry).is_some();
+    let complete = state.entries.iter().all(is_available);
     (Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }, over_budget)
 }
 
 /// Returns the outcome of an entry that was not passed to the applier.
-pub(super) fn not_done(entry: &TargetEntry, reason: Reason, message: String) -> StackOutcome {
+pub(super) fn skipped_outcome(entry: &TargetEntry, reason: Reason, message: String) -> StackOutcome {
     StackOutcome {
         stack_id: entry.stack_id,
         revision: entry.revision,

@@ -38,8 +38,8 @@ pub(super) enum Trust {
     Full,
     /// Apply, but remove nothing.
     NoRemovals,
-    /// None: the target state belongs to a former epoch.
-    None,
+    /// Neither apply nor remove: the target state belongs to a former epoch.
+    Outdated,
 }
 
 impl TrustedEpoch {
@@ -58,7 +58,7 @@ impl TrustedEpoch {
             return Ok(Trust::Full);
         }
         if kept.former.contains(&state.epoch) {
-            return Ok(Trust::None);
+            return Ok(Trust::Outdated);
         }
         if holds_anything && !state.epoch_confirmed {
             return Ok(Trust::NoRemovals);

@@ -6,16 +6,17 @@
 
 mod backoff;
 mod config;
-mod contents;
 mod desired;
 mod epoch;
 mod event;
 mod lease;
+mod manifest_cache;
 mod outbox;
 mod poller;
 mod preview;
 mod probe;
 mod record;
+mod removal_budget;
 mod reporter;
 mod spool;
 mod stack_state;

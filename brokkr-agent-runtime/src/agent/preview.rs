@@ -7,9 +7,9 @@ use brokkr_reconcile::cluster::{ClusterError, IntoCluster};
 use brokkr_reconcile::{Applier as _, ApplierError, Plan, Reconciler, ReconcilerConfig};
 
 use super::AgentConfig;
-use super::contents::Contents;
 use super::desired::desired;
 use super::epoch::TrustedEpoch;
+use super::manifest_cache::ManifestCache;
 
 /// The error of a preview.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +56,8 @@ pub async fn plan(
     if let Some(defect) = state.defect(agent) {
         return Err(malformed(defect).into());
     }
-    let mut contents = Contents::default();
-    let failed = contents.fetch(control_plane, state.entries.iter()).await;
+    let mut manifests = ManifestCache::default();
+    let failed = manifests.fetch(control_plane, state.entries.iter()).await;
     if let Some((entries, source)) = failed.into_iter().next()
         && let Some(entry) = entries.first()
     {
@@ -68,6 +68,6 @@ pub async fn plan(
     let held = reconciler.held().await?;
     let epoch = TrustedEpoch::new(cluster, config.namespace.clone(), agent);
     let may_remove = epoch.would_trust(&state, !held.is_empty()).await?;
-    let (desired, _) = desired(&state, &contents, &held, may_remove);
+    let (desired, _) = desired(&state, &manifests, &held, may_remove);
     Ok(reconciler.plan(&desired).await?)
 }

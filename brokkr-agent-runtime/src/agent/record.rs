@@ -40,7 +40,7 @@ impl Record {
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": {AGENT_LABEL: self.agent}},
             "data": data,
         });
-        let options = ApplyOptions { manager: &self.manager, force: true, dry_run: false };
+        let options = ApplyOptions { field_manager: &self.manager, force: true, dry_run: false };
         self.cluster.apply(&self.kind.at(Some(&self.namespace), &self.name), &body, &options).await?;
         Ok(())
     }

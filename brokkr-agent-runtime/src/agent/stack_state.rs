@@ -51,7 +51,7 @@ pub(super) struct StackState {
     conditions: Vec<Condition>,
     health: Health,
     /// Passes in a row that found the stack progressing.
-    looks: u32,
+    progressing_passes: u32,
     /// The current wait or failure, and its start.
     stuck: Option<Stuck>,
     activity: Activity,
@@ -81,7 +81,7 @@ struct Stuck {
 }
 
 /// The news of one pass to report.
-pub(super) struct News {
+pub(super) struct StackReport {
     pub(super) event: Option<EventReport>,
     pub(super) status: Option<StatusReport>,
 }
@@ -96,7 +96,7 @@ impl StackState {
             applied: None,
             conditions: Vec::new(),
             health: Health::Unknown,
-            looks: 0,
+            progressing_passes: 0,
             stuck: None,
             activity: Activity::Idle,
             ended: Instant::now(),
@@ -113,7 +113,7 @@ impl StackState {
         }
         self.due = Instant::now();
         self.failures = 0;
-        self.looks = 0;
+        self.progressing_passes = 0;
         self.stuck = None;
     }
 
@@ -166,7 +166,7 @@ impl StackState {
         object_id: Option<DeploymentObjectId>,
         started_at: Timestamp,
         config: &AgentConfig,
-    ) -> News {
+    ) -> StackReport {
         let now = SystemClock.now();
         let action = if outcome.removal { EventAction::Remove } else { EventAction::Apply };
         self.observed = outcome.revision;
@@ -175,22 +175,22 @@ impl StackState {
         let event = match &outcome.progress {
             Progress::Done => {
                 let on_its_way = outcome.health == Health::Progressing;
-                self.looks = if on_its_way { self.looks + 1 } else { 0 };
-                let soon = pause(self.looks, RECHECK_PAUSE, config.interval);
+                self.progressing_passes = if on_its_way { self.progressing_passes + 1 } else { 0 };
+                let soon = pause(self.progressing_passes, RECHECK_PAUSE, config.interval);
                 self.due = Instant::now() + if on_its_way { soon } else { config.interval };
                 self.stuck = None;
                 let after_failure = std::mem::take(&mut self.failures) > 0;
-                let worth = after_failure || outcome.removal || outcome.writes > 0;
+                let is_reportable = after_failure || outcome.removal || outcome.writes > 0;
                 let done = || {
                     let reason = if outcome.removal { EventReason::Removed } else { EventReason::Applied };
                     Occurrence { reason, message: String::new(), objects: Vec::new() }
                 };
-                accepted.or_else(|| worth.then(done))
+                accepted.or_else(|| is_reportable.then(done))
             }
             Progress::Waiting { reason, objects, .. } => {
                 // A problem that has lasted long rarely resolves within a second.
                 let waited = self.stuck_for(*reason, objects);
-                self.due = self.by_stalling((waited / 8).min(config.retry_max).max(RECHECK_PAUSE), config);
+                self.due = self.due_before_stalled((waited / 8).min(config.retry_max).max(RECHECK_PAUSE), config);
                 accepted
             }
             Progress::Failed { reason, message, objects } => {
@@ -201,7 +201,7 @@ impl StackState {
                 // A pause that the API server requested is never shortened.
                 self.due = match outcome.retry_after {
                     Some(_) => Instant::now() + pause,
-                    None => self.by_stalling(pause, config),
+                    None => self.due_before_stalled(pause, config),
                 };
                 let reason = EventReason::Failed(*reason);
                 Some(Occurrence { reason, message: message.clone(), objects: objects.clone() })
@@ -233,21 +233,21 @@ impl StackState {
         });
         let stalled = self.stalled(outcome, config);
         self.set_conditions(outcome, stalled, now);
-        News { event, status: self.news() }
+        StackReport { event, status: self.changed_status() }
     }
 
     /// Returns the event for an outcome with all objects accepted: applied, or drift corrected.
     fn accepted(&mut self, outcome: &StackOutcome) -> Option<Occurrence> {
-        let anew = std::mem::take(&mut self.report_next_success);
-        let first = anew || self.applied != outcome.revision;
+        let must_report = std::mem::take(&mut self.report_next_success);
+        let first = must_report || self.applied != outcome.revision;
         self.applied = outcome.revision;
         let (reason, objects) = if outcome.corrected.is_empty() {
             (EventReason::Applied, Vec::new())
         } else {
             (EventReason::DriftCorrected, outcome.corrected.clone())
         };
-        let worth = first || !outcome.corrected.is_empty();
-        worth.then(|| Occurrence { reason, message: String::new(), objects })
+        let is_reportable = first || !outcome.corrected.is_empty();
+        is_reportable.then(|| Occurrence { reason, message: String::new(), objects })
     }
 
     /// Returns how long the stack has had the same problem with the same objects.
@@ -260,7 +260,7 @@ impl StackState {
     }
 
     /// Returns when a pass is due after a pause: no later than the stack becomes stalled, so that the report is in time.
-    fn by_stalling(&self, pause: Duration, config: &AgentConfig) -> Instant {
+    fn due_before_stalled(&self, pause: Duration, config: &AgentConfig) -> Instant {
         let now = Instant::now();
         let stalls = self.stuck.as_ref().map(|it| it.since + config.stalled_after).filter(|stalls| *stalls > now);
         stalls.map_or(now + pause, |stalls| stalls.min(now + pause))
@@ -318,7 +318,7 @@ impl StackState {
             (False, "NoDrift", nothing())
         };
         let stalled = match stalled {
-            Some(message) => (True, "NothingMoves", message),
+            Some(message) => (True, "NoProgress", message),
             None => (False, "NotStalled", nothing()),
         };
         let all = [
@@ -346,7 +346,7 @@ impl StackState {
     }
 
     /// Returns the status if it differs from the reported one by more than the number of attempts.
-    fn news(&mut self) -> Option<StatusReport> {
+    fn changed_status(&mut self) -> Option<StatusReport> {
         let status = self.status();
         // Reports attempts at 1, 2, 4, 8 …: progress stays visible without a report per attempt.
         let attempts_matter = self.failures == 0 || self.failures.is_power_of_two();

@@ -98,6 +98,6 @@ async fn ensure_namespace(cluster: &dyn Cluster, name: &str, manager: &str) -> R
         Err(error) => return Err(error),
     }
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    cluster.apply(&at, &body, &ApplyOptions { manager, force: false, dry_run: false }).await?;
+    cluster.apply(&at, &body, &ApplyOptions { field_manager: manager, force: false, dry_run: false }).await?;
     Ok(())
 }

@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::AgentConfig;
 use super::backoff::asked_pause;
-use super::contents::Contents;
-use super::desired::{desired, not_done};
+use super::desired::{desired, skipped_outcome};
 use super::epoch::{Trust, TrustedEpoch};
+use super::manifest_cache::ManifestCache;
 use super::outbox::Outbox;
 use super::probe::Probe;
 use super::stack_state::StackState;
@@ -54,7 +54,7 @@ pub(super) struct Worker {
     tools: Tools,
     targets: watch::Receiver<Option<Arc<TargetState>>>,
     epoch: TrustedEpoch,
-    contents: Contents,
+    manifests: ManifestCache,
     stacks: BTreeMap<StackId, StackState>,
     /// The last target state that the worker handled.
     current: Option<Arc<TargetState>>,
@@ -78,7 +78,7 @@ impl Worker {
             tools,
             targets,
             epoch,
-            contents: Contents::default(),
+            manifests: ManifestCache::default(),
             stacks: BTreeMap::new(),
             current: None,
             current_since: Instant::now(),
@@ -171,13 +171,13 @@ impl Worker {
             return Ok(idle);
         }
         let trust = self.epoch.trust(&state, !held.is_empty()).await?;
-        if trust == Trust::None {
+        if trust == Trust::Outdated {
             return Err("the broker serves a target state of an epoch that this agent has left".into());
         }
         self.tools.reached.send_replace(Some(state.clone()));
         let started_at = SystemClock.now();
         let entries = state.entries.iter().filter(|it| due.contains(&it.stack_id));
-        let failed = self.contents.fetch(&*self.tools.control_plane, entries).await;
+        let failed = self.manifests.fetch(&*self.tools.control_plane, entries).await;
         let mut is_away = false;
         for (entry, error) in
             failed.iter().flat_map(|(entries, error)| entries.iter().map(move |entry| (*entry, error)))
@@ -187,15 +187,17 @@ impl Worker {
                 ControlPlaneError::Unreachable(_) | ControlPlaneError::NotReady { .. } => is_away = true,
                 // The broker serves only what the newest target state lists, and that one is on its way.
                 ControlPlaneError::NotFound if self.current_since.elapsed() < REPLACED => is_away = true,
-                error => {
-                    self.report(&state, &not_done(entry, Reason::ContentUnavailable, error.to_string()), started_at)
-                }
+                error => self.report(
+                    &state,
+                    &skipped_outcome(entry, Reason::ContentUnavailable, error.to_string()),
+                    started_at,
+                ),
             }
         }
-        let (desired, over_budget) = desired(&state, &self.contents, &held, trust == Trust::Full);
+        let (desired, over_budget) = desired(&state, &self.manifests, &held, trust == Trust::Full);
         for entry in over_budget.into_iter().filter(|it| due.contains(&it.stack_id)) {
             let message = "removals that no user ordered explicitly would remove more than half of the objects that this agent holds; to confirm, delete the stack or remove its target";
-            self.report(&state, &not_done(entry, Reason::RemovalBudget, message.to_owned()), started_at);
+            self.report(&state, &skipped_outcome(entry, Reason::RemovalBudget, message.to_owned()), started_at);
         }
         // Stacks whose manifests are missing are due again soon.
         let again = if is_away { self.tools.config.retry_first } else { self.tools.config.interval };
@@ -251,7 +253,7 @@ impl Worker {
         }
     }
 
-    /// Records the outcome of a stack, and reports its news.
+    /// Records the outcome of a stack, and reports its report.
     fn report(&mut self, state: &TargetState, outcome: &StackOutcome, started_at: Timestamp) {
         let Some(stack) = self.stacks.get_mut(&outcome.stack_id) else {
             return;
@@ -264,11 +266,11 @@ impl Worker {
         }
         let entry = state.entries.iter().find(|it| it.stack_id == outcome.stack_id);
         self.tools.probe.worked(outcome);
-        let news = stack.take(outcome, entry.and_then(|it| it.object_id), started_at, &self.tools.config);
-        if let Some(event) = news.event {
+        let report = stack.take(outcome, entry.and_then(|it| it.object_id), started_at, &self.tools.config);
+        if let Some(event) = report.event {
             self.tools.outbox.event(event);
         }
-        if let Some(status) = news.status {
+        if let Some(status) = report.status {
             self.tools.outbox.status(status);
         }
     }
@@ -290,7 +292,7 @@ impl Worker {
             }
         }
         self.stacks.retain(|id, _| state.entries.iter().any(|entry| entry.stack_id == *id));
-        self.contents.keep_only(state);
+        self.manifests.keep_only(state);
         self.current = Some(state.clone());
         self.current_since = Instant::now();
     }

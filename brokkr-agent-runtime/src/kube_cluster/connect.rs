@@ -11,17 +11,17 @@ use super::KubeCluster;
 /// The source of a cluster's address and credentials.
 ///
 /// ```
-/// use brokkr_agent_runtime::Kubeconfig;
+/// use brokkr_agent_runtime::ClusterSource;
 ///
-/// let staging = Kubeconfig::default().file("clusters.yaml").context("staging");
+/// let staging = ClusterSource::default().file("clusters.yaml").context("staging");
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Kubeconfig {
+pub struct ClusterSource {
     file: Option<PathBuf>,
     context: Option<String>,
 }
 
-impl Kubeconfig {
+impl ClusterSource {
     /// Sets the file. Default: `KUBECONFIG`, then `~/.kube/config`, then the pod's service account.
     #[must_use]
     pub fn file(mut self, file: impl Into<PathBuf>) -> Self {
@@ -46,7 +46,7 @@ pub enum ConnectError {
     Kubeconfig(#[source] Box<dyn Error + Send + Sync>),
     /// Neither a usable kubeconfig nor a service account exists.
     #[error("no cluster found: set KUBECONFIG, pass a kubeconfig file, or run in a pod ({0})")]
-    Nowhere(#[source] Box<dyn Error + Send + Sync>),
+    NotInferred(#[source] Box<dyn Error + Send + Sync>),
     /// The client could not be created.
     #[error("cannot create the Kubernetes client: {0}")]
     Client(#[source] Box<dyn Error + Send + Sync>),
@@ -63,7 +63,7 @@ impl KubeCluster {
     /// # Errors
     ///
     /// Returns [`ConnectError`] if the kubeconfig or its credentials are unusable.
-    pub async fn connect(from: &Kubeconfig) -> Result<Self, ConnectError> {
+    pub async fn connect(from: &ClusterSource) -> Result<Self, ConnectError> {
         let options = KubeConfigOptions { context: from.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match &from.file {
             Some(file) => {
@@ -71,7 +71,7 @@ impl KubeCluster {
                 kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)?
             }
             None if from.context.is_some() => kube::Config::from_kubeconfig(&options).await.map_err(unusable)?,
-            None => kube::Config::infer().await.map_err(|error| ConnectError::Nowhere(error.into()))?,
+            None => kube::Config::infer().await.map_err(|error| ConnectError::NotInferred(error.into()))?,
         };
         config.connect_timeout = Some(Duration::from_secs(10));
         // A watch may be silent for a long time. Requests have their own timeout.

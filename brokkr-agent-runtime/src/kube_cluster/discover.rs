@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::KubeCluster;
-use super::request::Call;
+use super::request::ApiRequest;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
@@ -73,15 +73,15 @@ struct Kind {
 pub(super) async fn discover(cluster: &KubeCluster) -> ClusterResult<Discovery> {
     let mut discovery = Discovery::default();
     for root in ["/api", "/apis"] {
-        let mut call = Call::new(Method::GET, root.to_owned());
-        call.accept = AGGREGATED;
-        let answer = cluster.call(call).await?.json()?;
-        if answer["kind"] == "APIGroupDiscoveryList" {
-            let groups: Groups = serde_json::from_value(answer)
+        let mut request = ApiRequest::new(Method::GET, root.to_owned());
+        request.accept = AGGREGATED;
+        let response = cluster.send(request).await?.json()?;
+        if response["kind"] == "APIGroupDiscoveryList" {
+            let groups: Groups = serde_json::from_value(response)
                 .map_err(|_| ClusterError::unavailable("cannot parse the discovery document"))?;
             add_groups(&mut discovery, groups);
         } else {
-            add_one_by_one(cluster, &mut discovery, root, &answer).await?;
+            add_one_by_one(cluster, &mut discovery, root, &response).await?;
         }
     }
     // Every API server serves this kind. A response without it comes from something else, and must not count as "no kinds
@@ -122,17 +122,18 @@ async fn add_one_by_one(
     cluster: &KubeCluster,
     discovery: &mut Discovery,
     root: &str,
-    answer: &Value,
+    response: &Value,
 ) -> ClusterResult<()> {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let mut versions: Vec<(String, String, String)> = Vec::new();
     if root == "/api" {
-        versions
-            .extend(texts(&answer["versions"]).into_iter().map(|it| (String::new(), it.clone(), format!("/api/{it}"))));
+        versions.extend(
+            texts(&response["versions"]).into_iter().map(|it| (String::new(), it.clone(), format!("/api/{it}"))),
+        );
     }
-    for group in answer["groups"].as_array().into_iter().flatten() {
+    for group in response["groups"].as_array().into_iter().flatten() {
         let name = group["name"].as_str().unwrap_or_default();
         let preferred = group.pointer("/preferredVersion/version").and_then(Value::as_str).unwrap_or_default();
         let mut all: Vec<&str> =
@@ -141,7 +142,7 @@ async fn add_one_by_one(
         versions.extend(all.into_iter().map(|it| (name.to_owned(), it.to_owned(), format!("/apis/{name}/{it}"))));
     }
     for (group, version, path) in versions {
-        let document = match cluster.call(Call::new(Method::GET, path)).await?.json() {
+        let document = match cluster.send(ApiRequest::new(Method::GET, path)).await?.json() {
             Ok(document) => document,
             Err(_) => {
                 discovery.failed.push(group);

@@ -31,14 +31,14 @@ struct Cause {
     field: String,
 }
 
-pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ClusterError {
-    let said: Status = serde_json::from_slice(body).unwrap_or_default();
-    let has_cause = |reason: &str| said.details.causes.iter().any(|cause| cause.reason == reason);
-    let message = if said.message.is_empty() { status.to_string() } else { said.message.clone() };
+pub(super) fn from_response(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ClusterError {
+    let response: Status = serde_json::from_slice(body).unwrap_or_default();
+    let has_cause = |reason: &str| response.details.causes.iter().any(|cause| cause.reason == reason);
+    let message = if response.message.is_empty() { status.to_string() } else { response.message.clone() };
     match status {
         StatusCode::NOT_FOUND => ClusterError::NotFound(message),
         StatusCode::CONFLICT if has_cause("FieldManagerConflict") => {
-            let conflicts = said.details.causes.iter().filter(|cause| cause.reason == "FieldManagerConflict");
+            let conflicts = response.details.causes.iter().filter(|cause| cause.reason == "FieldManagerConflict");
             ClusterError::Conflict(
                 conflicts
                     .map(|cause| FieldConflict { field: cause.field.clone(), manager: manager(&cause.message) })
@@ -53,12 +53,14 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
             ClusterError::Terminating(message)
         }
         // Admission (quotas, webhooks) also denies with 403. Only missing rights have "cannot" in the message.
-        StatusCode::FORBIDDEN if !said.message.contains(" cannot ") => ClusterError::Denied(message),
+        StatusCode::FORBIDDEN if !response.message.contains(" cannot ") => ClusterError::Denied(message),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ClusterError::Forbidden(message),
         StatusCode::PAYLOAD_TOO_LARGE => ClusterError::TooLarge(message),
         StatusCode::GONE => ClusterError::Expired(message),
         // The response to an apply whose UID belongs to another object.
-        StatusCode::UNPROCESSABLE_ENTITY if said.details.causes.iter().any(|cause| cause.field == "metadata.uid") => {
+        StatusCode::UNPROCESSABLE_ENTITY
+            if response.details.causes.iter().any(|cause| cause.field == "metadata.uid") =>
+        {
             ClusterError::Precondition(message)
         }
         // A webhook with side effects does not support dry runs, which says nothing about the object.
@@ -68,7 +70,7 @@ pub(super) fn from_answer(status: StatusCode, retry_after: Option<Duration>, bod
         _ if is_denied(&message) => ClusterError::Denied(message),
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => ClusterError::Invalid(message),
         StatusCode::TOO_MANY_REQUESTS => ClusterError::Unavailable { message, retry_after },
-        StatusCode::INTERNAL_SERVER_ERROR => from_500(said.reason == "InternalError", message, retry_after),
+        StatusCode::INTERNAL_SERVER_ERROR => from_500(response.reason == "InternalError", message, retry_after),
         status if status.is_server_error() => ClusterError::Unavailable { message, retry_after },
         status => ClusterError::Other { status: status.as_u16(), message },
     }
@@ -148,14 +150,14 @@ mod tests {
     fn conflict_names_field_and_manager() {
         let body = br#"{"kind":"Status","status":"Failure","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\" using apps/v1: .spec.replicas","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","message":"conflict with \"kubectl-edit\" using apps/v1","field":".spec.replicas"}]},"code":409}"#;
         let expected = FieldConflict { field: ".spec.replicas".to_owned(), manager: "kubectl-edit".to_owned() };
-        assert_eq!(from_answer(StatusCode::CONFLICT, None, body), ClusterError::Conflict(vec![expected]));
+        assert_eq!(from_response(StatusCode::CONFLICT, None, body), ClusterError::Conflict(vec![expected]));
     }
 
     #[test]
     fn unsupported_dry_run_is_not_a_rejection() {
         let say =
             |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"BadRequest","code":400}}"#);
-        let of = |message: &str| from_answer(StatusCode::BAD_REQUEST, None, say(message).as_bytes());
+        let of = |message: &str| from_response(StatusCode::BAD_REQUEST, None, say(message).as_bytes());
         let untried = of(r#"admission webhook \"a.example\" does not support dry run"#);
         assert!(matches!(untried, ClusterError::Other { status: 400, .. }), "{untried:?}");
         assert!(matches!(of("strict decoding error: unknown field"), ClusterError::Invalid(_)));
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn admission_denial_is_not_invalid() {
         let say = |message: &str| format!(r#"{{"kind":"Status","message":"{message}","reason":"Invalid","code":422}}"#);
-        let of = |message: &str| from_answer(StatusCode::UNPROCESSABLE_ENTITY, None, say(message).as_bytes());
+        let of = |message: &str| from_response(StatusCode::UNPROCESSABLE_ENTITY, None, say(message).as_bytes());
         for denied in [
             r#"admission webhook \"a.example\" denied the request: no"#,
             "configmaps x is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
@@ -179,7 +181,7 @@ mod tests {
         let message =
             "things.example.com a is forbidden: create not allowed while custom resource definition is terminating";
         let body = format!(r#"{{"kind":"Status","message":"{message}","reason":"Forbidden","code":403}}"#);
-        let error = from_answer(StatusCode::FORBIDDEN, None, body.as_bytes());
+        let error = from_response(StatusCode::FORBIDDEN, None, body.as_bytes());
         assert!(matches!(error, ClusterError::Terminating(_)), "{error:?}");
     }
 
@@ -187,7 +189,7 @@ mod tests {
     fn internal_error_is_classified_by_message() {
         let say = |reason: &str, message: &str| {
             let body = serde_json::json!({"kind": "Status", "message": message, "reason": reason, "code": 500});
-            Reason::from(&from_answer(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()))
+            Reason::from(&from_response(StatusCode::INTERNAL_SERVER_ERROR, None, body.to_string().as_bytes()))
         };
         for (reason, message, expected) in [
             (
@@ -219,13 +221,13 @@ mod tests {
         ] {
             assert_eq!(say(reason, message), expected, "{message}");
         }
-        let unavailable = from_answer(StatusCode::SERVICE_UNAVAILABLE, None, b"");
+        let unavailable = from_response(StatusCode::SERVICE_UNAVAILABLE, None, b"");
         assert_eq!(Reason::from(&unavailable), Reason::ApiUnavailable);
     }
 
     #[test]
     fn body_without_status_is_an_error() {
-        assert!(matches!(from_answer(StatusCode::BAD_GATEWAY, None, b"<html>"), ClusterError::Unavailable { .. }));
-        assert!(matches!(from_answer(StatusCode::IM_A_TEAPOT, None, b""), ClusterError::Other { status: 418, .. }));
+        assert!(matches!(from_response(StatusCode::BAD_GATEWAY, None, b"<html>"), ClusterError::Unavailable { .. }));
+        assert!(matches!(from_response(StatusCode::IM_A_TEAPOT, None, b""), ClusterError::Other { status: 418, .. }));
     }
 }

@@ -156,7 +156,7 @@ mod tests {
         let cluster = KubeCluster::new(client(&kube::Config::new(uri), fence).expect("a client"));
         let kind = ApiKind::v1("", "ConfigMap", "configmaps", true);
         let at = kind.at(Some("default"), "a");
-        let options = ApplyOptions { manager: "test", force: false, dry_run: false };
+        let options = ApplyOptions { field_manager: "test", force: false, dry_run: false };
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
 
         assert_eq!(cluster.apply(&at, &body, &options).await.map(|it| it.object), Ok(json!({})));

@@ -14,14 +14,14 @@ use async_trait::async_trait;
 use brokkr_core::manifest::json_for_yaml;
 use brokkr_reconcile::cluster::{
     ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, Fence,
-    Fenceable, FencedCluster, ListOptions, Listed, ObjectKey, ObjectList, Patch, Propagation, WatchEvent, meta,
+    Fenceable, FencedCluster, ListMeta, ListOptions, ObjectKey, ObjectList, Patch, PropagationPolicy, WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-pub use connect::{ConnectError, Kubeconfig};
-use request::{Call, path, query};
+pub use connect::{ClusterSource, ConnectError};
+use request::{ApiRequest, path, query};
 
 /// A real Kubernetes API.
 ///
@@ -61,17 +61,17 @@ impl Cluster for KubeCluster {
     }
 
     async fn get(&self, at: &ObjectKey<'_>) -> ClusterResult<Option<Value>> {
-        let answer = self.call(Call::new(Method::GET, path(at.kind, at.namespace, Some(at.name)))).await?;
-        if answer.status == StatusCode::NOT_FOUND && answer.is_about(at.name) {
+        let response = self.send(ApiRequest::new(Method::GET, path(at.kind, at.namespace, Some(at.name)))).await?;
+        if response.status == StatusCode::NOT_FOUND && response.is_about(at.name) {
             return Ok(None);
         }
-        answer.json().map(Some)
+        response.json().map(Some)
     }
 
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList> {
         let mut items = Vec::new();
-        let listed = self.list_each(kind, namespace, options, &mut |item| items.push(item)).await?;
-        Ok(ObjectList { items, resource_version: listed.resource_version, truncated: listed.truncated })
+        let meta = self.list_each(kind, namespace, options, &mut |item| items.push(item)).await?;
+        Ok(ObjectList { items, meta })
     }
 
     async fn list_each(
@@ -79,9 +79,9 @@ impl Cluster for KubeCluster {
         kind: &ApiKind,
         namespace: Option<&str>,
         options: &ListOptions,
-        each: &mut (dyn FnMut(Value) + Send),
-    ) -> ClusterResult<Listed> {
-        let (mut next, mut count) = (String::new(), 0_u32);
+        visit: &mut (dyn FnMut(Value) + Send),
+    ) -> ClusterResult<ListMeta> {
+        let (mut continue_token, mut count) = (String::new(), 0_u32);
         loop {
             let wanted = options.limit.map(|limit| limit.saturating_sub(count));
             // The API server takes a limit of 0 for none.
@@ -90,15 +90,15 @@ impl Cluster for KubeCluster {
             if !options.label_selector.is_empty() {
                 parameters.push(("labelSelector", &options.label_selector));
             }
-            if !next.is_empty() {
-                parameters.push(("continue", &next));
+            if !continue_token.is_empty() {
+                parameters.push(("continue", &continue_token));
             }
-            let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
-            call.accept = if options.metadata_only { METADATA_LIST } else { JSON };
-            let mut list = self.call(call).await?.json()?;
+            let mut request = ApiRequest::new(Method::GET, query(path(kind, namespace, None), &parameters));
+            request.accept = if options.metadata_only { METADATA_LIST } else { JSON };
+            let mut list = self.send(request).await?.json()?;
             let text = |field| list["metadata"][field].as_str().unwrap_or_default().to_owned();
             let resource_version = text("resourceVersion");
-            next = text("continue");
+            continue_token = text("continue");
             // An empty list without a version would say that every object is gone. Go writes an empty list as null.
             let items = match list.get_mut("items").map(Value::take) {
                 _ if resource_version.is_empty() => None,
@@ -110,41 +110,43 @@ impl Cluster for KubeCluster {
                 return Err(ClusterError::unavailable("the server's response is not a list"));
             };
             count = count.saturating_add(u32::try_from(items.len()).unwrap_or(u32::MAX));
-            items.into_iter().for_each(&mut *each);
-            if next.is_empty() || options.limit.is_some_and(|limit| count >= limit) {
-                return Ok(Listed { resource_version, truncated: !next.is_empty() });
+            items.into_iter().for_each(&mut *visit);
+            if continue_token.is_empty() || options.limit.is_some_and(|limit| count >= limit) {
+                return Ok(ListMeta { resource_version, truncated: !continue_token.is_empty() });
             }
         }
     }
 
     async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
-        let mut parameters = vec![("fieldManager", options.manager), ("fieldValidation", "Strict")];
+        let mut parameters = vec![("fieldManager", options.field_manager), ("fieldValidation", "Strict")];
         if options.force {
             parameters.push(("force", "true"));
         }
         if options.dry_run {
             parameters.push(("dryRun", "All"));
         }
-        let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
-        call.body = Some(("application/apply-patch+yaml", json_for_yaml(body.to_string())));
-        let answer = self.call(call).await?;
-        let created = answer.status == StatusCode::CREATED;
-        Ok(ApplyOutcome { object: answer.json()?, created })
+        let mut request =
+            ApiRequest::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
+        request.body = Some(("application/apply-patch+yaml", json_for_yaml(body.to_string())));
+        let response = self.send(request).await?;
+        let created = response.status == StatusCode::CREATED;
+        Ok(ApplyOutcome { object: response.json()?, created })
     }
 
     async fn patch(&self, at: &ObjectKey<'_>, patch: &Patch, manager: &str) -> ClusterResult<Value> {
         let Patch::Merge(patch) = patch;
         let parameters = [("fieldManager", manager)];
-        let mut call = Call::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
-        call.body = Some(("application/merge-patch+json", patch.to_string()));
-        self.call(call).await?.json()
+        let mut request =
+            ApiRequest::new(Method::PATCH, query(path(at.kind, at.namespace, Some(at.name)), &parameters));
+        request.body = Some(("application/merge-patch+json", patch.to_string()));
+        self.send(request).await?.json()
     }
 
     async fn delete(&self, at: &ObjectKey<'_>, options: &DeleteOptions<'_>) -> ClusterResult<()> {
         let propagation = match options.propagation {
-            Propagation::Background => "Background",
-            Propagation::Foreground => "Foreground",
-            Propagation::Orphan => "Orphan",
+            PropagationPolicy::Background => "Background",
+            PropagationPolicy::Foreground => "Foreground",
+            PropagationPolicy::Orphan => "Orphan",
         };
         let mut body = json!({
             "apiVersion": "v1",
@@ -155,9 +157,9 @@ impl Cluster for KubeCluster {
         if let Some(version) = options.resource_version {
             body["preconditions"]["resourceVersion"] = json!(version);
         }
-        let mut call = Call::new(Method::DELETE, path(at.kind, at.namespace, Some(at.name)));
-        call.body = Some((JSON, body.to_string()));
-        self.call(call).await?.json()?;
+        let mut request = ApiRequest::new(Method::DELETE, path(at.kind, at.namespace, Some(at.name)));
+        request.body = Some((JSON, body.to_string()));
+        self.send(request).await?.json()?;
         Ok(())
     }
 

@@ -16,21 +16,21 @@ const USER_AGENT: &str = concat!("brokkr-agent/", env!("CARGO_PKG_VERSION"));
 /// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum bytes of a response. A page of a list is far smaller.
-const ANSWER_BYTES: usize = 256 * 1024 * 1024;
+const RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 
-pub(super) struct Call {
+pub(super) struct ApiRequest {
     pub(super) method: Method,
     pub(super) uri: String,
     pub(super) accept: &'static str,
     pub(super) body: Option<(&'static str, String)>,
 }
 
-impl Call {
+impl ApiRequest {
     pub(super) fn new(method: Method, uri: String) -> Self {
         Self { method, uri, accept: JSON, body: None }
     }
 
-    pub(super) fn into_request(self) -> ClusterResult<Request<Body>> {
+    pub(super) fn into_http(self) -> ClusterResult<Request<Body>> {
         let mut request = Request::builder()
             .method(self.method)
             .uri(self.uri)
@@ -47,13 +47,13 @@ impl Call {
     }
 }
 
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     pub(super) status: StatusCode,
     retry_after: Option<Duration>,
     body: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     /// Returns the body as JSON, or an error if the server rejected the request or failed.
     pub(super) fn json(self) -> ClusterResult<Value> {
         if !self.status.is_success() {
@@ -62,9 +62,9 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|_| ClusterError::unavailable("the server's response is not JSON"))
     }
 
-    /// Returns the error that the server answered with.
+    /// Returns the error that the server read_response with.
     pub(super) fn into_error(self) -> ClusterError {
-        errors::from_answer(self.status, self.retry_after, &self.body)
+        errors::from_response(self.status, self.retry_after, &self.body)
     }
 
     /// Whether a 404 means that this object does not exist, rather than that its kind is not served.
@@ -75,11 +75,11 @@ impl Answer {
 }
 
 impl KubeCluster {
-    pub(super) async fn call(&self, call: Call) -> ClusterResult<Answer> {
-        let request = call.into_request()?;
+    pub(super) async fn send(&self, request: ApiRequest) -> ClusterResult<ApiResponse> {
+        let request = request.into_http()?;
         in_time(async {
             let response = self.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
-            answered(response).await
+            read_response(response).await
         })
         .await
     }
@@ -93,16 +93,16 @@ pub(super) async fn in_time<T>(exchange: impl Future<Output = ClusterResult<T>>)
 }
 
 /// Reads a response to its end.
-pub(super) async fn answered(response: Response<Body>) -> ClusterResult<Answer> {
+pub(super) async fn read_response(response: Response<Body>) -> ClusterResult<ApiResponse> {
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, ANSWER_BYTES).collect().await.map_err(|error| {
+    let body = Limited::new(body, RESPONSE_BYTES).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            return ClusterError::TooLarge(format!("the server's response exceeds {ANSWER_BYTES} bytes"));
+            return ClusterError::TooLarge(format!("the server's response exceeds {RESPONSE_BYTES} bytes"));
         }
         ClusterError::unavailable(format!("the connection failed during the response: {error}"))
     })?;
     let retry_after = parts.headers.get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
-    Ok(Answer { status: parts.status, retry_after: retry_after.map(Duration::from_secs), body: body.to_bytes() })
+    Ok(ApiResponse { status: parts.status, retry_after: retry_after.map(Duration::from_secs), body: body.to_bytes() })
 }
 
 /// Returns the URL path of a kind's objects, or of one object.

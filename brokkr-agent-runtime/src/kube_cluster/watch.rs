@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::Value;
 
-use super::request::{Call, answered, in_time, path, query};
+use super::request::{ApiRequest, in_time, path, query, read_response};
 use super::{JSON, KubeCluster, errors, version_of};
 
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -38,12 +38,16 @@ pub(super) async fn watch(
     if !options.label_selector.is_empty() {
         parameters.push(("labelSelector", &options.label_selector));
     }
-    let mut call = Call::new(Method::GET, query(path(kind, namespace, None), &parameters));
-    call.accept = if options.metadata_only { METADATA } else { JSON };
-    let request = call.into_request()?;
+    let mut request = ApiRequest::new(Method::GET, query(path(kind, namespace, None), &parameters));
+    request.accept = if options.metadata_only { METADATA } else { JSON };
+    let request = request.into_http()?;
     let opened = in_time(async {
-        let answer = cluster.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
-        if answer.status().is_success() { Ok(answer.into_body()) } else { Err(answered(answer).await?.into_error()) }
+        let response = cluster.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
+        if response.status().is_success() {
+            Ok(response.into_body())
+        } else {
+            Err(read_response(response).await?.into_error())
+        }
     });
     let lines = stream::unfold(Some((opened.await?, Buffer::default())), |state| async {
         let (mut body, mut buffer) = state?;
@@ -104,13 +108,13 @@ fn event(line: &[u8]) -> ClusterResult<WatchEvent> {
         serde_json::from_slice(line).map_err(|_| ClusterError::unavailable("a watch event is not JSON"))?;
     let object = event.get_mut("object").map(Value::take).unwrap_or_default();
     match event.get("type").and_then(Value::as_str) {
-        Some("ADDED" | "MODIFIED") => Ok(WatchEvent::Applied(object)),
+        Some("ADDED" | "MODIFIED") => Ok(WatchEvent::Changed(object)),
         Some("DELETED") => Ok(WatchEvent::Deleted(object)),
         Some("BOOKMARK") => Ok(WatchEvent::Bookmark(version_of(&object))),
         _ => {
             let code = object["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
             let status = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Err(errors::from_answer(status, None, object.to_string().as_bytes()))
+            Err(errors::from_response(status, None, object.to_string().as_bytes()))
         }
     }
 }
@@ -129,7 +133,7 @@ mod tests {
         let gone = event(br#"{"type": "ERROR", "object": {"kind": "Status", "code": 410}}"#);
         assert!(matches!(gone, Err(ClusterError::Expired(_))), "{gone:?}");
         let added = event(br#"{"type": "ADDED", "object": {"kind": "ConfigMap"}}"#);
-        assert!(matches!(added, Ok(WatchEvent::Applied(_))), "{added:?}");
+        assert!(matches!(added, Ok(WatchEvent::Changed(_))), "{added:?}");
     }
 
     #[test]

@@ -192,16 +192,16 @@ mod tests {
         let text = text.expose_secret();
         assert!(text.starts_with("brokkr_agent_"));
         assert_eq!(Pak::parse(text), Ok((short_id.as_str(), hash)));
-        let mut wrong =
+        let mut malformed =
             vec![String::new(), "x".repeat(65_536), format!("{text}\n"), format!("{text}_x"), text.replace('_', "-")];
-        wrong.push(text.replacen("agent", "admin", 1));
+        malformed.push(text.replacen("agent", "admin", 1));
         for at in [0, 10, 20, 40, text.len() - 1] {
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
-            wrong.push(String::from_utf8(bytes).expect("ASCII"));
+            malformed.push(String::from_utf8(bytes).expect("ASCII"));
         }
-        for wrong in wrong {
-            assert_eq!(Pak::parse(&wrong), Err(PakError::Malformed), "{wrong}");
+        for malformed in malformed {
+            assert_eq!(Pak::parse(&malformed), Err(PakError::Malformed), "{malformed}");
         }
         assert!(!format!("{:?}", Pak::generate(KeyKind::Admin, &SystemEntropy)).contains("brokkr_"));
     }

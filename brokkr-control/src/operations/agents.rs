@@ -168,11 +168,11 @@ impl Broker {
         let agents = self.parts.store.list::<Agent>(&scope, filter, page).await?;
         let ids: Vec<AgentId> = agents.items.iter().map(|agent| agent.id).collect();
         let seen = self.last_seen(&scope, &ids).await?;
-        let said = self.parts.store.agent_capabilities(&scope, &ids).await?;
-        let mut said: BTreeMap<_, _> = said.into_iter().collect();
+        let capabilities = self.parts.store.agent_capabilities(&scope, &ids).await?;
+        let mut capabilities: BTreeMap<_, _> = capabilities.into_iter().collect();
         Ok(agents.map(|agent| AgentDetails {
             last_seen_at: seen.get(&agent.id).copied(),
-            capabilities: said.remove(&agent.id).unwrap_or_default(),
+            capabilities: capabilities.remove(&agent.id).unwrap_or_default(),
             agent: as_seen_by(&scope, agent),
             session: None,
         }))

@@ -144,7 +144,7 @@ mod tests {
         let id = StackId::generate();
         let text = id.to_string();
         assert_eq!(text.parse(), Ok(id));
-        for wrong in [
+        for invalid in [
             text.to_uppercase(),
             format!("{{{text}}}"),
             format!("urn:uuid:{text}"),
@@ -153,8 +153,8 @@ mod tests {
             format!("{text}."),
             String::new(),
         ] {
-            if wrong != text {
-                assert_eq!(wrong.parse::<StackId>(), Err(InvalidId), "{wrong}");
+            if invalid != text {
+                assert_eq!(invalid.parse::<StackId>(), Err(InvalidId), "{invalid}");
             }
         }
     }

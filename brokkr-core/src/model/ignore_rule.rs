@@ -75,7 +75,7 @@ mod tests {
         {
             assert!(rule(right).validate().is_ok(), "{right}");
         }
-        let wrong = [
+        let invalid = [
             "",
             "spec",
             "/spec/~2",
@@ -85,8 +85,8 @@ mod tests {
             "/metadata/labels",
             "/metadata/labels/brokkr.io~1stack",
         ];
-        for wrong in wrong {
-            assert!(rule(wrong).validate().is_err(), "{wrong}");
+        for invalid in invalid {
+            assert!(rule(invalid).validate().is_err(), "{invalid}");
         }
         assert!(IgnoreRule::default().validate().is_err());
         assert!(rule(&format!("/{}", "x".repeat(limits::POINTER_CHARACTERS - 1))).validate().is_ok());

@@ -20,7 +20,7 @@ pub struct PatchPolicies {
     pub adopt: Option<Adopt>,
     /// Handling of fields or objects that others changed or deleted.
     pub drift: Option<Drift>,
-    /// Whether a removed object is deleted or orphaned.
+    /// Whether a removed object is deleted, or released and left in the cluster.
     pub deletion: Option<Deletion>,
     /// Whether the agent runs a dry run before it writes.
     pub validate: Option<Validate>,

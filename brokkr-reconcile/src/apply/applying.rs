@@ -12,7 +12,7 @@ use crate::apply::decide::{Circumstances, Step, step};
 use crate::apply::own_rules::OwnRules;
 use crate::apply::progress::Applying;
 use crate::apply::unanswered::Unanswered;
-use crate::apply::write::{Executed, WriteError};
+use crate::apply::write::{Executed, WriteError, WriteOptions};
 use crate::apply::{dependencies, replicas};
 use crate::cluster::{ClusterError, ClusterResult};
 use crate::context::PassContext;
@@ -21,7 +21,7 @@ use crate::health;
 use crate::observed::job_ends::{Gone, is_job};
 use crate::observed::live::{Live, REPLICAS};
 use crate::observed::observer::{CONCURRENCY, concurrently};
-use crate::order::{apply_rank, is_crd, is_foundation, is_namespace};
+use crate::order::{apply_rank, is_crd, is_namespace, is_namespace_or_crd};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::inventory::{Entry, EntryState, Inventory};
@@ -40,8 +40,8 @@ const EXPLAINED: usize = 10;
 type Early<'p> = (&'p Prepared, Step, ObjectProblem);
 
 /// Turns a kind that discovery lists but the server does not serve yet into a wait. A missing Namespace stays a failure.
-fn not_served_yet(said: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
-    let is_kind = matches!(said, ClusterError::NotFound(message) if !message.contains("namespaces "));
+fn not_served_yet(refusal: &ClusterError, problem: ObjectProblem) -> ObjectProblem {
+    let is_kind = matches!(refusal, ClusterError::NotFound(message) if !message.contains("namespaces "));
     ObjectProblem { waiting: problem.waiting || is_kind, ..problem }
 }
 
@@ -62,8 +62,8 @@ impl PassContext<'_> {
         self.record_intents(&steps, inventory, result).await?;
         let rules = OwnRules::of(&steps);
         let mut steps = self.validated(stack, steps, &rules, inventory, result).await;
-        steps.sort_by_key(|(prepared, _)| (!is_foundation(&prepared.object), apply_rank(&prepared.object)));
-        let border = steps.partition_point(|(prepared, _)| is_foundation(&prepared.object));
+        steps.sort_by_key(|(prepared, _)| (!is_namespace_or_crd(&prepared.object), apply_rank(&prepared.object)));
+        let border = steps.partition_point(|(prepared, _)| is_namespace_or_crd(&prepared.object));
         let mut rest = steps.split_off(border);
         self.execute_all(stack, steps, &rules, inventory, result).await;
         while !rest.is_empty() {
@@ -123,13 +123,16 @@ impl PassContext<'_> {
             return Step::Use { uid: live.map(|it| it.uid.clone()).unwrap_or_default() };
         }
         let claims = self.claims();
+        let holder = live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object));
+        let owner = claims.owner(&prepared.object);
         let circumstances = Circumstances {
             agent: self.agent,
             stack: stack.stack_id,
             policies: &stack.policies,
             own_namespace: self.keeper.namespace(),
-            holder: live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object)),
-            owner: claims.owner(&prepared.object),
+            holder,
+            owner,
+            is_foreign: holder.into_iter().chain(owner).any(|it| claims.are_strangers(it, stack.stack_id)),
             gone_job: entry.filter(|_| live.is_none() && is_job(&prepared.object)).map(|entry| self.gone_job(entry)),
         };
         step(prepared, entry, live, &circumstances)
@@ -228,7 +231,8 @@ impl PassContext<'_> {
         let tries = updates.into_iter().map(|(prepared, existing)| {
             let entry = inventory.entries.get(&prepared.object);
             async move {
-                let tried = self.write(stack, prepared, entry, Some(existing), true).await;
+                let tried =
+                    self.write(stack, prepared, WriteOptions { entry, existing: Some(existing), dry_run: true }).await;
                 let is_refused = matches!(tried, Err(WriteError::Api(ClusterError::Invalid(_))));
                 // An object that will be replaced need not accept an update.
                 if is_refused && stack.policies.replace_immutable && self.would_be_created(prepared).await.is_ok() {
@@ -273,7 +277,8 @@ impl PassContext<'_> {
         inventory: &mut Inventory,
         result: &mut Applying,
     ) {
-        let by_own_rules = |it: &Early<'_>| it.2.refusal.as_ref().is_some_and(|said| rules.explain(&it.0.object, said));
+        let by_own_rules =
+            |it: &Early<'_>| it.2.refusal.as_ref().is_some_and(|refusal| rules.explain(&it.0.object, refusal));
         let mut early = self.execute_some(stack, steps, rules, inventory, result).await;
         for (round, pause) in VISIBLE_AFTER.into_iter().chain(RULES_AFTER).enumerate() {
             let is_hopeful = round < VISIBLE_AFTER.len() || early.iter().any(by_own_rules);
@@ -286,7 +291,7 @@ impl PassContext<'_> {
         }
         for (prepared, _, mut problem) in early {
             // The next pass has no changing rules any more, so a rejection is final then.
-            problem.waiting |= problem.refusal.as_ref().is_some_and(|said| rules.explain(&prepared.object, said));
+            problem.waiting |= problem.refusal.as_ref().is_some_and(|refusal| rules.explain(&prepared.object, refusal));
             result.problems.push(problem);
         }
     }
@@ -352,10 +357,10 @@ impl PassContext<'_> {
                     result.problems.push(problem);
                 }
                 Executed::Problem(problem) => match &problem.refusal {
-                    Some(said @ ClusterError::NotFound(_)) => {
-                        early.push((prepared, step, not_served_yet(said, problem.clone())))
+                    Some(refusal @ ClusterError::NotFound(_)) => {
+                        early.push((prepared, step, not_served_yet(refusal, problem.clone())))
                     }
-                    Some(said) if rules.explain(&prepared.object, said) => early.push((prepared, step, problem)),
+                    Some(refusal) if rules.explain(&prepared.object, refusal) => early.push((prepared, step, problem)),
                     _ => result.problems.push(problem),
                 },
             }

@@ -4,7 +4,7 @@ use brokkr_core::model::{ObjectRef, shorten};
 use serde_json::Value;
 
 use crate::cluster::meta;
-use crate::order::is_foundation;
+use crate::order::is_namespace_or_crd;
 use crate::wording::tidy;
 
 /// Maximum number of fields in a message.
@@ -58,7 +58,7 @@ pub(crate) fn remedy(object: &ObjectRef, live: Option<&Value>) -> String {
 
 /// Returns why an object must not be replaced under any policy: data would be lost, or objects of others affected.
 pub(crate) fn obstacle(object: &ObjectRef, live: &Value) -> Option<&'static str> {
-    if is_foundation(object) {
+    if is_namespace_or_crd(object) {
         return Some("the deletion would also delete every object in it");
     }
     match (object.group.as_str(), object.kind.as_str()) {
@@ -206,30 +206,30 @@ mod tests {
     #[test]
     fn only_refused_fields_are_named() {
         let template = "Job.batch \"a\" is invalid: spec.template: Invalid value: {\"Spec\":{}}: field is immutable";
-        let said = describe(&object("batch", "Job"), &job("b", 2), Some(&job("a", 1)), template);
+        let message = describe(&object("batch", "Job"), &job("b", 2), Some(&job("a", 1)), template);
         let path = "spec.template.spec.containers[main]";
         assert_eq!(
-            said,
+            message,
             format!("these fields cannot be changed: {path}.env[KEY].value; {path}.image: \"a\" -> \"b\"")
         );
         let set = |name: &str, replicas: i64| json!({"spec": {"serviceName": name, "replicas": replicas}});
         let refusal = "StatefulSet.apps \"a\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals' and 'minReadySeconds' are forbidden";
-        let said = describe(&object("apps", "StatefulSet"), &set("b", 3), Some(&set("a", 1)), refusal);
-        assert_eq!(said, "this field cannot be changed: spec.serviceName: \"a\" -> \"b\"");
+        let message = describe(&object("apps", "StatefulSet"), &set("b", 3), Some(&set("a", 1)), refusal);
+        assert_eq!(message, "this field cannot be changed: spec.serviceName: \"a\" -> \"b\"");
         let claim = |class: &str, size: &str| json!({"spec": {"storageClassName": class, "resources": {"requests": {"storage": size}}}});
         let refusal = "PersistentVolumeClaim \"a\" is invalid: spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n@@ -1 +1 @@";
-        let said =
+        let message =
             describe(&object("", "PersistentVolumeClaim"), &claim("b", "2Gi"), Some(&claim("a", "1Gi")), refusal);
-        assert_eq!(said, "this field cannot be changed: spec.storageClassName: \"a\" -> \"b\"");
+        assert_eq!(message, "this field cannot be changed: spec.storageClassName: \"a\" -> \"b\"");
         let service = |ip: &str| json!({"spec": {"clusterIP": ip}});
         let refusal =
             "Service \"a\" is invalid: spec.clusterIPs[0]: Invalid value: [\"None\"]: may not change once set";
-        let said = describe(&object("", "Service"), &service("None"), Some(&service("10.0.0.1")), refusal);
-        assert_eq!(said, "this field cannot be changed: spec.clusterIP: \"10.0.0.1\" -> \"None\"");
+        let message = describe(&object("", "Service"), &service("None"), Some(&service("10.0.0.1")), refusal);
+        assert_eq!(message, "this field cannot be changed: spec.clusterIP: \"10.0.0.1\" -> \"None\"");
         // What the manifest no longer sets is not compared: the server's message remains.
         let refusal = "Deployment.apps \"a\" is invalid: spec.selector: Invalid value: {}: field is immutable";
-        let said = describe(&object("apps", "Deployment"), &json!({"spec": {}}), Some(&job("a", 1)), refusal);
-        assert_eq!(said, "the API server rejected the change: spec.selector: Invalid value: {}: field is immutable");
+        let message = describe(&object("apps", "Deployment"), &json!({"spec": {}}), Some(&job("a", 1)), refusal);
+        assert_eq!(message, "the API server rejected the change: spec.selector: Invalid value: {}: field is immutable");
     }
 
     #[test]
@@ -237,16 +237,16 @@ mod tests {
         let (old, new) =
             (json!({"data": {"key": "x".repeat(500)}}), json!({"data": {"key": "b2xk", "more": "c2VjcmV0"}}));
         let refusal = "Secret \"a\" is invalid: data: Forbidden: field is immutable when `immutable` is set";
-        let said = describe(&object("", "Secret"), &new, Some(&old), refusal);
-        assert_eq!(said, "these fields cannot be changed: data.key; data.more");
+        let message = describe(&object("", "Secret"), &new, Some(&old), refusal);
+        assert_eq!(message, "these fields cannot be changed: data.key; data.more");
         assert_eq!(describe(&object("", "Secret"), &new, None, refusal), "the API server rejected the change: Invalid");
-        let said = describe(&object("", "ConfigMap"), &new, Some(&old), refusal);
-        assert!(said.contains("… -> \"b2xk\"; data.more: none -> \"c2VjcmV0\""), "{said}");
-        assert!(said.len() < 150, "{said}");
+        let message = describe(&object("", "ConfigMap"), &new, Some(&old), refusal);
+        assert!(message.contains("… -> \"b2xk\"; data.more: none -> \"c2VjcmV0\""), "{message}");
+        assert!(message.len() < 150, "{message}");
         let list = |names: &[&str]| json!({"spec": {"list": names.iter().map(|it| json!({"password": it})).collect::<Vec<_>>()}});
         let refusal = "spec.list: Forbidden: field is immutable";
-        let said = describe(&object("", "Thing"), &list(&["a", "b"]), Some(&list(&["a"])), refusal);
-        assert_eq!(said, "this field cannot be changed: spec.list");
+        let message = describe(&object("", "Thing"), &list(&["a", "b"]), Some(&list(&["a"])), refusal);
+        assert_eq!(message, "this field cannot be changed: spec.list");
     }
 
     #[test]
@@ -260,8 +260,8 @@ mod tests {
             ("", "PersistentVolumeClaim", &json!({"spec": {"volumeName": "v"}}), "or rename the object"),
             ("apps", "StatefulSet", &json!({"spec": {"volumeClaimTemplates": [{}]}}), "or rename the object"),
         ] {
-            let said = remedy(&object(group, kind), Some(live));
-            assert!(said.ends_with(expected), "{kind}: {said}");
+            let message = remedy(&object(group, kind), Some(live));
+            assert!(message.ends_with(expected), "{kind}: {message}");
         }
         assert!(remedy(&object("", "PersistentVolumeClaim"), Some(&bare)).starts_with("delete the claim"));
     }

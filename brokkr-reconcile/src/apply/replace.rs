@@ -10,8 +10,8 @@ use crate::applier::DesiredStack;
 use crate::apply::decide::ExistingObject;
 use crate::apply::immutable;
 use crate::apply::immutable::{looks_immutable, obstacle};
-use crate::apply::write::Executed;
-use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, Propagation, meta};
+use crate::apply::write::{Executed, WriteOptions};
+use crate::cluster::{ApplyOptions, ClusterError, DeleteOptions, PropagationPolicy, meta};
 use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
 use crate::outcome::problem::ObjectProblem;
@@ -86,7 +86,7 @@ impl PassContext<'_> {
             }
             Err(error) => return Executed::Problem(ObjectProblem::api(object.clone(), &error)),
         }
-        match self.write(stack, prepared, None, None, false).await {
+        match self.write(stack, prepared, WriteOptions::default()).await {
             Ok(applied) if !applied.created && self.is_others(&applied.object) => {
                 self.give_up(prepared, &applied.object).await
             }
@@ -119,14 +119,14 @@ impl PassContext<'_> {
         let mut body = prepared.body();
         body["metadata"]["name"] = json!(name);
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &name);
-        let options = ApplyOptions { manager: self.manager, force: false, dry_run: true };
+        let options = ApplyOptions { field_manager: self.manager, force: false, dry_run: true };
         self.cluster.apply(&at, &body, &options).await.map(drop)
     }
 
     async fn delete_and_wait(&self, prepared: &Prepared, live: &Value, uid: &str) -> Result<bool, ClusterError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let resource_version = meta::resource_version(live);
-        let options = DeleteOptions { uid, resource_version, propagation: Propagation::Background };
+        let options = DeleteOptions { uid, resource_version, propagation: PropagationPolicy::Background };
         match self.cluster.delete(&at, &options).await {
             Ok(()) | Err(ClusterError::NotFound(_)) => {}
             Err(error) => return Err(error),

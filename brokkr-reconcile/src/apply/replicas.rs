@@ -69,7 +69,7 @@ impl PassContext<'_> {
         }
         let mut body = skeleton(prepared, Some(&existing.uid));
         body["spec"] = json!({"replicas": replicas});
-        let options = ApplyOptions { manager: KEEPER, force: false, dry_run: false };
+        let options = ApplyOptions { field_manager: KEEPER, force: false, dry_run: false };
         match self.cluster.apply(&at, &body, &options).await {
             // Another manager owns the field with a different number, so the number stays.
             Ok(_) | Err(ClusterError::Conflict(_)) => Ok(()),
@@ -123,7 +123,7 @@ mod tests {
     use crate::cluster::Cluster as _;
     use crate::ownership::field_hashes::FieldHashes;
     use crate::ownership::inventory::{Entry, EntryState, ManifestHash};
-    use crate::samples::{Bench, Sample, manifest};
+    use crate::samples::{Fixture, Sample, manifest};
     use brokkr_core::model::IgnoreRule;
 
     fn deployment(replicas: Option<i64>) -> Value {
@@ -210,19 +210,19 @@ mod tests {
     }
 
     /// Whether the keeper or the autoscaler owns the number afterwards.
-    async fn is_left(bench: &Bench, named: Option<i64>, is_scaled: bool, was_ours: bool) -> bool {
-        let live = bench.apply(&bench.sample.prepared(&deployment(Some(3))), &bench.manager).await;
+    async fn is_left(fixture: &Fixture, named: Option<i64>, is_scaled: bool, was_ours: bool) -> bool {
+        let live = fixture.apply(&fixture.sample.prepared(&deployment(Some(3))), &fixture.manager).await;
         let mut entry = Entry::new(EntryState::Held);
         if was_ours {
-            entry.fields = FieldHashes::of(&meta::applied_fields(&live, &bench.manager));
+            entry.fields = FieldHashes::of(&meta::applied_fields(&live, &fixture.manager));
         }
         let existing = ExistingObject { uid: meta::uid(&live).expect("a UID").to_owned(), scaled: is_scaled };
-        let prepared = bench.sample.prepared(&deployment(named));
-        let observer = bench.observer();
-        let left = bench.context(&observer).leave_replicas_to_autoscaler(&prepared, &existing, &entry).await;
+        let prepared = fixture.sample.prepared(&deployment(named));
+        let observer = fixture.observer();
+        let left = fixture.context(&observer).leave_replicas_to_autoscaler(&prepared, &existing, &entry).await;
         assert_eq!(left, Ok(()));
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
-        let live = bench.cluster.get(&at).await.expect("a read").expect("the object");
+        let live = fixture.cluster.get(&at).await.expect("a read").expect("the object");
         assert_eq!(live["spec"]["replicas"], json!(3));
         meta::applied_fields(&live, KEEPER).contains(REPLICAS)
     }
@@ -236,11 +236,11 @@ mod tests {
             (true, None, true, true, false),
             (true, None, false, false, false),
         ] {
-            let mut bench = Bench::new().await;
+            let mut fixture = Fixture::new().await;
             if is_autoscaled {
-                bench.autoscaled.insert((*bench.sample.prepared(&deployment(None)).object).clone());
+                fixture.autoscaled.insert((*fixture.sample.prepared(&deployment(None)).object).clone());
             }
-            let left = is_left(&bench, named, is_scaled, was_ours).await;
+            let left = is_left(&fixture, named, is_scaled, was_ours).await;
             let case = format!("autoscaled {is_autoscaled}, named {named:?}, scaled {is_scaled}, ours {was_ours}");
             assert_eq!(left, expected, "{case}");
         }
@@ -263,15 +263,15 @@ mod tests {
         for (is_autoscaled, named, expected) in
             [(false, 4, true), (true, 4, false), (false, 2, false), (true, 2, false)]
         {
-            let mut bench = Bench::new().await;
-            let prepared = bench.sample.prepared(&deployment(Some(named)));
+            let mut fixture = Fixture::new().await;
+            let prepared = fixture.sample.prepared(&deployment(Some(named)));
             if is_autoscaled {
-                bench.autoscaled.insert((*prepared.object).clone());
+                fixture.autoscaled.insert((*prepared.object).clone());
             }
             let mut entry = Entry::new(EntryState::Held);
             (entry.replicas, entry.manifest) = (Some(2), Some(ManifestHash::of(&json!({}))));
-            let observer = bench.observer();
-            let taken = bench.context(&observer).takes_replicas_back(&prepared, Some(&entry)).await;
+            let observer = fixture.observer();
+            let taken = fixture.context(&observer).takes_replicas_back(&prepared, Some(&entry)).await;
             assert_eq!(taken, Ok(expected), "autoscaled {is_autoscaled}, {named} after 2");
         }
     }

@@ -13,7 +13,7 @@ use crate::health;
 use crate::health::{JobEnd, ObjectHealth};
 use crate::observed::job_ends::is_job;
 use crate::observed::live::REPLICAS;
-use crate::order::is_foundation;
+use crate::order::is_namespace_or_crd;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::field_hashes::FieldHashes;
@@ -46,6 +46,17 @@ pub(crate) enum WriteError {
     Conflicts(Vec<FieldConflict>),
 }
 
+/// Parameters of a write. Default: create an object that no inventory lists.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct WriteOptions<'a> {
+    /// The object's inventory entry.
+    pub(crate) entry: Option<&'a Entry>,
+    /// The object in the cluster; `None` to create it.
+    pub(crate) existing: Option<&'a ExistingObject>,
+    /// Whether to validate only.
+    pub(crate) dry_run: bool,
+}
+
 impl PassContext<'_> {
     pub(crate) async fn execute(
         &self,
@@ -66,7 +77,7 @@ impl PassContext<'_> {
         {
             return Executed::Problem(self.problem(prepared, WriteError::Api(error)));
         }
-        match self.write(stack, prepared, entry, existing, false).await {
+        match self.write(stack, prepared, WriteOptions { entry, existing, dry_run: false }).await {
             // If other managers wrote the object, it is theirs. If only our manager did, another run of the agent created
             // it.
             Ok(applied) if existing.is_none() && !applied.created && self.is_others(&applied.object) => {
@@ -80,7 +91,7 @@ impl PassContext<'_> {
             }
             // The server wrote nothing. An intent that stays would claim the object.
             Err(error @ WriteError::Conflicts(_)) if existing.is_none() && entry.is_none_or(Entry::is_bare) => {
-                Executed::GivenUp(if is_foundation(&prepared.object) {
+                Executed::GivenUp(if is_namespace_or_crd(&prepared.object) {
                     let message =
                         "another client created the object at the same time; this stack uses it without changing it";
                     ObjectProblem::waiting(prepared.object.clone(), Reason::Changed, message)
@@ -109,7 +120,8 @@ impl PassContext<'_> {
                 Takeover::Applied
             } else {
                 // A rejected write leaves the object unchanged.
-                match self.write(stack, prepared, entry, Some(existing), true).await {
+                match self.write(stack, prepared, WriteOptions { entry, existing: Some(existing), dry_run: true }).await
+                {
                     // The adoption takes over the fields of tools.
                     Err(WriteError::Conflicts(conflicts)) if conflicts.iter().all(|it| is_tool(&it.manager)) => {}
                     // A webhook does not support dry runs, which says nothing about the object.
@@ -119,7 +131,8 @@ impl PassContext<'_> {
                 self.take_fields_over(prepared, existing, Takeover::All).await.map_err(WriteError::Api)?;
                 Takeover::All
             };
-            let applied = self.write(stack, prepared, entry, Some(existing), false).await?;
+            let applied =
+                self.write(stack, prepared, WriteOptions { entry, existing: Some(existing), dry_run: false }).await?;
             if takeover == Takeover::Applied {
                 self.take_fields_over(prepared, existing, takeover).await.map_err(WriteError::Api)?;
             }
@@ -145,10 +158,9 @@ impl PassContext<'_> {
         &self,
         stack: &DesiredStack,
         prepared: &Prepared,
-        entry: Option<&Entry>,
-        existing: Option<&ExistingObject>,
-        dry_run: bool,
+        options: WriteOptions<'_>,
     ) -> Result<ApplyOutcome, WriteError> {
+        let WriteOptions { entry, existing, dry_run } = options;
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let mut body = prepared.body();
         let mut takes_replicas = false;
@@ -168,7 +180,7 @@ impl PassContext<'_> {
                 live.iter().for_each(|live| prepared.ignored.leave(&mut body, live));
             }
         }
-        let options = ApplyOptions { manager: self.manager, force: false, dry_run };
+        let options = ApplyOptions { field_manager: self.manager, force: false, dry_run };
         let conflicts = match self.cluster.apply(&at, &body, &options).await {
             Err(ClusterError::Conflict(conflicts)) => conflicts,
             result => return result.map_err(WriteError::Api),
@@ -242,7 +254,7 @@ impl PassContext<'_> {
     pub(crate) async fn give_up(&self, prepared: &Prepared, object: &Value) -> Executed {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let nothing = skeleton(prepared, meta::uid(object));
-        let options = ApplyOptions { manager: self.manager, force: false, dry_run: false };
+        let options = ApplyOptions { field_manager: self.manager, force: false, dry_run: false };
         match self.cluster.apply(&at, &nothing, &options).await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Executed::GivenUp(ObjectProblem::failed(
                 prepared.object.clone(),
@@ -265,7 +277,7 @@ impl PassContext<'_> {
         let Some(live) = self.cluster.get(&at).await.map_err(WriteError::Api)? else {
             return Ok(true);
         };
-        let applied = match self.write(stack, prepared, None, existing, true).await {
+        let applied = match self.write(stack, prepared, WriteOptions { entry: None, existing, dry_run: true }).await {
             Err(WriteError::Conflicts(_)) => return Ok(true),
             result => result?,
         };

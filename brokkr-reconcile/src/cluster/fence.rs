@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 use crate::cluster::{
-    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListOptions,
-    Listed, MemoryCluster, ObjectKey, ObjectList, Patch, WatchEvent,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListMeta,
+    ListOptions, MemoryCluster, ObjectKey, ObjectList, Patch, WatchEvent,
 };
 
 /// Decides whether this process may write to a cluster now. Clones share the decision.
@@ -82,12 +82,12 @@ impl Fenceable for MemoryCluster {
 /// use std::sync::Arc;
 ///
 /// use brokkr_reconcile::cluster::{ApiKind, Cluster, ClusterError, DeleteOptions, Fence, FencedCluster};
-/// use brokkr_reconcile::cluster::{MemoryCluster, Propagation};
+/// use brokkr_reconcile::cluster::{MemoryCluster, PropagationPolicy};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let cluster = FencedCluster::new(Arc::new(MemoryCluster::new()), Fence::new(|| false));
 /// let namespaces = ApiKind::v1("", "Namespace", "namespaces", false);
-/// let options = DeleteOptions { uid: "any", resource_version: None, propagation: Propagation::Background };
+/// let options = DeleteOptions { uid: "any", resource_version: None, propagation: PropagationPolicy::Background };
 /// let deleted = cluster.delete(&namespaces.at(None, "default"), &options).await;
 /// assert_eq!(deleted, Err(ClusterError::Fenced));
 /// # });
@@ -124,9 +124,9 @@ impl Cluster for FencedCluster {
         kind: &ApiKind,
         namespace: Option<&str>,
         options: &ListOptions,
-        each: &mut (dyn FnMut(Value) + Send),
-    ) -> ClusterResult<Listed> {
-        self.cluster.list_each(kind, namespace, options, each).await
+        visit: &mut (dyn FnMut(Value) + Send),
+    ) -> ClusterResult<ListMeta> {
+        self.cluster.list_each(kind, namespace, options, visit).await
     }
 
     async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
@@ -166,7 +166,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::Propagation;
+    use crate::cluster::PropagationPolicy;
 
     #[tokio::test]
     async fn closed_fence_stops_writes_only() {
@@ -177,11 +177,11 @@ mod tests {
         let kind = ApiKind::v1("", "ConfigMap", "configmaps", true);
         let at = kind.at(Some("default"), "a");
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}});
-        let options = ApplyOptions { manager: "test", force: false, dry_run: false };
+        let options = ApplyOptions { field_manager: "test", force: false, dry_run: false };
         let patch = Patch::Merge(json!({"data": {"k": "1"}}));
         let applied = fenced.apply(&at, &body, &options).await.expect("an open fence");
         let uid = crate::cluster::meta::uid(&applied.object).expect("a UID").to_owned();
-        let deletion = DeleteOptions { uid: &uid, resource_version: None, propagation: Propagation::Background };
+        let deletion = DeleteOptions { uid: &uid, resource_version: None, propagation: PropagationPolicy::Background };
 
         open.store(false, Ordering::SeqCst);
         let writes = cluster.writes();

@@ -11,6 +11,7 @@ mod into_cluster;
 mod memory;
 pub mod meta;
 mod options;
+mod results;
 
 use std::fmt::Debug;
 
@@ -25,9 +26,8 @@ pub use fence::{Fence, Fenceable, FencedCluster};
 pub use field_set::FieldSet;
 pub use into_cluster::{IntoCluster, IntoFenceable};
 pub use memory::{Fault, MemoryCluster, Request, Verb};
-pub use options::{
-    ApplyOptions, ApplyOutcome, DeleteOptions, ListOptions, Listed, ObjectList, Patch, Propagation, WatchEvent,
-};
+pub use options::{ApplyOptions, DeleteOptions, ListOptions, Patch, PropagationPolicy};
+pub use results::{ApplyOutcome, ListMeta, ObjectList, WatchEvent};
 
 /// Result of a cluster operation.
 pub type ClusterResult<T> = Result<T, ClusterError>;
@@ -128,18 +128,18 @@ pub trait Cluster: Debug + Send + Sync + 'static {
     /// Lists the objects of a kind, in one namespace, or in all if `namespace` is `None`.
     async fn list(&self, kind: &ApiKind, namespace: Option<&str>, options: &ListOptions) -> ClusterResult<ObjectList>;
 
-    /// Lists objects like [`list`](Self::list), but passes each object to `each` as it arrives, so that they are not all
+    /// Lists objects like [`list`](Self::list), but passes each object to `visit` as it arrives, so that they are not all
     /// in memory at once. May return an error after it has passed some objects.
     async fn list_each(
         &self,
         kind: &ApiKind,
         namespace: Option<&str>,
         options: &ListOptions,
-        each: &mut (dyn FnMut(Value) + Send),
-    ) -> ClusterResult<Listed> {
-        let ObjectList { items, resource_version, truncated } = self.list(kind, namespace, options).await?;
-        items.into_iter().for_each(each);
-        Ok(Listed { resource_version, truncated })
+        visit: &mut (dyn FnMut(Value) + Send),
+    ) -> ClusterResult<ListMeta> {
+        let ObjectList { items, meta } = self.list(kind, namespace, options).await?;
+        items.into_iter().for_each(visit);
+        Ok(meta)
     }
 
     /// Applies an object with server-side apply. Creates the object if it does not exist, unless the body has a UID.

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::context::contention::Contention;
+use crate::context::correction_backoff::CorrectionBackoff;
 use crate::context::settling::Settling;
 use crate::ownership::claims::Claims;
 
@@ -12,7 +12,7 @@ use crate::ownership::claims::Claims;
 #[derive(Debug, Default)]
 pub(crate) struct Bookkeeping {
     claims: Mutex<Claims>,
-    contention: Mutex<Contention>,
+    contention: Mutex<CorrectionBackoff>,
     pub(crate) settling: Settling,
 }
 
@@ -21,7 +21,7 @@ impl Bookkeeping {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn contention(&self) -> MutexGuard<'_, Contention> {
+    pub(crate) fn contention(&self) -> MutexGuard<'_, CorrectionBackoff> {
         self.contention.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! The context of work on a stack: cluster, agent, discovery, and caches.
 
 pub(crate) mod bookkeeping;
-pub(crate) mod contention;
+pub(crate) mod correction_backoff;
 pub(crate) mod settling;
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use brokkr_core::model::{AgentId, ObjectRef};
 
 use crate::cluster::{Cluster, ClusterResult, Discovery};
 use crate::context::bookkeeping::Bookkeeping;
-use crate::context::contention::Contention;
+use crate::context::correction_backoff::CorrectionBackoff;
 use crate::limits::LocalLimits;
 use crate::observed::job_ends::JobEnds;
 use crate::observed::observer::Observer;
@@ -38,7 +38,7 @@ impl PassContext<'_> {
         self.books.claims()
     }
 
-    pub(crate) fn contention(&self) -> MutexGuard<'_, Contention> {
+    pub(crate) fn contention(&self) -> MutexGuard<'_, CorrectionBackoff> {
         self.books.contention()
     }
 

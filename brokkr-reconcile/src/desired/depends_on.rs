@@ -66,8 +66,8 @@ mod tests {
             read.iter().map(|it| (it.group.as_str(), it.namespace.as_deref(), it.name.as_str())).collect();
         let expected = [("", Some("db"), "a"), ("apps", Some("db"), "b"), ("rbac.authorization.k8s.io", None, "c")];
         assert_eq!(texts, expected);
-        for wrong in ["x", "a/b", "apps//x", "/namespaces//ConfigMap/a", "a/namespaces/b/c/d/e"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
+        for invalid in ["x", "a/b", "apps//x", "/namespaces//ConfigMap/a", "a/namespaces/b/c/d/e"] {
+            assert!(parse(invalid).is_err(), "{invalid}");
         }
     }
 }

@@ -27,7 +27,7 @@ impl Scene {
     }
 
     async fn apply(&self, body: &Value) -> ApplyOutcome {
-        let options = ApplyOptions { manager: "test", force: true, dry_run: false };
+        let options = ApplyOptions { field_manager: "test", force: true, dry_run: false };
         self.cluster.apply(&self.address(body), body, &options).await.expect("applied")
     }
 
@@ -85,9 +85,9 @@ fn cases() -> Vec<Case> {
 async fn every_kind_is_judged_by_the_status_that_its_controller_writes() {
     for (api_version, kind, spec, pointer, expected, health) in cases() {
         let scene = Scene::new().await;
-        let (live, judged) = scene.settled(&object(api_version, kind, spec)).await;
+        let (live, assessed) = scene.settled(&object(api_version, kind, spec)).await;
         assert_eq!(live.pointer(pointer).unwrap_or(&Value::Null), &expected, "{pointer} of {live}");
-        assert_eq!(judged, health, "{live}");
+        assert_eq!(assessed, health, "{live}");
     }
 }
 

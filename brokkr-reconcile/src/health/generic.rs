@@ -84,12 +84,12 @@ const DELETION: [&str; 6] = [
 
 /// Judges an object that is being deleted, with the reason why it still exists if known.
 pub(crate) fn deleting(status: &Status<'_>, object: &Value) -> ObjectHealth {
-    let said = DELETION.iter().find_map(|kind| status.holds(kind)).map(|it| it.message()).unwrap_or_default();
+    let condition = DELETION.iter().find_map(|kind| status.holds(kind)).map(|it| it.message()).unwrap_or_default();
     let finalizers: Vec<&str> = meta::finalizers(object).collect();
-    let message = match (said, finalizers.as_slice()) {
+    let message = match (condition, finalizers.as_slice()) {
         ("", []) => "it is being deleted".to_owned(),
         ("", finalizers) => format!("it is being deleted, blocked by the finalizers {}", finalizers.join(", ")),
-        (said, _) => format!("it is being deleted: {said}"),
+        (condition, _) => format!("it is being deleted: {condition}"),
     };
     ObjectHealth::progressing("Terminating", message)
 }

@@ -85,10 +85,10 @@ impl ObjectHealth {
 
     /// Pods that admission rejects, with the controller's message and a remedy if one is known.
     fn refused_pods(reason: &str, message: &str, namespace: &str) -> Self {
-        let said = tidy(message);
+        let tidied = tidy(message);
         match of_denial(message, Some(namespace).filter(|it| !it.is_empty())) {
-            Some(remedy) => Self::degraded(reason, said).with_fix(&remedy),
-            None => Self::degraded(reason, said),
+            Some(remedy) => Self::degraded(reason, tidied).with_fix(&remedy),
+            None => Self::degraded(reason, tidied),
         }
     }
 

@@ -59,9 +59,9 @@ fn read_log(status: &Status<'_>, container: &str, more: &str) -> String {
 /// Judges a failed pod: by its own message, or by the end of the first failed container.
 fn failed(status: &Status<'_>) -> ObjectHealth {
     let reason = Some(status.text("/status/reason")).filter(|it| !it.is_empty()).unwrap_or("PodFailed");
-    let said = status.text("/status/message");
-    if !said.is_empty() {
-        return ObjectHealth::degraded(reason, said);
+    let text = status.text("/status/message");
+    if !text.is_empty() {
+        return ObjectHealth::degraded(reason, text);
     }
     let ended =
         containers(status).filter_map(|it| Some((it.name(), it.exit("state").filter(|(code, _)| *code != 0)?.1)));
@@ -75,7 +75,7 @@ fn failed(status: &Status<'_>) -> ObjectHealth {
 
 /// Judges a container that rarely starts by itself.
 fn hopeless(status: &Status<'_>, container: &Container<'_>, reason: &str) -> ObjectHealth {
-    let (name, said) = (container.name(), tidy(container.text("/state/waiting/message")));
+    let (name, text) = (container.name(), tidy(container.text("/state/waiting/message")));
     let verdict = |message: String| ObjectHealth::degraded(reason, message);
     if reason == "CrashLoopBackOff" {
         // The message of the waiting state only contains the length of the pause.
@@ -89,7 +89,7 @@ fn hopeless(status: &Status<'_>, container: &Container<'_>, reason: &str) -> Obj
     }
     if reason == "CreateContainerConfigError" {
         for (phrase, kind) in [("configmap \"", "ConfigMap"), ("secret \"", "Secret")] {
-            let rest = said.split_once(phrase).map(|(_, rest)| rest);
+            let rest = text.split_once(phrase).map(|(_, rest)| rest);
             if let Some(missing) = rest.and_then(|rest| rest.strip_suffix("\" not found")) {
                 let namespace = status.text("/metadata/namespace");
                 return verdict(format!("container {name}: {kind} {namespace}/{missing} does not exist"))
@@ -97,8 +97,8 @@ fn hopeless(status: &Status<'_>, container: &Container<'_>, reason: &str) -> Obj
             }
         }
     }
-    let said = if said.is_empty() { reason.to_owned() } else { said };
-    let verdict = verdict(format!("container {name}: {said}"));
+    let text = if text.is_empty() { reason.to_owned() } else { text };
+    let verdict = verdict(format!("container {name}: {text}"));
     match reason {
         "ImagePullBackOff" | "ErrImagePull" => {
             verdict.with_fix("correct the image, or give the cluster access to the registry")
@@ -125,16 +125,16 @@ pub(crate) const UNBOUND_CLAIMS: &str = "unbound immediate PersistentVolumeClaim
 /// Rewords the scheduler's message, which ends with its attempt to evict other pods.
 fn unscheduled(reason: &str, message: &str) -> ObjectHealth {
     let ends = [" no new claims to deallocate", " preemption: ", " not found"];
-    let mut said = message;
+    let mut text = message;
     for end in &ends[..2] {
-        said = said.split(end).next().unwrap_or(said);
+        text = text.split(end).next().unwrap_or(text);
     }
-    if said.contains(UNBOUND_CLAIMS) {
-        said = said.strip_suffix(ends[2]).unwrap_or(said);
+    if text.contains(UNBOUND_CLAIMS) {
+        text = text.strip_suffix(ends[2]).unwrap_or(text);
     }
-    let said = said.trim_end_matches([',', '.', ' ']);
-    let remedies: Vec<&str> = SCHEDULING.iter().filter(|(phrase, _)| said.contains(phrase)).map(|it| it.1).collect();
-    let verdict = ObjectHealth::progressing(reason, said);
+    let text = text.trim_end_matches([',', '.', ' ']);
+    let remedies: Vec<&str> = SCHEDULING.iter().filter(|(phrase, _)| text.contains(phrase)).map(|it| it.1).collect();
+    let verdict = ObjectHealth::progressing(reason, text);
     if remedies.is_empty() { verdict } else { verdict.with_fix(&remedies.join("; ")) }
 }
 

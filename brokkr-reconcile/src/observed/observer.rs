@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::Verb;
-    use crate::samples::{Bench, manifest};
+    use crate::samples::{Fixture, manifest};
 
     #[tokio::test]
     async fn many_objects_are_listed_and_few_are_read() {
@@ -193,19 +193,19 @@ mod tests {
         for (wanted, there, expected_reads, expected_lists) in
             [(few, few, few, 0), (few, 0, few, 0), (few + 1, few + 1, 0, 1), (few + 1, 1, few, 1), (few + 1, 0, 0, 2)]
         {
-            let bench = Bench::new().await;
+            let fixture = Fixture::new().await;
             let prepare = |number: usize| {
                 let mut body = manifest("v1", "ConfigMap", &format!("it-{number}"));
                 body["data"] = json!({"k": "1"});
-                bench.sample.prepared(&body)
+                fixture.sample.prepared(&body)
             };
             let prepared: Vec<Prepared> = (0..wanted).map(prepare).collect();
             for it in &prepared[..there] {
-                bench.apply(it, &bench.manager).await;
+                fixture.apply(it, &fixture.manager).await;
             }
             let (reads, lists) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
             let counted = (reads.clone(), lists.clone());
-            bench.cluster.set_fault(Some(Box::new(move |request| {
+            fixture.cluster.set_fault(Some(Box::new(move |request| {
                 match request.verb {
                     Verb::Get => counted.0.fetch_add(1, Ordering::SeqCst),
                     Verb::List => counted.1.fetch_add(1, Ordering::SeqCst),
@@ -213,7 +213,7 @@ mod tests {
                 };
                 None
             })));
-            let (found, failed) = bench.observer().observe(&prepared).await;
+            let (found, failed) = fixture.observer().observe(&prepared).await;
             assert_eq!((found.len(), failed.len()), (there, 0), "{wanted} wanted, {there} there");
             let requests = (reads.load(Ordering::SeqCst), lists.load(Ordering::SeqCst));
             assert_eq!(requests, (expected_reads, expected_lists), "{wanted} wanted, {there} there");

@@ -106,7 +106,7 @@ impl Watches {
 
 fn note(kind: &ApiKind, event: &WatchEvent, manager: &str, slots: &Slots, ends: &JobEnds) {
     let (body, is_gone) = match event {
-        WatchEvent::Applied(body) => (body, meta::is_deleting(body)),
+        WatchEvent::Changed(body) => (body, meta::is_deleting(body)),
         WatchEvent::Deleted(body) => (body, true),
         WatchEvent::Bookmark(_) => return,
     };
@@ -167,7 +167,7 @@ impl Watching {
         let Some(from) = &self.from else {
             let options = ListOptions { limit: Some(1), ..self.options.clone() };
             let list = self.cluster.list(kind, namespace, &options).await?;
-            self.from = Some(list.resource_version);
+            self.from = Some(list.meta.resource_version);
             return Ok(Some(Signal::Missed));
         };
         let events = match &mut self.events {
@@ -183,7 +183,7 @@ impl Watching {
         let event = event?;
         self.failures = 0;
         let version = match &event {
-            WatchEvent::Applied(body) | WatchEvent::Deleted(body) => meta::resource_version(body).map(str::to_owned),
+            WatchEvent::Changed(body) | WatchEvent::Deleted(body) => meta::resource_version(body).map(str::to_owned),
             WatchEvent::Bookmark(version) => Some(version.clone()),
         };
         self.from = version.or_else(|| self.from.take());

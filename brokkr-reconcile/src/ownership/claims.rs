@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use brokkr_core::model::{ObjectRef, StackId};
+use brokkr_core::model::{GeneratorId, ObjectRef, StackId};
 
 use crate::ownership::inventory::{EntryState, Inventory};
 use crate::ownership::objects::Objects;
@@ -34,6 +34,8 @@ impl Want {
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     wants: BTreeMap<StackId, Want>,
+    /// The generators that own the stacks.
+    tenants: BTreeMap<StackId, GeneratorId>,
     /// The stacks that want an object, in order.
     claimants: HashMap<Arc<ObjectRef>, Vec<StackId>>,
     /// The stacks whose inventories list an object, with its state. Several while the object moves between stacks.
@@ -43,8 +45,10 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// Updates the wanted objects. Unchanged stacks cost nothing: a pass is often about one stack of many.
-    pub(crate) fn set_wants(&mut self, wants: BTreeMap<StackId, Want>) {
+    /// Updates the wanted objects and the owners of the stacks. Unchanged stacks cost nothing: a pass is often about one stack
+    /// of many.
+    pub(crate) fn set_wants(&mut self, wants: BTreeMap<StackId, Want>, tenants: BTreeMap<StackId, GeneratorId>) {
+        self.tenants = tenants;
         let before = std::mem::take(&mut self.wants);
         for (stack, want) in &before {
             if let Want::Objects(objects) = want
@@ -117,6 +121,12 @@ impl Claims {
             .or_else(|| self.claimants.get(object)?.first().copied())
     }
 
+    /// Whether different generators own two stacks: objects never move between these. The owner of a stack without an entry
+    /// in the target state is not known; it holds only retained Namespaces and CustomResourceDefinitions.
+    pub(crate) fn are_strangers(&self, one: StackId, other: StackId) -> bool {
+        self.tenants.get(&one).zip(self.tenants.get(&other)).is_some_and(|(one, other)| one != other)
+    }
+
     /// Whether a stack holds an object.
     pub(crate) fn holds(&self, stack: StackId, object: &ObjectRef) -> bool {
         let held = |state| matches!(state, EntryState::Held | EntryState::Retained);
@@ -164,7 +174,7 @@ mod tests {
         fn wants(&mut self, stack: StackId, names: &[&str]) {
             let objects = names.iter().map(|name| object(name)).collect();
             self.wants.insert(stack, Want::Objects(Arc::new(objects)));
-            self.claims.set_wants(self.wants.clone());
+            self.claims.set_wants(self.wants.clone(), BTreeMap::new());
         }
 
         fn has(&mut self, stack: StackId, entries: &[(&str, EntryState)]) {
@@ -206,6 +216,24 @@ mod tests {
             stacks.wants(first, &["x", "y"]);
             assert_eq!(stacks.claims.owner(&x), Some(first));
             assert!(stacks.claims.made(first, &x) && !stacks.claims.made(second, &x));
+        }
+    }
+
+    #[test]
+    fn stacks_of_different_generators_are_strangers() {
+        let [first, second, third, unknown] = [(); 4].map(|()| StackId::generate());
+        let (shop, bank) = (GeneratorId::generate(), GeneratorId::generate());
+        let mut claims = Claims::default();
+        claims.set_wants(BTreeMap::new(), BTreeMap::from([(first, shop), (second, shop), (third, bank)]));
+        for (one, other, expected) in [
+            (first, second, false),
+            (first, first, false),
+            (first, third, true),
+            (third, second, true),
+            (first, unknown, false),
+            (unknown, first, false),
+        ] {
+            assert_eq!(claims.are_strangers(one, other), expected);
         }
     }
 

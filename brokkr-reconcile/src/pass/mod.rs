@@ -1,4 +1,4 @@
-//! A pass: applies, judges and prunes the stacks that are due.
+//! A pass: applies, assesses and prunes the stacks that are due.
 
 pub(crate) mod memory;
 pub(crate) mod readiness;
@@ -58,7 +58,7 @@ impl<'a> Pass<'a> {
         shared.read_inventories().await?;
         let discovery = Self::discover(shared, &mut memory, &due).await?;
         let setup = PassSetup::new(shared, desired, |stack| shared.prepared(&mut memory, stack, &discovery));
-        shared.books.claims().set_wants(setup.wants());
+        shared.books.claims().set_wants(setup.wants(), setup.tenants());
         let sets = due.iter().filter_map(|stack| setup.prepared(stack.stack_id));
         shared.watch_jobs_to_come(sets.map(|set| &**set), &discovery);
         let (taken, stacks) = Self::take(shared, desired, &mut memory, &setup, due);
@@ -148,7 +148,7 @@ impl<'a> Pass<'a> {
     /// chain of dependencies may complete in one pass.
     async fn follow_up(&mut self) {
         loop {
-            self.judge().await;
+            self.assess().await;
             let freed = self.free().await;
             if freed.is_empty() {
                 return;
@@ -160,7 +160,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Completes the health of objects that refer to others.
-    async fn judge(&mut self) {
+    async fn assess(&mut self) {
         let context = self.setup.context(&self.shared.books, &self.discovery);
         for stack in self.stacks.iter_mut().filter(|stack| stack.held_back.is_none() && !stack.is_judged) {
             context.judge_by_others(&mut stack.applying.health).await;
@@ -171,7 +171,7 @@ impl<'a> Pass<'a> {
     /// Records which stacks are ready. Returns the stacks that waited for them.
     async fn free(&mut self) -> BTreeSet<StackId> {
         let mut memory = self.shared.memory.lock().await;
-        self.stacks.iter_mut().for_each(|stack| memory.waits.judge(stack, Instant::now()));
+        self.stacks.iter_mut().for_each(|stack| memory.waits.assess(stack, Instant::now()));
         let mut freed = BTreeSet::new();
         for stack in self.stacks.iter_mut().filter(|stack| stack.held_back.is_some()) {
             stack.held_back = memory.waits.held_back(stack, self.desired);

@@ -288,7 +288,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::{ApplyOptions, Cluster as _};
-    use crate::samples::Bench;
+    use crate::samples::Fixture;
 
     fn object(api_version: &str, kind: &str, more: Value) -> Value {
         let mut object =
@@ -297,12 +297,12 @@ mod tests {
         object
     }
 
-    async fn judged(bench: &Bench, group: &str, kind: &str, health: ObjectHealth) -> ObjectHealth {
+    async fn assessed(fixture: &Fixture, group: &str, kind: &str, health: ObjectHealth) -> ObjectHealth {
         let (namespace, name) = (Some("default".to_owned()), "it".to_owned());
         let object = Arc::new(ObjectRef { group: group.to_owned(), kind: kind.to_owned(), namespace, name });
         let mut all = HashMap::from([(object.clone(), health)]);
-        let observer = bench.observer();
-        bench.context(&observer).judge_by_others(&mut all).await;
+        let observer = fixture.observer();
+        fixture.context(&observer).judge_by_others(&mut all).await;
         all.remove(&object).expect("the object")
     }
 
@@ -330,21 +330,23 @@ mod tests {
                 "it has no volume: it waits for the PersistentVolume \"mine\". Fix: create this PersistentVolume, or make it match the claim.".to_owned(),
             ),
         ] {
-            let bench = Bench::new().await;
-            bench.others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": spec}))).await;
+            let fixture = Fixture::new().await;
+            fixture.others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": spec}))).await;
             let health = ObjectHealth::progressing(UNBOUND, "it is not bound to a volume yet");
-            let judged = judged(&bench, "", "PersistentVolumeClaim", health).await;
-            assert_eq!((judged.reason.as_str(), judged.message), (reason, expected));
+            let assessed = assessed(&fixture, "", "PersistentVolumeClaim", health).await;
+            assert_eq!((assessed.reason.as_str(), assessed.message), (reason, expected));
         }
     }
 
     #[tokio::test]
     async fn unscheduled_pods_name_their_claim() {
-        let bench = Bench::new().await;
+        let fixture = Fixture::new().await;
         let labels = json!({"app": "it"});
         let set = json!({"spec": {"selector": {"matchLabels": labels}}});
-        let set = bench.others_apply(&object("apps/v1", "StatefulSet", set)).await;
-        bench.others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": {"storageClassName": "gone"}}))).await;
+        let set = fixture.others_apply(&object("apps/v1", "StatefulSet", set)).await;
+        fixture
+            .others_apply(&object("v1", "PersistentVolumeClaim", json!({"spec": {"storageClassName": "gone"}})))
+            .await;
         let message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
         let condition =
             json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message});
@@ -358,13 +360,17 @@ mod tests {
             "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": "it"}}]},
             "status": {"conditions": [condition]},
         });
-        let kind = bench.discovery.preferred("", "Pod").expect("pods");
-        let options = ApplyOptions { manager: "another-client", force: true, dry_run: false };
-        bench.cluster.apply(&kind.at(Some("default"), "it"), &object("v1", "Pod", pod), &options).await.expect("a pod");
+        let kind = fixture.discovery.preferred("", "Pod").expect("pods");
+        let options = ApplyOptions { field_manager: "another-client", force: true, dry_run: false };
+        fixture
+            .cluster
+            .apply(&kind.at(Some("default"), "it"), &object("v1", "Pod", pod), &options)
+            .await
+            .expect("a pod");
         let health = ObjectHealth::progressing("NotReady", "0 of 1 replicas are ready");
-        let judged = judged(&bench, "apps", "StatefulSet", health).await;
+        let assessed = assessed(&fixture, "apps", "StatefulSet", health).await;
         assert_eq!(
-            judged.message,
+            assessed.message,
             "0 of 1 replicas are ready; its pods: Unschedulable (its PersistentVolumeClaim default/it has no volume: the \
              StorageClass \"gone\" does not exist. Fix: create the StorageClass \"gone\", or publish the StatefulSet under another \
              name with another StorageClass.)"
@@ -373,10 +379,10 @@ mod tests {
 
     #[tokio::test]
     async fn failed_job_says_how_to_run_it_again() {
-        let bench = Bench::new().await;
+        let fixture = Fixture::new().await;
         for (reason, expected) in [("BackoffLimitExceeded", true), (JOB_FAILED, false)] {
-            let judged = judged(&bench, "batch", "Job", ObjectHealth::degraded(reason, "it failed")).await;
-            assert_eq!(judged.message.ends_with(&format!("it failed. Fix: {JOB_REMEDY}.")), expected, "{judged:?}");
+            let assessed = assessed(&fixture, "batch", "Job", ObjectHealth::degraded(reason, "it failed")).await;
+            assert_eq!(assessed.message.ends_with(&format!("it failed. Fix: {JOB_REMEDY}.")), expected, "{assessed:?}");
         }
     }
 }

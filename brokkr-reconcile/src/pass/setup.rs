@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use brokkr_core::model::{ObjectRef, StackId};
+use brokkr_core::model::{GeneratorId, ObjectRef, StackId};
 
 use crate::applier::{Desired, DesiredStack, Goal};
 use crate::apply::replicas::autoscaled;
@@ -55,6 +55,11 @@ impl<'a> PassSetup<'a> {
             Goal::Keep => Want::WhatIsHeld,
         };
         self.desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect()
+    }
+
+    /// Returns the generator that owns each stack.
+    pub(crate) fn tenants(&self) -> BTreeMap<StackId, GeneratorId> {
+        self.desired.stacks.iter().map(|stack| (stack.stack_id, stack.tenant.generator_id)).collect()
     }
 
     /// Returns the context for work on a stack, with the newest discovery.

@@ -11,7 +11,7 @@ use crate::cluster::ClusterError;
 use crate::context::PassContext;
 use crate::desired::prepare::{Prepared, PreparedSet, unserved};
 use crate::health::{ObjectHealth, worst};
-use crate::order::is_foundation;
+use crate::order::is_namespace_or_crd;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::{Progress, StackOutcome, Unhealthy, progress};
@@ -69,7 +69,7 @@ impl<'a> StackPass<'a> {
 
     /// Whether the stack is about to remove a Namespace or a custom resource definition.
     pub(crate) fn loses_foundation(&self) -> bool {
-        self.inventory.entries.keys().any(|object| is_foundation(object) && !self.wanted.contains(object))
+        self.inventory.entries.keys().any(|object| is_namespace_or_crd(object) && !self.wanted.contains(object))
     }
 
     pub(crate) async fn apply(&mut self, context: &PassContext<'_>) {
@@ -118,7 +118,7 @@ impl<'a> StackPass<'a> {
         }
         if is_removal && self.inventory.entries.is_empty() {
             // The inventory is empty, or was lost.
-            match context.orphans(self.desired.stack_id).await {
+            match context.untracked(self.desired.stack_id).await {
                 Ok(orphans) => self.pruning.problems.extend(orphans),
                 Err(error) => {
                     self.pruning.problems.push(of_record(Reason::from(&error), &error));
@@ -337,8 +337,8 @@ mod tests {
             stack.applying.drifted.extend(drifted.then(|| (*object()).clone()));
             let (_, _, outcome) = stack.finish();
             let reason = outcome.unhealthy.first().map(|it| it.health.reason.clone()).unwrap_or_default();
-            let said = format!("{:?} {reason}", outcome.health);
-            assert_eq!(said.trim_end(), expected, "{live:?} {problem:?} drifted: {drifted}");
+            let found = format!("{:?} {reason}", outcome.health);
+            assert_eq!(found.trim_end(), expected, "{live:?} {problem:?} drifted: {drifted}");
             assert_eq!(outcome.applied, problem.is_none(), "{problem:?}");
         }
     }
@@ -378,12 +378,12 @@ mod tests {
             (unserved, false, "fails KindNotServed"),
         ] {
             let (_, _, outcome) = stack.finish();
-            let said = match &outcome.progress {
+            let found = match &outcome.progress {
                 Progress::Done => "done".to_owned(),
                 Progress::Waiting { reason, .. } => format!("waits {reason}"),
                 Progress::Failed { reason, .. } => format!("fails {reason}"),
             };
-            assert_eq!((said.as_str(), outcome.interrupted), (expected, interrupted), "{:?}", outcome.progress);
+            assert_eq!((found.as_str(), outcome.interrupted), (expected, interrupted), "{:?}", outcome.progress);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Waits {
 
 impl Waits {
     /// Updates the readiness of a stack after it was applied.
-    pub(crate) fn judge(&mut self, stack: &mut StackPass<'_>, now: Instant) {
+    pub(crate) fn assess(&mut self, stack: &mut StackPass<'_>, now: Instant) {
         let id = stack.desired.stack_id;
         let Goal::Apply { revision, .. } = stack.desired.goal else {
             self.since.remove(&id);
@@ -115,7 +115,7 @@ mod tests {
             let sample = Sample::new();
             let desired = waiting(&sample);
             let mut stack = applied(&sample, &desired, health.clone());
-            Waits::default().judge(&mut stack, Instant::now());
+            Waits::default().assess(&mut stack, Instant::now());
             assert_eq!(stack.readiness, expected, "{health:?}");
         }
     }
@@ -126,7 +126,7 @@ mod tests {
         let mut desired = waiting(&sample);
         let mut readiness_at = |desired: &DesiredStack, at| {
             let mut stack = applied(&sample, desired, None);
-            waits.judge(&mut stack, at);
+            waits.assess(&mut stack, at);
             stack.readiness
         };
         assert_eq!(readiness_at(&desired, now), Readiness::Pending);
@@ -156,16 +156,16 @@ mod tests {
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
 
         // Applied, but not ready.
-        waits.judge(&mut applied(&other, &base, None), Instant::now());
+        waits.assess(&mut applied(&other, &base, None), Instant::now());
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
-        waits.judge(&mut applied(&other, &base, Some(ObjectHealth::healthy())), Instant::now());
+        waits.assess(&mut applied(&other, &base, Some(ObjectHealth::healthy())), Instant::now());
         assert_eq!(why(&waits, Some(base.goal.clone())), "");
 
         // A removal, or a missing entry in the target state, resets it.
         let removal = DesiredStack { goal: Goal::Remove, ..base.clone() };
-        waits.judge(&mut applied(&other, &removal, None), Instant::now());
+        waits.assess(&mut applied(&other, &removal, None), Instant::now());
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
-        waits.judge(&mut applied(&other, &base, Some(ObjectHealth::healthy())), Instant::now());
+        waits.assess(&mut applied(&other, &base, Some(ObjectHealth::healthy())), Instant::now());
         waits.keep_only(|stack| stack != other.stack);
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
     }
@@ -181,7 +181,7 @@ mod tests {
         for (stack, expected) in [(ready(), true), (broken, false), (held_back, false), (unprepared, false)] {
             let mut waits = Waits::default();
             let mut stack = stack;
-            waits.judge(&mut stack, Instant::now());
+            waits.assess(&mut stack, Instant::now());
             assert_eq!(waits.reached.contains_key(&sample.stack), expected);
         }
     }

@@ -6,7 +6,7 @@ use brokkr_core::model::ObjectRef;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Maximum number of changes per object. The last one says that there are more.
+/// Maximum number of changes per object. If there are more, the list also contains the path `(more)`.
 const CHANGES: usize = 100;
 /// Metadata that the server maintains and that no reader needs.
 const NOISE: [&str; 6] = ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"];

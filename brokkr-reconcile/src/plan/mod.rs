@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
 use crate::apply::decide::{ExistingObject, Step};
 use crate::apply::progress::Applying;
-use crate::apply::write::WriteError;
+use crate::apply::write::{WriteError, WriteOptions};
 use crate::cluster::ClusterError;
 use crate::context::PassContext;
 use crate::context::bookkeeping::Bookkeeping;
@@ -30,7 +30,7 @@ use crate::pass::reconciler::Reconciler;
 use crate::pass::setup::PassSetup;
 pub use crate::plan::diff::FieldChange;
 use crate::plan::diff::changes;
-use crate::prune::phases::Removal;
+use crate::prune::phases::{Removal, RemovalScope};
 use crate::remedy::fix;
 
 /// What the reconciler would do now. `Display` prints it for people.
@@ -107,7 +107,7 @@ impl Reconciler {
         let discovery = shared.cluster.discover().await.map_err(ApplierError::Discovery)?;
         let setup = PassSetup::new(shared, desired, |stack| shared.prepare(stack, &discovery));
         let books = Bookkeeping::default();
-        books.claims().set_wants(setup.wants());
+        books.claims().set_wants(setup.wants(), setup.tenants());
         inventories.values().for_each(|inventory| books.claims().set_held(inventory));
         let context = setup.context(&books, &discovery);
         let mut plan = Plan::default();
@@ -174,7 +174,7 @@ impl PassContext<'_> {
             Step::Create { drifted } => {
                 let action = if *drifted { PlannedAction::Drift } else { PlannedAction::Create };
                 let (reason, message) = if *drifted { ("Deleted", "another client deleted it") } else { ("", "") };
-                return match self.write(stack, prepared, entry, None, true).await {
+                return match self.write(stack, prepared, WriteOptions { entry, existing: None, dry_run: true }).await {
                     // The same revision creates its Namespace or its kind, so a dry run is not possible.
                     Ok(_) | Err(WriteError::Api(ClusterError::NotFound(_))) => because(action, reason, message),
                     Err(error) => PlannedObject::blocked(self.problem(prepared, error)),
@@ -199,7 +199,8 @@ impl PassContext<'_> {
     ) -> Result<Vec<FieldChange>, WriteError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let live = self.cluster.get(&at).await.map_err(WriteError::Api)?.unwrap_or_default();
-        let applied = self.write(stack, prepared, entry, Some(existing), true).await?;
+        let applied =
+            self.write(stack, prepared, WriteOptions { entry, existing: Some(existing), dry_run: true }).await?;
         Ok(changes(&prepared.object, &live, &applied.object))
     }
 
@@ -211,13 +212,18 @@ impl PassContext<'_> {
         wanted: &Objects,
     ) -> Vec<PlannedObject> {
         let deleted_uids = inventory.uids();
-        let kept = inventory.uids_of(wanted);
+        let wanted_uids = inventory.uids_of(wanted);
         let mut planned = Vec::new();
         for (object, entry) in inventory.entries.iter().filter(|(object, _)| !wanted.contains(*object)) {
             let blocked =
                 |reason, message: &str| PlannedObject::blocked(ObjectProblem::waiting(object.clone(), reason, message));
             let action = |action| PlannedObject::new(object, action);
-            let owner = self.claims().owner(object).filter(|owner| *owner != stack.stack_id);
+            let owner = {
+                let claims = self.claims();
+                let is_taker =
+                    |owner: &StackId| *owner != stack.stack_id && !claims.are_strangers(*owner, stack.stack_id);
+                claims.owner(object).filter(is_taker)
+            };
             let one = if let Some(owner) = owner {
                 let message = format!("stack {owner} takes over the object");
                 action(PlannedAction::Release).because("HandedOver", &message)
@@ -232,11 +238,16 @@ impl PassContext<'_> {
                     "the manifests of another stack, which may contain the object, are not fetched yet",
                 )
             } else {
-                let deletion = stack.policies.deletion;
-                match self.decide_removal(deletion, object, entry, stack.stack_id, &deleted_uids, &kept).await {
+                let scope = RemovalScope {
+                    deletion: stack.policies.deletion,
+                    stack: stack.stack_id,
+                    deleted_uids: &deleted_uids,
+                    wanted_uids: &wanted_uids,
+                };
+                match self.decide_removal(object, entry, &scope).await {
                     Ok(Removal::Forget) => continue,
                     Ok(Removal::UnderWay(_) | Removal::Delete(..)) => action(PlannedAction::Prune),
-                    Ok(Removal::LetGo(..)) => action(PlannedAction::Release),
+                    Ok(Removal::Release(..)) => action(PlannedAction::Release),
                     Ok(Removal::Retain(what)) => action(PlannedAction::Retained).because("NotEmpty", &what),
                     Ok(Removal::Problem(problem)) => PlannedObject::blocked(problem),
                     Err(error) => PlannedObject::blocked(ObjectProblem::api(object.clone(), &error)),

@@ -10,19 +10,19 @@ use futures::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, Propagation, meta};
+use crate::cluster::{ApiKind, ClusterError, ClusterResult, DeleteOptions, Patch, PropagationPolicy, meta};
 use crate::context::PassContext;
 use crate::observed::live::Live;
 use crate::observed::observer::{CONCURRENCY, concurrently};
-use crate::order::is_foundation;
+use crate::order::is_namespace_or_crd;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::outcome::stack_outcome::Retained;
 use crate::ownership::inventory::{Entry, EntryState, Inventory};
 use crate::ownership::labels::{AGENT_LABEL, PART_OF_LABEL, STACK_LABEL};
 use crate::ownership::objects::Objects;
+use crate::prune::emptiness::Emptiness;
 use crate::prune::removal_phase::removal_phase;
-use crate::prune::vacancy::Vacancy;
 
 /// How long a pass waits for deletions to complete, over all phases, before it reports that it waits.
 const DELETION_WAIT: Duration = Duration::from_secs(1);
@@ -39,11 +39,11 @@ pub(crate) struct Pruning {
 }
 
 /// The result of one step of removing an object.
-enum Fate {
+enum StepResult {
     /// The object does not exist, is not ours, or was released. The inventory forgets it.
     Forget,
-    /// The agent ordered the deletion.
-    Ordered,
+    /// The agent requested the deletion.
+    DeletionRequested,
     /// The object is being deleted, or changed meanwhile: the agent looks again. Contains what the removal waits for.
     Pending(String),
     /// The object cannot be removed yet.
@@ -52,7 +52,7 @@ enum Fate {
     Retained(String),
 }
 
-/// The next step of removing an object.
+/// The next step of removing an object, as decided.
 pub(crate) enum Removal<'a> {
     /// The object does not exist or is not ours.
     Forget,
@@ -63,10 +63,20 @@ pub(crate) enum Removal<'a> {
     Problem(ObjectProblem),
     /// The object contains objects of others, which the text lists.
     Retain(String),
-    /// Keep the object, and end our ownership.
-    LetGo(&'a ApiKind, Live),
+    /// Leave the object in the cluster, and end our ownership.
+    Release(&'a ApiKind, Live),
     /// Delete the object.
     Delete(&'a ApiKind, Live),
+}
+
+/// What the decisions about the objects of one stack depend on.
+pub(crate) struct RemovalScope<'a> {
+    pub(crate) deletion: Deletion,
+    pub(crate) stack: StackId,
+    /// UIDs of deleted objects. Their dependents do not count as objects of others.
+    pub(crate) deleted_uids: &'a BTreeSet<String>,
+    /// UIDs of objects that the stack wants. They may be in the inventory under another name, too.
+    pub(crate) wanted_uids: &'a BTreeSet<String>,
 }
 
 /// The objects to remove.
@@ -88,38 +98,41 @@ impl PassContext<'_> {
         deleted_uids: &mut BTreeSet<String>,
     ) -> ClusterResult<Pruning> {
         let mut result = Pruning::default();
+        let stack = inventory.stack;
         let deadline = Instant::now() + DELETION_WAIT;
         deleted_uids.extend(inventory.uids());
         // One object may have two entries, as an Event is in two API groups. An object that is wanted under one name must
         // not be deleted under the other.
-        let kept = inventory.uids_of(wanted);
-        let mut waiting = Objects::new();
+        let wanted_uids = inventory.uids_of(wanted);
+        let mut skipped = Objects::new();
         loop {
-            let to_remove = self.to_remove(wanted, only_retained, &waiting, inventory, &mut result);
-            waiting.extend(to_remove.pending);
+            let to_remove = self.to_remove(wanted, only_retained, &skipped, inventory, &mut result);
+            skipped.extend(to_remove.pending);
             let Some(phase) = to_remove.now.iter().map(|it| removal_phase(it)).min() else {
                 break;
             };
             let now: Vec<Arc<ObjectRef>> = to_remove.now.into_iter().filter(|it| removal_phase(it) == phase).collect();
-            let fates = self.remove_all(deletion, &now, inventory, deleted_uids, &kept).await;
-            let mut ordered = Vec::new();
+            let steps = self
+                .remove_all(&now, inventory, &RemovalScope { deletion, stack, deleted_uids, wanted_uids: &wanted_uids })
+                .await;
+            let mut pending = Vec::new();
             let mut blocked = false;
-            for (object, fate) in fates {
-                match fate {
-                    Fate::Forget => drop(inventory.entries.remove(&object)),
-                    Fate::Ordered => {
+            for (object, step) in steps {
+                match step {
+                    StepResult::Forget => drop(inventory.entries.remove(&object)),
+                    StepResult::DeletionRequested => {
                         result.writes += 1;
-                        ordered.push((object, DELETING.to_owned()));
+                        pending.push((object, DELETING.to_owned()));
                     }
-                    Fate::Pending(what) => ordered.push((object, what)),
-                    Fate::Retained(why) => {
+                    StepResult::Pending(what) => pending.push((object, what)),
+                    StepResult::Retained(why) => {
                         if let Some(entry) = inventory.entries.get_mut(&object) {
                             entry.state = EntryState::Retained;
                         }
-                        waiting.insert(object.clone());
+                        skipped.insert(object.clone());
                         result.retained.push(Retained { object: Arc::unwrap_or_clone(object), why });
                     }
-                    Fate::Problem(problem) => {
+                    StepResult::Problem(problem) => {
                         blocked = true;
                         result.problems.push(problem);
                     }
@@ -128,12 +141,12 @@ impl PassContext<'_> {
             if blocked {
                 break;
             }
-            if ordered.is_empty() {
+            if pending.is_empty() {
                 continue;
             }
             if Instant::now() >= deadline {
                 let problem = |(object, what)| ObjectProblem::waiting(object, Reason::Deleting, what);
-                result.problems.extend(ordered.into_iter().map(problem));
+                result.problems.extend(pending.into_iter().map(problem));
                 break;
             }
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -148,7 +161,7 @@ impl PassContext<'_> {
         &self,
         wanted: &Objects,
         only_retained: bool,
-        waiting: &Objects,
+        skipped: &Objects,
         inventory: &mut Inventory,
         result: &mut Pruning,
     ) -> ToRemove {
@@ -156,14 +169,15 @@ impl PassContext<'_> {
         let claims = self.claims();
         let mut to_remove = ToRemove { now: Vec::new(), pending: Vec::new() };
         inventory.entries.retain(|object, entry| {
-            let goes = !wanted.contains(object) && (!only_retained || entry.state == EntryState::Retained);
-            if !goes || waiting.contains(object) {
+            let is_removed = !wanted.contains(object) && (!only_retained || entry.state == EntryState::Retained);
+            if !is_removed || skipped.contains(object) {
                 return true;
             }
             if entry.state == EntryState::Used {
                 return false;
             }
-            match claims.owner(object).filter(|owner| *owner != stack) {
+            let owner = claims.owner(object).filter(|owner| *owner != stack && !claims.are_strangers(*owner, stack));
+            match owner {
                 None => to_remove.now.push(object.clone()),
                 Some(owner) if claims.holds(owner, object) => return false,
                 Some(owner) => {
@@ -179,22 +193,20 @@ impl PassContext<'_> {
 
     async fn remove_all(
         &self,
-        deletion: Deletion,
         objects: &[Arc<ObjectRef>],
         inventory: &Inventory,
-        deleted_uids: &BTreeSet<String>,
-        kept: &BTreeSet<String>,
-    ) -> Vec<(Arc<ObjectRef>, Fate)> {
+        scope: &RemovalScope<'_>,
+    ) -> Vec<(Arc<ObjectRef>, StepResult)> {
         let removals = objects.iter().map(|object| {
             async move {
-                let fate = match inventory.entries.get(object) {
-                    None => Fate::Forget,
+                let step = match inventory.entries.get(object) {
+                    None => StepResult::Forget,
                     Some(entry) => self
-                        .remove(deletion, object, entry, inventory.stack, deleted_uids, kept)
+                        .remove(object, entry, scope)
                         .await
-                        .unwrap_or_else(|error| Fate::Problem(not_removed(object, &error))),
+                        .unwrap_or_else(|error| StepResult::Problem(not_removed(object, &error))),
                 };
-                (object.clone(), fate)
+                (object.clone(), step)
             }
             .boxed()
         });
@@ -202,33 +214,25 @@ impl PassContext<'_> {
     }
 
     /// Takes the next step of removing one object.
-    async fn remove(
-        &self,
-        deletion: Deletion,
-        object: &ObjectRef,
-        entry: &Entry,
-        stack: StackId,
-        deleted_uids: &BTreeSet<String>,
-        kept: &BTreeSet<String>,
-    ) -> ClusterResult<Fate> {
-        let (kind, live) = match self.decide_removal(deletion, object, entry, stack, deleted_uids, kept).await? {
-            Removal::Forget => return Ok(Fate::Forget),
-            Removal::UnderWay(what) => return Ok(Fate::Pending(what)),
-            Removal::Problem(problem) => return Ok(Fate::Problem(problem)),
-            Removal::Retain(why) => return Ok(Fate::Retained(why)),
-            Removal::LetGo(kind, live) => return self.let_go(kind, object, &live).await,
+    async fn remove(&self, object: &ObjectRef, entry: &Entry, scope: &RemovalScope<'_>) -> ClusterResult<StepResult> {
+        let (kind, live) = match self.decide_removal(object, entry, scope).await? {
+            Removal::Forget => return Ok(StepResult::Forget),
+            Removal::UnderWay(what) => return Ok(StepResult::Pending(what)),
+            Removal::Problem(problem) => return Ok(StepResult::Problem(problem)),
+            Removal::Retain(why) => return Ok(StepResult::Retained(why)),
+            Removal::Release(kind, live) => return self.release(kind, object, &live).await,
             Removal::Delete(kind, live) => (kind, live),
         };
         let at = kind.at(object.namespace.as_deref(), &object.name);
         let options = DeleteOptions {
             uid: &live.uid,
             resource_version: Some(&live.resource_version),
-            propagation: Propagation::Background,
+            propagation: PropagationPolicy::Background,
         };
         match self.cluster.delete(&at, &options).await {
-            Ok(()) => Ok(Fate::Ordered),
-            Err(ClusterError::Precondition(_)) => Ok(Fate::Pending(CHANGED.to_owned())),
-            Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
+            Ok(()) => Ok(StepResult::DeletionRequested),
+            Err(ClusterError::Precondition(_)) => Ok(StepResult::Pending(CHANGED.to_owned())),
+            Err(ClusterError::NotFound(_)) => Ok(StepResult::Forget),
             Err(error) => Err(error),
         }
     }
@@ -236,12 +240,9 @@ impl PassContext<'_> {
     /// Decides how to remove an object. Only reads.
     pub(crate) async fn decide_removal(
         &self,
-        deletion: Deletion,
         object: &ObjectRef,
         entry: &Entry,
-        stack: StackId,
-        deleted_uids: &BTreeSet<String>,
-        kept: &BTreeSet<String>,
+        scope: &RemovalScope<'_>,
     ) -> ClusterResult<Removal<'_>> {
         if let Some(problem) = self.limits.refuse(object) {
             let problem = ObjectProblem::failed(object.clone(), Reason::NotAllowed, problem);
@@ -267,11 +268,11 @@ impl PassContext<'_> {
             }
             Err(error) => return Err(error),
         };
-        if !self.is_ours(entry, &live, stack) || kept.contains(&live.uid) {
+        if !self.is_ours(entry, &live, scope.stack) || scope.wanted_uids.contains(&live.uid) {
             return Ok(Removal::Forget);
         }
         if live.deleting {
-            if live.finalizers.is_empty() || is_foundation(object) {
+            if live.finalizers.is_empty() || is_namespace_or_crd(object) {
                 return Ok(Removal::UnderWay(live.health.message));
             }
             let message = format!("the deletion waits for the finalizers {}", live.finalizers.join(", "));
@@ -279,14 +280,14 @@ impl PassContext<'_> {
             let problem = ObjectProblem::waiting(object.clone(), Reason::Finalizers, message);
             return Ok(Removal::Problem(problem.with_remedy(remedy)));
         }
-        if live.keep || deletion == Deletion::Orphan {
-            return Ok(Removal::LetGo(kind, live));
+        if live.keep || scope.deletion == Deletion::Orphan {
+            return Ok(Removal::Release(kind, live));
         }
-        if is_foundation(object) {
-            match self.vacancy(object, deleted_uids).await? {
-                Vacancy::Vacant => {}
-                Vacancy::Occupied(why) => return Ok(Removal::Retain(why)),
-                Vacancy::Settling(what) => {
+        if is_namespace_or_crd(object) {
+            match self.emptiness(object, scope.deleted_uids).await? {
+                Emptiness::Empty => {}
+                Emptiness::HasOthers(why) => return Ok(Removal::Retain(why)),
+                Emptiness::Pending(what) => {
                     let message = format!("the agent deletes it once it is empty: {what}");
                     return Ok(Removal::Problem(ObjectProblem::waiting(object.clone(), Reason::NotEmptyYet, message)));
                 }
@@ -309,10 +310,10 @@ impl PassContext<'_> {
     }
 
     /// Ends our ownership of an object that stays. Edits labels and managed fields, and applies nothing.
-    async fn let_go(&self, kind: &ApiKind, object: &ObjectRef, live: &Live) -> ClusterResult<Fate> {
+    async fn release(&self, kind: &ApiKind, object: &ObjectRef, live: &Live) -> ClusterResult<StepResult> {
         let at = kind.at(object.namespace.as_deref(), &object.name);
         let Some(body) = self.cluster.get(&at).await?.filter(|body| meta::uid(body) == Some(&live.uid)) else {
-            return Ok(Fate::Forget);
+            return Ok(StepResult::Forget);
         };
         let others: Vec<Value> = meta::managed_fields(&body)
             .filter(|entry| entry.get("manager").and_then(Value::as_str) != Some(self.manager))
@@ -327,8 +328,8 @@ impl PassContext<'_> {
             "managedFields": managed_fields,
         }});
         match self.cluster.patch(&at, &Patch::Merge(patch), "orphaned-by-brokkr").await {
-            Ok(_) | Err(ClusterError::NotFound(_)) => Ok(Fate::Forget),
-            Err(ClusterError::Precondition(_)) => Ok(Fate::Pending(CHANGED.to_owned())),
+            Ok(_) | Err(ClusterError::NotFound(_)) => Ok(StepResult::Forget),
+            Err(ClusterError::Precondition(_)) => Ok(StepResult::Pending(CHANGED.to_owned())),
             Err(error) => Err(error),
         }
     }
@@ -346,27 +347,27 @@ mod tests {
     use crate::cluster::Cluster as _;
     use crate::limits::LocalLimits;
     use crate::ownership::labels::KEEP_ANNOTATION;
-    use crate::samples::{Bench, manifest};
+    use crate::samples::{Fixture, manifest};
 
     /// An object that the agent created, with its inventory entry.
     struct Case {
-        bench: Bench,
+        fixture: Fixture,
         kind: ApiKind,
         object: Arc<ObjectRef>,
         entry: Entry,
         deletion: Deletion,
-        kept: BTreeSet<String>,
+        wanted_uids: BTreeSet<String>,
     }
 
     impl Case {
         async fn of(body: Value) -> Self {
-            let bench = Bench::new().await;
-            let prepared = bench.sample.prepared(&body);
-            let live = bench.apply(&prepared, &bench.manager).await;
+            let fixture = Fixture::new().await;
+            let prepared = fixture.sample.prepared(&body);
+            let live = fixture.apply(&prepared, &fixture.manager).await;
             let mut entry = Entry::new(EntryState::Held);
             entry.uid = meta::uid(&live).map(str::to_owned);
             let (kind, object) = ((*prepared.kind).clone(), prepared.object.clone());
-            Self { bench, kind, object, entry, deletion: Deletion::Delete, kept: BTreeSet::new() }
+            Self { fixture, kind, object, entry, deletion: Deletion::Delete, wanted_uids: BTreeSet::new() }
         }
 
         async fn new() -> Self {
@@ -381,23 +382,25 @@ mod tests {
         /// Changes the object as another client.
         async fn patched(self, patch: Value) -> Self {
             let at = self.kind.at(self.object.namespace.as_deref(), &self.object.name);
-            self.bench.cluster.patch(&at, &Patch::Merge(patch), "another-client").await.expect("a patch");
+            self.fixture.cluster.patch(&at, &Patch::Merge(patch), "another-client").await.expect("a patch");
             self
         }
 
         async fn deleted(self) -> Self {
             let at = self.kind.at(self.object.namespace.as_deref(), &self.object.name);
             let uid = self.entry.uid.as_deref().expect("a UID");
-            let options = DeleteOptions { uid, resource_version: None, propagation: Propagation::Background };
-            self.bench.cluster.delete(&at, &options).await.expect("a deletion");
+            let options = DeleteOptions { uid, resource_version: None, propagation: PropagationPolicy::Background };
+            self.fixture.cluster.delete(&at, &options).await.expect("a deletion");
             self
         }
 
         async fn decided(&self) -> String {
-            let observer = self.bench.observer();
-            let context = self.bench.context(&observer);
-            let (stack, gone) = (self.bench.sample.stack, BTreeSet::new());
-            let removal = context.decide_removal(self.deletion, &self.object, &self.entry, stack, &gone, &self.kept);
+            let observer = self.fixture.observer();
+            let context = self.fixture.context(&observer);
+            let (stack, gone) = (self.fixture.sample.stack, BTreeSet::new());
+            let scope =
+                RemovalScope { deletion: self.deletion, stack, deleted_uids: &gone, wanted_uids: &self.wanted_uids };
+            let removal = context.decide_removal(&self.object, &self.entry, &scope);
             match removal.await.expect("a decision") {
                 Removal::Forget => "forget".to_owned(),
                 Removal::UnderWay(_) => "under way".to_owned(),
@@ -405,7 +408,7 @@ mod tests {
                     format!("{} {}", if problem.waiting { "waits" } else { "fails" }, problem.reason)
                 }
                 Removal::Retain(_) => "retain".to_owned(),
-                Removal::LetGo(..) => "let go".to_owned(),
+                Removal::Release(..) => "release".to_owned(),
                 Removal::Delete(..) => "delete".to_owned(),
             }
         }
@@ -419,7 +422,7 @@ mod tests {
             ("delete", Case::new().await),
             ("forget", Case::new().await.deleted().await),
             ("forget", Case::new().await.with(|it| it.entry.uid = Some("another".to_owned()))),
-            ("forget", Case::new().await.with(|it| it.kept.extend(it.entry.uid.clone()))),
+            ("forget", Case::new().await.with(|it| it.wanted_uids.extend(it.entry.uid.clone()))),
             ("delete", Case::new().await.patched(labels(json!({STACK_LABEL: null}))).await),
             ("forget", Case::new().await.patched(labels(json!({STACK_LABEL: StackId::generate()}))).await),
             ("forget", Case::new().await.patched(json!({"metadata": {"managedFields": [{}]}})).await),
@@ -427,7 +430,7 @@ mod tests {
             ("delete", Case::new().await.with(intent)),
             ("forget", Case::new().await.patched(labels(json!({STACK_LABEL: null}))).await.with(intent)),
         ] {
-            assert_eq!(case.decided().await, expected, "{:?}", case.bench.cluster.objects().last());
+            assert_eq!(case.decided().await, expected, "{:?}", case.fixture.cluster.objects().last());
         }
     }
 
@@ -437,16 +440,16 @@ mod tests {
         let do_not_keep = json!({"metadata": {"annotations": {KEEP_ANNOTATION: "false"}}});
         let finalizers = json!({"metadata": {"finalizers": ["example.com/hold"]}});
         let limits = LocalLimits::default().only_kinds([]);
-        let unserved = |case: &mut Case| case.bench.discovery.kinds.retain(|it| it.kind != "ConfigMap");
+        let unserved = |case: &mut Case| case.fixture.discovery.kinds.retain(|it| it.kind != "ConfigMap");
         for (expected, case) in [
-            ("let go", Case::new().await.with(|it| it.deletion = Deletion::Orphan)),
-            ("let go", Case::new().await.patched(keep).await),
+            ("release", Case::new().await.with(|it| it.deletion = Deletion::Orphan)),
+            ("release", Case::new().await.patched(keep).await),
             ("delete", Case::new().await.patched(do_not_keep).await),
             ("waits Finalizers", Case::new().await.patched(finalizers).await.deleted().await),
-            ("fails NotAllowed", Case::new().await.with(|it| it.bench.limits = limits)),
+            ("fails NotAllowed", Case::new().await.with(|it| it.fixture.limits = limits)),
             ("forget", Case::new().await.with(unserved)),
             ("waits ApiUnavailable", {
-                Case::new().await.with(unserved).with(|it| it.bench.discovery.failed.push(String::new()))
+                Case::new().await.with(unserved).with(|it| it.fixture.discovery.failed.push(String::new()))
             }),
         ] {
             assert_eq!(case.decided().await, expected);
@@ -460,7 +463,7 @@ mod tests {
         let occupied = namespace().await;
         let mut theirs = manifest("v1", "ConfigMap", "theirs");
         theirs["metadata"]["namespace"] = json!("place");
-        occupied.bench.others_apply(&theirs).await;
+        occupied.fixture.others_apply(&theirs).await;
         assert_eq!(occupied.decided().await, "retain");
     }
 }

@@ -4,7 +4,7 @@
 //! connects them.
 #![expect(clippy::print_stdout, reason = "prints the output of commands")]
 
-mod connect;
+mod clients;
 mod plan;
 mod probes;
 mod rbac;

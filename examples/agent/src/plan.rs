@@ -5,7 +5,7 @@ use std::error::Error;
 use brokkr_agent_runtime::plan;
 use clap::{Args, ValueEnum};
 
-use crate::connect::{ConnectArgs, Connected, connect};
+use crate::clients::{Clients, ConnectArgs, build_clients};
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
@@ -25,7 +25,7 @@ enum Output {
 }
 
 pub(crate) async fn run(args: PlanArgs) -> Result<(), Box<dyn Error>> {
-    let Connected { control_plane, cluster, config } = connect(args.connect).await?;
+    let Clients { control_plane, cluster, config } = build_clients(args.connect).await?;
     let plan = plan(&*control_plane, cluster, &config).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&plan)?),

@@ -8,7 +8,7 @@ use brokkr_agent_runtime::{Agent, AgentConfig};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::connect::{ConnectArgs, Connected, connect};
+use crate::clients::{Clients, ConnectArgs, build_clients};
 use crate::probes;
 
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub(crate) struct StartArgs {
 }
 
 pub(crate) async fn run(args: StartArgs) -> Result<(), Box<dyn Error>> {
-    let Connected { control_plane, cluster, config } = connect(args.connect).await?;
+    let Clients { control_plane, cluster, config } = build_clients(args.connect).await?;
     let config = config
         .interval(Duration::from_secs(args.interval_seconds))
         .lease((args.lease_seconds > 0).then(|| Duration::from_secs(args.lease_seconds)))

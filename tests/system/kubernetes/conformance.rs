@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{ClusterSource, KubeCluster};
 
 use crate::support::clusters;
 
 async fn real() -> Arc<KubeCluster> {
-    let from = Kubeconfig::default().file(&clusters()[0].admin_kubeconfig);
+    let from = ClusterSource::default().file(&clusters()[0].admin_kubeconfig);
     Arc::new(KubeCluster::connect(&from).await.unwrap())
 }
 

@@ -122,8 +122,8 @@ async fn rights_in_one_namespace_suffice_for_a_confined_agent() {
     let namespaces = cluster.kubectl(&["auth", "can-i", "get", "namespaces", "--as", "stranger-2"]);
     assert!(namespaces.is_err(), "the user must not have rights in the whole cluster: {namespaces:?}");
     let mut agent = agent(&broker, cluster, 2, "confined")
-        .with("BROKKR__AGENT__NAMESPACES", "test-confined")
-        .with("BROKKR__AGENT__NAMESPACE", "test-confined-agent");
+        .env("BROKKR__AGENT__NAMESPACES", "test-confined")
+        .env("BROKKR__AGENT__NAMESPACE", "test-confined-agent");
     agent.start().unwrap();
     let stack = broker.stack("confined");
     broker.target(&stack, &agent);

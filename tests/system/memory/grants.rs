@@ -129,3 +129,38 @@ async fn agent_refuses_what_its_target_state_does_not_grant() {
     );
     assert_eq!(shop.value("stolen"), None);
 }
+
+/// Finding 2 of a hostile review: a tenant inherited the live objects of another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_never_move_between_generators() {
+    let shop = Shop::new().await;
+    let (broker, admin) = (&shop.fleet.broker, shop.fleet.broker.system_actor());
+    let new = NewGenerator { name: "bank".to_owned(), ..NewGenerator::default() };
+    let bank = broker.generator_create(&admin, new).await.unwrap().0.id;
+    for generator in [bank, shop.generator] {
+        broker.agent_register(&admin, shop.agent, generator, Some(GrantId::UNRESTRICTED)).await.unwrap();
+    }
+    let bank = broker.generator_actor(bank).unwrap();
+    let policies = Policies { adopt: Adopt::Always, conflicts: Conflicts::Force, ..Policies::default() };
+    let spec = StackSpec { policies, ..StackSpec::named("theirs") };
+    let theirs = broker.stack_create(&bank, None, spec).await.unwrap().id;
+    let uid = || {
+        let objects = shop.cluster.objects();
+        objects.into_iter().find(|it| it["metadata"]["name"] == "ledger").map(|it| it["metadata"]["uid"].clone())
+    };
+    shop.publish(vec![config_map("default", "ledger", "shop")]).await.unwrap();
+    eventually("applied", || shop.fleet.applied(shop.stack)).await;
+    let first = uid().unwrap();
+    let documents = vec![config_map("default", "ledger", "bank")];
+    broker.publish(&bank, theirs, Content::Documents { documents, message: String::new() }).await.unwrap();
+    broker.target_set(&bank, theirs, shop.agent).await.unwrap();
+    shop.fleet.fails_with(theirs, "HeldByStack").await;
+    let said = shop.fleet.condition(theirs, "Applied").await.unwrap().message;
+    assert!(said.contains("another tenant holds the object") && !said.contains(&shop.stack.to_string()), "{said}");
+    assert_eq!((uid(), shop.value("ledger")), (Some(first.clone()), Some(json!("shop"))));
+    // The first one deletes its stack: its object goes, and the second one gets an object of its own.
+    broker.stack_delete(&shop.actor, shop.stack, None).await.unwrap();
+    eventually("applied", || shop.fleet.applied(theirs)).await;
+    assert_eq!(shop.value("ledger"), Some(json!("bank")));
+    assert_ne!(uid(), Some(first), "a new object");
+}

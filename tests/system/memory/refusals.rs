@@ -36,7 +36,7 @@ async fn refused_update_delays_only_other_updates() {
     let options = brokkr_reconcile::cluster::DeleteOptions {
         uid: &uid,
         resource_version: None,
-        propagation: brokkr_reconcile::cluster::Propagation::Background,
+        propagation: brokkr_reconcile::cluster::PropagationPolicy::Background,
     };
     cluster.delete(&kind.at(Some("default"), "lost"), &options).await.unwrap();
     eventually("the deleted object is recreated", async || value(&cluster, "lost").map(drop).ok_or(())).await;

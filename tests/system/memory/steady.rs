@@ -7,7 +7,7 @@ use brokkr_agent_runtime::{Agent, AgentConfig};
 use brokkr_control::InProcess;
 use brokkr_core::model::{AgentId, StackId};
 use brokkr_reconcile::LocalLimits;
-use brokkr_reconcile::cluster::{Cluster as _, DeleteOptions, Fenceable, MemoryCluster, Patch, Propagation};
+use brokkr_reconcile::cluster::{Cluster as _, DeleteOptions, Fenceable, MemoryCluster, Patch, PropagationPolicy};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,7 @@ async fn changes_by_others_are_corrected_at_once() {
     let discovery = cluster.discover().await.unwrap();
     let at = discovery.preferred("", "ConfigMap").unwrap().at(Some("default"), "a");
     let uid = cluster.get(&at).await.unwrap().unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
-    let options = DeleteOptions { uid: &uid, resource_version: None, propagation: Propagation::Background };
+    let options = DeleteOptions { uid: &uid, resource_version: None, propagation: PropagationPolicy::Background };
     cluster.delete(&at, &options).await.unwrap();
     eventually("the object is recreated", || async { value(&cluster, "a").map(drop).ok_or("gone") }).await;
 }

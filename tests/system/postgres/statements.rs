@@ -9,9 +9,9 @@ async fn every_statement_can_be_prepared() {
     let database = Database::new();
     let statements = statements();
     assert!(statements.len() > 70, "{}", statements.len());
-    for (name, sql) in statements.iter().filter(|(name, _)| !name.ends_with("SNAPSHOT_BEGIN")) {
+    // PREPARE accepts only queries and changes of rows, so not the statement that begins a transaction.
+    for (_, sql) in statements.iter().filter(|(name, _)| !name.ends_with("SNAPSHOT_BEGIN")) {
         database.query(&format!("PREPARE p AS {sql}"));
-        assert!(!name.is_empty());
     }
 }
 
@@ -62,11 +62,17 @@ async fn hot_statements_read_by_index() {
         let plan = database.query(&format!(
             "SET plan_cache_mode = force_generic_plan; PREPARE p AS {sql}; EXPLAIN EXECUTE p({values})"
         ));
-        let scans = plan.lines().filter(|line| line.contains("Seq Scan on"));
-        let large = scans
-            .filter(|line| !["history", "feed_start", "generator", "run"].iter().any(|small| line.contains(small)));
-        assert_eq!(large.collect::<Vec<_>>(), Vec::<&str>::new(), "{name} reads a whole table:\n{plan}");
+        let large: Vec<&str> = scanned_tables(&plan).filter(|table| !SMALL.contains(table)).collect();
+        assert_eq!(large, Vec::<&str>::new(), "{name} reads a whole table:\n{plan}");
     }
+}
+
+/// Tables that stay small, so a scan is as fast as an index.
+const SMALL: [&str; 4] = ["history", "feed_start", "generator", "run"];
+
+/// The tables that a plan reads from start to end. A line is `Seq Scan on TABLE`, with an alias and costs.
+fn scanned_tables(plan: &str) -> impl Iterator<Item = &str> {
+    plan.lines().filter_map(|line| line.split_once("Seq Scan on ")?.1.split_whitespace().next())
 }
 
 /// Inserts enough rows that the planner prefers indexes.

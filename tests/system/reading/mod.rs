@@ -15,7 +15,7 @@ mod scalars;
 use std::collections::BTreeMap;
 
 use brokkr_core::manifest::ManifestSet;
-use brokkr_testbed::Oracle;
+use brokkr_testbed::KubectlReader;
 use fastrand::Rng;
 
 use compare::{Reason, Verdict, judge};
@@ -33,8 +33,8 @@ fn manifests_are_stored_as_kubectl_sends_them() {
     let mut rng = Rng::with_seed(from_environment("BROKKR_READING_SEED", SEED));
     let cases = generate::cases(&mut rng, from_environment("BROKKR_READING_CASES", OF_EACH_CLASS));
     assert!(cases.len() >= 5_000, "{} files", cases.len());
-    let oracle = Oracle::ensure().unwrap();
-    let sent = oracle.ask(cases.iter().map(|(_, file)| file.as_slice())).unwrap();
+    let reader = KubectlReader::ensure().unwrap();
+    let sent = reader.ask(cases.iter().map(|(_, file)| file.as_slice())).unwrap();
     assert_eq!(sent.len(), cases.len());
     let (mut right, mut reasons, mut wrong) = (0, BTreeMap::<Reason, usize>::new(), Vec::new());
     for ((class, file), sent) in cases.iter().zip(sent) {

@@ -45,7 +45,8 @@ impl Reply {
             problem["request_id"].as_str().map(str::as_bytes),
             self.headers.get("x-request-id").map(|it| it.as_bytes())
         );
-        problem["type"].as_str().unwrap_or_default().trim_start_matches("/problems/").to_owned()
+        let slug = problem["type"].as_str().and_then(|it| it.strip_prefix("/problems/"));
+        slug.unwrap_or_else(|| panic!("no problem type: {problem}")).to_owned()
     }
 
     pub(crate) fn text(&self, pointer: &str) -> String {

@@ -79,7 +79,7 @@ impl Cluster for Counted {
         }
         let preceding = self.preceding.lock().unwrap().take_if(|(_, body)| body["metadata"]["name"] == at.name);
         if let Some((manager, body)) = preceding {
-            let options = ApplyOptions { manager, force: false, dry_run: false };
+            let options = ApplyOptions { field_manager: manager, force: false, dry_run: false };
             self.inner.apply(at, &body, &options).await.unwrap();
         }
         writing.apply(at, body, options).await

@@ -23,6 +23,7 @@ pub(crate) fn inventory(cluster: &TestCluster, agent: &str, stack: &str) -> Vec<
     let mut ours: Vec<_> = ours
         .map(|it| {
             let text = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
+            assert!(["k", "n"].iter().all(|key| it[*key].is_string()), "an entry without a kind or a name: {it}");
             let kind = if text("g").is_empty() { text("k") } else { format!("{}.{}", text("k"), text("g")) };
             [kind, text("ns"), text("n"), text("u")]
         })

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{ClusterSource, KubeCluster};
 use brokkr_core::model::StackId;
 use brokkr_reconcile::cluster::{
-    ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, Discovery, Fenceable, MemoryCluster, Propagation, meta,
+    ApiKind, ApplyOptions, Cluster, ClusterError, DeleteOptions, Discovery, Fenceable, MemoryCluster,
+    PropagationPolicy, meta,
 };
 use brokkr_testbed::TestCluster;
 use serde_json::Value;
@@ -40,7 +41,7 @@ impl Stage {
     pub(crate) async fn real() -> Self {
         let TestCluster { agent_kubeconfig, admin_kubeconfig, .. } = &clusters()[0];
         let connect = |file: &std::path::Path| {
-            let from = Kubeconfig::default().file(file.to_owned());
+            let from = ClusterSource::default().file(file.to_owned());
             async move { Arc::new(KubeCluster::connect(&from).await.unwrap()) }
         };
         Self::new(connect(agent_kubeconfig).await, connect(admin_kubeconfig).await).await
@@ -82,7 +83,7 @@ impl Stage {
     /// Writes an object as a human who ignores field ownership.
     pub(crate) async fn write(&self, body: Value) {
         let kind = self.kind(body["kind"].as_str().unwrap());
-        let options = ApplyOptions { manager: "human", force: true, dry_run: false };
+        let options = ApplyOptions { field_manager: "human", force: true, dry_run: false };
         let at = kind.at(meta::namespace(&body), meta::name(&body).unwrap());
         self.human.apply(&at, &body, &options).await.unwrap();
     }
@@ -93,7 +94,7 @@ impl Stage {
         let options = DeleteOptions {
             uid: meta::uid(&live).unwrap(),
             resource_version: None,
-            propagation: Propagation::Background,
+            propagation: PropagationPolicy::Background,
         };
         let deleted = self.human.delete(&self.kind(kind).at(meta::namespace(&live), name), &options).await;
         assert!(matches!(deleted, Ok(()) | Err(ClusterError::NotFound(_))), "{deleted:?}");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Process, Result, program};
+use crate::{Error, Process, Result, program};
 
 /// An agent in its own process, which ends on drop.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl AgentProcess {
 
     /// Sets an environment variable for the next start.
     #[must_use]
-    pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
+    pub fn env(mut self, variable: &str, value: impl Into<String>) -> Self {
         self.environment.retain(|(key, _)| key != variable);
         self.environment.push((variable.to_owned(), value.into()));
         self
@@ -58,7 +58,7 @@ impl AgentProcess {
     pub fn start(&mut self) -> Result<()> {
         self.kill();
         self.starts += 1;
-        let log = self.said_in();
+        let log = self.log_path();
         self.process = Some(Process::start(&program("brokkr-agent")?, &["start".to_owned()], &self.environment, &log)?);
         Ok(())
     }
@@ -70,13 +70,14 @@ impl AgentProcess {
         }
     }
 
-    /// Sends a signal, such as `STOP`.
+    /// Sends a signal, such as `STOP`. Fails if the agent does not run.
     pub fn signal(&self, name: &str) -> Result<()> {
-        self.process.as_ref().map_or(Ok(()), |process| process.signal(name))
+        let process = self.process.as_ref().ok_or_else(|| Error::new("the agent does not run"))?;
+        process.signal(name)
     }
 
-    /// The output since the last start.
-    pub fn said_in(&self) -> PathBuf {
+    /// The file with the output since the last start.
+    pub fn log_path(&self) -> PathBuf {
         self.log.with_extension(format!("{}.log", self.starts))
     }
 }

@@ -217,9 +217,10 @@ impl TestCluster {
         Ok(file)
     }
 
-    /// Sends a signal to the API server: `STOP` freezes it, `CONT` resumes it.
+    /// Sends a signal to the API server: `STOP` freezes it, `CONT` resumes it. Fails if the API server does not run.
     pub fn signal_api_server(&self, name: &str) -> Result<()> {
-        self.api_server.as_ref().map_or(Ok(()), |process| process.signal(name))
+        let process = self.api_server.as_ref().ok_or_else(|| Error::new("the API server does not run"))?;
+        process.signal(name)
     }
 
     /// Kills the API server with SIGKILL.

@@ -1,6 +1,6 @@
 //! `cargo xtask check reading`: manifests as the broker and kubectl read them.
 
-use brokkr_testbed::{Error, Oracle, Result};
+use brokkr_testbed::{Error, KubectlReader, Result};
 
 use crate::run::cargo;
 
@@ -9,7 +9,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
         return Err(Error::new(format!("reading has no check named {name}: it is a single check; omit --only")));
     }
     println!("==> kubectl's reader");
-    Oracle::ensure()?;
+    KubectlReader::ensure()?;
     let words = ["test", "--locked", "--workspace", "--test", "system", "--", "--nocapture", "reading::"];
     cargo("reading", &words)
 }

@@ -12,16 +12,16 @@ const ESRCH: i32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holder {
     /// Host name and a random number, which differs for each start.
-    pub(super) name: String,
+    pub(super) identity: String,
     /// Identity of the process on its host; absent if the system does not provide it.
     pub(super) process: Option<String>,
 }
 
 impl Holder {
     /// Returns a holder for one agent in this process.
-    pub(super) fn this() -> Self {
+    pub(super) fn current() -> Self {
         let host = read("/proc/sys/kernel/hostname").unwrap_or_else(|| "agent".to_owned());
-        Self { name: format!("{host}_{}", InstanceId::generate()), process: Process::this() }
+        Self { identity: format!("{host}_{}", InstanceId::generate()), process: Process::current() }
     }
 }
 
@@ -34,8 +34,8 @@ struct Process<'a> {
 }
 
 impl Process<'_> {
-    fn this() -> Option<String> {
-        let (boot, namespace) = place()?;
+    fn current() -> Option<String> {
+        let (boot, namespace) = boot_and_pid_namespace()?;
         let pid = std::process::id().to_string();
         let started = started(&pid).ok()??;
         Some(Process { boot: &boot, namespace: &namespace, pid: &pid, started: &started }.text())
@@ -55,14 +55,14 @@ pub(super) fn has_ended(process: &str) -> bool {
     else {
         return false;
     };
-    let here = place().is_some_and(|here| here == (boot.to_owned(), namespace.to_owned()));
+    let here = boot_and_pid_namespace().is_some_and(|here| here == (boot.to_owned(), namespace.to_owned()));
     // Guards the path in `/proc`: only digits name a process.
     let is_pid = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
     here && is_pid && started(pid).is_ok_and(|started| started.as_deref() != Some(start))
 }
 
 /// Returns the boot ID of this host and the PID namespace.
-fn place() -> Option<(String, String)> {
+fn boot_and_pid_namespace() -> Option<(String, String)> {
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
     Some((read("/proc/sys/kernel/random/boot_id")?, namespace.to_str()?.replace('/', "_")))
 }
@@ -100,10 +100,10 @@ mod tests {
 
     #[test]
     fn unknown_process_is_not_reported_as_ended() {
-        let Some(this) = Process::this() else { return };
+        let Some(this) = Process::current() else { return };
         assert!(!has_ended(&this), "{this}");
         assert!(!has_ended("") && !has_ended("a/b/1/2") && !has_ended("///"));
-        let (boot, namespace) = place().expect("this process has a place");
+        let (boot, namespace) = boot_and_pid_namespace().expect("/proc is readable");
         assert!(!has_ended(&format!("{boot}/{namespace}//1")), "no PID");
         let mut parts: Vec<&str> = this.split('/').collect();
         parts[3] = "1";
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn ended_process_is_recognized() {
-        let Some((boot, namespace)) = place() else { return };
+        let Some((boot, namespace)) = boot_and_pid_namespace() else { return };
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("a process");
         let pid = child.id().to_string();
         let start = started(&pid).expect("/proc tells").expect("it runs");

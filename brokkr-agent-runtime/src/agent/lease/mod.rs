@@ -24,7 +24,7 @@ use super::backoff::pause;
 const RENEWALS: u32 = 4;
 /// Maximum pause between two reads of a Lease that another replica holds.
 const MAX_READ_PAUSE: Duration = Duration::from_secs(2);
-/// First pause after a failed request.
+/// First pause after a failed request, pause after a failed renewal, and minimum timeout of a renewal.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// A candidate for the Lease of one agent.
@@ -50,7 +50,7 @@ pub(super) struct Term {
 impl Candidate {
     pub(super) fn new(cluster: Arc<dyn Fenceable>, namespace: String, agent: AgentId, duration: Duration) -> Self {
         let object = LeaseObject::new(cluster.clone(), namespace, agent);
-        Self { cluster, object, me: Holder::this(), duration, seen: None }
+        Self { cluster, object, me: Holder::current(), duration, seen: None }
     }
 
     /// Waits until this process leads. Returns `None` if it is stopped before.
@@ -102,7 +102,7 @@ impl Candidate {
             || record.process.as_deref().is_some_and(has_ended)
             || now.saturating_duration_since(since) >= record.duration;
         // A Lease of this process from an earlier term is free: that term has ended.
-        if !is_free && record.holder != self.me.name {
+        if !is_free && record.holder != self.me.identity {
             return Ok(None);
         }
         match self.object.take(&self.me, self.duration, &record).await {
@@ -144,7 +144,7 @@ impl Candidate {
                 Ok(Err(ClusterError::Precondition(_) | ClusterError::NotFound(_))) => {
                     // The Lease may show our own renewal, whose response was lost.
                     match self.object.read().await {
-                        Ok(Some(record)) if record.holder == self.me.name => term.record = record,
+                        Ok(Some(record)) if record.holder == self.me.identity => term.record = record,
                         Ok(_) => {
                             tracing::warn!("this process stops writing, because another replica took the Lease");
                             term.lead.extend(asked);
@@ -186,7 +186,7 @@ mod tests {
     async fn writes(cluster: &Arc<dyn Cluster>) -> Result<(), ClusterError> {
         let kind = brokkr_reconcile::cluster::ApiKind::v1("", "ConfigMap", "configmaps", true);
         let body = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}});
-        let options = brokkr_reconcile::cluster::ApplyOptions { manager: "test", force: false, dry_run: false };
+        let options = brokkr_reconcile::cluster::ApplyOptions { field_manager: "test", force: false, dry_run: false };
         cluster.apply(&kind.at(Some("default"), "a"), &body, &options).await.map(drop)
     }
 

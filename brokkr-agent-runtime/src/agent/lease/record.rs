@@ -69,7 +69,7 @@ impl LeaseObject {
 
     /// Creates the Lease. Returns `None` if another replica created it at the same time.
     pub(super) async fn create(&self, holder: &Holder, duration: Duration) -> ClusterResult<Option<Record>> {
-        let (record, created) = self.write(&holder.name, holder.process.as_deref(), duration, None, true).await?;
+        let (record, created) = self.write(&holder.identity, holder.process.as_deref(), duration, None, true).await?;
         Ok(record.filter(|_| created))
     }
 
@@ -80,8 +80,8 @@ impl LeaseObject {
         duration: Duration,
         seen: &Record,
     ) -> ClusterResult<Option<Record>> {
-        let is_new = seen.holder != holder.name;
-        let (record, _) = self.write(&holder.name, holder.process.as_deref(), duration, Some(seen), is_new).await?;
+        let is_new = seen.holder != holder.identity;
+        let (record, _) = self.write(&holder.identity, holder.process.as_deref(), duration, Some(seen), is_new).await?;
         Ok(record)
     }
 
@@ -127,7 +127,7 @@ impl LeaseObject {
             body["metadata"]["uid"] = json!(seen.uid);
             body["metadata"]["resourceVersion"] = json!(seen.resource_version);
         }
-        let options = ApplyOptions { manager: &self.manager, force: true, dry_run: false };
+        let options = ApplyOptions { field_manager: &self.manager, force: true, dry_run: false };
         let applied = self.cluster.apply(&self.kind.at(Some(&self.namespace), &name), &body, &options).await?;
         Ok((Record::of(&applied.object), applied.created))
     }

@@ -99,8 +99,8 @@ mod tests {
             assert_eq!(kinds.map(|(group, kind)| parsed.matches(group, kind)), expected, "{pattern}");
             assert_eq!(parsed.to_string(), pattern);
         }
-        for wrong in ["", ".", "a.", "a b", "*.a b", "Deploy*", "**", " ConfigMap", "a..b", "*.Apps"] {
-            assert!(wrong.parse::<KindPattern>().is_err(), "{wrong}");
+        for invalid in ["", ".", "a.", "a b", "*.a b", "Deploy*", "**", " ConfigMap", "a..b", "*.Apps"] {
+            assert!(invalid.parse::<KindPattern>().is_err(), "{invalid}");
         }
     }
 }

@@ -103,10 +103,10 @@ mod tests {
             assert!(others.iter().all(|it| !parsed.matches("shop", it)), "{pattern}");
             assert_eq!(parsed.to_string(), pattern);
         }
-        for wrong in
+        for invalid in
             ["", "**", "*-a", "a*b", "Shop", "shop.a", "{generator", "x{generator}", "{generator}{generator}", "-*"]
         {
-            assert!(wrong.parse::<NamespacePattern>().is_err(), "{wrong}");
+            assert!(invalid.parse::<NamespacePattern>().is_err(), "{invalid}");
         }
     }
 }

@@ -253,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    fn said(rules: &GrantRules, body: &Value) -> Vec<String> {
+    fn violations_of(rules: &GrantRules, body: &Value) -> Vec<String> {
         let api_version = body["apiVersion"].as_str().unwrap_or("v1");
         let group = api_version.split_once('/').map_or("", |it| it.0);
         let namespace = body.pointer("/metadata/namespace").and_then(Value::as_str);
@@ -284,7 +284,7 @@ mod tests {
             ("networking.k8s.io/v1", "Ingress"),
             ("policy/v1", "PodDisruptionBudget"),
         ] {
-            assert_eq!(said(&rules, &object(api_version, kind)), Vec::<String>::new(), "{kind}");
+            assert_eq!(violations_of(&rules, &object(api_version, kind)), Vec::<String>::new(), "{kind}");
         }
         for (api_version, kind) in [
             ("rbac.authorization.k8s.io/v1", "Role"),
@@ -310,9 +310,9 @@ mod tests {
             ("v1", "configmap"),
             ("v1", "ConfigMap "),
         ] {
-            let violations = said(&rules, &object(api_version, kind));
+            let violations = violations_of(&rules, &object(api_version, kind));
             assert!(violations.len() == 1 && violations[0].starts_with("kinds: the kind "), "{kind}: {violations:?}");
-            assert!(said(&GrantRules::unrestricted(), &object(api_version, kind)).is_empty(), "{kind}");
+            assert!(violations_of(&GrantRules::unrestricted(), &object(api_version, kind)).is_empty(), "{kind}");
         }
     }
 
@@ -322,9 +322,9 @@ mod tests {
         let in_namespace = |namespace: &str| {
             let mut body = object("v1", "ConfigMap");
             body["metadata"]["namespace"] = json!(namespace);
-            said(&rules, &body)
+            violations_of(&rules, &body)
         };
-        let namespace = |name: &str| said(&rules, &json!({"kind": "Namespace", "metadata": {"name": name}}));
+        let namespace = |name: &str| violations_of(&rules, &json!({"kind": "Namespace", "metadata": {"name": name}}));
         for allowed in ["shop", "shop-jobs"] {
             assert!(in_namespace(allowed).is_empty() && namespace(allowed).is_empty(), "{allowed}");
         }
@@ -335,7 +335,7 @@ mod tests {
         }
         let labels = json!({"pod-security.kubernetes.io/enforce": "privileged", "team": "shop"});
         let labelled = json!({"kind": "Namespace", "metadata": {"name": "shop", "labels": labels}});
-        assert_eq!(said(&rules, &labelled), ["pod_security: the label pod-security.kubernetes.io/enforce"]);
+        assert_eq!(violations_of(&rules, &labelled), ["pod_security: the label pod-security.kubernetes.io/enforce"]);
     }
 
     #[test]
@@ -355,8 +355,8 @@ mod tests {
             ("batch/v1", "CronJob", "spec", json!({"jobTemplate": {"spec": {"template": template}}})),
         ] {
             let body = with(object(api_version, kind), field, value);
-            assert_eq!(said(&rules, &body), ["pod_security: hostPID of a pod"], "{kind}");
-            assert!(said(&GrantRules::unrestricted(), &body).is_empty(), "{kind}");
+            assert_eq!(violations_of(&rules, &body), ["pod_security: hostPID of a pod"], "{kind}");
+            assert!(violations_of(&GrantRules::unrestricted(), &body).is_empty(), "{kind}");
         }
     }
 
@@ -383,15 +383,15 @@ mod tests {
                 "external_ips: externalIPs of a Service",
             ),
         ] {
-            assert_eq!(said(&rules, &body), [expected]);
-            assert!(said(&GrantRules::unrestricted(), &body).is_empty(), "{expected}");
+            assert_eq!(violations_of(&rules, &body), [expected]);
+            assert!(violations_of(&GrantRules::unrestricted(), &body).is_empty(), "{expected}");
         }
         for harmless in [
             with(object("v1", "Secret"), "type", json!("Opaque")),
             with(object("v1", "Service"), "spec", json!({"externalIPs": []})),
             with(object("v1", "Pod"), "spec", json!({"priorityClassName": "high"})),
         ] {
-            assert_eq!(said(&rules, &harmless), Vec::<String>::new());
+            assert_eq!(violations_of(&rules, &harmless), Vec::<String>::new());
         }
     }
 
@@ -429,7 +429,7 @@ mod tests {
         ] {
             assert!(!limited.is_unrestricted(), "{limited:?}");
         }
-        assert_eq!(said(&GrantRules::nothing(), &object("v1", "ConfigMap")).len(), 2);
+        assert_eq!(violations_of(&GrantRules::nothing(), &object("v1", "ConfigMap")).len(), 2);
     }
 
     #[test]

@@ -86,8 +86,8 @@ impl AgentReader for MemoryStore {
         ids: &[AgentId],
     ) -> StoreResult<Vec<(AgentId, BTreeSet<String>)>> {
         let state = self.read();
-        let said = ids.iter().filter(|id| state.agent(scope, **id).is_ok());
-        Ok(said.filter_map(|id| Some((*id, state.sessions.get(id)?.capabilities.clone()))).collect())
+        let visible = ids.iter().filter(|id| state.agent(scope, **id).is_ok());
+        Ok(visible.filter_map(|id| Some((*id, state.sessions.get(id)?.capabilities.clone()))).collect())
     }
 
     async fn agent_last_seen(&self, scope: &Scope, ids: &[AgentId]) -> StoreResult<Vec<(AgentId, Timestamp)>> {

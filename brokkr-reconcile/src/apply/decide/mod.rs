@@ -6,7 +6,7 @@ use crate::desired::prepare::Prepared;
 use crate::health::JobEnd;
 use crate::observed::job_ends::Gone;
 use crate::observed::live::{Live, REPLICAS};
-use crate::order::is_foundation;
+use crate::order::is_namespace_or_crd;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::field_hashes::FieldHashes;
@@ -81,6 +81,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) holder: Option<StackId>,
     /// The stack of this agent that should hold the object.
     pub(crate) owner: Option<StackId>,
+    /// Whether the holder or the owner belongs to another generator.
+    pub(crate) is_foreign: bool,
     /// The result of the Job in the inventory, if its object does not exist.
     pub(crate) gone_job: Option<Gone>,
 }
@@ -90,6 +92,9 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
     let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
     if is_reserved(prepared, at.own_namespace) {
         return problem(Reason::Reserved, "its name is reserved for the agent's own records".to_owned());
+    }
+    if at.is_foreign {
+        return foreign(prepared, live);
     }
     let Some(live) = live else {
         if at.owner.is_some_and(|owner| owner != at.stack) {
@@ -152,7 +157,7 @@ pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Liv
         _ if at.holder.is_some_and(|holder| holder != at.stack) => take(Taking::Over),
         // It has all our labels and fields, but no inventory lists it: the inventory was lost.
         _ if made_for == Some(at.stack) && !is_another(entry, live, at.policies) => take(Taking::Over),
-        _ if is_foundation(object) => Step::Use { uid: live.uid.clone() },
+        _ if is_namespace_or_crd(object) => Step::Use { uid: live.uid.clone() },
         _ if live.others_in_fields => {
             problem(Reason::HeldByAnotherAgent, "another agent manages the object".to_owned())
         }
@@ -183,12 +188,24 @@ fn is_another(entry: Option<&Entry>, live: &Live, policies: &Policies) -> bool {
     known.is_some_and(|uid| *uid != live.uid) && !policies.replace_immutable
 }
 
-/// Decides about an object that another stack holds.
+/// Decides about an object of another generator. Says nothing about it that the stack's owner may not know.
+fn foreign(prepared: &Prepared, live: Option<&Live>) -> Step {
+    match live {
+        Some(live) if is_namespace_or_crd(&prepared.object) => Step::Use { uid: live.uid.clone() },
+        _ => {
+            let message = "another tenant holds the object".to_owned();
+            let problem = ObjectProblem::failed(prepared.object.clone(), Reason::HeldByStack, message);
+            Step::Problem(problem.with_remedy("give the object another name, or put it into another namespace"))
+        }
+    }
+}
+
+/// Decides about an object that another stack of the same generator holds.
 fn shared(prepared: &Prepared, at: &Circumstances<'_>, live: Option<&Live>) -> Step {
     let owner = at.owner.map(|owner| owner.to_string()).unwrap_or_default();
     match live {
-        Some(live) if is_foundation(&prepared.object) => Step::Use { uid: live.uid.clone() },
-        None if is_foundation(&prepared.object) => Step::Problem(ObjectProblem::waiting(
+        Some(live) if is_namespace_or_crd(&prepared.object) => Step::Use { uid: live.uid.clone() },
+        None if is_namespace_or_crd(&prepared.object) => Step::Problem(ObjectProblem::waiting(
             prepared.object.clone(),
             Reason::HeldByStack,
             format!("waiting until stack {owner} creates the object"),

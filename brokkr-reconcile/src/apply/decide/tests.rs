@@ -16,6 +16,7 @@ struct Case {
     live: Option<Value>,
     policies: Policies,
     holder: Option<StackId>,
+    is_foreign: bool,
     owner: Option<StackId>,
     gone_job: Option<Gone>,
 }
@@ -40,6 +41,7 @@ impl Case {
             live: Some(live),
             policies: Policies::default(),
             holder: None,
+            is_foreign: false,
             owner: None,
             gone_job: None,
         }
@@ -91,6 +93,7 @@ impl Case {
             own_namespace: "brokkr-system",
             holder: self.holder,
             owner: self.owner,
+            is_foreign: self.is_foreign,
             gone_job: self.gone_job.clone(),
         };
         step(&prepared, self.entry.as_ref(), live.as_ref(), &at)
@@ -262,6 +265,12 @@ fn object_of_another_stack_is_left_alone() {
         ("wait HeldByStack", namespace().with(others).with(|it| it.live = None)),
         ("take Over", Case::new().with(handed_over)),
         ("unchanged", Case::new().with(|it| it.owner = Some(it.sample.stack))),
+        // Another generator's: never taken over, whatever the policy.
+        ("HeldByStack", Case::new().with(others).with(|it| it.is_foreign = true)),
+        ("HeldByStack", Case::new().with(handed_over).with(|it| it.is_foreign = true)),
+        ("HeldByStack", Case::new().with(|it| it.is_foreign = true).with(|it| it.policies.adopt = Adopt::Always)),
+        ("HeldByStack", Case::new().with(|it| it.is_foreign = true).with(|it| it.live = None)),
+        ("use", namespace().with(|it| it.is_foreign = true)),
         ("unchanged", Case::new().with(|it| it.holder = Some(it.sample.stack))),
     ]);
 }

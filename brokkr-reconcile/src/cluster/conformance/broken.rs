@@ -72,7 +72,7 @@ impl Cluster for Broken {
             options.label_selector.clear();
         }
         let mut list = self.inner.list(kind, namespace, &options).await?;
-        list.truncated &= !self.has(Fault::TruncationUnreported);
+        list.meta.truncated &= !self.has(Fault::TruncationUnreported);
         Ok(list)
     }
 

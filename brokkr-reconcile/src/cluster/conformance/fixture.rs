@@ -6,29 +6,29 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cluster::{
-    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, ObjectKey, Propagation,
-    meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, ObjectKey,
+    PropagationPolicy, meta,
 };
 
 /// The namespace of one check.
-pub(super) struct Bench {
+pub(super) struct Fixture {
     pub(super) cluster: Arc<dyn Cluster>,
     pub(super) namespace: String,
     pub(super) namespaces: ApiKind,
     pub(super) config_maps: ApiKind,
 }
 
-impl Bench {
+impl Fixture {
     pub(super) async fn new(cluster: Arc<dyn Cluster>) -> Self {
         let discovery = cluster.discover().await.expect("discovery");
         let kind = |name| discovery.preferred("", name).cloned().expect("a kind of the core group");
         let id = uuid::Uuid::now_v7().simple().to_string();
         let namespace = format!("conformance-{id}");
-        let bench = Self { cluster, namespace, namespaces: kind("Namespace"), config_maps: kind("ConfigMap") };
-        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": bench.namespace}});
-        let at = bench.namespaces.at(None, &bench.namespace);
-        bench.cluster.apply(&at, &body, &by("bench")).await.expect("a namespace");
-        bench
+        let fixture = Self { cluster, namespace, namespaces: kind("Namespace"), config_maps: kind("ConfigMap") };
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": fixture.namespace}});
+        let at = fixture.namespaces.at(None, &fixture.namespace);
+        fixture.cluster.apply(&at, &body, &by("fixture")).await.expect("a namespace");
+        fixture
     }
 
     pub(super) fn at<'a>(&'a self, name: &'a str) -> ObjectKey<'a> {
@@ -61,11 +61,11 @@ impl Bench {
 }
 
 pub(super) fn by(manager: &str) -> ApplyOptions<'_> {
-    ApplyOptions { manager, force: false, dry_run: false }
+    ApplyOptions { field_manager: manager, force: false, dry_run: false }
 }
 
 pub(super) fn only(uid: &str) -> DeleteOptions<'_> {
-    DeleteOptions { uid, resource_version: None, propagation: Propagation::Background }
+    DeleteOptions { uid, resource_version: None, propagation: PropagationPolicy::Background }
 }
 
 /// Polls until `look` returns true; panics after 30 s.

@@ -78,14 +78,14 @@ impl State {
                 object["metadata"]["namespace"] = json!(namespace);
             }
             merge(&mut object, body, &wanted);
-            let manager = Manager { name: options.manager.to_owned(), operation: "Apply", fields: wanted };
+            let manager = Manager { name: options.field_manager.to_owned(), operation: "Apply", fields: wanted };
             write_managers(&mut object, &[manager], &at.kind.api_version());
             let object = if options.dry_run { object } else { self.insert(at, object) };
             return Ok(ApplyOutcome { object, created: true });
         };
         check_precondition(&live, uid, version)?;
         let mut managers = managers(&live);
-        let conflicts = conflicts(&live, body, &wanted, &managers, options.manager);
+        let conflicts = conflicts(&live, body, &wanted, &managers, options.field_manager);
         if !options.force && !conflicts.is_empty() {
             return Err(ClusterError::Conflict(
                 conflicts
@@ -95,11 +95,11 @@ impl State {
             ));
         }
         for (path, _) in &conflicts {
-            for other in managers.iter_mut().filter(|it| it.name != options.manager || it.operation != "Apply") {
+            for other in managers.iter_mut().filter(|it| it.name != options.field_manager || it.operation != "Apply") {
                 other.fields.retain(|owned| !fields::overlap(owned, path));
             }
         }
-        let before = std::mem::replace(entry(&mut managers, options.manager, "Apply"), wanted.clone());
+        let before = std::mem::replace(entry(&mut managers, options.field_manager, "Apply"), wanted.clone());
         let mut object = live.clone();
         for path in before.difference(&wanted) {
             let kept = managers.iter().any(|it| it.fields.iter().any(|owned| owned.starts_with(path)));

@@ -24,8 +24,8 @@ use state::State;
 use tokio::sync::watch;
 
 use crate::cluster::{
-    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListOptions,
-    ObjectKey, ObjectList, Patch, WatchEvent, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListMeta,
+    ListOptions, ObjectKey, ObjectList, Patch, WatchEvent, meta,
 };
 
 /// The operation of a request.
@@ -99,7 +99,7 @@ impl MemoryCluster {
     /// let deployments = ApiKind::v1("apps", "Deployment", "deployments", true);
     /// let web = deployments.at(Some("default"), "web");
     /// let body = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 3}});
-    /// let options = ApplyOptions { manager: "example", force: false, dry_run: false };
+    /// let options = ApplyOptions { field_manager: "example", force: false, dry_run: false };
     /// cluster.apply(&web, &body, &options).await.unwrap();
     ///
     /// let object = cluster.get(&web).await.unwrap().unwrap();
@@ -235,7 +235,7 @@ impl Cluster for MemoryCluster {
         let limit = options.limit.map_or(usize::MAX, |limit| limit as usize);
         let truncated = items.len() > limit;
         items.truncate(limit);
-        Ok(ObjectList { items, resource_version: state.version().to_string(), truncated })
+        Ok(ObjectList { items, meta: ListMeta { resource_version: state.version().to_string(), truncated } })
     }
 
     async fn apply(&self, at: &ObjectKey<'_>, body: &Value, options: &ApplyOptions<'_>) -> ClusterResult<ApplyOutcome> {
@@ -286,14 +286,14 @@ impl Cluster for MemoryCluster {
                             let events: Vec<_> = events
                                 .into_iter()
                                 .filter(|event| match event {
-                                    WatchEvent::Applied(object) | WatchEvent::Deleted(object) => {
+                                    WatchEvent::Changed(object) | WatchEvent::Deleted(object) => {
                                         selector.matches(&labels(object))
                                     }
                                     WatchEvent::Bookmark(_) => true,
                                 })
                                 .map(|event| match event {
-                                    WatchEvent::Applied(object) if metadata => {
-                                        WatchEvent::Applied(metadata_only(&object))
+                                    WatchEvent::Changed(object) if metadata => {
+                                        WatchEvent::Changed(metadata_only(&object))
                                     }
                                     WatchEvent::Deleted(object) if metadata => {
                                         WatchEvent::Deleted(metadata_only(&object))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::memory::{check_precondition, controllers, kinds};
 use crate::cluster::{
-    ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, ObjectKey, Propagation, WatchEvent, meta,
+    ApiKind, ClusterError, ClusterResult, DeleteOptions, Discovery, ObjectKey, PropagationPolicy, WatchEvent, meta,
 };
 
 /// Maximum number of past events that a watch can start from.
@@ -151,7 +151,7 @@ impl State {
         if is_crd(&key) {
             self.defined_at.insert(key.name.clone(), Instant::now());
         }
-        self.record(key.clone(), WatchEvent::Applied(object.clone()));
+        self.record(key.clone(), WatchEvent::Changed(object.clone()));
         self.objects.insert(key, object.clone());
         object
     }
@@ -187,7 +187,7 @@ impl State {
             object["metadata"]["generation"] = json!(live["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
         }
         object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
-        self.record(key.clone(), WatchEvent::Applied(object.clone()));
+        self.record(key.clone(), WatchEvent::Changed(object.clone()));
         self.objects.insert(key, object.clone());
         object
     }
@@ -197,7 +197,7 @@ impl State {
         let key = at.object_ref();
         let live = self.objects.get(&key).cloned().ok_or_else(|| ClusterError::NotFound(key.to_string()))?;
         check_precondition(&live, Some(options.uid), options.resource_version)?;
-        if options.propagation == Propagation::Orphan {
+        if options.propagation == PropagationPolicy::Orphan {
             self.orphan_dependents(options.uid);
         }
         self.begin_deletion(&key, &live);
@@ -222,7 +222,7 @@ impl State {
             object["status"]["phase"] = json!("Terminating");
         }
         object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
-        self.record(key.clone(), WatchEvent::Applied(object.clone()));
+        self.record(key.clone(), WatchEvent::Changed(object.clone()));
         self.objects.insert(key.clone(), object);
     }
 

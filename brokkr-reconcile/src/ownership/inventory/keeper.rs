@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::applier::ApplierError;
 use crate::cluster::{
-    ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, ListOptions, Propagation, meta,
+    ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, ListOptions, PropagationPolicy, meta,
 };
 use crate::ownership::inventory::entry::Kept;
 use crate::ownership::inventory::{Entry, Inventory};
@@ -70,7 +70,7 @@ impl Keeper {
         let options = ListOptions { label_selector, ..ListOptions::default() };
         let list = cluster.list(&self.secrets, Some(&self.namespace), &options).await;
         let list = list.map_err(ApplierError::Inventory)?;
-        if list.truncated {
+        if list.meta.truncated {
             return Err(ApplierError::Inventory(ClusterError::unavailable("the list of inventories is truncated")));
         }
         let mut inventories = BTreeMap::new();
@@ -175,7 +175,7 @@ impl Keeper {
         }
         let name = meta::name(&body).unwrap_or_default().to_owned();
         let at = self.secrets.at(Some(&self.namespace), &name);
-        let options = ApplyOptions { manager: &self.manager, force: true, dry_run: false };
+        let options = ApplyOptions { field_manager: &self.manager, force: true, dry_run: false };
         let applied = cluster.apply(&at, &body, &options).await?;
         let text = |read: fn(&Value) -> Option<&str>| read(&applied.object).unwrap_or_default().to_owned();
         Ok(KeptShard { uid: text(meta::uid), resource_version: text(meta::resource_version), digest })
@@ -192,7 +192,7 @@ impl Keeper {
         let options = DeleteOptions {
             uid: &kept.uid,
             resource_version: Some(&kept.resource_version),
-            propagation: Propagation::Background,
+            propagation: PropagationPolicy::Background,
         };
         match cluster.delete(&self.secrets.at(Some(&self.namespace), &name), &options).await {
             Err(ClusterError::NotFound(_)) => Ok(()),

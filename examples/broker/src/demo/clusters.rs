@@ -44,11 +44,11 @@ fn in_memory(name: &str) -> Named {
 
 #[cfg(feature = "kubeconfig")]
 async fn real(file: &Path, contexts: &[String]) -> Result<Vec<Named>, Box<dyn Error>> {
-    use brokkr_agent_runtime::{KubeCluster, Kubeconfig};
+    use brokkr_agent_runtime::{ClusterSource, KubeCluster};
 
     let mut clusters: Vec<Named> = Vec::new();
     for (n, context) in contexts.iter().enumerate() {
-        let from = Kubeconfig::default().file(file).context(context);
+        let from = ClusterSource::default().file(file).context(context);
         let cluster = KubeCluster::connect(&from).await.map_err(|error| format!("context {context}: {error}"))?;
         clusters.push((format!("cluster-{}", n + 1), Arc::new(cluster)));
     }

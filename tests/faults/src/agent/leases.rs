@@ -176,7 +176,7 @@ pub(crate) async fn key_used_twice(world: &mut World) -> Result<Outcome> {
         let strange: Vec<_> =
             copy.writes()?.into_iter().filter(|write| !is_own_record(&write.key, &scene.agent)).collect();
         must(&mut wrong, strange.is_empty(), format!("in the other cluster: {}", listed(Some(&strange))));
-        let said = std::fs::read_to_string(copy.process.said_in()).unwrap_or_default();
+        let said = std::fs::read_to_string(copy.process.log_path()).unwrap_or_default();
         must(&mut wrong, said.contains("ERROR"), "the second process does not say that it is refused");
         copy.stop();
         let selector = format!("brokkr.io/agent%3D{}", scene.agent);

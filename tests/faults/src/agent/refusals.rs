@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 async fn uid(scene: &Scene, key: &Key) -> Result<String> {
     let object = scene.kube.get(key).await?.unwrap_or_default();
-    Ok(object["metadata"]["uid"].as_str().unwrap_or_default().to_owned())
+    Ok(text_at(&object, "/metadata/uid")?.to_owned())
 }
 
 fn sealed(scene: &Scene, value: u64) -> Value {

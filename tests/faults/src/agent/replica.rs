@@ -39,8 +39,8 @@ impl Replica {
         let audit_from = std::fs::metadata(&audit_log)?.len();
         let log = world.file(&format!("agent-{name}-{number}"));
         let process = AgentProcess::new(id, pak, &broker.url, &kubeconfig, &log)
-            .with("BROKKR__AGENT__LEASE_SECONDS", world.lease_seconds.to_string())
-            .with("LOG_LEVEL", "debug,hyper=info,hyper_util=info,reqwest=info,rustls=info,tower=info,kube_client=info");
+            .env("BROKKR__AGENT__LEASE_SECONDS", world.lease_seconds.to_string())
+            .env("LOG_LEVEL", "debug,hyper=info,hyper_util=info,reqwest=info,rustls=info,tower=info,kube_client=info");
         let (user, _) = TestCluster::agent_user(number);
         Ok(Self { process, api_server, broker, gate, user, audit_log, audit_from })
     }

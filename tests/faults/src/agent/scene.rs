@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -87,7 +88,7 @@ impl Scene {
         });
         for manifest in [config_map(&self.namespace, "foreign", "theirs"), copied] {
             let object = self.kube.apply(&manifest).await?;
-            let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            let version = text_at(&object, "/metadata/resourceVersion")?;
             self.planted.push((Key::of(&manifest), version.to_owned()));
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use brokkr_testbed::BrokerProcess;
+use brokkr_testbed::{BrokerProcess, text_at};
 use http::Method;
 use serde_json::json;
 
@@ -19,11 +19,10 @@ pub(crate) async fn run() -> Result<Outcome> {
     let [first, second, frozen] = &replicas;
     let admin = first.admin.as_deref().ok_or("no admin key")?;
     let created = call(&first.url, admin, Method::POST, "/agents", Some(&json!({"name": "edge"}))).await?;
-    let (agent, pak) =
-        (created["agent"]["id"].as_str().unwrap_or_default(), created["pak"].as_str().unwrap_or_default());
+    let (agent, pak) = (text_at(&created, "/agent/id")?, text_at(&created, "/pak")?);
     let applied =
         call(&first.url, admin, Method::PUT, "/stacks/by-name/web", Some(&json!({"manifests": [manifest(1)]}))).await?;
-    let stack = applied["stack"]["id"].as_str().unwrap_or_default();
+    let stack = text_at(&applied, "/stack/id")?;
     call(&first.url, admin, Method::PUT, &format!("/stacks/{stack}/targets/{agent}"), None).await?;
     let path = format!("/agents/{agent}/target-state");
     let revision = async |replica: &BrokerProcess| {

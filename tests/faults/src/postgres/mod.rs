@@ -4,9 +4,9 @@ mod disk;
 mod fixture;
 mod frozen;
 mod hints;
-mod hopping;
 mod kills;
 mod order;
+mod polling_across_brokers;
 mod restore;
 mod rolling;
 mod silent;
@@ -38,7 +38,7 @@ pub(crate) async fn one(name: &str) -> Result<Outcome> {
         "listener-killed" => hints::listener_killed().await,
         "foreign-transaction" => hints::foreign_transaction().await,
         "replica-frozen" => frozen::run().await,
-        "agents-hop" => hopping::run().await,
+        "agents-hop" => polling_across_brokers::run().await,
         "replicas-restarted" => rolling::restarted().await,
         "replica-killed" => rolling::killed().await,
         "restored-dump" => restore::dump().await,

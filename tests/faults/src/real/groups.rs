@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
 
 async fn uid(scene: &Scene, manifest: &Value) -> Result<String> {
     let live = live(&scene.kube, manifest).await?.unwrap_or_default();
-    Ok(live["metadata"]["uid"].as_str().unwrap_or_default().to_owned())
+    Ok(text_at(&live, "/metadata/uid")?.to_owned())
 }
 
 /// Deletions of Events by the agent with such a name, whatever the group.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -129,7 +130,7 @@ pub(super) async fn big_integers(world: &World, name: &str) -> Result<Outcome> {
         let body = format!(r#"{{"manifests":[{}]}}"#, document(number));
         let (status, answer) = broker.ask_text(Method::POST, &path, "application/json", Some(body)).await?;
         must(&mut wrong, status == 201 || status == 200, format!("{number} answers {status} {answer}"));
-        let stored = stored(&broker, answer["id"].as_str().unwrap_or_default()).await?;
+        let stored = stored(&broker, text_at(&answer, "/id")?).await?;
         must(&mut wrong, stored.contains(number), format!("{number} is stored as {stored}"));
         rounds.add(number, wrong);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -226,7 +227,7 @@ async fn reason_of(scene: &Scene, manifest: &Value) -> Result<String> {
     if status < 300 {
         return Err(format!("the API server takes {}", Key::of(manifest)).into());
     }
-    Ok(answer["message"].as_str().unwrap_or_default().to_owned())
+    Ok(text_at(&answer, "/message")?.to_owned())
 }
 
 /// Ten invalid objects among valid ones of their kind.

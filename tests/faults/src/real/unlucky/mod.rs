@@ -161,7 +161,7 @@ async fn group(
 ) -> Result<Vec<(Unlucky, Value)>> {
     let mut scene = Scene::on(world, cluster, &format!("unlucky-{name}")).await?;
     if name == LIMITED {
-        scene.replica.process = scene.replica.process.with("BROKKR__AGENT__ALLOW_KINDS", "ConfigMap,Namespace");
+        scene.replica.process = scene.replica.process.env("BROKKR__AGENT__ALLOW_KINDS", "ConfigMap,Namespace");
         scene.replica.start()?;
     }
     let mut begun = Vec::new();

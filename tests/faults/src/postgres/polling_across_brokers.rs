@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use brokkr_core::protocol::{ControlPlane as _, ControlPlaneError, PollAnswer, PollRequest};
 use brokkr_http::client::{Client, HttpControlPlane};
+use brokkr_testbed::text_at;
 use http::Method;
 use serde_json::json;
 
@@ -14,18 +15,30 @@ use super::fixture::{Database, call, replica};
 use crate::{Outcome, Result};
 
 const AGENTS: usize = 6;
-const DURING: Duration = Duration::from_secs(30);
+const DURATION: Duration = Duration::from_secs(30);
+/// Pause after a failed request, so that an unreachable broker does not cause a busy loop.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Tally {
+    /// Polls that a broker answered.
     polls: AtomicU64,
-    objects: AtomicU64,
-    back: AtomicU64,
+    /// Answered polls with an older generation than an earlier answer.
+    went_back: AtomicU64,
+    /// Deployment objects that a broker returned.
+    downloads: AtomicU64,
+    /// Deployment objects that a broker did not find.
     missing: AtomicU64,
+    /// Polls and downloads that failed for another reason, such as a view that is too old.
+    errors: AtomicU64,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::SeqCst);
 }
 
 pub(crate) async fn run() -> Result<Outcome> {
-    let database = Database::start("hopping").await?;
+    let database = Database::start("polling-across-brokers").await?;
     let replicas = [replica(&database)?, replica(&database)?, replica(&database)?];
     let urls: Vec<String> = replicas.iter().map(|replica| replica.url.clone()).collect();
     let admin = replicas[0].admin.clone().ok_or("no admin key")?;
@@ -34,13 +47,13 @@ pub(crate) async fn run() -> Result<Outcome> {
     for number in 0..AGENTS {
         let created =
             call(&urls[0], &admin, Method::POST, "/agents", Some(&json!({"name": format!("a{number}")}))).await?;
-        let pak = created["pak"].as_str().unwrap_or_default().to_owned();
-        let agent = created["agent"]["id"].as_str().unwrap_or_default().parse()?;
-        agents.push(tokio::spawn(hop(urls.clone(), agent, pak, stop.clone(), tally.clone())));
+        let pak = text_at(&created, "/pak")?.to_owned();
+        let agent = text_at(&created, "/agent/id")?.parse()?;
+        agents.push(tokio::spawn(poll_any(urls.clone(), agent, pak, stop.clone(), tally.clone())));
     }
     let writers: Vec<_> =
         (0..4).map(|writer| tokio::spawn(write(urls.clone(), admin.clone(), writer, stop.clone()))).collect();
-    tokio::time::sleep(DURING).await;
+    tokio::time::sleep(DURATION).await;
     stop.store(true, Ordering::SeqCst);
     let mut writes = 0;
     for writer in writers {
@@ -50,17 +63,19 @@ pub(crate) async fn run() -> Result<Outcome> {
         agent.await??;
     }
     let of = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
-    let (polls, objects, back, missing) = (of(&tally.polls), of(&tally.objects), of(&tally.back), of(&tally.missing));
+    let (polls, went_back) = (of(&tally.polls), of(&tally.went_back));
+    let (downloads, missing, errors) = (of(&tally.downloads), of(&tally.missing), of(&tally.errors));
     println!(
-        "{writes} writes, {polls} polls ({back} went back in time), {objects} objects fetched elsewhere ({missing} not found)"
+        "{writes} writes, {polls} answered polls ({went_back} went back in time), {downloads} downloads ({missing} not found), {errors} errors"
     );
-    if objects < 1_000 {
-        return Err("too few requests for a meaningful result".into());
+    if downloads < 1_000 {
+        return Err("too few downloads for a meaningful result".into());
     }
-    Ok(Outcome::of(polls + objects, back + missing))
+    Ok(Outcome::of(polls + downloads + missing, went_back + missing))
 }
 
-async fn hop(
+/// Polls a random broker each time, and downloads each new deployment object from a random broker.
+async fn poll_any(
     urls: Vec<String>,
     agent: brokkr_core::model::AgentId,
     pak: String,
@@ -75,16 +90,19 @@ async fn hop(
     let mut request = PollRequest::default();
     let mut seen = HashMap::new();
     while !stop.load(Ordering::SeqCst) {
-        let answer = any().target_state(agent, request).await;
-        tally.polls.fetch_add(1, Ordering::SeqCst);
-        let (generation, epoch, state) = match answer {
+        let (generation, epoch, state) = match any().target_state(agent, request).await {
             Ok(PollAnswer::Changed(state)) => (state.generation, state.epoch, Some(state)),
             Ok(PollAnswer::Unchanged { generation, epoch }) => (generation, epoch, None),
             // The broker does not know the agent yet, or its view is too old: an error, not a wrong answer.
-            Err(_) => continue,
+            Err(_) => {
+                count(&tally.errors);
+                tokio::time::sleep(ERROR_PAUSE).await;
+                continue;
+            }
         };
+        count(&tally.polls);
         if request.min_generation.is_some_and(|highest| generation < highest) {
-            tally.back.fetch_add(1, Ordering::SeqCst);
+            count(&tally.went_back);
         }
         request = PollRequest {
             known: request.known,
@@ -97,8 +115,12 @@ async fn hop(
         for entry in &state.entries {
             let Some(id) = entry.object_id.filter(|id| seen.insert(entry.stack_id, *id) != Some(*id)) else { continue };
             match any().deployment_object(id).await {
-                Err(ControlPlaneError::NotFound) => drop(tally.missing.fetch_add(1, Ordering::SeqCst)),
-                _ => drop(tally.objects.fetch_add(1, Ordering::SeqCst)),
+                Ok(_) => count(&tally.downloads),
+                Err(ControlPlaneError::NotFound) => count(&tally.missing),
+                Err(_) => {
+                    count(&tally.errors);
+                    tokio::time::sleep(ERROR_PAUSE).await;
+                }
             }
         }
     }

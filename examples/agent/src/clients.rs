@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use brokkr_agent_runtime::{AgentConfig, KubeCluster, Kubeconfig};
+use brokkr_agent_runtime::{AgentConfig, ClusterSource, KubeCluster};
 use brokkr_core::model::KindPattern;
 use brokkr_http::client::{Client, HttpControlPlane};
 use brokkr_reconcile::LocalLimits;
@@ -36,14 +36,14 @@ pub(crate) struct ConnectArgs {
 }
 
 /// The agent's clients and configuration.
-pub(crate) struct Connected {
+pub(crate) struct Clients {
     pub(crate) control_plane: Arc<HttpControlPlane>,
     pub(crate) cluster: Arc<KubeCluster>,
     pub(crate) config: AgentConfig,
 }
 
-pub(crate) async fn connect(args: ConnectArgs) -> Result<Connected, Box<dyn Error>> {
-    let mut kubeconfig = Kubeconfig::default();
+pub(crate) async fn build_clients(args: ConnectArgs) -> Result<Clients, Box<dyn Error>> {
+    let mut kubeconfig = ClusterSource::default();
     if let Some(file) = args.kubeconfig {
         kubeconfig = kubeconfig.file(file);
     }
@@ -63,7 +63,7 @@ pub(crate) async fn connect(args: ConnectArgs) -> Result<Connected, Box<dyn Erro
         limits = limits.only_namespaces(namespaces);
     }
     let config = AgentConfig::default().namespace(args.namespace).limits(limits);
-    Ok(Connected { control_plane: Arc::new(HttpControlPlane::new(client)), cluster: Arc::new(cluster), config })
+    Ok(Clients { control_plane: Arc::new(HttpControlPlane::new(client)), cluster: Arc::new(cluster), config })
 }
 
 /// The elements of a list, without those that are blank: a manifest may set a variable to nothing.

@@ -10,12 +10,12 @@ use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::labels::{AGENT_LABEL, STACK_LABEL};
-use crate::prune::vacancy::one_version_each;
+use crate::prune::emptiness::one_version_each;
 
 impl PassContext<'_> {
     /// Finds objects that this agent created for a stack without an inventory. After the loss of an inventory the agent
     /// must not report the stack as removed, and must not delete objects based on their labels alone.
-    pub(crate) async fn orphans(&self, stack: StackId) -> ClusterResult<Vec<ObjectProblem>> {
+    pub(crate) async fn untracked(&self, stack: StackId) -> ClusterResult<Vec<ObjectProblem>> {
         if let Some(failed) = self.discovery.failed.first() {
             return Err(ClusterError::unavailable(format!("the API group {failed} does not respond")));
         }
@@ -28,7 +28,7 @@ impl PassContext<'_> {
             .flat_map(|kind| self.limits.places(kind.namespaced).into_iter().map(move |place| (kind, place)));
         let lists =
             places.map(|(kind, place)| async move { (kind, self.cluster.list(kind, place, options).await) }.boxed());
-        let mut orphans = Vec::new();
+        let mut untracked = Vec::new();
         for (kind, list) in concurrently(lists, CONCURRENCY).await {
             let list = match list {
                 Ok(list) => list,
@@ -49,9 +49,9 @@ impl PassContext<'_> {
                     name: name.to_owned(),
                 };
                 let message = "the agent's inventory was lost, so the agent does not delete the object: delete it by hand, or target the stack again before removing it";
-                orphans.push(ObjectProblem::failed(object, Reason::InventoryLost, message));
+                untracked.push(ObjectProblem::failed(object, Reason::InventoryLost, message));
             }
         }
-        Ok(orphans)
+        Ok(untracked)
     }
 }

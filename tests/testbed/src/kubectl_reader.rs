@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,11 +17,11 @@ pub type Sent = std::result::Result<Vec<Value>, String>;
 
 /// The program that reads files as kubectl does.
 #[derive(Debug, Clone)]
-pub struct Oracle {
+pub struct KubectlReader {
     program: PathBuf,
 }
 
-impl Oracle {
+impl KubectlReader {
     /// Builds the program, unless the cache contains it. Its name contains a hash of its source.
     pub fn ensure() -> Result<Self> {
         let mut hasher = DefaultHasher::new();
@@ -36,26 +36,43 @@ impl Oracle {
     /// Returns the objects that kubectl sends for each file.
     pub fn ask<'a>(&self, files: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Sent>> {
         let input: String = files.into_iter().map(|file| STANDARD.encode(file) + "\n").collect();
-        let mut child = Command::new(&self.program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let child = Command::new(&self.program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = KilledOnDrop(child);
+        let (stdin, stdout) = (child.0.stdin.take(), child.0.stdout.take());
         let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
-            return Err(Error::new("cannot open the pipes of the oracle"));
+            return Err(Error::new("cannot open the pipes of kubectl's reader"));
         };
-        // The oracle answers while it still reads input, so write from another thread.
-        let asking = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-        let mut answers = Vec::new();
+        // The program answers while it still reads input, so write from another thread.
+        let writing = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let mut results = Vec::new();
         for line in BufReader::new(stdout).lines() {
-            let answer: Value = serde_json::from_str(&line?).map_err(|error| Error::new(error.to_string()))?;
-            answers.push(match (answer["error"].as_str(), &answer["objects"]) {
-                (None, Value::Array(objects)) => Ok(objects.clone()),
-                (error, _) => Err(error.unwrap_or_default().to_owned()),
-            });
+            results.push(sent(serde_json::from_str(&line?).map_err(|error| Error::new(error.to_string()))?)?);
         }
-        let asked = asking.join().map_err(|_| Error::new("cannot write to the oracle"))?;
-        asked?;
-        if !child.wait()?.success() {
-            return Err(Error::new("the oracle exited with an error"));
+        writing.join().map_err(|_| Error::new("cannot write to kubectl's reader"))??;
+        if !child.0.wait()?.success() {
+            return Err(Error::new("kubectl's reader exited with an error"));
         }
-        Ok(answers)
+        Ok(results)
+    }
+}
+
+/// The result in one line of output.
+fn sent(mut line: Value) -> Result<Sent> {
+    match (line["error"].take(), line["objects"].take()) {
+        (Value::Null, Value::Array(objects)) => Ok(Ok(objects)),
+        (Value::String(error), _) if !error.is_empty() => Ok(Err(error)),
+        (error, objects) => {
+            Err(Error::new(format!("kubectl's reader printed neither objects nor an error: {objects} {error}")))
+        }
+    }
+}
+
+/// A child process that ends with this value, also on an early return.
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -18,22 +18,22 @@ const NAMED: usize = 3;
 
 /// Whether a namespace or a definition may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Vacancy {
+pub(crate) enum Emptiness {
     /// Its deletion would delete no objects of others.
-    Vacant,
+    Empty,
     /// It contains objects of others, or may contain some that cannot be read. The text lists them.
-    Occupied(String),
+    HasOthers(String),
     /// Its objects are being deleted, or discovery has changed since it was read. Decide later.
-    Settling(String),
+    Pending(String),
 }
 
-impl Vacancy {
-    /// Converts `Settling` to `Occupied` after the maximum time.
+impl Emptiness {
+    /// Converts `Pending` to `HasOthers` after the maximum time.
     fn bounded(self, settling: &Settling, object: &ObjectRef, now: Instant) -> Self {
-        let is_overdue = settling.is_overdue(object, matches!(self, Self::Settling(_)), now);
+        let is_overdue = settling.is_overdue(object, matches!(self, Self::Pending(_)), now);
         match self {
-            Self::Settling(what) if is_overdue => Self::Occupied(what),
-            vacancy => vacancy,
+            Self::Pending(text) if is_overdue => Self::HasOthers(text),
+            emptiness => emptiness,
         }
     }
 }
@@ -41,18 +41,22 @@ impl Vacancy {
 impl PassContext<'_> {
     /// Whether the deletion of this namespace or definition would delete no objects of others. Objects that cannot be
     /// read count as present. Returns an error only if the next attempt may succeed.
-    pub(crate) async fn vacancy(&self, object: &ObjectRef, deleted_uids: &BTreeSet<String>) -> ClusterResult<Vacancy> {
-        let vacancy = if is_namespace(object) {
-            self.namespace_vacancy(&object.name, deleted_uids).await?
+    pub(crate) async fn emptiness(
+        &self,
+        object: &ObjectRef,
+        deleted_uids: &BTreeSet<String>,
+    ) -> ClusterResult<Emptiness> {
+        let emptiness = if is_namespace(object) {
+            self.namespace_emptiness(&object.name, deleted_uids).await?
         } else {
-            self.crd_vacancy(object).await?
+            self.crd_emptiness(object).await?
         };
-        Ok(vacancy.bounded(&self.books.settling, object, Instant::now()))
+        Ok(emptiness.bounded(&self.books.settling, object, Instant::now()))
     }
 
-    async fn namespace_vacancy(&self, namespace: &str, deleted_uids: &BTreeSet<String>) -> ClusterResult<Vacancy> {
+    async fn namespace_emptiness(&self, namespace: &str, deleted_uids: &BTreeSet<String>) -> ClusterResult<Emptiness> {
         if let Some(failed) = self.discovery.failed.first() {
-            return Ok(Vacancy::Occupied(format!(
+            return Ok(Emptiness::HasOthers(format!(
                 "the API group {failed} does not respond, so its objects cannot be listed"
             )));
         }
@@ -68,18 +72,18 @@ impl PassContext<'_> {
         let mut there = Vec::new();
         for (kind, list) in concurrently(lists, CONCURRENCY).await {
             match list {
-                Ok(list) if list.truncated => {
-                    return Ok(Vacancy::Occupied(format!("it has too many {} to list", kind.plural)));
+                Ok(list) if list.meta.truncated => {
+                    return Ok(Emptiness::HasOthers(format!("it has too many {} to list", kind.plural)));
                 }
                 Ok(list) => there.extend(list.items.into_iter().map(|object| (kind, object))),
                 Err(ClusterError::NotFound(_)) => {
-                    return Ok(Vacancy::Settling(format!(
+                    return Ok(Emptiness::Pending(format!(
                         "the cluster has just stopped serving the kind {}",
                         kind.kind
                     )));
                 }
                 Err(ClusterError::Forbidden(_)) => {
-                    return Ok(Vacancy::Occupied(format!("the agent lacks the right to list its {}", kind.plural)));
+                    return Ok(Emptiness::HasOthers(format!("the agent lacks the right to list its {}", kind.plural)));
                 }
                 Err(error) => return Err(error),
             }
@@ -93,7 +97,7 @@ impl PassContext<'_> {
             })
             .collect::<Vec<_>>();
         if strangers.is_empty() {
-            return Ok(Vacancy::Vacant);
+            return Ok(Emptiness::Empty);
         }
         let all_go = strangers.iter().all(|(_, object)| meta::is_deleting(object));
         strangers.sort_by_key(|(kind, object)| (&kind.kind, meta::name(object).unwrap_or_default().to_owned()));
@@ -104,11 +108,11 @@ impl PassContext<'_> {
             .collect();
         let more = strangers.len().saturating_sub(NAMED);
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let what = format!("{}{tail}", named.join(", "));
+        let text = format!("{}{tail}", named.join(", "));
         Ok(if all_go {
-            Vacancy::Settling(format!("it contains {what} (being deleted)"))
+            Emptiness::Pending(format!("it contains {text} (being deleted)"))
         } else {
-            Vacancy::Occupied(format!("it contains {what} (not in this stack)"))
+            Emptiness::HasOthers(format!("it contains {text} (not in this stack)"))
         })
     }
 
@@ -126,9 +130,9 @@ impl PassContext<'_> {
         }
     }
 
-    /// Returns the vacancy if discovery does not list the kind of an established definition, as an API server does for a
+    /// Returns the emptiness if discovery does not list the kind of an established definition, as an API server does for a
     /// while after its start. `None` if there is no such definition, or if the agent lacks the right to list them.
-    async fn hidden_definition(&self) -> ClusterResult<Option<Vacancy>> {
+    async fn hidden_definition(&self) -> ClusterResult<Option<Emptiness>> {
         let Some((definitions, there)) = self.definitions().await? else { return Ok(None) };
         let served: BTreeSet<String> =
             self.discovery.kinds.iter().map(|kind| format!("{}.{}", kind.plural, kind.group)).collect();
@@ -139,11 +143,11 @@ impl PassContext<'_> {
             }
             // A definition that is being deleted, or that the server will serve soon, settles by itself.
             return Ok(Some(if meta::is_deleting(&definition) || has_served_version(&definition) {
-                Vacancy::Settling(format!(
+                Emptiness::Pending(format!(
                     "the cluster has not updated the served kinds for the CustomResourceDefinition {name}"
                 ))
             } else {
-                Vacancy::Occupied(format!(
+                Emptiness::HasOthers(format!(
                     "the cluster does not serve the CustomResourceDefinition {name}, so its objects cannot be listed"
                 ))
             }));
@@ -169,43 +173,43 @@ impl PassContext<'_> {
         Ok(false)
     }
 
-    async fn crd_vacancy(&self, crd: &ObjectRef) -> ClusterResult<Vacancy> {
+    async fn crd_emptiness(&self, crd: &ObjectRef) -> ClusterResult<Emptiness> {
         let mut kinds = self.discovery.kinds.iter();
         let Some(kind) = kinds.find(|kind| crd.name == format!("{}.{}", kind.plural, kind.group)) else {
-            return self.unserved_crd_vacancy(crd).await;
+            return self.unserved_crd_emptiness(crd).await;
         };
         let options = ListOptions { metadata_only: true, limit: Some(1), ..ListOptions::default() };
         match self.cluster.list(kind, None, &options).await {
-            Ok(list) if list.items.is_empty() => Ok(Vacancy::Vacant),
+            Ok(list) if list.items.is_empty() => Ok(Emptiness::Empty),
             Ok(list) if list.items.iter().all(meta::is_deleting) => {
-                Ok(Vacancy::Settling(format!("its last {} are being deleted", kind.plural)))
+                Ok(Emptiness::Pending(format!("its last {} are being deleted", kind.plural)))
             }
-            Ok(_) => Ok(Vacancy::Occupied(format!("it has {} that are not in this stack", kind.plural))),
+            Ok(_) => Ok(Emptiness::HasOthers(format!("it has {} that are not in this stack", kind.plural))),
             Err(ClusterError::NotFound(_)) => {
-                Ok(Vacancy::Settling("the cluster has just stopped serving its kind".to_owned()))
+                Ok(Emptiness::Pending("the cluster has just stopped serving its kind".to_owned()))
             }
             Err(ClusterError::Forbidden(_)) => {
-                Ok(Vacancy::Occupied(format!("the agent lacks the right to list {}", kind.plural)))
+                Ok(Emptiness::HasOthers(format!("the agent lacks the right to list {}", kind.plural)))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Vacancy of a definition whose kind is not served and so cannot be listed. No object was ever stored under a
+    /// Emptiness of a definition whose kind is not served and so cannot be listed. No object was ever stored under a
     /// definition that was never established: that condition never returns to false.
-    async fn unserved_crd_vacancy(&self, crd: &ObjectRef) -> ClusterResult<Vacancy> {
+    async fn unserved_crd_emptiness(&self, crd: &ObjectRef) -> ClusterResult<Emptiness> {
         let Some(kind) = self.discovery.preferred(&crd.group, &crd.kind) else {
-            return Ok(Vacancy::Occupied("the agent cannot read CustomResourceDefinitions".to_owned()));
+            return Ok(Emptiness::HasOthers("the agent cannot read CustomResourceDefinitions".to_owned()));
         };
         let Some(definition) = self.cluster.get(&kind.at(None, &crd.name)).await? else {
-            return Ok(Vacancy::Vacant);
+            return Ok(Emptiness::Empty);
         };
         Ok(if !is_established(&definition) {
-            Vacancy::Vacant
+            Emptiness::Empty
         } else if has_served_version(&definition) {
-            Vacancy::Settling("it is established, but the cluster does not serve it yet".to_owned())
+            Emptiness::Pending("it is established, but the cluster does not serve it yet".to_owned())
         } else {
-            Vacancy::Occupied("it serves no version, so its objects cannot be listed".to_owned())
+            Emptiness::HasOthers("it serves no version, so its objects cannot be listed".to_owned())
         })
     }
 }
@@ -278,7 +282,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::Cluster as _;
-    use crate::samples::Bench;
+    use crate::samples::Fixture;
 
     #[test]
     fn definition_status_is_parsed() {
@@ -316,17 +320,17 @@ mod tests {
         let object =
             ObjectRef { group: String::new(), kind: "Namespace".to_owned(), namespace: None, name: "a".to_owned() };
         let (settling, now) = (Settling::default(), Instant::now());
-        let goes = || Vacancy::Settling("Pod p".to_owned());
-        let stays = || Vacancy::Occupied("Pod p".to_owned());
+        let goes = || Emptiness::Pending("Pod p".to_owned());
+        let stays = || Emptiness::HasOthers("Pod p".to_owned());
         let later = now + std::time::Duration::from_secs(600);
-        for (vacancy, at, expected) in [
+        for (emptiness, at, expected) in [
             (goes(), now, goes()),
             (goes(), later - std::time::Duration::from_millis(1), stays()),
-            (Vacancy::Vacant, later, Vacancy::Vacant),
+            (Emptiness::Empty, later, Emptiness::Empty),
             (goes(), later, goes()),
             (stays(), later, stays()),
         ] {
-            assert_eq!(vacancy.bounded(&settling, &object, at), expected);
+            assert_eq!(emptiness.bounded(&settling, &object, at), expected);
         }
     }
 
@@ -335,28 +339,28 @@ mod tests {
         json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "place"}})
     }
 
-    /// The vacancy of the Namespace `place` with these objects of others.
-    async fn verdict(theirs: &[Value], change: impl FnOnce(&mut Bench)) -> ClusterResult<Vacancy> {
-        let mut bench = Bench::new().await;
-        bench.others_apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "place"}})).await;
+    /// The emptiness of the Namespace `place` with these objects of others.
+    async fn verdict(theirs: &[Value], change: impl FnOnce(&mut Fixture)) -> ClusterResult<Emptiness> {
+        let mut fixture = Fixture::new().await;
+        fixture.others_apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "place"}})).await;
         for body in theirs {
-            bench.others_apply(body).await;
+            fixture.others_apply(body).await;
         }
-        change(&mut bench);
-        let observer = bench.observer();
-        bench.context(&observer).namespace_vacancy("place", &BTreeSet::new()).await
+        change(&mut fixture);
+        let observer = fixture.observer();
+        fixture.context(&observer).namespace_emptiness("place", &BTreeSet::new()).await
     }
 
     #[tokio::test]
-    async fn namespace_is_vacant_without_objects_of_others() {
+    async fn namespace_is_empty_without_objects_of_others() {
         let map = |name: &str| in_place("v1 ConfigMap", name);
-        let occupied = |what: &str| Vacancy::Occupied(what.to_owned());
+        let occupied = |what: &str| Emptiness::HasOthers(what.to_owned());
         for (theirs, expected) in [
-            (vec![], Vacancy::Vacant),
-            (vec![in_place("v1 ServiceAccount", "default"), map("kube-root-ca.crt")], Vacancy::Vacant),
-            (vec![in_place("v1 Event", "e"), in_place("v1 Endpoints", "e")], Vacancy::Vacant),
-            (vec![in_place("coordination.k8s.io/v1 Lease", "l")], Vacancy::Vacant),
-            (vec![in_place("discovery.k8s.io/v1 EndpointSlice", "s")], Vacancy::Vacant),
+            (vec![], Emptiness::Empty),
+            (vec![in_place("v1 ServiceAccount", "default"), map("kube-root-ca.crt")], Emptiness::Empty),
+            (vec![in_place("v1 Event", "e"), in_place("v1 Endpoints", "e")], Emptiness::Empty),
+            (vec![in_place("coordination.k8s.io/v1 Lease", "l")], Emptiness::Empty),
+            (vec![in_place("discovery.k8s.io/v1 EndpointSlice", "s")], Emptiness::Empty),
             (
                 vec![in_place("v1 ServiceAccount", "other")],
                 occupied("it contains ServiceAccount other (not in this stack)"),
@@ -378,52 +382,52 @@ mod tests {
     #[tokio::test]
     async fn namespace_that_cannot_be_seen_is_not_vacant() {
         let failing = |error: ClusterError| {
-            move |bench: &mut Bench| {
+            move |fixture: &mut Fixture| {
                 let fault = move |request: &crate::cluster::Request<'_>| {
                     (request.verb == crate::cluster::Verb::List && request.kind == "ConfigMap").then(|| error.clone())
                 };
-                bench.cluster.set_fault(Some(Box::new(fault)));
+                fixture.cluster.set_fault(Some(Box::new(fault)));
             }
         };
-        let occupied = |it: ClusterResult<Vacancy>| matches!(it, Ok(Vacancy::Occupied(_)));
+        let occupied = |it: ClusterResult<Emptiness>| matches!(it, Ok(Emptiness::HasOthers(_)));
         assert!(occupied(verdict(&[], |it| it.discovery.failed.push("w.example".to_owned())).await));
         assert!(occupied(verdict(&[], failing(ClusterError::Forbidden("no".to_owned()))).await));
         let gone = verdict(&[], failing(ClusterError::NotFound("no".to_owned()))).await;
-        assert!(matches!(gone, Ok(Vacancy::Settling(_))), "{gone:?}");
+        assert!(matches!(gone, Ok(Emptiness::Pending(_))), "{gone:?}");
         assert!(verdict(&[], failing(ClusterError::unavailable("away"))).await.is_err());
     }
 
     #[tokio::test]
-    async fn definition_is_vacant_without_objects() {
+    async fn definition_is_empty_without_objects() {
         let things = json!({"group": "w.example", "scope": "Namespaced", "names": {"kind": "Thing", "plural": "things"},
             "versions": [{"name": "v1", "served": true, "storage": true}]});
         let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": "things.w.example"}, "spec": things});
-        let mut bench = Bench::new().await;
-        let before = bench.discovery.clone();
-        bench.others_apply(&crd).await;
-        bench.discovery = bench.cluster.discover().await.expect("discovery");
+        let mut fixture = Fixture::new().await;
+        let before = fixture.discovery.clone();
+        fixture.others_apply(&crd).await;
+        fixture.discovery = fixture.cluster.discover().await.expect("discovery");
         let (group, kind) = ("apiextensions.k8s.io".to_owned(), "CustomResourceDefinition".to_owned());
         let object = ObjectRef { group, kind, namespace: None, name: "things.w.example".to_owned() };
-        let observer = bench.observer();
-        let vacancy = || async { bench.context(&observer).crd_vacancy(&object).await.expect("a verdict") };
-        assert_eq!(vacancy().await, Vacancy::Vacant);
+        let observer = fixture.observer();
+        let emptiness = || async { fixture.context(&observer).crd_emptiness(&object).await.expect("a verdict") };
+        assert_eq!(emptiness().await, Emptiness::Empty);
         let thing =
             json!({"apiVersion": "w.example/v1", "kind": "Thing", "metadata": {"name": "t", "namespace": "default"}});
-        bench.others_apply(&thing).await;
-        assert_eq!(vacancy().await, Vacancy::Occupied("it has things that are not in this stack".to_owned()));
+        fixture.others_apply(&thing).await;
+        assert_eq!(emptiness().await, Emptiness::HasOthers("it has things that are not in this stack".to_owned()));
 
         // The discovery is older than the definition, so it cannot show its objects.
-        let context = PassContext { discovery: &before, ..bench.context(&observer) };
-        let unserved = context.crd_vacancy(&object).await;
+        let context = PassContext { discovery: &before, ..fixture.context(&observer) };
+        let unserved = context.crd_emptiness(&object).await;
         assert_eq!(
             unserved,
-            Ok(Vacancy::Settling("it is established, but the cluster does not serve it yet".to_owned()))
+            Ok(Emptiness::Pending("it is established, but the cluster does not serve it yet".to_owned()))
         );
-        let hidden = context.namespace_vacancy("default", &BTreeSet::new()).await;
+        let hidden = context.namespace_emptiness("default", &BTreeSet::new()).await;
         assert_eq!(
             hidden,
-            Ok(Vacancy::Settling(
+            Ok(Emptiness::Pending(
                 "the cluster has not updated the served kinds for the CustomResourceDefinition things.w.example"
                     .to_owned()
             ))

@@ -14,9 +14,9 @@ const FETCHES: usize = 8;
 
 /// Manifests by digest. The agent downloads, verifies and parses each of them once.
 #[derive(Debug, Default)]
-pub(super) struct Contents(HashMap<Digest, Arc<ManifestSet>>);
+pub(super) struct ManifestCache(HashMap<Digest, Arc<ManifestSet>>);
 
-impl Contents {
+impl ManifestCache {
     pub(super) fn get(&self, entry: &TargetEntry) -> Option<Arc<ManifestSet>> {
         self.0.get(&entry.digest?).cloned()
     }
