@@ -6,9 +6,9 @@ use brokkr_core::model::{EntityKey, KeyKind};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
+use crate::access::key_actions::key_actions;
 use crate::broker::Broker;
 use crate::error::BrokerResult;
-use crate::operations::keys::rules;
 
 /// The right to run one operation, as a type.
 ///
@@ -59,11 +59,11 @@ fn key(ids: &[&str]) -> Option<EntityKey> {
 }
 
 fn manage_keys(actor: &Actor, owner: KeyKind) -> &'static [Action] {
-    slice::from_ref(&rules(actor, owner).manage)
+    slice::from_ref(&key_actions(actor, owner).manage)
 }
 
 fn rotate_keys(actor: &Actor, owner: KeyKind) -> &'static [Action] {
-    slice::from_ref(&rules(actor, owner).rotate)
+    slice::from_ref(&key_actions(actor, owner).rotate)
 }
 
 fn target(ids: &[&str]) -> Option<EntityKey> {

@@ -11,8 +11,8 @@ use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreExt as _, Stor
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::access::action::Action;
 use crate::access::actor::Actor;
+use crate::access::key_actions::key_actions;
 use crate::access::key_terms::{KeyTerms, Maker, last_admin, successor};
 use crate::access::pak::Pak;
 use crate::broker::Broker;
@@ -50,23 +50,6 @@ pub struct NewPak {
 impl fmt::Debug for NewPak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewPak").field("key", &self.key).finish_non_exhaustive()
-    }
-}
-
-/// The actions for the keys of one kind of owner.
-pub(crate) struct Rules {
-    read: Action,
-    pub(crate) manage: Action,
-    pub(crate) rotate: Action,
-}
-
-/// The actions for keys, as seen by an actor: principals may do less, with keys of their own kind only. Which of these are
-/// theirs, the scope decides.
-pub(crate) fn rules(actor: &Actor, owner: KeyKind) -> &'static Rules {
-    if actor.kind() == owner && matches!(owner, KeyKind::Agent | KeyKind::Generator) {
-        &Rules { read: Action::OwnKeyRead, manage: Action::OwnKeyManage, rotate: Action::OwnKeyRotate }
-    } else {
-        &Rules { read: Action::KeyRead, manage: Action::KeyManage, rotate: Action::KeyManage }
     }
 }
 
@@ -184,7 +167,7 @@ impl Broker {
     /// [`BrokerError::LimitReached`] if the owner already has 16 keys, or if there are 256 admin keys.
     pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
         const NAME: &str = "key.create";
-        let scope = self.authorise(actor, rules(actor, owner.kind()).manage, NAME, None)?;
+        let scope = self.authorise(actor, key_actions(actor, owner.kind()).manage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             self.check_owner(&scope, owner).await?;
             let now = self.now();
@@ -213,7 +196,7 @@ impl Broker {
         let Some(first) = owners.first() else {
             return Ok(Listing { items: Vec::new(), next: None });
         };
-        let scope = self.authorise(actor, rules(actor, first.kind()).read, "key.read", None)?;
+        let scope = self.authorise(actor, key_actions(actor, first.kind()).read, "key.read", None)?;
         for owner in owners {
             self.check_owner(&scope, *owner).await?;
         }
@@ -239,7 +222,7 @@ impl Broker {
     pub async fn key_delete(&self, actor: &Actor, owners: &[KeyOwner], id: KeyId) -> BrokerResult<()> {
         const NAME: &str = "key.delete";
         let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
-        let scope = self.authorise(actor, rules(actor, kind).manage, NAME, Some(EntityKey::Key(id)))?;
+        let scope = self.authorise(actor, key_actions(actor, kind).manage, NAME, Some(EntityKey::Key(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Key(id)), || async {
             let (key, now) = (self.key_of_owners(&scope, owners, id).await?, self.now());
             let mut decision = Decision::commit((), vec![Change::Key(revoked(key.clone(), now))]);
@@ -266,7 +249,7 @@ impl Broker {
     ) -> BrokerResult<NewPak> {
         const NAME: &str = "key.rotate";
         let kind = owners.first().map_or(KeyKind::Admin, |owner| owner.kind());
-        let scope = self.authorise(actor, rules(actor, kind).rotate, NAME, Some(EntityKey::Key(id)))?;
+        let scope = self.authorise(actor, key_actions(actor, kind).rotate, NAME, Some(EntityKey::Key(id)))?;
         self.decide_once(actor, NAME, Some(EntityKey::Key(id)), || async {
             check_overlap(overlap)?;
             let (key, now) = (self.key_of_owners(&scope, owners, id).await?, self.now());
@@ -291,7 +274,7 @@ impl Broker {
     /// ones permit together, within the limits of the actor's own key.
     pub async fn key_rotate(&self, actor: &Actor, owner: KeyOwner, overlap: Duration) -> BrokerResult<NewPak> {
         const NAME: &str = "key.rotate";
-        let scope = self.authorise(actor, rules(actor, owner.kind()).rotate, NAME, None)?;
+        let scope = self.authorise(actor, key_actions(actor, owner.kind()).rotate, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             check_overlap(overlap)?;
             self.check_owner(&scope, owner).await?;
