@@ -151,7 +151,7 @@ component!(
     text(
         "A pattern of kinds: `Deployment.apps`, `ConfigMap` of the core group, `*.apps` for a whole group, or `*` for all.",
         &format!(r"^(\*|[A-Za-z0-9]{{1,63}}|(\*|[A-Za-z0-9]{{1,63}})\.{DNS_LABEL}(\.{DNS_LABEL})*)$"),
-        (1, 63 + 1 + 253),
+        (1, crate::model::grant::KIND_PATTERN_LENGTH),
         "*.apps"
     )
 );

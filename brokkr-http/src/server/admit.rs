@@ -14,31 +14,45 @@ use super::problem::Problem;
 use super::wire::Refusal;
 use crate::api::{API_V1, ProblemType};
 
-/// Operations of the API that have no query parameters.
+/// The operations of the API: path and method.
 #[derive(Debug, Default)]
-pub(super) struct WithoutQuery(HashSet<(String, Method)>);
+pub(super) struct Operations {
+    paths: HashSet<String>,
+    all: HashSet<(String, Method)>,
+    without_query: HashSet<(String, Method)>,
+}
 
-impl WithoutQuery {
+impl Operations {
     /// Reads them from the OpenAPI document.
     pub(super) fn of(document: &OpenApi) -> Self {
-        let mut operations = HashSet::new();
+        let mut operations = Self::default();
         for (path, item) in &document.paths.paths {
             if !path.starts_with(API_V1) {
                 // Probes: what asks for them may add parameters.
                 continue;
             }
+            operations.paths.insert(path.clone());
             for (method, operation) in methods(item) {
+                if method == Method::GET {
+                    operations.all.insert((path.clone(), Method::HEAD));
+                }
+                operations.all.insert((path.clone(), method.clone()));
                 let is_query =
                     |it: &RefOr<Parameter>| matches!(it, RefOr::T(it) if matches!(it.parameter_in, ParameterIn::Query));
                 if !operation.parameters.iter().flatten().any(is_query) {
                     if method == Method::GET {
-                        operations.insert((path.clone(), Method::HEAD));
+                        operations.without_query.insert((path.clone(), Method::HEAD));
                     }
-                    operations.insert((path.clone(), method));
+                    operations.without_query.insert((path.clone(), method));
                 }
             }
         }
-        Self(operations)
+        operations
+    }
+
+    /// Whether a path of the API does not have a method.
+    fn lacks(&self, route: &str, method: &Method) -> bool {
+        self.paths.contains(route) && !self.all.contains(&(route.to_owned(), method.clone()))
     }
 }
 
@@ -54,7 +68,7 @@ fn methods(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
 }
 
 /// Refuses a request that no route may answer.
-pub(super) fn admit(request: &Request, without_query: &WithoutQuery) -> Result<(), Problem> {
+pub(super) fn admit(request: &Request, operations: &Operations) -> Result<(), Problem> {
     if let Some(refusal) = request.extensions().get::<Refusal>() {
         return Err(Problem::from(*refusal));
     }
@@ -67,12 +81,15 @@ pub(super) fn admit(request: &Request, without_query: &WithoutQuery) -> Result<(
     }
     if let Some(query) = request.uri().query() {
         refuse_key(query)?;
-        let has_none = route.is_some_and(|it| without_query.0.contains(&(it.as_str().to_owned(), method.clone())));
+        let has_none =
+            route.is_some_and(|it| operations.without_query.contains(&(it.as_str().to_owned(), method.clone())));
         if has_none && let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
             return Err(Problem::query_invalid(&excerpt(&name), "the operation has no query parameters; remove it"));
         }
     }
-    if matches!(*method, Method::GET | Method::HEAD | Method::DELETE) && has_body(request) {
+    // The route refuses a method that it does not have.
+    let is_lacking = route.is_some_and(|it| operations.lacks(it.as_str(), method));
+    if matches!(*method, Method::GET | Method::HEAD | Method::DELETE) && has_body(request) && !is_lacking {
         return Err(Problem::new(ProblemType::RequestMalformed).detail(format!("send {method} without a body")));
     }
     Ok(())

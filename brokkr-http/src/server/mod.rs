@@ -51,7 +51,7 @@ pub use respond::{ApiLayer, ApiService};
 pub use run::{Server, ServerBuilder};
 pub use shutdown::shutdown_signal;
 
-use admit::WithoutQuery;
+use admit::Operations;
 use cursor::CursorKey;
 use in_flight::BodyBudget;
 use meter::Meter;
@@ -81,7 +81,7 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     pub(crate) bodies: BodyBudget,
     rates: Arc<Rates>,
-    without_query: &'static WithoutQuery,
+    operations: &'static Operations,
 }
 
 impl AppState {
@@ -91,11 +91,11 @@ impl AppState {
 
     fn with(broker: Broker, bounds: Bounds) -> Self {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
-        static WITHOUT_QUERY: OnceLock<WithoutQuery> = OnceLock::new();
-        let without_query = WITHOUT_QUERY.get_or_init(|| WithoutQuery::of(&openapi::document()));
+        static WITHOUT_QUERY: OnceLock<Operations> = OnceLock::new();
+        let operations = WITHOUT_QUERY.get_or_init(|| Operations::of(&openapi::document()));
         let rates = Arc::new(Rates::new(bounds.writes_per_second));
         let bodies = BodyBudget::of(bounds.body_budget);
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, rates, without_query }))
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, rates, operations }))
     }
 }
 

@@ -116,7 +116,7 @@ where
         if let Some(identified) = &identified {
             request.extensions_mut().insert(identified.clone());
         }
-        let checked = admit(&request, self.state.without_query).and_then(|()| idempotency_key(&request));
+        let checked = admit(&request, self.state.operations).and_then(|()| idempotency_key(&request));
         let (reading, request) = if request.body().is_end_stream() {
             (None, request)
         } else {
@@ -144,8 +144,8 @@ where
                     response
                 }
             };
-            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-                // No route matched; what follows are the methods that routes have.
+            if route.is_none() && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                // No route matched, which would name its own methods. These are the methods that routes have.
                 response.headers_mut().entry(header::ALLOW).or_insert(HeaderValue::from_static(METHODS));
             }
             let route = route.as_ref().map_or("", MatchedPath::as_str);

@@ -8,7 +8,8 @@ mod generators;
 use std::error::Error;
 use std::sync::Arc;
 
-use brokkr_control::Broker;
+use brokkr_control::{Broker, GrantPatch};
+use brokkr_core::model::{Grant, GrantId, GrantRules};
 use brokkr_core::store::MemoryStore;
 use brokkr_http::server::Server;
 use generators::{Away, Broken, Greeting, Picky, Refusing};
@@ -35,6 +36,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(key) = broker.ensure_admin_key(None).await? {
         std::fs::write(file, key.expose_secret())?;
     }
+    // What is published in this check is arbitrary, and so are the owners of the stacks.
+    let rules = GrantRules::unrestricted();
+    let patch = |before: &Grant| Ok(GrantPatch { description: before.description.clone(), rules: rules.clone() });
+    broker.grant_update(&broker.system_actor(), GrantId::DEFAULT, None, patch).await?;
     let server = Server::builder(broker).bind(address).await?;
     println!("listening on http://{}", server.local_addr()?);
     // Run until the parent process ends this one.

@@ -6,6 +6,7 @@ use brokkr_core::model::{
     Adopt, AgentId, Conflicts, GeneratorId, GrantId, GrantRules, Policies, Revision, StackId, StackSpec,
 };
 use brokkr_reconcile::cluster::MemoryCluster;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::support::{Fleet, config_map, eventually, namespace};
@@ -15,6 +16,7 @@ struct Shop {
     fleet: Fleet,
     cluster: MemoryCluster,
     agent: AgentId,
+    pak: SecretString,
     generator: GeneratorId,
     actor: Actor,
     stack: StackId,
@@ -22,10 +24,16 @@ struct Shop {
 
 impl Shop {
     async fn new() -> Self {
+        let shop = Self::stopped().await;
+        shop.start();
+        shop
+    }
+
+    /// A shop whose agent does not run yet.
+    async fn stopped() -> Self {
         let fleet = Fleet::new().await;
         let (agent, pak) = fleet.create("edge").await;
         let cluster = MemoryCluster::new();
-        fleet.start(&pak, &cluster);
         let admin = fleet.broker.system_actor();
         let new = NewGenerator { name: "shop".to_owned(), ..NewGenerator::default() };
         let generator = fleet.broker.generator_create(&admin, new).await.unwrap().0.id;
@@ -33,7 +41,11 @@ impl Shop {
         let actor = fleet.broker.generator_actor(generator).unwrap();
         let stack = fleet.broker.stack_create(&actor, None, StackSpec::named("web")).await.unwrap().id;
         fleet.broker.target_set(&actor, stack, agent).await.unwrap();
-        Self { fleet, cluster, agent, generator, actor, stack }
+        Self { fleet, cluster, agent, pak, generator, actor, stack }
+    }
+
+    fn start(&self) {
+        self.fleet.start(&self.pak, &self.cluster);
     }
 
     async fn publish(&self, documents: Vec<Value>) -> BrokerResult<Published> {
@@ -112,15 +124,13 @@ async fn narrower_grant_ends_writes_and_removes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agent_refuses_what_its_target_state_does_not_grant() {
-    let shop = Shop::new().await;
+    let shop = Shop::stopped().await;
     let admin = shop.fleet.broker.system_actor();
     // Published under a grant for everything, which then changes: as if the broker had not checked.
     shop.fleet.broker.agent_register(&admin, shop.agent, shop.generator, Some(GrantId::UNRESTRICTED)).await.unwrap();
-    let hidden = shop.cluster.clone();
-    shop.cluster.set_fault(Some(Box::new(|_| Some(brokkr_reconcile::cluster::ClusterError::unavailable("not yet")))));
     shop.publish(vec![namespace("shop"), config_map("default", "stolen", "1")]).await.unwrap();
     shop.fleet.broker.agent_register(&admin, shop.agent, shop.generator, Some(GrantId::DEFAULT)).await.unwrap();
-    hidden.set_fault(None);
+    shop.start();
     shop.fleet.fails_with(shop.stack, "NotAllowed").await;
     let status = shop.fleet.condition(shop.stack, "Applied").await.unwrap();
     assert!(

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::name::is_dns_subdomain;
 
+/// Maximum length of a pattern: one character, a dot and the longest group.
+pub(crate) const LENGTH: usize = 255;
+
 /// A pattern of kinds: `Deployment.apps`, `ConfigMap` (core group), `*.apps` (a whole group), or `*` (all kinds).
 ///
 /// ```
@@ -48,7 +51,7 @@ impl FromStr for KindPattern {
         }
         let (kind, group) = text.split_once('.').map_or((text, None), |(kind, group)| (kind, Some(group)));
         let is_kind = (1..=63).contains(&kind.len()) && kind.bytes().all(|it| it.is_ascii_alphanumeric());
-        if !(kind == "*" || is_kind) || !group.is_none_or(is_dns_subdomain) {
+        if text.len() > LENGTH || !(kind == "*" || is_kind) || !group.is_none_or(is_dns_subdomain) {
             return Err(NotAPattern(text.chars().take(64).collect()));
         }
         let group = group.unwrap_or_default().to_owned();

@@ -12,6 +12,8 @@ mod rules;
 mod violation;
 
 pub use grant::Grant;
+#[cfg(feature = "openapi")]
+pub(crate) use kind_pattern::LENGTH as KIND_PATTERN_LENGTH;
 pub use kind_pattern::{KindPattern, NotAPattern};
 pub use namespace_pattern::{NamespacePattern, NotANamespacePattern};
 pub use pod_security::PodSecurity;
