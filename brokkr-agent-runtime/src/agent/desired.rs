@@ -34,13 +34,16 @@ pub(super) fn desired<'s>(
     let tenants: BTreeMap<GeneratorId, Arc<Tenant>> =
         state.tenants.iter().map(|it| (it.generator_id, Arc::new(it.clone()))).collect();
     let tenant = |id: GeneratorId| tenants.get(&id).cloned().unwrap_or_else(|| Arc::new(Tenant::without_grant(id)));
-    let stack = |entry: &TargetEntry| DesiredStack {
-        stack_id: entry.stack_id,
-        name: entry.stack_name.clone(),
-        tenant: tenant(entry.generator_id),
-        policies: tenant(entry.generator_id).rules.limit(entry.policies.clone()),
-        depends_on: entry.depends_on.clone(),
-        goal: goal(entry),
+    let stack = |entry: &TargetEntry| {
+        let tenant = tenant(entry.generator_id);
+        DesiredStack {
+            stack_id: entry.stack_id,
+            name: entry.stack_name.clone(),
+            policies: tenant.rules.limit(entry.policies.clone()),
+            tenant,
+            depends_on: entry.depends_on.clone(),
+            goal: goal(entry),
+        }
     };
     let is_available = |entry: &TargetEntry| entry.action == EntryAction::Remove || manifests.get(entry).is_some();
     let complete = state.entries.iter().all(is_available);

@@ -40,9 +40,16 @@ const CLUSTER_SCOPED: [(&str, &str); 20] = [
 ];
 
 /// A grant, and the agents that it applies to.
-type Granted = (Arc<Grant>, Vec<Arc<Agent>>);
+pub(crate) type Granted = (Arc<Grant>, Vec<Arc<Agent>>);
 
 impl Broker {
+    /// The grants of the stack's generator that do not allow everything, on the agents that the stack reaches.
+    pub(crate) fn restricting_grants(&self, stack: &Stack) -> Vec<Granted> {
+        let mut grants = self.parts.view.grants_for(stack);
+        grants.retain(|(grant, _)| !grant.rules.is_unrestricted());
+        grants
+    }
+
     /// Refuses objects that the grants of the stack's generator do not allow on the agents that the stack reaches.
     /// `bytes`: the size of the content.
     pub(crate) async fn refuse_ungranted(
@@ -52,8 +59,7 @@ impl Broker {
         set: &Arc<ManifestSet>,
         bytes: u64,
     ) -> BrokerResult<()> {
-        let mut grants = self.parts.view.grants_for(stack);
-        grants.retain(|(grant, _)| !grant.rules.is_unrestricted());
+        let grants = self.restricting_grants(stack);
         let Some(generator) = self.parts.view.generator_name(stack.generator_id).filter(|_| !grants.is_empty()) else {
             return Ok(());
         };

@@ -144,9 +144,12 @@ impl Broker {
                 })?;
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
             // The grants may have become narrower since.
-            let (_, bytes) = self.parts.store.deployment_object_content(&scope, old.id).await?;
-            let set = self.run_blocking(actor, parsing_weight(&bytes), move || ManifestSet::parse_yaml(&bytes)).await?;
-            self.refuse_ungranted(actor, &stack, &Arc::new(set), old.size).await?;
+            if !self.restricting_grants(&stack).is_empty() {
+                let (_, bytes) = self.parts.store.deployment_object_content(&scope, old.id).await?;
+                let weight = parsing_weight(&bytes);
+                let set = self.run_blocking(actor, weight, move || ManifestSet::parse_yaml(&bytes)).await?;
+                self.refuse_ungranted(actor, &stack, &Arc::new(set), old.size).await?;
+            }
             // The store already has the content.
             let prepared = Prepared {
                 digest: old.digest,
@@ -165,15 +168,8 @@ impl Broker {
 
     /// Returns the metadata of a deployment object.
     pub async fn deployment_object_get(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<DeploymentObject> {
-        let scope = self.authorise(
-            actor,
-            Action::DeploymentObjectRead,
-            "deployment-object.read",
-            Some(EntityKey::DeploymentObject(id)),
-        )?;
-        let found = self.parts.store.get::<DeploymentObject>(&scope, id).await;
-        self.refuse_unlisted(actor, id).await?;
-        Ok(found?)
+        let scope = self.object_scope(actor, id).await?;
+        Ok(self.parts.store.get::<DeploymentObject>(&scope, id).await?)
     }
 
     /// Returns a deployment object with its stored bytes, if the actor may see it.
@@ -182,13 +178,7 @@ impl Broker {
         actor: &Actor,
         id: DeploymentObjectId,
     ) -> BrokerResult<(DeploymentObject, Bytes)> {
-        let scope = self.authorise(
-            actor,
-            Action::DeploymentObjectRead,
-            "deployment-object.read",
-            Some(EntityKey::DeploymentObject(id)),
-        )?;
-        self.refuse_unlisted(actor, id).await?;
+        let scope = self.object_scope(actor, id).await?;
         // The cache reads without a scope, for all callers; access is checked afterwards.
         let read = self.parts.store.deployment_object_content(&Scope::All, id);
         let found = match self.parts.contents.get_or_read(self.epoch(), id, read).await {
@@ -199,27 +189,21 @@ impl Broker {
         };
         // The view cannot decide access to a stack that is being deleted, so ask the store. Ask it for missing objects too,
         // so that the response time does not reveal whether an object exists.
-        let seen = self.parts.store.get::<DeploymentObject>(&scope, id).await;
-        if matches!(seen, Err(StoreError::NotFound)) && actor.agent_id().is_some() {
-            // Another replica with a newer view may have listed the stack.
-            self.parts.view.refreshed(CATCH_UP).await?;
-            self.parts.store.get::<DeploymentObject>(&self.scope(actor), id).await?;
-        } else {
-            seen?;
-        }
+        self.parts.store.get::<DeploymentObject>(&scope, id).await?;
         found.ok_or(BrokerError::NotFound)
     }
 
-    /// Refuses an agent that reads another deployment object than those that it should apply now. What it holds, or reports
-    /// to hold, gives it no right to read.
-    async fn refuse_unlisted(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<()> {
-        let Some(agent) = actor.agent_id() else { return Ok(()) };
-        if self.parts.view.lists(agent, id) {
-            return Ok(());
-        }
+    /// Authorises reading a deployment object, and returns the rows that the actor covers. An agent reads only what it
+    /// should apply now: what it holds, or reports to hold, gives it no right.
+    async fn object_scope(&self, actor: &Actor, id: DeploymentObjectId) -> BrokerResult<Scope> {
+        let object = Some(EntityKey::DeploymentObject(id));
+        let scope = self.authorise(actor, Action::DeploymentObjectRead, "deployment-object.read", object)?;
+        let Some(agent) = actor.agent_id().filter(|agent| !self.parts.view.lists(*agent, id)) else {
+            return Ok(scope);
+        };
         // Another replica with a newer view may have listed it.
         self.parts.view.refreshed(CATCH_UP).await?;
-        if self.parts.view.lists(agent, id) { Ok(()) } else { Err(BrokerError::NotFound) }
+        if self.parts.view.lists(agent, id) { Ok(self.scope(actor)) } else { Err(BrokerError::NotFound) }
     }
 
     /// Whether the view has the stack as active and in scope.

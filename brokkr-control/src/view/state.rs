@@ -310,14 +310,20 @@ impl ViewState {
         let is_registered = |entry: &&AgentEntry| {
             entry.agent.status != AgentStatus::Retired && entry.agent.registrations.contains_key(&stack.generator_id)
         };
-        let is_matching = |entry: &&AgentEntry| match self.stacks.get(&stack.id) {
-            Some(_) => entry.pairs.get(&stack.id).is_some_and(|it| it.matched),
-            None => self.may_match(stack, &entry.agent, false),
+        let registered = || self.agents.values().filter(is_registered);
+        let mut reached: Vec<&AgentEntry> = match self.stacks.get(&stack.id) {
+            // The index spares a look at every agent with each publication.
+            Some(known) => {
+                let agents = known.agents.iter().filter_map(|id| self.agents.get(id)).filter(is_registered);
+                agents.filter(|entry| entry.pairs.get(&stack.id).is_some_and(|it| it.matched)).collect()
+            }
+            None => registered().filter(|entry| self.may_match(stack, &entry.agent, false)).collect(),
         };
-        let registered: Vec<&AgentEntry> = self.agents.values().filter(is_registered).collect();
-        let matching: Vec<&AgentEntry> = registered.iter().copied().filter(is_matching).collect();
+        if reached.is_empty() {
+            reached = registered().collect();
+        }
         let mut grants: BTreeMap<GrantId, (Arc<Grant>, Vec<Arc<Agent>>)> = BTreeMap::new();
-        for entry in if matching.is_empty() { registered } else { matching } {
+        for entry in reached {
             if let Some(grant) = self.tenants.grant(&entry.agent, stack.generator_id) {
                 grants.entry(grant.id).or_insert_with(|| (grant.clone(), Vec::new())).1.push(entry.agent.clone());
             }
