@@ -40,7 +40,7 @@ impl<'a> PassSetup<'a> {
         Self { shared, desired, prepared, observer, autoscaled }
     }
 
-    /// Returns the prepared manifests of a stack; `None` if the stack is not to be applied.
+    /// Returns the prepared manifests of a stack; `None` if the agent does not apply the stack.
     pub(crate) fn prepared(&self, stack: StackId) -> Option<&Arc<PreparedSet>> {
         self.prepared.get(&stack)
     }

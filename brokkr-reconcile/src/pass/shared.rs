@@ -43,7 +43,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Resolves the manifests of a stack with the served kinds. `None` if the stack is not to be applied.
+    /// Resolves the manifests of a stack with the served kinds. `None` if the agent does not apply the stack.
     pub(crate) fn prepare(&self, stack: &DesiredStack, discovery: &Discovery) -> Option<Arc<PreparedSet>> {
         let Goal::Apply { manifests, .. } = &stack.goal else {
             return None;
