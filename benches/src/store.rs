@@ -115,6 +115,7 @@ fn publication(stack: &Stack, revision: u64) -> Commit {
         source: None,
         outcome: AuditOutcome::Success,
         detail: Some(format!("revision {revision} {digest}")),
+        changes: None,
         count: 1,
     };
     Commit {

@@ -29,8 +29,9 @@ const SMALL_ANSWER: usize = 4096;
 macro_rules! insert_audit {
     () => {
         "INSERT INTO brokkr.audit (id, at, actor, actor_text, subject, action, object_kind, object_id, request_id, source,
-            outcome, detail, count)
-        SELECT id, at, actor, actor_text, subject, action, object_kind, object_id, request_id, source, outcome, detail, count
+            outcome, detail, changes, count)
+        SELECT id, at, actor, actor_text, subject, action, object_kind, object_id, request_id, source, outcome, detail,
+            changes, count
         FROM jsonb_populate_recordset(NULL::brokkr.audit, $1)"
     };
 }

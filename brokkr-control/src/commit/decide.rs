@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use brokkr_core::model::{AuditOutcome, AuditRecord, Change, Digest, Entity, EntityKey, limits};
+use brokkr_core::model::{AuditOutcome, AuditRecord, Change, Digest, Entity, EntityKey, Timestamp, Version, limits};
 use brokkr_core::store::{Commit, IdempotencyRecord, Precondition, StoreError, UniqueKey};
 use bytes::Bytes;
-use serde_json::Value;
 
 use crate::access::actor::Actor;
 use crate::broker::Broker;
+use crate::commit::changes::Update;
 use crate::error::{BrokerError, BrokerResult};
 use crate::metrics;
 use crate::recent::contents;
+use crate::transport::Transport as _;
 
 /// The result of deciding on an operation.
 pub(crate) struct Decision<T> {
@@ -29,6 +30,8 @@ pub(crate) struct Decision<T> {
     pub(crate) object: Option<EntityKey>,
     /// The details in the audit record.
     pub(crate) detail: Option<String>,
+    /// The updated entities, for the audit.
+    pub(crate) updates: Vec<Update>,
 }
 
 impl<T> Decision<T> {
@@ -42,6 +45,7 @@ impl<T> Decision<T> {
             preconditions: Vec::new(),
             object: None,
             detail: None,
+            updates: Vec::new(),
         }
     }
 
@@ -51,11 +55,25 @@ impl<T> Decision<T> {
         Self { changes, object, ..Self::nothing(outcome) }
     }
 
-    /// Updates an entity. The audit record lists the changed fields.
+    /// Updates an entity. The audit record says what changed.
     pub(crate) fn update<E: Entity>(outcome: T, before: &E, after: E) -> Self {
-        let changed = changed_fields(before, &after);
-        let decision = Self::commit(outcome, vec![after.into()]);
+        let update = Update::of(before, &after);
+        let changed = update.changed_fields();
+        let decision = Self::commit(outcome, vec![after.into()]).updating(update);
         if changed.is_empty() { decision } else { decision.detail(format!("changed: {}", changed.join(", "))) }
+    }
+
+    /// Says what one of the changes updates. If it is not the audited object, it gets an audit record of its own.
+    pub(crate) fn updating(mut self, update: Update) -> Self {
+        self.updates.push(update);
+        self
+    }
+
+    /// Updates a further entity. It gets an audit record of its own.
+    pub(crate) fn and_update<E: Entity>(mut self, before: &E, after: E) -> Self {
+        self.updates.push(Update::of(before, &after));
+        self.changes.push(after.into());
+        self
     }
 
     /// Adds a precondition to the commit.
@@ -71,16 +89,21 @@ impl<T> Decision<T> {
     }
 }
 
-/// The names of the fields that differ, except those that differ in every version.
-fn changed_fields<E: Entity>(before: &E, after: &E) -> Vec<String> {
-    let (Ok(Value::Object(before)), Ok(Value::Object(after))) =
-        (serde_json::to_value(before), serde_json::to_value(after))
-    else {
-        return Vec::new();
-    };
-    let always = ["version", "updated_at"];
-    let differs = |key: &&String| !always.contains(&key.as_str()) && before.get(*key) != after.get(*key);
-    after.keys().filter(differs).cloned().collect()
+/// Whether the audit says what changed in the entity. Agents report the others, or they never change.
+fn is_explained(change: &Change) -> bool {
+    match change {
+        Change::Generator(_) | Change::Key(_) | Change::Agent(_) | Change::Stack(_) => true,
+        Change::Environment(_) | Change::Grant(_) => true,
+        Change::DeploymentObject(_) | Change::Event(_) | Change::AgentSession(_) => false,
+        Change::Assignment(_) | Change::StackStatus(_) | Change::Target(_) => false,
+    }
+}
+
+/// Whether the decision says what each of its updates changes. Deletions need no explanation.
+fn is_complete<T>(decision: &Decision<T>) -> bool {
+    let is_update = |change: &&Change| change.version() > Version::FIRST && !change.is_tombstone();
+    let mut updates = decision.changes.iter().filter(is_update).filter(|change| is_explained(change));
+    updates.all(|change| decision.updates.iter().any(|update| update.object == change.key()))
 }
 
 impl Broker {
@@ -115,28 +138,16 @@ impl Broker {
         F: Future<Output = BrokerResult<Decision<T>>>,
     {
         for _ in 0..limits::COMMIT_TRIES {
-            let decision = decide().await?;
+            let mut decision = decide().await?;
             if decision.changes.is_empty() {
                 if let Some(answer) = decision.idempotency {
                     self.parts.store.idempotency_keep(answer).await?;
                 }
                 return Ok(decision.outcome);
             }
+            debug_assert!(is_complete(&decision), "{name} does not say what it updates");
             let at = self.now();
-            let audit = AuditRecord {
-                id: self.new_id(),
-                at,
-                actor: actor.who,
-                subject: actor.subject().map(str::to_owned),
-                action: name.to_owned(),
-                object_kind: decision.object.as_ref().map(EntityKey::kind),
-                object_id: decision.object.as_ref().map(EntityKey::to_string),
-                request_id: actor.origin.request_id,
-                source: actor.origin.address.map(|address| address.to_string()),
-                outcome: AuditOutcome::Success,
-                detail: decision.detail,
-                count: 1,
-            };
+            let audit = self.audit_of(actor, name, at, &mut decision);
             let commit = Commit {
                 actor: actor.who,
                 request_id: actor.origin.request_id,
@@ -145,7 +156,7 @@ impl Broker {
                 changes: decision.changes,
                 contents: decision.contents,
                 idempotency: decision.idempotency,
-                audit: vec![audit],
+                audit,
             };
             let (epoch, published) = (self.epoch(), contents::published(&commit.changes, &commit.contents));
             match self.parts.store.commit(commit).await {
@@ -171,5 +182,48 @@ impl Broker {
             }
         }
         Err(BrokerError::Contention)
+    }
+
+    /// The audit record of a decision, and one for each further entity that it updates.
+    fn audit_of<T>(
+        &self,
+        actor: &Actor,
+        name: &'static str,
+        at: Timestamp,
+        decision: &mut Decision<T>,
+    ) -> Vec<AuditRecord> {
+        let record = |object: Option<EntityKey>, detail, changes| AuditRecord {
+            id: self.new_id(),
+            at,
+            actor: actor.who,
+            subject: actor.subject().map(str::to_owned),
+            action: name.to_owned(),
+            object_kind: object.as_ref().map(EntityKey::kind),
+            object_id: object.as_ref().map(EntityKey::to_string),
+            request_id: actor.origin.request_id,
+            source: actor.origin.address.map(|address| address.to_string()),
+            outcome: AuditOutcome::Success,
+            detail,
+            changes,
+            count: 1,
+        };
+        let updates = std::mem::take(&mut decision.updates);
+        if updates.is_empty() {
+            return vec![record(decision.object, decision.detail.take(), None)];
+        }
+        let key = self.derived_key("audit-changes");
+        let (mut own, mut others) = (None, Vec::new());
+        for update in updates {
+            let object = update.object;
+            let changes = Some(update.changes(&key));
+            if Some(object) == decision.object {
+                own = changes;
+            } else {
+                others.push(record(Some(object), None, changes));
+            }
+        }
+        let mut audit = vec![record(decision.object, decision.detail.take(), own)];
+        audit.append(&mut others);
+        audit
     }
 }

@@ -283,13 +283,14 @@ impl Broker {
         const NAME: &str = "agent.register";
         let scope = self.authorise(actor, Action::AgentRegister, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
-            let before = agent.registrations.get(&generator).copied();
-            let grant = grant.or(before).unwrap_or(default_grant(generator));
+            let before = self.parts.store.get::<Agent>(&scope, id).await?;
+            let present = before.registrations.get(&generator).copied();
+            let grant = grant.or(present).unwrap_or(default_grant(generator));
             let preconditions = self.registrable(&scope, generator, grant).await?;
-            if before == Some(grant) {
-                return Ok(Decision::nothing(agent));
+            if present == Some(grant) {
+                return Ok(Decision::nothing(before));
             }
+            let mut agent = before.clone();
             agent.registrations.insert(generator, grant);
             if agent.registrations.len() > limits::REGISTRATIONS {
                 return Err(BrokerError::LimitReached(
@@ -298,7 +299,7 @@ impl Broker {
             }
             agent.version = agent.version.next();
             agent.updated_at = self.now();
-            let decision = Decision::commit(agent.clone(), vec![Change::Agent(agent)]);
+            let decision = Decision::update(agent.clone(), &before, agent);
             let decision = preconditions.into_iter().fold(decision, Decision::provided);
             Ok(decision.detail(format!("generator {generator}, grant {grant}")))
         })
@@ -335,33 +336,35 @@ impl Broker {
             if actor.generator_id().is_some_and(|own| own != generator) {
                 return Err(BrokerError::NotFound);
             }
-            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
+            let before = self.parts.store.get::<Agent>(&scope, id).await?;
+            let mut agent = before.clone();
             if agent.registrations.remove(&generator).is_none() {
                 return Err(BrokerError::NotFound);
             }
             agent.version = agent.version.next();
             agent.updated_at = self.now();
-            Ok(Decision::commit((), vec![Change::Agent(agent)]).detail(generator.to_string()))
+            Ok(Decision::update((), &before, agent).detail(generator.to_string()))
         })
         .await
     }
 
-    /// Ends all registrations with a generator that is being deleted.
+    /// Ends all registrations with a generator that is being deleted. Returns the agents before and after.
     pub(crate) async fn unregister_all(
         &self,
         scope: &Scope,
         generator: GeneratorId,
         now: Timestamp,
-    ) -> BrokerResult<Vec<Change>> {
+    ) -> BrokerResult<Vec<(Agent, Agent)>> {
         let mut changes = Vec::new();
         let mut page = Page::first(limits::PAGE_MAX);
         loop {
             let agents = self.parts.store.list::<Agent>(scope, &EntityQuery::default(), &page).await?;
-            for mut agent in agents.items {
+            for before in agents.items {
+                let mut agent = before.clone();
                 if agent.registrations.remove(&generator).is_some() {
                     agent.version = agent.version.next();
                     agent.updated_at = now;
-                    changes.push(Change::Agent(agent));
+                    changes.push((before, agent));
                 }
             }
             match agents.next {
@@ -378,13 +381,14 @@ impl Broker {
         // The confirmation applies to the current epoch, so the view must be up to date.
         self.parts.view.refreshed(CATCH_UP).await?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
+            let before = self.parts.store.get::<Agent>(&scope, id).await?;
+            let mut agent = before.clone();
             if agent.confirmed_epoch.replace(self.epoch()) == Some(self.epoch()) {
                 return Ok(Decision::nothing(agent));
             }
             agent.version = agent.version.next();
             agent.updated_at = self.now();
-            Ok(Decision::commit(agent.clone(), vec![Change::Agent(agent)]).detail(self.epoch().to_string()))
+            Ok(Decision::update(agent.clone(), &before, agent).detail(self.epoch().to_string()))
         })
         .await
     }

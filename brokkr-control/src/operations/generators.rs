@@ -208,9 +208,12 @@ impl Broker {
             generator.deleted_at = Some(now);
             let mut changes = vec![Change::Generator(generator)];
             changes.extend(revoke_all(self, &scope, KeyOwner::Generator { id }, now).await?);
-            changes.extend(self.unregister_all(&scope, id, now).await?);
             // A stack may be created concurrently.
-            Ok(Decision::commit((), changes).provided(Precondition::OwnsNoStacks(id)))
+            let mut decision = Decision::commit((), changes).provided(Precondition::OwnsNoStacks(id));
+            for (before, after) in self.unregister_all(&scope, id, now).await? {
+                decision = decision.and_update(&before, after);
+            }
+            Ok(decision)
         })
         .await
     }

@@ -72,6 +72,18 @@ fn ended(mut key: ApiKey, end: Timestamp, now: Timestamp) -> Option<ApiKey> {
     Some(key)
 }
 
+/// Adds the end of a key to the decision. The audit says when a key that is not revoked at once ends.
+fn with_end<T>(mut decision: Decision<T>, key: &ApiKey, end: Option<ApiKey>) -> Decision<T> {
+    match end {
+        None => decision,
+        Some(end) if end.deleted_at.is_some() => {
+            decision.changes.push(Change::Key(end));
+            decision
+        }
+        Some(end) => decision.and_update(key, end),
+    }
+}
+
 /// All keys of these owners that are not revoked, oldest first.
 pub(super) async fn keys_of(broker: &Broker, scope: &Scope, owners: &[KeyOwner]) -> StoreResult<Vec<ApiKey>> {
     let (mut keys, mut page) = (Vec::new(), Page::first(limits::PAGE_MAX));
@@ -263,9 +275,9 @@ impl Broker {
             }
             let terms = self.maker(actor).within_reach(kind, successor(&[&key], now)?, now);
             let pak = self.mint(actor, key.owner, key.name.as_str(), terms, now)?;
-            let mut changes = vec![Change::Key(pak.key.clone())];
-            changes.extend(ended(key, now.plus(overlap), now).map(Change::Key));
-            Ok(Decision::commit(pak, changes).detail(format!("replaces {id}")))
+            let end = ended(key.clone(), now.plus(overlap), now);
+            let created = Change::Key(pak.key.clone());
+            Ok(with_end(Decision::commit(pak, vec![created]), &key, end).detail(format!("replaces {id}")))
         })
         .await
     }
@@ -284,13 +296,15 @@ impl Broker {
             let usable: Vec<&ApiKey> = present.iter().filter(|key| key.is_usable(now)).collect();
             let terms = self.maker(actor).within_reach(owner.kind(), successor(&usable, now)?, now);
             let pak = self.mint(actor, owner, "rotated", terms, now)?;
-            let mut changes = vec![Change::Key(pak.key.clone())];
+            let created = Change::Key(pak.key.clone());
+            let mut decision = Decision::commit(pak, vec![created]);
             // The new key counts towards the limit: surplus keys, oldest first, end immediately.
             let surplus = (present.len() + 1).saturating_sub(beside(owner).1);
             let end = |n: usize| if n < surplus { now } else { now.plus(overlap) };
-            let ends = present.into_iter().enumerate().filter_map(|(n, key)| ended(key, end(n), now));
-            changes.extend(ends.map(Change::Key));
-            Ok(Decision::commit(pak, changes))
+            for (n, key) in present.iter().enumerate() {
+                decision = with_end(decision, key, ended(key.clone(), end(n), now));
+            }
+            Ok(decision)
         })
         .await
     }

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod observe;
 pub(crate) mod placement;
 pub(crate) mod preparation;
+mod publication_changes;
 pub(crate) mod publish;
 pub(crate) mod records;
 pub(crate) mod secrets;

@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
+use crate::commit::changes::Update;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::operations::preparation::{Content, Preparation, Prepared};
+use crate::operations::publication_changes::NewContent;
 use crate::view::CATCH_UP;
 
 /// The result of a publication.
@@ -74,6 +76,23 @@ impl Broker {
         Published { object, created: true }
     }
 
+    /// What a new revision changes in the manifests, under the audited object; `None` if it is the first, or if there is none.
+    pub(super) async fn explained(
+        &self,
+        actor: &Actor,
+        audited: EntityKey,
+        latest: Option<&DeploymentObject>,
+        published: &Published,
+        content: Option<NewContent>,
+    ) -> BrokerResult<Option<Update>> {
+        match (latest, content) {
+            (Some(latest), Some(content)) if published.created => {
+                self.manifest_changes(actor, audited, latest, &published.object, content).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// An active stack and its newest deployment object according to the view; `None` if the view has no such stack.
     fn seen(&self, scope: &Scope, id: StackId) -> Option<(Arc<Stack>, Option<Arc<DeploymentObject>>)> {
         let seen = self.parts.view.stack_with_object(id)?;
@@ -103,7 +122,9 @@ impl Broker {
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let decide = async |stack: &Stack, latest: Option<&DeploymentObject>| {
                 let (published, bytes) = self.publication(actor, stack, latest, &content).await?;
-                Ok::<_, BrokerError>(published_decision(stack, published, bytes))
+                let content = bytes.clone().map(NewContent::Bytes);
+                let update = self.explained(actor, EntityKey::Stack(id), latest, &published, content).await?;
+                Ok::<_, BrokerError>(published_decision(stack, published, bytes, update))
             };
             // Try the view first: the commit's preconditions detect a stale view. A decision without a commit has none, so
             // confirm it against the store.
@@ -161,7 +182,9 @@ impl Broker {
                 provenance: Provenance::Rollback { of: to },
             };
             let published = self.next_revision(actor, &stack, latest.as_ref(), prepared);
-            Ok(published_decision(&stack, published, None))
+            let content = Some(NewContent::Of(old.id));
+            let update = self.explained(actor, EntityKey::Stack(id), latest.as_ref(), &published, content).await?;
+            Ok(published_decision(&stack, published, None, update))
         })
         .await
     }
@@ -224,7 +247,12 @@ impl Broker {
     }
 }
 
-fn published_decision(stack: &Stack, published: Published, bytes: Option<Bytes>) -> Decision<Published> {
+fn published_decision(
+    stack: &Stack,
+    published: Published,
+    bytes: Option<Bytes>,
+    update: Option<Update>,
+) -> Decision<Published> {
     if !published.created {
         return Decision::nothing(published);
     }
@@ -234,5 +262,6 @@ fn published_decision(stack: &Stack, published: Published, bytes: Option<Bytes>)
         .detail(format!("revision {} {}", object.revision, object.digest));
     decision.contents.extend(bytes.map(|bytes| (object.digest, bytes)));
     decision.object = Some(EntityKey::Stack(stack.id));
+    decision.updates.extend(update);
     decision
 }

@@ -68,6 +68,7 @@ impl Broker {
             source: actor.origin.address.map(|address| address.to_string()),
             outcome: AuditOutcome::Success,
             detail: Some(format!("{secrets}, stack {}, revision {}", object.stack_id, object.revision)),
+            changes: None,
             count: 1,
         };
         Ok(self.parts.store.record_attempts(vec![record]).await?)

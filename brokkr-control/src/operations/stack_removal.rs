@@ -29,15 +29,14 @@ impl Broker {
         const NAME: &str = "stack.delete";
         let scope = self.authorise(actor, Action::StackManage, NAME, Some(EntityKey::Stack(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
-            let mut stack = self.parts.store.get::<Stack>(&scope, id).await?;
-            expect_version(expected, stack.version)?;
-            if stack.phase == StackPhase::Deleting {
+            let before = self.parts.store.get::<Stack>(&scope, id).await?;
+            expect_version(expected, before.version)?;
+            if before.phase == StackPhase::Deleting {
                 return Ok(Decision::nothing(()));
             }
-            stack.version = stack.version.next();
-            stack.updated_at = self.now();
-            stack.phase = StackPhase::Deleting;
-            Ok(Decision::commit((), vec![Change::Stack(stack)]))
+            let (version, updated_at) = (before.version.next(), self.now());
+            let after = Stack { version, updated_at, phase: StackPhase::Deleting, ..before.clone() };
+            Ok(Decision::update((), &before, after))
         })
         .await?;
         // A deleting stack gets no new assignments, so the open ones are all that need a confirmation.

@@ -15,11 +15,13 @@ use serde_json::Value;
 use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
+use crate::commit::changes::Update;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::generate::Generator;
 use crate::operations::generators::expect_version;
 use crate::operations::preparation::{Content, Preparation};
+use crate::operations::publication_changes::NewContent;
 use crate::operations::publish::Published;
 
 /// The result of creating or updating a stack and its content in one commit.
@@ -204,11 +206,13 @@ impl Broker {
             let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
             let mut preconditions = Vec::new();
+            let mut update = None;
             let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
                 Ok(before) => match self.edited(&before, &edit)? {
                     None => (before, false, false),
                     Some(after) => {
                         preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                        update = Some(Update::of(&before, &after));
                         (after, true, false)
                     }
                 },
@@ -238,6 +242,14 @@ impl Broker {
                     };
                     let (published, bytes) = self.publication(actor, &stack, latest.as_ref(), content).await?;
                     if published.created {
+                        let audited = change.then_some(EntityKey::Stack(stack.id));
+                        let audited = audited.unwrap_or(EntityKey::DeploymentObject(published.object.id));
+                        let new = bytes.clone().map(NewContent::Bytes);
+                        let manifests = self.explained(actor, audited, latest.as_ref(), &published, new).await?;
+                        update = match (update, manifests) {
+                            (Some(update), Some(manifests)) => Some(update.and(manifests)),
+                            (update, manifests) => update.or(manifests),
+                        };
                         changes.push(Change::DeploymentObject(published.object.clone()));
                         contents.extend(bytes.map(|bytes| (published.object.digest, bytes)));
                     }
@@ -254,7 +266,8 @@ impl Broker {
             } else if !change {
                 preconditions.push(unchanged);
             }
-            Ok(Decision { contents, preconditions, ..Decision::commit(applied, changes) })
+            let updates = update.into_iter().collect();
+            Ok(Decision { contents, preconditions, updates, ..Decision::commit(applied, changes) })
         })
         .await
     }

@@ -35,8 +35,12 @@ pub(crate) struct Kind {
     source: Option<IpAddr>,
 }
 
-/// Queue of attempts. Bounded in memory and in the rows that it writes: beyond its share of records, the attempts of an actor
-/// are only counted by action and problem, in one record per minute.
+/// What takes the place of the action of attempts of too many kinds.
+const VARIOUS: &str = "various";
+
+/// Queue of attempts. Bounded in memory and in the rows that it writes. Beyond its share of records, the attempts of an actor
+/// are counted by source, action and problem; if those are too many, by action and problem; and then altogether. Sums are
+/// written once a minute. No attempt loses its actor, and the counts are exact: there are never more actors than keys.
 #[derive(Debug)]
 pub(crate) struct AttemptLog {
     queue: Mutex<Queue>,
@@ -47,8 +51,10 @@ pub(crate) struct AttemptLog {
 #[derive(Debug)]
 struct Queue {
     waiting: BTreeMap<Kind, AuditRecord>,
-    /// Attempts beyond the shares, without object and source. Written when the period ends.
+    /// Attempts beyond the shares, without their objects. Written when the period ends.
     summed: BTreeMap<Kind, AuditRecord>,
+    /// The sums of each actor.
+    sums: HashMap<ActorRef, usize>,
     /// New records of each actor in this period.
     spent: HashMap<ActorRef, usize>,
     period_began: Timestamp,
@@ -73,17 +79,32 @@ impl Queue {
         }
     }
 
-    fn sum_up(&mut self, kind: Kind, mut record: AuditRecord) {
-        let mut kind = Kind { object: None, source: None, ..kind };
-        (record.object_kind, record.object_id, record.source) = (None, None, None);
-        if self.summed.len() >= limits::DENIALS_QUEUED && !self.summed.contains_key(&kind) {
-            kind.actor = ActorRef::Anonymous;
-            (record.actor, record.subject) = (ActorRef::Anonymous, None);
+    fn sum_up(&mut self, mut kind: Kind, mut record: AuditRecord) {
+        kind.object = None;
+        (record.object_kind, record.object_id) = (None, None);
+        if !self.has_sum(&kind) {
+            (kind.source, record.source) = (None, None);
         }
+        if !self.has_sum(&kind) {
+            let problem = if record.outcome == AuditOutcome::Denied { "various denials" } else { "various failures" };
+            (kind.action, kind.problem) = (VARIOUS, problem.into());
+            (record.action, record.detail) = (VARIOUS.to_owned(), Some(problem.to_owned()));
+        }
+        let actor = kind.actor;
         match self.summed.entry(kind) {
             Entry::Occupied(mut there) => there.get_mut().count += record.count,
-            Entry::Vacant(place) => drop(place.insert(record)),
+            Entry::Vacant(place) => {
+                place.insert(record);
+                *self.sums.entry(actor).or_default() += 1;
+            }
         }
+    }
+
+    /// Whether there is a sum for these attempts, or room for one. Half of an actor's sums are kept for attempts without source.
+    fn has_sum(&self, kind: &Kind) -> bool {
+        let most = if kind.source.is_some() { limits::DENIALS_PER_ACTOR / 2 } else { limits::DENIALS_PER_ACTOR };
+        let is_free = || self.sums.get(&kind.actor).is_none_or(|sums| *sums < most);
+        self.summed.contains_key(kind) || self.summed.len() < limits::DENIALS_QUEUED && is_free()
     }
 
     /// Begins a new period if this one has ended. Sums are written then.
@@ -102,6 +123,7 @@ impl AttemptLog {
         let queue = Queue {
             waiting: BTreeMap::new(),
             summed: BTreeMap::new(),
+            sums: HashMap::new(),
             spent: HashMap::new(),
             period_began: clock.now(),
         };
@@ -145,6 +167,7 @@ impl AttemptLog {
             source: by.origin.address.map(|address| address.to_string()),
             outcome,
             detail: Some(problem.clone().into_owned()),
+            changes: None,
             count: 1,
         };
         let kind = Kind { actor: by.actor, action, object, problem, source: by.origin.address };
@@ -157,6 +180,7 @@ impl AttemptLog {
         let mut queue = self.queue();
         let mut records = std::mem::take(&mut queue.waiting);
         if queue.turn(now) || all {
+            queue.sums.clear();
             records.append(&mut queue.summed);
         }
         records
@@ -239,18 +263,59 @@ mod tests {
     }
 
     #[test]
+    fn sources_and_kinds_beyond_every_share_are_counted_under_the_actor() {
+        let (log, clock) = log();
+        let problems: Vec<String> = (0..3 * limits::DENIALS_PER_ACTOR).map(|n| format!("problem {n}")).collect();
+        let agent = ActorRef::Agent { id: brokkr_core::model::AgentId::generate(), key_id: None };
+        let mut made = 0;
+        for (n, problem) in problems.iter().cycle().take(2_000).enumerate() {
+            let origin = at(&format!("10.0.{}.{}", n / 250, n % 250));
+            let actor = if n % 4 == 0 { ActorRef::Anonymous } else { agent };
+            made += u64::from(actor == agent);
+            log.record_problem(by(actor, &origin), "request", None, problem.clone().into(), AuditOutcome::Failed);
+        }
+        clock.advance(PERIOD);
+        let records = log.take(false);
+        let of_agent: Vec<_> = records.values().filter(|it| it.actor == agent).collect();
+        assert_eq!(total(of_agent.iter().copied()), made, "every attempt is counted under its actor");
+        assert_eq!(total(records.values()), 2_000);
+        assert!(of_agent.len() <= 2 * limits::DENIALS_PER_ACTOR + 1, "{}", of_agent.len());
+        let sums = of_agent.iter().filter(|it| it.count > 1).collect::<Vec<_>>();
+        assert!(sums.iter().any(|it| it.action == VARIOUS), "{sums:?}");
+        assert!(log.take(true).is_empty());
+    }
+
+    #[test]
+    fn sum_keeps_the_source_of_a_flood() {
+        let (log, clock) = log();
+        for n in 0..2 * limits::DENIALS_PER_ACTOR {
+            let object = Some(EntityKey::Stack(StackId::generate()));
+            let origin = at(if n % 2 == 0 { "192.0.2.1" } else { "192.0.2.2" });
+            log.record(by(ActorRef::System, &origin), "stack.read", object, &BrokerError::Forbidden);
+        }
+        drop(log.take(false));
+        clock.advance(PERIOD);
+        let sums = log.take(false);
+        let counts: Vec<_> = sums.values().map(|it| (it.source.as_deref(), it.count)).collect();
+        assert_eq!(counts, [(Some("192.0.2.1"), 50), (Some("192.0.2.2"), 50)]);
+    }
+
+    #[test]
     fn full_queue_counts_everything_and_stays_bounded() {
         let (log, _) = log();
         let origin = Origin::in_process();
-        for n in 0..3 * limits::DENIALS_QUEUED {
-            let actor = ActorRef::Admin { key_id: brokkr_core::model::KeyId::generate() };
+        let actors: Vec<_> = (0..3 * limits::DENIALS_QUEUED)
+            .map(|_| ActorRef::Admin { key_id: brokkr_core::model::KeyId::generate() })
+            .collect();
+        for (n, actor) in actors.iter().copied().enumerate() {
             log.record(by(actor, &origin), "stack.read", None, &BrokerError::Forbidden);
             if n % 700 == 0 {
                 log.put_back(log.take(false));
             }
         }
         let records = log.take(true);
-        assert!(records.len() <= 2 * limits::DENIALS_QUEUED + 1, "{}", records.len());
+        assert!(records.len() <= actors.len(), "{}", records.len());
+        assert!(records.values().all(|it| actors.contains(&it.actor)), "every attempt keeps its actor");
         assert_eq!(total(records.values()), 3 * limits::DENIALS_QUEUED as u64);
     }
 }

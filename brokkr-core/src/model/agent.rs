@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::model::entity::Record;
 use crate::model::{AgentId, Annotations, Epoch, GeneratorId, GrantId, Labels, Name, Timestamp, Version};
@@ -75,5 +76,22 @@ impl Record for Agent {
 
     fn labels(&self) -> Option<&Labels> {
         Some(&self.labels)
+    }
+
+    fn shown(&self) -> Value {
+        let registration = |(generator, grant)| json!({"generator_id": generator, "grant_id": grant});
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "cluster_name": self.cluster_name,
+            "labels": self.labels,
+            "annotations": self.annotations,
+            "status": self.status,
+            "registrations": self.registrations.iter().map(registration).collect::<Vec<_>>(),
+            "confirmed_epoch": self.confirmed_epoch,
+            "version": self.version,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+        })
     }
 }

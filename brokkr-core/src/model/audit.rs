@@ -1,6 +1,7 @@
 //! Audit records.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::model::{ActorRef, AuditId, EntityKind, RequestId, Timestamp};
 
@@ -15,6 +16,17 @@ pub enum AuditOutcome {
     Denied,
     /// The operation failed for another reason.
     Failed,
+}
+
+/// What an update changed in one entity, as the API shows the entity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditChanges {
+    /// A JSON Patch (RFC 6902) from the state before to the state after. In place of a value of a Secret it has a hash with a
+    /// key of the installation: equal values have equal hashes.
+    pub patch: Vec<Value>,
+    /// Whether the patch would exceed [`AUDIT_CHANGES_BYTES`](crate::model::limits::AUDIT_CHANGES_BYTES). Its operations then
+    /// have no values, and the last ones may be missing.
+    pub truncated: bool,
 }
 
 /// An audit record: actor, action, object, source and outcome. It never changes, and is not deleted before the
@@ -42,9 +54,12 @@ pub struct AuditRecord {
     pub source: Option<String>,
     /// The outcome.
     pub outcome: AuditOutcome,
-    /// On failure, the slug of the problem. On success, digests and counts, never content.
+    /// On failure, the slug of the problem. On success, digests and counts, never content. What an update changed is in `changes`.
     pub detail: Option<String>,
-    /// The number of attempts that this record stands for. Above 1 only for denied attempts that arrive faster than
-    /// they can be recorded.
+    /// What an update changed. Absent for other operations and for attempts that failed.
+    #[serde(default)]
+    pub changes: Option<AuditChanges>,
+    /// The number of attempts that this record stands for. Above 1 only for denied and failed attempts: equal ones share a
+    /// record, and an actor adds a limited number of records per minute. The sum of all counts is exact.
     pub count: u64,
 }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::model::{GeneratorId, Labels, Name, Timestamp, Version};
 
@@ -40,6 +41,16 @@ pub trait Record: Clone + Debug + Eq + Serialize + DeserializeOwned + Send + Syn
     /// The name, for kinds whose lists can be filtered by name. Default: `None`.
     fn name(&self) -> Option<&Name> {
         None
+    }
+
+    /// The entity as the API shows it, without what the API adds from elsewhere. The audit compares it before and after an
+    /// update. Default: all fields but `deleted_at`. A secret, or its hash, must not be in it.
+    fn shown(&self) -> Value {
+        let mut shown = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = shown.as_object_mut() {
+            fields.remove("deleted_at");
+        }
+        shown
     }
 
     /// The labels, for kinds whose lists can be filtered by labels. Default: `None`.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::model::entity::Record;
 use crate::model::{
@@ -167,5 +168,19 @@ impl Record for ApiKey {
 
     fn name(&self) -> Option<&Name> {
         Some(&self.name)
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "id": self.id,
+            "short_id": self.short_id,
+            "name": self.name,
+            "kind": self.owner.kind(),
+            "subject": self.subject,
+            "scopes": self.scopes,
+            "source_networks": self.source_networks,
+            "expires_at": self.expires_at,
+            "created_at": self.created_at,
+        })
     }
 }

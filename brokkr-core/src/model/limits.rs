@@ -92,9 +92,14 @@ pub const ROTATION_OVERLAP_SECONDS: u64 = 7 * 24 * 3600;
 pub const COMMIT_TRIES: usize = 5;
 /// Seconds after its last successful refresh at which a fleet view stops answering requests.
 pub const VIEW_MAX_AGE_SECONDS: u64 = 3;
+/// Maximum bytes of the JSON Patch in one audit record. A larger one is reduced to the paths of its operations.
+pub const AUDIT_CHANGES_BYTES: usize = 16 * 1024;
+/// Maximum bytes of the manifests of two revisions together that the audit of a publication compares.
+pub const AUDIT_MANIFEST_BYTES: u64 = 256 * 1024;
 /// Maximum denied attempts that wait to be recorded. Further ones are only counted.
 pub const DENIALS_QUEUED: usize = 1_000;
-/// Maximum audit records of denied attempts that one actor adds per minute and broker. Further attempts are only counted.
+/// Maximum audit records of denied attempts that one actor adds per minute and broker. Further attempts are counted in as many
+/// further records, by source, action and problem, and then in one.
 pub const DENIALS_PER_ACTOR: usize = 100;
 /// Maximum audit records of denied attempts without a valid key per minute and broker. Further attempts are only counted.
 pub const DENIALS_ANONYMOUS: usize = 1_000;

@@ -44,7 +44,7 @@ pub use actor_ref::ActorRef;
 pub use agent::{Agent, AgentStatus};
 pub use agent_session::AgentSession;
 pub use assignment::{Assignment, AssignmentState};
-pub use audit::{AuditOutcome, AuditRecord};
+pub use audit::{AuditChanges, AuditOutcome, AuditRecord};
 pub use condition::{Condition, ConditionStatus, Health};
 pub use deployment_object::{DeploymentObject, Provenance};
 pub use digest::Digest;

@@ -31,7 +31,7 @@ pub use manifest::ManifestOrList;
 pub use patch::{PatchExclusion, PatchPolicies, PatchTargeting, PatchWait};
 pub use problem_document::ProblemDocument;
 pub use problem_type::ProblemType;
-pub use record::{AuditPage, AuditRecord, Event};
+pub use record::{AuditChanges, AuditPage, AuditRecord, Event};
 pub use stack::{AppliedStack, ApplyStack, CreateStack, Generate, PatchStack, Stack};
 pub use status::{AgentStackStatus, StackStatus, Summary};
 pub use target::{Abandon, Placement, Target};

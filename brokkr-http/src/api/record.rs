@@ -5,6 +5,7 @@ use brokkr_core::model::{
     EventOutcome, ObjectRef, RequestId, Revision, StackId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// The outcome of an agent's attempt to apply or remove a stack.
@@ -65,8 +66,24 @@ pub struct AuditRecord {
     pub outcome: AuditOutcome,
     /// Details, such as the changed fields or the problem type.
     pub detail: Option<String>,
+    /// What an update changed in the affected entity. Null for other operations and for attempts that failed.
+    pub changes: Option<AuditChanges>,
     /// Number of equal attempts that this record counts.
     pub count: u64,
+}
+
+/// What an update changed in one entity.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(examples(json!({"patch": [{"op": "replace", "path": "/labels/env", "value": "prod"}], "truncated": false})))]
+pub struct AuditChanges {
+    /// A JSON Patch (RFC 6902) from the entity before to the entity after, as the API returned it then. Of a publication: from the
+    /// manifests of the previous revision, below `/manifests`. A text `(hmac-sha256:…)` stands for a secret value; equal values
+    /// have equal texts.
+    #[schema(value_type = Vec<Object>)]
+    pub patch: Vec<Value>,
+    /// Whether the patch would exceed 16 KiB, or manifests above 256 KiB were not compared. Its operations then have no `value`,
+    /// and the last ones may be missing.
+    pub truncated: bool,
 }
 
 /// One page of audit records.
@@ -116,6 +133,7 @@ impl From<brokkr_core::model::AuditRecord> for AuditRecord {
             source: it.source,
             outcome: it.outcome,
             detail: it.detail,
+            changes: it.changes.map(|it| AuditChanges { patch: it.patch, truncated: it.truncated }),
             count: it.count,
         }
     }

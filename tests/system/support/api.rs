@@ -63,6 +63,11 @@ impl Api {
         Self::with(|builder| builder).await
     }
 
+    /// A router of its own.
+    pub(crate) fn of(router: Router, admin: String) -> Self {
+        Self { router, admin }
+    }
+
     /// A broker with other settings.
     pub(crate) async fn with(set: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
         let broker = set(Broker::builder(Arc::new(MemoryStore::new()))).start().await.unwrap();

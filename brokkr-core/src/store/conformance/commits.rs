@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Agent, ApiKey, AuditOutcome, AuditRecord, Change, DeploymentObject, Digest, EntityKey, GeneratorPrincipal, KeyId,
-    KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp, Version,
+    Agent, ApiKey, AuditChanges, AuditOutcome, AuditRecord, Change, DeploymentObject, Digest, EntityKey,
+    GeneratorPrincipal, KeyId, KeyOwner, Revision, Stack, StackId, StackProgress, Timestamp, Version,
 };
 use crate::store::conformance::fixture::{is_conflict, is_not_found, put, put_if, system, whole_feed};
 use crate::store::conformance::sample;
@@ -274,6 +274,8 @@ pub async fn every_commit_is_audited(store: Arc<dyn Store>) {
     record.object_kind = Some(crate::model::EntityKind::Generator);
     record.object_id = Some("x".to_owned());
     record.detail = Some("more".to_owned());
+    let patch = vec![serde_json::json!({"op": "replace", "path": "/description", "value": "a \u{1F600} \\ text"})];
+    record.changes = Some(AuditChanges { patch, truncated: true });
     let other = sample::audit("second", 8);
     let changes = vec![Change::Generator(sample::generator("team"))];
     let commit = Commit { audit: vec![record.clone(), other.clone()], ..commit(changes) };

@@ -241,6 +241,7 @@ pub fn audit(action: &str, n: i64) -> AuditRecord {
         source: Some("127.0.0.1".to_owned()),
         outcome: AuditOutcome::Success,
         detail: None,
+        changes: None,
         count: 1,
     }
 }

@@ -60,6 +60,7 @@ impl State {
                 source: None,
                 outcome: AuditOutcome::Success,
                 detail: Some(gone.to_string()),
+                changes: None,
                 count: 1,
             }]);
         }
