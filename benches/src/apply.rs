@@ -199,6 +199,7 @@ impl Bench {
             ("BROKKR__AGENT__BROKER_URL", broker.url.clone()),
             ("BROKKR__AGENT__PAK", text_at(&created, "/pak")?.to_owned()),
             ("BROKKR__AGENT__LISTEN", "127.0.0.1:0".to_owned()),
+            ("BROKKR__AGENT__METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("KUBECONFIG", self.cluster.agent_kubeconfig.display().to_string()),
         ];
         let variables = variables.map(|(key, value)| (key.to_owned(), value));

@@ -166,6 +166,7 @@ fn start_agent(cluster: &TestCluster, folder: &Path, urls: &str, admin_pak: &str
         ("BROKKR__AGENT__BROKER_URL", urls.to_owned()),
         ("BROKKR__AGENT__PAK", pak.to_owned()),
         ("BROKKR__AGENT__LISTEN", format!("127.0.0.1:{}", free_port()?)),
+        ("BROKKR__AGENT__METRICS_LISTEN", format!("127.0.0.1:{}", free_port()?)),
         ("KUBECONFIG", cluster.agent_kubeconfig.display().to_string()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

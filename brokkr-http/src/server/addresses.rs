@@ -29,12 +29,17 @@ impl Addresses {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A place for a connection from an address without a limit.
+    pub(super) fn unlimited(&self) -> Place {
+        Place { of: None, addresses: self.clone() }
+    }
+
     /// Takes a place for a connection; `None` if the address has no more. The loopback addresses have no limit: what connects
     /// from there, such as a proxy beside the broker, has many clients.
     pub(super) fn place(&self, address: IpAddr) -> Option<Place> {
         let address = network(address);
         if address.is_loopback() {
-            return Some(Place { of: None, addresses: self.clone() });
+            return Some(self.unlimited());
         }
         let mut open = self.open();
         let count = open.entry(address).or_default();

@@ -13,18 +13,19 @@ use super::{AppState, with_api_layer};
 /// A router with the route `/metrics`. It updates the broker's gauges and responds with the output of `render`, in the
 /// Prometheus text format.
 ///
-/// Neither [`router`](super::router) nor [`Server`](super::Server) contains it. The route requires no key: merge it into the
-/// server's routes, or serve it on an internal address. Errors are problem documents.
+/// Neither [`router`](super::router) nor [`Server`](super::Server) contains it. The route requires no key, so serve it on an
+/// address of its own, as [`ServerBuilder::metrics`](super::ServerBuilder::metrics) does. Errors are problem documents.
 ///
 /// Install a metrics recorder before you start the broker, for example that of `metrics-exporter-prometheus`; `render` returns
 /// its text.
 ///
 /// ```
+/// use axum::Router;
 /// use brokkr_control::Broker;
-/// use brokkr_http::server::{Server, ServerBuilder, metrics_router};
+/// use brokkr_http::server::metrics_router;
 ///
-/// fn server(broker: Broker, render: impl Fn() -> String + Send + Sync + 'static) -> ServerBuilder {
-///     Server::builder(broker.clone()).merge(metrics_router(broker, render))
+/// fn internal(broker: Broker, render: impl Fn() -> String + Send + Sync + 'static) -> Router {
+///     Router::new().merge(metrics_router(broker, render))
 /// }
 /// ```
 pub fn metrics_router(broker: Broker, render: impl Fn() -> String + Send + Sync + 'static) -> Router {

@@ -19,13 +19,16 @@ mod openapi;
 mod operation;
 mod origin;
 mod preconditions;
+mod preface;
 mod problem;
+mod proxies;
 mod rates;
 mod respond;
 mod routes;
 mod run;
 mod serve;
 mod shutdown;
+mod tls;
 mod typed;
 mod unread;
 mod wire;
@@ -47,9 +50,11 @@ pub use metrics::metrics_router;
 pub use openapi::document;
 pub use origin::RequestOrigin;
 pub use problem::Problem;
+pub use proxies::TrustedProxies;
 pub use respond::{ApiLayer, ApiService};
-pub use run::{Server, ServerBuilder};
+pub use run::{PlainHttpRefused, Server, ServerBuilder};
 pub use shutdown::shutdown_signal;
+pub use tls::{TlsError, TlsFiles};
 
 use admit::Operations;
 use cursor::CursorKey;
@@ -80,22 +85,23 @@ pub(crate) struct Shared {
     pub(crate) cursors: CursorKey,
     pub(crate) meter: Meter,
     pub(crate) bodies: BodyBudget,
+    proxies: TrustedProxies,
     rates: Arc<Rates>,
     operations: &'static Operations,
 }
 
 impl AppState {
     fn of(broker: Broker) -> Self {
-        Self::with(broker, Bounds::default())
+        Self::with(broker, Bounds::default(), TrustedProxies::default())
     }
 
-    fn with(broker: Broker, bounds: Bounds) -> Self {
+    fn with(broker: Broker, bounds: Bounds, proxies: TrustedProxies) -> Self {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
         static WITHOUT_QUERY: OnceLock<Operations> = OnceLock::new();
         let operations = WITHOUT_QUERY.get_or_init(|| Operations::of(&openapi::document()));
         let rates = Arc::new(Rates::new(bounds.writes_per_second));
         let bodies = BodyBudget::of(bounds.body_budget);
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, rates, operations }))
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, proxies, rates, operations }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The origin of a request.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -11,12 +11,13 @@ use brokkr_core::model::RequestId;
 use super::identified::Identified;
 use super::in_flight::InFlight;
 use super::problem::Problem;
+use super::proxies::ClientAddress;
 
 /// The origin of a request, for hosts with their own authentication. [`Caller`](super::Caller) does the same for Brokkr's
 /// keys.
 ///
-/// Contains the request id, which the API's [layer](super::ApiLayer) assigns, the peer's network address (forwarding headers
-/// are ignored), and the `Idempotency-Key`.
+/// Contains the request id, which the API's [layer](super::ApiLayer) assigns, the client's network address (forwarding headers
+/// count only from [trusted proxies](super::ServerBuilder::trusted_proxies)), and the `Idempotency-Key`.
 ///
 /// ```
 /// use axum::extract::FromRequestParts;
@@ -56,7 +57,7 @@ pub struct RequestOrigin {
 }
 
 impl RequestOrigin {
-    /// The request id and the peer's address.
+    /// The request id and the client's address.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -97,12 +98,17 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let request_id = parts.extensions.get().copied().unwrap_or_else(RequestId::generate);
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Ok(Self {
-            origin: Origin { request_id, address: peer.map(|peer| peer.0.ip()) },
+            origin: Origin { request_id, address: address(parts) },
             idempotency: parts.extensions.get().cloned(),
             identified: parts.extensions.get().cloned(),
             in_flight: parts.extensions.get().cloned(),
         })
     }
+}
+
+/// The client's address: as the API's layer found it, or that of the connection.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let client = parts.extensions.get::<ClientAddress>().map(|client| client.0);
+    client.or_else(|| Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical()))
 }

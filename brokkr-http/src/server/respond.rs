@@ -25,8 +25,9 @@ use super::AppState;
 use super::admit::admit;
 use super::identified::Identified;
 use super::problem::{self, Problem, Unrecorded};
+use super::proxies::ClientAddress;
 use super::unread::Reading;
-use crate::api::{PROBLEM_JSON, ProblemDocument};
+use crate::api::{API_V1, PROBLEM_JSON, ProblemDocument};
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -34,7 +35,8 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The layer around every route of the API. It assigns an `x-request-id` that audit records and log lines repeat, writes
-/// every error as a problem document (including panics of handlers), handles `Idempotency-Key`, and counts requests.
+/// every error as a problem document (including panics of handlers), handles `Idempotency-Key`, and counts requests. Responses
+/// under `/api/v1` that say nothing else about caches get `Cache-Control: no-store`.
 ///
 /// It records refused requests in the audit: every [`Problem`] of a type for 401 or 403, and of other types if the caller is
 /// identified and the request could have changed something. The record names the method, the route and the type. Its actor
@@ -109,7 +111,12 @@ where
         let id = RequestId::generate();
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+        let client = peer.map(|peer| self.state.proxies.client(peer, request.headers()));
+        if let Some(client) = client {
+            request.extensions_mut().insert(ClientAddress(client));
+        }
+        let is_api = request.uri().path().starts_with(API_V1);
         request.extensions_mut().insert(id);
         // Refused reads are not audited.
         let identified = (!method.is_safe()).then(|| Identified::new(self.state.rates.clone()));
@@ -157,13 +164,19 @@ where
                 let what = format!("{method} {route}: {slug}");
                 let is_denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
                 match actor {
-                    _ if is_denied => state.broker.record_denied(actor, Origin { request_id: id, address: peer }, what),
+                    _ if is_denied => {
+                        state.broker.record_denied(actor, Origin { request_id: id, address: client }, what)
+                    }
                     Some(actor) => state.broker.record_refused(actor, what),
                     None => {}
                 }
             }
             if reading.is_some_and(|reading| reading.blocks_connection()) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            if is_api {
+                // Any response may hold a secret, or what only its caller may see.
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
             }
             Ok(with_request_id(response, id))
         })

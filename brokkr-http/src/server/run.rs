@@ -2,15 +2,34 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use brokkr_control::Broker;
 use brokkr_core::model::limits;
 use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::sync::oneshot;
 
-use super::serve::serve;
+use super::metrics::metrics_router;
+use super::proxies::TrustedProxies;
+use super::serve::{Serving, serve};
+use super::tls::{Tls, TlsError, TlsFiles};
 use super::{AppState, Bounds, api, with_api_layer};
+
+/// Maximum connections to the address of the metrics.
+const METRICS_CONNECTIONS: usize = 64;
+
+/// Plain HTTP was refused on an address that other machines reach: keys and Secrets would cross the network unencrypted.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error(
+    "refusing plain HTTP on {address}, because keys would cross the network unencrypted: serve TLS, declare a proxy that ends \
+         TLS in front of the server, or listen on a loopback address"
+)]
+pub struct PlainHttpRefused {
+    /// The address.
+    pub address: SocketAddr,
+}
 
 /// Configures a [`Server`].
 #[derive(Debug)]
@@ -19,18 +38,26 @@ pub struct ServerBuilder {
     broker: Broker,
     routes: Router,
     bounds: Bounds,
-    connections: usize,
-    per_address: usize,
-    grace: Duration,
+    serving: Serving,
+    behind_tls_proxy: bool,
+    metrics: Option<Metrics>,
+}
+
+/// A listener of its own, and the route that it serves.
+#[derive(Debug)]
+struct Metrics {
+    listener: TcpListener,
+    router: Router,
 }
 
 /// Serves a broker's API, and the host's own routes, on one listener.
 ///
-/// Speaks HTTP/1.1, and HTTP/2 with prior knowledge, without TLS: terminate TLS in a proxy in front of it. The server closes
-/// a connection whose client does not send a request head within [`limits::REQUEST_HEAD_SECONDS`].
+/// Speaks HTTP/1.1 and HTTP/2, over [TLS](ServerBuilder::tls) or in plain text. It refuses plain HTTP on an address that other
+/// machines reach, unless a [proxy that ends TLS](ServerBuilder::behind_tls_proxy) is in front of it. The server closes a
+/// connection whose client does not send a request head within [`limits::REQUEST_HEAD_SECONDS`].
 ///
-/// The API contains no `/metrics`: install a metrics recorder and merge [`metrics_router`](super::metrics_router), as
-/// `brokkr-broker` does.
+/// The API contains no `/metrics`: install a metrics recorder and serve it on an [address of its
+/// own](ServerBuilder::metrics).
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -54,9 +81,8 @@ pub struct Server {
     broker: Broker,
     router: Router,
     listener: TcpListener,
-    connections: usize,
-    per_address: usize,
-    grace: Duration,
+    serving: Serving,
+    metrics: Option<Metrics>,
 }
 
 impl Server {
@@ -65,10 +91,15 @@ impl Server {
 
     /// Configures a server for the API of `broker`.
     pub fn builder(broker: Broker) -> ServerBuilder {
-        let (connections, grace) = (limits::CONNECTIONS, Self::GRACE);
+        let serving = Serving {
+            connections: limits::CONNECTIONS,
+            per_address: limits::CONNECTIONS_PER_ADDRESS,
+            grace: Self::GRACE,
+            proxies: TrustedProxies::default(),
+            tls: None,
+        };
         let bounds = Bounds::default();
-        let per_address = limits::CONNECTIONS_PER_ADDRESS;
-        ServerBuilder { broker, routes: Router::new(), bounds, connections, per_address, grace }
+        ServerBuilder { broker, routes: Router::new(), bounds, serving, behind_tls_proxy: false, metrics: None }
     }
 
     /// The address that the server listens on. Useful after binding port 0.
@@ -96,9 +127,35 @@ impl Server {
             signal.await;
             draining.drain();
         };
-        let served = serve(self.connections, self.per_address, self.grace, self.listener, self.router, stop).await;
+        let (serving_api, ended) = oneshot::channel::<()>();
+        let metrics = self.metrics.map(|metrics| {
+            let (connections, grace) = (METRICS_CONNECTIONS, Duration::from_secs(1));
+            let serving =
+                Serving { connections, per_address: connections, grace, proxies: TrustedProxies::default(), tls: None };
+            // Resolves when the sender is dropped.
+            let stop = async { drop(ended.await) };
+            tokio::spawn(serve(serving, metrics.listener, metrics.router, stop))
+        });
+        let tls = self.serving.tls.clone();
+        let served = tokio::select! {
+            served = serve(self.serving, self.listener, self.router, stop) => served,
+            never = follow(tls) => match never {},
+        };
+        drop(serving_api);
         self.broker.shutdown().await;
+        if let Some(metrics) = metrics {
+            // The API has ended by now, so a failure of the metrics concerns nobody.
+            let _ = metrics.await;
+        }
         served
+    }
+}
+
+/// Keeps the certificate up to date.
+async fn follow(tls: Option<Arc<Tls>>) -> std::convert::Infallible {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -119,15 +176,15 @@ impl ServerBuilder {
     /// Limits the number of open connections. Default: [`limits::CONNECTIONS`]. Further clients wait until a connection
     /// closes; meanwhile connections that have sent nothing for 2 s are closed. Set it below the process's limit of open files.
     pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections;
+        self.serving.connections = connections;
         self
     }
 
     /// Limits the open connections of each client address; of an IPv6 address, those of its /64 network. Default:
-    /// [`limits::CONNECTIONS_PER_ADDRESS`]. Further connections get 503 and are closed. Loopback addresses have no limit. Set
-    /// it higher if a proxy on another machine connects for many clients.
+    /// [`limits::CONNECTIONS_PER_ADDRESS`]. Further connections get 503 and are closed. Loopback addresses and
+    /// [trusted proxies](Self::trusted_proxies) have no limit.
     pub fn connections_per_address(mut self, connections: usize) -> Self {
-        self.per_address = connections;
+        self.serving.per_address = connections;
         self
     }
 
@@ -150,7 +207,39 @@ impl ServerBuilder {
     /// Sets how long open requests may run after the stop signal. Default: [`Server::GRACE`]. Afterwards the server closes
     /// their connections. Keep it below the supervisor's own timeout (30 s in Kubernetes).
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.serving.grace = grace;
+        self
+    }
+
+    /// Serves TLS, with the certificate in these files. A client that supports it speaks HTTP/2. Default: plain HTTP.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] if the files cannot be used. Later changes that cannot be used are logged, and the server continues with the
+    /// certificate that it has.
+    pub fn tls(mut self, files: TlsFiles) -> Result<Self, TlsError> {
+        self.serving.tls = Some(Arc::new(Tls::load(files)?));
+        Ok(self)
+    }
+
+    /// Declares that a proxy in front of the server ends TLS, so that the server accepts plain HTTP from other machines.
+    /// Default: false. See that nothing else reaches the server's address.
+    pub fn behind_tls_proxy(mut self, behind: bool) -> Self {
+        self.behind_tls_proxy = behind;
+        self
+    }
+
+    /// Believes proxies about the addresses of clients, which audit records contain and which the networks and limits of keys
+    /// compare. Default: none; the address is that of the connection.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.serving.proxies = proxies;
+        self
+    }
+
+    /// Serves `/metrics` on a listener of its own, without TLS and without keys, while the server runs. `render` returns the
+    /// text of the metrics recorder, as for [`metrics_router`]. Default: none.
+    pub fn metrics(mut self, listener: TcpListener, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Metrics { listener, router: metrics_router(self.broker.clone(), render) });
         self
     }
 
@@ -158,7 +247,7 @@ impl ServerBuilder {
     /// around both. For tests that send requests without a socket, and for hosts that serve it themselves, as
     /// [`router`](super::router) describes.
     pub fn router(self) -> Router {
-        let state = AppState::with(self.broker, self.bounds);
+        let state = AppState::with(self.broker, self.bounds, self.serving.proxies);
         api(state.clone()).merge(with_api_layer(self.routes, state))
     }
 
@@ -166,15 +255,24 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if the address is in use or not available.
+    /// Returns the operating system's error if the address is in use or not available, and [`PlainHttpRefused`] as
+    /// [`listener`](Self::listener) does.
     pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server> {
-        Ok(self.listener(TcpListener::bind(address).await?))
+        self.listener(TcpListener::bind(address).await?)
     }
 
     /// Uses a listener that the host has opened.
-    pub fn listener(self, listener: TcpListener) -> Server {
-        let (broker, connections, per_address, grace) =
-            (self.broker.clone(), self.connections, self.per_address, self.grace);
-        Server { broker, router: self.router(), listener, connections, per_address, grace }
+    ///
+    /// # Errors
+    ///
+    /// [`PlainHttpRefused`], as the inner error, if the address is not a loopback address and there is neither
+    /// [`tls`](Self::tls) nor a [proxy that ends TLS](Self::behind_tls_proxy).
+    pub fn listener(mut self, listener: TcpListener) -> io::Result<Server> {
+        let address = listener.local_addr()?;
+        if self.serving.tls.is_none() && !self.behind_tls_proxy && !address.ip().to_canonical().is_loopback() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, PlainHttpRefused { address }));
+        }
+        let (broker, serving, metrics) = (self.broker.clone(), self.serving.clone(), self.metrics.take());
+        Ok(Server { broker, router: self.router(), listener, serving, metrics })
     }
 }

@@ -11,19 +11,24 @@ use axum::extract::ConnectInfo;
 use brokkr_core::model::{RequestId, limits};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt as _;
 
 use super::addresses::Addresses;
 use super::head_timer::HeadTimer;
+use super::preface::speaks_http2;
 use super::problem::Problem;
+use super::proxies::TrustedProxies;
+use super::tls::{Tls, TlsStream};
 use super::wire::Gate;
 use crate::api::{PROBLEM_JSON, ProblemType};
 
+/// The time in which a client must send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
 /// Pause after an accept error such as exhausted file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// What a client of HTTP/2 may send of one body, and of all bodies of a connection, before a route reads it.
@@ -34,26 +39,34 @@ const CROWDED_INTERVAL: Duration = Duration::from_millis(500);
 const SILENT_TIME: Duration = Duration::from_secs(2);
 /// hyper's buffer for one connection: the largest head, which the gate limits, and some more.
 const READ_BUFFER: usize = limits::REQUEST_HEAD_BYTES + 1024;
-/// Interval at which the server checks a connection that has sent only part of its first bytes.
-const PEEK_INTERVAL: Duration = Duration::from_millis(20);
-/// The HTTP/2 connection preface (RFC 9113, section 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves until `stop` resolves. Then it accepts no new connections and gives the open ones `grace` to finish. Accepts at
-/// most `connections` at one time, and `per_address` from one address.
+/// How a listener is served.
+#[derive(Debug, Clone)]
+pub(super) struct Serving {
+    /// Maximum open connections.
+    pub(super) connections: usize,
+    /// Maximum open connections from one address.
+    pub(super) per_address: usize,
+    /// The time that open requests get after the stop signal.
+    pub(super) grace: Duration,
+    /// Their connections have no limit per address.
+    pub(super) proxies: TrustedProxies,
+    /// `None`: without TLS.
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+/// Serves until `stop` resolves. Then it accepts no new connections and gives the open ones time to finish.
 pub(super) async fn serve(
-    connections: usize,
-    per_address: usize,
-    grace: Duration,
+    serving: Serving,
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-    let addresses = Addresses::new(per_address);
+    let places = Arc::new(Semaphore::new(serving.connections.min(Semaphore::MAX_PERMITS)));
+    let addresses = Addresses::new(serving.per_address);
     let crowded = Arc::new(Notify::new());
     let graceful = GracefulShutdown::new();
-    let (serving, stopped) = watch::channel(());
+    let (running, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = async {
@@ -79,21 +92,23 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Some(of_address) = addresses.place(peer.ip()) else {
-            tokio::spawn(refuse(stream));
+        let is_proxy = serving.proxies.contain(peer.ip().to_canonical());
+        let of_address = if is_proxy { Some(addresses.unlimited()) } else { addresses.place(peer.ip()) };
+        let Some(of_address) = of_address else {
+            // Within TLS a refusal would cost a handshake.
+            if serving.tls.is_none() {
+                tokio::spawn(refuse(stream));
+            }
             continue;
         };
         // A poll's response is one small packet, which Nagle's algorithm would only delay.
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
-        let watcher = graceful.watcher();
-        let mut stopped = stopped.clone();
-        let crowded = crowded.clone();
+        let connection = Connection { router: router.clone(), peer, watcher: graceful.watcher() };
+        let (mut stopped, crowded, tls) = (stopped.clone(), crowded.clone(), serving.tls.clone());
         tokio::spawn(async move {
             let _places = (place, of_address);
-            let head_timeout = Duration::from_secs(limits::REQUEST_HEAD_SECONDS);
             let first = tokio::select! {
-                first = tokio::time::timeout(head_timeout, speaks_http2(&stream)) => first,
+                first = tokio::time::timeout(HEAD_TIMEOUT, opened(stream, tls)) => first,
                 // The client has not sent a request yet, so closing loses nothing.
                 _ = stopped.changed() => return,
                 () = async {
@@ -101,34 +116,65 @@ pub(super) async fn serve(
                     crowded.notified().await;
                 } => return,
             };
-            let Ok(Ok(is_http2)) = first else {
-                return;
-            };
-            let builder = builder(is_http2, head_timeout);
-            let service = router.map_request(move |mut request: http::Request<_>| {
-                request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-                request.map(Body::new)
-            });
-            // A connection error concerns only its client.
-            if is_http2 {
-                let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-                let _ = watcher.watch(connection.into_owned()).await;
-                return;
+            match first {
+                Ok(Ok(Opened::Plain(stream, is_http2))) => connection.serve(stream, is_http2).await,
+                Ok(Ok(Opened::Tls(stream, is_http2))) => connection.serve(stream, is_http2).await,
+                Ok(Err(_)) | Err(_) => {}
             }
-            let (gate, refused) = Gate::new(stream);
-            let service = service.map_request(move |mut request: http::Request<_>| {
-                if let Some(refusal) = refused.next() {
-                    request.extensions_mut().insert(refusal);
-                }
-                request
-            });
-            let connection = builder.serve_connection(TokioIo::new(gate), TowerToHyperService::new(service));
-            let _ = watcher.watch(connection.into_owned()).await;
         });
     }
-    drop((listener, serving));
-    let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
+    drop((listener, running));
+    let _ = tokio::time::timeout(serving.grace, graceful.shutdown()).await;
     Ok(())
+}
+
+/// A connection whose client has sent its first bytes, and whether it speaks HTTP/2.
+enum Opened {
+    Plain(TcpStream, bool),
+    Tls(TlsStream, bool),
+}
+
+async fn opened(stream: TcpStream, tls: Option<Arc<Tls>>) -> io::Result<Opened> {
+    match tls {
+        Some(tls) => tls.accept(stream).await.map(|(stream, is_http2)| Opened::Tls(stream, is_http2)),
+        None => {
+            let is_http2 = speaks_http2(&stream).await?;
+            Ok(Opened::Plain(stream, is_http2))
+        }
+    }
+}
+
+/// What answers the requests of one connection.
+struct Connection {
+    router: Router,
+    peer: SocketAddr,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, is_http2: bool) {
+        let Self { router, peer, watcher } = self;
+        let builder = builder(is_http2);
+        let service = router.map_request(move |mut request: http::Request<_>| {
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+            request.map(Body::new)
+        });
+        // A connection error concerns only its client.
+        if is_http2 {
+            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            let _ = watcher.watch(connection.into_owned()).await;
+            return;
+        }
+        let (gate, refused) = Gate::new(stream);
+        let service = service.map_request(move |mut request: http::Request<_>| {
+            if let Some(refusal) = refused.next() {
+                request.extensions_mut().insert(refusal);
+            }
+            request
+        });
+        let connection = builder.serve_connection(TokioIo::new(gate), TowerToHyperService::new(service));
+        let _ = watcher.watch(connection.into_owned()).await;
+    }
 }
 
 /// Tells a client that its address has too many connections.
@@ -148,36 +194,18 @@ async fn refuse(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
 }
 
-fn builder(is_http2: bool, head_timeout: Duration) -> Builder<TokioExecutor> {
+fn builder(is_http2: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(HeadTimer::new()).header_read_timeout(head_timeout).max_buf_size(READ_BUFFER);
+    builder.http1().timer(HeadTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(READ_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(head_timeout)
+        .keep_alive_interval(HEAD_TIMEOUT)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION);
     // The first bytes are checked above with a timeout: the builder's own detection has none.
     if is_http2 { builder.http2_only() } else { builder.http1_only() }
-}
-
-/// Whether the connection begins with the HTTP/2 preface. Fails if the client disconnects before that is known.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0; PREFACE.len()];
-    loop {
-        let count = stream.peek(&mut first).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if first[..count] != PREFACE[..count] {
-            return Ok(false);
-        }
-        if count == PREFACE.len() {
-            return Ok(true);
-        }
-        tokio::time::sleep(PEEK_INTERVAL).await;
-    }
 }
 
 /// Whether the accept error concerns only the incoming connection, not the listener.

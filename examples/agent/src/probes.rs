@@ -18,18 +18,17 @@ pub(crate) fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new().install_recorder()
 }
 
-/// Serves probes and metrics until stopped. A failure is only logged: the agent works without them.
-pub(crate) async fn serve(listen: String, probe: Probe, metrics: PrometheusHandle, stop: CancellationToken) {
-    let listener = match TcpListener::bind(&listen).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(
-                %listen, %error,
-                "cannot serve probes and metrics; set another address with --listen or BROKKR__AGENT__LISTEN"
-            );
-            return;
-        }
+/// Serves probes until stopped.
+pub(crate) async fn serve(listen: String, probe: Probe, stop: CancellationToken) {
+    let ready = move || async move {
+        if probe.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
     };
+    let routes = Router::new().route("/healthz", get(|| async { "alive\n" })).route("/readyz", get(ready));
+    serve_routes(&listen, "BROKKR__AGENT__LISTEN", routes, stop).await;
+}
+
+/// Serves metrics until stopped, unless the address is empty.
+pub(crate) async fn serve_metrics(listen: String, metrics: PrometheusHandle, stop: CancellationToken) {
     let upkeep = metrics.clone();
     tokio::spawn(async move {
         loop {
@@ -37,15 +36,23 @@ pub(crate) async fn serve(listen: String, probe: Probe, metrics: PrometheusHandl
             upkeep.run_upkeep();
         }
     });
-    let ready = move || async move {
-        if probe.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    if !listen.is_empty() {
+        let routes = Router::new().route("/metrics", get(move || async move { metrics.render() }));
+        serve_routes(&listen, "BROKKR__AGENT__METRICS_LISTEN", routes, stop).await;
+    }
+}
+
+/// A failure is only logged: the agent works without probes and metrics.
+async fn serve_routes(listen: &str, variable: &str, routes: Router, stop: CancellationToken) {
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%listen, %error, "cannot listen; set another address with {variable}");
+            return;
+        }
     };
-    let routes = Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(move || async move { metrics.render() }));
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
-        tracing::error!(%error, "the server for probes and metrics has stopped");
+        tracing::error!(%listen, %error, "the server has stopped");
     }
 }

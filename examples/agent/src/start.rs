@@ -27,9 +27,12 @@ pub(crate) struct StartArgs {
     /// Maximum random delay of the start in seconds, to spread the load of many agents.
     #[arg(long, env = "BROKKR__AGENT__START_SPREAD_SECONDS", default_value_t = AgentConfig::START_SPREAD.as_secs(), value_parser = clap::value_parser!(u64).range(0..=600))]
     start_spread_seconds: u64,
-    /// Address for /healthz, /readyz and /metrics.
+    /// Address for the probes /healthz and /readyz.
     #[arg(long, env = "BROKKR__AGENT__LISTEN", default_value = "0.0.0.0:8080")]
     listen: String,
+    /// Address for /metrics; empty for none.
+    #[arg(long, env = "BROKKR__AGENT__METRICS_LISTEN", default_value = "127.0.0.1:9091")]
+    metrics_listen: String,
 }
 
 pub(crate) async fn run(args: StartArgs) -> Result<(), Box<dyn Error>> {
@@ -42,7 +45,8 @@ pub(crate) async fn run(args: StartArgs) -> Result<(), Box<dyn Error>> {
     let agent = Agent::new(control_plane, cluster, config);
     let metrics = probes::install_metrics()?;
     let stop = CancellationToken::new();
-    tokio::spawn(probes::serve(args.listen, agent.probe(), metrics, stop.clone()));
+    tokio::spawn(probes::serve(args.listen, agent.probe(), stop.clone()));
+    tokio::spawn(probes::serve_metrics(args.metrics_listen, metrics, stop.clone()));
     let signalled = stop.clone();
     tokio::spawn(async move {
         signal().await;

@@ -1,12 +1,13 @@
-//! Records metrics and serves them.
+//! Records metrics, and binds the address at which they are served.
 
 use std::error::Error;
 use std::time::Duration;
 
-use axum::Router;
-use brokkr_control::Broker;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
 
+/// The default address: other machines do not reach it.
+const LISTEN: &str = "127.0.0.1:9090";
 /// Interval of the recorder's upkeep, which folds durations into buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Histogram bucket limits, in seconds.
@@ -26,7 +27,25 @@ pub(crate) fn install() -> Result<PrometheusHandle, Box<dyn Error>> {
     Ok(metrics)
 }
 
-/// The route `/metrics`.
-pub(crate) fn router(broker: Broker, metrics: PrometheusHandle) -> Router {
-    brokkr_http::server::metrics_router(broker, move || metrics.render())
+/// Binds the address of the metrics; `None` for an empty one. The default address may be in use, as by another broker on this
+/// machine: then there are no metrics.
+pub(crate) async fn listener(chosen: Option<&str>) -> Result<Option<TcpListener>, String> {
+    match chosen {
+        Some("") => Ok(None),
+        Some(address) => match TcpListener::bind(address).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) => Err(format!("cannot serve metrics on {address}: {error}")),
+        },
+        None => match TcpListener::bind(LISTEN).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "no metrics, because {LISTEN} is not available; choose an address with --metrics-listen or \
+                     BROKKR__BROKER__METRICS_LISTEN"
+                );
+                Ok(None)
+            }
+        },
+    }
 }

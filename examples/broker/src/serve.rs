@@ -5,20 +5,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use brokkr_control::{Broker, KeyHash};
-use brokkr_core::model::limits;
 use brokkr_core::store::Retention;
-use brokkr_http::server::{Server, shutdown_signal};
+use brokkr_http::server::shutdown_signal;
 use clap::Args;
 
 use crate::database::{self, DatabaseArgs};
 use crate::key_sink::first_key;
-use crate::{descriptors, metrics, settings};
+use crate::{listen, metrics, settings};
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
     /// Address to listen on [default: 127.0.0.1:3000].
     #[arg(long)]
     listen: Option<String>,
+    /// Address for /metrics; empty for none [default: 127.0.0.1:9090].
+    #[arg(long)]
+    metrics_listen: Option<String>,
     /// Path of a TOML file with settings.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -31,7 +33,8 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
-    let settings = settings::load(args.config.as_ref())?;
+    let mut settings = settings::load(args.config.as_ref())?;
+    settings.metrics_listen = args.metrics_listen.or(settings.metrics_listen);
     let recorded = metrics::install()?;
     let store = database::store(&args.database, &settings).await?;
     let days = |days: Option<u32>| days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
@@ -46,22 +49,11 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         builder = builder.key_lifetime(longest);
     }
     let broker = builder.start().await?;
+    let address = args.listen.or(settings.listen.clone()).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let server = listen::bind(broker.clone(), &address, &settings, recorded).await?;
     first_key(&broker, given, args.admin_key_file.or(settings.admin_key_file).as_deref()).await?;
-    let address = args.listen.or(settings.listen).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let connections = descriptors::connections(settings.connections.unwrap_or(limits::CONNECTIONS));
-    let mut server = Server::builder(broker.clone()).merge(metrics::router(broker, recorded)).connections(connections);
-    if let Some(connections) = settings.connections_per_address {
-        server = server.connections_per_address(connections);
-    }
-    if let Some(mib) = settings.body_budget_mib {
-        server = server.body_budget(usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1024 * 1024));
-    }
-    if let Some(writes) = settings.writes_per_second {
-        server = server.writes_per_second(writes);
-    }
-    let server = server.bind(&address).await;
-    let server = server.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    println!("listening on http://{}", server.local_addr()?);
+    let scheme = if settings.tls.cert_file.is_some() { "https" } else { "http" };
+    println!("listening on {scheme}://{}", server.local_addr()?);
     let signal = async {
         shutdown_signal().await;
         println!("stopping");

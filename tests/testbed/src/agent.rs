@@ -25,6 +25,7 @@ impl AgentProcess {
             ("BROKKR__AGENT__INTERVAL_SECONDS", "2".to_owned()),
             // Any free port, because several agents run on one machine.
             ("BROKKR__AGENT__LISTEN", "127.0.0.1:0".to_owned()),
+            ("BROKKR__AGENT__METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("KUBECONFIG", kubeconfig.display().to_string()),
         ];
         let environment = environment.map(|(key, value)| (key.to_owned(), value)).into();

@@ -31,7 +31,9 @@ impl BrokerProcess {
         let words = ["serve", "--listen", &listen, &key_words[0], &key_words[1]].into_iter();
         let words = words.chain(arguments.iter().copied());
         let words: Vec<String> = words.map(str::to_owned).collect();
-        let variables: Vec<_> = database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
+        // Any free port, because several brokers run on one machine.
+        let mut variables = vec![("BROKKR__BROKER__METRICS_LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
+        variables.extend(database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())));
         let started = Instant::now();
         let process = Process::start(program, &words, &variables, log)?;
         loop {

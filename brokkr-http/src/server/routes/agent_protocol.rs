@@ -72,10 +72,9 @@ fn etag(digest: Digest) -> HeaderValue {
     HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderName, HeaderValue); 4] {
+fn marks(etag: HeaderValue, generation: Generation, epoch: Epoch) -> [(HeaderName, HeaderValue); 3] {
     [
         (header::ETAG, etag),
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
         (HeaderName::from_static(GENERATION_HEADER), HeaderValue::from(generation.get())),
         (HeaderName::from_static(EPOCH_HEADER), id_value(epoch.as_uuid())),
     ]

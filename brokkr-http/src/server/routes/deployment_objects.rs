@@ -126,12 +126,7 @@ async fn get(
     let etag = if redacted { format!("\"{}-redacted\"", object.digest) } else { format!("\"{}\"", object.digest) };
     let known = known_tags(&headers).any(|it| it == "*" || it == etag);
     let etag = HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
-    let cache = if redacted { "private, no-cache" } else { "private, max-age=31536000, immutable" };
-    let common = [
-        (header::ETAG, etag),
-        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
-        (header::VARY, HeaderValue::from_static("accept, authorization")),
-    ];
+    let common = [(header::ETAG, etag), (header::VARY, HeaderValue::from_static("accept, authorization"))];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }

@@ -51,8 +51,13 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let broker = Broker::builder(store.clone()).start().await?;
     let admin_key = broker.ensure_admin_key(None).await?.ok_or("the new store returned no admin key")?;
-    let server = Server::builder(broker.clone()).merge(metrics::router(broker.clone(), recorded));
-    let server = server.listener(listen(&args).await?);
+    let mut server = Server::builder(broker.clone());
+    if !args.once
+        && let Some(listener) = metrics::listener(None).await?
+    {
+        server = server.metrics(listener, move || recorded.render());
+    }
+    let server = server.listener(listen(&args).await?)?;
     let url = format!("http://{}", server.local_addr()?);
 
     let stop = CancellationToken::new();
