@@ -33,6 +33,7 @@ fn refusal(error: ClientError) -> ControlPlaneError {
         ClientError::Unreachable(what) | ClientError::Build(what) => {
             return ControlPlaneError::Unreachable(what);
         }
+        error @ ClientError::PlainHttp { .. } => return ControlPlaneError::Unreachable(error.to_string()),
         ClientError::Malformed(what) => return ControlPlaneError::Malformed(what),
         ClientError::Problem { problem, retry_after } => (problem, retry_after),
     };

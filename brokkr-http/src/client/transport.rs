@@ -1,6 +1,7 @@
 //! HTTP requests to a broker.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,33 +10,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::error::ClientError;
+use super::trust::Trust;
 use crate::api::{API_V1, ProblemDocument};
 
 /// Size limit of a response; exceeds the largest deployment object and target state.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
-
-/// The error of a request to a broker.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The client cannot be configured.
-    #[error("cannot create the client: {0}")]
-    Build(String),
-    /// No address returned a response.
-    #[error("cannot reach the broker: {0}")]
-    Unreachable(String),
-    /// The broker refused the request.
-    #[error("{} ({}){}", .problem.title, .problem.slug(), .problem.detail.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
-    Problem {
-        /// The problem document of the response.
-        problem: Box<ProblemDocument>,
-        /// Delay from the header `Retry-After`, if present.
-        retry_after: Option<Duration>,
-    },
-    /// The response does not follow the API.
-    #[error("unexpected response: {0}")]
-    Malformed(String),
-}
 
 /// Installs ring as the process's default TLS crypto provider, unless one is installed already.
 ///
@@ -53,9 +33,31 @@ pub struct ClientBuilder {
     urls: Vec<String>,
     pak: SecretString,
     http: Option<reqwest::Client>,
+    trust: Trust,
 }
 
 impl ClientBuilder {
+    /// Whether to send the key over plain HTTP to other machines, where everyone on the way can read it. Default: false; plain
+    /// HTTP is only for loopback addresses.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.trust.allow_plain_http = allow;
+        self
+    }
+
+    /// Trusts the authorities in this PEM file, and no others. Default: those of the system. Without effect with
+    /// [`http`](Self::http).
+    pub fn authority(mut self, file: impl Into<PathBuf>) -> Self {
+        self.trust.authority = Some(file.into());
+        self
+    }
+
+    /// Presents the certificate in these PEM files to brokers that ask for one. Default: none. Without effect with
+    /// [`http`](Self::http).
+    pub fn certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.trust.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Uses this HTTP client. Default: a client with a connect timeout of 5 s that trusts the system's certificates, follows
     /// no redirects and uses the proxy variables of the environment. Set your own for other TLS settings or proxies.
     pub fn http(mut self, http: reqwest::Client) -> Self {
@@ -67,18 +69,15 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Build`] if an address is not an `http` or `https` URL, if there is no address, or if no crypto
-    /// provider is installed ([`install_crypto_provider`]).
+    /// [`ClientError::Build`] if an address is not an `http` or `https` URL, if there is no address, if a file cannot be used, or
+    /// if no crypto provider is installed ([`install_crypto_provider`]). [`ClientError::PlainHttp`] if an address is an `http` URL of
+    /// another machine, unless [`allow_plain_http`](Self::allow_plain_http) allows it.
     pub fn build(self) -> Result<Client, ClientError> {
         if self.urls.is_empty() {
             return Err(ClientError::Build("no broker address".to_owned()));
         }
         for url in &self.urls {
-            let parsed =
-                reqwest::Url::parse(url).map_err(|_| ClientError::Build(format!("\"{url}\" is not a valid URL")))?;
-            if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-                return Err(ClientError::Build(format!("\"{url}\" is not an http or https URL")));
-            }
+            self.trust.check(url)?;
         }
         let http = match self.http {
             Some(http) => http,
@@ -87,13 +86,15 @@ impl ClientBuilder {
                     "no TLS crypto provider is installed; call install_crypto_provider first".to_owned(),
                 ));
             }
-            None => reqwest::Client::builder()
-                .connect_timeout(Duration::from_secs(5))
-                .redirect(reqwest::redirect::Policy::none())
-                .user_agent(concat!("brokkr/", env!("CARGO_PKG_VERSION")))
-                .tcp_nodelay(true)
-                .build()
-                .map_err(|error| ClientError::Build(error.to_string()))?,
+            None => {
+                let http = reqwest::Client::builder()
+                    .connect_timeout(Duration::from_secs(5))
+                    .redirect(reqwest::redirect::Policy::none())
+                    .user_agent(concat!("brokkr/", env!("CARGO_PKG_VERSION")))
+                    .tcp_nodelay(true);
+                let http = self.trust.apply(http, &self.urls)?;
+                http.build().map_err(|error| ClientError::Build(error.to_string()))?
+            }
         };
         let urls = self.urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
         Ok(Client { urls, pak: self.pak, http, preferred: Default::default() })
@@ -148,7 +149,12 @@ impl Client {
     /// # Ok::<_, brokkr_http::client::ClientError>(())
     /// ```
     pub fn builder(urls: impl IntoIterator<Item = impl Into<String>>, pak: impl Into<SecretString>) -> ClientBuilder {
-        ClientBuilder { urls: urls.into_iter().map(Into::into).collect(), pak: pak.into(), http: None }
+        ClientBuilder {
+            urls: urls.into_iter().map(Into::into).collect(),
+            pak: pak.into(),
+            http: None,
+            trust: Trust::default(),
+        }
     }
 
     /// Sends a JSON body to a path under `/api/v1` and deserializes the JSON response.

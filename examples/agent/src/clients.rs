@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use brokkr_agent_runtime::{AgentConfig, ClusterSource, KubeCluster};
 use brokkr_core::model::KindPattern;
-use brokkr_http::client::{Client, HttpControlPlane};
+use brokkr_http::client::{Client, ClientError, HttpControlPlane};
 use brokkr_reconcile::LocalLimits;
 use clap::Args;
 
@@ -18,6 +18,18 @@ pub(crate) struct ConnectArgs {
     /// API key of the agent.
     #[arg(long, env = "BROKKR__AGENT__PAK", hide_env_values = true)]
     pak: String,
+    /// Send the key over plain HTTP to another machine, where everyone on the way can read it.
+    #[arg(long, env = "BROKKR__AGENT__ALLOW_PLAIN_HTTP", value_parser = clap::builder::BoolishValueParser::new())]
+    allow_plain_http: bool,
+    /// PEM file with the authorities of the broker's certificate. Default: those of the system.
+    #[arg(long, env = "BROKKR__AGENT__CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// PEM file with a client certificate, for brokers that ask for one.
+    #[arg(long, env = "BROKKR__AGENT__CLIENT_CERT_FILE", requires = "client_key_file")]
+    client_cert_file: Option<PathBuf>,
+    /// PEM file with the private key of the client certificate.
+    #[arg(long, env = "BROKKR__AGENT__CLIENT_KEY_FILE", requires = "client_cert_file")]
+    client_key_file: Option<PathBuf>,
     /// Path of a kubeconfig. Default: KUBECONFIG, then ~/.kube/config, then the pod's service account.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
@@ -51,7 +63,19 @@ pub(crate) async fn build_clients(args: ConnectArgs) -> Result<Clients, Box<dyn 
         kubeconfig = kubeconfig.context(context);
     }
     let cluster = KubeCluster::connect(&kubeconfig).await?;
-    let client = Client::builder(listed(&args.broker_url), args.pak).build()?;
+    let mut client = Client::builder(listed(&args.broker_url), args.pak).allow_plain_http(args.allow_plain_http);
+    if let Some(file) = args.ca_file {
+        client = client.authority(file);
+    }
+    if let (Some(certificate), Some(key)) = (args.client_cert_file, args.client_key_file) {
+        client = client.certificate(certificate, key);
+    }
+    let client = client.build().map_err(|error| match error {
+        ClientError::PlainHttp { .. } => {
+            format!("{error} with --allow-plain-http or BROKKR__AGENT__ALLOW_PLAIN_HTTP=true")
+        }
+        error => error.to_string(),
+    })?;
     // An empty list sets no limit.
     let mut limits = LocalLimits::default();
     let kinds: Vec<KindPattern> = listed(&args.allow_kinds).map(str::parse).collect::<Result<_, _>>()?;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{GeneratorId, KeyScope, Preset, Timestamp};
 use brokkr_http::api::{CreateAdminKey, CreateAgent, CreateGenerator, CreateStack, FirstKey, Generator, List};
-use brokkr_http::client::Client;
+use brokkr_http::client::{Client, ClientError};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
@@ -20,6 +21,18 @@ pub(crate) struct CreateArgs {
     /// API key of an admin; for stacks also of a generator.
     #[arg(long, env = "BROKKR__PAK", hide_env_values = true)]
     pak: String,
+    /// Send the key over plain HTTP to another machine, where everyone on the way can read it.
+    #[arg(long, env = "BROKKR__ALLOW_PLAIN_HTTP", value_parser = clap::builder::BoolishValueParser::new())]
+    allow_plain_http: bool,
+    /// PEM file with the authorities of the broker's certificate. Default: those of the system.
+    #[arg(long, env = "BROKKR__CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// PEM file with a client certificate, for brokers that ask for one.
+    #[arg(long, env = "BROKKR__CLIENT_CERT_FILE", requires = "client_key_file")]
+    client_cert_file: Option<PathBuf>,
+    /// PEM file with the private key of the client certificate.
+    #[arg(long, env = "BROKKR__CLIENT_KEY_FILE", requires = "client_cert_file")]
+    client_key_file: Option<PathBuf>,
     #[command(subcommand)]
     what: What,
 }
@@ -139,7 +152,17 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
-    let client = Client::builder([args.url], args.pak).build()?;
+    let mut client = Client::builder([args.url], args.pak).allow_plain_http(args.allow_plain_http);
+    if let Some(file) = args.ca_file {
+        client = client.authority(file);
+    }
+    if let (Some(certificate), Some(key)) = (args.client_cert_file, args.client_key_file) {
+        client = client.certificate(certificate, key);
+    }
+    let client = client.build().map_err(|error| match error {
+        ClientError::PlainHttp { .. } => format!("{error} with --allow-plain-http"),
+        error => error.to_string(),
+    })?;
     let labels = |labels: Vec<(String, String)>| labels.into_iter().collect::<BTreeMap<_, _>>();
     let created: Value = match args.what {
         What::Agent { name, cluster_name, labels: given, generators } => {
