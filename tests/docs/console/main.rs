@@ -39,6 +39,16 @@ fn keys() {
 }
 
 #[test]
+fn tls() {
+    Page::read("docs/how-to/tls.md").run();
+}
+
+#[test]
+fn audit() {
+    Page::read("docs/how-to/audit.md").run();
+}
+
+#[test]
 fn agent_in_a_cluster() {
     Page::read("docs/how-to/agent-in-a-cluster.md").run();
 }

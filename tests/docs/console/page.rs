@@ -10,8 +10,9 @@ use brokkr_testbed::{Postgres, Process, ScratchFolder, free_port, program};
 
 use crate::transcript::Transcript;
 
-/// The address in the pages. Each run replaces it with a free port.
+/// The addresses in the pages. Each run replaces them with free ports.
 const ADDRESS: &str = "127.0.0.1:3000";
+const METRICS: &str = "127.0.0.1:9090";
 /// Time limit for an output to match the page.
 const EVENTUALLY: Duration = Duration::from_secs(30);
 /// A shell function that replaces `cargo run`: it runs the program that the workspace build produced, without compiling.
@@ -26,6 +27,7 @@ pub(crate) struct Page {
     blocks: Vec<Block>,
     folder: ScratchFolder,
     address: String,
+    metrics: String,
     background: Vec<Process>,
 }
 
@@ -37,10 +39,11 @@ impl Page {
     pub(crate) fn read(name: &'static str) -> Self {
         let text = std::fs::read_to_string(root().join(name)).unwrap();
         let address = format!("127.0.0.1:{}", free_port().unwrap());
+        let metrics = format!("127.0.0.1:{}", free_port().unwrap());
         let folder = ScratchFolder::new("docs").unwrap();
         // Pages write files into `target`, which may not exist if `CARGO_TARGET_DIR` is set.
         std::fs::create_dir_all(root().join("target")).unwrap();
-        let page = Self { name, blocks: blocks(&text), folder, address, background: Vec::new() };
+        let page = Self { name, blocks: blocks(&text), folder, address, metrics, background: Vec::new() };
         let programs = program("brokkr-broker").unwrap();
         let mut path = programs.parent().unwrap().display().to_string();
         if let Some(postgres) = Postgres::programs() {
@@ -57,7 +60,7 @@ impl Page {
 
     pub(crate) fn run(mut self) {
         for block in std::mem::take(&mut self.blocks) {
-            let text = block.text.replace(ADDRESS, &self.address);
+            let text = block.text.replace(ADDRESS, &self.address).replace(METRICS, &self.metrics);
             if let Some(file) = block.attribute("file") {
                 std::fs::write(root().join(file), text).unwrap();
             } else if block.language == "console" {

@@ -9,7 +9,7 @@ use crate::support::{Api, eventually};
 /// Operations that need no key.
 const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/api/v1/openapi.json"];
 
-fn operations() -> Vec<(String, String)> {
+pub(super) fn operations() -> Vec<(String, String)> {
     let document = serde_json::to_value(brokkr_http::server::document()).unwrap();
     let paths = document["paths"].as_object().unwrap().clone();
     let methods = ["get", "put", "post", "patch", "delete"];
@@ -23,7 +23,7 @@ fn operations() -> Vec<(String, String)> {
 }
 
 /// Fills a path with a well-formed id that does not exist.
-fn filled(path: &str) -> String {
+pub(super) fn filled(path: &str) -> String {
     let missing = "01a1fcd4-803a-75bf-9d5b-27edfd6611d6";
     path.split('/').map(|part| if part.starts_with('{') { missing } else { part }).collect::<Vec<_>>().join("/")
 }

@@ -1,7 +1,10 @@
 //! The API, called without sockets.
 
 mod access;
+mod addresses;
+mod audit_changes;
 mod bad_input;
+mod caches;
 mod document;
 mod environments;
 mod feed;
@@ -17,4 +20,5 @@ mod races;
 mod repeats;
 mod secrets;
 mod serving;
+mod tls;
 mod wire;

@@ -3,6 +3,7 @@
 mod agent_cluster;
 mod api;
 mod audit;
+mod authority;
 mod counted;
 mod database;
 mod eventually;
@@ -16,6 +17,7 @@ mod stage;
 pub(crate) use agent_cluster::AgentCluster;
 pub(crate) use api::{Api, Reply};
 pub(crate) use audit::{AuditMark, succeeded};
+pub(crate) use authority::{Authority, Pair};
 pub(crate) use counted::Counted;
 pub(crate) use database::Database;
 pub(crate) use eventually::{eventually, stays};
