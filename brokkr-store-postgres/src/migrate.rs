@@ -33,7 +33,7 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
     (8, "grants", include_str!("../migrations/0008_grants.sql")),
     (9, "answers", include_str!("../migrations/0009_answers.sql")),
     (10, "keys", include_str!("../migrations/0010_keys.sql")),
-    (11, "audit changes", include_str!("../migrations/0011_audit_changes.sql")),
+    (11, "audit_changes", include_str!("../migrations/0011_audit_changes.sql")),
 ];
 
 fn migrations() -> impl Iterator<Item = Migration> {

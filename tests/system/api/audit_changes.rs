@@ -73,7 +73,7 @@ async fn patch_of_every_update_leads_from_before_to_after() {
             &stack,
             "PATCH",
             "",
-            json!({"labels": {"env": "prod", "a/b": "x"}, "annotations": {"a/b~1": "~1"}, "description": "é"}),
+            json!({"labels": {"env": "prod", "a/b": "x"}, "annotations": {"a/b": "~1"}, "description": "é"}),
             "stack.update",
         ),
         of(
