@@ -1,35 +1,30 @@
-//! Builds the clients of the broker and the cluster from the command line. Sends no request.
+//! Builds the clients of the broker and the cluster from the command line, with the agent's key.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use brokkr_agent_runtime::{AgentConfig, ClusterSource, KubeCluster};
+use brokkr_agent_runtime::{AgentConfig, ClusterSource, JoinConfig, KubeCluster, join, stored_key};
 use brokkr_core::model::KindPattern;
-use brokkr_http::client::{Client, ClientError, HttpControlPlane};
+use brokkr_http::client::{HttpControlPlane, HttpEnrolment};
 use brokkr_reconcile::LocalLimits;
 use clap::Args;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker_args::BrokerArgs;
+use crate::values::{given, listed};
 
 #[derive(Args)]
 pub(crate) struct ConnectArgs {
-    /// Address of the broker, or several, separated by commas, which are tried in order.
-    #[arg(long, env = "BROKKR__AGENT__BROKER_URL", value_delimiter = ',', required = true)]
-    broker_url: Vec<String>,
-    /// API key of the agent.
+    #[command(flatten)]
+    broker: BrokerArgs,
+    /// API key of the agent. Default: the key in the Secret of --key-secret.
     #[arg(long, env = "BROKKR__AGENT__PAK", hide_env_values = true)]
-    pak: String,
-    /// Send the key over plain HTTP to another machine, where everyone on the way can read it.
-    #[arg(long, env = "BROKKR__AGENT__ALLOW_PLAIN_HTTP", value_parser = clap::builder::BoolishValueParser::new())]
-    allow_plain_http: bool,
-    /// PEM file with the authorities of the broker's certificate. Default: those of the system.
-    #[arg(long, env = "BROKKR__AGENT__CA_FILE")]
-    ca_file: Option<PathBuf>,
-    /// PEM file with a client certificate, for brokers that ask for one.
-    #[arg(long, env = "BROKKR__AGENT__CLIENT_CERT_FILE", requires = "client_key_file")]
-    client_cert_file: Option<PathBuf>,
-    /// PEM file with the private key of the client certificate.
-    #[arg(long, env = "BROKKR__AGENT__CLIENT_KEY_FILE", requires = "client_cert_file")]
-    client_key_file: Option<PathBuf>,
+    pak: Option<String>,
+    /// Name of the Secret, in the agent's namespace, that keeps the key of an agent that joined.
+    #[arg(long, env = "BROKKR__AGENT__KEY_SECRET", default_value = JoinConfig::SECRET)]
+    key_secret: String,
     /// Path of a kubeconfig. Default: KUBECONFIG, then ~/.kube/config, then the pod's service account.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
@@ -47,6 +42,20 @@ pub(crate) struct ConnectArgs {
     allow_kinds: Vec<String>,
 }
 
+/// How a new agent joins.
+#[derive(Args, Default)]
+pub(crate) struct JoinArgs {
+    /// Join token: without a key, the agent exchanges it for one at its first start.
+    #[arg(long, env = "BROKKR__AGENT__JOIN_TOKEN", hide_env_values = true)]
+    join_token: Option<String>,
+    /// Name of the agent when it joins. Default: cluster-, and the first eight characters of the cluster's UID.
+    #[arg(long, env = "BROKKR__AGENT__NAME")]
+    name: Option<String>,
+    /// Name of the cluster when the agent joins, for display only.
+    #[arg(long, env = "BROKKR__AGENT__CLUSTER_NAME", default_value = "")]
+    cluster_name: String,
+}
+
 /// The agent's clients and configuration.
 pub(crate) struct Clients {
     pub(crate) control_plane: Arc<HttpControlPlane>,
@@ -54,7 +63,12 @@ pub(crate) struct Clients {
     pub(crate) config: AgentConfig,
 }
 
-pub(crate) async fn build_clients(args: ConnectArgs) -> Result<Clients, Box<dyn Error>> {
+/// Connects, and joins if the agent has no key yet. Returns `None` if stopped meanwhile.
+pub(crate) async fn build_clients(
+    args: ConnectArgs,
+    new: JoinArgs,
+    stop: &CancellationToken,
+) -> Result<Option<Clients>, Box<dyn Error>> {
     let mut kubeconfig = ClusterSource::default();
     if let Some(file) = args.kubeconfig {
         kubeconfig = kubeconfig.file(file);
@@ -62,20 +76,7 @@ pub(crate) async fn build_clients(args: ConnectArgs) -> Result<Clients, Box<dyn 
     if let Some(context) = args.context {
         kubeconfig = kubeconfig.context(context);
     }
-    let cluster = KubeCluster::connect(&kubeconfig).await?;
-    let mut client = Client::builder(listed(&args.broker_url), args.pak).allow_plain_http(args.allow_plain_http);
-    if let Some(file) = args.ca_file {
-        client = client.authority(file);
-    }
-    if let (Some(certificate), Some(key)) = (args.client_cert_file, args.client_key_file) {
-        client = client.certificate(certificate, key);
-    }
-    let client = client.build().map_err(|error| match error {
-        ClientError::PlainHttp { .. } => {
-            format!("{error} with --allow-plain-http or BROKKR__AGENT__ALLOW_PLAIN_HTTP=true")
-        }
-        error => error.to_string(),
-    })?;
+    let cluster = Arc::new(KubeCluster::connect(&kubeconfig).await?);
     // An empty list sets no limit.
     let mut limits = LocalLimits::default();
     let kinds: Vec<KindPattern> = listed(&args.allow_kinds).map(str::parse).collect::<Result<_, _>>()?;
@@ -87,22 +88,38 @@ pub(crate) async fn build_clients(args: ConnectArgs) -> Result<Clients, Box<dyn 
         limits = limits.only_namespaces(namespaces);
     }
     let config = AgentConfig::default().namespace(args.namespace).limits(limits);
-    Ok(Clients { control_plane: Arc::new(HttpControlPlane::new(client)), cluster: Arc::new(cluster), config })
+    let key = match given(args.pak) {
+        Some(key) => key.into(),
+        None => match joined(&args.broker, &args.key_secret, new, cluster.clone(), &config, stop).await? {
+            Some(key) => key,
+            None => return Ok(None),
+        },
+    };
+    let control_plane = Arc::new(HttpControlPlane::new(args.broker.client(key)?));
+    Ok(Some(Clients { control_plane, cluster, config }))
 }
 
-/// The elements of a list, without those that are blank: a manifest may set a variable to nothing.
-fn listed(elements: &[String]) -> impl Iterator<Item = &str> {
-    elements.iter().map(|it| it.trim()).filter(|it| !it.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blank_elements_are_no_elements() {
-        let elements = ["", " a", "b ", " "].map(str::to_owned);
-        assert!(listed(&elements).eq(["a", "b"]));
-        assert_eq!(listed(&[String::new()]).count(), 0);
+/// The key in the Secret, or that of a join.
+async fn joined(
+    broker: &BrokerArgs,
+    secret: &str,
+    new: JoinArgs,
+    cluster: Arc<KubeCluster>,
+    config: &AgentConfig,
+    stop: &CancellationToken,
+) -> Result<Option<SecretString>, Box<dyn Error>> {
+    let mut membership = JoinConfig::default().cluster_name(new.cluster_name).secret(secret);
+    if let Some(name) = given(new.name) {
+        membership = membership.name(name);
+    }
+    match given(new.join_token) {
+        Some(token) => {
+            let enrolment = HttpEnrolment::new(broker.client(token)?);
+            Ok(join(&enrolment, cluster, config, &membership, stop).await?)
+        }
+        None => match stored_key(cluster, config, &membership).await? {
+            Some(key) => Ok(Some(key)),
+            None => Err("the agent has no key: set BROKKR__AGENT__JOIN_TOKEN to join, or BROKKR__AGENT__PAK".into()),
+        },
     }
 }

@@ -4,11 +4,13 @@
 //! connects them.
 #![expect(clippy::print_stdout, reason = "prints the output of commands")]
 
+mod broker_args;
 mod clients;
 mod plan;
 mod probes;
 mod rbac;
 mod start;
+mod values;
 
 use clap::{Parser, Subcommand};
 

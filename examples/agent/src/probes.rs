@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,10 +19,14 @@ pub(crate) fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new().install_recorder()
 }
 
-/// Serves probes until stopped.
-pub(crate) async fn serve(listen: String, probe: Probe, stop: CancellationToken) {
+/// Serves probes until stopped. Before `probe` is set, the agent is alive and not ready.
+pub(crate) async fn serve(listen: String, probe: Arc<OnceLock<Probe>>, stop: CancellationToken) {
     let ready = move || async move {
-        if probe.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+        if probe.get().is_some_and(Probe::is_ready) {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        }
     };
     let routes = Router::new().route("/healthz", get(|| async { "alive\n" })).route("/readyz", get(ready));
     serve_routes(&listen, "BROKKR__AGENT__LISTEN", routes, stop).await;

@@ -49,6 +49,11 @@ fn audit() {
 }
 
 #[test]
+fn join_tokens() {
+    Page::read("docs/how-to/join-tokens.md").run();
+}
+
+#[test]
 fn agent_in_a_cluster() {
     Page::read("docs/how-to/agent-in-a-cluster.md").run();
 }

@@ -11,6 +11,7 @@ mod feed;
 mod grants;
 mod host;
 mod host_callers;
+mod join;
 mod keys;
 mod life;
 mod limits;
