@@ -109,8 +109,9 @@ mod tests {
 
     #[test]
     fn rbac_needs_a_grant_and_impersonation() {
-        let granted =
-            tenant(|rules| drop(rules.kinds.insert("Role.rbac.authorization.k8s.io".parse().expect("a pattern"))));
+        let granted = tenant(|rules| {
+            rules.kinds.insert("Role.rbac.authorization.k8s.io".parse().expect("a pattern"));
+        });
         let role = object("rbac.authorization.k8s.io", "Role", "shop");
         for (tenant, impersonates, expected) in [
             (&tenant(|_| ()), false, Some("the kind Role.rbac.authorization.k8s.io is not allowed")),

@@ -7,7 +7,7 @@ mod tenant;
 use std::time::Duration;
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::look::Until;
 use crate::agent::World;
