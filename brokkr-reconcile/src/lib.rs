@@ -23,12 +23,11 @@ mod samples;
 mod wording;
 
 pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};
+pub use cluster::generator_user;
 pub use desired::depends_on::DEPENDS_ON_ANNOTATION;
 pub use limits::LocalLimits;
 pub use outcome::reason::Reason;
 pub use outcome::stack_outcome::{Progress, Retained, StackOutcome, Unhealthy, Yielded};
-pub use ownership::labels::{
-    AGENT_LABEL, INVENTORY_LABEL, KEEP_ANNOTATION, PART_OF_LABEL, STACK_LABEL, field_manager, generator_user,
-};
+pub use ownership::labels::{AGENT_LABEL, INVENTORY_LABEL, KEEP_ANNOTATION, PART_OF_LABEL, STACK_LABEL, field_manager};
 pub use pass::reconciler::{Reconciler, ReconcilerConfig};
 pub use plan::Plan;

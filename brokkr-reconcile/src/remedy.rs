@@ -4,8 +4,7 @@
 
 use brokkr_core::model::ObjectRef;
 
-use crate::cluster::ClusterError;
-use crate::ownership::labels::generator_user;
+use crate::cluster::{ClusterError, generator_user};
 use crate::wording::{quoted_after, terminating_namespace};
 
 /// Returns how to fix an error of the API server, in one sentence; `None` if it resolves by itself.

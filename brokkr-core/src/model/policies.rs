@@ -89,7 +89,7 @@ pub struct Wait {
 }
 
 /// How agents treat a stack's objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Policies {
@@ -115,22 +115,6 @@ pub struct Policies {
     /// at most 16,384 bytes.
     #[cfg_attr(feature = "openapi", schema(max_items = 32))]
     pub ignore: Vec<IgnoreRule>,
-}
-
-impl Default for Policies {
-    fn default() -> Self {
-        Self {
-            conflicts: Conflicts::default(),
-            adopt: Adopt::default(),
-            drift: Drift::default(),
-            deletion: Deletion::default(),
-            validate: Validate::default(),
-            default_namespace: None,
-            wait: None,
-            replace_immutable: false,
-            ignore: Vec::new(),
-        }
-    }
 }
 
 impl Policies {

@@ -26,7 +26,7 @@ pub use discovery::Discovery;
 pub use error::{ClusterError, FieldConflict};
 pub use fence::{Fence, Fenceable, FencedCluster};
 pub use field_set::FieldSet;
-pub use impersonated_user::ImpersonatedUser;
+pub use impersonated_user::{ImpersonatedUser, generator_user};
 pub use into_cluster::{IntoCluster, IntoFenceable};
 pub use memory::{Fault, MemoryCluster, Request, Verb};
 pub use options::{ApplyOptions, DeleteOptions, ListOptions, Patch, PropagationPolicy};

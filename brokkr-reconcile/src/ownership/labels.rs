@@ -39,12 +39,6 @@ pub fn field_manager(agent: AgentId) -> String {
     format!("{MANAGER_PREFIX}{agent}")
 }
 
-/// Returns the name of the user, and of the user's only group, as whom an agent writes the objects of a generator if it
-/// impersonates: `brokkr:generator:<name>`.
-pub fn generator_user(name: &str) -> String {
-    format!("brokkr:generator:{name}")
-}
-
 /// Returns the name of the Secret that stores a stack's inventory.
 pub(crate) fn inventory_name(agent: AgentId, stack: StackId) -> String {
     format!("brokkr-{agent}-{stack}")

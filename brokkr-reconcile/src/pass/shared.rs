@@ -14,7 +14,6 @@ use crate::observed::job_ends::{JobEnds, is_job};
 use crate::observed::watches::Watches;
 use crate::ownership::inventory::cache::Slots;
 use crate::ownership::inventory::{Keeper, Owner};
-use crate::ownership::labels::generator_user;
 use crate::pass::memory::{Memory, default_namespace};
 
 /// The cluster, the identity of the agent, and the caches between passes.
@@ -49,8 +48,7 @@ impl Shared {
     /// Returns the cluster with the identity that writes the objects of a generator. `None`: the agent's own.
     pub(crate) fn writer(&self, owner: Option<&Owner>) -> Option<Arc<dyn Cluster>> {
         let owner = owner.filter(|it| self.impersonates && it.generator != GeneratorId::SYSTEM)?;
-        let name = generator_user(&owner.name);
-        Some(self.cluster.clone().impersonate(&ImpersonatedUser { groups: vec![name.clone()], name }))
+        Some(self.cluster.clone().impersonate(&ImpersonatedUser::generator(&owner.name)))
     }
 
     /// Resolves the manifests of a stack with the served kinds. `None` if the agent does not apply the stack.

@@ -45,5 +45,4 @@ async fn no_order_gives_a_tenant_objects_of_the_other() {
         let stories = some.iter().map(async |order| Tenants::on(Stage::memory().await).await.live(order).await);
         futures::future::join_all(stories).await;
     }
-    println!("orders of two tenants right: {}/{}", all.len(), all.len());
 }
