@@ -60,6 +60,7 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
         must(&mut wrong, is_refused, format!("the broker answers {status} {answer} to {:?}", case.manifests));
         rounds.add(format!("{} at publication", case.name), wrong);
     }
+    closed::check(&mut scene, &tenant, &mut rounds).await?;
     // As from a broker that checks nothing: the stacks come with the default grant, but were published under another one.
     scene.replica.stop();
     tenant.grant("unrestricted").await?;
@@ -83,7 +84,6 @@ pub(super) async fn check(world: &World, name: &str) -> Result<Outcome> {
         rounds.add(format!("{name} by the agent"), own.collect());
     }
     rounds.add("writes in the cluster", outside);
-    closed::check(&mut scene, &tenant, &mut rounds).await?;
     // With the right grant each of them is applied.
     tenant.grant("unrestricted").await?;
     let until = Until::within(REPORTED);
