@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use brokkr_core::manifest::{Manifest, ManifestSet};
+use brokkr_core::manifest::Manifest;
+use brokkr_core::model::GrantRules;
+use brokkr_reconcile::generator_user;
 use serde_json::{Value, json};
 
 use crate::agent::AgentConfig;
@@ -24,6 +26,7 @@ pub struct RbacOptions {
     default_namespace: String,
     user: Option<String>,
     namespaces: Option<BTreeSet<String>>,
+    generators: BTreeSet<String>,
 }
 
 impl RbacOptions {
@@ -69,6 +72,17 @@ impl RbacOptions {
         self.namespaces = Some(namespaces.into_iter().map(Into::into).collect());
         self
     }
+
+    /// Sets the generators whose objects the agent writes by impersonation. Default: none.
+    ///
+    /// The agent may then impersonate exactly the users and groups of these generators, read the kinds of the default grant and
+    /// RBAC, and manage Namespaces. Each generator gets a Role to start from, with the kinds of the default grant in the namespace
+    /// of its name, which must exist.
+    #[must_use]
+    pub fn generators(mut self, generators: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.generators = generators.into_iter().map(Into::into).collect();
+        self
+    }
 }
 
 impl Default for RbacOptions {
@@ -79,10 +93,14 @@ impl Default for RbacOptions {
             default_namespace: Self::DEFAULT_NAMESPACE.to_owned(),
             user: None,
             namespaces: None,
+            generators: BTreeSet::new(),
         }
     }
 }
 
+const READ: [&str; 3] = ["get", "list", "watch"];
+/// What a generator needs for its objects. The agent reads and watches them with its own rights.
+const WRITE: [&str; 4] = ["create", "delete", "get", "patch"];
 const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -133,7 +151,7 @@ impl Rules {
     }
 }
 
-/// Returns the manifests that grant an agent the rights to apply, watch and remove the objects of `set`.
+/// Returns the manifests that grant an agent the rights to apply, watch and remove these objects.
 ///
 /// The result contains the agent's Namespace, its ServiceAccount unless [`user`](RbacOptions::user) is set, and a role
 /// and a binding per scope. With [`only_namespaces`](RbacOptions::only_namespaces) it skips cluster-scoped objects.
@@ -146,15 +164,15 @@ impl Rules {
 /// kind: ConfigMap
 /// metadata: {name: settings}
 /// ").unwrap();
-/// let kinds: Vec<_> = rbac(&set, &RbacOptions::default()).iter().map(|it| it["kind"].clone()).collect();
+/// let kinds: Vec<_> = rbac(set.objects(), &RbacOptions::default()).iter().map(|it| it["kind"].clone()).collect();
 /// assert_eq!(kinds, ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
 /// ```
-pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
+pub fn rbac(objects: &[Manifest], options: &RbacOptions) -> Vec<Value> {
     let mut rules = Rules::default();
     own_rights(&mut rules, options);
-    let defined = defined_kinds(set);
+    let defined = defined_kinds(objects);
     let mut granted: Vec<(Option<String>, Value)> = Vec::new();
-    for manifest in set.objects() {
+    for manifest in objects {
         let (resource, namespaced) = resource(manifest, &defined);
         let namespace = namespaced.then(|| manifest.namespace().unwrap_or(&options.default_namespace));
         // A Role requires an existing namespace, which the stack may only create. So without a list of namespaces all
@@ -173,7 +191,7 @@ pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
         }
         if manifest.group() == RBAC {
             granted.extend(handed_on(manifest).into_iter().map(|rule| (place.map(str::to_owned), rule)));
-            if let Some((resource, name)) = bound(manifest, set) {
+            if let Some((resource, name)) = bound(manifest, objects) {
                 rules.grant(place, RBAC, resource, Some(&name), &["bind"]);
             }
         }
@@ -184,7 +202,75 @@ pub fn rbac(set: &ManifestSet, options: &RbacOptions) -> Vec<Value> {
             rules.grant(None, group, plural, None, &["list"]);
         }
     }
-    documents(rules, granted, options)
+    rights_for_generators(&mut rules, options);
+    let mut documents = documents(rules, granted, options);
+    documents.extend(options.generators.iter().flat_map(|it| starter(it)));
+    documents
+}
+
+/// Grants the rights to act as generators, and to read what they deploy.
+fn rights_for_generators(rules: &mut Rules, options: &RbacOptions) {
+    for generator in &options.generators {
+        for resource in ["users", "groups"] {
+            rules.grant(None, "", resource, Some(&generator_user(generator)), &["impersonate"]);
+        }
+    }
+    if options.generators.is_empty() {
+        return;
+    }
+    let places: Vec<Option<&str>> = match &options.namespaces {
+        Some(namespaces) => namespaces.iter().map(|it| Some(it.as_str())).collect(),
+        None => {
+            rules.grant(None, "", "namespaces", None, &ALL);
+            rules.grant(None, "*", "*", None, &["list"]);
+            vec![None]
+        }
+    };
+    for (group, resources) in default_resources() {
+        for (resource, place) in resources.iter().flat_map(|it| places.iter().map(move |place| (it, place))) {
+            rules.grant(*place, &group, resource, None, &READ);
+        }
+    }
+    for (resource, place) in ["roles", "rolebindings"].iter().flat_map(|it| places.iter().map(move |place| (it, place)))
+    {
+        rules.grant(*place, RBAC, resource, None, &READ);
+    }
+    if options.namespaces.is_none() {
+        for resource in ["clusterroles", "clusterrolebindings"] {
+            rules.grant(None, RBAC, resource, None, &READ);
+        }
+    }
+}
+
+/// The namespaced resources of the default grant, by group.
+fn default_resources() -> BTreeMap<String, Vec<String>> {
+    let mut resources: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for pattern in GrantRules::default().kinds {
+        let pattern = pattern.to_string();
+        let (kind, group) = pattern.split_once('.').unwrap_or((&pattern, ""));
+        if !CLUSTER_WIDE.contains(&kind) {
+            resources.entry(group.to_owned()).or_default().push(plural(kind));
+        }
+    }
+    resources
+}
+
+/// Returns the Role of a generator to start from, and its binding.
+fn starter(generator: &str) -> [Value; 2] {
+    let (api, name) = (format!("{RBAC}/v1"), generator_user(generator));
+    let metadata = json!({"name": name, "namespace": generator});
+    let rule = |(group, resources)| json!({"apiGroups": [group], "resources": resources, "verbs": WRITE});
+    let rules: Vec<Value> = default_resources().into_iter().map(rule).collect();
+    [
+        json!({"apiVersion": api, "kind": "Role", "metadata": metadata, "rules": rules}),
+        json!({
+            "apiVersion": api,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
+            "subjects": [{"kind": "Group", "apiGroup": RBAC, "name": name}],
+        }),
+    ]
 }
 
 /// Grants the rights that every agent needs: for its records, its Lease, and the cluster's identity.
@@ -203,9 +289,9 @@ fn own_rights(rules: &mut Rules, options: &RbacOptions) {
 /// Kinds that the set defines: (group, kind) to (group, plural, namespaced).
 type Defined = BTreeMap<(String, String), (String, String, bool)>;
 
-fn defined_kinds(set: &ManifestSet) -> Defined {
+fn defined_kinds(objects: &[Manifest]) -> Defined {
     let text = |spec: &Value, pointer: &str| spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let specs = set.objects().iter().filter(|it| it.is_crd()).filter_map(|it| it.body().remove("spec"));
+    let specs = objects.iter().filter(|it| it.is_crd()).filter_map(|it| it.body().remove("spec"));
     let of = |spec: Value| {
         let (group, kind) = (text(&spec, "/group")?, text(&spec, "/names/kind")?);
         let namespaced = text(&spec, "/scope")? == "Namespaced";
@@ -248,11 +334,11 @@ fn handed_on(manifest: &Manifest) -> Vec<Value> {
 }
 
 /// Returns the role that a binding refers to, if the set does not contain it.
-fn bound(manifest: &Manifest, set: &ManifestSet) -> Option<(&'static str, String)> {
+fn bound(manifest: &Manifest, objects: &[Manifest]) -> Option<(&'static str, String)> {
     let reference = manifest.body().remove("roleRef")?;
     let text = |field: &str| reference.get(field).and_then(Value::as_str);
     let (kind, name) = (text("kind")?, text("name")?);
-    let is_in_set = set.objects().iter().any(|it| it.group() == RBAC && it.kind() == kind && it.name() == name);
+    let is_in_set = objects.iter().any(|it| it.group() == RBAC && it.kind() == kind && it.name() == name);
     let resource = if kind == "ClusterRole" { "clusterroles" } else { "roles" };
     (!is_in_set).then(|| (resource, name.to_owned()))
 }
@@ -307,6 +393,8 @@ fn documents(rules: Rules, mut granted: Vec<(Option<String>, Value)>, options: &
 
 #[cfg(test)]
 mod tests {
+    use brokkr_core::manifest::ManifestSet;
+
     use super::*;
 
     #[test]
@@ -330,10 +418,39 @@ mod tests {
         let set = ManifestSet::parse_yaml(text).expect("manifests");
         let options =
             RbacOptions::default().name("edge").namespace("own").default_namespace("team").only_namespaces(["team"]);
-        let documents = rbac(&set, &options);
+        let documents = rbac(set.objects(), &options);
         assert!(documents.iter().all(|it| it["kind"] != "ClusterRole"), "{documents:?}");
         let role = documents.iter().find(|it| it["kind"] == "Role" && it["metadata"]["namespace"] == "team");
         let expected = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]}]);
         assert_eq!(role.expect("a role")["rules"], expected);
+    }
+
+    #[test]
+    fn agent_may_impersonate_exactly_the_named_generators() {
+        let documents = rbac(&[], &RbacOptions::default().generators(["shop", "bank"]));
+        let of =
+            |kind: &str, name: &str| documents.iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name);
+        let cluster_role = of("ClusterRole", "brokkr-agent").expect("a role");
+        let rules = cluster_role["rules"].as_array().expect("rules");
+        let impersonating: Vec<_> = rules.iter().filter(|it| it["verbs"] == json!(["impersonate"])).collect();
+        let names = |resource: &str| {
+            let names = impersonating.iter().filter(|it| it["resources"] == json!([resource]));
+            names.map(|it| it["resourceNames"].clone()).collect::<Vec<_>>()
+        };
+        for resource in ["users", "groups"] {
+            let expected = [json!(["brokkr:generator:bank"]), json!(["brokkr:generator:shop"])];
+            assert_eq!(names(resource), expected, "{resource}");
+        }
+        assert!(
+            rules.iter().all(|it| it["resources"] != json!(["secrets"]) || !it["verbs"].to_string().contains("patch"))
+        );
+        let role = of("Role", "brokkr:generator:shop").expect("a role");
+        assert_eq!(role["metadata"]["namespace"], "shop");
+        assert!(!role["rules"].to_string().contains("namespaces") && role["rules"].to_string().contains("deployments"));
+        let binding = of("RoleBinding", "brokkr:generator:shop").expect("a binding");
+        assert_eq!(
+            (&binding["subjects"][0]["kind"], &binding["subjects"][0]["name"]),
+            (&json!("Group"), &role["metadata"]["name"])
+        );
     }
 }

@@ -23,6 +23,7 @@ mod samples;
 mod wording;
 
 pub use applier::{Applier, ApplierError, Desired, DesiredStack, Goal, HeldStack};
+pub use cluster::generator_user;
 pub use desired::depends_on::DEPENDS_ON_ANNOTATION;
 pub use limits::LocalLimits;
 pub use outcome::reason::Reason;

@@ -11,6 +11,16 @@ pub(crate) fn is_namespace(object: &ObjectRef) -> bool {
     object.group.is_empty() && object.kind == "Namespace"
 }
 
+/// Returns the identity of a Namespace.
+pub(crate) fn namespace_ref(name: &str) -> ObjectRef {
+    ObjectRef { group: String::new(), kind: "Namespace".to_owned(), namespace: None, name: name.to_owned() }
+}
+
+/// Whether the kind grants rights.
+pub(crate) fn is_rbac(object: &ObjectRef) -> bool {
+    object.group == "rbac.authorization.k8s.io"
+}
+
 pub(crate) fn is_crd(object: &ObjectRef) -> bool {
     object.group == "apiextensions.k8s.io" && object.kind == "CustomResourceDefinition"
 }

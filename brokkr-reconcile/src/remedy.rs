@@ -4,7 +4,7 @@
 
 use brokkr_core::model::ObjectRef;
 
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, generator_user};
 use crate::wording::{quoted_after, terminating_namespace};
 
 /// Returns how to fix an error of the API server, in one sentence; `None` if it resolves by itself.
@@ -22,9 +22,7 @@ pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String>
             Some("choose another nodePort, or leave it out".to_owned())
         }
         ClusterError::Invalid(_) => Some("correct the manifest and publish it again".to_owned()),
-        ClusterError::Forbidden(_) => {
-            Some("grant the agent's account this right; `brokkr-agent rbac` prints the rules".to_owned())
-        }
+        ClusterError::Forbidden(message) => Some(forbidden(message)),
         ClusterError::Terminating(message) => Some(match terminating_namespace(message) {
             Some(name) => {
                 format!("see what holds it: `kubectl get namespace {name} -o jsonpath='{{.status.conditions}}'`")
@@ -42,6 +40,22 @@ pub(crate) fn remedy(object: &ObjectRef, error: &ClusterError) -> Option<String>
         ),
         _ => None,
     }
+}
+
+fn forbidden(message: &str) -> String {
+    let user_prefix = generator_user("");
+    if let Some(name) = quoted_after(message, "User ").and_then(|user| user.strip_prefix(&user_prefix)) {
+        return format!(
+            "give the user {user_prefix}{name} this right; `brokkr-agent rbac --generator {name}` prints a role to start from"
+        );
+    }
+    match message.contains(" cannot impersonate ") {
+        true => {
+            "let the agent's account impersonate the generator; `brokkr-agent rbac --generator NAME` prints the rules"
+        }
+        false => "grant the agent's account this right; `brokkr-agent rbac` prints the rules",
+    }
+    .to_owned()
 }
 
 fn denied(object: &ObjectRef, message: &str) -> Option<String> {
@@ -66,6 +80,9 @@ pub(crate) fn of_denial(message: &str, namespace: Option<&str>) -> Option<String
     }
     if let Some(name) = message.split_once("failed quota: ").and_then(|(_, rest)| rest.split(':').next()) {
         return Some(format!("set these requests and limits, which the ResourceQuota \"{name}\" in {place} demands"));
+    }
+    if message.contains("attempting to grant RBAC permissions not currently held") {
+        return Some("remove the rights that the generator does not have itself, or give them to it first".to_owned());
     }
     if message.contains(" usage per ") || message.contains(" to request ratio per ") {
         let look = namespace.map(|it| format!(" (`kubectl get limitrange -n {it}`)")).unwrap_or_default();
@@ -142,6 +159,22 @@ mod tests {
             (denied("no"), "change the object, or the rule"),
             (ClusterError::Invalid("spec.x".into()), "correct the manifest"),
             (ClusterError::Forbidden("cannot patch".into()), "brokkr-agent rbac"),
+            (
+                ClusterError::Forbidden(
+                    "pods \"a\" is forbidden: User \"brokkr:generator:shop\" cannot patch resource".into(),
+                ),
+                "give the user brokkr:generator:shop this right; `brokkr-agent rbac --generator shop`",
+            ),
+            (
+                ClusterError::Forbidden(
+                    "users \"brokkr:generator:shop\" is forbidden: User \"agent\" cannot impersonate resource".into(),
+                ),
+                "let the agent's account impersonate",
+            ),
+            (
+                denied("user \"brokkr:generator:shop\" is attempting to grant RBAC permissions not currently held:"),
+                "remove the rights that the generator does not have itself",
+            ),
             (ClusterError::TooLarge("x".into()), "smaller"),
             (
                 ClusterError::Webhook("failed calling webhook \"w.example\": refused".into()),

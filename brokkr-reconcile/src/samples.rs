@@ -56,6 +56,7 @@ impl Sample {
             applyset: "applyset",
             default_namespace: "default",
             limits,
+            impersonates: false,
             tenant: &Tenant::system(),
             ignore: &self.ignore,
         };
@@ -107,6 +108,7 @@ pub(crate) fn discovery() -> Discovery {
         ("", "ResourceQuota", "resourcequotas", true),
         ("apps", "Deployment", "deployments", true),
         ("batch", "Job", "jobs", true),
+        ("coordination.k8s.io", "Lease", "leases", true),
         ("scheduling.k8s.io", "PriorityClass", "priorityclasses", false),
         ("rbac.authorization.k8s.io", "Role", "roles", true),
         ("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", false),
@@ -161,6 +163,7 @@ impl Fixture {
     pub(crate) fn context<'a>(&'a self, observer: &'a Observer<'a>) -> PassContext<'a> {
         PassContext {
             cluster: &self.cluster,
+            writer: &self.cluster,
             agent: self.sample.agent,
             manager: &self.manager,
             keeper: &self.keeper,

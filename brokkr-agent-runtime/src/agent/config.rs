@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brokkr_reconcile::LocalLimits;
+use brokkr_core::model::AgentId;
+use brokkr_reconcile::{LocalLimits, ReconcilerConfig};
 
 /// Configuration of an [`Agent`](crate::Agent).
 ///
@@ -20,6 +21,7 @@ pub struct AgentConfig {
     pub(crate) lease: Option<Duration>,
     pub(crate) spool: Option<PathBuf>,
     pub(crate) limits: LocalLimits,
+    pub(crate) impersonates: bool,
     pub(crate) start_spread: Duration,
     pub(crate) poll_wait: Duration,
     pub(crate) stalled_after: Duration,
@@ -83,6 +85,18 @@ impl AgentConfig {
         self
     }
 
+    /// Sets whether the agent writes the objects of each generator, except those of the system generator, as the user and
+    /// group [`generator_user`](brokkr_reconcile::generator_user). Default: false, so that it writes all objects as itself.
+    ///
+    /// The agent needs the right to impersonate these users and groups, and each generator the rights to write its objects;
+    /// [`rbac`](crate::rbac::rbac) prints both. Generators with a grant that restricts them can deploy RBAC only to agents that
+    /// impersonate.
+    #[must_use]
+    pub fn impersonate(mut self, impersonates: bool) -> Self {
+        self.impersonates = impersonates;
+        self
+    }
+
     /// Sets the upper bound of a random delay before the first poll. Default: [`START_SPREAD`](Self::START_SPREAD), no
     /// delay. A delay spreads the load of many agents that start together.
     #[must_use]
@@ -116,6 +130,13 @@ impl AgentConfig {
     }
 }
 
+impl AgentConfig {
+    /// Returns the configuration of the agent's reconciler.
+    pub(crate) fn reconciler(&self, agent: AgentId) -> ReconcilerConfig {
+        ReconcilerConfig::new(agent, &self.namespace).limits(self.limits.clone()).impersonate(self.impersonates)
+    }
+}
+
 impl Default for AgentConfig {
     fn default() -> Self {
         Self {
@@ -124,6 +145,7 @@ impl Default for AgentConfig {
             lease: Some(Self::LEASE),
             spool: None,
             limits: LocalLimits::default(),
+            impersonates: false,
             start_spread: Self::START_SPREAD,
             poll_wait: Duration::from_secs(30),
             stalled_after: Duration::from_secs(120),

@@ -33,7 +33,7 @@ pub(super) fn desired<'s>(
     };
     let tenants: BTreeMap<GeneratorId, Arc<Tenant>> =
         state.tenants.iter().map(|it| (it.generator_id, Arc::new(it.clone()))).collect();
-    let tenant = |id: GeneratorId| tenants.get(&id).cloned().unwrap_or_else(|| Arc::new(Tenant::without_grant(id)));
+    let tenant = |id: GeneratorId| tenants.get(&id).cloned().unwrap_or_else(|| Arc::new(Tenant::without_grant(id, "")));
     let stack = |entry: &TargetEntry| {
         let tenant = tenant(entry.generator_id);
         DesiredStack {

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use brokkr_core::model::AgentId;
 use brokkr_core::protocol::{ControlPlane, IntoControlPlane};
 use brokkr_reconcile::cluster::{Cluster, Fenceable, IntoFenceable};
-use brokkr_reconcile::{Applier, Reconciler, ReconcilerConfig};
+use brokkr_reconcile::{Applier, Reconciler};
 use lease::Candidate;
 use outbox::Outbox;
 use spool::Spool;
@@ -168,10 +168,7 @@ impl Agent {
         let agent = started.identity.agent_id;
         let applier = match &self.applier {
             Some(make) => make(agent),
-            None => {
-                let config = ReconcilerConfig::new(agent, &self.config.namespace).limits(self.config.limits.clone());
-                Arc::new(Reconciler::new(cluster.clone(), config))
-            }
+            None => Arc::new(Reconciler::new(cluster.clone(), self.config.reconciler(agent))),
         };
         let watermark = Watermark::new(cluster.clone(), self.config.namespace.clone(), agent);
         let doing = "reading the watermark";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use brokkr_core::protocol::{ControlPlane, ControlPlaneError, PollAnswer, PollRequest};
 use brokkr_reconcile::cluster::{ClusterError, IntoCluster};
-use brokkr_reconcile::{Applier as _, ApplierError, Plan, Reconciler, ReconcilerConfig};
+use brokkr_reconcile::{Applier as _, ApplierError, Plan, Reconciler};
 
 use super::AgentConfig;
 use super::desired::desired;
@@ -63,7 +63,7 @@ pub async fn plan(
     {
         return Err(PlanError::Content { stack: entry.stack_name.clone(), source });
     }
-    let applied_with = ReconcilerConfig::new(agent, &config.namespace).limits(config.limits.clone());
+    let applied_with = config.reconciler(agent);
     let reconciler = Reconciler::new(cluster.clone(), applied_with);
     let held = reconciler.held().await?;
     let epoch = TrustedEpoch::new(cluster, config.namespace.clone(), agent);

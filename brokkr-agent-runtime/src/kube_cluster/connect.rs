@@ -83,6 +83,6 @@ impl KubeCluster {
             tracing::warn!(%proxy, "the agent connects to the API server directly, without the proxy");
         }
         let client = kube::Client::try_from(config.clone()).map_err(|error| ConnectError::Client(error.into()))?;
-        Ok(Self { client, config: Some(Box::new(config)) })
+        Ok(Self { client, config: Some(Box::new(config)), user: None })
     }
 }

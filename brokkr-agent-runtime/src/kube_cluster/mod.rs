@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use brokkr_core::manifest::json_for_yaml;
 use brokkr_reconcile::cluster::{
     ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, Fence,
-    Fenceable, FencedCluster, ListMeta, ListOptions, ObjectKey, ObjectList, Patch, PropagationPolicy, WatchEvent, meta,
+    Fenceable, FencedCluster, ImpersonatedUser, ListMeta, ListOptions, ObjectKey, ObjectList, Patch, PropagationPolicy,
+    WatchEvent, meta,
 };
 use futures::stream::BoxStream;
 use http::{Method, StatusCode};
@@ -31,6 +32,8 @@ pub struct KubeCluster {
     client: kube::Client,
     /// The client's configuration; absent if the caller supplied the client.
     config: Option<Box<kube::Config>>,
+    /// The user to act as; absent for the client's own identity.
+    user: Option<Arc<ImpersonatedUser>>,
 }
 
 impl KubeCluster {
@@ -39,7 +42,7 @@ impl KubeCluster {
     /// Disable the client's own retries ([`kube::Config::default_retry`]): the agent retries itself, based on the current
     /// target state.
     pub fn new(client: kube::Client) -> Self {
-        Self { client, config: None }
+        Self { client, config: None, user: None }
     }
 }
 
@@ -56,6 +59,10 @@ const PAGE_SIZE: u32 = 250;
 
 #[async_trait]
 impl Cluster for KubeCluster {
+    fn impersonate(self: Arc<Self>, user: &ImpersonatedUser) -> Arc<dyn Cluster> {
+        Arc::new(Self { user: Some(Arc::new(user.clone())), ..(*self).clone() })
+    }
+
     async fn discover(&self) -> ClusterResult<Discovery> {
         discover::discover(self).await
     }
@@ -180,7 +187,7 @@ impl Fenceable for KubeCluster {
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn Cluster> {
         let client = self.config.as_deref().map(|config| fence::client(config, fence.clone())).transpose();
         let cluster = match client {
-            Ok(Some(client)) => Arc::new(Self { client, config: self.config.clone() }),
+            Ok(Some(client)) => Arc::new(Self { client, config: self.config.clone(), user: self.user.clone() }),
             Ok(None) => self,
             Err(error) => {
                 tracing::warn!(%error, "cannot create the fenced client, so the fence is checked before requests are queued, not when they are sent");

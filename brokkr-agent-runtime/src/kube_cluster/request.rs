@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult};
+use brokkr_reconcile::cluster::{ApiKind, ClusterError, ClusterResult, ImpersonatedUser};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -30,12 +30,19 @@ impl ApiRequest {
         Self { method, uri, accept: JSON, body: None }
     }
 
-    pub(super) fn into_http(self) -> ClusterResult<Request<Body>> {
+    /// Builds the HTTP request, as another user if there is one.
+    pub(super) fn into_http(self, user: Option<&ImpersonatedUser>) -> ClusterResult<Request<Body>> {
         let mut request = Request::builder()
             .method(self.method)
             .uri(self.uri)
             .header("accept", self.accept)
             .header("user-agent", USER_AGENT);
+        if let Some(user) = user {
+            request = request.header("impersonate-user", &user.name);
+            for group in &user.groups {
+                request = request.header("impersonate-group", group);
+            }
+        }
         let body = match self.body {
             None => Body::empty(),
             Some((kind, body)) => {
@@ -76,7 +83,7 @@ impl ApiResponse {
 
 impl KubeCluster {
     pub(super) async fn send(&self, request: ApiRequest) -> ClusterResult<ApiResponse> {
-        let request = request.into_http()?;
+        let request = request.into_http(self.user.as_deref())?;
         in_time(async {
             let response = self.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
             read_response(response).await

@@ -40,7 +40,7 @@ pub(super) async fn watch(
     }
     let mut request = ApiRequest::new(Method::GET, query(path(kind, namespace, None), &parameters));
     request.accept = if options.metadata_only { METADATA } else { JSON };
-    let request = request.into_http()?;
+    let request = request.into_http(cluster.user.as_deref())?;
     let opened = in_time(async {
         let response = cluster.client.send(request).await.map_err(|error| errors::from_transport(&error))?;
         if response.status().is_success() {

@@ -63,7 +63,8 @@ impl Broker {
         let Some(generator) = self.parts.view.generator_name(stack.generator_id).filter(|_| !grants.is_empty()) else {
             return Ok(());
         };
-        let (set, default_namespace) = (set.clone(), stack.policies.default_namespace.clone());
+        let default_namespace = stack.policies.namespace_for(stack.generator_id, generator.as_str()).to_owned();
+        let set = set.clone();
         // Each object is parsed again, so many of them take a while.
         let weight = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.run_blocking(actor, weight, move || check(generator.as_str(), &default_namespace, &grants, &set)).await

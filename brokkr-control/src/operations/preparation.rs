@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use brokkr_core::error::{Invalid, InvalidCode, excerpt};
 use brokkr_core::manifest::{ManifestSet, parsing_weight};
-use brokkr_core::model::{Digest, Provenance, Stack, StackSpec, limits, validate_text};
+use brokkr_core::model::{Digest, Name, Provenance, Stack, StackSpec, limits, validate_text};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -148,7 +148,9 @@ impl Broker {
             return Err(BrokerError::Internal("the content was refused before".into()));
         };
         let Validated { set, prepared, .. } = &**validated;
-        set.refuse_twins(&stack.policies.default_namespace)?;
+        let generator = self.parts.view.generator_name(stack.generator_id);
+        let generator = generator.as_ref().map(Name::as_str).unwrap_or_default();
+        set.refuse_twins(stack.policies.namespace_for(stack.generator_id, generator))?;
         self.refuse_ungranted(actor, stack, set, prepared.size).await?;
         Ok(prepared.clone())
     }

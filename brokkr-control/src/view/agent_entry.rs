@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use brokkr_core::model::{
-    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, StackId, Version,
+    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, GeneratorId, Policies, StackId, Version,
 };
-use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState};
+use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState, Tenant};
 use tokio::sync::watch;
 
 use crate::view::stack_entry::StackEntry;
@@ -84,7 +84,7 @@ impl AgentEntry {
     }
 
     fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>, tenants: &Tenants) -> Wanted {
-        let mut generators = BTreeSet::new();
+        let mut generators: BTreeMap<GeneratorId, Tenant> = BTreeMap::new();
         let (mut entries, mut unlisted, mut listed) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (id, pair) in &self.pairs {
             let Some(entry) = stacks.get(id) else {
@@ -98,9 +98,10 @@ impl AgentEntry {
                 (None, None | Some(AssignmentState::Gone)) => continue,
                 (None, Some(state)) => (EntryAction::Remove, state != AssignmentState::Listed || !stack.is_active()),
             };
-            if object.is_some() {
-                generators.insert(stack.generator_id);
-            }
+            let tenant = generators
+                .entry(stack.generator_id)
+                .or_insert_with_key(|generator| tenants.tenant(&self.agent, *generator));
+            let namespace = stack.policies.namespace_for(stack.generator_id, &tenant.name).to_owned();
             if object.is_some() && !was_listed {
                 unlisted.push((*id, stack.version));
             }
@@ -114,13 +115,13 @@ impl AgentEntry {
                 revision: object.map(|it| it.revision),
                 digest: object.map(|it| it.digest),
                 size: object.map(|it| it.size),
-                policies: stack.policies.clone(),
+                policies: Policies { default_namespace: Some(namespace), ..stack.policies.clone() },
                 depends_on: object.map(|_| stack.depends_on.clone()).unwrap_or_default(),
                 confirmed,
             });
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
-        let tenants = generators.into_iter().map(|id| tenants.tenant(&self.agent, id)).collect();
+        let tenants = generators.into_values().collect();
         let objects = entries.iter().filter_map(|it: &TargetEntry| it.object_id).collect();
         let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), tenants, entries);
         Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed), objects }

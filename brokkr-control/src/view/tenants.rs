@@ -51,7 +51,7 @@ impl Tenants {
             (Some(name), Some(grant)) => {
                 Tenant { generator_id: generator, name: name.to_string(), rules: grant.rules.clone() }
             }
-            _ => Tenant::without_grant(generator),
+            (name, _) => Tenant::without_grant(generator, name.map(ToString::to_string).unwrap_or_default()),
         }
     }
 }

@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Invalid, InvalidCode, excerpt};
+use crate::model::GeneratorId;
 use crate::model::ignore_rule::IgnoreRule;
 use crate::model::limits;
 use crate::model::name::is_dns_label;
+
+/// The default namespace of stacks of the system generator.
+const SYSTEM_NAMESPACE: &str = "default";
 
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),* $(,)? }) => {
@@ -85,7 +89,7 @@ pub struct Wait {
 }
 
 /// How agents treat a stack's objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Policies {
@@ -99,9 +103,10 @@ pub struct Policies {
     pub deletion: Deletion,
     /// Whether to validate on the API server before writing. Default: `server`.
     pub validate: Validate,
-    /// The namespace for namespaced objects whose manifest has none. Default: `default`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::model::schema::NamespaceName))]
-    pub default_namespace: String,
+    /// The namespace for namespaced objects whose manifest has none. Absent, the default: the name of the stack's generator, or
+    /// `default` for the system generator.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::schema::NamespaceName>))]
+    pub default_namespace: Option<String>,
     /// Waiting for readiness. Absent, the default: stacks that depend on this one do not wait for it to be ready.
     pub wait: Option<Wait>,
     /// Whether the agent may delete and recreate an object whose immutable field changes. Default: false.
@@ -112,36 +117,29 @@ pub struct Policies {
     pub ignore: Vec<IgnoreRule>,
 }
 
-impl Default for Policies {
-    fn default() -> Self {
-        Self {
-            conflicts: Conflicts::default(),
-            adopt: Adopt::default(),
-            drift: Drift::default(),
-            deletion: Deletion::default(),
-            validate: Validate::default(),
-            default_namespace: "default".to_owned(),
-            wait: None,
-            replace_immutable: false,
-            ignore: Vec::new(),
+impl Policies {
+    /// The namespace of objects whose manifest has none: [`default_namespace`](Self::default_namespace), or else the name of
+    /// the stack's generator, or `default` for the system generator.
+    ///
+    /// It does not depend on the grant: another grant must not move objects to another namespace.
+    pub fn namespace_for<'a>(&'a self, generator: GeneratorId, name: &'a str) -> &'a str {
+        match &self.default_namespace {
+            Some(namespace) => namespace,
+            None if generator == GeneratorId::SYSTEM => SYSTEM_NAMESPACE,
+            None => name,
         }
     }
-}
 
-impl Policies {
     /// Checks the namespace, the ranges and the ignore rules.
     ///
     /// # Errors
     ///
     /// [`PolicyInvalid`](InvalidCode::PolicyInvalid), with a pointer to the field.
     pub fn validate(&self) -> Result<(), Invalid> {
-        if !is_dns_label(&self.default_namespace) {
+        if let Some(namespace) = self.default_namespace.as_ref().filter(|it| !is_dns_label(it)) {
             return Err(Invalid::new(
                 InvalidCode::PolicyInvalid,
-                format!(
-                    "\"{}\" is not a valid namespace name: expected a DNS label (RFC 1123)",
-                    excerpt(&self.default_namespace)
-                ),
+                format!("\"{}\" is not a valid namespace name: expected a DNS label (RFC 1123)", excerpt(namespace)),
             )
             .within("default_namespace"));
         }
@@ -165,5 +163,24 @@ impl Policies {
             rule.validate().map_err(|invalid| invalid.within(&number.to_string()).within("ignore"))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_namespace_is_that_of_the_generator() {
+        let named = Policies { default_namespace: Some("web".to_owned()), ..Policies::default() };
+        let generator = GeneratorId::generate();
+        for (policies, generator, expected) in [
+            (Policies::default(), generator, "shop"),
+            (Policies::default(), GeneratorId::SYSTEM, "default"),
+            (named.clone(), generator, "web"),
+            (named, GeneratorId::SYSTEM, "web"),
+        ] {
+            assert_eq!(policies.namespace_for(generator, "shop"), expected, "{policies:?}");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub struct TargetEntry {
     pub digest: Option<Digest>,
     /// The size of the content in bytes. Absent for removals.
     pub size: Option<u64>,
-    /// How the agent treats the stack's objects.
+    /// How the agent treats the stack's objects. Its `default_namespace` is always present.
     pub policies: Policies,
     /// Stacks that the agent applies before this one.
     #[serde(default)]
@@ -66,7 +66,7 @@ pub struct TargetState {
     /// SHA-256 of the canonical form (RFC 8785) of all fields except `generation` and `digest`. Also the ETag of the
     /// response.
     pub digest: Digest,
-    /// The generators of the stacks to apply, ordered by id.
+    /// The generators of the stacks, ordered by id.
     pub tenants: Vec<Tenant>,
     /// One entry per stack, ordered by stack id.
     pub entries: Vec<TargetEntry>,
@@ -179,7 +179,7 @@ mod tests {
     fn modified_target_state_has_a_defect() {
         let agent = AgentId::generate();
         let tenant = |rules| Tenant { generator_id: GeneratorId::SYSTEM, name: "system".to_owned(), rules };
-        let tenants = vec![tenant(GrantRules::default()), Tenant::without_grant(GeneratorId::generate())];
+        let tenants = vec![tenant(GrantRules::default()), Tenant::without_grant(GeneratorId::generate(), "shop")];
         let entries = vec![entry(), entry(), entry()];
         let state = TargetState::new(agent, Epoch::generate(), true, Generation::new(7), tenants, entries);
         assert_eq!(state.defect(agent), None);

@@ -23,8 +23,8 @@ impl Tenant {
         Self { generator_id: GeneratorId::SYSTEM, name: "system".to_owned(), rules: GrantRules::unrestricted() }
     }
 
-    /// A generator whose stacks may contain nothing.
-    pub fn without_grant(generator_id: GeneratorId) -> Self {
-        Self { generator_id, name: String::new(), rules: GrantRules::nothing() }
+    /// A generator whose stacks may contain nothing. `name`: empty if it is not known.
+    pub fn without_grant(generator_id: GeneratorId, name: impl Into<String>) -> Self {
+        Self { generator_id, name: name.into(), rules: GrantRules::nothing() }
     }
 }

@@ -105,7 +105,7 @@ fn metadata() -> Object {
         .required("name")
         .property("namespace", {
             text(
-                "The namespace. Default for namespaced kinds: the stack's `default_namespace`.",
+                "The namespace. Default for namespaced kinds: the stack's `default_namespace`, or else the name of its generator.",
                 "^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
                 63,
             )

@@ -24,7 +24,7 @@ pub struct PatchPolicies {
     pub deletion: Option<Deletion>,
     /// Whether the agent runs a dry run before it writes.
     pub validate: Option<Validate>,
-    /// The namespace for namespaced objects that name none.
+    /// The namespace for namespaced objects that name none; null for that of the generator.
     #[schema(value_type = Option<NamespaceName>)]
     pub default_namespace: Option<String>,
     /// Readiness wait after a stack is applied; null disables it.

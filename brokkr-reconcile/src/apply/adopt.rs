@@ -55,7 +55,7 @@ impl PassContext<'_> {
             "resourceVersion": meta::resource_version(&live),
             "managedFields": entries,
         }});
-        self.cluster.patch(&at, &Patch::Merge(patch), self.manager).await.map(drop)
+        self.writer_of(&prepared.object).patch(&at, &Patch::Merge(patch), self.manager).await.map(drop)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_core::model::{ObjectRef, Validate};
+use brokkr_core::model::{GeneratorId, ObjectRef, Validate};
 use futures::FutureExt as _;
 
 use crate::applier::DesiredStack;
@@ -66,6 +66,8 @@ impl PassContext<'_> {
         let border = steps.partition_point(|(prepared, _)| is_namespace_or_crd(&prepared.object));
         let mut rest = steps.split_off(border);
         self.execute_all(stack, steps, &rules, inventory, result).await;
+        // The new Namespaces are the generator's from now on.
+        self.claims().set_held(inventory);
         while !rest.is_empty() {
             let (due, left) = dependencies::due(rest, result);
             if due.is_empty() {
@@ -106,7 +108,8 @@ impl PassContext<'_> {
             }
         }
         let seen = objects.iter().filter(|it| !failed.contains_key(&it.object));
-        let steps = seen.map(|prepared| (prepared, self.step(stack, prepared, inventory, &live))).collect();
+        let mut steps: Vec<_> = seen.map(|prepared| (prepared, self.step(stack, prepared, inventory, &live))).collect();
+        self.guard_namespaces(stack, &mut steps).await;
         (steps, problems)
     }
 
@@ -123,16 +126,22 @@ impl PassContext<'_> {
             return Step::Use { uid: live.map(|it| it.uid.clone()).unwrap_or_default() };
         }
         let claims = self.claims();
-        let holder = live.and_then(|it| it.made_for(self.agent)).filter(|it| claims.made(*it, &prepared.object));
+        let made_for = live.and_then(|it| it.made_for(self.agent));
+        let holder = made_for.filter(|it| claims.made(*it, &prepared.object));
+        // Its inventory may be lost, and its owner known nevertheless.
+        let maker = made_for.filter(|it| claims.knows(*it));
         let owner = claims.owner(&prepared.object);
+        // An operator may let the agent's namespace be used, by naming it.
+        let is_own_open = self.limits.namespaces.as_ref().is_some_and(|it| it.contains(self.keeper.namespace()));
         let circumstances = Circumstances {
             agent: self.agent,
             stack: stack.stack_id,
             policies: &stack.policies,
             own_namespace: self.keeper.namespace(),
+            is_kept_out: stack.tenant.generator_id != GeneratorId::SYSTEM && !is_own_open,
             holder,
             owner,
-            is_foreign: holder.into_iter().chain(owner).any(|it| claims.are_strangers(it, stack.stack_id)),
+            is_foreign: maker.into_iter().chain(owner).any(|it| claims.are_strangers(it, stack.stack_id)),
             gone_job: entry.filter(|_| live.is_none() && is_job(&prepared.object)).map(|entry| self.gone_job(entry)),
         };
         step(prepared, entry, live, &circumstances)
@@ -188,7 +197,14 @@ impl PassContext<'_> {
                 }
                 Step::Ended(end) => drop(result.health.insert(object.clone(), health::ended_job(end))),
                 Step::ReportDrift => result.drifted.push((**object).clone()),
-                Step::Problem(problem) => result.problems.push(problem.clone()),
+                Step::Problem(problem) => {
+                    result.problems.push(problem.clone());
+                    // An intent that stays would claim the object.
+                    if problem.reason == Reason::NotAllowed && inventory.entries.get(object).is_some_and(Entry::is_bare)
+                    {
+                        inventory.entries.remove(object);
+                    }
+                }
                 Step::Unchanged { .. } | Step::Yield { .. } | Step::Update(_) | Step::Correct(_) => {}
             }
             let Some(entry) = inventory.entries.get_mut(object) else { continue };

@@ -5,6 +5,7 @@ pub(crate) mod applying;
 pub(crate) mod decide;
 pub(crate) mod dependencies;
 pub(crate) mod establish;
+pub(crate) mod guard;
 pub(crate) mod immutable;
 pub(crate) mod own_rules;
 pub(crate) mod progress;

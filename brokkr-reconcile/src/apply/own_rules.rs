@@ -13,7 +13,7 @@ use crate::apply::decide::Step;
 use crate::cluster::{ClusterError, ClusterResult};
 use crate::context::PassContext;
 use crate::desired::prepare::Prepared;
-use crate::order::{is_crd, is_namespace};
+use crate::order::{is_crd, is_namespace, is_rbac};
 
 /// The rules that a revision writes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,8 @@ impl OwnRules {
                 let here = object.namespace.as_ref().is_some_and(|it| self.namespaces.contains(it));
                 self.admission || self.classes || here
             }
-            ClusterError::Forbidden(_) => self.rights,
+            // Rights that the revision itself asks for in vain explain nothing.
+            ClusterError::Forbidden(_) => self.rights && !is_rbac(object),
             // The revision may contain the conversion or admission webhook.
             ClusterError::Webhook(_) => self.admission || self.defined.contains(&kind),
             _ => false,
@@ -192,7 +193,8 @@ mod tests {
             (vec![manifest("v1", "Namespace", "here")], vec![], &map, &denied, true),
             (vec![class], vec![], &map, &denied, true),
             (vec![role.clone()], vec![], &map, &forbidden, true),
-            (vec![role], vec![], &map, &denied, false),
+            (vec![role.clone()], vec![], &map, &denied, false),
+            (vec![role], vec![], &object("rbac.authorization.k8s.io", "Role", "here"), &forbidden, false),
             (vec![crd(), quota()], vec![], &thing, &away, false),
         ] {
             let rules = rules(&written, &unchanged);

@@ -120,14 +120,14 @@ impl PassContext<'_> {
         body["metadata"]["name"] = json!(name);
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &name);
         let options = ApplyOptions { field_manager: self.manager, force: false, dry_run: true };
-        self.cluster.apply(&at, &body, &options).await.map(drop)
+        self.writer_of(&prepared.object).apply(&at, &body, &options).await.map(drop)
     }
 
     async fn delete_and_wait(&self, prepared: &Prepared, live: &Value, uid: &str) -> Result<bool, ClusterError> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let resource_version = meta::resource_version(live);
         let options = DeleteOptions { uid, resource_version, propagation: PropagationPolicy::Background };
-        match self.cluster.delete(&at, &options).await {
+        match self.writer_of(&prepared.object).delete(&at, &options).await {
             Ok(()) | Err(ClusterError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }

@@ -70,7 +70,7 @@ impl PassContext<'_> {
         let mut body = skeleton(prepared, Some(&existing.uid));
         body["spec"] = json!({"replicas": replicas});
         let options = ApplyOptions { field_manager: KEEPER, force: false, dry_run: false };
-        match self.cluster.apply(&at, &body, &options).await {
+        match self.writer.apply(&at, &body, &options).await {
             // Another manager owns the field with a different number, so the number stays.
             Ok(_) | Err(ClusterError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),

@@ -68,10 +68,15 @@ impl PassContext<'_> {
         let existing = match step {
             Step::Create { .. } => None,
             Step::Update(existing) | Step::Correct(existing) => Some(existing),
-            Step::Take { existing, how: Taking::Over } => Some(existing),
-            Step::Take { existing, how } => return self.adopt(stack, prepared, entry, existing, *how).await,
+            Step::Take { existing, .. } => Some(existing),
             _ => return Executed::Nothing,
         };
+        if let Some(problem) = self.without_namespace(stack, &prepared.object) {
+            return Executed::Problem(problem);
+        }
+        if let Step::Take { existing, how: how @ (Taking::Adopt | Taking::AdoptIfEqual) } = step {
+            return self.adopt(stack, prepared, entry, existing, *how).await;
+        }
         if let (Step::Update(existing), Some(entry)) = (step, entry)
             && let Err(error) = self.leave_replicas_to_autoscaler(prepared, existing, entry).await
         {
@@ -181,7 +186,8 @@ impl PassContext<'_> {
             }
         }
         let options = ApplyOptions { field_manager: self.manager, force: false, dry_run };
-        let conflicts = match self.cluster.apply(&at, &body, &options).await {
+        let writer = self.writer_of(&prepared.object);
+        let conflicts = match writer.apply(&at, &body, &options).await {
             Err(ClusterError::Conflict(conflicts)) => conflicts,
             result => return result.map_err(WriteError::Api),
         };
@@ -192,7 +198,7 @@ impl PassContext<'_> {
             return Err(WriteError::Conflicts(conflicts));
         }
         let options = ApplyOptions { force: true, ..options };
-        self.cluster.apply(&at, &body, &options).await.map_err(WriteError::Api)
+        writer.apply(&at, &body, &options).await.map_err(WriteError::Api)
     }
 
     pub(crate) fn problem(&self, prepared: &Prepared, error: WriteError) -> ObjectProblem {
@@ -255,7 +261,7 @@ impl PassContext<'_> {
         let at = prepared.kind.at(prepared.object.namespace.as_deref(), &prepared.object.name);
         let nothing = skeleton(prepared, meta::uid(object));
         let options = ApplyOptions { field_manager: self.manager, force: false, dry_run: false };
-        match self.cluster.apply(&at, &nothing, &options).await {
+        match self.writer_of(&prepared.object).apply(&at, &nothing, &options).await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Executed::GivenUp(ObjectProblem::failed(
                 prepared.object.clone(),
                 Reason::NotOwned,

@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 use crate::cluster::{
-    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListMeta,
-    ListOptions, MemoryCluster, ObjectKey, ObjectList, Patch, WatchEvent,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
+    ImpersonatedUser, ListMeta, ListOptions, MemoryCluster, ObjectKey, ObjectList, Patch, WatchEvent,
 };
 
 /// Decides whether this process may write to a cluster now. Clones share the decision.
@@ -107,6 +107,10 @@ impl FencedCluster {
 
 #[async_trait]
 impl Cluster for FencedCluster {
+    fn impersonate(self: Arc<Self>, user: &ImpersonatedUser) -> Arc<dyn Cluster> {
+        Arc::new(Self::new(self.cluster.clone().impersonate(user), self.fence.clone()))
+    }
+
     async fn discover(&self) -> ClusterResult<Discovery> {
         self.cluster.discover().await
     }

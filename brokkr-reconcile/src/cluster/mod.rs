@@ -7,6 +7,7 @@ mod discovery;
 mod error;
 mod fence;
 mod field_set;
+mod impersonated_user;
 mod into_cluster;
 mod memory;
 pub mod meta;
@@ -14,6 +15,7 @@ mod options;
 mod results;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -24,6 +26,7 @@ pub use discovery::Discovery;
 pub use error::{ClusterError, FieldConflict};
 pub use fence::{Fence, Fenceable, FencedCluster};
 pub use field_set::FieldSet;
+pub use impersonated_user::{ImpersonatedUser, generator_user};
 pub use into_cluster::{IntoCluster, IntoFenceable};
 pub use memory::{Fault, MemoryCluster, Request, Verb};
 pub use options::{ApplyOptions, DeleteOptions, ListOptions, Patch, PropagationPolicy};
@@ -52,6 +55,8 @@ pub type ClusterResult<T> = Result<T, ClusterError>;
 /// 6. **A dry run** changes nothing.
 /// 7. **Discovery** lists the groups that it could not read in [`Discovery::failed`]. The absence of a kind is meaningful
 ///    only if its group did not fail.
+/// 8. **Impersonation.** The server authorizes each request of an impersonated cluster with the rights of that user alone,
+///    never with those of this client, except for the right to impersonate.
 ///
 /// # Cancel safety
 ///
@@ -67,8 +72,8 @@ pub type ClusterResult<T> = Result<T, ClusterError>;
 ///
 /// use async_trait::async_trait;
 /// use brokkr_reconcile::cluster::{
-///     ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListOptions,
-///     ObjectKey, ObjectList, Patch, WatchEvent,
+///     ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
+///     ImpersonatedUser, ListOptions, ObjectKey, ObjectList, Patch, WatchEvent,
 /// };
 /// use futures::stream::BoxStream;
 /// use serde_json::Value;
@@ -82,6 +87,10 @@ pub type ClusterResult<T> = Result<T, ClusterError>;
 ///
 /// #[async_trait]
 /// impl Cluster for ReadOnly {
+///     fn impersonate(self: Arc<Self>, user: &ImpersonatedUser) -> Arc<dyn Cluster> {
+///         Arc::new(Self(self.0.clone().impersonate(user)))
+///     }
+///
 ///     async fn discover(&self) -> ClusterResult<Discovery> {
 ///         self.0.discover().await
 ///     }
@@ -119,6 +128,10 @@ pub type ClusterResult<T> = Result<T, ClusterError>;
 /// ```
 #[async_trait]
 pub trait Cluster: Debug + Send + Sync + 'static {
+    /// Returns the same cluster for requests as another user. Sends no request: without the right to impersonate the user,
+    /// the server rejects each request.
+    fn impersonate(self: Arc<Self>, user: &ImpersonatedUser) -> Arc<dyn Cluster>;
+
     /// Returns the kinds that the API server serves.
     async fn discover(&self) -> ClusterResult<Discovery>;
 

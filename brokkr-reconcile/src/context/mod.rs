@@ -5,7 +5,7 @@ pub(crate) mod correction_backoff;
 pub(crate) mod settling;
 
 use std::collections::BTreeSet;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use brokkr_core::model::{AgentId, ObjectRef};
 
@@ -15,12 +15,16 @@ use crate::context::correction_backoff::CorrectionBackoff;
 use crate::limits::LocalLimits;
 use crate::observed::job_ends::JobEnds;
 use crate::observed::observer::Observer;
+use crate::order::is_namespace;
 use crate::ownership::claims::Claims;
 use crate::ownership::inventory::{Inventory, Keeper};
 
 /// The context of work on a stack.
 pub(crate) struct PassContext<'a> {
+    /// The cluster with the agent's own identity.
     pub(crate) cluster: &'a dyn Cluster,
+    /// The cluster with the identity that writes the stack's objects.
+    pub(crate) writer: &'a dyn Cluster,
     pub(crate) agent: AgentId,
     pub(crate) manager: &'a str,
     pub(crate) keeper: &'a Keeper,
@@ -34,6 +38,21 @@ pub(crate) struct PassContext<'a> {
 }
 
 impl PassContext<'_> {
+    /// Returns the context for a stack whose objects this identity writes; `None`: the agent's own.
+    pub(crate) fn written_by<'b>(&'b self, writer: Option<&'b Arc<dyn Cluster>>) -> PassContext<'b> {
+        let writer = match writer {
+            Some(writer) => &**writer,
+            None => self.cluster,
+        };
+        PassContext { writer, ..*self }
+    }
+
+    /// Returns the cluster with the identity that writes an object of the stack. The agent writes Namespaces itself: the right
+    /// to create them cannot be limited to names.
+    pub(crate) fn writer_of(&self, object: &ObjectRef) -> &dyn Cluster {
+        if is_namespace(object) { self.cluster } else { self.writer }
+    }
+
     pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
         self.books.claims()
     }

@@ -3,3 +3,4 @@
 pub(crate) mod depends_on;
 pub(crate) mod ignore;
 pub(crate) mod prepare;
+pub(crate) mod tenancy;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use brokkr_core::manifest::{Manifest, ManifestSet};
-use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, StackId, Violation};
+use brokkr_core::model::{AgentId, IgnoreRule, ObjectRef, StackId};
 use brokkr_core::protocol::Tenant;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +14,7 @@ use crate::cluster::{ApiKind, Discovery};
 use crate::desired::depends_on;
 use crate::desired::depends_on::DEPENDS_ON_ANNOTATION;
 use crate::desired::ignore::Ignored;
+use crate::desired::tenancy::Tenancy;
 use crate::limits::LocalLimits;
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
@@ -125,36 +126,15 @@ pub(crate) struct Belonging<'a> {
     pub(crate) applyset: &'a str,
     pub(crate) default_namespace: &'a str,
     pub(crate) limits: &'a LocalLimits,
+    /// Whether the agent writes the stack's objects with the rights of its generator.
+    pub(crate) impersonates: bool,
     pub(crate) tenant: &'a Tenant,
     pub(crate) ignore: &'a [IgnoreRule],
 }
 
-/// A tenant whose objects are checked, unless its rules allow everything.
-struct Checked<'a> {
-    tenant: &'a Tenant,
-    is_unrestricted: bool,
-}
-
-impl Checked<'_> {
-    fn violations(&self, manifest: &Manifest, namespace: Option<&str>, body: &Map<String, Value>) -> Vec<Violation> {
-        if self.is_unrestricted {
-            return Vec::new();
-        }
-        self.tenant.rules.violations(&self.tenant.name, manifest.group(), manifest.kind(), namespace, body)
-    }
-}
-
-/// The problem of an object that the tenant's grant does not allow.
-fn not_granted(object: Arc<ObjectRef>, tenant: &Tenant, violations: &[Violation]) -> ObjectProblem {
-    let told = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let message = format!("the grant of the generator {}: {told}", tenant.name);
-    ObjectProblem::failed(object, Reason::NotAllowed, message)
-        .with_remedy("change the object, or ask an admin of the broker for another grant")
-}
-
 pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &Discovery) -> PreparedSet {
     let scopes = scopes_of_own_crds(set);
-    let tenant = Checked { tenant: belonging.tenant, is_unrestricted: belonging.tenant.rules.is_unrestricted() };
+    let tenancy = Tenancy::new(belonging.tenant, belonging.impersonates);
     let mut kinds: HashMap<(&str, &str, &str), Option<Arc<ApiKind>>> = HashMap::new();
     let mut prepared = PreparedSet::default();
     let mut seen = HashSet::new();
@@ -181,12 +161,12 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                     prepared.refused.push(problem.with_remedy(remedy));
                     continue;
                 }
-                let body = manifest.body();
-                let violations = tenant.violations(manifest, object.namespace.as_deref(), &body);
-                if !violations.is_empty() {
-                    prepared.refused.push(not_granted(object, belonging.tenant, &violations));
+                let mut body = manifest.body();
+                if let Some(problem) = tenancy.refuse(&object, &body) {
+                    prepared.refused.push(problem);
                     continue;
                 }
+                tenancy.complete(&object, &mut body);
                 match depends_on(&body) {
                     Ok(before) => prepared.ready.push(with_labels(body, kind, object, belonging, before)),
                     Err(problem) => {
@@ -218,6 +198,14 @@ pub(crate) fn prepare(set: &ManifestSet, belonging: Belonging<'_>, discovery: &D
                 });
             }
         }
+    }
+    if let Some((object, mut body)) =
+        tenancy.own_namespace(prepared.ready.iter().map(|it| &*it.object), belonging.limits)
+        && let Some(kind) = discovery.exact("", "v1", "Namespace")
+        && seen.insert(object.clone())
+    {
+        tenancy.complete(&object, &mut body);
+        prepared.ready.push(with_labels(body, &Arc::new(kind.clone()), object, belonging, Vec::new()));
     }
     let ready = prepared.ready.iter().map(|it| &it.object);
     let unserved = prepared.unserved.iter().map(|it| &it.object);

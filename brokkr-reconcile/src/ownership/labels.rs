@@ -20,6 +20,10 @@ pub const PART_OF_LABEL: &str = "applyset.kubernetes.io/part-of";
 /// ownership.
 pub const KEEP_ANNOTATION: &str = "brokkr.io/keep";
 
+/// Annotation of an inventory with the ID of the generator that owns the stack.
+pub(crate) const GENERATOR_ANNOTATION: &str = "brokkr.io/generator";
+/// Annotation of an inventory with the name of the generator that owns the stack.
+pub(crate) const GENERATOR_NAME_ANNOTATION: &str = "brokkr.io/generator-name";
 pub(crate) const APPLYSET_ID_LABEL: &str = "applyset.kubernetes.io/id";
 pub(crate) const APPLYSET_TOOLING: &str = "applyset.kubernetes.io/tooling";
 pub(crate) const APPLYSET_KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";

@@ -48,10 +48,15 @@ impl Cached {
     fn is_of(&self, stack: &DesiredStack, manifests: &Arc<ManifestSet>, discovery: &Arc<Discovery>) -> bool {
         Arc::ptr_eq(&self.manifests, manifests)
             && Arc::ptr_eq(&self.discovery, discovery)
-            && self.namespace == stack.policies.default_namespace
+            && self.namespace == default_namespace(stack)
             && self.ignore == stack.policies.ignore
             && (Arc::ptr_eq(&self.tenant, &stack.tenant) || self.tenant == stack.tenant)
     }
+}
+
+/// The namespace of a stack's objects whose manifests have none.
+pub(crate) fn default_namespace(stack: &DesiredStack) -> &str {
+    stack.policies.namespace_for(stack.tenant.generator_id, &stack.tenant.name)
 }
 
 impl Memory {
@@ -98,7 +103,7 @@ impl Memory {
         let cached = Cached {
             manifests: manifests.clone(),
             discovery: discovery.clone(),
-            namespace: stack.policies.default_namespace.clone(),
+            namespace: default_namespace(stack).to_owned(),
             ignore: stack.policies.ignore.clone(),
             tenant: stack.tenant.clone(),
             set: set.clone(),
@@ -173,11 +178,12 @@ mod tests {
         let sample = Sample::new();
         let desired = sample.desired(Policies::default());
         let first = Arc::new(Discovery::default());
-        let elsewhere = Policies { default_namespace: "elsewhere".to_owned(), ..Policies::default() };
+        let elsewhere = Policies { default_namespace: Some("elsewhere".to_owned()), ..Policies::default() };
         let ignoring = Policies { ignore: vec![IgnoreRule::default()], ..Policies::default() };
         let with = |policies: Policies| DesiredStack { policies, ..desired.clone() };
         let removed = DesiredStack { goal: Goal::Remove, ..desired.clone() };
-        let narrowed = DesiredStack { tenant: Arc::new(Tenant::without_grant(GeneratorId::SYSTEM)), ..desired.clone() };
+        let narrowed =
+            DesiredStack { tenant: Arc::new(Tenant::without_grant(GeneratorId::SYSTEM, "system")), ..desired.clone() };
         for (name, stack, discovery, expected) in [
             ("the same", desired.clone(), first.clone(), 0),
             ("other content", sample.desired(Policies::default()), first.clone(), 1),

@@ -14,12 +14,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::model::{Deletion, StackId};
+use brokkr_core::protocol::Tenant;
 use futures::FutureExt as _;
 
 use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
 use crate::cluster::Discovery;
 use crate::observed::observer::concurrently;
 use crate::outcome::stack_outcome::{Progress, StackOutcome};
+use crate::ownership::inventory::Owner;
 use crate::ownership::inventory::cache::Taken;
 use crate::ownership::objects::Objects;
 use crate::pass::memory::Memory;
@@ -91,9 +93,15 @@ impl<'a> Pass<'a> {
         let mut taken = shared.slots.take(due.iter().map(|stack| stack.stack_id));
         let mut stacks = Vec::new();
         for stack in due {
-            let Some(inventory) = taken.inventories.remove(&stack.stack_id) else { continue };
+            let Some(mut inventory) = taken.inventories.remove(&stack.stack_id) else { continue };
+            let Tenant { generator_id, name, .. } = &*stack.tenant;
+            if !name.is_empty() {
+                inventory.owner = Some(Owner { generator: *generator_id, name: name.clone() });
+            }
+            let writer = shared.writer(inventory.owner.as_ref());
             let deleted_uids = memory.deleted_uids.remove(&stack.stack_id).unwrap_or_default();
             let mut stack = StackPass::new(stack, inventory, deleted_uids, setup.prepared(stack.stack_id).cloned());
+            stack.writer = writer;
             stack.held_back = memory.waits.held_back(&stack, desired);
             stacks.push(stack);
         }
@@ -210,6 +218,8 @@ impl<'a> Pass<'a> {
         let mut taken = self.shared.slots.take_retained(&self.desired_ids());
         while let Some((stack, mut inventory)) = taken.inventories.pop_first() {
             let mut deleted_uids = self.shared.memory.lock().await.deleted_uids.remove(&stack).unwrap_or_default();
+            let writer = self.shared.writer(inventory.owner.as_ref());
+            let context = context.written_by(writer.as_ref());
             let pruned =
                 context.prune(Deletion::Delete, &Objects::new(), true, &mut inventory, &mut deleted_uids).await;
             if pruned.is_ok() {

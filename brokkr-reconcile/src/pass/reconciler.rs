@@ -24,12 +24,13 @@ pub struct ReconcilerConfig {
     agent: AgentId,
     namespace: String,
     limits: LocalLimits,
+    impersonates: bool,
 }
 
 impl ReconcilerConfig {
     /// Creates the configuration for an agent, with its inventories in `namespace`. The namespace must exist.
     pub fn new(agent: AgentId, namespace: impl Into<String>) -> Self {
-        Self { agent, namespace: namespace.into(), limits: LocalLimits::default() }
+        Self { agent, namespace: namespace.into(), limits: LocalLimits::default(), impersonates: false }
     }
 
     /// Limits the objects that the reconciler may manage. Default: no limits beyond its rights in the cluster. It reports
@@ -37,6 +38,15 @@ impl ReconcilerConfig {
     #[must_use]
     pub fn limits(mut self, limits: LocalLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets whether the reconciler writes the objects of each generator, except the system generator, as the user and group
+    /// [`generator_user`](crate::generator_user). Default: false. The cluster then also checks each write with the rights
+    /// of the generator, and generators with a grant that restricts them may deploy RBAC.
+    #[must_use]
+    pub fn impersonate(mut self, impersonates: bool) -> Self {
+        self.impersonates = impersonates;
         self
     }
 }
@@ -69,6 +79,7 @@ impl Reconciler {
             manager: field_manager(config.agent),
             keeper: Keeper::new(config.agent, config.namespace),
             limits: config.limits,
+            impersonates: config.impersonates,
             slots: Slots::default(),
             books: Bookkeeping::default(),
             job_ends: JobEnds::default(),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use brokkr_core::model::{GeneratorId, ObjectRef, StackId};
+use brokkr_core::model::{ObjectRef, StackId};
+use brokkr_core::protocol::Tenant;
 
 use crate::applier::{Desired, DesiredStack, Goal};
 use crate::apply::replicas::autoscaled;
@@ -58,14 +59,15 @@ impl<'a> PassSetup<'a> {
     }
 
     /// Returns the generator that owns each stack.
-    pub(crate) fn tenants(&self) -> BTreeMap<StackId, GeneratorId> {
-        self.desired.stacks.iter().map(|stack| (stack.stack_id, stack.tenant.generator_id)).collect()
+    pub(crate) fn tenants(&self) -> BTreeMap<StackId, Arc<Tenant>> {
+        self.desired.stacks.iter().map(|stack| (stack.stack_id, stack.tenant.clone())).collect()
     }
 
     /// Returns the context for work on a stack, with the newest discovery.
     pub(crate) fn context<'c>(&'c self, books: &'c Bookkeeping, discovery: &'c Discovery) -> PassContext<'c> {
         PassContext {
             cluster: &*self.shared.cluster,
+            writer: &*self.shared.cluster,
             agent: self.shared.agent,
             manager: &self.shared.manager,
             keeper: &self.shared.keeper,

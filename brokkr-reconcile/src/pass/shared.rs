@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use brokkr_core::model::AgentId;
+use brokkr_core::model::{AgentId, GeneratorId};
 
 use crate::applier::{ApplierError, DesiredStack, Goal};
-use crate::cluster::{ApiKind, Cluster, Discovery};
+use crate::cluster::{ApiKind, Cluster, Discovery, ImpersonatedUser};
 use crate::context::bookkeeping::Bookkeeping;
 use crate::desired::prepare::{Belonging, PreparedSet, prepare};
 use crate::limits::LocalLimits;
 use crate::observed::job_ends::{JobEnds, is_job};
 use crate::observed::watches::Watches;
-use crate::ownership::inventory::Keeper;
 use crate::ownership::inventory::cache::Slots;
-use crate::pass::memory::Memory;
+use crate::ownership::inventory::{Keeper, Owner};
+use crate::pass::memory::{Memory, default_namespace};
 
 /// The cluster, the identity of the agent, and the caches between passes.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) manager: String,
     pub(crate) keeper: Keeper,
     pub(crate) limits: LocalLimits,
+    /// Whether the agent writes the objects of generators with the rights of each generator.
+    pub(crate) impersonates: bool,
     pub(crate) slots: Slots,
     pub(crate) books: Bookkeeping,
     pub(crate) job_ends: JobEnds,
@@ -43,19 +45,26 @@ impl Shared {
         Ok(())
     }
 
+    /// Returns the cluster with the identity that writes the objects of a generator. `None`: the agent's own.
+    pub(crate) fn writer(&self, owner: Option<&Owner>) -> Option<Arc<dyn Cluster>> {
+        let owner = owner.filter(|it| self.impersonates && it.generator != GeneratorId::SYSTEM)?;
+        Some(self.cluster.clone().impersonate(&ImpersonatedUser::generator(&owner.name)))
+    }
+
     /// Resolves the manifests of a stack with the served kinds. `None` if the agent does not apply the stack.
     pub(crate) fn prepare(&self, stack: &DesiredStack, discovery: &Discovery) -> Option<Arc<PreparedSet>> {
         let Goal::Apply { manifests, .. } = &stack.goal else {
             return None;
         };
         let applyset = self.keeper.applyset(stack.stack_id);
-        let default_namespace = &stack.policies.default_namespace;
+        let default_namespace = default_namespace(stack);
         let belonging = Belonging {
             agent: self.agent,
             stack: stack.stack_id,
             applyset: &applyset,
             default_namespace,
             limits: &self.limits,
+            impersonates: self.impersonates,
             tenant: &stack.tenant,
             ignore: &stack.policies.ignore,
         };

@@ -7,7 +7,7 @@ use brokkr_core::model::{Health, ObjectRef, limits};
 
 use crate::applier::{DesiredStack, Goal};
 use crate::apply::progress::Applying;
-use crate::cluster::ClusterError;
+use crate::cluster::{Cluster, ClusterError};
 use crate::context::PassContext;
 use crate::desired::prepare::{Prepared, PreparedSet, unserved};
 use crate::health::{ObjectHealth, worst};
@@ -24,6 +24,8 @@ use crate::prune::phases::Pruning;
 pub(crate) struct StackPass<'a> {
     pub(crate) desired: &'a DesiredStack,
     pub(crate) inventory: Inventory,
+    /// The cluster with the identity that writes the objects; `None`: the agent's own.
+    pub(crate) writer: Option<Arc<dyn Cluster>>,
     pub(crate) deleted_uids: BTreeSet<String>,
     pub(crate) prepared: Option<Arc<PreparedSet>>,
     pub(crate) wanted: Arc<Objects>,
@@ -49,6 +51,7 @@ impl<'a> StackPass<'a> {
         Self {
             desired: stack,
             inventory,
+            writer: None,
             deleted_uids,
             wanted: prepared.as_ref().map(|it| it.objects.clone()).unwrap_or_default(),
             prepared,
@@ -91,6 +94,7 @@ impl<'a> StackPass<'a> {
     }
 
     async fn apply_some(&mut self, context: &PassContext<'_>, objects: &[Prepared]) {
+        let context = context.written_by(self.writer.as_ref());
         let applied = context.apply(self.desired, objects, &self.wanted, &mut self.inventory, &mut self.applying).await;
         if let Err(error) = applied {
             self.broken = Some(error);
@@ -150,6 +154,7 @@ impl<'a> StackPass<'a> {
             return;
         }
         let deletion = self.desired.policies.deletion;
+        let context = context.written_by(self.writer.as_ref());
         match context.prune(deletion, &self.wanted, false, &mut self.inventory, &mut self.deleted_uids).await {
             Ok(pruning) => self.pruning = pruning,
             Err(error) => self.broken = Some(error),

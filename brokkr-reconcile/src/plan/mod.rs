@@ -24,7 +24,7 @@ use crate::health::JobEnd;
 use crate::observed::observer::{CONCURRENCY, concurrently};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
-use crate::ownership::inventory::{Entry, Inventory};
+use crate::ownership::inventory::{Entry, Inventory, Owner};
 use crate::ownership::objects::Objects;
 use crate::pass::reconciler::Reconciler;
 use crate::pass::setup::PassSetup;
@@ -114,6 +114,9 @@ impl Reconciler {
         for stack in &desired.stacks {
             let nothing = Inventory::new(stack.stack_id);
             let inventory = inventories.get(&stack.stack_id).unwrap_or(&nothing);
+            let owner = Owner { generator: stack.tenant.generator_id, name: stack.tenant.name.clone() };
+            let writer = shared.writer(Some(&owner));
+            let context = context.written_by(writer.as_ref());
             let mut objects = Vec::new();
             let mut wanted = Arc::default();
             if let Some(set) = setup.prepared(stack.stack_id) {

@@ -229,7 +229,7 @@ impl PassContext<'_> {
             resource_version: Some(&live.resource_version),
             propagation: PropagationPolicy::Background,
         };
-        match self.cluster.delete(&at, &options).await {
+        match self.writer_of(object).delete(&at, &options).await {
             Ok(()) => Ok(StepResult::DeletionRequested),
             Err(ClusterError::Precondition(_)) => Ok(StepResult::Pending(CHANGED.to_owned())),
             Err(ClusterError::NotFound(_)) => Ok(StepResult::Forget),
@@ -327,7 +327,7 @@ impl PassContext<'_> {
             "labels": {AGENT_LABEL: null, STACK_LABEL: null, PART_OF_LABEL: null},
             "managedFields": managed_fields,
         }});
-        match self.cluster.patch(&at, &Patch::Merge(patch), "orphaned-by-brokkr").await {
+        match self.writer_of(object).patch(&at, &Patch::Merge(patch), "orphaned-by-brokkr").await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Ok(StepResult::Forget),
             Err(ClusterError::Precondition(_)) => Ok(StepResult::Pending(CHANGED.to_owned())),
             Err(error) => Err(error),

@@ -40,6 +40,10 @@ pub(crate) struct ConnectArgs {
     /// Kinds that the agent is limited to, separated by commas, such as ConfigMap, Deployment.apps or *.batch. Default: all.
     #[arg(long, env = "BROKKR__AGENT__ALLOW_KINDS", value_delimiter = ',')]
     allow_kinds: Vec<String>,
+    /// Writes the objects of each generator, except those of admins, as the user and group brokkr:generator:NAME, so that the
+    /// cluster checks the rights of the generator too. `brokkr-agent rbac --generator NAME` prints the roles for it.
+    #[arg(long, env = "BROKKR__AGENT__IMPERSONATE", default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    impersonate: bool,
 }
 
 /// How a new agent joins.
@@ -87,7 +91,7 @@ pub(crate) async fn build_clients(
     if !namespaces.is_empty() {
         limits = limits.only_namespaces(namespaces);
     }
-    let config = AgentConfig::default().namespace(args.namespace).limits(limits);
+    let config = AgentConfig::default().namespace(args.namespace).limits(limits).impersonate(args.impersonate);
     let key = match given(args.pak) {
         Some(key) => key.into(),
         None => match joined(&args.broker, &args.key_secret, new, cluster.clone(), &config, stop).await? {

@@ -59,6 +59,11 @@ fn agent_in_a_cluster() {
 }
 
 #[test]
+fn grants() {
+    Page::read("docs/how-to/grants.md").run();
+}
+
+#[test]
 fn configuration() {
     Page::read("docs/reference/configuration.md").run();
 }

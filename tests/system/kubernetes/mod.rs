@@ -5,6 +5,7 @@ mod conformance;
 mod crashes;
 mod decoys;
 mod health;
+mod impersonation;
 mod join;
 mod least;
 mod lies;

@@ -3,6 +3,7 @@
 mod life;
 mod ownership;
 mod policies;
+mod tenants;
 
 /// Generates two tests for each story: one on a cluster in memory, one on a real API server.
 macro_rules! on_both_clusters {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use brokkr_reconcile::cluster::{
     ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterResult, DeleteOptions, Discovery, Fence, Fenceable,
-    FencedCluster, ListOptions, ObjectKey, ObjectList, Patch, WatchEvent,
+    FencedCluster, ImpersonatedUser, ListOptions, ObjectKey, ObjectList, Patch, WatchEvent,
 };
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -60,6 +60,10 @@ impl Counted {
 
 #[async_trait]
 impl Cluster for Counted {
+    fn impersonate(self: Arc<Self>, user: &ImpersonatedUser) -> Arc<dyn Cluster> {
+        self.inner.clone().impersonate(user)
+    }
+
     async fn discover(&self) -> ClusterResult<Discovery> {
         self.reading().discover().await
     }

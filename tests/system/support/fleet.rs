@@ -53,6 +53,12 @@ impl Fleet {
         start_on(&self.broker, pak, cluster.for_agent(), self.stop.child_token())
     }
 
+    /// Starts an agent that writes the objects of generators with their rights.
+    pub(crate) fn start_impersonating(&self, pak: &SecretString, cluster: &impl AgentCluster) -> CancellationToken {
+        let config = quick().impersonate(true);
+        start_configured(&self.broker, pak, cluster.for_agent(), config, self.stop.child_token())
+    }
+
     pub(crate) async fn stack(&self, name: &str) -> StackId {
         self.stack_with(name, Policies::default()).await
     }
@@ -163,8 +169,22 @@ pub(crate) fn start_on(
     cluster: Arc<dyn Fenceable>,
     stop: CancellationToken,
 ) -> CancellationToken {
+    start_configured(broker, pak, cluster, quick(), stop)
+}
+
+/// The configuration of an agent with an interval of one second.
+fn quick() -> AgentConfig {
     let second = Duration::from_secs(1);
-    let config = AgentConfig::default().interval(second).lease(None).retry(Duration::from_millis(100), second);
+    AgentConfig::default().interval(second).lease(None).retry(Duration::from_millis(100), second)
+}
+
+fn start_configured(
+    broker: &Broker,
+    pak: &SecretString,
+    cluster: Arc<dyn Fenceable>,
+    config: AgentConfig,
+    stop: CancellationToken,
+) -> CancellationToken {
     let agent = Agent::new(InProcess::new(broker.clone(), pak.clone()), cluster, config);
     let token = stop.clone();
     tokio::spawn(async move { agent.run(token).await });

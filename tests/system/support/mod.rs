@@ -13,6 +13,7 @@ mod inventory;
 mod liar;
 mod real;
 mod stage;
+mod tenants;
 
 pub(crate) use agent_cluster::AgentCluster;
 pub(crate) use api::{Api, Reply};
@@ -27,3 +28,4 @@ pub(crate) use inventory::{inventory, inventory_name};
 pub(crate) use liar::{Liar, Lie, Told, json};
 pub(crate) use real::{Broker, agent_of, agent_through, cluster_with_nodes, clusters, log};
 pub(crate) use stage::Stage;
+pub(crate) use tenants::{Act, Tenants, orders};

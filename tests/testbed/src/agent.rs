@@ -35,9 +35,14 @@ impl AgentProcess {
     /// Sets an environment variable for the next start.
     #[must_use]
     pub fn env(mut self, variable: &str, value: impl Into<String>) -> Self {
+        self.set_env(variable, value);
+        self
+    }
+
+    /// Sets an environment variable for the next start.
+    pub fn set_env(&mut self, variable: &str, value: impl Into<String>) {
         self.environment.retain(|(key, _)| key != variable);
         self.environment.push((variable.to_owned(), value.into()));
-        self
     }
 
     /// The process id; `None` if it does not run.

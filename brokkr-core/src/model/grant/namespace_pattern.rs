@@ -36,6 +36,11 @@ impl NamespacePattern {
         Self("*".to_owned())
     }
 
+    /// Whether the pattern begins with `{generator}`, so that no admin has named the namespaces that it matches.
+    pub fn is_of_generator(&self) -> bool {
+        self.0.starts_with(GENERATOR)
+    }
+
     /// Whether the pattern of a generator matches a namespace.
     pub fn matches(&self, generator: &str, namespace: &str) -> bool {
         let rest = match self.0.strip_prefix(GENERATOR) {

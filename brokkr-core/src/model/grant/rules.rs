@@ -121,6 +121,23 @@ impl GrantRules {
             && self.system_priority
     }
 
+    /// Whether no pattern but those with `{generator}` allows a namespace. The generator then needs to have created the
+    /// Namespace: its name alone proves nothing.
+    ///
+    /// ```
+    /// use brokkr_core::model::GrantRules;
+    ///
+    /// let mut rules = GrantRules::default();
+    /// assert!(rules.needs_own_namespace("shop", "shop-jobs"));
+    /// rules.namespaces.insert("shop-jobs".parse()?);
+    /// assert!(!rules.needs_own_namespace("shop", "shop-jobs"), "an admin has named it");
+    /// # Ok::<_, brokkr_core::model::NotANamespacePattern>(())
+    /// ```
+    pub fn needs_own_namespace(&self, generator: &str, namespace: &str) -> bool {
+        let mut named = self.namespaces.iter().filter(|it| !it.is_of_generator());
+        !named.any(|it| it.matches(generator, namespace))
+    }
+
     /// Reduces the policies to what the rules allow.
     #[must_use]
     pub fn limit(&self, mut policies: Policies) -> Policies {

@@ -1,12 +1,12 @@
 //! Decides the step for each desired object, from inventory and cluster.
 
-use brokkr_core::model::{Adopt, AgentId, Drift, Policies, StackId};
+use brokkr_core::model::{Adopt, AgentId, Drift, ObjectRef, Policies, StackId};
 
 use crate::desired::prepare::Prepared;
 use crate::health::JobEnd;
 use crate::observed::job_ends::Gone;
 use crate::observed::live::{Live, REPLICAS};
-use crate::order::is_namespace_or_crd;
+use crate::order::{is_namespace, is_namespace_or_crd};
 use crate::outcome::problem::ObjectProblem;
 use crate::outcome::reason::Reason;
 use crate::ownership::field_hashes::FieldHashes;
@@ -77,6 +77,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) policies: &'a Policies,
     /// Namespace of the agent's own records.
     pub(crate) own_namespace: &'a str,
+    /// Whether the stack may have nothing in that namespace, rather than only none of the records.
+    pub(crate) is_kept_out: bool,
     /// The stack of this agent that the object's labels name and whose inventory lists it.
     pub(crate) holder: Option<StackId>,
     /// The stack of this agent that should hold the object.
@@ -90,6 +92,11 @@ pub(crate) struct Circumstances<'a> {
 pub(crate) fn step(prepared: &Prepared, entry: Option<&Entry>, live: Option<&Live>, at: &Circumstances<'_>) -> Step {
     let object = &prepared.object;
     let problem = |reason, message: String| Step::Problem(ObjectProblem::failed(object.clone(), reason, message));
+    if at.is_kept_out && is_within(object, at.own_namespace) {
+        let message = format!("the namespace {} is reserved for the agent", at.own_namespace);
+        let remedy = "put the object into another namespace, or remove it from the stack";
+        return Step::Problem(ObjectProblem::failed(object.clone(), Reason::Reserved, message).with_remedy(remedy));
+    }
     if is_reserved(prepared, at.own_namespace) {
         return problem(Reason::Reserved, "its name is reserved for the agent's own records".to_owned());
     }
@@ -224,13 +231,21 @@ fn is_new_content(prepared: &Prepared, entry: Option<&Entry>) -> bool {
     entry.is_none_or(|entry| entry.manifest.as_ref() != Some(&prepared.hash))
 }
 
+/// Whether the object is in a namespace, or is the Namespace. The API server accepts no other spelling of the name; that it
+/// does not is no reason to depend on it.
+fn is_within(object: &ObjectRef, namespace: &str) -> bool {
+    let place = if is_namespace(object) { Some(&object.name) } else { object.namespace.as_ref() };
+    place.is_some_and(|place| place.trim().eq_ignore_ascii_case(namespace))
+}
+
 /// Whether the object has the name of one of the agent's own records, which no stack may overwrite.
 fn is_reserved(prepared: &Prepared, own_namespace: &str) -> bool {
     let object = &prepared.object;
-    object.group.is_empty()
-        && matches!(object.kind.as_str(), "Secret" | "ConfigMap")
-        && object.namespace.as_deref() == Some(own_namespace)
-        && object.name.starts_with(MANAGER_PREFIX)
+    let is_record = matches!(
+        (object.group.as_str(), object.kind.as_str()),
+        ("", "Secret" | "ConfigMap") | ("coordination.k8s.io", "Lease")
+    );
+    is_record && is_within(object, own_namespace) && object.name.starts_with(MANAGER_PREFIX)
 }
 
 #[cfg(test)]

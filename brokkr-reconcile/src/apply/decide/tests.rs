@@ -17,6 +17,7 @@ struct Case {
     policies: Policies,
     holder: Option<StackId>,
     is_foreign: bool,
+    is_kept_out: bool,
     owner: Option<StackId>,
     gone_job: Option<Gone>,
 }
@@ -42,6 +43,7 @@ impl Case {
             policies: Policies::default(),
             holder: None,
             is_foreign: false,
+            is_kept_out: false,
             owner: None,
             gone_job: None,
         }
@@ -91,6 +93,7 @@ impl Case {
             stack: self.sample.stack,
             policies: &self.policies,
             own_namespace: "brokkr-system",
+            is_kept_out: self.is_kept_out,
             holder: self.holder,
             owner: self.owner,
             is_foreign: self.is_foreign,
@@ -287,6 +290,11 @@ fn existing_namespace_is_used() {
 
 #[test]
 fn agent_records_are_reserved() {
+    let lease = |name: &str, namespace: &str| {
+        let mut body = manifest("coordination.k8s.io/v1", "Lease", name);
+        body["metadata"]["namespace"] = json!(namespace);
+        Case::of(body)
+    };
     let named = |kind: &str, name: &str, namespace: &str| {
         let mut body = manifest("v1", kind, name);
         body["metadata"]["namespace"] = json!(namespace);
@@ -297,5 +305,34 @@ fn agent_records_are_reserved() {
         ("Reserved", named("ConfigMap", "brokkr-x", "brokkr-system").with(|it| it.live = None)),
         ("unchanged", named("ConfigMap", "brokkr-x", "elsewhere")),
         ("unchanged", named("ConfigMap", "other", "brokkr-system")),
+        ("Reserved", lease("brokkr-x", "brokkr-system")),
+        ("unchanged", lease("brokkr-x", "elsewhere")),
     ]);
+}
+
+#[test]
+fn tenants_are_kept_out_of_the_agents_namespace() {
+    let within = |namespace: &str| {
+        let mut body = manifest("v1", "ConfigMap", "it");
+        body["metadata"]["namespace"] = json!(namespace);
+        Case::of(body).with(|it| it.is_kept_out = true)
+    };
+    let named = |name: &str| Case::of(manifest("v1", "Namespace", name)).with(|it| it.is_kept_out = true);
+    check([
+        ("Reserved", within("brokkr-system")),
+        ("Reserved", within("brokkr-system").with(|it| it.live = None)),
+        ("Reserved", named("brokkr-system")),
+        ("unchanged", within("brokkr-systems")),
+        ("unchanged", named("brokkr")),
+    ]);
+    // Manifests with these names are refused before. The decision does not depend on it.
+    let place = |namespace: &str| ObjectRef {
+        group: String::new(),
+        kind: "ConfigMap".to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: "it".to_owned(),
+    };
+    for spelling in ["Brokkr-System", " brokkr-system ", "brokkr-system\n", "BROKKR-SYSTEM"] {
+        assert!(is_within(&place(spelling), "brokkr-system"), "{spelling:?}");
+    }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::cluster::conformance::all;
 use crate::cluster::{
-    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterResult, DeleteOptions, Discovery, ListOptions, MemoryCluster,
-    ObjectKey, ObjectList, Patch, WatchEvent, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterResult, DeleteOptions, Discovery, ImpersonatedUser,
+    ListOptions, MemoryCluster, ObjectKey, ObjectList, Patch, WatchEvent, meta,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,11 @@ enum Fault {
     TruncationUnreported,
     /// Reads return `None` for an object that is being deleted.
     DeletingIsGone,
+    /// Requests as another user have the client's own rights.
+    ImpersonationForgotten,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::AlwaysForced,
     Fault::UidIgnored,
     Fault::DeletesAnything,
@@ -41,6 +43,7 @@ const FAULTS: [Fault; 8] = [
     Fault::SelectorForgotten,
     Fault::TruncationUnreported,
     Fault::DeletingIsGone,
+    Fault::ImpersonationForgotten,
 ];
 
 #[derive(Debug)]
@@ -57,6 +60,10 @@ impl Broken {
 
 #[async_trait]
 impl Cluster for Broken {
+    fn impersonate(self: Arc<Self>, user: &ImpersonatedUser) -> Arc<dyn Cluster> {
+        if self.has(Fault::ImpersonationForgotten) { self } else { Arc::new(self.inner.clone()).impersonate(user) }
+    }
+
     async fn discover(&self) -> ClusterResult<Discovery> {
         self.inner.discover().await
     }

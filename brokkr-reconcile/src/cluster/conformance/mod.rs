@@ -1,12 +1,13 @@
 //! Conformance suite for implementations of [`Cluster`]: one check per point of its contract.
 //!
-//! The checks use ConfigMaps, Namespaces and a custom resource definition with unique names, so that they can run
-//! concurrently on one API server. Any release may change them.
+//! The checks use ConfigMaps, Namespaces, Roles and a custom resource definition with unique names, so that they can run
+//! concurrently on one API server. The client needs the right to impersonate any user. Any release may change them.
 
 mod apply;
 #[cfg(test)]
 mod broken;
 mod fixture;
+mod impersonation;
 mod objects;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use apply::*;
+pub use impersonation::*;
 pub use objects::*;
 
 use crate::cluster::Cluster;
@@ -53,6 +55,8 @@ macro_rules! __cluster_checks {
             lists_report_truncation
             watches_deliver_events
             ownership_can_be_edited
+            impersonated_user_has_only_its_own_rights
+            impersonated_user_cannot_escalate
         }
     };
 }

@@ -2,13 +2,15 @@
 //!
 //! It behaves like an API server where a reconciler depends on it: server-side apply with field managers and conflicts,
 //! UIDs, resource versions and generations, namespaces, custom resource definitions, finalizers, deletion of namespace
-//! contents and dependents, and watches. It has no schemas and no admission, and controllers only after
-//! [`MemoryCluster::with_controllers`].
+//! contents and dependents, watches, and RBAC for impersonated users. It has no schemas and no admission, and controllers only
+//! after [`MemoryCluster::with_controllers`].
 
 mod apply;
 mod controllers;
 mod fields;
+mod impersonated;
 mod kinds;
+mod rights;
 mod state;
 
 use std::fmt;
@@ -19,13 +21,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brokkr_core::model::LabelSelector;
 use futures::stream::{BoxStream, StreamExt as _};
+use impersonated::Impersonated;
 use serde_json::Value;
 use state::State;
 use tokio::sync::watch;
 
 use crate::cluster::{
-    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery, ListMeta,
-    ListOptions, ObjectKey, ObjectList, Patch, WatchEvent, meta,
+    ApiKind, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterResult, DeleteOptions, Discovery,
+    ImpersonatedUser, ListMeta, ListOptions, ObjectKey, ObjectList, Patch, WatchEvent, meta,
 };
 
 /// The operation of a request.
@@ -208,6 +211,10 @@ fn metadata_only(object: &Value) -> Value {
 
 #[async_trait]
 impl Cluster for MemoryCluster {
+    fn impersonate(self: Arc<Self>, user: &ImpersonatedUser) -> Arc<dyn Cluster> {
+        Arc::new(Impersonated { cluster: (*self).clone(), user: user.clone() })
+    }
+
     async fn discover(&self) -> ClusterResult<Discovery> {
         self.admit(Verb::Discover, "", "")?;
         let mut state = self.state();

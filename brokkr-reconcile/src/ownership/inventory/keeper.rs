@@ -14,10 +14,10 @@ use crate::cluster::{
     ApiKind, ApplyOptions, Cluster, ClusterError, ClusterResult, DeleteOptions, ListOptions, PropagationPolicy, meta,
 };
 use crate::ownership::inventory::entry::Kept;
-use crate::ownership::inventory::{Entry, Inventory};
+use crate::ownership::inventory::{Entry, Inventory, Owner};
 use crate::ownership::labels::{
-    AGENT_LABEL, APPLYSET_ID_LABEL, APPLYSET_KINDS, APPLYSET_NAMESPACES, APPLYSET_TOOLING, INVENTORY_LABEL,
-    STACK_LABEL, TOOLING, applyset_id, field_manager, inventory_name,
+    AGENT_LABEL, APPLYSET_ID_LABEL, APPLYSET_KINDS, APPLYSET_NAMESPACES, APPLYSET_TOOLING, GENERATOR_ANNOTATION,
+    GENERATOR_NAME_ANNOTATION, INVENTORY_LABEL, STACK_LABEL, TOOLING, applyset_id, field_manager, inventory_name,
 };
 
 /// Maximum bytes of entries in one Secret; below 512 KiB as base64.
@@ -132,11 +132,16 @@ impl Keeper {
         let kinds: BTreeSet<String> = kinds.into_iter().map(group_kind).collect();
         let namespaces: BTreeSet<&str> =
             members().filter_map(|it| it.namespace.as_deref()).filter(|it| *it != self.namespace).collect();
-        json!({
+        let mut annotations = json!({
             APPLYSET_TOOLING: TOOLING,
             APPLYSET_KINDS: kinds.into_iter().collect::<Vec<_>>().join(","),
             APPLYSET_NAMESPACES: namespaces.into_iter().collect::<Vec<_>>().join(","),
-        })
+        });
+        if let Some(owner) = &inventory.owner {
+            annotations[GENERATOR_ANNOTATION] = json!(owner.generator);
+            annotations[GENERATOR_NAME_ANNOTATION] = json!(owner.name);
+        }
+        annotations
     }
 
     fn body(&self, stack: StackId, number: usize, content: &str, annotations: Value) -> Value {
@@ -236,6 +241,9 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
         inventory.shards.resize_with(number + 1, Shard::default);
     }
     let annotations = secret.get("metadata")?.get("annotations").cloned().unwrap_or_else(|| json!({}));
+    if number == 0 {
+        inventory.owner = owner_in(secret);
+    }
     let shard = inventory.shards.get_mut(number)?;
     shard.kept = Some(KeptShard {
         uid: meta::uid(secret)?.to_owned(),
@@ -243,6 +251,12 @@ fn read_shard(inventory: &mut Inventory, number: usize, secret: &Value) -> Optio
         digest: digest(&content, &annotations),
     });
     Some(())
+}
+
+/// Returns the generator that a Secret names.
+fn owner_in(secret: &Value) -> Option<Owner> {
+    let generator = meta::annotation(secret, GENERATOR_ANNOTATION)?.parse().ok()?;
+    Some(Owner { generator, name: meta::annotation(secret, GENERATOR_NAME_ANNOTATION)?.to_owned() })
 }
 
 /// Assigns every entry to a Secret with enough space.

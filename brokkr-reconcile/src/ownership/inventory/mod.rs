@@ -14,14 +14,25 @@ use std::sync::Arc;
 pub(crate) use entry::{Entry, EntryState, ManifestHash};
 pub(crate) use keeper::Keeper;
 
-use brokkr_core::model::{ObjectRef, StackId};
+use brokkr_core::model::{GeneratorId, ObjectRef, StackId};
 
+use crate::order::is_namespace;
 use crate::ownership::objects::Objects;
+
+/// The generator that owns a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) generator: GeneratorId,
+    pub(crate) name: String,
+}
 
 /// The held objects of one stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Inventory {
     pub(crate) stack: StackId,
+    /// Known from the target state, and from the cluster once the stack has left the target state. Absent if neither names
+    /// it.
+    pub(crate) owner: Option<Owner>,
     pub(crate) entries: BTreeMap<Arc<ObjectRef>, Entry>,
     /// The resource version and content hash of each Secret.
     shards: Vec<keeper::Shard>,
@@ -29,7 +40,7 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     pub(crate) fn new(stack: StackId) -> Self {
-        Self { stack, entries: BTreeMap::new(), shards: Vec::new() }
+        Self { stack, owner: None, entries: BTreeMap::new(), shards: Vec::new() }
     }
 
     /// Whether only retained objects are left.
@@ -46,6 +57,12 @@ impl Inventory {
     pub(crate) fn uids_of(&self, wanted: &Objects) -> BTreeSet<String> {
         let ours = self.entries.iter().filter(|(object, entry)| entry.is_ours() && wanted.contains(*object));
         ours.filter_map(|(_, entry)| entry.uid.clone()).collect()
+    }
+
+    /// Returns the Namespaces that the agent created for the stack, with their UIDs.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&Arc<ObjectRef>, &str)> {
+        let ours = self.entries.iter().filter(|(object, entry)| is_namespace(object) && entry.is_ours());
+        ours.filter_map(|(object, entry)| Some((object, entry.uid.as_deref()?)))
     }
 
     /// Returns the UIDs of all objects that may exist because of the agent.

@@ -72,7 +72,15 @@ fn job(name: &str) -> Value {
     pod_spec(json!({"hostNetwork": true, "restartPolicy": "Never", "schedulerName": name}), json!({}))
 }
 
-fn rbac() -> Vec<Value> {
+/// A configuration in a namespace, a Secret in it, and the Namespace itself.
+pub(super) fn within(place: &str, name: &str) -> Vec<Value> {
+    let secret = namespaced("v1", "Secret", name, json!({"stringData": {"a": "1"}}));
+    let account = namespaced("v1", "ServiceAccount", name, json!({}));
+    vec![config_map(place, name, "1"), in_namespace(secret, place), in_namespace(account, place)]
+}
+
+/// Roles and bindings that give more rights than a tenant has.
+pub(super) fn rbac() -> Vec<Value> {
     let role = |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
     let subjects = json!([{"kind": "ServiceAccount", "name": "default", "namespace": OWN}]);
     let all = json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]});
