@@ -4,6 +4,7 @@
 
 mod api;
 mod findings;
+mod hostile;
 mod kubernetes;
 mod memory;
 mod postgres;
