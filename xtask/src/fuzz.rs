@@ -33,7 +33,9 @@ pub(crate) fn run(args: &FuzzArgs) -> Result<()> {
         tried.is_ok_and(|status| status.success())
     };
     if !has(&["+nightly", "--version"]) || !has(&["+nightly", "fuzz", "--version"]) {
-        return Err(Error::new(format!("fuzzing needs cargo-fuzz and a nightly toolchain; install them with: {INSTALL}")));
+        return Err(Error::new(format!(
+            "fuzzing needs cargo-fuzz and a nightly toolchain; install them with: {INSTALL}"
+        )));
     }
     let fuzz = root().join("fuzz");
     let seconds = format!("-max_total_time={}", args.seconds);
@@ -44,7 +46,8 @@ pub(crate) fn run(args: &FuzzArgs) -> Result<()> {
         std::fs::create_dir_all(&found)?;
         let (found, corpus) = (found.display().to_string(), fuzz.join("corpus").join(target).display().to_string());
         let words = ["+nightly", "fuzz", "run", "--sanitizer", "none", target, &found, &corpus, "--"];
-        let words: Vec<&str> = words.into_iter().chain([&*seconds, &*bytes, "-print_final_stats=1", "-timeout=20"]).collect();
+        let words: Vec<&str> =
+            words.into_iter().chain([&*seconds, &*bytes, "-print_final_stats=1", "-timeout=20"]).collect();
         program(&format!("fuzz {target}"), std::path::Path::new("cargo"), &words)?;
     }
     Ok(())

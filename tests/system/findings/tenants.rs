@@ -153,7 +153,8 @@ async fn f07_claim_to_hold_a_stack_gives_no_right_to_it() {
     let (shop, bank) = (Tenant::new(&api, "shop").await, Tenant::new(&api, "bank").await);
     let (agent, key) = api.agent("edge", json!({})).await;
     shop.register(&api, &agent).await;
-    let secret = json!([{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "hunter2"}}]);
+    let secret =
+        json!([{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "hunter2"}}]);
     // Of a generator that the agent serves, and of one that it does not serve.
     let (own, foreign) = (shop.stack(&api, "untargeted").await, bank.stack(&api, "web").await);
     let mut objects = Vec::new();

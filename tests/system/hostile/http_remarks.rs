@@ -65,10 +65,18 @@ async fn messages_with_several_meanings_get_a_problem() {
         ("no Host", "GET /readyz HTTP/1.1\r\n\r\n".to_owned(), malformed),
         ("two Hosts", "GET /readyz HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n".to_owned(), malformed),
         ("odd coding", post("transfer-encoding: identity\r\n", ""), malformed),
-        ("gzip coding", post("transfer-encoding: gzip, chunked\r\n", "0\r\n\r\n"), (501, "transfer-coding-unsupported")),
+        (
+            "gzip coding",
+            post("transfer-encoding: gzip, chunked\r\n", "0\r\n\r\n"),
+            (501, "transfer-coding-unsupported"),
+        ),
         ("body of GET", "GET /readyz HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}".to_owned(), malformed),
         ("nonsense", "nonsense\r\n\r\n".to_owned(), malformed),
-        ("CONNECT", "CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\nconnection: close\r\n\r\n".to_owned(), (405, "method-not-allowed")),
+        (
+            "CONNECT",
+            "CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\nconnection: close\r\n\r\n".to_owned(),
+            (405, "method-not-allowed"),
+        ),
         (
             "header of 64 KiB",
             format!("GET /readyz HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", "x".repeat(65_536)),
@@ -79,11 +87,7 @@ async fn messages_with_several_meanings_get_a_problem() {
             post("connection: close\r\ncontent-encoding: gzip\r\ncontent-length: 14\r\n", r#"{"name": "aa"}"#),
             (415, "unsupported-media-type"),
         ),
-        (
-            "20 MiB",
-            post("content-length: 20971520\r\n", &" ".repeat(20 * 1024 * 1024)),
-            (413, "body-too-large"),
-        ),
+        ("20 MiB", post("content-length: 20971520\r\n", &" ".repeat(20 * 1024 * 1024)), (413, "body-too-large")),
     ] {
         let got = served.refused(sent.as_bytes()).await;
         assert_eq!((got.0, got.1.as_str()), expected, "{what}");
@@ -110,7 +114,11 @@ async fn tolerated_queries_and_preconditions_are_refused() {
     let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
     let published = api.call(&api.admin, "POST", &message, &[("content-type", "application/yaml")], yaml).await;
     assert_eq!(published.slug(), "credential-in-url");
-    assert_eq!(api.get(&format!("/stacks/{stack}/deployment-objects")).await.json()["items"], json!([]), "nothing is stored");
+    assert_eq!(
+        api.get(&format!("/stacks/{stack}/deployment-objects")).await.json()["items"],
+        json!([]),
+        "nothing is stored"
+    );
     let path = format!("/api/v1/stacks/{stack}");
     for tags in [vec!["\"+1\""], vec!["\"01\""], vec!["\"1\"", "\"1\""], vec!["\"1\", \"2\""], vec!["1"]] {
         let mut headers = vec![("content-type", "application/merge-patch+json")];

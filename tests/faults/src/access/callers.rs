@@ -161,7 +161,11 @@ pub(super) async fn check_invalid(world: &World, unknown: &str, rounds: &mut Rou
                 wrong.push(format!("expected {expected}: {}", answer.shown()));
             }
             if let Some(first) = first.as_ref().filter(|first| first.comparable() != answer.comparable()) {
-                wrong.push(format!("differs from the response without a key: {} and {}", first.shown(), answer.shown()));
+                wrong.push(format!(
+                    "differs from the response without a key: {} and {}",
+                    first.shown(),
+                    answer.shown()
+                ));
             }
             rounds.add(format!("{} with a key that is {name}", operation.name), wrong);
             first.get_or_insert(answer);

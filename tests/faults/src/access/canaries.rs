@@ -23,7 +23,11 @@ const REFUSED: [(&str, &str, &str); 14] = [
     ("value in a list", "yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {a: [{c}]}\n"),
     ("text for a map", "yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {c}\n"),
     ("bad Base64", "yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {a: \"{c}%\"}\n"),
-    ("another namespace", "yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: kube-system}\nstringData: {a: {c}}\n"),
+    (
+        "another namespace",
+        "yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: kube-system}\nstringData: {a: {c}}\n",
+    ),
     (
         "twice",
         "json",
@@ -57,7 +61,10 @@ pub(super) async fn check(world: &World, store: &str, log: &Path, rounds: &mut R
     logged.search("the log", &text, false);
     rounds.add("secrets in the log", logged.found().2);
     let (keys, _, _) = secrets.found();
-    println!("{store}: searched {before} bytes of responses and {} bytes of the log for {keys} keys and the canaries", text.len());
+    println!(
+        "{store}: searched {before} bytes of responses and {} bytes of the log for {keys} keys and the canaries",
+        text.len()
+    );
     let wrong = if text.contains("TRACE") { vec![] } else { vec!["the broker does not log everything".to_owned()] };
     rounds.add("level of the log", wrong);
     Ok(())
@@ -95,7 +102,8 @@ async fn refused(world: &World, rounds: &mut Rounds) -> Result<()> {
     let path = format!("/api/v1/stacks/{}/deployment-objects", world.one.stack);
     for (number, (name, kind, body)) in REFUSED.into_iter().enumerate() {
         let body = body.replace("{c}", &canary(number + 1).0);
-        let request = Request::new(&world.one.publisher, "POST", path.as_str()).body(&format!("application/{kind}"), body);
+        let request =
+            Request::new(&world.one.publisher, "POST", path.as_str()).body(&format!("application/{kind}"), body);
         let answer = world.client.ask(&request).await?;
         // Some are valid for the broker and refused by a cluster; none may be shown.
         let wrong = if answer.status < 500 { vec![] } else { vec![answer.shown()] };

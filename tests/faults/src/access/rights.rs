@@ -59,7 +59,8 @@ fn judged(row: &Row, caller: &Caller, is_permitted: bool, answer: &Answer) -> Ve
 
 /// Sends the request that gives the operation something to do.
 async fn before(world: &World, first: &str, tenant: &Tenant) -> Result<()> {
-    let operation = world.operations.iter().find(|it| it.name == first).ok_or_else(|| format!("no operation {first}"))?;
+    let operation =
+        world.operations.iter().find(|it| it.name == first).ok_or_else(|| format!("no operation {first}"))?;
     let ids = world.ids(operation, tenant, false).await?;
     let answer = world.client.ask(&operation.request(&world.admin, &ids, "")).await?;
     if (200..300).contains(&answer.status) { Ok(()) } else { Err(format!("{first}: {}", answer.shown()).into()) }

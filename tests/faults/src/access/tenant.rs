@@ -63,8 +63,7 @@ impl Tenant {
     /// Creates a tenant without agents and stacks.
     pub(super) async fn bare(client: &Client, admin: &str, name: &str) -> Result<Self> {
         let scopes = json!(["stacks:read", "stacks:write", "secrets:read", "keys"]);
-        let made =
-            client.json(admin, "POST", "/generators", &json!({"name": name, "key": {"scopes": scopes}})).await?;
+        let made = client.json(admin, "POST", "/generators", &json!({"name": name, "key": {"scopes": scopes}})).await?;
         let (generator, full) = (made.text("/generator/id")?, made.text("/pak")?);
         let spare = json!({"name": "spare"});
         let made = client.json(admin, "POST", &format!("/generators/{generator}/keys"), &spare).await?;
