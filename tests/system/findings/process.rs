@@ -100,7 +100,7 @@ impl Attacked {
 
     /// Sends JSON as the admin.
     pub(super) async fn json(&self, method: http::Method, path: &str, body: &serde_json::Value) -> serde_json::Value {
-        let client = brokkr_http::client::Client::builder([&self.broker.url], &self.admin).build().unwrap();
+        let client = brokkr_http::client::Client::builder([&self.broker.url], self.admin.as_str()).build().unwrap();
         client.send(method, path, Some(body)).await.unwrap()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use brokkr_core::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Request};
@@ -70,8 +71,9 @@ impl Caller {
 
 /// The callers of a tenant, on its own objects.
 pub(super) fn of_tenants() -> Vec<Caller> {
+    let generator =
+        |name: &str, scopes: &[&'static str], key: fn(&Tenant) -> &str| Caller::own(name, Kind::Generator, scopes, key);
     let full = ["stacks:read", "stacks:write", "secrets:read", "keys"];
-    let generator = |name, scopes, key| Caller::own(name, Kind::Generator, scopes, key);
     vec![
         generator("generator full", &full, |it| &it.full),
         generator("generator publisher", &full[..2], |it| &it.publisher),
@@ -97,7 +99,7 @@ pub(super) async fn admins(world: &World) -> Result<Vec<Caller>> {
     }
     let (_, auditor) = PRESETS[2];
     add("of the kind admin-read-only", auditor, json!({"kind": "admin-read-only"})).await?;
-    for scope in &SINGLE {
+    for scope in SINGLE {
         add(scope, &[scope], json!({"scopes": [scope]})).await?;
     }
     Ok(callers)
@@ -116,7 +118,7 @@ async fn invalid(world: &World, unknown: &str) -> Result<Vec<(&'static str, Opti
     let (revoked_id, revoked) = made(json!({})).await?;
     client.json(&world.admin, "DELETE", &format!("/keys/{revoked_id}"), &Value::Null).await?;
     let (_, elsewhere) = made(json!({"source_networks": ["10.20.0.0/16", "2001:db8::/32"]})).await?;
-    let soon = brokkr_core::clock::Clock::now(&brokkr_core::clock::SystemClock).plus(Duration::from_secs(2));
+    let soon = SystemClock.now().plus(Duration::from_secs(2));
     let (_, expired) = made(json!({"expires_at": soon})).await?;
     let began = Instant::now();
     while client.ask(&Request::new(&expired, "POST", "/api/v1/auth/pak")).await?.status != 401 {

@@ -76,7 +76,8 @@ impl Answer {
 
     /// Everything of the response but the request id and the date.
     pub(super) fn comparable(&self) -> String {
-        let request_id = self.head.iter().find(|(name, _)| name == "x-request-id").map_or("?", |(_, value)| value);
+        let request_id =
+            self.head.iter().find(|(name, _)| name == "x-request-id").map_or("?", |(_, value)| value.as_str());
         let fields = self.head.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
         let fields: String = fields.map(|(name, value)| format!("{name}: {value}\n")).collect();
         format!("{}\n{fields}\n{}", self.status, self.body.replace(request_id, ""))

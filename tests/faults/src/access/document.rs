@@ -44,11 +44,9 @@ impl Operation {
     /// The path with ids in the place of its parameters.
     pub(super) fn filled(&self, ids: &[String]) -> String {
         let mut ids = ids.iter();
-        let fill = |part| match part {
-            part if str::starts_with(part, "{") => ids.next().map_or("", String::as_str),
-            part => part,
-        };
-        self.path.split('/').map(fill).collect::<Vec<_>>().join("/")
+        let parts = self.path.split('/');
+        let filled = parts.map(|part| if part.starts_with('{') { ids.next().map_or("", String::as_str) } else { part });
+        filled.collect::<Vec<_>>().join("/")
     }
 
     /// The request with these ids.

@@ -35,7 +35,7 @@ pub(super) async fn check(world: &World, rounds: &mut Rounds) -> Result<()> {
 fn foreign<'a>(world: &'a World, noun: &str, caller: &Caller) -> Vec<(&'static str, &'a str)> {
     let mut found: Vec<_> = world.two.id(noun).map(|id| ("of another tenant", id)).into_iter().collect();
     if caller.kind == Kind::Agent && noun == "agents" {
-        found.push(("of the same tenant", &world.one.sibling));
+        found.push(("of the same tenant", world.one.sibling.as_str()));
     }
     found
 }
@@ -97,7 +97,7 @@ async fn as_admin(world: &World, operation: &Operation, row: &Row, rounds: &mut 
     for (at, noun) in operation.nouns.iter().enumerate() {
         let Some(gone) = world.deleted(noun).await? else { continue };
         let mut first: Option<Answer> = None;
-        for (what, id) in [("missing", MISSING), ("deleted", &gone)] {
+        for (what, id) in [("missing", MISSING), ("deleted", gone.as_str())] {
             let mut path = own.clone();
             if let Some(place) = path.get_mut(at) {
                 id.clone_into(place);

@@ -27,7 +27,7 @@ pub(super) async fn check(world: &World, rounds: &mut Rounds) -> Result<()> {
             let mut first: Option<String> = None;
             for (what, id) in [
                 ("missing", MISSING),
-                ("deleted", &gone),
+                ("deleted", gone.as_str()),
                 ("of another tenant", world.two.id(noun).unwrap_or_default()),
             ] {
                 let number = world.number().to_string();

@@ -27,10 +27,7 @@ pub(super) async fn check(world: &World, rounds: &mut Rounds) -> Result<()> {
 async fn one(world: &World, operation: &Operation, row: &Row, caller: &Caller) -> Result<Vec<String>> {
     let is_permitted = permits(caller.cell(row), &caller.scopes);
     let changes = is_permitted && operation.method != "GET";
-    let fresh = match changes {
-        true => Some(world.fresh(row.more == More::Bare).await?),
-        false => None,
-    };
+    let fresh = if changes { Some(world.fresh(row.more == More::Bare).await?) } else { None };
     let tenant = fresh.as_ref().unwrap_or(&world.one);
     let ids = world.ids(operation, tenant, changes).await?;
     if let (More::After(first), true) = (row.more, changes) {

@@ -53,7 +53,7 @@ impl State {
         let encoded = STANDARD.encode(CANARY.get(..6).unwrap_or_default());
         // As `{:?}` shows bytes.
         let bytes = CANARY.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
-        for (form, needle) in [("text", CANARY), ("Base64", &encoded), ("bytes", &bytes)] {
+        for (form, needle) in [("text", CANARY), ("Base64", encoded.as_str()), ("bytes", bytes.as_str())] {
             if let Some(at) = text.find(needle).filter(|_| !shows_secrets) {
                 let near: String = text.get(at.saturating_sub(60)..).unwrap_or(needle).chars().take(140).collect();
                 self.hits.push(format!("{place}: a canary as {form}: {near}"));
