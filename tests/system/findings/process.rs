@@ -28,6 +28,7 @@ impl Attacked {
     }
 
     fn started(name: &str, open_files: Option<u32>) -> Self {
+        brokkr_http::client::install_crypto_provider();
         let folder = ScratchFolder::new(&format!("finding-{name}")).unwrap();
         let mut started = program("brokkr-broker").unwrap();
         if let Some(limit) = open_files {

@@ -11,7 +11,7 @@ pub(super) struct Row {
     pub(super) generator: &'static str,
     /// Whether an agent may call it, for its own rows.
     pub(super) agent: &'static str,
-    /// The body. `{n}` is a number that no earlier request had, `{generator}` the tenant's generator. Empty: no body.
+    /// The body. `{n}` is a number that no earlier request had, `{generator}` the name of the tenant's generator. Empty: no body.
     pub(super) body: &'static str,
     /// What else the row says.
     pub(super) more: More,
@@ -68,8 +68,7 @@ pub(super) const SINGLE: [&str; 11] = [
 
 const REPORT: &str =
     r#"{"instance_id": "01a1fcd4-803a-75bf-9d5b-27edfd6611d7", "sequence": 1, "cluster_uid": "cluster-{n}"}"#;
-const MANIFESTS: &str =
-    r#"{"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c{n}"}, "data": {"n": "{n}"}}]}"#;
+const MANIFESTS: &str = r#"{"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c{n}", "namespace": "{generator}"}, "data": {"n": "{n}"}}]}"#;
 const UNTARGET: &str = "DELETE /api/v1/stacks/{id}/targets/{agent_id}";
 
 /// One row for each operation of the OpenAPI document. A new route needs a row here and nothing else, unless its path has a kind

@@ -15,6 +15,8 @@ const LISTED: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tenant {
     pub(super) generator: String,
+    /// The generator's name, and the namespace of its objects.
+    pub(super) name: String,
     /// A key with every scope that a generator's key of this check can have.
     pub(super) full: String,
     /// Keys with `stacks:read` and `stacks:write`, and with one of them.
@@ -67,7 +69,8 @@ impl Tenant {
         let (generator, full) = (made.text("/generator/id")?, made.text("/pak")?);
         let spare = json!({"name": "spare"});
         let made = client.json(admin, "POST", &format!("/generators/{generator}/keys"), &spare).await?;
-        Ok(Self { generator, full, generator_key: made.text("/key/id")?, ..Self::default() })
+        let (name, generator_key) = (name.to_owned(), made.text("/key/id")?);
+        Ok(Self { generator, name, full, generator_key, ..Self::default() })
     }
 
     pub(super) async fn another_agent(&self, client: &Client, admin: &str, name: &str) -> Result<(String, String)> {
@@ -81,8 +84,8 @@ impl Tenant {
         let stack = client.json(&self.full, "POST", "/stacks", &json!({"name": name})).await?.text("/id")?;
         let (text, encoded) = canary(0);
         let manifests = json!([
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"mode": "fast"}},
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"password": text},
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": self.name}, "data": {"mode": "fast"}},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": self.name}, "stringData": {"password": text},
              "data": {"token": encoded}},
         ]);
         let path = format!("/stacks/{stack}/deployment-objects");

@@ -72,7 +72,7 @@ impl World {
 
     /// The body of a row, with a new number.
     pub(super) fn body(&self, row: &table::Row, tenant: &Tenant) -> String {
-        row.body.replace("{n}", &self.number().to_string()).replace("{generator}", &tenant.generator)
+        row.body.replace("{n}", &self.number().to_string()).replace("{generator}", &tenant.name)
     }
 
     /// The ids of a tenant's objects for an operation's path. Objects that no tenant owns are new for operations that change.
