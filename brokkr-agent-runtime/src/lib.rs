@@ -10,6 +10,6 @@ mod agent;
 mod kube_cluster;
 pub mod rbac;
 
-pub use agent::{Agent, AgentConfig, AgentError, PlanError, Probe, plan};
+pub use agent::{Agent, AgentConfig, AgentError, JoinConfig, JoinError, PlanError, Probe, join, plan, stored_key};
 #[cfg(feature = "kube")]
 pub use kube_cluster::{ClusterSource, ConnectError, KubeCluster};

@@ -52,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) contents: RecentContents,
     pub(crate) polls: PollCounters,
     pub(crate) parsing: Parsing,
+    /// Joins of this replica take turns: each changes its token, so concurrent ones would lose races.
+    pub(crate) joins: tokio::sync::Mutex<()>,
     /// Cancelled when waiting polls end and new polls no longer wait.
     pub(crate) draining: CancellationToken,
     pub(crate) stopping: CancellationToken,

@@ -215,6 +215,7 @@ impl BrokerBuilder {
             contents: RecentContents::default(),
             polls: PollCounters::default(),
             parsing: Parsing::default(),
+            joins: tokio::sync::Mutex::default(),
             draining: CancellationToken::new(),
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),

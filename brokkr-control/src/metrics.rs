@@ -7,6 +7,7 @@ use crate::error::{BrokerError, BrokerResult};
 
 const POLLS: &str = "brokkr_polls_total";
 const COMMITS: &str = "brokkr_commits_total";
+const JOINS: &str = "brokkr_joins_total";
 pub(crate) const VIEW_AGE: &str = "brokkr_view_age_seconds";
 pub(crate) const VIEW_GENERATION: &str = "brokkr_view_generation";
 pub(crate) const VIEW_ENTITIES: &str = "brokkr_view_entities";
@@ -16,6 +17,7 @@ pub(crate) const ADMIN_KEY_EXPIRES: &str = "brokkr_admin_key_expires_seconds";
 pub(crate) fn describe() {
     describe_counter!(POLLS, "Polls by result");
     describe_counter!(COMMITS, "Commits by operation and outcome (committed, lost, failed)");
+    describe_counter!(JOINS, "Joins of agents by outcome (created, repeated, refused, failed)");
     describe_gauge!(VIEW_AGE, Unit::Seconds, "Age of the fleet view; above 3 s polls are refused");
     describe_gauge!(VIEW_GENERATION, "Generation that this replica's fleet view has reached");
     describe_gauge!(
@@ -51,6 +53,10 @@ impl PollCounters {
         };
         counter.increment(1);
     }
+}
+
+pub(crate) fn joined(outcome: &'static str) {
+    counter!(JOINS, "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn committed(operation: &'static str, outcome: &'static str) {

@@ -24,6 +24,7 @@ pub mod error;
 mod into_shared;
 pub mod manifest;
 pub mod model;
+pub mod pak;
 pub mod protocol;
 pub mod store;
 pub mod targeting;

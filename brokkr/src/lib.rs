@@ -85,9 +85,10 @@ pub mod testing;
 
 pub use brokkr_control::{
     Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
-    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, GrantPatch, Idempotency, InProcess, KeyDetails, KeyHash,
-    KeyTerms, NewAgent, NewEnvironment, NewGenerator, NewGrant, NewKey, NewPak, Origin, Pak, PakError, Placed,
-    Published, Removal, ShownContent, StackOverview, StackState, StartError, Summary, default_grant, generate,
+    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, GrantPatch, Idempotency, InProcess, Joined, KeyDetails,
+    KeyHash, KeyTerms, NewAgent, NewEnvironment, NewGenerator, NewGrant, NewJoinToken, NewKey, NewMember, NewPak,
+    NewToken, Origin, Pak, PakError, Placed, Published, Removal, ShownContent, StackOverview, StackState, StartError,
+    Summary, default_grant, generate,
 };
 pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;

@@ -9,6 +9,8 @@ mod config;
 mod desired;
 mod epoch;
 mod event;
+mod join;
+mod key_secret;
 mod lease;
 mod manifest_cache;
 mod outbox;
@@ -42,6 +44,7 @@ use watermark::Watermark;
 use worker::{Tools, Worker};
 
 pub use config::AgentConfig;
+pub use join::{JoinConfig, JoinError, join, stored_key};
 pub use preview::{PlanError, plan};
 pub use probe::Probe;
 

@@ -74,7 +74,7 @@ fn namespaces() -> ApiKind {
 
 /// Returns the cluster's identity: the UID of the Namespace kube-system, which every cluster has. If the agent may not
 /// read it, an object that exists in the agent's own namespace from its creation identifies the cluster.
-async fn cluster_uid(cluster: &dyn Cluster, own: &str) -> Result<String, ClusterError> {
+pub(super) async fn cluster_uid(cluster: &dyn Cluster, own: &str) -> Result<String, ClusterError> {
     let kind = namespaces();
     let object = match cluster.get(&kind.at(None, "kube-system")).await {
         Err(ClusterError::Forbidden(_)) => {
@@ -87,7 +87,7 @@ async fn cluster_uid(cluster: &dyn Cluster, own: &str) -> Result<String, Cluster
     uid.ok_or_else(|| ClusterError::NotFound("the Namespace kube-system".to_owned()))
 }
 
-async fn ensure_namespace(cluster: &dyn Cluster, name: &str, manager: &str) -> Result<(), ClusterError> {
+pub(super) async fn ensure_namespace(cluster: &dyn Cluster, name: &str, manager: &str) -> Result<(), ClusterError> {
     let kind = namespaces();
     let at = kind.at(None, name);
     match cluster.get(&at).await {

@@ -14,6 +14,9 @@ pub(crate) enum Action {
     EnvironmentManage,
     GrantRead,
     GrantManage,
+    JoinTokenRead,
+    JoinTokenManage,
+    Join,
     AgentRead,
     AgentManage,
     AgentRegister,
@@ -45,6 +48,7 @@ pub(crate) enum Action {
 const ADMINS: &[KeyKind] = &[KeyKind::Admin, KeyKind::AdminReadOnly];
 const GENERATORS: &[KeyKind] = &[KeyKind::Generator];
 const AGENTS: &[KeyKind] = &[KeyKind::Agent];
+const JOIN_TOKENS: &[KeyKind] = &[KeyKind::JoinToken];
 const ADMINS_GENERATORS: &[KeyKind] = &[KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Generator];
 const ADMINS_AGENTS: &[KeyKind] = &[KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent];
 const GENERATORS_AGENTS: &[KeyKind] = &[KeyKind::Generator, KeyKind::Agent];
@@ -60,6 +64,9 @@ impl Action {
             Self::EnvironmentManage => (ADMINS, &[FleetWrite]),
             Self::GrantRead => (ADMINS, &[FleetRead]),
             Self::GrantManage => (ADMINS, &[FleetWrite]),
+            Self::JoinTokenRead => (ADMINS, &[FleetRead]),
+            Self::JoinTokenManage => (ADMINS, &[FleetWrite]),
+            Self::Join => (JOIN_TOKENS, &[AgentProtocol]),
             Self::AgentRead => (ALL, &[StacksRead, FleetRead, AgentProtocol]),
             Self::AgentManage => (ADMINS, &[FleetWrite]),
             Self::AgentRegister => (ADMINS, &[FleetWrite]),
@@ -106,13 +113,16 @@ mod tests {
     use super::*;
 
     /// Every action, with the single scopes that permit it to an admin, a generator and an agent.
-    const TABLE: [(Action, &str, &str, &str); 31] = [
+    const TABLE: [(Action, &str, &str, &str); 34] = [
         (Action::GeneratorRead, "stacks:read fleet:read", "stacks:read", ""),
         (Action::GeneratorManage, "fleet:write", "", ""),
         (Action::EnvironmentRead, "fleet:read", "", ""),
         (Action::EnvironmentManage, "fleet:write", "", ""),
         (Action::GrantRead, "fleet:read", "", ""),
         (Action::GrantManage, "fleet:write", "", ""),
+        (Action::JoinTokenRead, "fleet:read", "", ""),
+        (Action::JoinTokenManage, "fleet:write", "", ""),
+        (Action::Join, "", "", ""),
         (Action::AgentRead, "stacks:read fleet:read", "stacks:read", "agent"),
         (Action::AgentManage, "fleet:write", "", ""),
         (Action::AgentRegister, "fleet:write", "", ""),
@@ -171,6 +181,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn join_token_permits_joining_and_nothing_else() {
+        let scopes = KeyKind::JoinToken.default_scopes();
+        let allowed = TABLE.iter().filter(|(action, ..)| action.allowed(KeyKind::JoinToken, &scopes));
+        assert_eq!(allowed.map(|(action, ..)| *action).collect::<Vec<_>>(), [Action::Join]);
+    }
+
     /// The rights of keys from before there were scopes: admin, read-only admin, generator, agent.
     #[test]
     fn default_scopes_equal_the_rights_of_the_kind() {
@@ -179,13 +196,15 @@ mod tests {
             let allowed = TABLE.iter().filter(|(action, ..)| action.allowed(kind, &kind.default_scopes()));
             allowed.map(|(action, ..)| *action).collect::<Vec<_>>()
         };
-        let own = [A::OwnUnregister, A::OwnKeyRead, A::OwnKeyManage, A::OwnKeyRotate, A::OwnFeedRead, A::Report];
+        let own =
+            [A::OwnUnregister, A::OwnKeyRead, A::OwnKeyManage, A::OwnKeyRotate, A::OwnFeedRead, A::Report, A::Join];
         let every = TABLE.iter().map(|(action, ..)| *action);
         assert_eq!(of(KeyKind::Admin), every.filter(|it| !own.contains(it)).collect::<Vec<_>>());
         let reads = [
             A::GeneratorRead,
             A::EnvironmentRead,
             A::GrantRead,
+            A::JoinTokenRead,
             A::AgentRead,
             A::KeyRead,
             A::StackRead,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use brokkr_core::model::{ActorRef, AgentId, ApiKey, GeneratorId, KeyId, KeyKind, KeyScopes, RequestId, Timestamp};
+use brokkr_core::model::{
+    ActorRef, AgentId, ApiKey, GeneratorId, JoinTokenId, KeyId, KeyKind, KeyScopes, RequestId, Timestamp,
+};
 
 use crate::access::action::Action;
 use crate::access::idempotency::Idempotency;
@@ -19,7 +21,7 @@ use crate::recent::attempts::By;
 #[derive(Debug, Clone)]
 pub struct Actor {
     pub(crate) who: ActorRef,
-    /// `None`: the host acts, with the scopes of the actor's kind.
+    /// `None`: the host or the holder of a join token acts, with the scopes of the actor's kind.
     key: Option<Arc<ApiKey>>,
     pub(crate) origin: Origin,
     /// Present if the request has an idempotency key.
@@ -32,6 +34,11 @@ impl Actor {
     /// The holder of a key.
     pub(super) fn with_key(who: ActorRef, key: Arc<ApiKey>, origin: Origin) -> Self {
         Self { who, key: Some(key), origin, idempotency: None, turn: None }
+    }
+
+    /// The holder of a join token.
+    pub(super) fn with_join_token(id: JoinTokenId, origin: Origin) -> Self {
+        Self { who: ActorRef::JoinToken { id }, key: None, origin, idempotency: None, turn: None }
     }
 
     /// The host itself, or a principal that the host has authenticated.
@@ -98,6 +105,7 @@ impl Actor {
             ActorRef::Anonymous | ActorRef::AdminReadOnly { .. } => KeyKind::AdminReadOnly,
             ActorRef::Agent { .. } => KeyKind::Agent,
             ActorRef::Generator { .. } => KeyKind::Generator,
+            ActorRef::JoinToken { .. } => KeyKind::JoinToken,
         }
     }
 
@@ -129,6 +137,14 @@ impl Actor {
     pub fn agent_id(&self) -> Option<AgentId> {
         match self.who {
             ActorRef::Agent { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The join token's id; `None` if the actor does not hold one.
+    pub fn join_token_id(&self) -> Option<JoinTokenId> {
+        match self.who {
+            ActorRef::JoinToken { id } => Some(id),
             _ => None,
         }
     }

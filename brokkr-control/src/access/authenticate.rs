@@ -1,10 +1,10 @@
 //! Authenticates callers without a query: the fleet view contains the keys.
 
 use brokkr_core::model::{ActorRef, AgentStatus, ApiKey, AuditOutcome, Digest, EntityKey, GeneratorId, KeyOwner};
+use brokkr_core::pak::Pak;
 use subtle::ConstantTimeEq as _;
 
 use crate::access::actor::Actor;
-use crate::access::pak::Pak;
 use crate::broker::Broker;
 use crate::error::{BrokerError, BrokerResult};
 use crate::origin::Origin;
@@ -102,7 +102,7 @@ impl Broker {
     }
 
     /// Audits a caller without a valid key. Many such attempts share one record.
-    fn record_unauthenticated(&self, origin: &Origin) {
+    pub(super) fn record_unauthenticated(&self, origin: &Origin) {
         let anonymous = By { actor: ActorRef::Anonymous, subject: None, origin };
         self.parts.attempts.record(anonymous, "authenticate", None, &BrokerError::Unauthenticated);
     }

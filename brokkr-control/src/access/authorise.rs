@@ -24,9 +24,11 @@ impl Broker {
     /// The rows that the actor may access, according to the view.
     pub(crate) fn scope(&self, actor: &Actor) -> Scope {
         match actor.who {
-            ActorRef::System | ActorRef::Admin { .. } | ActorRef::AdminReadOnly { .. } | ActorRef::Anonymous => {
-                Scope::All
-            }
+            ActorRef::System
+            | ActorRef::Admin { .. }
+            | ActorRef::AdminReadOnly { .. }
+            | ActorRef::JoinToken { .. }
+            | ActorRef::Anonymous => Scope::All,
             ActorRef::Generator { id, .. } => Scope::Generator(id),
             ActorRef::Agent { id, .. } => Scope::Agent { id, stacks: self.parts.view.stacks_of(id) },
         }

@@ -62,15 +62,17 @@ impl Maker {
         }
         if let Some(scope) = scopes.iter().find(|scope| !scope.fits(owner)) {
             return refuse(match owner {
-                KeyKind::Agent => "the keys of agents have the scope agent and no other; omit the scopes".to_owned(),
+                KeyKind::Agent | KeyKind::JoinToken => {
+                    "the keys of agents have the scope agent and no other; omit the scopes".to_owned()
+                }
                 KeyKind::AdminReadOnly => format!("{scope} permits changes; use the kind admin, or omit the kind"),
                 KeyKind::Admin => format!("only the keys of agents have the scope {scope}; create an agent"),
                 KeyKind::Generator => format!("{scope} is not limited to a generator's own rows; omit it"),
             });
         }
-        // An agent's key reads the stacks that the agent serves, with the values of Secrets.
+        // An agent's key reads the stacks that the agent serves, with the values of Secrets. A join token creates such keys.
         let implied: KeyScopes = match owner {
-            KeyKind::Agent if !self.scopes.contains(&KeyScope::Agent) => {
+            KeyKind::Agent | KeyKind::JoinToken if !self.scopes.contains(&KeyScope::Agent) => {
                 BTreeSet::from([KeyScope::StacksRead, KeyScope::SecretsRead]).try_into()?
             }
             _ => scopes.clone(),
@@ -202,6 +204,9 @@ mod tests {
             ("keys fleet:write", KeyKind::Agent, "agent", false),
             ("keys fleet:write stacks:read secrets:read", KeyKind::Agent, "agent", true),
             ("agent", KeyKind::Agent, "agent", true),
+            (&admin, KeyKind::JoinToken, "agent", true),
+            (&admin, KeyKind::JoinToken, "keys", false),
+            ("keys fleet:write", KeyKind::JoinToken, "agent", false),
         ] {
             let terms = KeyTerms { scopes: Some(scopes(wanted)), ..KeyTerms::default() };
             let result = maker(maker_scopes).grant(owner, terms, SystemClock.now());
@@ -225,6 +230,8 @@ mod tests {
             (None, Some(DAY * 3), KeyKind::Admin, day(3), Ok(day(3))),
             (None, Some(DAY * 3), KeyKind::Generator, day(4), Err(())),
             (None, Some(DAY * 3), KeyKind::Agent, None, Ok(None)),
+            (None, Some(DAY * 3), KeyKind::JoinToken, day(4), Err(())),
+            (day(2), None, KeyKind::JoinToken, day(3), Err(())),
             (day(5), Some(DAY * 3), KeyKind::Admin, None, Ok(day(3))),
             (day(2), Some(DAY * 3), KeyKind::Admin, None, Ok(day(2))),
             (None, None, KeyKind::Admin, Some(now), Err(())),

@@ -105,6 +105,10 @@ rights! {
     CreateGrant = |_| &[Action::GrantManage], "grant.create", none;
     /// To change a grant.
     UpdateGrant = |_| &[Action::GrantManage], "grant.update", grant;
+    /// To create a join token.
+    CreateJoinToken = |_| &[Action::JoinTokenManage, Action::KeyManage], "join-token.create", none;
+    /// To join as a new agent.
+    Join = |_| &[Action::Join], "agent.join", none;
     /// To register an agent with a generator.
     RegisterAgent = |_| &[Action::AgentRegister], "agent.register", agent;
     /// To create a generator.

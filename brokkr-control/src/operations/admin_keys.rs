@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use brokkr_core::model::{Change, KeyId, KeyOwner, Timestamp};
+use brokkr_core::pak::KeyHash;
 use brokkr_core::store::Scope;
 use secrecy::SecretString;
 
 use crate::access::key_terms::{KeyTerms, last_admin};
-use crate::access::pak::KeyHash;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
@@ -38,7 +38,7 @@ impl Broker {
         const NAME: &str = "key.create";
         let actor = self.system_actor();
         if let Some(given) = &given
-            && matches!(self.parts.view.key(&given.short_id), Ok(Some(_)))
+            && matches!(self.parts.view.key(given.short_id()), Ok(Some(_)))
         {
             return Ok(None);
         }
@@ -47,12 +47,14 @@ impl Broker {
                 let keys = keys_of(self, &Scope::All, &[KeyOwner::Admin]).await?;
                 let now = self.now();
                 match &given {
-                    Some(given) if keys.iter().any(|key| key.short_id == given.short_id) => Ok(Decision::nothing(None)),
+                    Some(given) if keys.iter().any(|key| key.short_id == given.short_id()) => {
+                        Ok(Decision::nothing(None))
+                    }
                     None if !keys.is_empty() => Ok(Decision::nothing(None)),
                     Some(given) => {
                         let mut key = self.mint_admin("configured", now)?.key;
-                        key.short_id.clone_from(&given.short_id);
-                        key.hash = given.hash;
+                        key.short_id = given.short_id().to_owned();
+                        key.hash = given.hash();
                         Ok(Decision::commit(None, vec![Change::Key(key)]))
                     }
                     None => {

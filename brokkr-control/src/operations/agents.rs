@@ -306,7 +306,7 @@ impl Broker {
     }
 
     /// Reads a generator and a grant. Returns the preconditions that both still exist unchanged at the commit.
-    async fn registrable(
+    pub(super) async fn registrable(
         &self,
         scope: &Scope,
         generator: GeneratorId,

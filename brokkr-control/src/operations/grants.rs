@@ -112,7 +112,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`BrokerError::InUse`] for the grants `default` and `unrestricted`, and while registrations name the grant.
+    /// [`BrokerError::InUse`] for the grants `default` and `unrestricted`, and while registrations or usable join tokens name the grant.
     pub async fn grant_delete(&self, actor: &Actor, id: GrantId) -> BrokerResult<()> {
         const NAME: &str = "grant.delete";
         let scope = self.authorise(actor, Action::GrantManage, NAME, Some(EntityKey::Grant(id)))?;
@@ -124,6 +124,9 @@ impl Broker {
             // A registration that names the grant at the same time requires this version of it.
             if self.is_granted(&scope, id).await? {
                 return Err(BrokerError::InUse("registrations of agents name the grant; give them another one first"));
+            }
+            if self.join_tokens_with(&scope, |token| token.registrations.values().any(|grant| *grant == id)).await? {
+                return Err(BrokerError::InUse("join tokens name the grant; delete them first"));
             }
             let now = self.now();
             let after = Grant { version: before.version.next(), updated_at: now, deleted_at: Some(now), ..before };

@@ -7,6 +7,7 @@ use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
     Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Timestamp, Version, limits,
 };
+use brokkr_core::pak::Pak;
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreExt as _, StoreResult};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::access::actor::Actor;
 use crate::access::key_actions::key_actions;
 use crate::access::key_terms::{KeyTerms, Maker, last_admin, successor};
-use crate::access::pak::Pak;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
@@ -116,7 +116,7 @@ fn check_overlap(overlap: Duration) -> BrokerResult<()> {
 }
 
 impl Broker {
-    fn maker(&self, actor: &Actor) -> Maker {
+    pub(super) fn maker(&self, actor: &Actor) -> Maker {
         Maker { scopes: actor.scopes(), ends_at: actor.ends_at(), lifetime: self.parts.key_lifetime }
     }
 
@@ -130,10 +130,9 @@ impl Broker {
         now: Timestamp,
     ) -> BrokerResult<NewPak> {
         let granted = self.maker(actor).grant(owner.kind(), terms, now)?;
-        let entropy = &*self.parts.entropy;
-        let pak = Pak::generate(owner.kind(), entropy).map_err(|error| BrokerError::Internal(Box::new(error)))?;
+        let pak = self.new_secret(owner.kind())?;
         let key = ApiKey {
-            id: entropy.uuid(now).into(),
+            id: self.new_id(),
             short_id: pak.short_id().to_owned(),
             hash: pak.hash(),
             name: name.parse().map_err(|error: Invalid| error.within("name"))?,
@@ -147,6 +146,10 @@ impl Broker {
             deleted_at: None,
         };
         Ok(NewPak { key, pak: Some(pak.into_secret()) })
+    }
+
+    pub(super) fn new_secret(&self, kind: KeyKind) -> BrokerResult<Pak> {
+        Pak::generate(kind, &*self.parts.entropy).map_err(|error| BrokerError::Internal(Box::new(error)))
     }
 
     /// Fails with `NotFound` unless the actor may see the owner.

@@ -8,6 +8,8 @@ pub(crate) mod environments;
 pub(crate) mod generators;
 pub(crate) mod granted;
 pub(crate) mod grants;
+pub(crate) mod join;
+pub(crate) mod join_tokens;
 pub(crate) mod keys;
 pub(crate) mod observe;
 pub(crate) mod placement;

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use agent_entry::{Pair, Wanted};
 use brokkr_core::model::{
     Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation, GeneratorId,
-    Grant, KeyId, Name, Stack, StackId, Timestamp, limits,
+    Grant, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
@@ -188,6 +188,13 @@ impl FleetView {
         let state = self.read();
         check_fresh(state.read_at())?;
         Ok(state.key(short_id).cloned())
+    }
+
+    /// A join token that is not deleted. Fails with `Stale` if the view is too old to know about deletions.
+    pub(crate) fn join_token(&self, short_id: &str) -> BrokerResult<Option<Arc<JoinToken>>> {
+        let state = self.read();
+        check_fresh(state.read_at())?;
+        Ok(state.join_token(short_id).cloned())
     }
 
     /// The keys of admins that are not revoked.

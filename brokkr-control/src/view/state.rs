@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use brokkr_core::model::{
     Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, GeneratorId, Grant,
-    GrantId, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
+    GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
 };
 use brokkr_core::store::ViewToken;
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
@@ -28,6 +28,7 @@ pub(crate) struct ViewState {
     token: ViewToken,
     keys: BTreeMap<String, Arc<ApiKey>>,
     key_ends: BTreeMap<KeyId, Option<Timestamp>>,
+    join_tokens: BTreeMap<String, Arc<JoinToken>>,
     tenants: Tenants,
     agents: BTreeMap<AgentId, AgentEntry>,
     stacks: BTreeMap<StackId, StackEntry>,
@@ -44,6 +45,7 @@ impl ViewState {
             token,
             keys: BTreeMap::new(),
             key_ends: BTreeMap::new(),
+            join_tokens: BTreeMap::new(),
             tenants: Tenants::default(),
             agents: BTreeMap::new(),
             stacks: BTreeMap::new(),
@@ -63,6 +65,7 @@ impl ViewState {
         self.agents.retain(|id, _| there.contains(id));
         self.keys.clear();
         self.key_ends.clear();
+        self.join_tokens.clear();
         self.tenants = Tenants::default();
         self.stacks.clear();
         for entry in self.agents.values_mut() {
@@ -85,6 +88,10 @@ impl ViewState {
 
     pub(crate) fn key(&self, short_id: &str) -> Option<&Arc<ApiKey>> {
         self.keys.get(short_id)
+    }
+
+    pub(crate) fn join_token(&self, short_id: &str) -> Option<&Arc<JoinToken>> {
+        self.join_tokens.get(short_id)
     }
 
     pub(crate) fn admin_keys(&self) -> Vec<Arc<ApiKey>> {
@@ -142,6 +149,7 @@ impl ViewState {
                     self.touch_agents_with(|_, grant| grant == id);
                 }
                 Change::Key(it) => self.fold_key(it),
+                Change::JoinToken(it) => self.fold_join_token(it),
                 Change::Agent(it) => self.fold_agent(it),
                 Change::Stack(it) => self.fold_stack(it),
                 Change::DeploymentObject(it) => self.fold_object(it),
@@ -173,6 +181,14 @@ impl ViewState {
         }
         self.key_ends.insert(key.id, key.expires_at);
         self.keys.insert(key.short_id.clone(), Arc::new(key));
+    }
+
+    fn fold_join_token(&mut self, token: JoinToken) {
+        if token.deleted_at.is_some() {
+            self.join_tokens.remove(&token.short_id);
+        } else {
+            self.join_tokens.insert(token.short_id.clone(), Arc::new(token));
+        }
     }
 
     fn fold_agent(&mut self, agent: Agent) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{AgentId, GeneratorId, KeyId};
+use super::id::{AgentId, GeneratorId, JoinTokenId, KeyId};
 
 /// The actor of a change or an attempt, as the store records it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +41,11 @@ pub enum ActorRef {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key_id: Option<KeyId>,
     },
+    /// A new agent, identified by the join token.
+    JoinToken {
+        /// The token that authenticated the caller.
+        id: JoinTokenId,
+    },
 }
 
 impl fmt::Display for ActorRef {
@@ -53,6 +58,7 @@ impl fmt::Display for ActorRef {
             Self::AdminReadOnly { key_id } => write!(f, "admin-read-only:{key_id}"),
             Self::Agent { id, .. } => write!(f, "agent:{id}"),
             Self::Generator { id, .. } => write!(f, "generator:{id}"),
+            Self::JoinToken { id } => write!(f, "join-token:{id}"),
         }
     }
 }

@@ -107,6 +107,8 @@ ids! {
     GrantId;
     /// Identity of one run of an agent's or a broker's process.
     InstanceId;
+    /// Identity of a join token.
+    JoinTokenId;
     /// Identity of a key.
     KeyId;
     /// Identity of one request to the broker.

@@ -15,9 +15,14 @@ pub enum KeyKind {
     Agent,
     /// One generator: its own stacks and what belongs to them.
     Generator,
+    /// A new agent, which exchanges the token for a key of its own.
+    JoinToken,
 }
 
 impl KeyKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Admin, Self::AdminReadOnly, Self::Agent, Self::Generator, Self::JoinToken];
+
     /// The word for this kind in the text of a key.
     pub fn tag(self) -> &'static str {
         match self {
@@ -25,6 +30,7 @@ impl KeyKind {
             Self::AdminReadOnly => "reader",
             Self::Agent => "agent",
             Self::Generator => "generator",
+            Self::JoinToken => "join",
         }
     }
 }

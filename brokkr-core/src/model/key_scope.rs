@@ -25,10 +25,10 @@ pub enum KeyScope {
     StacksRead,
     /// `stacks:write`: create, change and delete stacks, publish, and set targets.
     StacksWrite,
-    /// `fleet:read`: read agents, generators, grants, environments and target states.
+    /// `fleet:read`: read agents, generators, grants, environments, join tokens and target states.
     FleetRead,
-    /// `fleet:write`: change agents, generators, grants, environments and registrations. Creating an agent or a generator
-    /// creates a key, so it also needs `keys`.
+    /// `fleet:write`: change agents, generators, grants, environments, join tokens and registrations. Creating an agent, a
+    /// generator or a join token creates a key, so it also needs `keys`.
     FleetWrite,
     /// `audit:read`: read the audit, the feed of all changes, and the metadata of all keys.
     AuditRead,
@@ -80,7 +80,7 @@ impl KeyScope {
     /// Whether keys of this kind can have the scope.
     pub fn fits(&self, kind: KeyKind) -> bool {
         match kind {
-            KeyKind::Agent => *self == Self::Agent,
+            KeyKind::Agent | KeyKind::JoinToken => *self == Self::Agent,
             KeyKind::Admin => *self != Self::Agent,
             KeyKind::AdminReadOnly => self.only_reads(),
             KeyKind::Generator => {
@@ -248,7 +248,8 @@ impl KeyKind {
         match self {
             Self::Admin => Preset::Admin.scopes(),
             Self::AdminReadOnly => Preset::Auditor.scopes(),
-            Self::Agent => KeyScopes(BTreeSet::from([KeyScope::Agent])),
+            // A join token gives this scope to the keys of agents, and permits nothing else.
+            Self::Agent | Self::JoinToken => KeyScopes(BTreeSet::from([KeyScope::Agent])),
             Self::Generator => Preset::Publisher.scopes(),
         }
     }
@@ -307,7 +308,7 @@ mod tests {
             assert!(Preset::Admin.scopes().cover(&preset.scopes()));
         }
         assert!(Preset::Auditor.scopes().iter().all(KeyScope::only_reads));
-        for kind in [KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent, KeyKind::Generator] {
+        for kind in KeyKind::ALL {
             assert!(kind.default_scopes().iter().all(|scope| scope.fits(kind)), "{kind:?}");
         }
     }

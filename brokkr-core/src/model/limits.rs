@@ -78,6 +78,10 @@ pub const GRANT_PATTERNS: usize = 256;
 pub const KEYS_PER_PRINCIPAL: usize = 16;
 /// Maximum active keys of all admins together.
 pub const ADMIN_KEYS: usize = 256;
+/// Maximum join tokens that have not expired.
+pub const JOIN_TOKENS: usize = 256;
+/// Maximum agents that one join token creates.
+pub const JOIN_TOKEN_USES: u32 = 10_000;
 /// Maximum scopes that a request names for a key.
 pub const KEY_SCOPES: usize = 64;
 /// Maximum scopes of one key, with those of a preset and of the keys that it replaces.

@@ -19,6 +19,7 @@ mod generator;
 mod grant;
 mod id;
 mod ignore_rule;
+mod join_token;
 mod key;
 mod key_kind;
 mod key_scope;
@@ -58,10 +59,11 @@ pub use grant::{
     Violation,
 };
 pub use id::{
-    AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, GrantId, InstanceId, KeyId,
-    RequestId, StackId,
+    AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, GrantId, InstanceId, JoinTokenId,
+    KeyId, RequestId, StackId,
 };
 pub use ignore_rule::IgnoreRule;
+pub use join_token::{ENVIRONMENT_LABEL, JoinToken};
 pub use key::{ApiKey, KeyOwner};
 pub use key_kind::KeyKind;
 pub use key_scope::{KeyScope, KeyScopes, Preset};

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::model::entity::Record;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, DeploymentObject, DeploymentObjectId, Environment,
-    EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, Grant, GrantId, KeyId, Stack, StackId, StackStatus,
-    Target, Version,
+    EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, Grant, GrantId, JoinToken, JoinTokenId, KeyId, Stack,
+    StackId, StackStatus, Target, Version,
 };
 
 /// Where a store keeps the entities of a kind.
@@ -60,7 +60,7 @@ macro_rules! single_ids {
     )*};
 }
 
-single_ids! { GeneratorId GrantId KeyId AgentId StackId DeploymentObjectId EnvironmentId }
+single_ids! { GeneratorId GrantId KeyId AgentId StackId DeploymentObjectId EnvironmentId JoinTokenId }
 
 impl Ids for (StackId, AgentId) {
     fn ids(&self) -> (Uuid, Option<Uuid>) {
@@ -236,6 +236,8 @@ entities! {
     Environment(Environment) by (id: EnvironmentId) in Document, view: false;
     /// A grant was created, changed or deleted.
     Grant(Grant) by (id: GrantId) in Document, view: true;
+    /// A join token was created, used or deleted.
+    JoinToken(JoinToken) by (id: JoinTokenId) in Document, view: true;
     /// An agent was created, changed or deleted.
     Agent(Agent) by (id: AgentId) in Table, view: true;
     /// A key was created or revoked.

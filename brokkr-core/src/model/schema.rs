@@ -250,6 +250,13 @@ described! {
         (1, limits::SHORT_TEXT_CHARACTERS),
         "6a2f4f0e-5f0d-4a6c-9d67-0b8f4a3d9c11",
     );
+    /// The public part and the hash of a key.
+    KeyHashText = text(
+        "The short id of a key and SHA-256 of its whole text: `<short id>:sha256:<64 hexadecimal digits>`.",
+        "^[0-9A-Za-z]{12}:sha256:[0-9a-f]{64}$",
+        (84, 84),
+        "0aZ456789abc:sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    );
     /// Any text without NUL.
     Text = text("A text without NUL.", TEXT, (0, usize::MAX), "text");
     /// A JSON pointer to a field that a stack ignores.

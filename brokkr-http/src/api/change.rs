@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Agent, DeploymentObject, Environment, Event, Generator, Grant, Key, Stack, Target};
+use super::{Agent, DeploymentObject, Environment, Event, Generator, Grant, JoinToken, Key, Stack, Target};
 
 /// One committed change of one entity.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,8 @@ impl From<FeedEntry> for Change {
             Fact::Key(it) => json!(Key::from(it)),
             Fact::Environment(it) => json!(Environment::from(it)),
             Fact::Grant(it) => json!(Grant::from(it)),
+            // `JoinToken` omits the hash of the secret.
+            Fact::JoinToken(it) => json!(JoinToken::from(it)),
             Fact::Agent(it) => json!(Agent::from(it)),
             Fact::Stack(it) => json!(Stack::from(it)),
             Fact::DeploymentObject(it) => json!(DeploymentObject::from(it)),

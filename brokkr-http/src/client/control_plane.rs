@@ -28,7 +28,7 @@ impl HttpControlPlane {
     }
 }
 
-fn refusal(error: ClientError) -> ControlPlaneError {
+pub(super) fn refusal(error: ClientError) -> ControlPlaneError {
     let (problem, retry_after) = match error {
         ClientError::Unreachable(what) | ClientError::Build(what) => {
             return ControlPlaneError::Unreachable(what);

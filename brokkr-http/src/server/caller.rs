@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use brokkr_control::{Actor, Broker};
 
+use super::AppState;
 use super::origin::RequestOrigin;
 use super::problem::Problem;
 
@@ -44,6 +45,20 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let origin = RequestOrigin::from_request_parts(parts, state).await?;
         let actor = Broker::from_ref(state).authenticate(bearer(&parts.headers), origin.origin().clone())?;
+        Ok(Self(origin.identify(actor)?))
+    }
+}
+
+/// The holder of the join token in the `Authorization: Bearer` header.
+#[derive(Debug, Clone)]
+pub(crate) struct Newcomer(pub(crate) Actor);
+
+impl FromRequestParts<AppState> for Newcomer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let origin = RequestOrigin::from_request_parts(parts, state).await?;
+        let actor = state.broker.authenticate_join_token(bearer(&parts.headers), origin.origin().clone())?;
         Ok(Self(origin.identify(actor)?))
     }
 }

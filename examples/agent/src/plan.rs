@@ -4,8 +4,9 @@ use std::error::Error;
 
 use brokkr_agent_runtime::plan;
 use clap::{Args, ValueEnum};
+use tokio_util::sync::CancellationToken;
 
-use crate::clients::{Clients, ConnectArgs, build_clients};
+use crate::clients::{Clients, ConnectArgs, JoinArgs, build_clients};
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
@@ -25,7 +26,9 @@ enum Output {
 }
 
 pub(crate) async fn run(args: PlanArgs) -> Result<(), Box<dyn Error>> {
-    let Clients { control_plane, cluster, config } = build_clients(args.connect).await?;
+    // Without a join token nothing waits, so nothing stops it.
+    let clients = build_clients(args.connect, JoinArgs::default(), &CancellationToken::new()).await?;
+    let Some(Clients { control_plane, cluster, config }) = clients else { return Ok(()) };
     let plan = plan(&*control_plane, cluster, &config).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&plan)?),

@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,8 +19,14 @@ pub(crate) fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new().install_recorder()
 }
 
-/// Serves probes and metrics until stopped. A failure is only logged: the agent works without them.
-pub(crate) async fn serve(listen: String, probe: Probe, metrics: PrometheusHandle, stop: CancellationToken) {
+/// Serves probes and metrics until stopped. Before `probe` is set, the agent is alive and not ready. A failure is only logged: the
+/// agent works without them.
+pub(crate) async fn serve(
+    listen: String,
+    probe: Arc<OnceLock<Probe>>,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) {
     let listener = match TcpListener::bind(&listen).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -38,7 +45,11 @@ pub(crate) async fn serve(listen: String, probe: Probe, metrics: PrometheusHandl
         }
     });
     let ready = move || async move {
-        if probe.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+        if probe.get().is_some_and(Probe::is_ready) {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        }
     };
     let routes = Router::new()
         .route("/healthz", get(|| async { "alive\n" }))

@@ -5,11 +5,15 @@ use std::error::Error;
 use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
-use brokkr_core::model::{GeneratorId, KeyScope, Preset, Timestamp};
-use brokkr_http::api::{CreateAdminKey, CreateAgent, CreateGenerator, CreateStack, FirstKey, Generator, List};
+use brokkr_core::model::{GeneratorId, GrantId, KeyScope, Preset, Timestamp};
+use brokkr_http::api::{
+    CreateAdminKey, CreateAgent, CreateGenerator, CreateJoinToken, CreateStack, FirstKey, Generator, Grant, List,
+    WantedRegistration,
+};
 use brokkr_http::client::Client;
 use clap::{Args, Subcommand};
 use http::Method;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 #[derive(Args)]
@@ -39,6 +43,33 @@ enum What {
         /// Name of a generator whose stacks the agent serves; may be repeated [default: system].
         #[arg(long = "generator", value_name = "NAME")]
         generators: Vec<String>,
+    },
+    /// Creates a join token and prints it; it is shown only once. New agents exchange it for keys of their own.
+    JoinToken {
+        #[command(flatten)]
+        name: Named,
+        /// Description for readers.
+        #[arg(long, default_value = "")]
+        description: String,
+        /// Number of agents that the token may create.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// Time until the token expires, such as 24h or 7d.
+        #[arg(long, default_value = "24h", value_parser = duration)]
+        expires_in: Duration,
+        /// Name of the environment of the new agents.
+        #[arg(long)]
+        environment: Option<String>,
+        /// Label of the new agents as key=value; may be repeated.
+        #[arg(long = "label", value_parser = pair)]
+        labels: Vec<(String, String)>,
+        /// Annotation of the new agents as key=value; may be repeated.
+        #[arg(long = "annotation", value_parser = pair)]
+        annotations: Vec<(String, String)>,
+        /// Generator that the new agents serve, as its name, or name=grant with the name of the grant of the registration; may be
+        /// repeated [default: system].
+        #[arg(long = "register", value_name = "GENERATOR[=GRANT]", value_parser = registration)]
+        registrations: Vec<(String, Option<String>)>,
     },
     /// Creates a stack.
     Stack {
@@ -138,6 +169,18 @@ fn pair(text: &str) -> Result<(String, String), String> {
     if key.is_empty() { Err("expected key=value".to_owned()) } else { Ok((key.to_owned(), value.to_owned())) }
 }
 
+fn registration(text: &str) -> Result<(String, Option<String>), String> {
+    let (generator, grant) = match text.split_once('=') {
+        Some((generator, grant)) => (generator, Some(grant)),
+        None => (text, None),
+    };
+    let is_empty = generator.is_empty() || grant.is_some_and(str::is_empty);
+    if is_empty {
+        return Err("expected the name of a generator, or generator=grant".to_owned());
+    }
+    Ok((generator.to_owned(), grant.map(str::to_owned)))
+}
+
 pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
     let client = Client::builder([args.url], args.pak).build()?;
     let labels = |labels: Vec<(String, String)>| labels.into_iter().collect::<BTreeMap<_, _>>();
@@ -152,6 +195,28 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
                 ..CreateAgent::default()
             };
             client.send(Method::POST, "/agents", Some(&body)).await?
+        }
+        What::JoinToken {
+            name,
+            description,
+            uses,
+            expires_in,
+            environment,
+            labels: given,
+            annotations,
+            registrations,
+        } => {
+            let body = CreateJoinToken {
+                name: name.text(),
+                description,
+                max_uses: uses,
+                expires_at: SystemClock.now().plus(expires_in),
+                environment,
+                labels: labels(given),
+                annotations: labels(annotations),
+                registrations: wanted(&client, &registrations).await?,
+            };
+            client.send(Method::POST, "/join-tokens", Some(&body)).await?
         }
         What::Stack { name, description, labels: given } => {
             let body = CreateStack { name: name.text(), description, labels: labels(given), ..CreateStack::default() };
@@ -178,19 +243,52 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
         let use_it = if created.get("agent").is_some() { " Pass it to an agent as BROKKR__AGENT__PAK." } else { "" };
         eprintln!("This key is shown only once.{use_it}");
     }
+    if let Some(token) = created.get("token").and_then(Value::as_str) {
+        eprintln!(
+            "This token is shown only once. Start the agent of each new cluster with:\nBROKKR__AGENT__JOIN_TOKEN={token}"
+        );
+    }
     Ok(())
+}
+
+/// The registrations of a join token, with ids; `None` without any.
+async fn wanted(
+    client: &Client,
+    registrations: &[(String, Option<String>)],
+) -> Result<Option<Vec<WantedRegistration>>, Box<dyn Error>> {
+    if registrations.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<String> = registrations.iter().map(|(generator, _)| generator.clone()).collect();
+    let generators = ids(client, &names).await?;
+    let grants: BTreeMap<String, GrantId> =
+        all::<Grant>(client, "/grants").await?.into_iter().map(|it| (it.name, it.id)).collect();
+    let mut wanted = Vec::new();
+    for (generator_id, (_, grant)) in generators.into_iter().zip(registrations) {
+        let found = grant.as_ref().map(|name| {
+            grants.get(name).copied().ok_or_else(|| format!("no grant has the name {name}; create it first"))
+        });
+        wanted.push(WantedRegistration { generator_id, grant_id: found.transpose()? });
+    }
+    Ok(Some(wanted))
+}
+
+/// Every element of a list.
+async fn all<T: DeserializeOwned>(client: &Client, list: &str) -> Result<Vec<T>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    let mut path = format!("{list}?limit=500");
+    loop {
+        let page: List<T> = client.send(Method::GET, &path, None::<&()>).await?;
+        found.extend(page.items);
+        let Some(next) = page.next else { return Ok(found) };
+        path = format!("{list}?limit=500&cursor={next}");
+    }
 }
 
 /// Finds the ids of generators by their names.
 async fn ids(client: &Client, names: &[String]) -> Result<Vec<GeneratorId>, Box<dyn Error>> {
-    let mut found = BTreeMap::new();
-    let mut path = "/generators?limit=500".to_owned();
-    loop {
-        let page: List<Generator> = client.send(Method::GET, &path, None::<&()>).await?;
-        found.extend(page.items.into_iter().map(|it| (it.name, it.id)));
-        let Some(next) = page.next else { break };
-        path = format!("/generators?limit=500&cursor={next}");
-    }
+    let found: BTreeMap<String, GeneratorId> =
+        all::<Generator>(client, "/generators").await?.into_iter().map(|it| (it.name, it.id)).collect();
     let id = |name: &String| {
         let id = found.get(name).copied();
         id.ok_or_else(|| format!("no generator has the name {name}; create it with: create generator {name}").into())
@@ -254,6 +352,26 @@ mod tests {
     }
 
     #[test]
+    fn join_token_has_safe_defaults_and_names_registrations() {
+        let line =
+            "join-token edge --uses 50 --expires-in 7d --label site=edge --register ci=databases --register shop";
+        let Ok(What::JoinToken { uses, expires_in, labels, registrations, .. }) = parse(line) else {
+            panic!("{line} is not a join token")
+        };
+        assert_eq!((uses, expires_in), (50, Duration::from_secs(7 * 24 * 3600)));
+        assert_eq!(labels, [("site".to_owned(), "edge".to_owned())]);
+        assert_eq!(registrations, [("ci".to_owned(), Some("databases".to_owned())), ("shop".to_owned(), None)]);
+        let Ok(What::JoinToken { uses, expires_in, environment, registrations, .. }) = parse("join-token edge") else {
+            panic!("not a join token")
+        };
+        assert_eq!((uses, expires_in, environment), (1, Duration::from_secs(24 * 3600), None));
+        assert!(registrations.is_empty());
+        for wrong in ["--register =a", "--register a=", "--uses many", "--expires-in 0s"] {
+            assert!(parse(&format!("join-token edge {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn agent_has_any_number_of_generators() {
         for (line, expected) in
             [("agent a", vec![]), ("agent a --generator ci --generator system", vec!["ci", "system"])]
@@ -265,7 +383,7 @@ mod tests {
 
     #[test]
     fn missing_or_second_name_is_an_error() {
-        for what in ["agent", "stack", "generator", "admin-key"] {
+        for what in ["agent", "stack", "generator", "admin-key", "join-token"] {
             assert_eq!(parse(what).err(), Some(ErrorKind::MissingRequiredArgument), "{what}");
             let both = format!("{what} one --name two");
             assert_eq!(parse(&both).err(), Some(ErrorKind::ArgumentConflict), "{both}");

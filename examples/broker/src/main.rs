@@ -49,7 +49,7 @@ enum Command {
     /// Manages admin keys with access to the database.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Creates an agent, a stack, a generator or an admin key through the API of a running broker.
+    /// Creates an agent, a join token, a stack, a generator or an admin key through the API of a running broker.
     Create(create::CreateArgs),
 }
 

@@ -52,6 +52,18 @@ def an_environment():
     return made("/environments")["id"]
 
 
+def a_new_join_token():
+    """Their number is limited: makes room first. The newest ones stay, as a later step may name them."""
+    tokens = request("GET", "/join-tokens?limit=500").json()["items"]
+    for token in tokens[:-50] if len(tokens) > 200 else []:
+        request("DELETE", f"/join-tokens/{token['id']}")
+    return made("/join-tokens", max_uses=100, expires_at="9026-01-01T00:00:00Z")
+
+
+def a_join_token():
+    return a_new_join_token()["join_token"]["id"]
+
+
 def a_stack():
     return made("/stacks")["id"]
 
@@ -117,7 +129,13 @@ FIXTURES = {
     "setTarget": lambda: {"id": a_published_stack(), "agent_id": an_agent()},
     "unregisterAgent": a_registration,
 }
-BY_PATH = {"/agents/": an_agent, "/environments/": an_environment, "/generators/": a_generator, "/stacks/": a_stack}
+BY_PATH = {
+    "/agents/": an_agent,
+    "/environments/": an_environment,
+    "/generators/": a_generator,
+    "/join-tokens/": a_join_token,
+    "/stacks/": a_stack,
+}
 
 
 def fixture(operation, path):
@@ -175,7 +193,7 @@ def tell():
 
 @schemathesis.auth()
 class Keys:
-    """The admin's key; for reports that of the agent, as nobody else may send them."""
+    """The admin's key; for reports that of the agent, and for joins a join token, as nobody else may send them."""
 
     def get(self, case, context):
         return ADMIN
@@ -183,6 +201,8 @@ class Keys:
     def set(self, case, data, context):
         agent = (case.path_parameters or {}).get("id")
         key = paks.get(agent, data) if name_of(case) == "report" else data
+        if name_of(case) == "join":
+            key = a_new_join_token()["token"]
         case.headers = case.headers or {}
         case.headers["Authorization"] = f"Bearer {key}"
 
@@ -232,6 +252,10 @@ def put_known_body(case, operation):
         body["expires_at"] = "9" + body["expires_at"][1:]
     if isinstance(body.get("key"), dict) and isinstance(body["key"].get("expires_at"), str):
         body["key"] = {**body["key"], "expires_at": "9" + body["key"]["expires_at"][1:]}
+    if operation == "createJoinToken" and body.get("environment") is not None:
+        body["environment"] = made("/environments")["name"]
+    if operation == "createJoinToken" and isinstance(body.get("registrations"), list):
+        body["registrations"] = [{"generator_id": a_generator()} for _ in body["registrations"][:3]]
     if operation == "generateStack":
         body["generator"] = "greeting"
     if isinstance(body.get("generate"), dict):

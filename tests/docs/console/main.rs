@@ -39,6 +39,11 @@ fn keys() {
 }
 
 #[test]
+fn join_tokens() {
+    Page::read("docs/how-to/join-tokens.md").run();
+}
+
+#[test]
 fn agent_in_a_cluster() {
     Page::read("docs/how-to/agent-in-a-cluster.md").run();
 }

@@ -89,6 +89,22 @@ async fn read_only_admin_cannot_write_and_agent_can_only_report() {
 }
 
 #[tokio::test]
+async fn join_token_is_no_key_for_any_other_operation() {
+    let api = Api::new().await;
+    let body = json!({"name": "edge", "expires_at": "9026-01-01T00:00:00Z"});
+    let token = api.send("POST", "/join-tokens", body).await.text("/token");
+    for (method, path) in operations() {
+        if PUBLIC.contains(&path.as_str()) || path == "/api/v1/join" {
+            continue;
+        }
+        let body = if matches!(method.as_str(), "GET" | "DELETE") { "" } else { "{}" };
+        let headers = [("content-type", "application/json"), ("if-match", "*")];
+        let reply = api.call(&token, &method, &filled(&path), &headers, body).await;
+        assert_eq!((reply.status.as_u16(), reply.slug().as_str()), (401, "unauthenticated"), "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn foreign_and_missing_ids_get_the_same_404() {
     let api = Api::new().await;
     let mine = api.send("POST", "/generators", json!({"name": "mine"})).await;

@@ -8,6 +8,7 @@ mod feed;
 mod grants;
 mod host;
 mod host_callers;
+mod join;
 mod keys;
 mod life;
 mod limits;

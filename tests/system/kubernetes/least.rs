@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Broker, clusters, eventually, log};
 
 /// Grants a user without rights those that `brokkr-agent rbac` prints for the manifests.
-fn grant(cluster: &TestCluster, user: &str, manifests: &str, more: &[&str]) {
+pub(super) fn grant(cluster: &TestCluster, user: &str, manifests: &str, more: &[&str]) {
     let folder = cluster.audit_log.parent().unwrap();
     let (file, rights) = (folder.join(format!("{user}.yaml")), folder.join(format!("{user}-rights.yaml")));
     std::fs::write(&file, manifests).unwrap();

@@ -5,6 +5,7 @@ mod conformance;
 mod crashes;
 mod decoys;
 mod health;
+mod join;
 mod least;
 mod lies;
 mod main_job;

@@ -3,6 +3,7 @@
 mod behind;
 mod conformance;
 mod feed_order;
+mod join;
 mod keys;
 mod migrations;
 mod proxy;

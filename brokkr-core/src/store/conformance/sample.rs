@@ -8,8 +8,8 @@ use crate::model::{
     ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
     AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, Environment,
     EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId, GrantRules,
-    InstanceId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId, Revision, Stack, StackId, StackPhase,
-    StackStatus, Target, Timestamp, Version,
+    InstanceId, JoinToken, JoinTokenId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId, Revision,
+    Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
 };
 use crate::store::Commit;
 
@@ -57,6 +57,30 @@ pub fn grant(called: &str) -> Grant {
         name: name(called),
         description: "ä description".to_owned(),
         rules: GrantRules::default(),
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
+    }
+}
+
+/// A join token.
+pub fn join_token(called: &str) -> JoinToken {
+    JoinToken {
+        id: JoinTokenId::generate(),
+        name: name(called),
+        description: "ä description".to_owned(),
+        short_id: called.to_owned(),
+        hash: Digest::of(called.as_bytes()),
+        max_uses: 10,
+        uses: 0,
+        expires_at: time(1_000),
+        environment: Some(name("staging")),
+        labels: Labels::default(),
+        annotations: Annotations::default(),
+        registrations: BTreeMap::from([(GeneratorId::SYSTEM, GrantId::UNRESTRICTED)]),
+        keys_expire_at: None,
+        created_by: ActorRef::System,
         version: Version::FIRST,
         created_at: time(0),
         updated_at: time(0),

@@ -8,11 +8,14 @@ use utoipa::openapi::{KnownFormat, OpenApi, RefOr, Response};
 use crate::api::{EPOCH_HEADER, GENERATION_HEADER};
 
 /// Operations whose successful response carries the ETag of its body.
-const TAGGED: [&str; 14] = [
+const TAGGED: [&str; 17] = [
     "getAgent",
     "createAgent",
     "patchAgent",
     "confirmEpoch",
+    "getJoinToken",
+    "createJoinToken",
+    "join",
     "getGenerator",
     "createGenerator",
     "patchGenerator",

@@ -10,6 +10,7 @@ type With<'a> = &'a [(&'a str, &'a str)];
 
 const AGENT: With<'static> = &[("id", "$response.body#/agent/id")];
 const GENERATOR: With<'static> = &[("id", "$response.body#/generator/id")];
+const JOIN_TOKEN: With<'static> = &[("id", "$response.body#/join_token/id")];
 const SELF: With<'static> = &[("id", "$response.body#/id")];
 const SELF_AS_IT_IS: With<'static> = &[("id", "$response.body#/id"), ("If-Match", "$response.header.ETag")];
 const APPLIED: With<'static> = &[("id", "$response.body#/stack/id")];
@@ -69,6 +70,10 @@ pub(super) fn add(document: &mut OpenApi) {
     add("createGenerator", "201", OF_GENERATOR, GENERATOR);
     add("createGenerator", "201", &["patchGenerator"], &[GENERATOR[0], SELF_AS_IT_IS[1]]);
     add("getGenerator", "200", &["patchGenerator"], SELF_AS_IT_IS);
+    add("createJoinToken", "201", &["getJoinToken", "deleteJoinToken"], JOIN_TOKEN);
+    for status in ["200", "201"] {
+        add("join", status, OF_AGENT, AGENT);
+    }
     add("createAdminKey", "201", &["deleteAdminKey"], &[OWNED_KEY[1]]);
     add("createAgentKey", "201", &["deleteAgentKey"], OWNED_KEY);
     add("createAgentKey", "201", &["listAgentKeys"], HERE);

@@ -33,6 +33,7 @@ use crate::api::{API_V1, ProblemDocument};
         (name = "environments", description = "Environments: stages of delivery, from development to production. Agents and stacks do not refer to them yet; use a label such as environment=staging."),
         (name = "grants", description = "Grants: what generators may deploy to the agents that are registered with them."),
         (name = "generators", description = "Generators: principals that create and own stacks."),
+        (name = "join tokens", description = "Join tokens: credentials that new agents exchange for keys of their own."),
         (name = "keys", description = "Prefixed API keys (PAKs) of admins, agents and generators."),
         (name = "stacks", description = "Stacks: named groups of Kubernetes objects that are managed as a unit."),
         (name = "deployment objects", description = "Deployment objects: immutable revisions of the manifests of a stack."),
@@ -50,13 +51,15 @@ struct Pak;
 
 impl Modify for Pak {
     fn modify(&self, document: &mut OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("PAK")
-            .description(Some("A prefixed API key of an admin, an agent or a generator"))
-            .build();
         let components = document.components.get_or_insert_with(Default::default);
-        components.add_security_scheme("pak", SecurityScheme::Http(scheme));
+        for (name, description) in [
+            ("pak", "A prefixed API key of an admin, an agent or a generator"),
+            ("join_token", "A join token, which has the form of a key"),
+        ] {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("PAK");
+            let scheme = scheme.description(Some(description)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod environments;
 mod generators;
 mod grants;
 mod health;
+mod join_tokens;
 mod keys;
 mod records;
 mod stacks;
@@ -36,6 +37,7 @@ fn v1() -> OpenApiRouter<AppState> {
         .merge(environments::routes())
         .merge(grants::routes())
         .merge(agents::routes())
+        .merge(join_tokens::routes())
         .merge(keys::routes())
         .merge(stacks::routes())
         .merge(deployment_objects::routes())

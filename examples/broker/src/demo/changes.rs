@@ -101,6 +101,7 @@ impl Names {
             | Change::AgentSession(_)
             | Change::Environment(_)
             | Change::Grant(_)
+            | Change::JoinToken(_)
             | Change::StackStatus(_)
             | Change::Assignment(_) => None,
         }

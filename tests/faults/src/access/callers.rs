@@ -6,12 +6,14 @@ use brokkr_core::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Request};
-use super::table::{PRESETS, Row, SINGLE};
+use super::table::{More, PRESETS, Row, SINGLE};
 use super::tenant::Tenant;
 use super::world::World;
 use crate::Result;
 use crate::agent::rounds::Rounds;
 
+/// The name of the only credential that is no key.
+const JOIN_TOKEN: &str = "a join token";
 /// Time limit until an expired key is refused.
 const EXPIRED: Duration = Duration::from_secs(15);
 
@@ -143,6 +145,7 @@ async fn invalid(world: &World, unknown: &str) -> Result<Vec<(&'static str, Opti
         ("expired", bearer(&expired)),
         ("from another network", bearer(&elsewhere)),
         ("of a deleted agent", bearer(&of_deleted_agent)),
+        (JOIN_TOKEN, bearer(&world.join_token().await?)),
     ])
 }
 
@@ -153,7 +156,8 @@ pub(super) async fn check_invalid(world: &World, unknown: &str, rounds: &mut Rou
         let Some(row) = super::table::of(&operation.name) else { continue };
         let ids = world.ids(operation, &world.one, false).await?;
         let mut first: Option<Answer> = None;
-        for (name, authorization) in &callers {
+        let is_join = row.more == More::JoinToken;
+        for (name, authorization) in callers.iter().filter(|(name, _)| !is_join || *name != JOIN_TOKEN) {
             let mut request = operation.request("", &ids, &world.body(row, &world.one));
             request.authorization = authorization.clone();
             let answer = world.send(operation, &request).await?;
@@ -187,10 +191,12 @@ pub(super) async fn check_retired(world: &World, rounds: &mut Rounds) -> Result<
     }
     for operation in &world.operations {
         let Some(row) = super::table::of(&operation.name).filter(|row| row.admin != "none") else { continue };
+        let is_key = row.more != More::JoinToken;
         let ids = world.ids(operation, &world.one, false).await?;
         let request = operation.request(&key, &ids, &world.body(row, &world.one));
         let answer = world.send(operation, &request).await?;
-        let is_right = (answer.status, answer.slug().as_str()) == (403, "agent-retired");
+        let expected = if is_key { (403, "agent-retired") } else { (401, "unauthenticated") };
+        let is_right = (answer.status, answer.slug().as_str()) == expected;
         let wrong = if is_right { vec![] } else { vec![answer.shown()] };
         rounds.add(format!("{} as a retired agent", operation.name), wrong);
     }

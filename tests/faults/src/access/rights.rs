@@ -16,6 +16,11 @@ pub(super) async fn check(world: &World, rounds: &mut Rounds) -> Result<()> {
     let callers: Vec<Caller> = admins(world).await?.into_iter().chain(of_tenants()).collect();
     for operation in &world.operations {
         let Some(row) = table::of(&operation.name).filter(|row| row.admin != "none") else { continue };
+        if row.more == More::JoinToken {
+            let request = operation.request(&world.join_token().await?, &[], &world.body(row, &world.one));
+            let answer = world.send(operation, &request).await?;
+            rounds.add(format!("{} with a join token", operation.name), judged_status(&answer, 201));
+        }
         for caller in &callers {
             let wrong = one(world, operation, row, caller).await?;
             rounds.add(format!("{} as {}", operation.name, caller.name), wrong);
@@ -46,12 +51,17 @@ async fn one(world: &World, operation: &Operation, row: &Row, caller: &Caller) -
 fn judged(row: &Row, caller: &Caller, is_permitted: bool, answer: &Answer) -> Vec<String> {
     let (status, slug) = (answer.status, answer.slug());
     let is_right = match row.more {
+        More::JoinToken => (status, slug.as_str()) == (401, "unauthenticated"),
         _ if !is_permitted => (status, slug.as_str()) == (403, "forbidden"),
         More::Status(expected) => status == expected,
         _ => (200..300).contains(&status) || !caller.is_full && PASSED.contains(&status),
     };
     let expected = if is_permitted { "permitted" } else { "forbidden" };
     if is_right { vec![] } else { vec![format!("expected {expected}: {}", answer.shown())] }
+}
+
+fn judged_status(answer: &Answer, expected: u16) -> Vec<String> {
+    if answer.status == expected { vec![] } else { vec![format!("expected {expected}: {}", answer.shown())] }
 }
 
 /// Sends the request that gives the operation something to do.

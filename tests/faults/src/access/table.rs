@@ -25,6 +25,8 @@ pub(super) enum More {
     Status(u16),
     /// A request that an admin sends first, so that the operation has something to do.
     After(&'static str),
+    /// Needs a join token in place of a key.
+    JoinToken,
     /// The generator has neither stacks nor agents.
     Bare,
 }
@@ -108,6 +110,12 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /api/v1/agents/{id}/events", "stacks:read", "stacks:read", "any", ""),
     row("GET /api/v1/agents/{id}/target-state", "fleet:read", "", "any", ""),
     row("POST /api/v1/agents/{id}/reports", "", "", "any", REPORT),
+
+    row("GET /api/v1/join-tokens", "fleet:read", "", "", ""),
+    row("POST /api/v1/join-tokens", "fleet:write+keys", "", "", r#"{"name": "t{n}", "expires_at": "2999-01-01T00:00:00Z"}"#),
+    row("GET /api/v1/join-tokens/{id}", "fleet:read", "", "", ""),
+    row("DELETE /api/v1/join-tokens/{id}", "fleet:write", "", "", ""),
+    with(row("POST /api/v1/join", "", "", "", r#"{"name": "j{n}"}"#), More::JoinToken),
 
     row("GET /api/v1/keys", "keys|audit:read", "", "", ""),
     row("POST /api/v1/keys", "keys", "", "", r#"{"name": "k{n}", "scopes": ["keys"]}"#),

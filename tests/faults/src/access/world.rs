@@ -98,15 +98,26 @@ impl World {
         Ok(id)
     }
 
-    /// Creates an object with the row of `POST` to its list.
+    /// Creates an object with the row of `POST` to its list. Returns its id.
     async fn create(&self, noun: &str) -> Result<String> {
+        let made = self.made(noun).await?;
+        let nested = || made.as_object().into_iter().flat_map(|it| it.values()).find_map(|it| it.get("id"));
+        let id = made.get("id").or_else(nested).and_then(Value::as_str);
+        Ok(id.ok_or_else(|| format!("POST /{noun} returns no id: {made}"))?.to_owned())
+    }
+
+    /// The response to [`create`](Self::create).
+    async fn made(&self, noun: &str) -> Result<Value> {
         let operation = format!("POST /api/v1/{noun}");
         let row = table::of(&operation).ok_or_else(|| format!("no row {operation}, which would create an object"))?;
         let body: Value = serde_json::from_str(&self.body(row, &self.one))?;
-        let made = self.client.json(&self.admin, "POST", &format!("/{noun}"), &body).await?.value();
-        let nested = || made.as_object().into_iter().flat_map(|it| it.values()).find_map(|it| it.get("id"));
-        let id = made.get("id").or_else(nested).and_then(Value::as_str);
-        Ok(id.ok_or_else(|| format!("{operation} returns no id: {made}"))?.to_owned())
+        Ok(self.client.json(&self.admin, "POST", &format!("/{noun}"), &body).await?.value())
+    }
+
+    /// A new join token.
+    pub(super) async fn join_token(&self) -> Result<String> {
+        let made = self.made("join-tokens").await?;
+        Ok(made["token"].as_str().ok_or_else(|| format!("no token in {made}"))?.to_owned())
     }
 
     /// The id of a deleted object for a path parameter; `None` for names, which are free again.

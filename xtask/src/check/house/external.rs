@@ -33,11 +33,14 @@ const ALLOWED: [(&str, &[&str]); 7] = [
             "tokio_util",
         ],
     ),
-    ("brokkr_core", &["bytes", "futures_core", "jiff", "serde_core", "serde_json", "tokio", "utoipa", "uuid"]),
+    (
+        "brokkr_core",
+        &["bytes", "futures_core", "jiff", "secrecy", "serde_core", "serde_json", "tokio", "utoipa", "uuid"],
+    ),
     ("brokkr_control", &["bytes", "schemars", "secrecy", "serde_core", "serde_json"]),
     ("brokkr_reconcile", &["futures_core", "serde_core", "serde_json"]),
     ("brokkr_store_postgres", &["bytes", "secrecy", "tokio", "uuid"]),
-    ("brokkr_agent_runtime", &["futures_core", "kube_client", "serde_json", "tokio_util"]),
+    ("brokkr_agent_runtime", &["futures_core", "kube_client", "secrecy", "serde_json", "tokio_util"]),
     (
         "brokkr_http",
         &[

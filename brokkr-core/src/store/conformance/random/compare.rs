@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Agent, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, Stack, StackProgress,
+    Agent, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, JoinToken, Stack,
+    StackProgress,
 };
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::random::world::World;
@@ -71,6 +72,13 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
             vec![
                 comparable(store.get::<Grant>(scope, it.id).await),
                 comparable(store.list::<Grant>(scope, &named, &Page::first(3)).await),
+            ]
+        }
+        Change::JoinToken(it) => {
+            let named = EntityQuery { name: Some(it.name.clone()), ..EntityQuery::default() };
+            vec![
+                comparable(store.get::<JoinToken>(scope, it.id).await),
+                comparable(store.list::<JoinToken>(scope, &named, &Page::first(3)).await),
             ]
         }
         Change::Key(it) => vec![

@@ -103,6 +103,7 @@ impl World {
         let (stacks, agents) = (self.stacks(), self.agents());
         match dice.below(13) {
             0 if dice.once_in(3) => Some(self.environment(dice)),
+            0 if dice.once_in(3) => Some(self.join_token(dice)),
             0 if dice.once_in(2) => Some(self.grant(dice)),
             0 => Some(self.generator(dice)),
             1 | 2 => Some(self.agent(&agents, dice)),
@@ -170,6 +171,23 @@ impl World {
             grant.deleted_at = Some(sample::time(self.events));
         }
         Change::Grant(grant)
+    }
+
+    fn join_token(&self, dice: &mut Dice) -> Change {
+        let known = self.of(|change| match change {
+            Change::JoinToken(it) => Some(it.clone()),
+            _ => None,
+        });
+        let mut token = match dice.pick(&known) {
+            Some(known) if dice.once_in(2) => known.clone(),
+            _ => sample::join_token(&self.name("j", dice)),
+        };
+        token.version = self.version(EntityKey::JoinToken(token.id), dice);
+        token.uses = u32::try_from(dice.below(10)).unwrap_or_default();
+        if token.version.get() > 1 && dice.once_in(3) {
+            token.deleted_at = Some(sample::time(self.events));
+        }
+        Change::JoinToken(token)
     }
 
     fn agent(&self, known: &[crate::model::Agent], dice: &mut Dice) -> Change {

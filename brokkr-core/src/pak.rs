@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use brokkr_core::entropy::Entropy;
-use brokkr_core::model::{Digest, KeyKind};
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::entropy::Entropy;
+use crate::model::{Digest, KeyKind};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const SHORT_ID: usize = 12;
@@ -18,16 +19,16 @@ const CHECK: usize = 6;
 /// A new key. Shown once; the store keeps only its hash.
 ///
 /// ```
-/// use brokkr_control::Pak;
 /// use brokkr_core::entropy::SystemEntropy;
 /// use brokkr_core::model::KeyKind;
+/// use brokkr_core::pak::Pak;
 /// use secrecy::ExposeSecret as _;
 ///
 /// let pak = Pak::generate(KeyKind::Admin, &SystemEntropy)?;
 /// let (short_id, hash) = (pak.short_id().to_owned(), pak.hash());
 /// assert!(pak.into_secret().expose_secret().starts_with(&format!("brokkr_admin_{short_id}_")));
 /// # let _ = hash;
-/// # Ok::<_, brokkr_control::PakError>(())
+/// # Ok::<_, brokkr_core::pak::PakError>(())
 /// ```
 pub struct Pak {
     short_id: String,
@@ -49,7 +50,7 @@ pub enum PakError {
 /// The public part and the hash of a key that was generated elsewhere: `<short id>:sha256:<64 hexadecimal digits>`.
 ///
 /// ```
-/// use brokkr_control::KeyHash;
+/// use brokkr_core::pak::KeyHash;
 ///
 /// let digits = "ab".repeat(32);
 /// assert!(format!("0123456789ab:sha256:{digits}").parse::<KeyHash>().is_ok());
@@ -57,8 +58,8 @@ pub enum PakError {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHash {
-    pub(crate) short_id: String,
-    pub(crate) hash: Digest,
+    short_id: String,
+    hash: Digest,
 }
 
 impl std::str::FromStr for KeyHash {
@@ -70,6 +71,33 @@ impl std::str::FromStr for KeyHash {
             return Err(PakError::Malformed);
         }
         Ok(Self { short_id: short_id.to_owned(), hash: hash.parse().map_err(|_| PakError::Malformed)? })
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.short_id, self.hash)
+    }
+}
+
+impl KeyHash {
+    /// The public part and the hash of a key. Does not check that the key is valid.
+    ///
+    /// # Errors
+    ///
+    /// [`PakError::Malformed`] if the text does not have the form of a key, or its checksum is wrong.
+    pub fn of(text: &str) -> Result<Self, PakError> {
+        Pak::parse(text).map(|(short_id, hash)| Self { short_id: short_id.to_owned(), hash })
+    }
+
+    /// The public part of the key.
+    pub fn short_id(&self) -> &str {
+        &self.short_id
+    }
+
+    /// SHA-256 of the whole key.
+    pub fn hash(&self) -> Digest {
+        self.hash
     }
 }
 
@@ -101,13 +129,22 @@ impl Pak {
         Digest::of(self.text.expose_secret().as_bytes())
     }
 
+    /// The public part and the hash, for a broker that stores a key which it did not generate.
+    pub fn key_hash(&self) -> KeyHash {
+        KeyHash { short_id: self.short_id.clone(), hash: self.hash() }
+    }
+
     /// The full key text.
     pub fn into_secret(self) -> SecretString {
         self.text
     }
 
     /// Parses a presented key into its short id and its hash. Does not check that the key is valid.
-    pub(crate) fn parse(text: &str) -> Result<(&str, Digest), PakError> {
+    ///
+    /// # Errors
+    ///
+    /// [`PakError::Malformed`] if the text does not have the form of a key, or its checksum is wrong.
+    pub fn parse(text: &str) -> Result<(&str, Digest), PakError> {
         let (head, crc) = text.rsplit_once('_').ok_or(PakError::Malformed)?;
         let mut parts = head.split('_');
         let (Some("brokkr"), Some(kind), Some(short_id), Some(secret), None) =
@@ -115,8 +152,7 @@ impl Pak {
         else {
             return Err(PakError::Malformed);
         };
-        let kinds = [KeyKind::Admin, KeyKind::AdminReadOnly, KeyKind::Agent, KeyKind::Generator];
-        let well_formed = kinds.iter().any(|it| it.tag() == kind)
+        let well_formed = KeyKind::ALL.iter().any(|it| it.tag() == kind)
             && is_base62(short_id, SHORT_ID)
             && is_base62(secret, SECRET)
             && crc.as_bytes() == check(head);
@@ -159,15 +195,15 @@ fn check(head: &str) -> [u8; CHECK] {
 
 #[cfg(test)]
 mod tests {
-    use brokkr_core::entropy::SystemEntropy;
-
     use super::*;
+    use crate::entropy::SystemEntropy;
 
     #[test]
     fn hash_of_a_key_needs_a_whole_short_id_and_digest() {
         let digits = "0123456789abcdef".repeat(4);
         let given: KeyHash = format!("0aZ456789abc:sha256:{digits}").parse().expect("valid");
-        assert_eq!((given.short_id.as_str(), given.hash.to_string()), ("0aZ456789abc", format!("sha256:{digits}")));
+        assert_eq!((given.short_id(), given.hash().to_string()), ("0aZ456789abc", format!("sha256:{digits}")));
+        assert_eq!(given.to_string().parse(), Ok(given));
         for wrong in [
             String::new(),
             format!(":sha256:{digits}"),
@@ -188,6 +224,7 @@ mod tests {
     fn generated_key_parses_and_altered_keys_do_not() {
         let pak = Pak::generate(KeyKind::Agent, &SystemEntropy).expect("randomness");
         let (short_id, hash) = (pak.short_id().to_owned(), pak.hash());
+        assert_eq!(pak.key_hash().to_string(), format!("{short_id}:{hash}"));
         let text = pak.into_secret();
         let text = text.expose_secret();
         assert!(text.starts_with("brokkr_agent_"));
