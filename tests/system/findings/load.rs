@@ -46,7 +46,7 @@ async fn f05_bodies_are_read_only_from_callers_that_may_send_them() {
     let stack = attacked.json(Method::POST, "/stacks", &json!({"name": "web"})).await;
     let key = text_at(&agent, "/pak").unwrap();
     let path = format!("/stacks/{}/deployment-objects", text_at(&stack, "/id").unwrap());
-    let mut stalled = attacked.request(&key, "POST", &path, "application/yaml", &vec![b' '; 8 * 1024 * 1024]);
+    let mut stalled = attacked.request(key, "POST", &path, "application/yaml", &vec![b' '; 8 * 1024 * 1024]);
     // The last byte never arrives.
     stalled.pop();
     let (above, answers) = attacked.peak(attacked.all(60, &stalled)).await;
