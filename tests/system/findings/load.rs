@@ -1,8 +1,13 @@
 //! How few bytes could keep the broker busy, or fill its memory.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use brokkr_control::Broker;
+use brokkr_control::{Broker, NewAgent, NewGenerator, Origin};
+use brokkr_core::model::StackSpec;
+use brokkr_core::store::{MemoryStore, Page};
+use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 use brokkr_testbed::text_at;
 use http::Method;
 use secrecy::ExposeSecret as _;
@@ -10,7 +15,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use super::process::Attacked;
-use crate::support::{Api, Database};
+use crate::support::{Api, Database, eventually};
 
 /// 442 bytes of YAML whose aliases expand to more than ten million nodes.
 fn bomb() -> String {
@@ -148,4 +153,49 @@ async fn f13_lost_race_does_not_parse_again() {
     let published = answers.iter().filter(|status| **status == 201).count();
     assert!(published * 2 >= AT_ONCE, "{published} of {AT_ONCE} succeeded: {answers:?}");
     assert!(racing < one_by_one * 2, "{racing:?} at once, {one_by_one:?} one by one");
+}
+
+#[derive(Debug, Clone, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl TargetingPolicy for Counting {
+    fn evaluate(&self, _: &Candidate<'_>) -> Result<Verdict, PolicyError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Verdict::matched("everything"))
+    }
+}
+
+/// One entry of a placement evaluated the stacks of all tenants, under the lock that polls need.
+#[tokio::test]
+async fn f14_placement_evaluates_the_callers_own_stacks_page_by_page() {
+    let policy = Counting::default();
+    let broker = Broker::builder(MemoryStore::new()).replace_policy(policy.clone()).start().await.unwrap();
+    let admin = broker.system_actor();
+    let mut tenants = Vec::new();
+    for (name, stacks) in [("many", 200), ("few", 20)] {
+        let new = NewGenerator { name: name.to_owned(), ..NewGenerator::default() };
+        let (generator, key) = broker.generator_create(&admin, new).await.unwrap();
+        let actor = broker.authenticate(key.pak.unwrap().expose_secret(), Origin::in_process()).unwrap();
+        for number in 0..stacks {
+            broker.stack_create(&actor, None, StackSpec::named(format!("s{number}"))).await.unwrap();
+        }
+        tenants.push((generator.id, actor));
+    }
+    let registrations = Some(tenants.iter().map(|(id, _)| (*id, None)).collect());
+    let new = NewAgent { name: "edge".to_owned(), registrations, ..NewAgent::default() };
+    let agent = broker.agent_create(&admin, new).await.unwrap().0.id;
+    let (_, few) = &tenants[1];
+    let evaluated = || policy.0.load(Ordering::SeqCst);
+    // Creating the agent may evaluate every stack once.
+    eventually("nothing is evaluated", || async {
+        let before = evaluated();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if evaluated() == before { Ok(()) } else { Err(()) }
+    })
+    .await;
+    let before = evaluated();
+    let page = broker.agent_placement(few, agent, &Page::first(1)).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+    let count = evaluated() - before;
+    assert!(count <= 3, "{count} evaluations for one entry of a tenant with 20 stacks");
 }

@@ -192,3 +192,21 @@ async fn f07_claim_to_hold_a_stack_gives_no_right_to_it() {
     hidden("after unregistering").await;
     assert_eq!(status(&second).await, 404, "after unregistering and a claim");
 }
+
+/// The agent's `unknown_stacks` showed one tenant's stack to another.
+#[tokio::test]
+async fn f15_unknown_stacks_are_for_admins_only() {
+    let api = Api::new().await;
+    let (shop, bank) = (Tenant::new(&api, "shop").await, Tenant::new(&api, "bank").await);
+    let (agent, key) = api.agent("edge", json!({})).await;
+    shop.register(&api, &agent).await;
+    let foreign = bank.stack(&api, "web").await;
+    assert_eq!(report(&api, &agent, &key, 1, json!([foreign])).await.status, 200);
+    let path = format!("/agents/{agent}");
+    assert_eq!(api.get(&path).await.json()["session"]["unknown_stacks"], json!([foreign]), "an admin sees it");
+    for path in [path.as_str(), "/agents"] {
+        let seen = api.get_as(&shop.key, path).await;
+        assert_eq!(seen.status, 200);
+        assert!(!String::from_utf8_lossy(&seen.body).contains(&foreign), "{path}: {seen:?}");
+    }
+}
