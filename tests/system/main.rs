@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod api;
+mod corpus;
+mod findings;
+mod hostile;
 mod kubernetes;
 mod memory;
 mod postgres;

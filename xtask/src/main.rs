@@ -1,9 +1,10 @@
-//! The project's commands: `cargo xtask test | verify | check | bench | faults | up`.
+//! The project's commands: `cargo xtask test | verify | check | fuzz | bench | faults | up`.
 #![expect(clippy::print_stdout, reason = "commands print what they do")]
 
 mod bench;
 mod check;
 mod faults;
+mod fuzz;
 mod run;
 mod test;
 mod up;
@@ -29,6 +30,8 @@ enum Command {
     Faults(faults::FaultsArgs),
     /// Checks the code base, and Brokkr against other tools and their files. Prints a line `name right/all` for each check.
     Check(check::CheckArgs),
+    /// Runs the fuzz targets: keys, manifests, JSON, cursors, selectors, request heads. Needs cargo-fuzz.
+    Fuzz(fuzz::FuzzArgs),
     /// Measures performance beside a baseline in the same run.
     Bench(bench::BenchArgs),
     /// Starts a broker, real clusters and their agents. Runs until interrupted.
@@ -41,6 +44,7 @@ fn main() -> std::process::ExitCode {
         Command::Verify => verify::run(),
         Command::Faults(args) => faults::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Up(args) => up::run(&args),
     };

@@ -392,6 +392,15 @@ impl Broker {
         })
         .await
     }
+
+    /// Returns an agent that the actor has just changed, with the details from its reports. Needs no scope for reading.
+    pub async fn agent_changed(&self, actor: &Actor, agent: Agent) -> BrokerResult<AgentDetails> {
+        let (scope, id) = (self.scope(actor), agent.id);
+        let session = self.parts.store.agent_session(&scope, id).await?;
+        let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
+        let capabilities = session.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default();
+        Ok(AgentDetails { agent: as_seen_by(&scope, agent), last_seen_at, capabilities, session })
+    }
 }
 
 /// Hides the agent's other generators from a generator.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Timestamp, Version, limits,
+    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Timestamp, Version, limits,
 };
 use brokkr_core::pak::Pak;
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreExt as _, StoreResult};
@@ -310,6 +310,16 @@ impl Broker {
             Ok(decision)
         })
         .await
+    }
+
+    /// Returns the name of the actor's agent or generator, whatever the scopes of its key; `None` for other actors.
+    pub async fn principal_name(&self, actor: &Actor) -> BrokerResult<Option<Name>> {
+        let (store, scope) = (&self.parts.store, self.scope(actor));
+        Ok(match (actor.agent_id(), actor.generator_id()) {
+            (Some(id), _) => Some(store.get::<Agent>(&scope, id).await?.name),
+            (None, Some(id)) => Some(store.get::<GeneratorPrincipal>(&scope, id).await?.name),
+            (None, None) => None,
+        })
     }
 
     /// Returns the key that the actor presented; `None` for actors without a key.

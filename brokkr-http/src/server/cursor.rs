@@ -18,25 +18,19 @@ impl CursorKey {
         Self(key)
     }
 
-    fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
-        // HMAC accepts keys of any length, so this cannot fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
-            return [0; 32];
-        };
-        for part in parts {
+    /// `None` never occurs: HMAC accepts keys of any length.
+    fn mac(&self, list: &str, actor: &Actor, payload: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::new_from_slice(&self.0).ok()?;
+        for part in [list.as_bytes(), actor.reference().to_string().as_bytes(), payload] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        mac.finalize().into_bytes().into()
-    }
-
-    fn mac(&self, list: &str, actor: &Actor, payload: &[u8]) -> [u8; 32] {
-        self.mac_of(&[list.as_bytes(), actor.reference().to_string().as_bytes(), payload])
+        Some(mac)
     }
 
     pub(crate) fn issue<K: Serialize>(&self, list: &str, actor: &Actor, key: &K) -> Option<String> {
         let payload = serde_json::to_vec(key).ok()?;
-        let mut bytes = self.mac(list, actor, &payload).to_vec();
+        let mut bytes = self.mac(list, actor, &payload)?.finalize().into_bytes().to_vec();
         bytes.extend(payload);
         Some(URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -49,10 +43,10 @@ impl CursorKey {
             )
         };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
-        let (mac, payload) = bytes.split_at_checked(32).ok_or_else(refused)?;
-        if mac != self.mac(list, actor, payload) {
-            return Err(refused());
-        }
+        let (tag, payload) = bytes.split_at_checked(32).ok_or_else(refused)?;
+        let mac = self.mac(list, actor, payload).ok_or_else(refused)?;
+        // In constant time.
+        mac.verify_slice(tag).map_err(|_| refused())?;
         serde_json::from_slice(payload).map_err(|_| refused())
     }
 }

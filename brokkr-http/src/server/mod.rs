@@ -7,6 +7,8 @@ mod caller;
 mod convert;
 mod cursor;
 mod extract;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head_timer;
 mod identified;
 mod in_flight;

@@ -87,7 +87,11 @@ def every_problem():
         headers["Authorization"] = f"Bearer {saved.get(step.get('key'), PAK)}"
         if step.get("anonymous"):
             del headers["Authorization"]
+        if "header_bytes" in step:
+            headers["x-large"] = "x" * step["header_bytes"]
         path = URL + "/api/v1" + fill(step["path"])
+        if "query" in step:
+            path += "?" + "".join(text * times for text, times in step["query"])
         reply = httpx.request(step["method"], path, headers=headers, content=body_of(step, fill), timeout=30)
         if "problem" not in step:
             if reply.status_code != step["status"]:

@@ -13,6 +13,8 @@ type Step = {
   key?: string;
   anonymous?: boolean;
   headers?: Record<string, string>;
+  header_bytes?: number;
+  query?: [string, number][];
   json?: unknown;
   body?: { hex: string } | [string, number][];
   save?: Record<string, string>;
@@ -98,11 +100,13 @@ function send(step: Step, saved: Record<string, string>, fill: (text: string) =>
   const headers: Record<string, string> = step.json === undefined ? {} : { "content-type": "application/json" };
   Object.assign(headers, step.headers);
   if (!step.anonymous) headers["authorization"] = `Bearer ${saved[step.key ?? ""] ?? pak}`;
+  if (step.header_bytes !== undefined) headers["x-large"] = "x".repeat(step.header_bytes);
+  const query = step.query === undefined ? "" : `?${step.query.map(([text, times]) => text.repeat(times)).join("")}`;
   const init: RequestInit = { method: step.method, headers };
   if (step.json !== undefined) init.body = fill(JSON.stringify(step.json));
   else if (Array.isArray(step.body)) init.body = step.body.map(([text, times]) => text.repeat(times)).join("");
   else if (step.body) init.body = Buffer.from(step.body.hex, "hex");
-  return fetch(`${url}/api/v1${fill(step.path)}`, init);
+  return fetch(`${url}/api/v1${fill(step.path)}${query}`, init);
 }
 
 await aStackAndItsStatus();

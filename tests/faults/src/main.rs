@@ -1,8 +1,10 @@
-//! Fault injection and checks on real servers: `cargo xtask faults …`, `cargo xtask check real`, `cargo xtask check inputs`.
+//! Fault injection and checks on real servers: `cargo xtask faults …`, `cargo xtask check real`, `cargo xtask check inputs`,
+//! `cargo xtask check access`.
 //!
 //! Each fault prints a line `name survived/tried`. The exit status is 0 if every fault was survived.
 #![expect(clippy::print_stdout, reason = "prints the results")]
 
+mod access;
 mod agent;
 mod inputs;
 mod postgres;
@@ -30,6 +32,12 @@ enum What {
     /// Injects faults into agents and clusters, on real API servers.
     Agent {
         /// Only the fault with this name.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Calls each operation with each kind of caller, on both stores.
+    Access {
+        /// Only the group with this name.
         #[arg(long)]
         only: Option<String>,
     },
@@ -106,6 +114,7 @@ async fn run(what: What) -> Result<bool> {
                 lost |= tell(name, agent::one(&mut world, name).await);
             }
         }
+        What::Access { only } => lost = access::run(only.as_deref()).await?,
         What::Inputs { only } => lost = inputs::run(only.as_deref()).await?,
         What::Real { only, write } => lost = real::run(only.as_deref(), write).await?,
     }

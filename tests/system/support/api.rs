@@ -72,6 +72,11 @@ impl Api {
     pub(crate) async fn with(set: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
         let broker = set(Broker::builder(Arc::new(MemoryStore::new()))).start().await.unwrap();
         let admin = broker.ensure_admin_key(None).await.unwrap().unwrap().expose_secret().to_owned();
+        Self::over(broker, admin)
+    }
+
+    /// The router over a broker that runs, with an admin key of it.
+    pub(crate) fn over(broker: Broker, admin: String) -> Self {
         let metrics = brokkr_http::server::metrics_router(broker.clone(), || "recorded".to_owned());
         Self { router: brokkr_http::server::router(broker).merge(metrics), admin }
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask check`: checks of the code base, and of Brokkr against other tools and their files.
 
+pub(crate) mod access;
 mod contract;
 pub(crate) mod docs;
 pub(crate) mod house;
@@ -33,6 +34,9 @@ enum What {
     Real,
     /// What tenants may deploy: refused by the broker, refused by agents, allowed by a grant, on real API servers.
     Authority,
+    /// Rights: each operation with each kind of caller, on objects of its own, of others, missing and deleted; and secrets in logs
+    /// and responses. On both stores.
+    Access,
     /// Bad inputs against a broker, and the peak of its memory under many at once.
     Inputs,
     /// Manifests as the broker stores them, compared with those that kubectl would send.
@@ -49,6 +53,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         What::Docs => docs::run(),
         What::Real => real::run(only),
         What::Authority => real::run(Some("authority")),
+        What::Access => access::run(only),
         What::Inputs => inputs::run(only),
         What::Reading => reading::run(only),
         What::Contract => contract::run(only),

@@ -138,8 +138,8 @@ async fn patch(
             status: Some(now.status),
         })
     };
-    state.broker.agent_update(&actor, id, version, edit).await?;
-    let details = state.broker.agent_details(&actor, id).await?;
+    let agent = state.broker.agent_update(&actor, id, version, edit).await?;
+    let details = state.broker.agent_changed(&actor, agent).await?;
     Ok(entity(details.agent.version, Agent::from(details)))
 }
 
@@ -213,7 +213,7 @@ async fn confirm_epoch(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<AgentId>,
 ) -> Result<Response, Problem> {
-    state.broker.agent_confirm_epoch(&actor, id).await?;
-    let details = state.broker.agent_details(&actor, id).await?;
+    let agent = state.broker.agent_confirm_epoch(&actor, id).await?;
+    let details = state.broker.agent_changed(&actor, agent).await?;
     Ok(entity(details.agent.version, Agent::from(details)))
 }

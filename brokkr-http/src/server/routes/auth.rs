@@ -27,12 +27,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 async fn who_am_i(State(state): State<AppState>, Caller(actor): Caller) -> Result<Json<WhoAmI>, Problem> {
     let key = state.broker.key_of(&actor).await?;
     let key_id = key.as_ref().map(|key| key.id.to_string());
-    let (principal_id, name) = match actor.reference() {
-        ActorRef::Agent { id, .. } => (id.to_string(), state.broker.agent_get(&actor, id).await?.name.to_string()),
-        ActorRef::Generator { id, .. } => {
-            (id.to_string(), state.broker.generator_get(&actor, id).await?.name.to_string())
-        }
-        _ => (key_id.clone().unwrap_or_default(), key.as_ref().map(|key| key.name.to_string()).unwrap_or_default()),
+    // Every valid key may ask whose it is, whatever its scopes.
+    let named = state.broker.principal_name(&actor).await?;
+    let name = named.or_else(|| key.as_ref().map(|key| key.name.clone()));
+    let name = name.map(|name| name.to_string()).unwrap_or_default();
+    let principal_id = match actor.reference() {
+        ActorRef::Agent { id, .. } => id.to_string(),
+        ActorRef::Generator { id, .. } => id.to_string(),
+        _ => key_id.clone().unwrap_or_default(),
     };
     let kind: KeyKind = actor.kind();
     let (subject, scopes) =

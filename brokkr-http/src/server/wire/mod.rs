@@ -9,4 +9,5 @@ mod gate;
 mod head;
 
 pub(super) use gate::Gate;
+pub use gate::passes;
 pub(super) use head::Refusal;

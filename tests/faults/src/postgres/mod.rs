@@ -11,6 +11,8 @@ mod restore;
 mod rolling;
 mod silent;
 
+pub(crate) use fixture::Database;
+
 use crate::{Outcome, Result};
 
 /// The names of all faults, in order of execution.
