@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{binary, text};
+use crate::fixture::{binary, peak_mib, text};
 use crate::{Result, figure, percentile};
 
 const OBJECTS: usize = 1_000;
@@ -262,13 +262,4 @@ impl Bench {
         figure("drift_ms_p99", percentile(&mut times, 0.99));
         Ok(())
     }
-}
-
-/// The peak resident memory of a process, in MiB.
-fn peak_mib(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("/proc has no VmHWM for the process")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-    Ok(kib / 1024.0)
 }

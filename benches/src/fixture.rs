@@ -93,3 +93,12 @@ impl Broker {
         Ok(client.send(method, path, body).await?)
     }
 }
+
+/// The peak resident memory of a process, in MiB.
+pub(crate) fn peak_mib(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("/proc has no VmHWM for the process")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kib / 1024.0)
+}

@@ -101,7 +101,7 @@ async fn send_until_stopped(
 }
 
 /// Reads one complete response and returns its status.
-async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<u16> {
+pub(crate) async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<u16> {
     buffer.clear();
     let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
     let head = loop {

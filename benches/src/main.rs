@@ -9,6 +9,7 @@ mod fixture;
 mod http_load;
 mod latency;
 mod long_poll;
+mod overload;
 mod poll;
 mod seed;
 mod start;
@@ -41,6 +42,11 @@ enum Bench {
         #[arg(long)]
         agent: Option<PathBuf>,
     },
+    /// What other tenants notice while one overloads the broker.
+    Overload,
+    /// The tenant that overloads the broker.
+    #[command(hide = true)]
+    Attack(overload::Attack),
     /// A minimal handler that answers 304, as a baseline.
     #[command(hide = true)]
     Bare {
@@ -76,6 +82,8 @@ async fn main() -> std::process::ExitCode {
             failed => failed,
         },
         Bench::Apply { agent } => apply::run(agent).await,
+        Bench::Overload => overload::run().await,
+        Bench::Attack(attack) => overload::attack(attack).await,
         Bench::Bare { listen } => poll::bare(&listen).await,
     };
     match result {

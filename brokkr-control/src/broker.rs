@@ -15,7 +15,9 @@ use uuid::Uuid;
 
 use crate::error::BrokerResult;
 use crate::generate::Registered;
+use crate::intake::open_polls::OpenPolls;
 use crate::intake::parsing::Parsing;
+use crate::intake::quotas::Quotas;
 use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
@@ -52,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) contents: RecentContents,
     pub(crate) polls: PollCounters,
     pub(crate) parsing: Parsing,
+    pub(crate) quotas: Quotas,
+    pub(crate) open_polls: OpenPolls,
     /// Joins of this replica take turns: each changes its token, so concurrent ones would lose races.
     pub(crate) joins: tokio::sync::Mutex<()>,
     /// Cancelled when waiting polls end and new polls no longer wait.

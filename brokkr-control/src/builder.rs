@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use brokkr_core::clock::{Clock, IntoClock, SystemClock};
 use brokkr_core::entropy::{Entropy, IntoEntropy, SystemEntropy};
 use brokkr_core::error::Invalid;
-use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Version};
+use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Quota, Version};
 use brokkr_core::store::{IntoStore, Retention, Scope, Store, StoreError, StoreExt as _};
 use brokkr_core::targeting::{IntoPolicy, TargetingPolicy, any_of, default_policy};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,9 @@ use crate::background::purge::purge;
 use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::error::BrokerError;
 use crate::generate::{DynGenerator, Generator, Registered};
+use crate::intake::open_polls::OpenPolls;
 use crate::intake::parsing::Parsing;
+use crate::intake::quotas::Quotas;
 use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
@@ -62,6 +64,7 @@ pub struct BrokerBuilder {
     generators: Vec<Unchecked>,
     retention: Retention,
     key_lifetime: Option<Duration>,
+    quotas: Quotas,
 }
 
 /// A generator whose name and schema [`BrokerBuilder::start`] has not yet checked.
@@ -100,6 +103,7 @@ impl BrokerBuilder {
             generators: Vec::new(),
             retention: Retention::default(),
             key_lifetime: None,
+            quotas: Quotas::default(),
         }
     }
 
@@ -166,6 +170,13 @@ impl BrokerBuilder {
         self
     }
 
+    /// Sets the quotas of every generator except the system generator, which has none. Default: [`Quotas::default`]. A request beyond
+    /// a quota fails with [`BrokerError::QuotaExceeded`].
+    pub fn quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
+    }
+
     /// Registers a generator under its [`name`](Generator::name). [`start`](Self::start) fails if two generators have the
     /// same name.
     pub fn generator<G: Generator>(mut self, generator: G) -> Self {
@@ -211,6 +222,8 @@ impl BrokerBuilder {
             entropy: self.entropy,
             generators,
             key_lifetime: self.key_lifetime,
+            open_polls: OpenPolls::new(self.quotas.maximum(Quota::OpenPolls)),
+            quotas: self.quotas,
             activity: ActivityLog::default(),
             contents: RecentContents::default(),
             polls: PollCounters::default(),

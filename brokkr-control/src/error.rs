@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use brokkr_core::error::{Invalid, InvalidCode};
+use brokkr_core::model::QuotaExceeded;
 use brokkr_core::store::{StoreError, UniqueKey};
 
 /// The result of the broker's operations.
@@ -65,6 +66,9 @@ pub enum BrokerError {
     /// The operation would exceed a limit.
     #[error("limit reached: {0}")]
     LimitReached(&'static str),
+    /// The operation would exceed a quota of the generator.
+    #[error("{0}")]
+    QuotaExceeded(QuotaExceeded),
     /// The generator rejected the parameters. The text is for the caller.
     #[error("the generator refused: {0}")]
     GeneratorRefused(String),
@@ -137,6 +141,8 @@ kinds! {
     LastAdminKey = "last-admin-key",
     /// [`BrokerError::LimitReached`].
     LimitReached = "limit-reached",
+    /// [`BrokerError::QuotaExceeded`].
+    QuotaExceeded = "quota-exceeded",
     /// [`BrokerError::GeneratorRefused`].
     GeneratorRefused = "generator-refused",
     /// [`BrokerError::GeneratorUnavailable`].
@@ -181,6 +187,7 @@ impl BrokerError {
             Self::InUse(_) => BrokerErrorKind::InUse,
             Self::LastAdminKey => BrokerErrorKind::LastAdminKey,
             Self::LimitReached(_) => BrokerErrorKind::LimitReached,
+            Self::QuotaExceeded(_) => BrokerErrorKind::QuotaExceeded,
             Self::GeneratorRefused(_) => BrokerErrorKind::GeneratorRefused,
             Self::GeneratorUnavailable(_) => BrokerErrorKind::GeneratorUnavailable,
             Self::InstanceSuperseded => BrokerErrorKind::InstanceSuperseded,
@@ -221,6 +228,7 @@ impl From<StoreError> for BrokerError {
             StoreError::NotFound => Self::NotFound,
             StoreError::NotUnique(key) => Self::AlreadyExists(key),
             StoreError::Conflict(_) => Self::Contention,
+            StoreError::QuotaExceeded(exceeded) => Self::QuotaExceeded(exceeded),
             StoreError::Expired => Self::PositionExpired,
             StoreError::Unavailable(_) => Self::Unavailable(error),
             error => Self::Internal(Box::new(error)),

@@ -33,6 +33,7 @@ pub use brokkr_core::pak::{KeyHash, Pak, PakError};
 pub use builder::{BrokerBuilder, StartError};
 pub use error::{BrokerError, BrokerErrorKind, BrokerResult};
 pub use intake::parsing::Turn;
+pub use intake::quotas::Quotas;
 pub use intake::shares::{Part, Share, Shares};
 pub use operations::agents::{AgentDetails, AgentPatch, NewAgent, default_grant};
 pub use operations::environments::{EnvironmentPatch, NewEnvironment};

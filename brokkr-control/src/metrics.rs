@@ -7,6 +7,7 @@ use crate::error::{BrokerError, BrokerResult};
 
 const POLLS: &str = "brokkr_polls_total";
 const COMMITS: &str = "brokkr_commits_total";
+pub(crate) const POLLS_WAITING: &str = "brokkr_polls_waiting";
 const JOINS: &str = "brokkr_joins_total";
 pub(crate) const VIEW_AGE: &str = "brokkr_view_age_seconds";
 pub(crate) const VIEW_GENERATION: &str = "brokkr_view_generation";
@@ -16,6 +17,7 @@ pub(crate) const ADMIN_KEY_EXPIRES: &str = "brokkr_admin_key_expires_seconds";
 /// Registers the descriptions of the metrics. Called once, at the start.
 pub(crate) fn describe() {
     describe_counter!(POLLS, "Polls by result");
+    describe_gauge!(POLLS_WAITING, "Polls that wait for a change");
     describe_counter!(COMMITS, "Commits by operation and outcome (committed, lost, failed)");
     describe_counter!(JOINS, "Joins of agents by outcome (created, repeated, refused, failed)");
     describe_gauge!(VIEW_AGE, Unit::Seconds, "Age of the fleet view; above 3 s polls are refused");

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::error::{is_retryable, meaning};
 use crate::query::statements;
+use crate::quota;
 use crate::session::{Link, Session, Work};
 use crate::tables::{self, Table};
 
@@ -229,6 +230,7 @@ impl<'a> Rows<'a> {
 
     async fn write<C: Link>(&self, session: &mut Session<C>) -> Result<Committed, Failure> {
         let mut work = session.begin().await?;
+        quota::check(&mut work, self.commit).await?.map_err(Failure::Refused)?;
         self.lock_names(&mut work).await?;
         if let Some(record) = &self.commit.idempotency {
             let answer = Answer::of(record);
@@ -321,7 +323,7 @@ impl<'a> Rows<'a> {
     fn versions(&self) -> impl Iterator<Item = (&EntityKey, &Version)> {
         self.commit.preconditions.iter().filter_map(|it| match it {
             Precondition::Version(key, version) => Some((key, version)),
-            Precondition::OwnsNoStacks(_) => None,
+            Precondition::OwnsNoStacks(_) | Precondition::Within(..) => None,
         })
     }
 

@@ -26,6 +26,7 @@ mod history;
 mod migrate;
 mod notify;
 mod query;
+mod quota;
 mod read;
 mod roles;
 mod server_run;
@@ -46,6 +47,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         history::STATEMENTS,
         migrate::STATEMENTS,
         notify::STATEMENTS,
+        quota::STATEMENTS,
         roles::STATEMENTS,
         server_run::STATEMENTS,
         store::STATEMENTS,

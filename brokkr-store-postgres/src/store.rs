@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brokkr_core::model::{AuditRecord, Epoch, InstanceId, Timestamp};
+use brokkr_core::model::{AuditRecord, Epoch, GeneratorId, InstanceId, Quota, Timestamp};
 use brokkr_core::store::{
     Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, Maintenance,
     Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
@@ -21,7 +21,7 @@ use crate::error::{ConnectError, meaning};
 use crate::history::Unless;
 use crate::query::statements;
 use crate::view_reader::ViewReader;
-use crate::{commit, connect, feed, history, migrate, notify, roles, telemetry, upkeep};
+use crate::{commit, connect, feed, history, migrate, notify, quota, roles, telemetry, upkeep};
 
 statements! {
     CHECK = "SELECT 1";
@@ -137,6 +137,10 @@ impl Store for PostgresStore {
 
     async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()> {
         commit::keep_answer(&self.database, &record).await
+    }
+
+    async fn quota_used(&self, generator: GeneratorId, quota: Quota) -> StoreResult<u64> {
+        quota::used(&self.database, generator, quota).await.map_err(meaning)
     }
 
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {

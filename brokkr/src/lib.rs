@@ -87,8 +87,8 @@ pub use brokkr_control::{
     Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
     BrokerResult, Content, EnvironmentPatch, GeneratorPatch, GrantPatch, Idempotency, InProcess, Joined, KeyDetails,
     KeyHash, KeyTerms, NewAgent, NewEnvironment, NewGenerator, NewGrant, NewJoinToken, NewKey, NewMember, NewPak,
-    NewToken, Origin, Pak, PakError, Placed, Published, Removal, ShownContent, StackOverview, StackState, StartError,
-    Summary, default_grant, generate,
+    NewToken, Origin, Pak, PakError, Placed, Published, Quotas, Removal, ShownContent, StackOverview, StackState,
+    StartError, Summary, default_grant, generate,
 };
 pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;

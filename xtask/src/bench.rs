@@ -24,6 +24,8 @@ enum Bench {
     Latency,
     /// The reconciler beside the API server's limit and kubectl, drift correction, and the agent's memory.
     Apply,
+    /// What other tenants notice while one overloads the broker.
+    Overload,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -35,6 +37,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Start => "start",
         Bench::Latency => "latency",
         Bench::Apply => "apply",
+        Bench::Overload => "overload",
     };
     let benches = built("release", "brokkr-benches");
     if !matches!(args.what, Bench::Apply) {

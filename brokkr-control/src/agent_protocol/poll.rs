@@ -30,12 +30,34 @@ impl Broker {
     ///
     /// [`BrokerError::Stale`] if this replica's view is too old: the agent keeps its target state.
     pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<PollAnswer> {
-        let result = self.poll(actor, agent, request).await;
+        self.target_state_with(actor, agent, request, || {}).await
+    }
+
+    /// Like [`target_state`](Self::target_state). Calls `waiting` before the poll waits for a change, so that the caller can give up
+    /// what waiting polls should not hold.
+    ///
+    /// # Errors
+    ///
+    /// Those of `target_state`, and [`BrokerError::QuotaExceeded`] if too many polls of the key wait already.
+    pub async fn target_state_with(
+        &self,
+        actor: &Actor,
+        agent: AgentId,
+        request: PollRequest,
+        waiting: impl Fn() + Send,
+    ) -> BrokerResult<PollAnswer> {
+        let result = self.poll(actor, agent, request, waiting).await;
         self.parts.polls.polled(&result);
         result
     }
 
-    async fn poll(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<PollAnswer> {
+    async fn poll(
+        &self,
+        actor: &Actor,
+        agent: AgentId,
+        request: PollRequest,
+        waiting: impl Fn() + Send,
+    ) -> BrokerResult<PollAnswer> {
         const NAME: &str = "target-state.read";
         self.permit(actor, Action::TargetStateRead, NAME, Some(EntityKey::Agent(agent)))?;
         if actor.agent_id().is_some_and(|own| own != agent) {
@@ -53,6 +75,8 @@ impl Broker {
         // Recording assignments can lose races against other changes of the same stacks. The retries are bounded like those
         // of every decision.
         let mut tries = 0;
+        // Held until the poll ends.
+        let mut _open = None;
         loop {
             let poll = view.poll(agent, actor.key_id());
             if let Some(generation) = request.min_generation.filter(|it| !poll.has(*it, request.epoch)) {
@@ -81,6 +105,8 @@ impl Broker {
             let Some(news) = &mut news else {
                 // Evaluate again after subscribing, because a change may have come before the subscription.
                 news = view.news_of(agent);
+                _open = actor.key_id().map(|key| self.parts.open_polls.begin(key)).transpose()?;
+                waiting();
                 continue;
             };
             let key_ends = key_ends.map(|end| Instant::now() + end.since(self.now()));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use brokkr_core::model::{Digest, EntityKey};
+use brokkr_core::model::{Digest, EntityKey, Quota};
 use brokkr_core::store::IdempotencyRecord;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,7 +42,13 @@ impl Broker {
         let recorded = || {
             let decision = decide();
             async {
+                // A new answer will be kept.
+                let within = match actor.generator_id() {
+                    Some(generator) => self.within_quota(generator, Quota::IdempotencyRecords, 1).await?,
+                    None => None,
+                };
                 let mut decision = decision.await?;
+                decision.preconditions.extend(within);
                 let outcome = serde_json::to_value(&decision.outcome);
                 decision.idempotency = Some(IdempotencyRecord {
                     actor: actor.reference().to_string(),

@@ -1,4 +1,6 @@
-//! Bounds on work that callers cause: memory of request bodies, and parsing.
+//! Bounds on work that callers cause: memory of request bodies, parsing, waiting polls, and what generators keep.
 
+pub(crate) mod open_polls;
 pub(crate) mod parsing;
+pub(crate) mod quotas;
 pub(crate) mod shares;

@@ -154,6 +154,9 @@ impl Broker {
         let session = self.parts.store.agent_session(&scope, id).await?;
         let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
         let capabilities = session.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default();
+        // They may be those of other tenants.
+        let unknown = |it: &AgentSession| if scope == Scope::All { it.unknown_stacks.clone() } else { Vec::new() };
+        let session = session.map(|it| AgentSession { unknown_stacks: unknown(&it), ..it });
         Ok(AgentDetails { agent, last_seen_at, capabilities, session })
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Timestamp, Version, limits,
+    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Quota, QuotaExceeded, Timestamp,
+    Version, limits,
 };
 use brokkr_core::pak::Pak;
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreExt as _, StoreResult};
@@ -115,7 +116,7 @@ fn beside(owner: KeyOwner) -> (Vec<KeyOwner>, usize, &'static str) {
             limits::ADMIN_KEYS,
             "there can be at most 256 admin keys; revoke one first",
         ),
-        owner => (vec![owner], limits::KEYS_PER_PRINCIPAL, "an owner can have at most 16 keys; delete one first"),
+        owner => (vec![owner], limits::KEYS_PER_PRINCIPAL, "an agent can have at most 16 keys; delete one first"),
     }
 }
 
@@ -174,29 +175,44 @@ impl Broker {
         Ok(())
     }
 
+    /// Fails if the owner has no room for another key beside its active ones. Returns the precondition that keeps concurrent
+    /// requests within the quota.
+    fn room_for_key(&self, owner: KeyOwner, active: usize) -> BrokerResult<Option<Precondition>> {
+        let (_, limit, full) = beside(owner);
+        let KeyOwner::Generator { id } = owner else {
+            return if active >= limit { Err(BrokerError::LimitReached(full)) } else { Ok(None) };
+        };
+        let (used, maximum) = (active as u64, self.parts.quotas.maximum(Quota::Keys));
+        if used >= maximum {
+            return Err(BrokerError::QuotaExceeded(QuotaExceeded { quota: Quota::Keys, used, maximum }));
+        }
+        Ok(Some(Precondition::Within(id, Quota::Keys, maximum)))
+    }
+
     /// Creates a key. It has at most the scopes of the actor's key and ends with it at the latest.
     ///
     /// # Errors
     ///
     /// [`BrokerError::Invalid`] for an invalid name, and for terms beyond those of the actor's key;
-    /// [`BrokerError::LimitReached`] if the owner already has 16 keys, or if there are 256 admin keys.
+    /// [`BrokerError::LimitReached`] if the agent already has 16 keys, or if there are 256 admin keys;
+    /// [`BrokerError::QuotaExceeded`] if the generator has as many as its quota allows.
     pub async fn key_create(&self, actor: &Actor, owner: KeyOwner, new: NewKey) -> BrokerResult<NewPak> {
         const NAME: &str = "key.create";
         let scope = self.authorise(actor, key_actions(actor, owner.kind()).manage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             self.check_owner(&scope, owner).await?;
             let now = self.now();
-            let (owners, limit, full) = beside(owner);
+            let (owners, ..) = beside(owner);
             let (active, expired): (Vec<_>, Vec<_>) =
                 keys_of(self, &scope, &owners).await?.into_iter().partition(|key| key.is_usable(now));
-            if active.len() >= limit {
-                return Err(BrokerError::LimitReached(full));
-            }
+            let within = self.room_for_key(owner, active.len())?;
             let pak = self.mint(actor, owner, &new.name, new.terms.clone(), now)?;
             let mut changes = vec![Change::Key(pak.key.clone())];
             changes.extend(expired.into_iter().map(|key| Change::Key(revoked(key, now))));
             let detail = format!("scopes: {}", pak.key.scopes);
-            Ok(Decision::commit(pak, changes).detail(detail))
+            let mut decision = Decision::commit(pak, changes).detail(detail);
+            decision.preconditions.extend(within);
+            Ok(decision)
         })
         .await
     }
@@ -271,16 +287,19 @@ impl Broker {
             if !key.is_usable(now) {
                 return Err(BrokerError::NotFound);
             }
-            let (same, limit, full) = beside(key.owner);
-            let active = keys_of(self, &scope, &same).await?.into_iter().filter(|key| key.is_usable(now)).count();
-            if active >= limit && !overlap.is_zero() {
-                return Err(BrokerError::LimitReached(full));
-            }
+            let (same, ..) = beside(key.owner);
+            let (active, expired): (Vec<_>, Vec<_>) =
+                keys_of(self, &scope, &same).await?.into_iter().partition(|key| key.is_usable(now));
+            // Without an overlap, the new key takes the place of the old one.
+            let within = if overlap.is_zero() { None } else { self.room_for_key(key.owner, active.len())? };
             let terms = self.maker(actor).within_reach(kind, successor(&[&key], now)?, now);
             let pak = self.mint(actor, key.owner, key.name.as_str(), terms, now)?;
             let end = ended(key.clone(), now.plus(overlap), now);
             let created = Change::Key(pak.key.clone());
-            Ok(with_end(Decision::commit(pak, vec![created]), &key, end).detail(format!("replaces {id}")))
+            let mut decision = with_end(Decision::commit(pak, vec![created]), &key, end);
+            decision.changes.extend(expired.into_iter().map(|key| Change::Key(revoked(key, now))));
+            decision.preconditions.extend(within);
+            Ok(decision.detail(format!("replaces {id}")))
         })
         .await
     }
@@ -302,7 +321,13 @@ impl Broker {
             let created = Change::Key(pak.key.clone());
             let mut decision = Decision::commit(pak, vec![created]);
             // The new key counts towards the limit: surplus keys, oldest first, end immediately.
-            let surplus = (present.len() + 1).saturating_sub(beside(owner).1);
+            let most = match owner {
+                KeyOwner::Generator { .. } => {
+                    usize::try_from(self.parts.quotas.maximum(Quota::Keys)).unwrap_or(usize::MAX)
+                }
+                owner => beside(owner).1,
+            };
+            let surplus = (present.len() + 1).saturating_sub(most.max(1));
             let end = |n: usize| if n < surplus { now } else { now.plus(overlap) };
             for (n, key) in present.iter().enumerate() {
                 decision = with_end(decision, key, ended(key.clone(), end(n), now));

@@ -16,6 +16,7 @@ pub(crate) mod placement;
 pub(crate) mod preparation;
 mod publication_changes;
 pub(crate) mod publish;
+pub(crate) mod quota;
 pub(crate) mod records;
 pub(crate) mod secrets;
 pub(crate) mod stack_removal;

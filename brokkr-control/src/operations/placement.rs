@@ -7,7 +7,7 @@ use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::error::BrokerResult;
-use crate::view::PlacedPair;
+use crate::view::placement::PlacedPair;
 
 /// The targeting decision for one stack and one agent.
 #[derive(Debug, Clone)]
@@ -54,14 +54,12 @@ impl Broker {
         let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Stack(stack)))?;
         self.parts.store.get::<Stack>(&scope, stack).await?;
         self.parts.view.check_fresh()?;
-        let mut pairs = self.parts.view.place_stack(stack);
-        pairs.retain(|it| match &scope {
-            Scope::Generator(own) => it.agent.registrations.contains_key(own),
+        let is_seen = |agent: &Agent| match &scope {
+            Scope::Generator(own) => agent.registrations.contains_key(own),
             _ => true,
-        });
-        pairs.sort_by_key(|it| it.agent.id);
-        let rest = pairs.into_iter().filter(|it| page.after.is_none_or(|after| after < it.agent.id));
-        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| it.agent_id))
+        };
+        let pairs = self.parts.view.place_stack(stack, page.after, page.limit.saturating_add(1), is_seen);
+        Ok(Listing::collect(pairs.into_iter().map(Placed::from), page.limit, |it| it.agent_id))
     }
 
     /// Lists every stack that the actor may see, with the decision for this agent, ordered by stack.
@@ -74,10 +72,8 @@ impl Broker {
         let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Agent(agent)))?;
         self.parts.store.get::<Agent>(&scope, agent).await?;
         self.parts.view.check_fresh()?;
-        let mut pairs = self.parts.view.place_agent(agent);
-        pairs.retain(|it| scope.sees_stack(it.stack.id, it.stack.generator_id));
-        pairs.sort_by_key(|it| it.stack.id);
-        let rest = pairs.into_iter().filter(|it| page.after.is_none_or(|after| after < it.stack.id));
-        Ok(Listing::collect(rest.map(Placed::from), page.limit, |it| it.stack_id))
+        let is_seen = |stack: &Stack| scope.sees_stack(stack.id, stack.generator_id);
+        let pairs = self.parts.view.place_agent(agent, page.after, page.limit.saturating_add(1), is_seen);
+        Ok(Listing::collect(pairs.into_iter().map(Placed::from), page.limit, |it| it.stack_id))
     }
 }

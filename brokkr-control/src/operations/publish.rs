@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::manifest::{ManifestSet, parsing_weight};
 use brokkr_core::model::{
-    Change, DeploymentObject, DeploymentObjectId, EntityKey, Provenance, Revision, Stack, StackId, StackPhase,
+    Change, DeploymentObject, DeploymentObjectId, EntityKey, Provenance, Quota, Revision, Stack, StackId, StackPhase,
 };
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 use bytes::Bytes;
@@ -124,7 +124,7 @@ impl Broker {
                 let (published, bytes) = self.publication(actor, stack, latest, &content).await?;
                 let content = bytes.clone().map(NewContent::Bytes);
                 let update = self.explained(actor, EntityKey::Stack(id), latest, &published, content).await?;
-                Ok::<_, BrokerError>(published_decision(stack, published, bytes, update))
+                self.published_decision(stack, published, bytes, update).await
             };
             // Try the view first: the commit's preconditions detect a stale view. A decision without a commit has none, so
             // confirm it against the store.
@@ -184,7 +184,7 @@ impl Broker {
             let published = self.next_revision(actor, &stack, latest.as_ref(), prepared);
             let content = Some(NewContent::Of(old.id));
             let update = self.explained(actor, EntityKey::Stack(id), latest.as_ref(), &published, content).await?;
-            Ok(published_decision(&stack, published, None, update))
+            self.published_decision(&stack, published, None, update).await
         })
         .await
     }
@@ -247,21 +247,33 @@ impl Broker {
     }
 }
 
-fn published_decision(
-    stack: &Stack,
-    published: Published,
-    bytes: Option<Bytes>,
-    update: Option<Update>,
-) -> Decision<Published> {
-    if !published.created {
-        return Decision::nothing(published);
+impl Broker {
+    async fn published_decision(
+        &self,
+        stack: &Stack,
+        published: Published,
+        bytes: Option<Bytes>,
+        update: Option<Update>,
+    ) -> BrokerResult<Decision<Published>> {
+        if !published.created {
+            return Ok(Decision::nothing(published));
+        }
+        let object = published.object.clone();
+        let mut decision = Decision::commit(published, vec![Change::DeploymentObject(object.clone())])
+            .provided(Precondition::Version(EntityKey::Stack(stack.id), stack.version))
+            .detail(format!("revision {} {}", object.revision, object.digest));
+        decision.preconditions.extend(self.revision_quotas(&object).await?);
+        decision.contents.extend(bytes.map(|bytes| (object.digest, bytes)));
+        decision.object = Some(EntityKey::Stack(stack.id));
+        decision.updates.extend(update);
+        Ok(decision)
     }
-    let object = published.object.clone();
-    let mut decision = Decision::commit(published, vec![Change::DeploymentObject(object.clone())])
-        .provided(Precondition::Version(EntityKey::Stack(stack.id), stack.version))
-        .detail(format!("revision {} {}", object.revision, object.digest));
-    decision.contents.extend(bytes.map(|bytes| (object.digest, bytes)));
-    decision.object = Some(EntityKey::Stack(stack.id));
-    decision.updates.extend(update);
-    decision
+
+    /// The quotas of a new revision.
+    pub(crate) async fn revision_quotas(&self, object: &DeploymentObject) -> BrokerResult<Vec<Precondition>> {
+        let owner = object.generator_id;
+        let revisions = self.within_quota(owner, Quota::Revisions, 1).await?;
+        let bytes = self.within_quota(owner, Quota::ManifestBytes, object.size).await?;
+        Ok(revisions.into_iter().chain(bytes).collect())
+    }
 }

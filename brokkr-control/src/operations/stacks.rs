@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Annotations, Change, EntityKey, GeneratorId, GeneratorPrincipal, Labels, Name, Policies, Stack, StackId,
+    Annotations, Change, EntityKey, GeneratorId, GeneratorPrincipal, Labels, Name, Policies, Quota, Stack, StackId,
     StackPhase, StackSpec, Version,
 };
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
@@ -95,6 +95,7 @@ impl Broker {
             let stack = self.new_stack(owner, spec.clone())?;
             let mut preconditions = self.check_dependencies(&scope, &stack, &[]).await?;
             preconditions.push(precondition);
+            preconditions.extend(self.within_quota(owner, Quota::Stacks, 1).await?);
             self.refuse_taken_name(owner, &stack.name).await?;
             Ok(Decision { preconditions, ..Decision::commit(stack.clone(), vec![Change::Stack(stack)]) })
         })
@@ -228,6 +229,9 @@ impl Broker {
                 }
                 Err(error) => return Err(error.into()),
             };
+            if created {
+                preconditions.extend(self.within_quota(owner, Quota::Stacks, 1).await?);
+            }
             let (mut changes, mut contents) = (Vec::new(), BTreeMap::new());
             if change {
                 changes.push(Change::Stack(stack.clone()));
@@ -242,6 +246,7 @@ impl Broker {
                     };
                     let (published, bytes) = self.publication(actor, &stack, latest.as_ref(), content).await?;
                     if published.created {
+                        preconditions.extend(self.revision_quotas(&published.object).await?);
                         let audited = change.then_some(EntityKey::Stack(stack.id));
                         let audited = audited.unwrap_or(EntityKey::DeploymentObject(published.object.id));
                         let new = bytes.clone().map(NewContent::Bytes);

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use brokkr_core::model::{
-    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, GeneratorId, Policies, StackId, Version,
+    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, GeneratorId, Policies, Stack, StackId,
+    Version,
 };
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState, Tenant};
 use tokio::sync::watch;
@@ -38,6 +39,9 @@ impl Pair {
         matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Withdrawn))
     }
 }
+
+/// One stack and agent, not evaluated.
+pub(crate) type PairOf = (Arc<Stack>, Arc<Agent>, Pair);
 
 /// The target state of an agent, ready to send.
 pub(crate) struct Wanted {

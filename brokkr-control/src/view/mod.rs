@@ -1,11 +1,13 @@
 //! The fleet view: an in-memory fold of all committed changes, which answers agents without a query.
 
 mod agent_entry;
+mod decide;
+pub(crate) mod placement;
 mod stack_entry;
 mod state;
 mod tenants;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -14,11 +16,10 @@ use tokio::sync::{Notify, watch};
 pub(crate) use agent_entry::{Pair, Wanted};
 use brokkr_core::model::{
     Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation, GeneratorId,
-    Grant, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
+    Grant, GrantId, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
-pub(crate) use state::PlacedPair;
 use state::ViewState;
 
 use crate::error::{BrokerError, BrokerResult};
@@ -31,6 +32,7 @@ const OWN_COMMIT_WAIT: Duration = Duration::from_secs(1);
 
 /// The fleet view. One background task, `follow`, writes it; all operations read it.
 pub(crate) struct FleetView {
+    policy: Arc<dyn TargetingPolicy>,
     state: RwLock<ViewState>,
     /// Changes with every fold.
     folded: watch::Sender<u64>,
@@ -73,7 +75,8 @@ fn check_fresh(read_at: Instant) -> BrokerResult<()> {
 impl FleetView {
     /// An empty view. It answers only after the first [`reset`](Self::reset).
     pub(crate) fn new(policy: Arc<dyn TargetingPolicy>, began: Instant) -> Self {
-        Self { state: RwLock::new(ViewState::new(policy, began)), folded: watch::Sender::new(0), asked: Notify::new() }
+        let state = RwLock::new(ViewState::new(policy.clone(), began));
+        Self { policy, state, folded: watch::Sender::new(0), asked: Notify::new() }
     }
 
     // Only `fold` writes the state, and it does not panic. A poisoned lock is therefore a bug, and serving the current state
@@ -213,7 +216,19 @@ impl FleetView {
     /// The grants for a stack's objects, each with the agents that it applies to: those that match the stack, or all that
     /// are registered with its generator if none matches.
     pub(crate) fn grants_for(&self, stack: &Stack) -> Vec<(Arc<Grant>, Vec<Arc<Agent>>)> {
-        self.read().grants_for(stack)
+        let (mut reached, is_decided) = self.read().reached_by(stack);
+        if !is_decided {
+            let matches = |agent: &Agent| decide::may_match(&*self.policy, stack, agent, false);
+            let matching: Vec<_> = reached.iter().filter(|(agent, _)| matches(agent)).cloned().collect();
+            reached = if matching.is_empty() { reached } else { matching };
+        }
+        let mut grants: BTreeMap<GrantId, (Arc<Grant>, Vec<Arc<Agent>>)> = BTreeMap::new();
+        for (agent, grant) in reached {
+            if let Some(grant) = grant {
+                grants.entry(grant.id).or_insert_with(|| (grant.clone(), Vec::new())).1.push(agent);
+            }
+        }
+        grants.into_values().collect()
     }
 
     pub(crate) fn generator_name(&self, id: GeneratorId) -> Option<Name> {
@@ -266,7 +281,7 @@ impl FleetView {
 
     /// Whether the policy matches this stack and agent. True if the policy fails, so that a failure never withdraws a stack.
     pub(crate) fn may_match(&self, stack: &Stack, agent: &Agent, direct: bool) -> bool {
-        self.read().may_match(stack, agent, direct)
+        decide::may_match(&*self.policy, stack, agent, direct)
     }
 
     /// The stacks with an open assignment to an agent.
@@ -282,15 +297,5 @@ impl FleetView {
     /// The agents that serve a stack or may still hold it, with the state of each pair.
     pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
         self.read().pairs_of_stack(stack)
-    }
-
-    /// Evaluates every agent for a stack.
-    pub(crate) fn place_stack(&self, stack: StackId) -> Vec<PlacedPair> {
-        self.read().place_stack(stack)
-    }
-
-    /// Evaluates every stack for an agent.
-    pub(crate) fn place_agent(&self, agent: AgentId) -> Vec<PlacedPair> {
-        self.read().place_agent(agent)
     }
 }

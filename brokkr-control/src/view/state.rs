@@ -1,6 +1,7 @@
 //! The contents of the fleet view, and how it folds changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,19 +10,12 @@ use brokkr_core::model::{
     GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
 };
 use brokkr_core::store::ViewToken;
-use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
+use brokkr_core::targeting::TargetingPolicy;
 
-use crate::view::agent_entry::{AgentEntry, Pair, Wanted};
+use crate::view::agent_entry::{AgentEntry, Pair, PairOf, Wanted};
+use crate::view::decide::verdict;
 use crate::view::stack_entry::StackEntry;
 use crate::view::tenants::Tenants;
-
-/// One stack and agent with the targeting decision.
-pub(crate) struct PlacedPair {
-    pub(crate) stack: Arc<Stack>,
-    pub(crate) agent: Arc<Agent>,
-    pub(crate) pair: Pair,
-    pub(crate) verdict: Result<Verdict, PolicyError>,
-}
 
 pub(crate) struct ViewState {
     policy: Arc<dyn TargetingPolicy>,
@@ -288,7 +282,7 @@ impl ViewState {
             return;
         };
         let direct = agent_entry.pairs.get(&stack).is_some_and(|pair| pair.direct);
-        let matched = match self.verdict(&stack_entry.stack, &agent_entry.agent, direct) {
+        let matched = match verdict(&*self.policy, &stack_entry.stack, &agent_entry.agent, direct) {
             Ok(verdict) => verdict.matched,
             Err(error) => {
                 tracing::error!(%stack, %agent, %error, "the targeting policy failed; keeping the previous decision");
@@ -296,20 +290,6 @@ impl ViewState {
             }
         };
         self.with_pair(stack, agent, |pair| pair.matched = matched);
-    }
-
-    /// Checks registration and the states of both sides, then asks the policy.
-    fn verdict(&self, stack: &Stack, agent: &Agent, direct: bool) -> Result<Verdict, PolicyError> {
-        if !stack.is_active() {
-            return Ok(Verdict::unmatched("the stack is being deleted"));
-        }
-        if agent.status == AgentStatus::Retired {
-            return Ok(Verdict::unmatched("the agent is retired"));
-        }
-        if !agent.registrations.contains_key(&stack.generator_id) {
-            return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
-        }
-        self.policy.evaluate(&Candidate::new(stack, agent, direct))
     }
 
     /// Touches the agents with such a registration.
@@ -320,31 +300,25 @@ impl ViewState {
         self.agents.values_mut().filter(is_affected).for_each(AgentEntry::touch);
     }
 
-    /// The grants for a stack's objects, each with the agents that it applies to: those that match the stack, or all that
-    /// are registered with its generator if none matches.
-    pub(crate) fn grants_for(&self, stack: &Stack) -> Vec<(Arc<Grant>, Vec<Arc<Agent>>)> {
+    /// The agents that match a stack, or all that are registered with its generator if none matches, each with its grant. For
+    /// a stack that the view does not know, all registered agents, and `false`: the caller decides which ones match.
+    pub(crate) fn reached_by(&self, stack: &Stack) -> (Vec<(Arc<Agent>, Option<Arc<Grant>>)>, bool) {
         let is_registered = |entry: &&AgentEntry| {
             entry.agent.status != AgentStatus::Retired && entry.agent.registrations.contains_key(&stack.generator_id)
         };
-        let registered = || self.agents.values().filter(is_registered);
-        let mut reached: Vec<&AgentEntry> = match self.stacks.get(&stack.id) {
-            // The index spares a look at every agent with each publication.
-            Some(known) => {
-                let agents = known.agents.iter().filter_map(|id| self.agents.get(id)).filter(is_registered);
-                agents.filter(|entry| entry.pairs.get(&stack.id).is_some_and(|it| it.matched)).collect()
-            }
-            None => registered().filter(|entry| self.may_match(stack, &entry.agent, false)).collect(),
+        let with_grant = |entry: &AgentEntry| {
+            let grant = self.tenants.grant(&entry.agent, stack.generator_id);
+            (entry.agent.clone(), grant.cloned())
         };
-        if reached.is_empty() {
-            reached = registered().collect();
-        }
-        let mut grants: BTreeMap<GrantId, (Arc<Grant>, Vec<Arc<Agent>>)> = BTreeMap::new();
-        for entry in reached {
-            if let Some(grant) = self.tenants.grant(&entry.agent, stack.generator_id) {
-                grants.entry(grant.id).or_insert_with(|| (grant.clone(), Vec::new())).1.push(entry.agent.clone());
-            }
-        }
-        grants.into_values().collect()
+        let registered = || self.agents.values().filter(is_registered).map(with_grant).collect();
+        let Some(known) = self.stacks.get(&stack.id) else {
+            return (registered(), false);
+        };
+        // The index spares a look at every agent with each publication.
+        let agents = known.agents.iter().filter_map(|id| self.agents.get(id)).filter(is_registered);
+        let matching = agents.filter(|entry| entry.pairs.get(&stack.id).is_some_and(|it| it.matched));
+        let reached: Vec<_> = matching.map(with_grant).collect();
+        (if reached.is_empty() { registered() } else { reached }, true)
     }
 
     pub(crate) fn generator_name(&self, id: GeneratorId) -> Option<Name> {
@@ -383,10 +357,6 @@ impl ViewState {
         }
     }
 
-    pub(crate) fn may_match(&self, stack: &Stack, agent: &Agent, direct: bool) -> bool {
-        self.verdict(stack, agent, direct).map_or(true, |verdict| verdict.matched)
-    }
-
     pub(crate) fn open_of_agent(&self, agent: AgentId) -> Vec<StackId> {
         let Some(entry) = self.agents.get(&agent) else {
             return Vec::new();
@@ -416,28 +386,45 @@ impl ViewState {
         known.filter_map(|it| Some((it.agent.clone(), *it.pairs.get(&stack)?))).collect()
     }
 
-    fn placed(&self, stack: &StackEntry, agent: &AgentEntry) -> PlacedPair {
-        let pair = agent.pairs.get(&stack.stack.id).copied().unwrap_or_default();
-        PlacedPair {
-            stack: stack.stack.clone(),
-            agent: agent.agent.clone(),
-            pair,
-            verdict: self.verdict(&stack.stack, &agent.agent, pair.direct),
-        }
-    }
-
-    pub(crate) fn place_stack(&self, stack: StackId) -> Vec<PlacedPair> {
+    /// Looks at `limit` agents after `after`. Returns those that `is_seen` accepts, each with the stack, and the last agent
+    /// looked at if there are more.
+    pub(crate) fn pairs_of_stack_after(
+        &self,
+        stack: StackId,
+        after: Option<AgentId>,
+        limit: usize,
+        is_seen: impl Fn(&Agent) -> bool,
+    ) -> (Vec<PairOf>, Option<AgentId>) {
         let Some(entry) = self.stacks.get(&stack) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
-        self.agents.values().map(|agent| self.placed(entry, agent)).collect()
+        let looked_at: Vec<_> = self.agents.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit).collect();
+        let seen = looked_at.iter().filter(|(_, agent)| is_seen(&agent.agent));
+        let pairs = seen.map(|(_, agent)| pair_of(entry, agent)).collect();
+        (pairs, looked_at.get(limit.saturating_sub(1)).map(|(id, _)| **id))
     }
 
-    pub(crate) fn place_agent(&self, agent: AgentId) -> Vec<PlacedPair> {
+    /// Looks at `limit` stacks after `after`. Returns the living ones that `is_seen` accepts, each with the agent, and the
+    /// last stack looked at if there are more.
+    pub(crate) fn pairs_of_agent_after(
+        &self,
+        agent: AgentId,
+        after: Option<StackId>,
+        limit: usize,
+        is_seen: impl Fn(&Stack) -> bool,
+    ) -> (Vec<PairOf>, Option<StackId>) {
         let Some(entry) = self.agents.get(&agent) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
-        let living = self.stacks.values().filter(|stack| stack.stack.deleted_at.is_none());
-        living.map(|stack| self.placed(stack, entry)).collect()
+        let looked_at: Vec<_> = self.stacks.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit).collect();
+        let is_living = |stack: &StackEntry| stack.stack.deleted_at.is_none() && is_seen(&stack.stack);
+        let living = looked_at.iter().filter(|(_, stack)| is_living(stack));
+        let pairs = living.map(|(_, stack)| pair_of(stack, entry)).collect();
+        (pairs, looked_at.get(limit.saturating_sub(1)).map(|(id, _)| **id))
     }
+}
+
+fn pair_of(stack: &StackEntry, agent: &AgentEntry) -> PairOf {
+    let pair = agent.pairs.get(&stack.stack.id).copied().unwrap_or_default();
+    (stack.stack.clone(), agent.agent.clone(), pair)
 }

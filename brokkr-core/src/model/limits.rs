@@ -115,10 +115,26 @@ pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 pub const CONNECTIONS: usize = 20_000;
 /// Default of the open connections of one client address. Loopback addresses have no limit.
 pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// Default of the requests of one key, per second.
+pub const REQUESTS_PER_SECOND: u32 = 1_000;
+/// Default of the requests of one generator, with all its keys, per second.
+pub const OWNER_REQUESTS_PER_SECOND: u32 = 2_000;
 /// Default of the requests of one principal that change something, per second.
 pub const WRITES_PER_SECOND: u32 = 500;
-/// How many seconds' worth of writes a principal may send at once.
-pub const WRITE_BURST: u32 = 10;
+/// Default of the requests from one client address without a usable key, per second.
+pub const UNAUTHENTICATED_PER_SECOND: u32 = 100;
+/// How many seconds' worth of requests a caller may send at once.
+pub const RATE_BURST: u32 = 10;
+/// Default of the requests of agents that are served at once. Polls that wait do not count.
+pub const CONCURRENT_AGENT_REQUESTS: usize = 1_024;
+/// Default of the reads that are served at once.
+pub const CONCURRENT_READS: usize = 128;
+/// Default of the writes that are served at once.
+pub const CONCURRENT_WRITES: usize = 64;
+/// Default of the lists that are served at once.
+pub const CONCURRENT_LISTS: usize = 8;
+/// Milliseconds that a request waits while its class of work is full.
+pub const CLASS_WAIT_MILLIS: u64 = 500;
 /// Maximum bytes of the head of a request: the request line and the header fields.
 pub const REQUEST_HEAD_BYTES: usize = 64 * 1024;
 /// Maximum bytes of one header field.

@@ -28,6 +28,7 @@ mod labels;
 pub mod limits;
 mod name;
 mod policies;
+mod quota;
 mod registry;
 #[cfg(feature = "openapi")]
 pub mod schema;
@@ -72,6 +73,7 @@ pub use labels::{Annotations, Labels, validate_label_key, validate_label_value};
 pub use name::Name;
 pub(crate) use name::{is_dns_label, is_dns_subdomain};
 pub use policies::{Adopt, Conflicts, Deletion, Drift, Policies, Validate, Wait};
+pub use quota::{Quota, QuotaExceeded};
 pub use registry::{Change, Entity, EntityKey, EntityKind, Storage};
 pub use source_network::SourceNetwork;
 pub use stack::{Stack, StackPhase};

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, GeneratorId, KeyId, RequestId, Timestamp, Version,
-    limits,
+    ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, GeneratorId, KeyId, KeyOwner, Quota, QuotaExceeded,
+    RequestId, Timestamp, Version, limits,
 };
 use crate::store::{FeedPosition, StoreError};
 
@@ -60,7 +60,8 @@ impl IdempotencyRecord {
     }
 }
 
-/// A condition that must hold when a commit happens. Otherwise the commit is a [`Conflict`](StoreError::Conflict).
+/// A condition that must hold when a commit happens. Otherwise the commit is a [`Conflict`](StoreError::Conflict), or for a quota
+/// [`QuotaExceeded`](StoreError::QuotaExceeded).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition {
     /// The entity exists and has exactly this version.
@@ -68,6 +69,9 @@ pub enum Precondition {
     /// The generator owns no living stack once the commit is done. The commit must change the generator. The conflict
     /// names the generator.
     OwnsNoStacks(GeneratorId),
+    /// The generator's use of the quota is at most this number once the commit is done. Of concurrent commits with this
+    /// precondition, none sees a use without the others.
+    Within(GeneratorId, Quota, u64),
 }
 
 /// The result of a successful commit.
@@ -87,6 +91,38 @@ pub struct Activity {
 }
 
 impl Commit {
+    /// What the commit adds to a generator's use of a quota, and what it frees.
+    pub fn moves(&self, generator: GeneratorId, quota: Quota) -> (u64, u64) {
+        let of_change = |change: &Change| match (quota, change) {
+            (Quota::Stacks, Change::Stack(it)) if it.generator_id == generator => {
+                (u64::from(it.version == Version::FIRST), u64::from(it.deleted_at.is_some()))
+            }
+            (Quota::Keys, Change::Key(it)) if it.owner == (KeyOwner::Generator { id: generator }) => {
+                (u64::from(it.version == Version::FIRST), u64::from(it.deleted_at.is_some()))
+            }
+            (Quota::Revisions, Change::DeploymentObject(it)) if it.generator_id == generator => (1, 0),
+            (Quota::ManifestBytes, Change::DeploymentObject(it)) if it.generator_id == generator => (it.size, 0),
+            _ => (0, 0),
+        };
+        let owner = ActorRef::Generator { id: generator, key_id: None }.to_string();
+        let answers = self.idempotency.iter().filter(|it| quota == Quota::IdempotencyRecords && it.actor == owner);
+        let sum = |sum: (u64, u64), it: (u64, u64)| (sum.0.saturating_add(it.0), sum.1.saturating_add(it.1));
+        self.changes.iter().map(of_change).fold((answers.count() as u64, 0), sum)
+    }
+
+    /// Checks [`Precondition::Within`], on behalf of every store, given the use before the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaExceeded`](StoreError::QuotaExceeded) when the commit would exceed the quota.
+    pub fn check_quota(&self, generator: GeneratorId, quota: Quota, used: u64, maximum: u64) -> Result<(), StoreError> {
+        let (added, freed) = self.moves(generator, quota);
+        if added == 0 || used.saturating_add(added).saturating_sub(freed) <= maximum {
+            return Ok(());
+        }
+        Err(StoreError::QuotaExceeded(QuotaExceeded { quota, used, maximum }))
+    }
+
     /// Checks the shape of the commit, on behalf of every store.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::model::{EntityKey, EntityKind, Revision};
+use crate::model::{EntityKey, EntityKind, QuotaExceeded, Revision};
 
 /// An error of a store, classified by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum StoreError {
     /// Another entity has the value of a unique field.
     #[error("not unique: {0}")]
     NotUnique(UniqueKey),
+    /// The commit would exceed the quota of a precondition.
+    #[error("{0}")]
+    QuotaExceeded(QuotaExceeded),
     /// The store has dropped changes that follow the position or token. Start again from a snapshot.
     #[error("the changes after this position are no longer stored")]
     Expired,

@@ -36,7 +36,7 @@ pub use view::{ViewSnapshot, ViewTail};
 pub use view_token::{Moment, ViewToken};
 
 use crate::into_shared::into_shared;
-use crate::model::{AuditRecord, Timestamp};
+use crate::model::{AuditRecord, GeneratorId, Quota, Timestamp};
 
 /// The result of a store operation.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -108,7 +108,8 @@ pub trait Store:
     /// # Errors
     ///
     /// [`Conflict`](StoreError::Conflict) for a stale version or a failed precondition,
-    /// [`NotUnique`](StoreError::NotUnique) for a taken unique value, [`Malformed`](StoreError::Malformed) for a commit
+    /// [`NotUnique`](StoreError::NotUnique) for a taken unique value,
+    /// [`QuotaExceeded`](StoreError::QuotaExceeded) for a quota among the preconditions, [`Malformed`](StoreError::Malformed) for a commit
     /// that fails [`Commit::validate`], and [`Unavailable`](StoreError::Unavailable) when the outcome is unknown.
     async fn commit(&self, commit: Commit) -> StoreResult<Committed>;
 
@@ -134,6 +135,9 @@ pub trait Store:
     ///
     /// [`NotUnique`](StoreError::NotUnique) when the key is taken.
     async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()>;
+
+    /// A generator's present use of a quota. Answers that are forgotten but still stored may count.
+    async fn quota_used(&self, generator: GeneratorId, quota: Quota) -> StoreResult<u64>;
 
     /// Reads at most `limit` changes after a position, in feed order.
     ///

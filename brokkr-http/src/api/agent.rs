@@ -83,7 +83,8 @@ pub struct AgentSessionInfo {
     pub instance_id: InstanceId,
     /// Time of that process's first report.
     pub started_at: Timestamp,
-    /// Stacks in the agent's inventory that the broker does not know. The agent does not touch them.
+    /// Stacks in the agent's inventory that the broker does not know. The agent does not touch them. Empty for callers other
+    /// than admins.
     pub unknown_stacks: Vec<StackId>,
 }
 

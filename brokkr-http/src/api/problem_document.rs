@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::exceeded_limit::ExceededLimit;
 use super::problem_type::{PREFIX, ProblemType};
 
 /// The body of every error response (RFC 9457).
@@ -44,6 +45,10 @@ pub struct ProblemDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub header: Option<String>,
+    /// The limit that the request exceeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ExceededLimit, required = false)]
+    pub limit: Option<ExceededLimit>,
     /// The request id, as in the broker's log and audit records.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schema(format = Uuid, required = true)]

@@ -83,6 +83,7 @@ problem_types! {
     InstanceSuperseded = "instance-superseded", 409, "Superseded by a newer process", "Stop this process: a newer process runs with the same agent key.";
     LastAdminKey = "last-admin-key", 409, "Last usable admin key", "Create another key with the preset admin first: POST /api/v1/keys. Without an admin key, brokkr-broker keys recover makes one.";
     LimitReached = "limit-reached", 409, "Limit reached", "Delete objects that are no longer needed, then retry.";
+    QuotaExceeded = "quota-exceeded", 409, "Quota exceeded", "Delete what is no longer needed, or ask the operator for a higher quota; `limit` names the quota.";
     ReferenceInvalid = "reference-invalid", 409, "Reference does not hold", "Refer to existing objects, without circular dependencies.";
     StackDeleting = "stack-deleting", 409, "Stack is being deleted", "Wait until every agent has confirmed the removal; GET …/status lists the agents that have not.";
     WrongCluster = "wrong-cluster", 409, "Agent belongs to another cluster", "Create a separate agent for this cluster.";
@@ -119,7 +120,7 @@ problem_types! {
     YamlSyntax = "yaml-syntax", 422, "Invalid YAML", "Correct the YAML at the line in the detail.";
     YamlTooDeep = "yaml-too-deep", 422, "YAML nests too deeply", "Reduce the nesting to at most 64 levels.";
     PreconditionRequired = "precondition-required", 428, "If-Match required", "Send If-Match with the object's ETag, or * to match any version.";
-    RateLimited = "rate-limited", 429, "Too many requests of this key", "Retry after the delay in the Retry-After header, and send fewer requests per second.";
+    RateLimited = "rate-limited", 429, "Too many requests per second", "Retry after the delay in the Retry-After header, and send fewer requests per second.";
     HeadTooLarge = "head-too-large", 431, "Request head too large", "Send at most 100 header fields, each of at most 32 KiB, and at most 64 KiB in all.";
     Internal = "internal", 500, "Internal error", "Report the request id to the operator: the broker's log contains the cause.";
     TransferCodingUnsupported = "transfer-coding-unsupported", 501, "Unsupported transfer coding", "Send the body with no transfer coding besides chunked.";

@@ -52,8 +52,8 @@ impl Addresses {
     }
 }
 
-/// What one client can choose freely: an IPv4 address, or the 64 bits of an IPv6 network.
-fn network(address: IpAddr) -> IpAddr {
+/// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, in which a client can choose its address.
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         canonical => canonical,

@@ -1,6 +1,6 @@
 //! What a request must fulfil whatever its route is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request};
@@ -10,6 +10,8 @@ use brokkr_core::model::limits;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::{OpenApi, RefOr};
 
+use super::classes::WorkClass;
+use super::identified::Wanted;
 use super::problem::Problem;
 use super::wire::Refusal;
 use crate::api::{API_V1, ProblemType};
@@ -17,8 +19,8 @@ use crate::api::{API_V1, ProblemType};
 /// The operations of the API: path and method.
 #[derive(Debug, Default)]
 pub(super) struct Operations {
-    paths: HashSet<String>,
-    all: HashSet<(String, Method)>,
+    /// The methods of each path.
+    paths: HashMap<String, Vec<(Method, Wanted)>>,
     without_query: HashSet<(String, Method)>,
 }
 
@@ -31,12 +33,16 @@ impl Operations {
                 // Probes: what asks for them may add parameters.
                 continue;
             }
-            operations.paths.insert(path.clone());
+            let mut wanted = Vec::new();
             for (method, operation) in methods(item) {
+                let has_pages = operation.parameters.iter().flatten().any(|it| is_named(it, "limit"));
+                let class = Some(WorkClass::of(path, &method, has_pages));
+                let has_body = operation.request_body.is_some();
+                let of_method = Wanted { class, has_body, is_write: !method.is_safe() };
                 if method == Method::GET {
-                    operations.all.insert((path.clone(), Method::HEAD));
+                    wanted.push((Method::HEAD, of_method));
                 }
-                operations.all.insert((path.clone(), method.clone()));
+                wanted.push((method.clone(), of_method));
                 let is_query =
                     |it: &RefOr<Parameter>| matches!(it, RefOr::T(it) if matches!(it.parameter_in, ParameterIn::Query));
                 if !operation.parameters.iter().flatten().any(is_query) {
@@ -46,14 +52,27 @@ impl Operations {
                     operations.without_query.insert((path.clone(), method));
                 }
             }
+            operations.paths.insert(path.clone(), wanted);
         }
         operations
     }
 
     /// Whether a path of the API does not have a method.
     fn lacks(&self, route: &str, method: &Method) -> bool {
-        self.paths.contains(route) && !self.all.contains(&(route.to_owned(), method.clone()))
+        self.paths.get(route).is_some_and(|methods| methods.iter().all(|(it, _)| it != method))
     }
+
+    /// What the admission of a request needs to know about its operation.
+    pub(super) fn wanted(&self, route: Option<&str>, method: &Method) -> Wanted {
+        let methods = route.and_then(|route| self.paths.get(route));
+        let found = methods.and_then(|methods| methods.iter().find(|(it, _)| it == method));
+        let other = Wanted { class: None, has_body: false, is_write: !method.is_safe() };
+        found.map_or(other, |(_, wanted)| *wanted)
+    }
+}
+
+fn is_named(parameter: &RefOr<Parameter>, name: &str) -> bool {
+    matches!(parameter, RefOr::T(it) if it.name == name)
 }
 
 fn methods(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {

@@ -41,7 +41,8 @@ impl<R: Right, B: FromBody> FromRequest<AppState> for Sent<R, B> {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let known = parts.extensions.get::<Identified>().and_then(|it| it.actor().cloned());
+        let admission = parts.extensions.get::<Arc<Identified>>().cloned();
+        let known = admission.as_ref().and_then(|it| it.actor().cloned());
         let actor = match known {
             Some(actor) => actor,
             None => Caller::from_request_parts(&mut parts, state).await?.0,
@@ -54,7 +55,7 @@ impl<R: Right, B: FromBody> FromRequest<AppState> for Sent<R, B> {
             Some(it) => actor.in_turn(it.turn()),
             None => actor,
         };
-        let reader = Reader { operation: Some((state.broker.clone(), actor)), in_flight };
+        let reader = Reader { operation: Some((state.broker.clone(), actor)), in_flight, admission };
         B::from_body(Request::from_parts(parts, body), reader).await.map(|body| Self(body, PhantomData))
     }
 }
@@ -69,12 +70,14 @@ pub(crate) struct Reader {
     /// The broker and the caller; `None` for routes of a host, which may have neither.
     operation: Option<(Broker, Actor)>,
     in_flight: Option<Arc<InFlight>>,
+    /// Absent for routes of a host, which have no class of work.
+    admission: Option<Arc<Identified>>,
 }
 
 impl Reader {
     /// The reader of a host's route.
     fn of_host(request: &Request) -> Self {
-        Self { operation: None, in_flight: request.extensions().get::<Arc<InFlight>>().cloned() }
+        Self { operation: None, in_flight: request.extensions().get::<Arc<InFlight>>().cloned(), admission: None }
     }
 
     /// Reads a whole body of any media type.
@@ -86,7 +89,18 @@ impl Reader {
         }
         let expected = hint.exact().and_then(|bytes| usize::try_from(bytes).ok());
         let receive = self.receive(request.into_body(), limit, expected);
-        tokio::time::timeout(BODY_TIME, receive).await.unwrap_or_else(|_| Err(Problem::body_incomplete()))
+        let body =
+            tokio::time::timeout(BODY_TIME, receive).await.unwrap_or_else(|_| Err(Problem::body_incomplete()))?;
+        self.enter().await?;
+        Ok(body)
+    }
+
+    /// Takes the request's place in its class of work.
+    async fn enter(&self) -> Result<(), Problem> {
+        match &self.admission {
+            Some(admission) => admission.enter_now().await,
+            None => Ok(()),
+        }
     }
 
     async fn receive(
@@ -277,6 +291,7 @@ pub(crate) struct OptionalJson<T>(pub(crate) T);
 impl<T: DeserializeOwned + Default + Send> FromBody for OptionalJson<T> {
     async fn from_body(request: Request, reader: Reader) -> Result<Self, Problem> {
         if request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream() {
+            reader.enter().await?;
             return Ok(Self(T::default()));
         }
         let Json(value) = Json::<Option<T>>::from_body(request, reader).await?;

@@ -3,11 +3,14 @@
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use brokkr_control::{Actor, Broker};
+use brokkr_control::{Actor, Broker, BrokerError};
 
 use super::AppState;
 use super::origin::RequestOrigin;
 use super::problem::Problem;
+
+/// The beginning of every key.
+const KEY_PREFIX: &str = "brokkr_";
 
 /// The authenticated caller: the [`Actor`] of the key in the `Authorization: Bearer` header.
 ///
@@ -44,8 +47,22 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let origin = RequestOrigin::from_request_parts(parts, state).await?;
-        let actor = Broker::from_ref(state).authenticate(bearer(&parts.headers), origin.origin().clone())?;
-        Ok(Self(origin.identify(actor)?))
+        let presented = bearer(&parts.headers);
+        // Whatever an address has sent, it can still present a valid key: many agents may share it.
+        let has_key = presented.is_some_and(|it| it.starts_with(KEY_PREFIX));
+        if !has_key {
+            origin.is_nobody()?;
+        }
+        let actor = match Broker::from_ref(state).authenticate(presented, origin.origin().clone()) {
+            Err(BrokerError::Unauthenticated) if has_key => {
+                origin.is_nobody()?;
+                return Err(BrokerError::Unauthenticated.into());
+            }
+            other => other?,
+        };
+        let actor = origin.identify(actor)?;
+        origin.enter().await?;
+        Ok(Self(actor))
     }
 }
 

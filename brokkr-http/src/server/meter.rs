@@ -5,7 +5,18 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, histogram};
+
+/// Requests that a limit refused, by limit.
+pub(super) const REFUSED: &str = "brokkr_http_refused_total";
+/// Requests that are being served, by class of work.
+pub(super) const IN_FLIGHT: &str = "brokkr_http_in_flight";
+
+/// Registers the descriptions of the metrics of limits.
+pub(super) fn describe() {
+    describe_counter!(REFUSED, "Requests that a limit refused, by limit");
+    describe_gauge!(IN_FLIGHT, "Requests that are being served, by class of work; waiting polls do not count");
+}
 
 /// Request counters and durations by route, method and status. The number of label sets is bounded, because clients cannot
 /// invent any of these values.

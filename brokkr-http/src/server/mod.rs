@@ -4,6 +4,7 @@ mod addresses;
 mod admit;
 mod body;
 mod caller;
+mod classes;
 mod convert;
 mod cursor;
 mod extract;
@@ -47,6 +48,7 @@ use brokkr_core::model::limits;
 
 pub use body::ApiJson;
 pub use caller::Caller;
+pub use classes::WorkClass;
 pub use extract::ApiPath;
 pub use metrics::metrics_router;
 pub use openapi::document;
@@ -59,22 +61,25 @@ pub use shutdown::shutdown_signal;
 pub use tls::{TlsError, TlsFiles};
 
 use admit::Operations;
+use classes::{AtOnce, Classes};
 use cursor::CursorKey;
+use identified::Limits;
 use in_flight::BodyBudget;
 use meter::Meter;
-use rates::Rates;
+use rates::{PerSecond, Rates};
 
 /// Bounds that all requests of one server share.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     /// Bytes of all request bodies together.
     body_budget: usize,
-    writes_per_second: u32,
+    per_second: PerSecond,
+    at_once: AtOnce,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { body_budget: limits::BODY_BUDGET_BYTES, writes_per_second: limits::WRITES_PER_SECOND }
+        Self { body_budget: limits::BODY_BUDGET_BYTES, per_second: PerSecond::default(), at_once: AtOnce::default() }
     }
 }
 
@@ -88,7 +93,7 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     pub(crate) bodies: BodyBudget,
     proxies: TrustedProxies,
-    rates: Arc<Rates>,
+    limits: Arc<Limits>,
     operations: &'static Operations,
 }
 
@@ -101,9 +106,11 @@ impl AppState {
         let cursors = CursorKey::new(broker.derived_key("cursors"));
         static WITHOUT_QUERY: OnceLock<Operations> = OnceLock::new();
         let operations = WITHOUT_QUERY.get_or_init(|| Operations::of(&openapi::document()));
-        let rates = Arc::new(Rates::new(bounds.writes_per_second));
+        meter::describe();
+        let limits = Limits { rates: Rates::new(bounds.per_second), classes: Classes::new(bounds.at_once) };
+        let limits = Arc::new(limits);
         let bodies = BodyBudget::of(bounds.body_budget);
-        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, proxies, rates, operations }))
+        Self(Arc::new(Shared { broker, cursors, meter: Meter::default(), bodies, proxies, limits, operations }))
     }
 }
 

@@ -52,7 +52,7 @@ use super::proxies::ClientAddress;
 pub struct RequestOrigin {
     origin: Origin,
     idempotency: Option<Arc<Idempotency>>,
-    identified: Option<Identified>,
+    identified: Option<Arc<Identified>>,
     in_flight: Option<Arc<InFlight>>,
 }
 
@@ -76,7 +76,8 @@ impl RequestOrigin {
     ///
     /// # Errors
     ///
-    /// [`ProblemType::RateLimited`](crate::api::ProblemType::RateLimited) if the actor has changed too much in a short time.
+    /// [`ProblemType::RateLimited`](crate::api::ProblemType::RateLimited) if the actor has sent too many requests in a
+    /// short time.
     pub fn identify(&self, actor: Actor) -> Result<Actor, Problem> {
         let actor = actor.in_request(self.origin.clone());
         if let Some(identified) = &self.identified {
@@ -90,6 +91,28 @@ impl RequestOrigin {
             Some(idempotency) => actor.repeating(idempotency.clone()),
             None => actor,
         })
+    }
+}
+
+impl RequestOrigin {
+    /// Counts a request without a usable key.
+    pub(super) fn is_nobody(&self) -> Result<(), Problem> {
+        self.identified.as_ref().map_or(Ok(()), |it| it.is_nobody(self.origin.address))
+    }
+
+    /// Takes the request's place in its class of work.
+    pub(super) async fn enter(&self) -> Result<(), Problem> {
+        match &self.identified {
+            Some(identified) => identified.enter().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the place up, before the request waits.
+    pub(super) fn leave(&self) {
+        if let Some(identified) = &self.identified {
+            identified.leave();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use brokkr_control::BrokerError;
 use brokkr_core::error::{Invalid, InvalidCode};
 
-use crate::api::{PROBLEM_JSON, ProblemDocument, ProblemType};
+use crate::api::{ExceededLimit, PROBLEM_JSON, ProblemDocument, ProblemType};
 
 /// The error type of the API's handlers and of a host's own handlers.
 ///
@@ -33,6 +33,7 @@ pub struct Problem {
     detail: Option<String>,
     place: Option<Place>,
     retry_after: Option<Duration>,
+    limit: Option<ExceededLimit>,
     /// Whether the broker has already recorded the attempt in the audit.
     recorded: bool,
 }
@@ -150,8 +151,15 @@ impl Problem {
         self
     }
 
+    /// Names the limit that the request exceeds.
+    #[must_use]
+    pub fn limit(mut self, limit: ExceededLimit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     fn of(kind: Kind) -> Self {
-        Self { kind, detail: None, place: None, retry_after: None, recorded: false }
+        Self { kind, detail: None, place: None, retry_after: None, limit: None, recorded: false }
     }
 
     fn at(mut self, place: Place) -> Self {
@@ -226,6 +234,7 @@ impl Problem {
             pointer: None,
             parameter: None,
             header: None,
+            limit: self.limit.clone(),
             request_id: String::new(),
         };
         match &self.place {
@@ -263,6 +272,14 @@ impl From<BrokerError> for Problem {
             }
             BrokerError::InUse(what) | BrokerError::LimitReached(what) => Self::new(kind).detail(what),
             BrokerError::GeneratorRefused(reason) => Self::new(kind).detail(reason),
+            BrokerError::QuotaExceeded(exceeded) => {
+                let limit = ExceededLimit {
+                    name: exceeded.quota.slug().to_owned(),
+                    maximum: exceeded.maximum,
+                    used: Some(exceeded.used),
+                };
+                Self::new(kind).detail(format!("{exceeded}; {}", exceeded.quota.remedy())).limit(limit)
+            }
             _ => Self::new(kind),
         };
         Self { recorded: true, retry_after, ..mapped }

@@ -118,11 +118,9 @@ where
         }
         let is_api = request.uri().path().starts_with(API_V1);
         request.extensions_mut().insert(id);
-        // Refused reads are not audited.
-        let identified = (!method.is_safe()).then(|| Identified::new(self.state.rates.clone()));
-        if let Some(identified) = &identified {
-            request.extensions_mut().insert(identified.clone());
-        }
+        let wanted = self.state.operations.wanted(route.as_ref().map(MatchedPath::as_str), &method);
+        let identified = Arc::new(Identified::new(self.state.limits.clone(), wanted));
+        request.extensions_mut().insert(identified.clone());
         let checked = admit(&request, self.state.operations).and_then(|()| idempotency_key(&request));
         let (reading, request) = if request.body().is_end_stream() {
             (None, request)
@@ -160,7 +158,8 @@ where
             if let Some(Unrecorded(slug)) = response.extensions_mut().remove()
                 && !route.is_empty()
             {
-                let actor = identified.as_ref().and_then(Identified::actor);
+                // Refused reads are not audited.
+                let actor = identified.actor().filter(|_| wanted.is_write);
                 let what = format!("{method} {route}: {slug}");
                 let is_denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
                 match actor {

@@ -11,6 +11,7 @@ use brokkr_core::model::limits;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::oneshot;
 
+use super::classes::WorkClass;
 use super::metrics::metrics_router;
 use super::proxies::TrustedProxies;
 use super::serve::{Serving, serve};
@@ -197,10 +198,41 @@ impl ServerBuilder {
     }
 
     /// Limits the requests of one agent, generator or admin key that change something, per second. Default:
-    /// [`limits::WRITES_PER_SECOND`]; [`limits::WRITE_BURST`] times as many are allowed at once. Further ones get 429 with
+    /// [`limits::WRITES_PER_SECOND`]; [`limits::RATE_BURST`] times as many are allowed at once. Further ones get 429 with
     /// `Retry-After`.
     pub fn writes_per_second(mut self, writes: u32) -> Self {
-        self.bounds.writes_per_second = writes;
+        self.bounds.per_second.writes = writes;
+        self
+    }
+
+    /// Limits the requests of one key, per second; [`limits::RATE_BURST`] times as many at once. Default:
+    /// [`limits::REQUESTS_PER_SECOND`]. Further ones get 429 with `Retry-After`.
+    pub fn requests_per_second(mut self, requests: u32) -> Self {
+        self.bounds.per_second.requests = requests;
+        self
+    }
+
+    /// Limits the requests of one generator with all its keys, per second; [`limits::RATE_BURST`] times as many at once. Default:
+    /// [`limits::OWNER_REQUESTS_PER_SECOND`]. Further ones get 429 with `Retry-After`.
+    pub fn owner_requests_per_second(mut self, requests: u32) -> Self {
+        self.bounds.per_second.owner_requests = requests;
+        self
+    }
+
+    /// Limits the requests without a usable key from one client address, per second; [`limits::RATE_BURST`] times as many at
+    /// once. Default: [`limits::UNAUTHENTICATED_PER_SECOND`]. Further ones get 429 instead of 401. Requests with a valid key do
+    /// not count, so any number of agents can share an address.
+    pub fn unauthenticated_per_second(mut self, requests: u32) -> Self {
+        self.bounds.per_second.unauthenticated = requests;
+        self
+    }
+
+    /// Limits the requests of one class of work that are served at once, at least 1. Defaults:
+    /// [`limits::CONCURRENT_AGENT_REQUESTS`], [`limits::CONCURRENT_READS`], [`limits::CONCURRENT_WRITES`] and
+    /// [`limits::CONCURRENT_LISTS`]. One agent, generator or admin key gets at most half. Further requests, at most 256, wait for
+    /// [`limits::CLASS_WAIT_MILLIS`] milliseconds, then they get 503 with `Retry-After`. Polls that wait and probes do not count.
+    pub fn concurrent(mut self, class: WorkClass, requests: usize) -> Self {
+        self.bounds.at_once.set(class, requests);
         self
     }
 

@@ -40,10 +40,7 @@ fn limited(mut server: ServerBuilder, settings: &BrokerSettings) -> ServerBuilde
     if let Some(mib) = settings.body_budget_mib {
         server = server.body_budget(usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1024 * 1024));
     }
-    if let Some(writes) = settings.writes_per_second {
-        server = server.writes_per_second(writes);
-    }
-    server
+    settings.limits.on(server)
 }
 
 fn proxies(settings: &BrokerSettings) -> Result<TrustedProxies, String> {

@@ -9,6 +9,7 @@ mod demo;
 mod descriptors;
 mod key_sink;
 mod keys;
+mod limits;
 mod listen;
 mod metrics;
 mod runtime;

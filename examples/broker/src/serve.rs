@@ -44,7 +44,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         changes: days(settings.change_days),
     };
     let given = settings.admin_key_hash.as_deref().map(parse_hash).transpose()?;
-    let mut builder = Broker::builder(store).retention(keep);
+    let mut builder = Broker::builder(store).retention(keep).quotas(settings.quotas.into());
     if let Some(longest) = days(settings.key_max_days) {
         builder = builder.key_lifetime(longest);
     }

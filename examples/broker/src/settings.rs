@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::limits::{LimitSettings, QuotaSettings};
+
 /// The content of a settings file or of the environment (`BROKKR__BROKER__…`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -33,8 +35,10 @@ pub(crate) struct BrokerSettings {
     pub(crate) connections_per_address: Option<usize>,
     /// Memory for all request bodies together, in MiB. Default: 64.
     pub(crate) body_budget_mib: Option<u32>,
-    /// Requests of one agent, generator or admin key that change something, per second. Default: 500.
-    pub(crate) writes_per_second: Option<u32>,
+    /// Limits of callers and kinds of work.
+    pub(crate) limits: LimitSettings,
+    /// What one generator may keep.
+    pub(crate) quotas: QuotaSettings,
     /// `<short id>:sha256:<hex>` of an admin key that was generated elsewhere. Default: the first start generates one.
     pub(crate) admin_key_hash: Option<String>,
     /// File for the admin key that the first start generates. Default: the terminal.
@@ -139,7 +143,8 @@ pub(crate) fn load(file: Option<&PathBuf>) -> Result<BrokerSettings, config::Con
         connections: environment.connections.or(file.broker.connections),
         connections_per_address: environment.connections_per_address.or(file.broker.connections_per_address),
         body_budget_mib: environment.body_budget_mib.or(file.broker.body_budget_mib),
-        writes_per_second: environment.writes_per_second.or(file.broker.writes_per_second),
+        limits: environment.limits.or(file.broker.limits),
+        quotas: environment.quotas.or(file.broker.quotas),
         admin_key_hash: environment.admin_key_hash.or(file.broker.admin_key_hash),
         admin_key_file: environment.admin_key_file.or(file.broker.admin_key_file),
         key_max_days: environment.key_max_days.or(file.broker.key_max_days),

@@ -34,6 +34,7 @@ export function remedy(problem: Problem): string {
     case "/problems/instance-superseded":
     case "/problems/last-admin-key":
     case "/problems/limit-reached":
+    case "/problems/quota-exceeded":
     case "/problems/reference-invalid":
     case "/problems/stack-deleting":
     case "/problems/wrong-cluster":

@@ -16,6 +16,7 @@ pages! {
     cluster_in_memory: "how-to/cluster-in-memory.md",
     grants: "how-to/grants.md",
     own_authentication: "how-to/own-authentication.md",
+    protect_a_shared_broker: "how-to/protect-a-shared-broker.md",
     targeting_policy: "how-to/targeting-policy.md",
     your_own_control_plane: "tutorials/your-own-control-plane.md",
 }

@@ -10,6 +10,7 @@ mod proxy;
 mod quiet;
 mod random;
 mod retention;
+mod revocation;
 mod rights;
 mod statements;
 mod tls;

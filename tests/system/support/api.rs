@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use brokkr_control::{Broker, BrokerBuilder};
 use brokkr_core::store::MemoryStore;
+use brokkr_http::server::{Server, ServerBuilder};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use secrecy::ExposeSecret as _;
@@ -81,6 +82,16 @@ impl Api {
         Self { router: brokkr_http::server::router(broker).merge(metrics), admin }
     }
 
+    /// A broker and a server with other settings.
+    pub(crate) async fn served(
+        set: impl FnOnce(BrokerBuilder) -> BrokerBuilder,
+        serve: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Self {
+        let broker = set(Broker::builder(Arc::new(MemoryStore::new()))).start().await.unwrap();
+        let admin = broker.ensure_admin_key(None).await.unwrap().unwrap().expose_secret().to_owned();
+        Self { router: serve(Server::builder(broker)).router(), admin }
+    }
+
     /// Sends a request unchanged.
     pub(crate) async fn raw(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -128,6 +139,12 @@ impl Api {
     pub(crate) async fn agent(&self, name: &str, labels: Value) -> (String, String) {
         let reply = self.send("POST", "/agents", json!({"name": name, "labels": labels})).await;
         (reply.text("/agent/id"), reply.text("/pak"))
+    }
+
+    /// Creates a generator and returns its id and key.
+    pub(crate) async fn generator(&self, name: &str) -> (String, String) {
+        let reply = self.send("POST", "/generators", json!({"name": name})).await;
+        (reply.text("/generator/id"), reply.text("/pak"))
     }
 
     /// Creates a stack and returns its id.

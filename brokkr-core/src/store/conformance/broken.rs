@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::model::{
     AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject, DeploymentObjectId,
-    EventId, GeneratorId, InstanceId, KeyId, KeyOwner, Name, Revision, Stack, StackId, StackProgress, StackStatus,
-    Target, Timestamp,
+    EventId, GeneratorId, InstanceId, KeyId, KeyOwner, Name, Quota, Revision, Stack, StackId, StackProgress,
+    StackStatus, Target, Timestamp,
 };
 use crate::store::conformance::all;
 use crate::store::memory::seen::Seen;
@@ -49,9 +49,11 @@ enum Fault {
     SubscribersForgotten,
     /// A page starts one entry too late.
     ListSkips,
+    /// The use of a quota lacks one.
+    QuotaUnderstated,
 }
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 12] = [
     Fault::AuditIncomplete,
     Fault::PreconditionsIgnored,
     Fault::HalfCommits,
@@ -63,6 +65,7 @@ const FAULTS: [Fault; 11] = [
     Fault::ContentTouched,
     Fault::SubscribersForgotten,
     Fault::ListSkips,
+    Fault::QuotaUnderstated,
 ];
 
 #[derive(Debug)]
@@ -120,6 +123,11 @@ impl Store for Broken {
 
     async fn idempotency_keep(&self, record: IdempotencyRecord) -> StoreResult<()> {
         self.inner.idempotency_keep(record).await
+    }
+
+    async fn quota_used(&self, generator: GeneratorId, quota: Quota) -> StoreResult<u64> {
+        let used = self.inner.quota_used(generator, quota).await?;
+        Ok(if self.has(Fault::QuotaUnderstated) { used.saturating_sub(1) } else { used })
     }
 
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {

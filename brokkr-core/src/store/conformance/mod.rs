@@ -21,6 +21,7 @@ mod commits;
 mod feed;
 mod fixture;
 mod lists;
+mod quotas;
 pub mod random;
 pub mod sample;
 mod scopes;
@@ -34,6 +35,7 @@ use futures::future::BoxFuture;
 pub use commits::*;
 pub use feed::*;
 pub use lists::*;
+pub use quotas::*;
 pub use scopes::*;
 pub use upkeep::*;
 pub use view::*;
@@ -68,6 +70,9 @@ macro_rules! __store_checks {
             immutable_entities_cannot_be_changed
             malformed_commit_is_refused
             idempotency_key_is_taken_once
+            quota_use_is_counted
+            quota_holds_under_races
+            quota_of_answers_is_kept
             every_commit_is_audited
             attempts_are_recorded
             activity_keeps_the_newest_times

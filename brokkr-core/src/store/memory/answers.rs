@@ -59,6 +59,12 @@ impl Answers {
         }
     }
 
+    /// The records of a caller that are not forgotten.
+    pub(super) fn count(&self, actor: &str, now: Timestamp) -> usize {
+        let forgotten = IdempotencyRecord::forgotten(now);
+        self.of.get(actor).map_or(0, |it| it.kept.values().filter(|record| record.at > forgotten).count())
+    }
+
     /// The record under a key, whatever its age.
     pub(super) fn find(&self, actor: &str, key: &str) -> Option<IdempotencyRecord> {
         let Kept { fingerprint, outcome, at } = self.of.get(actor)?.kept.get(key)?;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod entities;
+mod quotas;
 mod read;
 pub(in crate::store) mod seen;
 mod sees;
@@ -18,7 +19,7 @@ use state::State;
 use tokio::sync::watch;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::model::{AuditRecord, Epoch, InstanceId, Timestamp};
+use crate::model::{AuditRecord, Epoch, GeneratorId, InstanceId, Quota, Timestamp};
 use crate::store::{
     Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, Maintenance,
     Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
@@ -108,6 +109,10 @@ impl Store for MemoryStore {
         state.answers.check(&record)?;
         state.answers.keep(record);
         Ok(())
+    }
+
+    async fn quota_used(&self, generator: GeneratorId, quota: Quota) -> StoreResult<u64> {
+        Ok(self.read().quota_used(generator, quota))
     }
 
     async fn feed(&self, scope: &Scope, after: FeedPosition, limit: usize) -> StoreResult<FeedPage> {

@@ -90,6 +90,10 @@ impl State {
                 Precondition::OwnsNoStacks(owner) if self.owns_stacks_after(*owner, commit) => {
                     return Err(StoreError::Conflict(EntityKey::Generator(*owner)));
                 }
+                Precondition::Within(generator, quota, maximum) => {
+                    let used = self.quota_used(*generator, *quota);
+                    commit.check_quota(*generator, *quota, used, *maximum)?;
+                }
                 Precondition::Version(..) | Precondition::OwnsNoStacks(_) => {}
             }
         }

@@ -14,7 +14,7 @@ fn describe(status: u16) -> &'static str {
         404 => "The object does not exist, or the key has no access to it.",
         406 => "The operation supports none of the accepted media types.",
         409 => {
-            "The request conflicts with the current state: a name is taken, a reference is invalid, a limit is reached, an object is \
+            "The request conflicts with the current state: a name is taken, a reference is invalid, a limit or a quota is reached, an object is \
                 in use or being deleted, or too many changes ran concurrently."
         }
         410 => "The changes after the position are no longer retained.",
@@ -24,10 +24,13 @@ fn describe(status: u16) -> &'static str {
         415 => "The operation does not support the body's media type.",
         422 => "The request is well-formed but invalid: `pointer` or `parameter` names the place, `detail` the reason.",
         428 => "The request has no If-Match header.",
-        429 => "The caller has sent too many requests that change something.",
+        429 => "The caller has sent too many requests: `limit` names the rate.",
         431 => "The request head exceeds the size limit.",
         500 => "An internal error. The broker's log contains the cause under the request id.",
-        _ => "The service is temporarily unavailable. Retry after the delay in the Retry-After header.",
+        _ => {
+            "The service is temporarily unavailable, or serves too many requests of this kind. Retry after the delay in the \
+                Retry-After header."
+        }
     }
 }
 
@@ -57,15 +60,15 @@ macro_rules! answers {
 
 answers! {
     /// Responses of every operation that requires a key.
-    Keyed = [400, 401, 403, 414, 431, 500, 503];
+    Keyed = [400, 401, 403, 414, 429, 431, 500, 503];
     /// Operations on an object that may not exist.
     Found = [404];
     /// Operations with query parameters that are validated.
     Filtered = [422];
     /// Operations that change something.
-    Changing = [409, 429];
-    /// Operations that change nothing but count as a change, because their method is not safe.
-    Counted = [429];
+    Changing = [409];
+    /// The document, which needs no key.
+    Open = [429];
     /// Operations with a request body.
     Bodied = [413, 415, 422];
     /// Operations that require `If-Match`.

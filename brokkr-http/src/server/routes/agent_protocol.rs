@@ -20,6 +20,7 @@ use crate::server::caller::Caller;
 use crate::server::extract::{ApiPath, ID, Params};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
 use crate::server::operation::parameters::PollParameters;
+use crate::server::origin::RequestOrigin;
 use crate::server::preconditions::Known;
 use crate::server::problem::Problem;
 use crate::server::respond::id_value;
@@ -44,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 async fn target_state(
     State(state): State<AppState>,
     Caller(actor): Caller,
+    origin: RequestOrigin,
     ApiPath(id): ApiPath<AgentId>,
     mut params: Params,
     Known(known): Known,
@@ -55,7 +57,7 @@ async fn target_state(
     let min_generation = min_generation.filter(|_| epoch.is_some());
     params.done()?;
     let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };
-    Ok(match state.broker.target_state(&actor, id, request).await? {
+    Ok(match state.broker.target_state_with(&actor, id, request, || origin.leave()).await? {
         PollAnswer::Unchanged { generation, epoch } => {
             // Only a presented digest can be unchanged, so the fallback is never used.
             let etag = known.map(etag).unwrap_or_else(|| HeaderValue::from_static("\"\""));

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use crate::api::WhoAmI;
 use crate::server::AppState;
 use crate::server::caller::Caller;
-use crate::server::operation::answers::{Counted, Keyed};
+use crate::server::operation::answers::Keyed;
 use crate::server::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(
     post, path = "/auth/pak", operation_id = "whoAmI", tag = "auth",
     responses(
-        Keyed, Counted,
+        Keyed,
         (status = 200, description = "The key is valid", body = WhoAmI),
     ),
 )]

@@ -17,7 +17,7 @@ use crate::server::AppState;
 use crate::server::body::{self, MergePatch, Sent};
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiPath, Params, listed};
-use crate::server::merge_patch::{merge, refuse_unknown};
+use crate::server::merge_patch::{merge, refuse_unknown_nested};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed, Versioned};
 use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, PageParameters};
 use crate::server::preconditions::IfMatch;
@@ -107,7 +107,7 @@ async fn patch(
 ) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Grant| -> Result<GrantPatch, Invalid> {
         let mut now = json!({"description": before.description, "rules": before.rules});
-        refuse_unknown(&now, &patch)?;
+        refuse_unknown_nested(&now, &patch)?;
         merge(&mut now, &patch);
         let now: PatchGrant = typed_or_invalid(now)?;
         Ok(GrantPatch { description: now.description.unwrap_or_default(), rules: now.rules.unwrap_or_default() })

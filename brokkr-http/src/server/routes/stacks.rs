@@ -1,12 +1,16 @@
 //! Stacks.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use brokkr_control::{Applied, Content, Removal, rights};
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::model::{AgentId, GeneratorId, Name, StackId, StackSpec, limits};
+use brokkr_core::model::{
+    AgentId, Exclusion, GeneratorId, Name, Policies, SharedKeys, StackId, StackSpec, TargetingRule, Wait, limits,
+};
 use brokkr_core::store::EntityQuery;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +22,7 @@ use crate::server::AppState;
 use crate::server::body::{self, LargeJson, MergePatch, Sent};
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiPath, ID, Params, listed};
-use crate::server::merge_patch::{merge, refuse_unknown};
+use crate::server::merge_patch::{merge, refuse_unknown, refuse_unknown_nested};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
 use crate::server::operation::parameters::{
     IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter, PageParameters, StackParameters,
@@ -127,12 +131,31 @@ async fn patch(
 ) -> Result<Response, Problem> {
     let edit = |before: StackSpec| -> Result<StackSpec, Invalid> {
         let mut now = json!(before);
-        refuse_unknown(&now, &patch)?;
+        refuse_unknown_nested(&json!(with_every_field()), &patch)?;
         merge(&mut now, &patch);
         typed_or_invalid(now)
     };
     let stack = state.broker.stack_update(&actor, id, version, edit).await?;
     Ok(entity(stack.version, Stack::from(stack)))
+}
+
+/// A spec in which no optional object is absent.
+fn with_every_field() -> StackSpec {
+    let exclude = Exclusion {
+        match_labels: Some(BTreeMap::new()),
+        match_expressions: Some(Vec::new()),
+        match_annotations: Some(BTreeMap::new()),
+    };
+    let targeting = TargetingRule {
+        match_labels: Some(BTreeMap::new()),
+        match_expressions: Some(Vec::new()),
+        match_annotations: Some(BTreeMap::new()),
+        shared_labels: SharedKeys::Off,
+        shared_annotations: SharedKeys::Off,
+        exclude: Some(exclude),
+    };
+    let policies = Policies { wait: Some(Wait { timeout_seconds: 1 }), ..Policies::default() };
+    StackSpec { targeting: Some(targeting), policies, ..StackSpec::default() }
 }
 
 /// Deletes a stack. It stays readable until every agent has confirmed the removal.

@@ -1,0 +1,28 @@
+//! Targeting decisions on data of the fleet view. Nothing here holds the view's lock, which polls need.
+
+use brokkr_core::model::{Agent, AgentStatus, Stack};
+use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
+
+/// Checks registration and the states of both sides, then asks the policy.
+pub(crate) fn verdict(
+    policy: &dyn TargetingPolicy,
+    stack: &Stack,
+    agent: &Agent,
+    direct: bool,
+) -> Result<Verdict, PolicyError> {
+    if !stack.is_active() {
+        return Ok(Verdict::unmatched("the stack is being deleted"));
+    }
+    if agent.status == AgentStatus::Retired {
+        return Ok(Verdict::unmatched("the agent is retired"));
+    }
+    if !agent.registrations.contains_key(&stack.generator_id) {
+        return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
+    }
+    policy.evaluate(&Candidate::new(stack, agent, direct))
+}
+
+/// Whether the policy matches this stack and agent. True if the policy fails, so that a failure never withdraws a stack.
+pub(crate) fn may_match(policy: &dyn TargetingPolicy, stack: &Stack, agent: &Agent, direct: bool) -> bool {
+    verdict(policy, stack, agent, direct).map_or(true, |verdict| verdict.matched)
+}
