@@ -89,13 +89,13 @@ impl<T> Decision<T> {
     }
 }
 
-/// Whether the audit says what changed in the entity. Agents report the others, or they never change.
+/// Whether the audit says what changed in the entity. Agents change the others, by reports and joins, or nobody does.
 fn is_explained(change: &Change) -> bool {
     match change {
         Change::Generator(_) | Change::Key(_) | Change::Agent(_) | Change::Stack(_) => true,
         Change::Environment(_) | Change::Grant(_) => true,
         Change::DeploymentObject(_) | Change::Event(_) | Change::AgentSession(_) => false,
-        Change::Assignment(_) | Change::StackStatus(_) | Change::Target(_) => false,
+        Change::Assignment(_) | Change::StackStatus(_) | Change::Target(_) | Change::JoinToken(_) => false,
     }
 }
 
