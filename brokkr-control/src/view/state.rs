@@ -17,6 +17,9 @@ use crate::view::decide::verdict;
 use crate::view::stack_entry::StackEntry;
 use crate::view::tenants::Tenants;
 
+/// An agent that a stack reaches, and its grant for the stack's generator.
+pub(crate) type Reached = (Arc<Agent>, Option<Arc<Grant>>);
+
 pub(crate) struct ViewState {
     policy: Arc<dyn TargetingPolicy>,
     token: ViewToken,
@@ -302,7 +305,7 @@ impl ViewState {
 
     /// The agents that match a stack, or all that are registered with its generator if none matches, each with its grant. For
     /// a stack that the view does not know, all registered agents, and `false`: the caller decides which ones match.
-    pub(crate) fn reached_by(&self, stack: &Stack) -> (Vec<(Arc<Agent>, Option<Arc<Grant>>)>, bool) {
+    pub(crate) fn reached_by(&self, stack: &Stack) -> (Vec<Reached>, bool) {
         let is_registered = |entry: &&AgentEntry| {
             entry.agent.status != AgentStatus::Retired && entry.agent.registrations.contains_key(&stack.generator_id)
         };
