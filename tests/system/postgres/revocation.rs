@@ -1,5 +1,7 @@
 //! Revoking a key ends its open polls, on every replica, within a second.
 
+#![expect(clippy::print_stdout, reason = "prints the time of the slowest poll")]
+
 use std::time::{Duration, Instant};
 
 use brokkr_http::client::Client;
