@@ -104,6 +104,7 @@ impl Broker {
                 .map_err(|error| error.within("cluster_name"))?;
             let wanted = new.registrations.clone().unwrap_or_else(|| vec![(GeneratorId::SYSTEM, None)]);
             let granted = |(id, grant): (GeneratorId, Option<GrantId>)| (id, grant.unwrap_or(default_grant(id)));
+            let wanted: Vec<_> = wanted.into_iter().map(granted).collect();
             let agent = Agent {
                 id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
@@ -115,7 +116,7 @@ impl Broker {
                     .try_into()
                     .map_err(|error: Invalid| error.within("annotations"))?,
                 status: AgentStatus::Active,
-                registrations: wanted.into_iter().map(granted).collect(),
+                registrations: wanted.iter().copied().collect(),
                 confirmed_epoch: None,
                 version: Version::FIRST,
                 created_at: now,
@@ -130,10 +131,15 @@ impl Broker {
             let pak = self.mint(actor, agent.id.into(), "initial", KeyTerms::default(), now)?;
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
-            for (id, grant) in &agent.registrations {
-                for precondition in self.registrable(&scope, *id, *grant).await? {
-                    decision = decision.provided(precondition);
-                }
+            for (n, (id, grant)) in wanted.into_iter().enumerate() {
+                let found = self.registrable(&scope, id, grant).await.map_err(|error| match error {
+                    BrokerError::NotFound => {
+                        let invalid = Invalid::new(InvalidCode::ReferenceInvalid, "there is no generator with this id");
+                        invalid.within(&n.to_string()).within("generator_ids").into()
+                    }
+                    error => error,
+                });
+                decision.preconditions.extend(found?);
             }
             decision.changes = vec![Change::Key(decision.outcome.1.key.clone()), Change::Agent(agent)];
             Ok(decision)

@@ -53,12 +53,22 @@ enum Killed {
     Backend,
 }
 
-/// Interrupts the step after `done` in its middle. Each step creates a function, which writes to the catalogue. After
-/// the last step, the migration writes the rights to another catalogue.
+/// The catalogue that the step after `done` writes to. Most steps create a function; after the last one, the migration writes
+/// the rights.
+fn catalogue_after(done: i64) -> &'static str {
+    match done {
+        // Adds a column.
+        10 => "pg_attribute",
+        STEPS => "pg_class",
+        _ => "pg_proc",
+    }
+}
+
+/// Interrupts the step after `done` in its middle.
 async fn interrupted(done: i64, killed: Killed) -> Database {
     let database = Database::empty();
     migrate_steps(&database.url("brokkr_owner").into(), done, &[]).await.unwrap();
-    let catalogue = if done == STEPS { "pg_class" } else { "pg_proc" };
+    let catalogue = catalogue_after(done);
     let holder = hold(&database, &format!("LOCK TABLE pg_catalog.{catalogue} IN EXCLUSIVE MODE")).await;
     let process = start(&database);
     let backend = waiting(&database).await;
