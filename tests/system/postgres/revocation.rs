@@ -94,7 +94,7 @@ async fn revoke(brokers: &[Broker], admin: &Client, agent: &str, name: &str) -> 
     })
     .await;
     let revoked = format!("/agents/{agent}/keys/{key}");
-    let _: Option<Value> = admin.send(Method::DELETE, &revoked, None::<&Value>).await.unwrap();
+    let () = admin.send(Method::DELETE, &revoked, None::<&Value>).await.unwrap();
     let answered = Instant::now();
     let mut longest = Duration::ZERO;
     for poll in polls {
