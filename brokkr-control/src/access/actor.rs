@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use brokkr_core::model::{
-    ActorRef, AgentId, ApiKey, GeneratorId, JoinTokenId, KeyId, KeyKind, KeyScopes, RequestId, Timestamp,
+    ActorRef, AgentId, ApiKey, GeneratorId, JoinTokenId, KeyId, KeyKind, KeyScopes, RequestId, SourceNetwork, Timestamp,
 };
 
 use crate::access::action::Action;
@@ -126,6 +126,11 @@ impl Actor {
     /// The end of the presented key; `None` if it has none, or if the actor has no key.
     pub(crate) fn ends_at(&self) -> Option<Timestamp> {
         self.key.as_ref()?.expires_at
+    }
+
+    /// The networks from which the presented key may be used; empty: from everywhere.
+    pub(crate) fn networks(&self) -> &[SourceNetwork] {
+        self.key.as_ref().map_or(&[], |key| &key.source_networks)
     }
 
     /// The presented key; `None` for actors without a key.

@@ -130,7 +130,12 @@ fn check_overlap(overlap: Duration) -> BrokerResult<()> {
 
 impl Broker {
     pub(super) fn maker(&self, actor: &Actor) -> Maker {
-        Maker { scopes: actor.scopes(), ends_at: actor.ends_at(), lifetime: self.parts.key_lifetime }
+        Maker {
+            scopes: actor.scopes(),
+            networks: actor.networks().to_vec(),
+            ends_at: actor.ends_at(),
+            lifetime: self.parts.key_lifetime,
+        }
     }
 
     /// Makes a key within the limits of the actor's own.
