@@ -71,7 +71,7 @@ async fn malformed_queries_are_refused() {
     assert_eq!(api.get("/stacks?labels=a%20b").await.slug(), "label-invalid");
     assert_eq!(api.get(&format!("/stacks?x={}", api.admin)).await.slug(), "credential-in-url");
     assert_eq!(api.get("/stacks?x=brokkr_join_0123").await.slug(), "credential-in-url");
-    assert_eq!(api.get("/stacks?name=brokkr_joinery").await.slug(), "unknown-parameter");
+    assert_eq!(api.get("/stacks?name=brokkr_joinery").await.slug(), "name-invalid");
 }
 
 #[tokio::test]
