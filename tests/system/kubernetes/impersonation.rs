@@ -10,7 +10,7 @@ use crate::support::{Broker, clusters, eventually, log, succeeded};
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const TENANT: &str = "test-acting";
 const USER: &str = "brokkr:generator:test-acting";
-const AGENT: &str = "stranger-3";
+const AGENT: &str = "stranger-9";
 
 /// Grants what `brokkr-agent rbac` prints. The generator's role fails as long as its Namespace does not exist.
 fn grant(cluster: &TestCluster) -> Result<(), String> {
@@ -36,7 +36,7 @@ impl Tenant {
         let broker = Broker::start(None).await;
         let created = broker.send("POST", "/agents", &json!({"name": "acting", "cluster_name": cluster.name}));
         let (id, pak) = (created["agent"]["id"].as_str().unwrap(), created["pak"].as_str().unwrap());
-        let kubeconfig = cluster.kubeconfig_of_stranger(3).unwrap();
+        let kubeconfig = cluster.kubeconfig_of_stranger(9).unwrap();
         let agent = AgentProcess::new(id, pak, &broker.url, &kubeconfig, &log("acting"))
             .env("BROKKR__AGENT__IMPERSONATE", "true");
         let generator = broker.send("POST", "/generators", &json!({"name": TENANT}));
