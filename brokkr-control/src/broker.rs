@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::error::BrokerResult;
 use crate::generate::Registered;
+use crate::intake::listings::Listings;
 use crate::intake::open_polls::OpenPolls;
 use crate::intake::parsing::Parsing;
 use crate::intake::quotas::Quotas;
@@ -56,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) parsing: Parsing,
     pub(crate) quotas: Quotas,
     pub(crate) open_polls: OpenPolls,
+    pub(crate) listings: Listings,
     /// Joins of this replica take turns: each changes its token, so concurrent ones would lose races.
     pub(crate) joins: tokio::sync::Mutex<()>,
     /// Cancelled when waiting polls end and new polls no longer wait.
