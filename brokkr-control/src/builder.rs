@@ -23,6 +23,7 @@ use crate::background::purge::purge;
 use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::error::BrokerError;
 use crate::generate::{DynGenerator, Generator, Registered};
+use crate::intake::joins::Joins;
 use crate::intake::listings::Listings;
 use crate::intake::open_polls::OpenPolls;
 use crate::intake::parsing::Parsing;
@@ -230,7 +231,7 @@ impl BrokerBuilder {
             contents: RecentContents::default(),
             polls: PollCounters::default(),
             parsing: Parsing::default(),
-            joins: tokio::sync::Mutex::default(),
+            joins: Joins::default(),
             draining: CancellationToken::new(),
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),
