@@ -190,8 +190,10 @@ impl ServerBuilder {
     }
 
     /// Limits the memory of all request bodies together, in bytes. Default: [`limits::BODY_BUDGET_BYTES`]; at least twice
-    /// [`limits::BODY_BYTES`]. Further bodies wait for up to 5 s, then their requests get 503 with `Retry-After`. One agent,
-    /// generator or admin key gets at most half.
+    /// [`limits::BODY_BYTES`]. Of it, a quarter is for bodies of agents above [`limits::QUICK_BODY_BYTES`], a sixteenth each for
+    /// smaller ones of agents and of others, and the rest for others. One agent, generator or admin key gets at most a quarter of
+    /// each, or one body. Further bodies wait for up to 5 s, then their requests get 503 with `Retry-After`; those that fit do not
+    /// wait for larger ones.
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.bounds.body_budget = bytes;
         self
