@@ -156,5 +156,7 @@ pub const REQUEST_BODY_START_SECONDS: u64 = 5;
 /// Bytes per second of a body that must arrive on average. A body whose size is declared must also arrive fast enough to be complete
 /// after [`REQUEST_BODY_SECONDS`].
 pub const REQUEST_BODY_RATE: u64 = 16 * 1024;
+/// Seconds without an open request after which a connection is closed.
+pub const CONNECTION_UNUSED_SECONDS: u64 = 60;
 /// Maximum concurrent streams of one HTTP/2 connection.
 pub const STREAMS_PER_CONNECTION: u32 = 200;
