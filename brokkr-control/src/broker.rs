@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 use crate::error::BrokerResult;
 use crate::generate::Registered;
+use crate::intake::joins::Joins;
+use crate::intake::listings::Listings;
 use crate::intake::open_polls::OpenPolls;
 use crate::intake::parsing::Parsing;
 use crate::intake::quotas::Quotas;
@@ -56,8 +58,8 @@ pub(crate) struct Parts {
     pub(crate) parsing: Parsing,
     pub(crate) quotas: Quotas,
     pub(crate) open_polls: OpenPolls,
-    /// Joins of this replica take turns: each changes its token, so concurrent ones would lose races.
-    pub(crate) joins: tokio::sync::Mutex<()>,
+    pub(crate) listings: Listings,
+    pub(crate) joins: Joins,
     /// Cancelled when waiting polls end and new polls no longer wait.
     pub(crate) draining: CancellationToken,
     pub(crate) stopping: CancellationToken,

@@ -23,6 +23,8 @@ use crate::background::purge::purge;
 use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::error::BrokerError;
 use crate::generate::{DynGenerator, Generator, Registered};
+use crate::intake::joins::Joins;
+use crate::intake::listings::Listings;
 use crate::intake::open_polls::OpenPolls;
 use crate::intake::parsing::Parsing;
 use crate::intake::quotas::Quotas;
@@ -223,12 +225,13 @@ impl BrokerBuilder {
             generators,
             key_lifetime: self.key_lifetime,
             open_polls: OpenPolls::new(self.quotas.maximum(Quota::OpenPolls)),
+            listings: Listings::default(),
             quotas: self.quotas,
             activity: ActivityLog::default(),
             contents: RecentContents::default(),
             polls: PollCounters::default(),
             parsing: Parsing::default(),
-            joins: tokio::sync::Mutex::default(),
+            joins: Joins::default(),
             draining: CancellationToken::new(),
             stopping: stopping.clone(),
             tasks: TaskTracker::new(),

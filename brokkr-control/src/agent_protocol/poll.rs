@@ -10,7 +10,7 @@ use brokkr_core::model::{
 };
 use brokkr_core::protocol::{PollAnswer, PollRequest, TargetState};
 use brokkr_core::store::{Precondition, Scope, StoreExt as _};
-use tokio::sync::watch;
+use tokio::sync::{SemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::access::action::Action;
@@ -38,7 +38,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// Those of `target_state`, and [`BrokerError::QuotaExceeded`] if too many polls of the key wait already.
+    /// Those of `target_state`, [`BrokerError::QuotaExceeded`] if too many polls of the key wait already, and
+    /// [`BrokerError::Overloaded`] if one change has woken so many polls that this one cannot record its new stacks in time.
     pub async fn target_state_with(
         &self,
         actor: &Actor,
@@ -91,7 +92,12 @@ impl Broker {
                 if tries > limits::COMMIT_TRIES {
                     return Err(BrokerError::Contention);
                 }
-                self.list_unlisted(actor, agent).await?;
+                let turn = match &news {
+                    // The poll has waited, so it no longer holds a place of its caller's.
+                    Some(_) => Some(self.parts.listings.turn().await?),
+                    None => None,
+                };
+                self.list_unlisted(actor, agent, turn).await?;
                 continue;
             }
             let state = &wanted.state;
@@ -118,8 +124,13 @@ impl Broker {
         }
     }
 
-    /// Records the missing assignments and waits until the view contains them.
-    async fn list_unlisted(&self, actor: &Actor, agent: AgentId) -> BrokerResult<()> {
+    /// Records the missing assignments and waits until the view contains them. Ends the turn once the store has answered.
+    async fn list_unlisted(
+        &self,
+        actor: &Actor,
+        agent: AgentId,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> BrokerResult<()> {
         let mut folds = self.parts.view.folds();
         let poll = self.parts.view.poll(agent, actor.key_id());
         let Some((_, wanted)) = poll.agent.filter(|(_, wanted)| !wanted.unlisted.is_empty()) else {
@@ -129,6 +140,7 @@ impl Broker {
             Ok(()) | Err(BrokerError::Contention) => {}
             Err(error) => return Err(error),
         }
+        drop(turn);
         // The next fold contains the assignments, or the change that made them unnecessary.
         let _ = tokio::time::timeout(CATCH_UP, folds.changed()).await;
         Ok(())
@@ -190,5 +202,55 @@ impl Broker {
             Ok(decision)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brokkr_core::model::StackSpec;
+    use brokkr_core::store::MemoryStore;
+    use futures::FutureExt as _;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::operations::agents::NewAgent;
+    use crate::operations::preparation::Content;
+    use crate::origin::Origin;
+
+    #[tokio::test]
+    async fn woken_poll_lists_only_in_its_turn() {
+        let broker = Broker::builder(MemoryStore::new()).start().await.expect("started");
+        let system = broker.system_actor();
+        let new = NewAgent { name: "edge".to_owned(), ..NewAgent::default() };
+        let (agent, key) = broker.agent_create(&system, new).await.expect("created");
+        let pak = key.pak.expect("a new key");
+        let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).expect("valid");
+        let poll =
+            |known, wait| broker.target_state(&actor, agent.id, PollRequest { known, wait, ..PollRequest::default() });
+        let PollAnswer::Changed(empty) = poll(None, Duration::ZERO).await.expect("answered") else {
+            panic!("nothing was known")
+        };
+        let mut waiting = Box::pin(poll(Some(empty.digest), Duration::from_secs(60)));
+        assert!((&mut waiting).now_or_never().is_none(), "nothing has changed");
+        let mut turns = Vec::new();
+        while let Some(Ok(turn)) = broker.parts.listings.turn().now_or_never() {
+            turns.push(turn);
+        }
+        let stack = broker.stack_create(&system, None, StackSpec::named("web")).await.expect("created").id;
+        let documents = vec![serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})];
+        let content = Content::Documents { documents, message: String::new() };
+        broker.publish(&system, stack, content).await.expect("published");
+        broker.target_set(&system, stack, agent.id).await.expect("set");
+        let listed =
+            async || broker.parts.store.assignment_find(&Scope::All, agent.id, &[stack]).await.expect("read").len();
+        while broker.parts.view.poll(agent.id, actor.key_id()).agent.is_none_or(|it| it.1.unlisted.is_empty()) {
+            assert!((&mut waiting).now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        assert!((&mut waiting).now_or_never().is_none(), "all turns are taken");
+        assert_eq!(listed().await, 0);
+        drop(turns);
+        assert!(matches!(waiting.await.expect("answered"), PollAnswer::Changed(state) if state.entries.len() == 1));
+        assert_eq!(listed().await, 1);
     }
 }

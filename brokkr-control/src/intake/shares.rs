@@ -1,6 +1,6 @@
 //! A budget that actors share fairly.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::error::BrokerError;
 
 /// A budget, such as bytes in memory, that actors share.
 ///
-/// Waiting requests are served in their order, except that those of an actor above its part wait for the others. The queue
-/// and the wait are bounded: beyond them a request fails with [`BrokerError::Overloaded`].
+/// Waiting requests are served in their order, except that those of an actor above its part wait for the others, and that the
+/// [`Part`] decides whether smaller ones pass those that do not fit. The queue and the wait are bounded: beyond them a request fails
+/// with [`BrokerError::Overloaded`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,21 +34,40 @@ pub struct Shares {
     total: usize,
     part: Part,
     patience: Duration,
+    /// Requests that can wait.
+    queue: usize,
     state: Mutex<State>,
 }
 
-/// How much of a budget one actor can hold.
+/// How much of a budget one actor can hold, but in any case one share of any size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Never more than half. For budgets that a slow client can hold for long.
+    /// Never more than a quarter. For budgets that a slow client can hold for long: a request that does not fit lets smaller ones of
+    /// other actors pass.
+    Quarter,
+    /// Never more than half. Otherwise like `Quarter`.
     Half,
-    /// Everything, but more than half only while no other actor waits. For work that ends by itself.
+    /// Everything, but more than half only while no other actor waits. For work that ends by itself: nobody passes a request that does
+    /// not fit, because room for it comes soon.
     HalfIfOthersWait,
 }
 
-/// Requests that can wait for a budget, and of them those of one actor.
-const WAITING: usize = 256;
-const WAITING_OF_ONE: usize = WAITING / 2;
+impl Part {
+    /// What one actor gets of something.
+    fn of(self, all: usize) -> usize {
+        match self {
+            Self::Quarter => all / 4,
+            Self::Half | Self::HalfIfOthersWait => all / 2,
+        }
+    }
+
+    fn lets_pass(self) -> bool {
+        self != Self::HalfIfOthersWait
+    }
+}
+
+/// Requests that can wait for a budget, unless it says otherwise.
+const QUEUE: usize = 256;
 
 #[derive(Default)]
 struct State {
@@ -71,9 +91,14 @@ pub struct Share {
 }
 
 impl Shares {
-    /// Creates a budget. Requests wait for at most `patience`.
+    /// Creates a budget. At most 256 requests wait, each for at most `patience`.
     pub fn new(total: usize, part: Part, patience: Duration) -> Arc<Self> {
-        Arc::new(Self { total, part, patience, state: Mutex::default() })
+        Self::with_queue(total, part, patience, QUEUE)
+    }
+
+    /// Creates a budget for which at most `queue` requests wait; of one actor, its part of them.
+    pub(crate) fn with_queue(total: usize, part: Part, patience: Duration, queue: usize) -> Arc<Self> {
+        Arc::new(Self { total, part, patience, queue, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -96,7 +121,11 @@ impl Shares {
             }
             state.waiting.retain(|waiter| !waiter.ready.is_closed());
             let own = state.waiting.iter().filter(|waiter| waiter.actor == actor).count();
-            if state.waiting.len() == WAITING || own == WAITING_OF_ONE {
+            // Nobody who waits fits now. Whoever passes them needs no place in the queue, which they may have filled.
+            if own == 0 && self.part.lets_pass() && self.fits(&state, actor, amount, true) {
+                return Ok(self.grant(&mut state, actor, amount));
+            }
+            if state.waiting.len() == self.queue || own == self.part.of(self.queue) {
                 return Err(BrokerError::Overloaded);
             }
             let (ready, waiting) = oneshot::channel();
@@ -119,7 +148,7 @@ impl Shares {
     fn is_entitled(&self, state: &State, actor: ActorRef, amount: usize, others_wait: bool) -> bool {
         let held = state.of.get(&actor).copied().unwrap_or_default();
         let is_unlimited = self.part == Part::HalfIfOthersWait && !others_wait;
-        held == 0 || is_unlimited || held + amount <= self.total / 2
+        held == 0 || is_unlimited || held + amount <= self.part.of(self.total)
     }
 
     fn grant(self: &Arc<Self>, state: &mut State, actor: ActorRef, amount: usize) -> Share {
@@ -143,14 +172,20 @@ impl Shares {
         }
     }
 
-    /// The first of those who wait that is within its part, unless the budget lacks room for it.
+    /// The first of those who wait that is within its part, if the budget has room for it. If not, the first of another actor that
+    /// may pass.
     fn next(&self, state: &State) -> Option<usize> {
         let first = state.waiting.front()?.actor;
         let several = state.waiting.iter().any(|waiter| waiter.actor != first);
         let entitled = |waiter: &Waiter| self.is_entitled(state, waiter.actor, waiter.amount, several);
-        let at = state.waiting.iter().position(entitled)?;
-        let amount = state.waiting.get(at)?.amount;
-        (state.held + amount <= self.total).then_some(at)
+        let has_room = |waiter: &Waiter| state.held + waiter.amount <= self.total;
+        if !self.part.lets_pass() {
+            let at = state.waiting.iter().position(entitled)?;
+            return state.waiting.get(at).is_some_and(has_room).then_some(at);
+        }
+        // Requests of one actor keep their order.
+        let mut seen = HashSet::new();
+        state.waiting.iter().position(|waiter| seen.insert(waiter.actor) && entitled(waiter) && has_room(waiter))
     }
 
     /// What all shares hold.
@@ -201,6 +236,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn part_of_an_actor_depends_on_the_kind_of_budget() {
         for (part, held, amount, granted) in [
+            (Part::Quarter, 0, 10, true),
+            (Part::Quarter, 1, 1, true),
+            (Part::Quarter, 1, 2, false),
             (Part::Half, 0, 10, true),
             (Part::Half, 0, 1000, true),
             (Part::Half, 3, 2, true),
@@ -246,11 +284,43 @@ mod tests {
         let began = tokio::time::Instant::now();
         assert!(matches!(budget.acquire(actor(1), 1).await, Err(BrokerError::Overloaded)));
         assert_eq!(began.elapsed(), PATIENCE);
-        let mut waiting: Vec<_> = (0..WAITING_OF_ONE).map(|_| Box::pin(budget.acquire(actor(1), 5))).collect();
+        let mut waiting: Vec<_> = (0..QUEUE / 2).map(|_| Box::pin(budget.acquire(actor(1), 5))).collect();
         assert!(waiting.iter_mut().all(|it| it.now_or_never().is_none()));
         assert!(budget.acquire(actor(1), 5).now_or_never().is_some_and(|it| it.is_err()), "the actor's queue is full");
         assert!(budget.acquire(actor(2), 5).await.is_ok(), "others do not wait for it");
         drop(waiting);
         assert!(budget.acquire(actor(1), 5).now_or_never().is_none(), "those who left are no longer in the queue");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn smaller_requests_of_others_pass_one_that_does_not_fit() {
+        for (part, passes) in [(Part::Quarter, true), (Part::Half, true), (Part::HalfIfOthersWait, false)] {
+            let budget = Shares::with_queue(10, part, PATIENCE, 8);
+            let first = budget.acquire(actor(1), 8).await.expect("free");
+            let mut large = Box::pin(budget.acquire(actor(2), 5));
+            assert!((&mut large).now_or_never().is_none(), "{part:?}");
+            let mut behind = Box::pin(budget.acquire(actor(2), 1));
+            assert!((&mut behind).now_or_never().is_none(), "{part:?}: an actor's requests keep their order");
+            let small = budget.acquire(actor(3), 1).await;
+            assert_eq!(small.is_ok(), passes, "{part:?}");
+            drop(first);
+            assert!(budget.acquire(actor(4), 1).await.is_ok(), "{part:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn full_queue_keeps_nobody_out_who_fits() {
+        let budget = Shares::with_queue(16, Part::Quarter, PATIENCE, 8);
+        let _held =
+            (budget.acquire(actor(1), 4).await.expect("free"), budget.acquire(actor(2), 8).await.expect("free"));
+        let mut waiting = Vec::new();
+        for n in 3..7 {
+            for _ in 0..2 {
+                waiting.push(Box::pin(budget.acquire(actor(n), 5)));
+            }
+        }
+        assert!(waiting.iter_mut().all(|it| it.now_or_never().is_none()));
+        assert!(budget.acquire(actor(7), 5).now_or_never().is_some_and(|it| it.is_err()), "the queue is full");
+        assert!(budget.acquire(actor(8), 4).await.is_ok(), "it fits");
     }
 }

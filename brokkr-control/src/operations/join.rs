@@ -54,17 +54,17 @@ impl Broker {
     /// Creates an agent for the holder of a join token, with everything that the token fixes, and counts the use. A repetition
     /// with the same agent's key returns the same agent, and uses nothing.
     ///
+    /// The actor's idempotency key counts only without [`NewMember::key`]: each kept answer then belongs to one use of the token.
+    ///
     /// # Errors
     ///
     /// [`BrokerError::Unauthenticated`] if the token has no use left, has expired, or is deleted;
     /// [`BrokerError::AlreadyExists`] if another agent has the name; [`BrokerError::AgentRetired`] for a repetition by a retired
-    /// agent; [`BrokerError::Invalid`] for an invalid field.
+    /// agent; [`BrokerError::Invalid`] for an invalid field; [`BrokerError::Overloaded`] if too many joins wait for their turn.
     pub async fn agent_join(&self, actor: &Actor, new: NewMember) -> BrokerResult<Joined> {
         const NAME: &str = "agent.join";
         self.authorise(actor, Action::Join, NAME, None)?;
-        let turn = self.parts.joins.lock().await;
-        let joined = self.decide_once(actor, NAME, None, || self.join(actor, &new)).await;
-        drop(turn);
+        let joined = self.join_in_turn(actor, NAME, &new).await;
         metrics::joined(match &joined {
             Ok(joined) if joined.created => "created",
             Ok(_) => "repeated",
@@ -72,6 +72,15 @@ impl Broker {
             Err(_) => "refused",
         });
         joined
+    }
+
+    async fn join_in_turn(&self, actor: &Actor, name: &'static str, new: &NewMember) -> BrokerResult<Joined> {
+        let _turn = self.parts.joins.turn(actor.principal()).await?;
+        if new.key.is_some() {
+            // It repeats by itself. Kept answers would be as many as the requests, not as the uses.
+            return self.decide(actor, name, None, || self.join(actor, new)).await;
+        }
+        self.decide_once(actor, name, None, || self.join(actor, new)).await
     }
 
     async fn join(&self, actor: &Actor, new: &NewMember) -> BrokerResult<Decision<Joined>> {

@@ -6,6 +6,8 @@
 pub const BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum bytes of a request body without manifests.
 pub const SMALL_BODY_BYTES: usize = 1024 * 1024;
+/// Bytes up to which a request body has a part of its own in the memory for bodies, and is parsed at once.
+pub const QUICK_BODY_BYTES: usize = 64 * 1024;
 /// Default of the memory for all request bodies of one server together.
 pub const BODY_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum bytes of one object as compact JSON. The limit of etcd is 1.5 MiB.
@@ -152,5 +154,12 @@ pub const REQUEST_HEAD_SECONDS: u64 = 30;
 pub const REQUEST_BODY_SECONDS: u64 = 30;
 /// Seconds that a client may pause while it sends the body of a request.
 pub const REQUEST_BODY_PAUSE_SECONDS: u64 = 10;
+/// Seconds after the first bytes of a body from which on it must have arrived at [`REQUEST_BODY_RATE`].
+pub const REQUEST_BODY_START_SECONDS: u64 = 5;
+/// Bytes per second of a body that must arrive on average. A body whose size is declared must also arrive fast enough to be complete
+/// after [`REQUEST_BODY_SECONDS`].
+pub const REQUEST_BODY_RATE: u64 = 16 * 1024;
+/// Seconds without an open request after which a connection is closed.
+pub const CONNECTION_UNUSED_SECONDS: u64 = 60;
 /// Maximum concurrent streams of one HTTP/2 connection.
 pub const STREAMS_PER_CONNECTION: u32 = 200;

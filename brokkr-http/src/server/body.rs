@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::AppState;
 use super::caller::Caller;
@@ -27,8 +28,8 @@ use super::typed::typed;
 const BODY_TIME: Duration = Duration::from_secs(limits::REQUEST_BODY_SECONDS);
 /// Time limit for each pause in a body.
 const BODY_PAUSE: Duration = Duration::from_secs(limits::REQUEST_BODY_PAUSE_SECONDS);
-/// Bodies up to this size are parsed at once, without a turn.
-const SMALL: usize = 64 * 1024;
+/// Time after the first bytes in which a body may be slow.
+const BODY_START: Duration = Duration::from_secs(limits::REQUEST_BODY_START_SECONDS);
 
 /// The body of a request to an operation, read only from callers that have the right `R`.
 ///
@@ -111,8 +112,12 @@ impl Reader {
     ) -> Result<Bytes, Problem> {
         let actor = self.operation.as_ref().map_or(ActorRef::Anonymous, |(_, actor)| actor.principal());
         let mut bytes = Vec::new();
+        // From when the body holds memory.
+        let mut began = None;
         loop {
-            let Ok(frame) = tokio::time::timeout(BODY_PAUSE, body.frame()).await else {
+            let pause = Instant::now() + BODY_PAUSE;
+            let until = began.map_or(pause, |began| pause.min(began + time_for(bytes.len(), expected)));
+            let Ok(frame) = tokio::time::timeout_at(until, body.frame()).await else {
                 return Err(Problem::body_incomplete());
             };
             let Some(frame) = frame else { break };
@@ -127,6 +132,7 @@ impl Reader {
                 if let Some(in_flight) = &self.in_flight {
                     in_flight.hold(actor, expected.unwrap_or(limit)).await?;
                 }
+                began = Some(Instant::now());
                 // Memory that is not written to costs nothing.
                 bytes.reserve_exact(expected.unwrap_or(data.len()));
             }
@@ -137,7 +143,7 @@ impl Reader {
 
     /// Parses JSON. A large body waits for its turn and is parsed on a blocking thread, so that it does not delay others.
     async fn parse(&self, body: Bytes) -> Result<Value, Problem> {
-        if body.len() <= SMALL {
+        if body.len() <= limits::QUICK_BODY_BYTES {
             return Ok(parse_json(&body)?);
         }
         match &self.operation {
@@ -158,6 +164,13 @@ impl Reader {
         }
         self.parse(self.read(request, limit).await?).await
     }
+}
+
+/// The time after which a body must have grown beyond `received` bytes.
+fn time_for(received: usize, expected: Option<usize>) -> Duration {
+    let to_be_complete = expected.unwrap_or_default() as u64 / limits::REQUEST_BODY_SECONDS;
+    let rate = to_be_complete.max(limits::REQUEST_BODY_RATE);
+    BODY_START + Duration::from_millis(received as u64 * 1000 / rate)
 }
 
 /// Refuses an encoded body: none is ever decoded, so that its size is what arrives.
@@ -296,5 +309,48 @@ impl<T: DeserializeOwned + Default + Send> FromBody for OptionalJson<T> {
         }
         let Json(value) = Json::<Option<T>>::from_body(request, reader).await?;
         Ok(Self(value.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures::StreamExt as _;
+
+    use super::*;
+
+    /// A body of `chunks` chunks, one in each `interval`.
+    fn slow(chunks: usize, bytes: usize, interval: Duration) -> Body {
+        let chunk = move |n| async move {
+            if n > 0 {
+                tokio::time::sleep(interval).await;
+            }
+            Ok::<_, std::io::Error>(Bytes::from(vec![b' '; bytes]))
+        };
+        Body::from_stream(futures::stream::iter(0..chunks).then(chunk))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn body_must_arrive_at_a_rate() {
+        const KIB: usize = 1024;
+        let second = Duration::from_secs(1);
+        for (what, chunks, bytes, interval, is_declared, arrives, seconds) in [
+            ("one pause", 2, KIB, second * 5, true, true, 5),
+            ("a longer pause", 2, KIB, second * 6, true, false, 5),
+            ("slow, but soon complete", 5, 1, second, true, true, 4),
+            ("slow and long", 100, KIB, second, true, false, 5),
+            ("at the rate", 28, 16 * KIB, second, false, true, 27),
+            ("below the rate", 28, 8 * KIB, second, false, false, 10),
+            ("as fast as its size needs", 28, 256 * KIB, second, true, true, 27),
+            ("too slow for its size", 200, 40 * KIB, second, true, false, 5),
+            ("longer than any body", 40, 32 * KIB, second, false, false, 30),
+        ] {
+            let reader = Reader { operation: None, in_flight: None, admission: None };
+            let expected = is_declared.then_some(chunks * bytes);
+            let receive = reader.receive(slow(chunks, bytes, interval), limits::BODY_BYTES, expected);
+            let began = Instant::now();
+            let received = tokio::time::timeout(BODY_TIME, receive).await;
+            assert_eq!((received.is_ok_and(|it| it.is_ok()), began.elapsed().as_secs()), (arrives, seconds), "{what}");
+        }
     }
 }

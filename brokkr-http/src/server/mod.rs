@@ -1,5 +1,6 @@
 //! The axum router over a broker, and the server that runs it.
 
+mod activity;
 mod addresses;
 mod admit;
 mod body;

@@ -55,7 +55,8 @@ struct Metrics {
 ///
 /// Speaks HTTP/1.1 and HTTP/2, over [TLS](ServerBuilder::tls) or in plain text. It refuses plain HTTP on an address that other
 /// machines reach, unless a [proxy that ends TLS](ServerBuilder::behind_tls_proxy) is in front of it. The server closes a
-/// connection whose client does not send a request head within [`limits::REQUEST_HEAD_SECONDS`].
+/// connection whose client does not send a request head within [`limits::REQUEST_HEAD_SECONDS`], or that has no open request for
+/// [`limits::CONNECTION_UNUSED_SECONDS`].
 ///
 /// The API contains no `/metrics`: install a metrics recorder and serve it on an [address of its
 /// own](ServerBuilder::metrics).
@@ -175,7 +176,7 @@ impl ServerBuilder {
     }
 
     /// Limits the number of open connections. Default: [`limits::CONNECTIONS`]. Further clients wait until a connection
-    /// closes; meanwhile connections that have sent nothing for 2 s are closed. Set it below the process's limit of open files.
+    /// closes; meanwhile connections that have sent nothing for 2 s, or have no open request, are closed. Set it below the process's limit of open files.
     pub fn connections(mut self, connections: usize) -> Self {
         self.serving.connections = connections;
         self
@@ -190,8 +191,10 @@ impl ServerBuilder {
     }
 
     /// Limits the memory of all request bodies together, in bytes. Default: [`limits::BODY_BUDGET_BYTES`]; at least twice
-    /// [`limits::BODY_BYTES`]. Further bodies wait for up to 5 s, then their requests get 503 with `Retry-After`. One agent,
-    /// generator or admin key gets at most half.
+    /// [`limits::BODY_BYTES`]. Of it, a quarter is for bodies of agents above [`limits::QUICK_BODY_BYTES`], a sixteenth each for
+    /// smaller ones of agents and of others, and the rest for others. One agent, generator or admin key gets at most a quarter of
+    /// each, or one body. Further bodies wait for up to 5 s, then their requests get 503 with `Retry-After`; those that fit do not
+    /// wait for larger ones.
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.bounds.body_budget = bytes;
         self

@@ -1,7 +1,9 @@
 //! Serves a router on a listener, with a limit on connections and timeouts for slow clients.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +11,17 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use brokkr_core::model::{RequestId, limits};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt as _;
 
+use super::activity::Activity;
 use super::addresses::Addresses;
 use super::head_timer::HeadTimer;
 use super::preface::speaks_http2;
@@ -37,6 +41,9 @@ const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// While all places are taken, how often silent connections are closed, and how old they must be.
 const CROWDED_INTERVAL: Duration = Duration::from_millis(500);
 const SILENT_TIME: Duration = Duration::from_secs(2);
+/// How long a connection may have no open request, and how long it may take to end after that.
+const UNUSED_TIME: Duration = Duration::from_secs(limits::CONNECTION_UNUSED_SECONDS);
+const CLOSING_TIME: Duration = Duration::from_secs(10);
 /// hyper's buffer for one connection: the largest head, which the gate limits, and some more.
 const READ_BUFFER: usize = limits::REQUEST_HEAD_BYTES + 1024;
 
@@ -65,15 +72,14 @@ pub(super) async fn serve(
     let places = Arc::new(Semaphore::new(serving.connections.min(Semaphore::MAX_PERMITS)));
     let addresses = Addresses::new(serving.per_address);
     let crowded = Arc::new(Notify::new());
-    let graceful = GracefulShutdown::new();
-    let (running, stopped) = watch::channel(());
-    let mut stop = std::pin::pin!(stop);
+    let (stopping, stopped) = watch::channel(false);
+    let mut stop = pin!(stop);
     loop {
         let accepted = async {
             let place = loop {
                 tokio::select! {
                     place = places.clone().acquire_owned() => break place,
-                    // Connections that say nothing make room for others.
+                    // Connections that say nothing, or have no open request, make room for others.
                     () = tokio::time::sleep(CROWDED_INTERVAL) => crowded.notify_waiters(),
                 }
             };
@@ -103,8 +109,8 @@ pub(super) async fn serve(
         };
         // A poll's response is one small packet, which Nagle's algorithm would only delay.
         let _ = stream.set_nodelay(true);
-        let connection = Connection { router: router.clone(), peer, watcher: graceful.watcher() };
         let (mut stopped, crowded, tls) = (stopped.clone(), crowded.clone(), serving.tls.clone());
+        let router = router.clone();
         tokio::spawn(async move {
             let _places = (place, of_address);
             let first = tokio::select! {
@@ -116,6 +122,7 @@ pub(super) async fn serve(
                     crowded.notified().await;
                 } => return,
             };
+            let connection = Connection { router, peer, activity: Activity::new(), crowded, stopped };
             match first {
                 Ok(Ok(Opened::Plain(stream, is_http2))) => connection.serve(stream, is_http2).await,
                 Ok(Ok(Opened::Tls(stream, is_http2))) => connection.serve(stream, is_http2).await,
@@ -123,8 +130,10 @@ pub(super) async fn serve(
             }
         });
     }
-    drop((listener, running));
-    let _ = tokio::time::timeout(serving.grace, graceful.shutdown()).await;
+    drop((listener, stopped));
+    stopping.send_replace(true);
+    // Each connection keeps a receiver until it ends.
+    let _ = tokio::time::timeout(serving.grace, stopping.closed()).await;
     Ok(())
 }
 
@@ -144,25 +153,27 @@ async fn opened(stream: TcpStream, tls: Option<Arc<Tls>>) -> io::Result<Opened> 
     }
 }
 
-/// What answers the requests of one connection.
+/// What answers the requests of one connection, and when it ends.
 struct Connection {
     router: Router,
     peer: SocketAddr,
-    watcher: Watcher,
+    activity: Activity,
+    crowded: Arc<Notify>,
+    stopped: watch::Receiver<bool>,
 }
 
 impl Connection {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, is_http2: bool) {
-        let Self { router, peer, watcher } = self;
         let builder = builder(is_http2);
-        let service = router.map_request(move |mut request: http::Request<_>| {
+        let (router, peer, activity) = (self.router.clone(), self.peer, self.activity.clone());
+        let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
+            let open = activity.begin();
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-            request.map(Body::new)
+            let response = router.clone().oneshot(request.map(Body::new));
+            async move { Ok::<_, Infallible>(open.until_taken(response.await?)) }
         });
-        // A connection error concerns only its client.
         if is_http2 {
-            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            let _ = watcher.watch(connection.into_owned()).await;
+            self.run(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))).await;
             return;
         }
         let (gate, refused) = Gate::new(stream);
@@ -172,8 +183,30 @@ impl Connection {
             }
             request
         });
-        let connection = builder.serve_connection(TokioIo::new(gate), TowerToHyperService::new(service));
-        let _ = watcher.watch(connection.into_owned()).await;
+        self.run(builder.serve_connection(TokioIo::new(gate), TowerToHyperService::new(service))).await;
+    }
+
+    /// Runs until the connection ends. Ends it after its open requests when the server stops, and when it has not been used or
+    /// others need its place. A connection error concerns only its client.
+    async fn run(mut self, connection: impl GracefulConnection) {
+        let mut connection = pin!(connection);
+        let is_stopping = tokio::select! {
+            _ = connection.as_mut() => return,
+            () = self.activity.is_unused(UNUSED_TIME, &self.crowded) => false,
+            // The answer of `wait_for` is a lock.
+            () = async { drop(self.stopped.wait_for(|it| *it).await) } => true,
+        };
+        connection.as_mut().graceful_shutdown();
+        if is_stopping {
+            let _ = connection.await;
+            return;
+        }
+        // A client of HTTP/2 could leave the end unanswered, one of HTTP/1 its first request incomplete.
+        while tokio::time::timeout(CLOSING_TIME, connection.as_mut()).await.is_err() {
+            if self.activity.unused().is_some_and(|it| it >= CLOSING_TIME) {
+                return;
+            }
+        }
     }
 }
 

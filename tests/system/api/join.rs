@@ -93,7 +93,19 @@ async fn joins_are_counted_and_no_more_are_admitted() {
     let (id, secret) = token(&api, "edge", json!({"max_uses": 7})).await;
     let joins = (0..20).map(|n| {
         let (api, secret) = (api.clone(), secret.clone());
-        tokio::spawn(async move { join(&api, &secret, &format!("edge-{n}"), None).await })
+        tokio::spawn(async move {
+            loop {
+                let reply = join(&api, &secret, &format!("edge-{n}"), None).await;
+                if reply.status != 503 {
+                    return reply;
+                }
+                assert_eq!(
+                    (reply.slug().as_str(), &reply.headers["retry-after"]),
+                    ("overloaded", &"1".parse().unwrap())
+                );
+                tokio::task::yield_now().await;
+            }
+        })
     });
     let mut created = 0;
     for one in joins.collect::<Vec<_>>() {
@@ -323,6 +335,28 @@ async fn idempotency_key_repeats_the_answer_without_the_secret() {
     assert_eq!((repeated.status.as_u16(), &repeated.json()["pak"]), (201, &json!(null)));
     assert_eq!(joined.json()["agent"], repeated.json()["agent"]);
     assert_eq!(uses(&api, &first.text("/join_token/id")).await, 1);
+}
+
+#[tokio::test]
+async fn join_with_a_key_keeps_no_answer_and_repeats_by_itself() {
+    let api = Api::new().await;
+    let (id, secret) = token(&api, "edge", json!({"max_uses": 2})).await;
+    let own = key();
+    let call = async |idempotency: &str, name: &str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", idempotency)];
+        let body = json!({"name": name, "key_hash": own.key_hash().to_string()});
+        api.call(&secret, "POST", "/api/v1/join", &headers, body.to_string()).await
+    };
+    let first = call("once", "edge-1").await;
+    assert_eq!(first.status, 201);
+    for idempotency in ["once", "twice"] {
+        let again = call(idempotency, "edge-1").await;
+        assert_eq!((again.status.as_u16(), &again.json()["agent"]), (200, &first.json()["agent"]));
+        assert!(!again.headers.contains_key("idempotency-replayed"), "{again:?}");
+    }
+    let other = call("once", "edge-2").await;
+    assert_ne!(other.slug(), "idempotency-key-reused", "no answer was kept");
+    assert_eq!(uses(&api, &id).await, 1);
 }
 
 #[tokio::test]

@@ -92,20 +92,93 @@ async fn is_served(connection: &mut TcpStream, within: Duration) -> bool {
 async fn connections_above_the_limit_wait() {
     const BOUND: usize = 5;
     let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
+    let poll = waiting_poll(&broker).await;
     let served = serve(broker, BOUND).await;
     let mut open = Vec::new();
-    for _ in 0..=BOUND {
+    for _ in 0..BOUND {
         let mut connection = TcpStream::connect(served.address).await.unwrap();
-        connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let head = format!(
+            "GET {} HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\nif-none-match: {}\r\n\r\n",
+            poll.path, poll.key, poll.etag
+        );
+        // In one connection after another: the response to the first request shows that the second one is being served.
+        connection.write_all(format!("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n{head}").as_bytes()).await.unwrap();
+        assert!(is_served(&mut connection, Duration::from_secs(10)).await);
         open.push(connection);
     }
-    let mut above = open.pop().unwrap();
-    for connection in &mut open {
-        assert!(is_served(connection, Duration::from_secs(10)).await);
-    }
+    let mut above = TcpStream::connect(served.address).await.unwrap();
+    above.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(!is_served(&mut above, Duration::from_millis(300)).await, "one connection above the limit");
     open.pop();
     assert!(is_served(&mut above, Duration::from_secs(10)).await, "after another connection has closed");
+}
+
+/// A poll for a change that does not happen.
+struct WaitingPoll {
+    path: String,
+    key: String,
+    etag: String,
+}
+
+async fn waiting_poll(broker: &Broker) -> WaitingPoll {
+    let new = NewAgent { name: "edge".to_owned(), ..NewAgent::default() };
+    let (agent, pak) = broker.agent_create(&broker.system_actor(), new).await.unwrap();
+    let pak = pak.pak.unwrap();
+    let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
+    let PollAnswer::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap()
+    else {
+        panic!("the first poll has no ETag")
+    };
+    WaitingPoll {
+        path: format!("/api/v1/agents/{}/target-state?wait=60", agent.id),
+        key: format!("Bearer {}", pak.expose_secret()),
+        etag: format!("\"{}\"", state.digest),
+    }
+}
+
+/// A client of HTTP/2 that sends no request, but answers what keeps the connection alive. Ends when the server closes it.
+async fn unused(mut connection: TcpStream) {
+    const PING: u8 = 6;
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend(frame(SETTINGS, 0, 0, &[]));
+    connection.write_all(&sent).await.unwrap();
+    let mut start = [0; 9];
+    while connection.read_exact(&mut start).await.is_ok() {
+        let mut payload = vec![0; u32::from_be_bytes([0, start[0], start[1], start[2]]) as usize];
+        if connection.read_exact(&mut payload).await.is_err() {
+            return;
+        }
+        if start[3] == PING && start[4] == 0 {
+            // The acknowledgement.
+            let _ = connection.write_all(&frame(PING, 1, 0, &payload)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unused_connections_end() {
+    let served = served().await;
+    let began = tokio::time::Instant::now();
+    unused(TcpStream::connect(served.address).await.unwrap()).await;
+    let after = began.elapsed();
+    let expected = Duration::from_secs(limits::CONNECTION_UNUSED_SECONDS);
+    assert!(after >= expected && after < expected * 2, "{after:?}");
+}
+
+#[tokio::test]
+async fn unused_connections_make_room_for_others() {
+    let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
+    let served = serve(broker, 2).await;
+    let mut kept = TcpStream::connect(served.address).await.unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(is_served(&mut kept, Duration::from_secs(10)).await);
+    let unused = tokio::spawn(unused(TcpStream::connect(served.address).await.unwrap()));
+    for _ in 0..2 {
+        let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let said = tokio::time::timeout(Duration::from_secs(10), answer(served.address, request)).await.unwrap();
+        assert!(said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+    }
+    drop((kept, unused));
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
@@ -135,18 +208,10 @@ const SETTINGS: u8 = 4;
 #[tokio::test]
 async fn streams_above_the_limit_are_refused() {
     let broker = Broker::builder(Arc::new(MemoryStore::new())).start().await.unwrap();
-    let new = NewAgent { name: "edge".to_owned(), ..NewAgent::default() };
-    let (agent, pak) = broker.agent_create(&broker.system_actor(), new).await.unwrap();
-    let pak = pak.pak.unwrap();
-    let actor = broker.authenticate(pak.expose_secret(), Origin::in_process()).unwrap();
-    let PollAnswer::Changed(state) = broker.target_state(&actor, agent.id, PollRequest::default()).await.unwrap()
-    else {
-        panic!("the first poll has no ETag")
-    };
+    let poll = waiting_poll(&broker).await;
     let served = serve(broker.clone(), limits::CONNECTIONS).await;
     // Each stream polls for a change that does not happen.
-    let path = format!("/api/v1/agents/{}/target-state?wait=60", agent.id);
-    let head = head(&path, &format!("Bearer {}", pak.expose_secret()), &format!("\"{}\"", state.digest));
+    let head = head(&poll.path, &poll.key, &poll.etag);
     let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     sent.extend(frame(SETTINGS, 0, 0, &[]));
     let streams = limits::STREAMS_PER_CONNECTION;

@@ -291,7 +291,7 @@ async fn client_can_send_a_body_that_is_too_large_to_its_end() {
 
 #[tokio::test]
 async fn bodies_share_their_memory() {
-    // The least budget: two bodies of the largest size, of which one key gets one.
+    // The least budget: room for one body of the largest size besides the parts of agents and of small bodies.
     let wire = Wire::with(|builder| builder.body_budget(0)).await;
     let broker = &wire.broker;
     let stack =

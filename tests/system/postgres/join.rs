@@ -40,7 +40,7 @@ async fn join(broker: Broker, token: SecretString, member: NewMember) -> Option<
     loop {
         match broker.agent_join(&actor, member.clone()).await {
             Ok(joined) => return Some(joined.agent.id),
-            Err(BrokerError::Contention) => {}
+            Err(BrokerError::Contention | BrokerError::Overloaded) => tokio::task::yield_now().await,
             Err(BrokerError::Unauthenticated) => return None,
             Err(error) => panic!("{error}"),
         }

@@ -108,7 +108,7 @@ async fn delete(
 }
 
 /// Exchanges a join token, in the header `Authorization: Bearer`, for an agent and its key. A repetition with the same `key_hash` returns
-/// the same agent and uses nothing.
+/// the same agent and uses nothing; with it, `Idempotency-Key` has no effect.
 #[utoipa::path(
     post, path = "/join", operation_id = "join", tag = "join tokens", security(("join_token" = [])),
     params(IdempotencyParameter),
