@@ -265,6 +265,7 @@ impl Broker {
                     id: GeneratorId::SYSTEM,
                     name: "system".parse()?,
                     description: "Owns the stacks that admins create without naming a generator".to_owned(),
+                    environments: None,
                     version: Version::FIRST,
                     created_at: now,
                     updated_at: now,

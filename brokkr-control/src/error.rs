@@ -1,5 +1,6 @@
 //! The error type of the broker's operations.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ pub enum BrokerError {
     Contention,
     /// Other entities still refer to the entity.
     #[error("still in use: {0}")]
-    InUse(&'static str),
+    InUse(Cow<'static, str>),
     /// Without this key nobody could administer the broker.
     #[error("this is the last usable admin key; create another one first")]
     LastAdminKey,
@@ -162,6 +163,15 @@ kinds! {
 }
 
 impl BrokerError {
+    /// Prepends `segment` to the pointer of an invalid input. Other errors stay as they are.
+    #[must_use]
+    pub(crate) fn within(self, segment: &str) -> Self {
+        match self {
+            Self::Invalid(invalid) => Self::Invalid(invalid.within(segment)),
+            error => error,
+        }
+    }
+
     /// The stable identifier of the error, as in problem types.
     pub const fn slug(&self) -> &'static str {
         match self.kind() {

@@ -39,6 +39,8 @@ codes! {
     SelectorInvalid = "selector-invalid",
     /// A grant does not allow an object or a policy.
     NotGranted = "not-granted",
+    /// A generator is limited to environments that the agent is not in, or a key to others than it would give.
+    OutsideEnvironments = "outside-environments",
     /// A policy's value is out of range.
     PolicyInvalid = "policy-invalid",
     /// A field's value has the right type but is not allowed.

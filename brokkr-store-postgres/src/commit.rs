@@ -53,6 +53,14 @@ statements! {
     KEEP_ANSWER = "INSERT INTO brokkr.idempotency_answer AS t (digest, outcome, at) VALUES ($1, $2, $3::text::timestamptz)
         ON CONFLICT (digest) DO UPDATE SET at = excluded.at WHERE t.at < excluded.at - interval '1 hour'";
     OWNS_STACKS = "SELECT EXISTS (SELECT FROM brokkr.stack WHERE generator_id = $1 AND deleted_at IS NULL)";
+    /// Whether anything names the environment `$1` at the time `$2`.
+    NAMES_ENVIRONMENT = "SELECT EXISTS (SELECT FROM brokkr.agent WHERE environment = $1 AND deleted_at IS NULL)
+        OR EXISTS (SELECT FROM brokkr.generator WHERE $1 = ANY (environments) AND deleted_at IS NULL)
+        OR EXISTS (SELECT FROM brokkr.api_key WHERE $1 = ANY (environments) AND deleted_at IS NULL
+            AND coalesce(expires_at, 'infinity') > $2::text::timestamptz)
+        OR EXISTS (SELECT FROM brokkr.document WHERE kind = 'join-token' AND deleted_at IS NULL
+            AND (body ->> 'environment' = $1 OR coalesce(body -> 'keys_environments' ? $1, false))
+            AND (body ->> 'expires_at')::timestamptz > $2::text::timestamptz)";
     INSERT_CONTENT = "INSERT INTO brokkr.content (digest, bytes) SELECT * FROM unnest($1::text[], $2::bytea[])
         ON CONFLICT (digest) DO NOTHING";
     /// Inserts changes and audit records, and returns the position. The last statement of every commit.
@@ -249,6 +257,7 @@ impl<'a> Rows<'a> {
             self.write_kind(&mut work, *kind).await?;
         }
         self.check_owners(&mut work).await?;
+        self.check_environments(&mut work).await?;
         let places: Vec<(i32, String)> = sqlx::query_as(INSERT_RECORDS)
             .bind(Json(&self.audit))
             .bind(Json(&self.changes))
@@ -323,7 +332,7 @@ impl<'a> Rows<'a> {
     fn versions(&self) -> impl Iterator<Item = (&EntityKey, &Version)> {
         self.commit.preconditions.iter().filter_map(|it| match it {
             Precondition::Version(key, version) => Some((key, version)),
-            Precondition::OwnsNoStacks(_) | Precondition::Within(..) => None,
+            Precondition::OwnsNoStacks(_) | Precondition::NamedByNothing(_) | Precondition::Within(..) => None,
         })
     }
 
@@ -335,6 +344,21 @@ impl<'a> Rows<'a> {
             let owns: bool = sqlx::query_scalar(OWNS_STACKS).bind(owner.as_uuid()).fetch_one(&mut *work).await?;
             if owns {
                 return Err(Failure::Refused(StoreError::Conflict(EntityKey::Generator(*owner))));
+            }
+        }
+        Ok(())
+    }
+
+    /// A commit that names an environment locks it. This commit has already changed the environment, so it sees earlier
+    /// names, and later ones fail.
+    async fn check_environments(&self, work: &mut Work<'_>) -> Result<(), Failure> {
+        for precondition in &self.commit.preconditions {
+            let Precondition::NamedByNothing(id) = precondition else { continue };
+            let Some(name) = self.commit.changed_environment(*id) else { continue };
+            let query = sqlx::query_scalar(NAMES_ENVIRONMENT).bind(name.as_str()).bind(self.commit.at.to_string());
+            let is_named: bool = query.fetch_one(&mut *work).await?;
+            if is_named {
+                return Err(Failure::Refused(StoreError::Conflict(EntityKey::Environment(*id))));
             }
         }
         Ok(())

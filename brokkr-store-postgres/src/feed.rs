@@ -38,7 +38,7 @@ pub(crate) async fn read(
     let (kind, id): (i32, Option<Uuid>) = match scope {
         Scope::All => (0, None),
         Scope::Generator(id) => (1, Some(id.as_uuid())),
-        Scope::Agent { .. } => return Ok(FeedPage { entries: Vec::new(), next: after }),
+        Scope::Limited { .. } | Scope::Agent { .. } => return Ok(FeedPage { entries: Vec::new(), next: after }),
     };
     let rows = sqlx::query(READ)
         .bind(kind)

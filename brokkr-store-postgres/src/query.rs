@@ -21,13 +21,15 @@ macro_rules! statements {
 }
 
 /// The SQL condition that a row of a stack is in scope. `$1` is the scope's kind, `$2` the generator or agent, `$3` the
-/// agent's stacks.
+/// agent's stacks, or the agents and keys of a limited scope: ids are unique among all of them.
 macro_rules! sees_stack {
     ($stack:literal, $owner:literal) => {
         concat!(
             "($1::int4 = 0 OR ($1 = 1 AND ",
             $owner,
-            " = $2::uuid) OR ($1 = 2 AND ",
+            " = $2::uuid) OR ($1 = 3 AND ($2 IS NULL OR ",
+            $owner,
+            " = $2)) OR ($1 = 2 AND ",
             $stack,
             " = ANY ($3::uuid[])))"
         )
@@ -40,7 +42,11 @@ macro_rules! sees_pair {
         concat!(
             "($1::int4 = 0 OR ($1 = 1 AND ",
             $owner,
-            " = $2::uuid) OR ($1 = 2 AND ",
+            " = $2::uuid) OR ($1 = 3 AND ($2 IS NULL OR ",
+            $owner,
+            " = $2) AND ",
+            $agent,
+            " = ANY ($3::uuid[])) OR ($1 = 2 AND ",
             $agent,
             " = $2 AND ",
             $stack,
@@ -49,10 +55,28 @@ macro_rules! sees_pair {
     };
 }
 
-/// The SQL condition that a row of a generator or an agent is in scope.
-macro_rules! sees_own {
+/// The SQL condition that an event is in scope.
+macro_rules! sees_event {
     () => {
-        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2 AND $3::uuid[] IS NOT NULL))"
+        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2)
+            OR ($1 = 3 AND ($2 IS NULL OR t.generator_id = $2) AND t.agent_id = ANY ($3::uuid[])))"
+    };
+}
+
+/// The SQL condition that a key is in scope.
+macro_rules! sees_key {
+    () => {
+        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.agent_id = $2)
+            OR ($1 = 3 AND t.id = ANY ($3::uuid[])))"
+    };
+}
+
+/// The SQL condition that an agent is in scope.
+macro_rules! sees_agent {
+    () => {
+        "($1::int4 = 0 OR ($1 = 2 AND t.id = $2::uuid) OR ($1 = 3 AND $2 IS NULL AND t.id = ANY ($3::uuid[]))
+            OR (($1 = 1 OR ($1 = 3 AND t.id = ANY ($3)))
+                AND EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $2)))"
     };
 }
 
@@ -64,7 +88,7 @@ macro_rules! agent_row {
     };
 }
 
-pub(crate) use {agent_row, sees_own, sees_pair, sees_stack, statements};
+pub(crate) use {agent_row, sees_agent, sees_event, sees_key, sees_pair, sees_stack, statements};
 
 /// A statement with one column that contains a row as JSON.
 pub(crate) type JsonQuery<'q, T> = QueryScalar<'q, Postgres, Json<T>, PgArguments>;
@@ -74,12 +98,16 @@ pub(crate) fn scoped<'q, T>(sql: &'static str, scope: &Scope) -> JsonQuery<'q, T
 where
     T: DeserializeOwned + Send + Unpin + 'static,
 {
-    let (kind, id, stacks): (i32, Option<Uuid>, Vec<Uuid>) = match scope {
+    let (kind, id, others): (i32, Option<Uuid>, Vec<Uuid>) = match scope {
         Scope::All => (0, None, Vec::new()),
         Scope::Generator(id) => (1, Some(id.as_uuid()), Vec::new()),
+        Scope::Limited { generator, agents, keys } => {
+            let agents = agents.iter().map(|it| it.as_uuid());
+            (3, generator.map(|it| it.as_uuid()), agents.chain(keys.iter().map(|it| it.as_uuid())).collect())
+        }
         Scope::Agent { id, stacks } => (2, Some(id.as_uuid()), stacks.iter().map(|it| it.as_uuid()).collect()),
     };
-    sqlx::query_scalar(sql).bind(kind).bind(id).bind(stacks)
+    sqlx::query_scalar(sql).bind(kind).bind(id).bind(others)
 }
 
 /// Fetches the row, or [`StoreError::NotFound`].

@@ -73,21 +73,23 @@ macro_rules! lock {
 }
 
 statements! {
-    INSERT_GENERATOR = insert!("generator", "id", "id, name, description, version, created_at, updated_at, deleted_at");
+    INSERT_GENERATOR = insert!("generator", "id", "id, name, description, environments, version, created_at,
+        updated_at, deleted_at");
     UPDATE_GENERATOR = update!("generator", "t.id = n.id",
-        "name = n.name, description = n.description, updated_at = n.updated_at, deleted_at = n.deleted_at");
+        "name = n.name, description = n.description, environments = n.environments, updated_at = n.updated_at,
+        deleted_at = n.deleted_at");
     LOCK_GENERATOR = lock!("generator");
 
     INSERT_KEY = insert!("api_key", "id", "id, short_id, hash, name, owner, subject, scopes, source_networks,
-        expires_at, version, created_at, deleted_at");
+        environments, expires_at, version, created_at, deleted_at");
     UPDATE_KEY = update!("api_key", "t.id = n.id",
         "name = n.name, subject = n.subject, scopes = n.scopes, source_networks = n.source_networks,
-        expires_at = n.expires_at, deleted_at = n.deleted_at");
+        environments = n.environments, expires_at = n.expires_at, deleted_at = n.deleted_at");
     LOCK_KEY = lock!("api_key");
 
-    INSERT_AGENT = insert!("agent", "id", "id, name, cluster_name, labels, annotations, status, confirmed_epoch, version,
+    INSERT_AGENT = insert!("agent", "id", "id, name, cluster_name, environment, labels, annotations, status, confirmed_epoch, version,
         created_at, updated_at, deleted_at");
-    UPDATE_AGENT = update!("agent", "t.id = n.id", "name = n.name, cluster_name = n.cluster_name, labels = n.labels,
+    UPDATE_AGENT = update!("agent", "t.id = n.id", "name = n.name, cluster_name = n.cluster_name, environment = n.environment, labels = n.labels,
         annotations = n.annotations, status = n.status, confirmed_epoch = n.confirmed_epoch, updated_at = n.updated_at,
         deleted_at = n.deleted_at");
     LOCK_AGENT = lock!("agent");

@@ -164,6 +164,9 @@ impl Broker {
             }
             let mut changes = Vec::new();
             let mut preconditions = vec![Precondition::Version(EntityKey::Agent(agent), wanted.agent_version)];
+            let generators = wanted.generators.iter();
+            preconditions
+                .extend(generators.map(|(id, version)| Precondition::Version(EntityKey::Generator(*id), *version)));
             for (stack, version) in &wanted.unlisted {
                 let Some(owner) = self.parts.view.stack(*stack).map(|it| it.generator_id) else {
                     continue;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, GeneratorPrincipal,
-    Grant, GrantId, KeyOwner, Timestamp, Version, limits, validate_text,
+    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, ENVIRONMENT_LABEL, EntityKey, GeneratorId,
+    GeneratorPrincipal, Grant, GrantId, KeyOwner, Name, Timestamp, Version, agent_labels, limits, validate_text,
 };
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 
@@ -15,6 +15,7 @@ use crate::access::key_terms::KeyTerms;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
+use crate::operations::environment_names::refuse_isolated;
 use crate::operations::generators::expect_version;
 use crate::operations::keys::{NewPak, revoke_all};
 use crate::view::CATCH_UP;
@@ -26,7 +27,9 @@ pub struct NewAgent {
     pub name: String,
     /// The name of the cluster that the agent serves. For display only.
     pub cluster_name: String,
-    /// Labels. Targeting rules select agents by them.
+    /// The name of an existing environment that the agent is in. Default: none.
+    pub environment: Option<String>,
+    /// Labels, without the prefix `brokkr.io/`. Targeting rules select agents by them.
     pub labels: BTreeMap<String, String>,
     /// Annotations. Targeting rules can match them.
     pub annotations: BTreeMap<String, String>,
@@ -47,6 +50,12 @@ impl NewAgent {
         Self { name: name.into(), ..Self::default() }
     }
 
+    /// Puts the agent into an environment, which must exist.
+    #[must_use]
+    pub fn environment(self, name: impl Into<String>) -> Self {
+        Self { environment: Some(name.into()), ..self }
+    }
+
     /// Adds a label.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -60,7 +69,9 @@ impl NewAgent {
 pub struct AgentPatch {
     /// The name of the cluster that the agent serves. For display only.
     pub cluster_name: Option<String>,
-    /// Replaces all labels.
+    /// Puts the agent into the environment with this name, or into none. Its stacks follow.
+    pub environment: Option<Option<String>>,
+    /// Replaces all labels, except that of the environment.
     pub labels: Option<BTreeMap<String, String>>,
     /// Replaces all annotations.
     pub annotations: Option<BTreeMap<String, String>>,
@@ -103,12 +114,15 @@ impl Broker {
             validate_text(&new.cluster_name, limits::SHORT_TEXT_CHARACTERS)
                 .map_err(|error| error.within("cluster_name"))?;
             let wanted = new.registrations.clone().unwrap_or_else(|| vec![(GeneratorId::SYSTEM, None)]);
+            let (environment, mut preconditions) = self.wanted_environment(&scope, new.environment.as_deref()).await?;
+            let labels = agent_labels(new.labels.clone(), environment.as_ref());
             let granted = |(id, grant): (GeneratorId, Option<GrantId>)| (id, grant.unwrap_or(default_grant(id)));
             let agent = Agent {
                 id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
                 cluster_name: new.cluster_name.clone(),
-                labels: new.labels.clone().try_into().map_err(|error: Invalid| error.within("labels"))?,
+                environment,
+                labels: labels.map_err(|error| error.within("labels"))?,
                 annotations: new
                     .annotations
                     .clone()
@@ -131,10 +145,12 @@ impl Broker {
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
             for (id, grant) in &agent.registrations {
-                for precondition in self.registrable(&scope, *id, *grant).await? {
-                    decision = decision.provided(precondition);
-                }
+                let (generator, versions) = self.registrable(&scope, *id, *grant).await?;
+                let isolated = refuse_isolated(&generator, agent.environment.as_ref());
+                isolated.map_err(|error| error.within("generator_ids"))?;
+                preconditions.extend(versions);
             }
+            decision.preconditions = preconditions;
             decision.changes = vec![Change::Key(decision.outcome.1.key.clone()), Change::Agent(agent)];
             Ok(decision)
         })
@@ -213,9 +229,15 @@ impl Broker {
                 validate_text(&name, limits::SHORT_TEXT_CHARACTERS).map_err(|error| error.within("cluster_name"))?;
                 after.cluster_name = name;
             }
-            if let Some(labels) = patch.labels {
-                after.labels = labels.try_into().map_err(|error: Invalid| error.within("labels"))?;
+            let mut preconditions = Vec::new();
+            if let Some(wanted) = patch.environment
+                && wanted.as_deref() != before.environment.as_ref().map(Name::as_str)
+            {
+                (after.environment, preconditions) = self.wanted_environment(&scope, wanted.as_deref()).await?;
             }
+            let labels = patch.labels.unwrap_or_else(|| before.labels.clone().into());
+            let labels = agent_labels(beside_environment(labels, &before), after.environment.as_ref());
+            after.labels = labels.map_err(|error| error.within("labels"))?;
             if let Some(annotations) = patch.annotations {
                 after.annotations = annotations.try_into().map_err(|error: Invalid| error.within("annotations"))?;
             }
@@ -228,6 +250,7 @@ impl Broker {
             after.updated_at = now;
             let is_retired = after.status == AgentStatus::Retired;
             let mut decision = Decision::update(after.clone(), &before, after);
+            decision.preconditions = preconditions;
             if is_retired {
                 decision.changes.extend(self.abandon_all(&scope, id, now).await?);
             }
@@ -275,7 +298,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Invalid`] if there is no such grant, [`BrokerError::LimitReached`] for more than 256 generators.
+    /// [`BrokerError::Invalid`] if there is no such grant, or if the generator is limited to other environments; [`BrokerError::LimitReached`] for more than 256 generators.
     pub async fn agent_register(
         &self,
         actor: &Actor,
@@ -289,10 +312,11 @@ impl Broker {
             let before = self.parts.store.get::<Agent>(&scope, id).await?;
             let present = before.registrations.get(&generator).copied();
             let grant = grant.or(present).unwrap_or(default_grant(generator));
-            let preconditions = self.registrable(&scope, generator, grant).await?;
+            let (principal, preconditions) = self.registrable(&scope, generator, grant).await?;
             if present == Some(grant) {
                 return Ok(Decision::nothing(before));
             }
+            refuse_isolated(&principal, before.environment.as_ref())?;
             let mut agent = before.clone();
             agent.registrations.insert(generator, grant);
             if agent.registrations.len() > limits::REGISTRATIONS {
@@ -309,13 +333,24 @@ impl Broker {
         .await
     }
 
-    /// Reads a generator and a grant. Returns the preconditions that both still exist unchanged at the commit.
+    /// The environment that an agent is put into, and the precondition that it still exists at the commit.
+    pub(super) async fn wanted_environment(
+        &self,
+        scope: &Scope,
+        name: Option<&str>,
+    ) -> BrokerResult<(Option<Name>, Vec<Precondition>)> {
+        let Some(name) = name else { return Ok((None, Vec::new())) };
+        let found = self.environment_named(scope, name).await.map_err(|error| error.within("environment"))?;
+        Ok((Some(found.0), vec![found.1]))
+    }
+
+    /// Reads a generator and a grant. Returns the generator, and the preconditions that both still exist unchanged at the commit.
     pub(super) async fn registrable(
         &self,
         scope: &Scope,
         generator: GeneratorId,
         grant: GrantId,
-    ) -> BrokerResult<[Precondition; 2]> {
+    ) -> BrokerResult<(GeneratorPrincipal, [Precondition; 2])> {
         let principal = self.parts.store.get::<GeneratorPrincipal>(scope, generator).await?;
         let found = match self.parts.store.get::<Grant>(scope, grant).await {
             Err(StoreError::NotFound) => {
@@ -324,10 +359,11 @@ impl Broker {
             }
             found => found?,
         };
-        Ok([
+        let versions = [
             Precondition::Version(EntityKey::Generator(generator), principal.version),
             Precondition::Version(EntityKey::Grant(grant), found.version),
-        ])
+        ];
+        Ok((principal, versions))
     }
 
     /// Ends a registration. The agent removes the generator's stacks.
@@ -406,10 +442,17 @@ impl Broker {
     }
 }
 
+/// The labels without that of the agent's environment, which the broker keeps.
+fn beside_environment(mut labels: BTreeMap<String, String>, agent: &Agent) -> BTreeMap<String, String> {
+    let kept = agent.environment.as_ref().map(Name::as_str);
+    labels.retain(|key, value| key != ENVIRONMENT_LABEL || Some(value.as_str()) != kept);
+    labels
+}
+
 /// Hides the agent's other generators from a generator.
 fn as_seen_by(scope: &Scope, mut agent: Agent) -> Agent {
-    if let Scope::Generator(own) = scope {
-        agent.registrations.retain(|id, _| id == own);
+    if let Some(own) = scope.generator() {
+        agent.registrations.retain(|id, _| *id == own);
     }
     agent
 }

@@ -2,20 +2,21 @@
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{Change, EntityKey, Environment, EnvironmentId, Version, limits, validate_text};
-use brokkr_core::store::{EntityQuery, Listing, Page, StoreExt as _};
+use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, StoreExt as _};
 use serde_json::{Map, Value};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
-use crate::error::BrokerResult;
+use crate::error::{BrokerError, BrokerResult};
 use crate::operations::generators::expect_version;
+use crate::view::CATCH_UP;
 
 /// Input of [`Broker::environment_create`].
 #[derive(Debug, Clone, Default)]
 pub struct NewEnvironment {
-    /// A DNS label, unique among environments.
+    /// A DNS label, unique among environments. It cannot be changed later.
     pub name: String,
     /// A description for readers.
     pub description: String,
@@ -89,9 +90,6 @@ impl Broker {
 
     /// Returns the environment with this name.
     ///
-    /// Agents and stacks do not refer to environments yet: a host that places stacks by environment reads the environment
-    /// here and uses its name as a label.
-    ///
     /// # Errors
     ///
     /// [`BrokerError::NotFound`](crate::BrokerError::NotFound) if there is none, also for a text that is no valid name.
@@ -136,7 +134,11 @@ impl Broker {
         .await
     }
 
-    /// Deletes an environment. Its name can be used again.
+    /// Deletes an environment. Its name can be used again. Targeting rules that name it select no agent then.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::InUse`] while agents, generators, usable keys or usable join tokens name it.
     pub async fn environment_delete(&self, actor: &Actor, id: EnvironmentId) -> BrokerResult<()> {
         const NAME: &str = "environment.delete";
         let key = EntityKey::Environment(id);
@@ -144,9 +146,16 @@ impl Broker {
         self.decide(actor, NAME, Some(key), || async {
             let before = self.parts.store.get::<Environment>(&scope, id).await?;
             let now = self.now();
+            // The view names them; the precondition decides.
+            self.parts.view.refreshed(CATCH_UP).await?;
+            if let Some(named) = self.parts.view.names_of(&before.name, now).told() {
+                return Err(BrokerError::InUse(
+                    format!("the environment is named by {named}; change them first").into(),
+                ));
+            }
             let after =
                 Environment { version: before.version.next(), updated_at: now, deleted_at: Some(now), ..before };
-            Ok(Decision::commit((), vec![Change::Environment(after)]))
+            Ok(Decision::commit((), vec![Change::Environment(after)]).provided(Precondition::NamedByNothing(id)))
         })
         .await
     }

@@ -2,7 +2,8 @@
 
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{
-    Change, Entity, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Name, Stack, Version, limits, validate_text,
+    Change, Entity, EntityKey, EnvironmentSet, GeneratorId, GeneratorPrincipal, KeyOwner, Name, Stack, Version, limits,
+    validate_text,
 };
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreExt as _};
 
@@ -21,6 +22,9 @@ pub struct NewGenerator {
     pub name: String,
     /// A description for readers.
     pub description: String,
+    /// The names of the environments to which the generator is limited: its stacks reach no agent outside of them. `None`: all
+    /// agents.
+    pub environments: Option<Vec<String>>,
     /// What its first key permits. Default: the scopes of a publisher.
     pub key: KeyTerms,
 }
@@ -30,6 +34,8 @@ pub struct NewGenerator {
 pub struct GeneratorPatch {
     /// A description for readers.
     pub description: Option<String>,
+    /// Limits the generator to the environments with these names, or no more. Its stacks leave the agents outside of them.
+    pub environments: Option<Option<Vec<String>>>,
 }
 
 impl Broker {
@@ -44,16 +50,18 @@ impl Broker {
         new: NewGenerator,
     ) -> BrokerResult<(GeneratorPrincipal, NewPak)> {
         const NAME: &str = "generator.create";
-        self.authorise(actor, Action::GeneratorManage, NAME, None)?;
+        let scope = self.authorise(actor, Action::GeneratorManage, NAME, None)?;
         self.permit(actor, Action::KeyManage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             let now = self.now();
             validate_text(&new.description, limits::DESCRIPTION_CHARACTERS)
                 .map_err(|error| error.within("description"))?;
+            let (environments, preconditions) = self.limit_of(&scope, new.environments.as_deref()).await?;
             let generator = GeneratorPrincipal {
                 id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
                 description: new.description.clone(),
+                environments,
                 version: Version::FIRST,
                 created_at: now,
                 updated_at: now,
@@ -61,14 +69,23 @@ impl Broker {
             };
             let owner = KeyOwner::Generator { id: generator.id };
             let key = self.mint(actor, owner, "initial", new.key.clone(), now);
-            let pak = key.map_err(|error| match error {
-                BrokerError::Invalid(invalid) => invalid.within("key").into(),
-                error => error,
-            })?;
+            let pak = key.map_err(|error| error.within("key"))?;
             let changes = vec![Change::Generator(generator.clone()), Change::Key(pak.key.clone())];
-            Ok(Decision::commit((generator, pak), changes))
+            Ok(Decision { preconditions, ..Decision::commit((generator, pak), changes) })
         })
         .await
+    }
+
+    /// The environments to which a generator is limited, and the preconditions that they still exist at the commit.
+    async fn limit_of(
+        &self,
+        scope: &Scope,
+        names: Option<&[String]>,
+    ) -> BrokerResult<(Option<EnvironmentSet>, Vec<Precondition>)> {
+        let Some(names) = names else { return Ok((None, Vec::new())) };
+        let found = self.environments_named(scope, names).await;
+        let (set, preconditions) = found.map_err(|error| error.within("environments"))?;
+        Ok((Some(set), preconditions))
     }
 
     /// Returns the generator with this name, and creates it without a key if there is none. A host calls it at every start
@@ -114,6 +131,7 @@ impl Broker {
                 id: self.new_id(),
                 name: valid,
                 description: description.to_owned(),
+                environments: None,
                 version: Version::FIRST,
                 created_at: now,
                 updated_at: now,
@@ -175,12 +193,16 @@ impl Broker {
                     .map_err(|error| error.within("description"))?;
                 after.description.clone_from(description);
             }
+            let mut preconditions = Vec::new();
+            if let Some(environments) = &patch.environments {
+                (after.environments, preconditions) = self.limit_of(&scope, environments.as_deref()).await?;
+            }
             if after == before {
                 return Ok(Decision::nothing(before));
             }
             after.version = before.version.next();
             after.updated_at = self.now();
-            Ok(Decision::update(after.clone(), &before, after))
+            Ok(Decision { preconditions, ..Decision::update(after.clone(), &before, after) })
         })
         .await
     }
@@ -196,11 +218,11 @@ impl Broker {
         self.decide(actor, NAME, Some(EntityKey::Generator(id)), || async {
             let mut generator = self.parts.store.get::<GeneratorPrincipal>(&scope, id).await?;
             if id == GeneratorId::SYSTEM {
-                return Err(BrokerError::InUse("the system generator cannot be deleted"));
+                return Err(BrokerError::InUse("the system generator cannot be deleted".into()));
             }
             let owned = EntityQuery { generator: Some(id), ..EntityQuery::default() };
             if !self.parts.store.list::<Stack>(&scope, &owned, &Page::first(1)).await?.items.is_empty() {
-                return Err(BrokerError::InUse("the generator owns stacks; delete them first"));
+                return Err(BrokerError::InUse("the generator owns stacks; delete them first".into()));
             }
             let now = self.now();
             generator.version = generator.version.next();

@@ -100,7 +100,7 @@ impl Broker {
                 return Ok(Decision::nothing(before));
             }
             if id == GrantId::UNRESTRICTED {
-                return Err(BrokerError::InUse("the grant unrestricted cannot be changed; create another one"));
+                return Err(BrokerError::InUse("the grant unrestricted cannot be changed; create another one".into()));
             }
             let after = Grant { version: before.version.next(), updated_at: self.now(), ..after };
             Ok(Decision::update(after.clone(), &before, after))
@@ -119,14 +119,16 @@ impl Broker {
         self.decide(actor, NAME, Some(EntityKey::Grant(id)), || async {
             let before = self.parts.store.get::<Grant>(&scope, id).await?;
             if id == GrantId::UNRESTRICTED || id == GrantId::DEFAULT {
-                return Err(BrokerError::InUse("the grants default and unrestricted cannot be deleted"));
+                return Err(BrokerError::InUse("the grants default and unrestricted cannot be deleted".into()));
             }
             // A registration that names the grant at the same time requires this version of it.
             if self.is_granted(&scope, id).await? {
-                return Err(BrokerError::InUse("registrations of agents name the grant; give them another one first"));
+                return Err(BrokerError::InUse(
+                    "registrations of agents name the grant; give them another one first".into(),
+                ));
             }
             if self.join_tokens_with(&scope, |token| token.registrations.values().any(|grant| *grant == id)).await? {
-                return Err(BrokerError::InUse("join tokens name the grant; delete them first"));
+                return Err(BrokerError::InUse("join tokens name the grant; delete them first".into()));
             }
             let now = self.now();
             let after = Grant { version: before.version.next(), updated_at: now, deleted_at: Some(now), ..before };

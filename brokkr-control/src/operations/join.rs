@@ -7,7 +7,7 @@ use brokkr_core::model::{
     Agent, AgentStatus, ApiKey, Change, JoinToken, Name, Timestamp, Version, limits, validate_text,
 };
 use brokkr_core::pak::KeyHash;
-use brokkr_core::store::{Precondition, Scope, StoreError, StoreExt as _, UniqueKey};
+use brokkr_core::store::{Scope, StoreError, StoreExt as _, UniqueKey};
 use serde::{Deserialize, Serialize};
 
 use crate::access::action::Action;
@@ -95,10 +95,17 @@ impl Broker {
         if is_taken {
             return Err(BrokerError::AlreadyExists(UniqueKey::AgentName));
         }
+        let named = token.environment.as_ref().map(Name::as_str);
+        let (environment, mut preconditions) = match self.wanted_environment(&scope, named).await {
+            // Deleted when the token had just expired.
+            Err(BrokerError::Invalid(_)) => return Err(BrokerError::Unauthenticated),
+            found => found?,
+        };
         let mut agent = Agent {
             id: self.new_id(),
             name,
             cluster_name: new.cluster_name.clone(),
+            environment,
             labels: token.agent_labels()?,
             annotations: token.annotations.clone(),
             status: AgentStatus::Active,
@@ -109,10 +116,10 @@ impl Broker {
             updated_at: now,
             deleted_at: None,
         };
-        let mut preconditions: Vec<Precondition> = Vec::new();
         for (generator, grant) in &token.registrations {
             match self.registrable(&scope, *generator, *grant).await {
-                Ok(found) => preconditions.extend(found),
+                // A generator that has been limited to other environments since has nothing on the agent.
+                Ok((_, versions)) => preconditions.extend(versions),
                 // The generator is deleted, and its stacks with it.
                 Err(BrokerError::NotFound) => continue,
                 Err(error) => return Err(error),
@@ -179,6 +186,7 @@ mod tests {
             subject: None,
             scopes: owner.kind().default_scopes(),
             source_networks: Vec::new(),
+            environments: None,
             expires_at: None,
             version: Version::FIRST,
             created_at: now,

@@ -5,8 +5,8 @@ use std::fmt;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Change, ENVIRONMENT_LABEL, EntityKey, Environment, GeneratorId, GrantId, JoinToken, JoinTokenId, KeyKind, Labels,
-    Name, Timestamp, Version, limits, validate_text,
+    Change, EntityKey, GeneratorId, GrantId, JoinToken, JoinTokenId, KeyKind, Name, Timestamp, Version, agent_labels,
+    limits, validate_text,
 };
 use brokkr_core::pak::Pak;
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreExt as _};
@@ -20,6 +20,7 @@ use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::operations::agents::default_grant;
+use crate::operations::environment_names::refuse_isolated;
 
 /// Input of [`Broker::join_token_create`].
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ pub struct NewJoinToken {
     pub max_uses: u32,
     /// Expiry time, in the future.
     pub expires_at: Timestamp,
-    /// The name of the environment of the new agents; they get it as the label [`ENVIRONMENT_LABEL`].
+    /// The name of the environment of the new agents.
     pub environment: Option<String>,
     /// Labels of the new agents.
     pub labels: BTreeMap<String, String>,
@@ -75,15 +76,6 @@ impl fmt::Debug for NewToken {
     }
 }
 
-/// The labels of the new agents must leave their environment to the token's field.
-fn labels_beside_environment(labels: BTreeMap<String, String>) -> Result<Labels, Invalid> {
-    if labels.contains_key(ENVIRONMENT_LABEL) {
-        let message = format!("the token sets the label {ENVIRONMENT_LABEL}; name the environment in its own field");
-        return Err(Invalid::new(InvalidCode::LabelInvalid, message).within("labels"));
-    }
-    labels.try_into().map_err(|error: Invalid| error.within("labels"))
-}
-
 fn check_uses(uses: u32) -> Result<(), Invalid> {
     if (1..=limits::JOIN_TOKEN_USES).contains(&uses) {
         return Ok(());
@@ -111,8 +103,11 @@ impl Broker {
             if living.len() >= limits::JOIN_TOKENS {
                 return Err(BrokerError::LimitReached("there can be at most 256 join tokens; delete one first"));
             }
-            let (registrations, preconditions) = self.checked_registrations(&scope, new.registrations.clone()).await?;
-            let environment = self.checked_environment(&scope, new.environment.as_deref()).await?;
+            let (environment, exists) = self.wanted_environment(&scope, new.environment.as_deref()).await?;
+            let wanted = new.registrations.clone();
+            let (registrations, mut preconditions) =
+                self.checked_registrations(&scope, wanted, environment.as_ref()).await?;
+            preconditions.extend(exists);
             let secret = self.new_secret(KeyKind::JoinToken)?;
             let token = self.checked_token(actor, &new, &secret, now)?;
             let token = JoinToken { environment, registrations, ..token };
@@ -147,10 +142,11 @@ impl Broker {
             uses: 0,
             expires_at: new.expires_at,
             environment: None,
-            labels: labels_beside_environment(new.labels.clone())?,
+            labels: agent_labels(new.labels.clone(), None).map_err(|error| error.within("labels"))?,
             annotations: new.annotations.clone().try_into().map_err(|error: Invalid| error.within("annotations"))?,
             registrations: BTreeMap::new(),
             keys_expire_at: actor.ends_at(),
+            keys_environments: None,
             created_by: actor.who,
             version: Version::FIRST,
             created_at: now,
@@ -163,6 +159,7 @@ impl Broker {
         &self,
         scope: &Scope,
         wanted: Option<Vec<(GeneratorId, Option<GrantId>)>>,
+        environment: Option<&Name>,
     ) -> BrokerResult<(BTreeMap<GeneratorId, GrantId>, Vec<Precondition>)> {
         let wanted = wanted.unwrap_or_else(|| vec![(GeneratorId::SYSTEM, None)]);
         if wanted.len() > limits::REGISTRATIONS {
@@ -180,25 +177,15 @@ impl Broker {
                 BrokerError::Invalid(invalid) => at(invalid).into(),
                 error => error,
             });
-            preconditions.extend(found?);
+            let (principal, versions) = found?;
+            refuse_isolated(&principal, environment).map_err(|invalid| at(invalid.within("generator_id")))?;
+            preconditions.extend(versions);
             if registrations.insert(generator, grant).is_some() {
                 let invalid = Invalid::new(InvalidCode::FieldInvalid, "the generator is named twice; name it once");
                 return Err(at(invalid.within("generator_id")).into());
             }
         }
         Ok((registrations, preconditions))
-    }
-
-    async fn checked_environment(&self, scope: &Scope, name: Option<&str>) -> BrokerResult<Option<Name>> {
-        let Some(name) = name else { return Ok(None) };
-        match self.named::<Environment>(scope, name).await {
-            Ok(found) => Ok(Some(found.name)),
-            Err(BrokerError::NotFound) => {
-                let message = "there is no environment with this name; create it first";
-                Err(Invalid::new(InvalidCode::ReferenceInvalid, message).within("environment").into())
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Returns a join token.
@@ -208,14 +195,15 @@ impl Broker {
         Ok(self.parts.store.get::<JoinToken>(&scope, id).await?)
     }
 
-    /// Lists the join tokens that are not deleted, ordered by id.
+    /// Lists the join tokens that are not deleted and match the filter, ordered by id.
     pub async fn join_token_list(
         &self,
         actor: &Actor,
+        filter: &EntityQuery,
         page: &Page<JoinTokenId>,
     ) -> BrokerResult<Listing<JoinToken, JoinTokenId>> {
         let scope = self.authorise(actor, Action::JoinTokenRead, "join-token.read", None)?;
-        Ok(self.parts.store.list::<JoinToken>(&scope, &EntityQuery::default(), page).await?)
+        Ok(self.parts.store.list::<JoinToken>(&scope, filter, page).await?)
     }
 
     /// Deletes a join token. Agents that have joined with it keep their keys.
@@ -269,13 +257,5 @@ mod tests {
         {
             assert_eq!(check_uses(uses).is_ok(), valid, "{uses}");
         }
-    }
-
-    #[test]
-    fn environment_is_named_in_its_own_field() {
-        let site = BTreeMap::from([("site".to_owned(), "edge".to_owned())]);
-        assert!(labels_beside_environment(site).is_ok());
-        let named = BTreeMap::from([(ENVIRONMENT_LABEL.to_owned(), "production".to_owned())]);
-        assert!(labels_beside_environment(named).is_err());
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Quota, QuotaExceeded, Timestamp,
-    Version, limits,
+    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Quota, QuotaExceeded,
+    Timestamp, Version, limits,
 };
 use brokkr_core::pak::Pak;
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreExt as _, StoreResult};
@@ -153,6 +153,7 @@ impl Broker {
             subject: granted.subject,
             scopes: granted.scopes,
             source_networks: granted.source_networks,
+            environments: None,
             expires_at: granted.expires_at,
             version: Version::FIRST,
             created_at: now,

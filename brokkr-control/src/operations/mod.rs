@@ -4,6 +4,7 @@ pub(crate) mod admin_keys;
 pub(crate) mod agents;
 pub(crate) mod blocking;
 pub(crate) mod dependencies;
+mod environment_names;
 pub(crate) mod environments;
 pub(crate) mod generators;
 pub(crate) mod granted;

@@ -1,7 +1,7 @@
 //! Explains which agents serve which stacks.
 
 use brokkr_core::model::{Agent, AgentId, EntityKey, Name, Stack, StackId};
-use brokkr_core::store::{Listing, Page, Scope, StoreExt as _};
+use brokkr_core::store::{Listing, Page, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
@@ -44,20 +44,20 @@ impl From<PlacedPair> for Placed {
 }
 
 impl Broker {
-    /// Lists every agent that the actor may see, with the decision for this stack, ordered by agent.
+    /// Lists every agent that the actor may see, of one environment or of all, with the decision for this stack, ordered by
+    /// agent.
     pub async fn stack_placement(
         &self,
         actor: &Actor,
         stack: StackId,
+        environment: Option<&Name>,
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<Placed, AgentId>> {
         let scope = self.authorise(actor, Action::PlacementRead, "placement.read", Some(EntityKey::Stack(stack)))?;
         self.parts.store.get::<Stack>(&scope, stack).await?;
         self.parts.view.check_fresh()?;
-        let is_seen = |agent: &Agent| match &scope {
-            Scope::Generator(own) => agent.registrations.contains_key(own),
-            _ => true,
-        };
+        let is_wanted = |agent: &Agent| environment.is_none_or(|name| agent.environment.as_ref() == Some(name));
+        let is_seen = |agent: &Agent| scope.sees_agent(agent.id, &agent.registrations) && is_wanted(agent);
         let pairs = self.parts.view.place_stack(stack, page.after, page.limit.saturating_add(1), is_seen);
         Ok(Listing::collect(pairs.into_iter().map(Placed::from), page.limit, |it| it.agent_id))
     }

@@ -147,24 +147,31 @@ fn explained(reason: &str, message: &str) -> String {
 impl Broker {
     /// Returns the status of a stack: counts of all agents, and the first [`limits::PAGE_MAX`] single agents.
     pub async fn stack_status(&self, actor: &Actor, stack: StackId) -> BrokerResult<StackOverview> {
-        self.stack_status_page(actor, stack, &Page::first(limits::PAGE_MAX)).await
+        self.stack_status_page(actor, stack, None, &Page::first(limits::PAGE_MAX)).await
     }
 
-    /// Like [`stack_status`](Self::stack_status), with a page of agents of the caller's choice.
+    /// Like [`stack_status`](Self::stack_status), with a page of agents of the caller's choice, of one environment or of all. The
+    /// counts are of the same agents.
     pub async fn stack_status_page(
         &self,
         actor: &Actor,
         stack: StackId,
+        environment: Option<&Name>,
         page: &Page<AgentId>,
     ) -> BrokerResult<StackOverview> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(stack)))?;
-        self.parts.store.get::<Stack>(&scope, stack).await?;
+        let found = self.parts.store.get::<Stack>(&scope, stack).await?;
         self.parts.view.check_fresh()?;
         let latest = self.parts.store.deployment_object_latest(&scope, stack).await?.map(|it| it.revision);
         let progress = self.parts.store.stack_progress(&scope, stack).await?;
         let progress: BTreeMap<AgentId, StackProgress> = progress.into_iter().map(|it| (it.agent_id, it)).collect();
         let mut all: Vec<AgentStackStatus> = Vec::new();
         for (agent, pair) in self.parts.view.pairs_of_stack(stack) {
+            // An agent of which the actor sees no status is none of its agents.
+            let is_seen = scope.sees_pair(stack, found.generator_id, agent.id);
+            if !is_seen || environment.is_some_and(|name| agent.environment.as_ref() != Some(name)) {
+                continue;
+            }
             let Some(action) = action_of(pair, agent.status, latest) else {
                 continue;
             };

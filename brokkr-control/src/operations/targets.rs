@@ -1,8 +1,8 @@
 //! Operations on direct targets.
 
 use brokkr_core::model::{
-    Agent, AgentId, AssignmentState, Change, EntityKey, Stack, StackId, StackPhase, Target, Timestamp, Version, limits,
-    validate_text,
+    Agent, AgentId, AssignmentState, Change, EntityKey, GeneratorPrincipal, Name, Stack, StackId, StackPhase, Target,
+    Timestamp, Version, limits, validate_text,
 };
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 
@@ -11,6 +11,7 @@ use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
+use crate::operations::environment_names::refuse_isolated;
 
 impl Broker {
     /// Targets a stack directly at an agent. Idempotent.
@@ -18,7 +19,8 @@ impl Broker {
     /// # Errors
     ///
     /// [`BrokerError::NotFound`] if the actor cannot see the stack or the agent, [`BrokerError::StackDeleting`] for a stack
-    /// that is being deleted.
+    /// that is being deleted, [`BrokerError::Invalid`] if the stack's generator is limited to environments that the agent is not
+    /// in.
     pub async fn target_set(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<Target> {
         const NAME: &str = "target.set";
         let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
@@ -28,10 +30,12 @@ impl Broker {
                 return Err(BrokerError::StackDeleting);
             }
             let serving = self.parts.store.get::<Agent>(&scope, agent).await?;
+            let owner = self.parts.store.get::<GeneratorPrincipal>(&Scope::All, found.generator_id).await?;
             let before = self.parts.store.target_find(&scope, stack, agent).await?;
             if let Some(living) = before.as_ref().filter(|it| it.deleted_at.is_none()) {
                 return Ok(Decision::nothing(living.clone()));
             }
+            refuse_isolated(&owner, serving.environment.as_ref())?;
             let target = Target {
                 stack_id: stack,
                 agent_id: agent,
@@ -42,6 +46,7 @@ impl Broker {
                 deleted_at: None,
             };
             Ok(Decision::commit(target.clone(), vec![Change::Target(target)])
+                .provided(Precondition::Version(EntityKey::Generator(owner.id), owner.version))
                 .provided(Precondition::Version(EntityKey::Stack(stack), found.version))
                 .provided(Precondition::Version(EntityKey::Agent(agent), serving.version)))
         })
@@ -125,16 +130,17 @@ impl Broker {
         }))
     }
 
-    /// Lists the direct targets of a stack.
+    /// Lists the direct targets of a stack, of one environment or of all agents.
     pub async fn target_list(
         &self,
         actor: &Actor,
         stack: StackId,
+        environment: Option<&Name>,
         page: &Page<AgentId>,
     ) -> BrokerResult<Listing<Target, AgentId>> {
         let scope = self.authorise(actor, Action::StackRead, "target.read", None)?;
         self.parts.store.get::<Stack>(&scope, stack).await?;
-        Ok(self.parts.store.target_list(&scope, stack, page).await?)
+        Ok(self.parts.store.target_list(&scope, stack, environment, page).await?)
     }
 
     /// Stops waiting for a lost agent's confirmation of a removal. If the agent returns, it still removes the stack.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use brokkr_core::model::{
-    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, GeneratorId, Policies, Stack, StackId,
-    Version,
+    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, GeneratorId, GeneratorPrincipal,
+    Policies, Stack, StackId, Version,
 };
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState, Tenant};
 use tokio::sync::watch;
@@ -41,7 +41,13 @@ impl Pair {
 }
 
 /// One stack and agent, not evaluated.
-pub(crate) type PairOf = (Arc<Stack>, Arc<Agent>, Pair);
+pub(crate) struct PairOf {
+    pub(crate) stack: Arc<Stack>,
+    /// The stack's generator.
+    pub(crate) owner: Option<Arc<GeneratorPrincipal>>,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) pair: Pair,
+}
 
 /// The target state of an agent, ready to send.
 pub(crate) struct Wanted {
@@ -50,6 +56,8 @@ pub(crate) struct Wanted {
     /// Stacks to apply without a recorded assignment, with the evaluated version of each stack. The assignment is recorded
     /// before the agent gets the target state.
     pub(crate) unlisted: Vec<(StackId, Version)>,
+    /// The evaluated versions of the generators of these stacks: their limits decide.
+    pub(crate) generators: BTreeMap<GeneratorId, Version>,
     /// The evaluated version of the agent.
     pub(crate) agent_version: Version,
     /// All stacks in the target state.
@@ -90,6 +98,7 @@ impl AgentEntry {
     fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>, tenants: &Tenants) -> Wanted {
         let mut generators: BTreeMap<GeneratorId, Tenant> = BTreeMap::new();
         let (mut entries, mut unlisted, mut listed) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut versions: BTreeMap<GeneratorId, Version> = BTreeMap::new();
         for (id, pair) in &self.pairs {
             let Some(entry) = stacks.get(id) else {
                 continue;
@@ -108,6 +117,7 @@ impl AgentEntry {
             let namespace = stack.policies.namespace_for(stack.generator_id, &tenant.name).to_owned();
             if object.is_some() && !was_listed {
                 unlisted.push((*id, stack.version));
+                versions.extend(tenants.generator(stack.generator_id).map(|it| (it.id, it.version)));
             }
             listed.insert(*id);
             entries.push(TargetEntry {
@@ -128,6 +138,13 @@ impl AgentEntry {
         let tenants = generators.into_values().collect();
         let objects = entries.iter().filter_map(|it: &TargetEntry| it.object_id).collect();
         let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), tenants, entries);
-        Wanted { state, unlisted, agent_version: self.agent.version, stacks: Arc::new(listed), objects }
+        Wanted {
+            state,
+            unlisted,
+            generators: versions,
+            agent_version: self.agent.version,
+            stacks: Arc::new(listed),
+            objects,
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Targeting decisions on data of the fleet view. Nothing here holds the view's lock, which polls need.
 
-use brokkr_core::model::{Agent, AgentStatus, Stack};
+use brokkr_core::model::{Agent, AgentStatus, GeneratorPrincipal, Stack};
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 
-/// Checks registration and the states of both sides, then asks the policy.
+/// Checks the states of both sides, isolation and registration, then asks the policy. `owner` is the stack's generator.
 pub(crate) fn verdict(
     policy: &dyn TargetingPolicy,
+    owner: Option<&GeneratorPrincipal>,
     stack: &Stack,
     agent: &Agent,
     direct: bool,
@@ -16,6 +17,9 @@ pub(crate) fn verdict(
     if agent.status == AgentStatus::Retired {
         return Ok(Verdict::unmatched("the agent is retired"));
     }
+    if owner.is_some_and(|owner| !owner.reaches(agent.environment.as_ref())) {
+        return Ok(Verdict::unmatched("the stack's generator is limited to environments that the agent is not in"));
+    }
     if !agent.registrations.contains_key(&stack.generator_id) {
         return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
     }
@@ -23,6 +27,12 @@ pub(crate) fn verdict(
 }
 
 /// Whether the policy matches this stack and agent. True if the policy fails, so that a failure never withdraws a stack.
-pub(crate) fn may_match(policy: &dyn TargetingPolicy, stack: &Stack, agent: &Agent, direct: bool) -> bool {
-    verdict(policy, stack, agent, direct).map_or(true, |verdict| verdict.matched)
+pub(crate) fn may_match(
+    policy: &dyn TargetingPolicy,
+    owner: Option<&GeneratorPrincipal>,
+    stack: &Stack,
+    agent: &Agent,
+    direct: bool,
+) -> bool {
+    verdict(policy, owner, stack, agent, direct).map_or(true, |verdict| verdict.matched)
 }

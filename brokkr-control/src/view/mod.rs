@@ -2,6 +2,7 @@
 
 mod agent_entry;
 mod decide;
+mod names;
 pub(crate) mod placement;
 mod stack_entry;
 mod state;
@@ -218,7 +219,7 @@ impl FleetView {
     pub(crate) fn grants_for(&self, stack: &Stack) -> Vec<(Arc<Grant>, Vec<Arc<Agent>>)> {
         let (mut reached, is_decided) = self.read().reached_by(stack);
         if !is_decided {
-            let matches = |agent: &Agent| decide::may_match(&*self.policy, stack, agent, false);
+            let matches = |agent: &Agent| self.may_match(stack, agent, false);
             let matching: Vec<_> = reached.iter().filter(|(agent, _)| matches(agent)).cloned().collect();
             reached = if matching.is_empty() { reached } else { matching };
         }
@@ -281,7 +282,8 @@ impl FleetView {
 
     /// Whether the policy matches this stack and agent. True if the policy fails, so that a failure never withdraws a stack.
     pub(crate) fn may_match(&self, stack: &Stack, agent: &Agent, direct: bool) -> bool {
-        decide::may_match(&*self.policy, stack, agent, direct)
+        let owner = self.read().tenants().generator(stack.generator_id).cloned();
+        decide::may_match(&*self.policy, owner.as_deref(), stack, agent, direct)
     }
 
     /// The stacks with an open assignment to an agent.

@@ -63,8 +63,8 @@ impl FleetView {
             next = last.map(Some);
         }
         pairs.truncate(count);
-        let evaluate = |(stack, agent, pair): PairOf| {
-            let verdict = verdict(&*self.policy, &stack, &agent, pair.direct);
+        let evaluate = |PairOf { stack, owner, agent, pair }| {
+            let verdict = verdict(&*self.policy, owner.as_deref(), &stack, &agent, pair.direct);
             PlacedPair { stack, agent, pair, verdict }
         };
         pairs.into_iter().map(evaluate).collect()

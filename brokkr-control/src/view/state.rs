@@ -103,6 +103,22 @@ impl ViewState {
         self.agents.get(&id)
     }
 
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
+        self.agents.values().map(|entry| &entry.agent)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.keys.values()
+    }
+
+    pub(crate) fn join_tokens(&self) -> impl Iterator<Item = &Arc<JoinToken>> {
+        self.join_tokens.values()
+    }
+
+    pub(crate) fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
     pub(crate) fn has_generator(&self, id: GeneratorId) -> bool {
         self.tenants.has_generator(id)
     }
@@ -137,8 +153,10 @@ impl ViewState {
                 Change::Generator(it) => {
                     let id = it.id;
                     if self.tenants.fold_generator(it) {
-                        self.touch_agents_with(|generator, _| generator == id);
+                        self.evaluate_stacks_of(id);
                     }
+                    // Target states contain its name, and listings depend on its version.
+                    self.touch_agents_with(|generator, _| generator == id);
                 }
                 Change::Grant(it) => {
                     let id = it.id;
@@ -207,6 +225,7 @@ impl ViewState {
         let before = std::mem::replace(&mut entry.agent, agent.clone());
         entry.touch();
         if is_new
+            || before.environment != agent.environment
             || before.labels != agent.labels
             || before.annotations != agent.annotations
             || before.registrations != agent.registrations
@@ -285,7 +304,8 @@ impl ViewState {
             return;
         };
         let direct = agent_entry.pairs.get(&stack).is_some_and(|pair| pair.direct);
-        let matched = match verdict(&*self.policy, &stack_entry.stack, &agent_entry.agent, direct) {
+        let owner = self.tenants.generator(stack_entry.stack.generator_id).map(Arc::as_ref);
+        let matched = match verdict(&*self.policy, owner, &stack_entry.stack, &agent_entry.agent, direct) {
             Ok(verdict) => verdict.matched,
             Err(error) => {
                 tracing::error!(%stack, %agent, %error, "the targeting policy failed; keeping the previous decision");
@@ -293,6 +313,16 @@ impl ViewState {
             }
         };
         self.with_pair(stack, agent, |pair| pair.matched = matched);
+    }
+
+    /// Evaluates all stacks of a generator again.
+    fn evaluate_stacks_of(&mut self, generator: GeneratorId) {
+        let of_generator = self.stacks.values().filter(|it| it.stack.generator_id == generator);
+        let stacks: Vec<StackId> = of_generator.map(|it| it.stack.id).collect();
+        let agents: Vec<AgentId> = self.agents.keys().copied().collect();
+        for stack in stacks {
+            agents.iter().for_each(|agent| self.evaluate(stack, *agent));
+        }
     }
 
     /// Touches the agents with such a registration.
@@ -306,8 +336,12 @@ impl ViewState {
     /// The agents that match a stack, or all that are registered with its generator if none matches, each with its grant. For
     /// a stack that the view does not know, all registered agents, and `false`: the caller decides which ones match.
     pub(crate) fn reached_by(&self, stack: &Stack) -> (Vec<Reached>, bool) {
+        let owner = self.tenants.generator(stack.generator_id);
         let is_registered = |entry: &&AgentEntry| {
-            entry.agent.status != AgentStatus::Retired && entry.agent.registrations.contains_key(&stack.generator_id)
+            let agent = &entry.agent;
+            agent.status != AgentStatus::Retired
+                && agent.registrations.contains_key(&stack.generator_id)
+                && owner.is_none_or(|owner| owner.reaches(agent.environment.as_ref()))
         };
         let with_grant = |entry: &AgentEntry| {
             let grant = self.tenants.grant(&entry.agent, stack.generator_id);
@@ -403,7 +437,7 @@ impl ViewState {
         };
         let looked_at: Vec<_> = self.agents.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit).collect();
         let seen = looked_at.iter().filter(|(_, agent)| is_seen(&agent.agent));
-        let pairs = seen.map(|(_, agent)| pair_of(entry, agent)).collect();
+        let pairs = seen.map(|(_, agent)| self.pair_of(entry, agent)).collect();
         (pairs, looked_at.get(limit.saturating_sub(1)).map(|(id, _)| **id))
     }
 
@@ -422,12 +456,13 @@ impl ViewState {
         let looked_at: Vec<_> = self.stacks.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit).collect();
         let is_living = |stack: &StackEntry| stack.stack.deleted_at.is_none() && is_seen(&stack.stack);
         let living = looked_at.iter().filter(|(_, stack)| is_living(stack));
-        let pairs = living.map(|(_, stack)| pair_of(stack, entry)).collect();
+        let pairs = living.map(|(_, stack)| self.pair_of(stack, entry)).collect();
         (pairs, looked_at.get(limit.saturating_sub(1)).map(|(id, _)| **id))
     }
-}
 
-fn pair_of(stack: &StackEntry, agent: &AgentEntry) -> PairOf {
-    let pair = agent.pairs.get(&stack.stack.id).copied().unwrap_or_default();
-    (stack.stack.clone(), agent.agent.clone(), pair)
+    fn pair_of(&self, stack: &StackEntry, agent: &AgentEntry) -> PairOf {
+        let pair = agent.pairs.get(&stack.stack.id).copied().unwrap_or_default();
+        let owner = self.tenants.generator(stack.stack.generator_id).cloned();
+        PairOf { stack: stack.stack.clone(), owner, agent: agent.agent.clone(), pair }
+    }
 }

@@ -9,19 +9,29 @@ use brokkr_core::protocol::Tenant;
 /// The living generators and grants.
 #[derive(Default)]
 pub(crate) struct Tenants {
-    generators: BTreeMap<GeneratorId, Name>,
+    generators: BTreeMap<GeneratorId, Arc<GeneratorPrincipal>>,
     grants: BTreeMap<GrantId, Arc<Grant>>,
 }
 
 impl Tenants {
-    /// Folds a generator. Returns whether target states may change.
+    /// Folds a generator. Returns whether its stacks may reach other agents than before.
     pub(crate) fn fold_generator(&mut self, generator: GeneratorPrincipal) -> bool {
         let id = generator.id;
         if generator.deleted_at.is_some() {
             return self.generators.remove(&id).is_some();
         }
-        let name = generator.name.clone();
-        self.generators.insert(id, generator.name) != Some(name)
+        let environments = generator.environments.clone();
+        let before = self.generators.insert(id, Arc::new(generator));
+        before.is_none_or(|before| before.environments != environments)
+    }
+
+    /// The living generators.
+    pub(crate) fn generators(&self) -> impl Iterator<Item = &Arc<GeneratorPrincipal>> {
+        self.generators.values()
+    }
+
+    pub(crate) fn generator(&self, id: GeneratorId) -> Option<&Arc<GeneratorPrincipal>> {
+        self.generators.get(&id)
     }
 
     pub(crate) fn fold_grant(&mut self, grant: Grant) {
@@ -37,7 +47,7 @@ impl Tenants {
     }
 
     pub(crate) fn name(&self, id: GeneratorId) -> Option<&Name> {
-        self.generators.get(&id)
+        self.generators.get(&id).map(|it| &it.name)
     }
 
     /// The grant of a generator's registration with an agent.

@@ -33,6 +33,9 @@ pub struct Agent {
     pub name: Name,
     /// The name of the cluster that it serves, for people. Several agents may serve one cluster.
     pub cluster_name: String,
+    /// The name of the environment that the agent is in, at most one; an admin decides. The agent has it as the label
+    /// [`ENVIRONMENT_LABEL`](crate::model::ENVIRONMENT_LABEL) too.
+    pub environment: Option<Name>,
     /// Labels that targeting rules select or match with a stack's labels.
     pub labels: Labels,
     /// Annotations that targeting rules select or match with a stack's annotations.
@@ -84,6 +87,7 @@ impl Record for Agent {
             "id": self.id,
             "name": self.name,
             "cluster_name": self.cluster_name,
+            "environment": self.environment,
             "labels": self.labels,
             "annotations": self.annotations,
             "status": self.status,

@@ -8,13 +8,13 @@ use crate::model::{EnvironmentId, Name, Timestamp, Version};
 
 /// A stage of delivery, such as `staging`.
 ///
-/// Agents and stacks do not refer to environments yet. To place stacks by environment, give agents and stacks a label such
-/// as `environment=staging`.
+/// An agent is in at most one environment. Generators, keys and targeting rules can be limited to environments. All of them name
+/// the environment, so its name never changes, and an environment that is named cannot be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The id of the environment.
     pub id: EnvironmentId,
-    /// Unique among environments.
+    /// Unique among environments. It never changes.
     pub name: Name,
     /// A description for people. May be empty.
     pub description: String,

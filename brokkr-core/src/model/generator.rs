@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
-use crate::model::{GeneratorId, Name, Timestamp, Version};
+use crate::model::{EnvironmentSet, GeneratorId, Name, Timestamp, Version};
 
 /// A principal that creates stacks and owns them.
 ///
@@ -17,6 +17,9 @@ pub struct GeneratorPrincipal {
     pub name: Name,
     /// A description for people. May be empty.
     pub description: String,
+    /// The environments to which the generator is limited: its stacks reach no agent outside of them, whatever targets them.
+    /// `None`: all agents, also those without an environment.
+    pub environments: Option<EnvironmentSet>,
     /// The version: 1 at first, plus one with every change.
     pub version: Version,
     /// The time of creation.
@@ -25,6 +28,13 @@ pub struct GeneratorPrincipal {
     pub updated_at: Timestamp,
     /// The time of deletion. Set only on a tombstone.
     pub deleted_at: Option<Timestamp>,
+}
+
+impl GeneratorPrincipal {
+    /// Whether its stacks may reach agents in this environment. `None`: agents without an environment.
+    pub fn reaches(&self, environment: Option<&Name>) -> bool {
+        self.environments.as_ref().is_none_or(|limit| limit.contains(environment))
+    }
 }
 
 impl Record for GeneratorPrincipal {

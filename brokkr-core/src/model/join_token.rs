@@ -8,11 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Invalid;
 use crate::model::entity::Record;
 use crate::model::{
-    ActorRef, Annotations, Digest, GeneratorId, GrantId, JoinTokenId, Labels, Name, Timestamp, Version,
+    ActorRef, Annotations, Digest, EnvironmentSet, GeneratorId, GrantId, JoinTokenId, Labels, Name, Timestamp, Version,
+    agent_labels,
 };
-
-/// The label of an agent that names its environment.
-pub const ENVIRONMENT_LABEL: &str = "brokkr.io/environment";
 
 /// A credential that creates agents. It holds a hash of the secret, never the secret.
 ///
@@ -35,7 +33,7 @@ pub struct JoinToken {
     pub uses: u32,
     /// The time after which the broker refuses the token.
     pub expires_at: Timestamp,
-    /// The environment of the new agents, which they have as the label [`ENVIRONMENT_LABEL`].
+    /// The environment of the new agents.
     pub environment: Option<Name>,
     /// The labels of the new agents.
     pub labels: Labels,
@@ -46,6 +44,9 @@ pub struct JoinToken {
     /// The time at which the keys of the new agents expire: that of the key that created the token. `None`: they do not
     /// expire.
     pub keys_expire_at: Option<Timestamp>,
+    /// The environments to which the keys of the new agents are limited: those of the key that created the token. `None`: they
+    /// are not limited.
+    pub keys_environments: Option<EnvironmentSet>,
     /// Who created the token.
     pub created_by: ActorRef,
     /// The version: 1 at first, plus one with every change.
@@ -68,13 +69,9 @@ impl JoinToken {
     ///
     /// # Errors
     ///
-    /// [`TooManyLabels`](crate::error::InvalidCode::TooManyLabels) if there are too many labels.
+    /// Those of [`agent_labels`].
     pub fn agent_labels(&self) -> Result<Labels, Invalid> {
-        let mut labels: BTreeMap<String, String> = self.labels.clone().into();
-        if let Some(environment) = &self.environment {
-            labels.insert(ENVIRONMENT_LABEL.to_owned(), environment.to_string());
-        }
-        labels.try_into()
+        agent_labels(self.labels.clone().into(), self.environment.as_ref())
     }
 
     /// Whether the token may create one more agent.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::model::entity::Record;
 use crate::model::{
-    AgentId, Digest, GeneratorId, KeyId, KeyKind, KeyScope, KeyScopes, Name, Preset, SourceNetwork, Timestamp, Version,
+    AgentId, Digest, EnvironmentSet, GeneratorId, KeyId, KeyKind, KeyScope, KeyScopes, Name, Preset, SourceNetwork,
+    Timestamp, Version,
 };
 
 /// The principal that a key authenticates.
@@ -79,6 +80,8 @@ pub struct ApiKey {
     pub scopes: KeyScopes,
     /// The networks from which the key may be used; empty: from everywhere.
     pub source_networks: Vec<SourceNetwork>,
+    /// The environments to which the key is limited: the holder sees and changes only agents of them. `None`: not limited.
+    pub environments: Option<EnvironmentSet>,
     /// The time after which the broker refuses the key. `None`: it does not expire.
     pub expires_at: Option<Timestamp>,
     /// The version: 1 at first, plus one with every change.
@@ -103,6 +106,8 @@ struct StoredKey {
     scopes: Option<KeyScopes>,
     #[serde(default)]
     source_networks: Option<Vec<SourceNetwork>>,
+    #[serde(default)]
+    environments: Option<EnvironmentSet>,
     expires_at: Option<Timestamp>,
     version: Version,
     created_at: Timestamp,
@@ -120,6 +125,7 @@ impl From<StoredKey> for ApiKey {
             subject: it.subject,
             scopes: it.scopes.unwrap_or_else(|| it.owner.kind().default_scopes()),
             source_networks: it.source_networks.unwrap_or_default(),
+            environments: it.environments,
             expires_at: it.expires_at,
             version: it.version,
             created_at: it.created_at,
@@ -136,7 +142,7 @@ impl ApiKey {
 
     /// Whether the holder can do everything that keys permit, so that it can create every other key.
     pub fn is_full_admin(&self) -> bool {
-        self.owner == KeyOwner::Admin && self.scopes.cover(&Preset::Admin.scopes())
+        self.owner == KeyOwner::Admin && self.environments.is_none() && self.scopes.cover(&Preset::Admin.scopes())
     }
 }
 
@@ -179,6 +185,7 @@ impl Record for ApiKey {
             "subject": self.subject,
             "scopes": self.scopes,
             "source_networks": self.source_networks,
+            "environments": self.environments,
             "expires_at": self.expires_at,
             "created_at": self.created_at,
         })

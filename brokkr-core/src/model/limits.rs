@@ -40,6 +40,8 @@ pub const POINTER_CHARACTERS: usize = 512;
 pub const IGNORE_BYTES: usize = 16 * 1024;
 /// Maximum stacks that one stack may depend on.
 pub const DEPENDENCIES: usize = 32;
+/// Maximum environments to which one generator, one key or one targeting rule is limited.
+pub const ENVIRONMENTS: usize = 64;
 /// The highest rank of an environment.
 pub const RANK_MAX: u32 = 1_000_000;
 /// Maximum bytes of an environment's values, as JSON.

@@ -13,6 +13,8 @@ mod deployment_object;
 mod digest;
 mod entity;
 mod environment;
+mod environment_label;
+mod environment_set;
 mod event;
 mod generation;
 mod generator;
@@ -52,6 +54,8 @@ pub use deployment_object::{DeploymentObject, Provenance};
 pub use digest::Digest;
 pub use entity::Record;
 pub use environment::Environment;
+pub use environment_label::{ENVIRONMENT_LABEL, agent_labels};
+pub use environment_set::{EnvironmentSet, is_within};
 pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
 pub use generation::Generation;
 pub use generator::GeneratorPrincipal;
@@ -64,7 +68,7 @@ pub use id::{
     KeyId, RequestId, StackId,
 };
 pub use ignore_rule::IgnoreRule;
-pub use join_token::{ENVIRONMENT_LABEL, JoinToken};
+pub use join_token::JoinToken;
 pub use key::{ApiKey, KeyOwner};
 pub use key_kind::KeyKind;
 pub use key_scope::{KeyScope, KeyScopes, Preset};

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, GeneratorId, KeyId, KeyOwner, Quota, QuotaExceeded,
-    RequestId, Timestamp, Version, limits,
+    ActorRef, AgentId, AuditRecord, Change, Digest, EntityKey, EnvironmentId, GeneratorId, KeyId, KeyOwner, Name,
+    Quota, QuotaExceeded, RequestId, Timestamp, Version, limits,
 };
 use crate::store::{FeedPosition, StoreError};
 
@@ -69,6 +69,10 @@ pub enum Precondition {
     /// The generator owns no living stack once the commit is done. The commit must change the generator. The conflict
     /// names the generator.
     OwnsNoStacks(GeneratorId),
+    /// Nothing names the environment once the commit is done: no living agent or generator, and no key or join token that is
+    /// usable at the commit's time. The commit must change the environment. The conflict names the environment. A commit
+    /// that names an environment has its version among the preconditions.
+    NamedByNothing(EnvironmentId),
     /// The generator's use of the quota is at most this number once the commit is done. Of concurrent commits with this
     /// precondition, none sees a use without the others.
     Within(GeneratorId, Quota, u64),
@@ -121,6 +125,14 @@ impl Commit {
             return Ok(());
         }
         Err(StoreError::QuotaExceeded(QuotaExceeded { quota, used, maximum }))
+    }
+
+    /// The name of an environment that the commit changes.
+    pub fn changed_environment(&self, id: EnvironmentId) -> Option<&Name> {
+        self.changes.iter().find_map(|change| match change {
+            Change::Environment(it) if it.id == id => Some(&it.name),
+            _ => None,
+        })
     }
 
     /// Checks the shape of the commit, on behalf of every store.

@@ -21,7 +21,10 @@ pub struct Agent {
     /// The name of the cluster that the agent serves. For display only; does not affect targeting.
     #[schema(value_type = ShortText)]
     pub cluster_name: String,
-    /// Labels. Targeting rules select agents by them.
+    /// The name of the environment that the agent is in; null for none.
+    #[schema(value_type = Option<Name>)]
+    pub environment: Option<String>,
+    /// Labels, with that of the environment, `brokkr.io/environment`. Targeting rules select agents by them.
     #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
     /// Annotations. Targeting rules can match them; label selectors cannot.
@@ -100,7 +103,11 @@ pub struct CreateAgent {
     #[serde(default)]
     #[schema(value_type = ShortText)]
     pub cluster_name: String,
-    /// Labels. Targeting rules select agents by them.
+    /// The name of an existing environment that the agent is in. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Name>)]
+    pub environment: Option<String>,
+    /// Labels, without the prefix `brokkr.io/`. Targeting rules select agents by them.
     #[serde(default)]
     #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,
@@ -124,7 +131,11 @@ pub struct PatchAgent {
     #[serde(default)]
     #[schema(value_type = Option<ShortText>)]
     pub cluster_name: String,
-    /// Labels to set; null removes a label.
+    /// The name of an existing environment that the agent is in; null for none. The agent loses the stacks that no longer match.
+    #[serde(default)]
+    #[schema(value_type = Option<Name>)]
+    pub environment: Option<String>,
+    /// Labels to set, without the prefix `brokkr.io/`; null removes a label.
     #[serde(default)]
     #[schema(value_type = Option<PatchLabels>)]
     pub labels: BTreeMap<String, String>,
@@ -157,6 +168,7 @@ impl From<brokkr_core::model::Agent> for Agent {
             id: agent.id,
             name: agent.name.into(),
             cluster_name: agent.cluster_name,
+            environment: agent.environment.map(Into::into),
             labels: agent.labels.into(),
             annotations: agent.annotations.into(),
             status: agent.status,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 pub struct Environment {
     /// Identity.
     pub id: EnvironmentId,
-    /// Unique among environments.
+    /// Unique among environments. It never changes.
     #[schema(value_type = Name)]
     pub name: String,
     /// A description for readers.
@@ -36,7 +36,7 @@ pub struct Environment {
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "staging", "rank": 1, "values": {"domain": "staging.example.com"}})))]
 pub struct CreateEnvironment {
-    /// A DNS label, unique among environments.
+    /// A DNS label, unique among environments. It cannot be changed later.
     #[schema(value_type = Name)]
     pub name: String,
     /// A description for readers. Default: empty.

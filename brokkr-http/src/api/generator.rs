@@ -18,6 +18,9 @@ pub struct Generator {
     /// A description for readers.
     #[schema(value_type = Description)]
     pub description: String,
+    /// The environments to which the generator is limited: its stacks reach no agent outside of them. Null: all agents.
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>)]
+    pub environments: Option<Vec<String>>,
     /// Increases with every change. Also the ETag.
     pub version: Version,
     /// Creation time, by the broker's clock.
@@ -38,6 +41,11 @@ pub struct CreateGenerator {
     #[serde(default)]
     #[schema(value_type = Description)]
     pub description: String,
+    /// The names of existing environments to which the generator is limited: its stacks reach no agent outside of them. Default:
+    /// all agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>, min_items = 1, max_items = 64)]
+    pub environments: Option<Vec<String>>,
     /// What the generator's first key permits.
     #[serde(default)]
     pub key: FirstKey,
@@ -52,6 +60,11 @@ pub struct PatchGenerator {
     #[serde(default)]
     #[schema(value_type = Option<Description>)]
     pub description: Option<String>,
+    /// The names of existing environments to which the generator is limited; null for all agents. Its stacks leave the agents
+    /// outside of them.
+    #[serde(default)]
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>, min_items = 1, max_items = 64)]
+    pub environments: Option<Vec<String>>,
 }
 
 /// A new generator with its first key.
@@ -69,6 +82,7 @@ impl From<GeneratorPrincipal> for Generator {
             id: it.id,
             name: it.name.into(),
             description: it.description,
+            environments: it.environments.map(Into::into),
             version: it.version,
             created_at: it.created_at,
             updated_at: it.updated_at,

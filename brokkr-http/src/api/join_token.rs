@@ -28,7 +28,7 @@ pub struct JoinToken {
     pub uses: u32,
     /// Expiry time.
     pub expires_at: Timestamp,
-    /// The environment of the new agents, which they get as the label `brokkr.io/environment`; null for none.
+    /// The environment of the new agents, null for none.
     #[schema(value_type = Option<Name>)]
     pub environment: Option<String>,
     /// Labels of the new agents.
@@ -80,11 +80,11 @@ pub struct CreateJoinToken {
     pub max_uses: u32,
     /// Expiry time, in the future; at the latest that of the presented key, or the end of the broker's maximum lifetime.
     pub expires_at: Timestamp,
-    /// The name of an existing environment, which the new agents get as the label `brokkr.io/environment`. Default: none.
+    /// The name of an existing environment, which the new agents are in. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Name>)]
     pub environment: Option<String>,
-    /// Labels of the new agents, at most 64 with that of the environment, without `brokkr.io/environment`.
+    /// Labels of the new agents, at most 64 with that of the environment, without the prefix `brokkr.io/`.
     #[serde(default)]
     #[schema(value_type = Labels)]
     pub labels: BTreeMap<String, String>,

@@ -270,7 +270,8 @@ impl From<BrokerError> for Problem {
             BrokerError::AlreadyExists(what) => {
                 Self::new(kind).detail(format!("the {what} already exists; choose another"))
             }
-            BrokerError::InUse(what) | BrokerError::LimitReached(what) => Self::new(kind).detail(what),
+            BrokerError::InUse(what) => Self::new(kind).detail(what),
+            BrokerError::LimitReached(what) => Self::new(kind).detail(what),
             BrokerError::GeneratorRefused(reason) => Self::new(kind).detail(reason),
             BrokerError::QuotaExceeded(exceeded) => {
                 let limit = ExceededLimit {

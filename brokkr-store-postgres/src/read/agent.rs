@@ -10,22 +10,15 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{scoped, statements, unwrapped};
-
-macro_rules! sees {
-    () => {
-        "($1::int4 = 0 OR ($1 = 1 AND EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $2::uuid))
-            OR ($1 = 2 AND t.id = $2 AND $3::uuid[] IS NOT NULL))"
-    };
-}
+use crate::query::{scoped, sees_agent, statements, unwrapped};
 
 statements! {
     SESSION = concat!("SELECT to_jsonb(s) FROM brokkr.agent_session s JOIN brokkr.agent t ON t.id = s.agent_id
-        WHERE s.agent_id = $4 AND t.deleted_at IS NULL AND ", sees!());
+        WHERE s.agent_id = $4 AND t.deleted_at IS NULL AND ", sees_agent!());
     CAPABILITIES = concat!("SELECT jsonb_build_array(s.agent_id, s.capabilities) FROM brokkr.agent_session s
-        JOIN brokkr.agent t ON t.id = s.agent_id WHERE s.agent_id = ANY ($4::uuid[]) AND t.deleted_at IS NULL AND ", sees!());
+        JOIN brokkr.agent t ON t.id = s.agent_id WHERE s.agent_id = ANY ($4::uuid[]) AND t.deleted_at IS NULL AND ", sees_agent!());
     LAST_SEEN = concat!("SELECT jsonb_build_array(a.agent_id, a.seen_at) FROM brokkr.agent_activity a
-        JOIN brokkr.agent t ON t.id = a.agent_id WHERE a.agent_id = ANY ($4::uuid[]) AND t.deleted_at IS NULL AND ", sees!());
+        JOIN brokkr.agent t ON t.id = a.agent_id WHERE a.agent_id = ANY ($4::uuid[]) AND t.deleted_at IS NULL AND ", sees_agent!());
 }
 
 #[async_trait]

@@ -8,26 +8,21 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{agent_row, found, one_more, requirements, scoped, sees_own, sees_stack, statements, unwrapped};
+use crate::query::{
+    agent_row, found, one_more, requirements, scoped, sees_agent, sees_key, sees_stack, statements, unwrapped,
+};
 use crate::view::change;
 
 macro_rules! sees_generator {
     () => {
-        "($1::int4 = 0 OR ($1 = 1 AND t.id = $2::uuid) OR ($1 = 2 AND t.id = ANY ('{}'::uuid[]) AND $3::uuid[] IS NOT NULL))"
-    };
-}
-
-macro_rules! sees_agent {
-    () => {
-        "($1::int4 = 0 OR ($1 = 1 AND EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $2::uuid))
-            OR ($1 = 2 AND t.id = $2 AND $3::uuid[] IS NOT NULL))"
+        "($1::int4 = 0 OR ($1 = 1 AND t.id = $2::uuid) OR ($1 = 3 AND ($2 IS NULL OR t.id = $2)) OR ($1 = 2 AND t.id = ANY ('{}'::uuid[]) AND $3::uuid[] IS NOT NULL))"
     };
 }
 
 /// Only admins see documents without an owner.
 macro_rules! sees_document {
     () => {
-        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 2 AND t.id = ANY ('{}'::uuid[]) AND $3::uuid[] IS NOT NULL))"
+        "($1::int4 = 0 OR ($1 = 1 AND t.generator_id = $2::uuid) OR ($1 = 3 AND ($2 IS NULL OR t.generator_id = $2)) OR ($1 = 2 AND t.id = ANY ('{}'::uuid[]) AND $3::uuid[] IS NOT NULL))"
     };
 }
 
@@ -39,9 +34,9 @@ macro_rules! get {
 }
 
 /// Selects a page of living rows: `$4` is the last id of the previous page, `$5` a generator, `$6` a name, `$7` label
-/// requirements, `$8` the limit.
+/// requirements, `$8` an environment, `$9` the limit.
 macro_rules! list {
-    ($row:expr, $table:literal, $of_generator:literal, $labels:literal, $sees:expr) => {
+    ($row:expr, $table:literal, $of_generator:literal, $labels:literal, $environment:literal, $sees:expr) => {
         concat!(
             "SELECT ",
             $row,
@@ -54,6 +49,8 @@ macro_rules! list {
             AND ($7::jsonb = '[]' OR brokkr.labels_fit(",
             $labels,
             ", $7)) AND ",
+            $environment,
+            " AND ",
             $sees
         )
     };
@@ -62,21 +59,24 @@ macro_rules! list {
 statements! {
     GET_GENERATOR = get!("to_jsonb(t)", "generator", sees_generator!());
     GET_AGENT = get!(agent_row!(), "agent", sees_agent!());
-    GET_KEY = get!("to_jsonb(t)", "api_key", sees_own!());
+    GET_KEY = get!("to_jsonb(t)", "api_key", sees_key!());
     GET_STACK = get!("to_jsonb(t)", "stack", sees_stack!("t.id", "t.generator_id"));
     /// Deployment objects of a deleted stack are visible in the scope of everything only.
     GET_DEPLOYMENT_OBJECT = concat!("SELECT to_jsonb(o) FROM brokkr.deployment_object o JOIN brokkr.stack s ON s.id = o.stack_id
         WHERE o.id = $4 AND ($1::int4 = 0 OR (s.deleted_at IS NULL AND ", sees_stack!("s.id", "s.generator_id"), "))");
     GET_DOCUMENT = concat!(get!("t.body", "document", sees_document!()), " AND t.kind = $5");
-    LIST_GENERATORS = concat!(list!("to_jsonb(t)", "generator", "t.id = $5", "'{}'", sees_generator!()), " ORDER BY t.id LIMIT $8");
+    LIST_GENERATORS = concat!(list!("to_jsonb(t)", "generator", "t.id = $5", "'{}'", "$8::text IS NULL", sees_generator!()), " ORDER BY t.id LIMIT $9");
     LIST_AGENTS = concat!(list!(agent_row!(), "agent",
-        "EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $5)", "t.labels", sees_agent!()),
-        " ORDER BY t.id LIMIT $8");
-    LIST_KEYS = concat!(list!("to_jsonb(t)", "api_key", "t.generator_id = $5", "'{}'", sees_own!()), " ORDER BY t.id LIMIT $8");
-    LIST_STACKS = concat!(list!("to_jsonb(t)", "stack", "t.generator_id = $5", "t.labels",
-        sees_stack!("t.id", "t.generator_id")), " ORDER BY t.id LIMIT $8");
-    LIST_DOCUMENTS = concat!(list!("t.body", "document", "t.generator_id = $5", "t.labels", sees_document!()),
-        " AND t.kind = $9 ORDER BY t.id LIMIT $8");
+        "EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $5)", "t.labels", "$8::text IS NULL",
+        sees_agent!()), " ORDER BY t.id LIMIT $9");
+    LIST_AGENTS_OF_ENVIRONMENT = concat!(list!(agent_row!(), "agent",
+        "EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $5)", "t.labels",
+        "t.environment = $8::text", sees_agent!()), " ORDER BY t.id LIMIT $9");
+    LIST_KEYS = concat!(list!("to_jsonb(t)", "api_key", "t.generator_id = $5", "'{}'", "$8::text IS NULL", sees_key!()), " ORDER BY t.id LIMIT $9");
+    LIST_STACKS = concat!(list!("to_jsonb(t)", "stack", "t.generator_id = $5", "t.labels", "$8::text IS NULL",
+        sees_stack!("t.id", "t.generator_id")), " ORDER BY t.id LIMIT $9");
+    LIST_DOCUMENTS = concat!(list!("t.body", "document", "t.generator_id = $5", "t.labels",
+        "($8::text IS NULL OR t.body ->> 'environment' = $8)", sees_document!()), " AND t.kind = $10 ORDER BY t.id LIMIT $9");
 }
 
 #[async_trait]
@@ -107,6 +107,7 @@ impl EntityReader for PostgresStore {
     ) -> StoreResult<Listing<Change, Uuid>> {
         let statement = match kind {
             EntityKind::Generator => LIST_GENERATORS,
+            EntityKind::Agent if query.environment.is_some() => LIST_AGENTS_OF_ENVIRONMENT,
             EntityKind::Agent => LIST_AGENTS,
             EntityKind::Key => LIST_KEYS,
             EntityKind::Stack => LIST_STACKS,
@@ -118,6 +119,7 @@ impl EntityReader for PostgresStore {
             .bind(query.generator.map(|id| id.as_uuid()))
             .bind(query.name.as_ref().map(|name| name.as_str().to_owned()))
             .bind(requirements(&query.labels))
+            .bind(query.environment.as_ref().map(|name| name.as_str().to_owned()))
             .bind(one_more(page.limit));
         let kind = kind.to_string();
         let rows = if statement == LIST_DOCUMENTS { rows.bind(kind.clone()) } else { rows };

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::error::meaning;
-use crate::query::{one_more, scoped, sees_own, statements, unwrapped};
+use crate::query::{one_more, scoped, sees_key, statements, unwrapped};
 
 statements! {
     LIST = concat!("SELECT to_jsonb(t) FROM brokkr.api_key t
-        WHERE t.owner::jsonb = ANY ($4::jsonb[]) AND t.id > $5 AND t.deleted_at IS NULL AND ", sees_own!(), " ORDER BY t.id LIMIT $6");
+        WHERE t.owner::jsonb = ANY ($4::jsonb[]) AND t.id > $5 AND t.deleted_at IS NULL AND ", sees_key!(), " ORDER BY t.id LIMIT $6");
     LAST_USED = concat!("SELECT jsonb_build_array(a.key_id, a.used_at) FROM brokkr.key_activity a
-        JOIN brokkr.api_key t ON t.id = a.key_id WHERE a.key_id = ANY ($4::uuid[]) AND ", sees_own!());
+        JOIN brokkr.api_key t ON t.id = a.key_id WHERE a.key_id = ANY ($4::uuid[]) AND ", sees_key!());
 }
 
 #[async_trait]

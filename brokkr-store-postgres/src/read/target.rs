@@ -1,7 +1,7 @@
 //! Reads of direct targets.
 
 use async_trait::async_trait;
-use brokkr_core::model::{AgentId, StackId, Target};
+use brokkr_core::model::{AgentId, Name, StackId, Target};
 use brokkr_core::store::{Listing, Page, Scope, StoreResult, TargetReader};
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -19,7 +19,8 @@ macro_rules! sees {
 statements! {
     FIND = concat!("SELECT to_jsonb(t) FROM brokkr.target t WHERE t.stack_id = $4 AND t.agent_id = $5 AND ", sees!());
     LIST = concat!("SELECT to_jsonb(t) FROM brokkr.target t
-        WHERE t.stack_id = $4 AND t.agent_id > $5 AND t.deleted_at IS NULL AND ", sees!(), " ORDER BY t.agent_id LIMIT $6");
+        WHERE t.stack_id = $4 AND t.agent_id > $5 AND t.deleted_at IS NULL AND ($7::text IS NULL OR EXISTS (
+            SELECT FROM brokkr.agent a WHERE a.id = t.agent_id AND a.environment = $7 AND a.deleted_at IS NULL)) AND ", sees!(), " ORDER BY t.agent_id LIMIT $6");
 }
 
 #[async_trait]
@@ -33,10 +34,12 @@ impl TargetReader for PostgresStore {
         &self,
         scope: &Scope,
         stack: StackId,
+        environment: Option<&Name>,
         page: &Page<AgentId>,
     ) -> StoreResult<Listing<Target, AgentId>> {
         let after = page.after.map_or(Uuid::nil(), |id| id.as_uuid());
         let query = scoped(LIST, scope).bind(stack.as_uuid()).bind(after).bind(one_more(page.limit));
+        let query = query.bind(environment.map(|name| name.as_str().to_owned()));
         let rows = unwrapped(query.fetch_all(&self.database).await.map_err(meaning)?);
         Ok(Listing::collect(rows.into_iter(), page.limit, |it: &Target| it.agent_id))
     }

@@ -73,6 +73,7 @@ impl AgentBuilder {
             id: AgentId::generate(),
             name: self.name.parse().expect("the agent's name should be valid"),
             cluster_name: self.name,
+            environment: None,
             labels: self.labels.try_into().expect("the agent's labels should be valid"),
             annotations: self.annotations.try_into().expect("the agent's annotations should be valid"),
             status: self.status,
@@ -90,6 +91,7 @@ impl AgentBuilder {
         NewAgent {
             name: self.name.clone(),
             cluster_name: self.name.clone(),
+            environment: None,
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
             registrations: Some(self.generators.iter().map(|id| (*id, Some(GrantId::UNRESTRICTED))).collect()),

@@ -131,7 +131,7 @@ impl ControlPlane {
         let status = self.broker.stack_status(&self.actor(), stack).await.expect("the stack should have a status");
         if status.summary.agents == 0 {
             let page = Page::first(limits::PAGE_MAX);
-            let placed = self.broker.stack_placement(&self.actor(), stack, &page).await;
+            let placed = self.broker.stack_placement(&self.actor(), stack, None, &page).await;
             let placed = placed.expect("the stack should have a placement").items;
             if !placed.iter().any(|it| it.matched) {
                 let line = |it: &Placed| format!("\n  {}: {}", it.agent_name, it.reasons.join("; "));

@@ -50,6 +50,9 @@ enum What {
         /// Name of the agent's cluster, for display only.
         #[arg(long, default_value = "")]
         cluster_name: String,
+        /// Name of the environment that the agent is in [default: none].
+        #[arg(long)]
+        environment: Option<String>,
         /// Label as key=value; may be repeated.
         #[arg(long = "label", value_parser = pair)]
         labels: Vec<(String, String)>,
@@ -102,6 +105,9 @@ enum What {
         /// Description for readers.
         #[arg(long, default_value = "")]
         description: String,
+        /// Name of an environment to which the generator is limited; may be repeated [default: all].
+        #[arg(long = "environment", value_name = "NAME")]
+        environments: Vec<String>,
         #[command(flatten)]
         key: KeyArgs,
     },
@@ -208,11 +214,12 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
     })?;
     let labels = |labels: Vec<(String, String)>| labels.into_iter().collect::<BTreeMap<_, _>>();
     let created: Value = match args.what {
-        What::Agent { name, cluster_name, labels: given, generators } => {
+        What::Agent { name, cluster_name, environment, labels: given, generators } => {
             let generator_ids = if generators.is_empty() { None } else { Some(ids(&client, &generators).await?) };
             let body = CreateAgent {
                 name: name.text(),
                 cluster_name,
+                environment,
                 labels: labels(given),
                 generator_ids,
                 ..CreateAgent::default()
@@ -245,11 +252,12 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
             let body = CreateStack { name: name.text(), description, labels: labels(given), ..CreateStack::default() };
             client.send(Method::POST, "/stacks", Some(&body)).await?
         }
-        What::Generator { name, description, key } => {
+        What::Generator { name, description, environments, key } => {
             let (expires_at, scopes) = (key.expires_at(), key.scopes());
             let KeyArgs { subject, source_networks, .. } = key;
             let key = FirstKey { subject, scopes, source_networks, expires_at };
-            let body = CreateGenerator { name: name.text(), description, key };
+            let environments = (!environments.is_empty()).then_some(environments);
+            let body = CreateGenerator { name: name.text(), description, environments, key };
             client.send(Method::POST, "/generators", Some(&body)).await?
         }
         What::AdminKey { name, key } => {

@@ -138,7 +138,7 @@ async fn policies_add_to_the_default_or_replace_it() {
                 broker.target_set(&system, stack, agent.id).await.unwrap();
             }
         }
-        let placed = broker.stack_placement(&system, stack, &Page::first(10)).await.unwrap().items;
+        let placed = broker.stack_placement(&system, stack, None, &Page::first(10)).await.unwrap().items;
         let mut matched: Vec<_> = placed.iter().filter(|it| it.matched).map(|it| it.agent_name.as_str()).collect();
         matched.sort_unstable();
         assert_eq!(matched, expected);
@@ -157,7 +157,7 @@ async fn rule_that_selects_nothing_leaves_the_decision_to_the_policy() {
         [(spec("wide"), vec!["a", "b"]), (spec("narrow").targeting(TargetingRule::none()), vec!["a"])]
     {
         let stack = broker.stack_create(&system, None, spec).await.unwrap().id;
-        let placed = broker.stack_placement(&system, stack, &Page::first(10)).await.unwrap().items;
+        let placed = broker.stack_placement(&system, stack, None, &Page::first(10)).await.unwrap().items;
         let mut matched: Vec<_> = placed.iter().filter(|it| it.matched).map(|it| it.agent_name.as_str()).collect();
         matched.sort_unstable();
         assert_eq!(matched, expected);

@@ -83,7 +83,7 @@ async fn placement_evaluates_only_the_page_of_the_callers_own_stacks() {
     let all = broker.agent_placement(&broker.system_actor(), agent, &Page::first(500)).await.unwrap();
     assert_eq!((all.items.len(), all.next), (303, None));
     let stack = all.items[0].stack_id;
-    let agents = broker.stack_placement(&broker.system_actor(), stack, &Page::first(10)).await.unwrap();
+    let agents = broker.stack_placement(&broker.system_actor(), stack, None, &Page::first(10)).await.unwrap();
     assert_eq!(agents.items.iter().map(|it| it.agent_id).collect::<Vec<_>>(), [agent]);
 }
 
@@ -102,7 +102,7 @@ async fn placement_is_evaluated_without_the_lock_that_polls_need() {
     let admin = broker.system_actor();
     let stack = broker.stack_create(&admin, None, StackSpec::named("meanwhile"));
     let stack = tokio::time::timeout(std::time::Duration::from_secs(10), stack).await.expect("no deadlock").unwrap();
-    assert!(broker.stack_placement(&admin, stack.id, &Page::first(1)).await.is_ok());
+    assert!(broker.stack_placement(&admin, stack.id, None, &Page::first(1)).await.is_ok());
     *policy.0.open.lock().unwrap() = true;
     policy.0.opened.notify_all();
     assert_eq!(placing.await.unwrap().unwrap().items.len(), 3);

@@ -7,7 +7,7 @@ use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::entropy::SystemEntropy;
 use brokkr_core::model::{AgentId, KeyKind};
 use brokkr_core::pak::Pak;
-use brokkr_core::store::Page;
+use brokkr_core::store::{EntityQuery, Page};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::support::{Database, eventually};
@@ -82,7 +82,10 @@ async fn one_agent_that_joins_at_three_brokers_at_once_is_one_agent() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 1);
-    let tokens = brokers[1].join_token_list(&brokers[1].system_actor(), &Page::default()).await.unwrap();
+    let tokens = brokers[1]
+        .join_token_list(&brokers[1].system_actor(), &EntityQuery::default(), &Page::default())
+        .await
+        .unwrap();
     assert_eq!(tokens.items[0].uses, 1);
     let text = key.into_secret();
     eventually("every broker accepts the key", || async {

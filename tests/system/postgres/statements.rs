@@ -16,7 +16,7 @@ async fn every_statement_can_be_prepared() {
 }
 
 /// The statements of requests, polls and followers. None may scan a table that grows.
-const HOT: [&str; 29] = [
+const HOT: [&str; 31] = [
     "agent::CAPABILITIES",
     "agent::SESSION",
     "assignment::FIND",
@@ -32,10 +32,12 @@ const HOT: [&str; 29] = [
     "entity::GET_KEY",
     "entity::GET_STACK",
     "entity::LIST_AGENTS",
+    "entity::LIST_AGENTS_OF_ENVIRONMENT",
     "entity::LIST_DOCUMENTS",
     "entity::LIST_STACKS",
     "event::KNOWN",
     "event::LIST",
+    "event::LIST_OF_ENVIRONMENT",
     "feed::READ",
     "key::LIST",
     "read::audit::LIST",

@@ -212,7 +212,7 @@ delegate!(AgentReader {
 });
 delegate!(TargetReader {
     target_find(stack: StackId, agent: AgentId) -> Option<Target>;
-    target_list(stack: StackId, page: &Page<AgentId>) -> Listing<Target, AgentId>;
+    target_list(stack: StackId, environment: Option<&Name>, page: &Page<AgentId>) -> Listing<Target, AgentId>;
 });
 delegate!(AssignmentReader {
     assignment_find(agent: AgentId, stacks: &[StackId]) -> Vec<Assignment>;

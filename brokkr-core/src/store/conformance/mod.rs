@@ -18,6 +18,7 @@
 #[cfg(test)]
 mod broken;
 mod commits;
+mod environments;
 mod feed;
 mod fixture;
 mod lists;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use commits::*;
+pub use environments::*;
 pub use feed::*;
 pub use lists::*;
 pub use quotas::*;
@@ -64,6 +66,7 @@ macro_rules! __store_checks {
             exactly_one_of_concurrent_writers_succeeds
             failed_precondition_is_a_conflict
             generator_with_stacks_cannot_be_deleted
+            named_environment_cannot_be_deleted
             names_are_unique_among_living_entities
             short_id_of_a_revoked_key_stays_taken
             revisions_are_unique_per_stack
@@ -78,9 +81,11 @@ macro_rules! __store_checks {
             activity_keeps_the_newest_times
             generator_sees_only_its_own_rows
             agent_sees_only_its_own_rows
+            limited_key_sees_only_its_environments
             tombstones_are_not_found
             lists_are_complete_and_stable
             lists_filter_literally
+            lists_filter_by_environment
             document_entities_behave_like_others
             records_are_listed_newest_first
             feed_contains_every_change_once_in_order

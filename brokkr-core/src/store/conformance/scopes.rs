@@ -68,7 +68,7 @@ pub async fn generator_sees_only_its_own_rows(store: Arc<dyn Store>) {
     assert!(is_not_found(store.deployment_object_list(scope, foreign.id, &Page::default()).await));
     assert!(store.target_find(scope, own.id, serving.id).await.expect("find").is_some());
     assert_eq!(store.target_find(scope, foreign.id, stranger.id).await.expect("find"), None);
-    assert!(store.target_list(scope, foreign.id, &Page::default()).await.expect("list").items.is_empty());
+    assert!(store.target_list(scope, foreign.id, None, &Page::default()).await.expect("list").items.is_empty());
     assert!(store.assignment_of_stack(scope, foreign.id).await.expect("list").is_empty());
     let agents = [serving.id, stranger.id];
     assert!(store.stack_status_of_stack(scope, foreign.id, &agents).await.expect("list").is_empty());

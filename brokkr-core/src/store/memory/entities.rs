@@ -6,7 +6,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::model::{Change, Entity, EntityKey, EntityKind, GeneratorId, Record as _, Storage};
+use crate::model::{Change, Entity, EntityKey, EntityKind, GeneratorId, Name, Record as _, Storage};
 use crate::store::memory::MemoryStore;
 use crate::store::memory::sees::sees;
 use crate::store::memory::state::State;
@@ -55,12 +55,22 @@ fn is_of(entity: &Change, generator: GeneratorId) -> bool {
     }
 }
 
+/// The environment of an agent, or of the agents of a join token.
+fn environment_of(entity: &Change) -> Option<&Name> {
+    match entity {
+        Change::Agent(it) => it.environment.as_ref(),
+        Change::JoinToken(it) => it.environment.as_ref(),
+        _ => None,
+    }
+}
+
 fn fits(entity: &Change, query: &EntityQuery) -> bool {
     let none = BTreeMap::new();
     let labels = entity.labels().map_or(&none, |labels| labels.as_map());
     query.labels.matches(labels)
         && query.generator.is_none_or(|generator| is_of(entity, generator))
         && query.name.as_ref().is_none_or(|name| entity.name() == Some(name))
+        && query.environment.as_ref().is_none_or(|name| environment_of(entity) == Some(name))
 }
 
 #[async_trait]

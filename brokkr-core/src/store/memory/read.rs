@@ -36,6 +36,13 @@ impl State {
             .ok_or(StoreError::NotFound)
     }
 
+    /// Whether an agent is in an environment.
+    fn is_in(&self, agent: AgentId, environment: &Name) -> bool {
+        self.agents
+            .get(&agent)
+            .is_some_and(|it| it.deleted_at.is_none() && it.environment.as_ref() == Some(environment))
+    }
+
     fn stack(&self, scope: &Scope, id: StackId) -> StoreResult<&Stack> {
         self.stacks
             .get(&id)
@@ -184,10 +191,12 @@ impl TargetReader for MemoryStore {
         &self,
         scope: &Scope,
         stack: StackId,
+        environment: Option<&Name>,
         page: &Page<AgentId>,
     ) -> StoreResult<Listing<Target, AgentId>> {
         let state = self.read();
         let rows = of_stack(&state.targets, stack, page.after);
+        let rows = rows.filter(|it| environment.is_none_or(|name| state.is_in(it.agent_id, name)));
         let rows = rows.filter(|it| it.deleted_at.is_none() && scope.sees_pair(stack, it.generator_id, it.agent_id));
         Ok(Listing::collect(rows.cloned(), page.limit, |it| it.agent_id))
     }
@@ -259,11 +268,11 @@ impl EventReader for MemoryStore {
         let rows = state.events.range(before(after)).rev().map(|(_, it)| it);
         let rows = rows.filter(|it| {
             let visible = match scope {
-                Scope::All => true,
-                Scope::Generator(id) => it.generator_id == *id,
                 Scope::Agent { id, .. } => it.agent_id == *id,
+                scope => scope.sees_pair(it.stack_id, it.generator_id, it.agent_id),
             };
             visible
+                && filter.environment.as_ref().is_none_or(|name| state.is_in(it.agent_id, name))
                 && filter.agent.is_none_or(|agent| agent == it.agent_id)
                 && filter.stack.is_none_or(|stack| stack == it.stack_id)
                 && filter.outcome.is_none_or(|outcome| outcome == it.outcome)
@@ -275,7 +284,9 @@ impl EventReader for MemoryStore {
 
     async fn event_known(&self, scope: &Scope, agent: AgentId, ids: &[EventId]) -> StoreResult<Vec<EventId>> {
         let state = self.read();
-        if matches!(scope, Scope::Agent { id, .. } if *id != agent) {
+        if matches!(scope, Scope::Agent { id, .. } if *id != agent)
+            || matches!(scope, Scope::Limited { agents, .. } if !agents.contains(&agent))
+        {
             return Ok(Vec::new());
         }
         Ok(ids.iter().filter(|id| state.event_ids.contains(&(agent, **id))).copied().collect())

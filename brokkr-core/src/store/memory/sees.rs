@@ -4,17 +4,14 @@ use crate::model::{Agent, ApiKey, Change, GeneratorId, KeyOwner};
 use crate::store::Scope;
 
 pub(super) fn sees_agent(scope: &Scope, agent: &Agent) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Generator(id) => agent.registrations.contains_key(id),
-        Scope::Agent { id, .. } => *id == agent.id,
-    }
+    scope.sees_agent(agent.id, &agent.registrations)
 }
 
 pub(super) fn sees_key(scope: &Scope, key: &ApiKey) -> bool {
     match scope {
         Scope::All => true,
         Scope::Generator(id) => key.owner == KeyOwner::Generator { id: *id },
+        Scope::Limited { keys, .. } => keys.contains(&key.id),
         Scope::Agent { id, .. } => key.owner == KeyOwner::Agent { id: *id },
     }
 }
@@ -23,6 +20,7 @@ fn sees_generator(scope: &Scope, id: GeneratorId) -> bool {
     match scope {
         Scope::All => true,
         Scope::Generator(own) => *own == id,
+        Scope::Limited { generator, .. } => generator.is_none_or(|own| own == id),
         Scope::Agent { .. } => false,
     }
 }
@@ -39,6 +37,7 @@ pub(super) fn sees(scope: &Scope, entity: &Change) -> bool {
         other => match scope {
             Scope::All => true,
             Scope::Generator(id) => other.generator() == Some(*id),
+            Scope::Limited { generator, .. } => generator.is_none_or(|id| other.generator() == Some(id)),
             Scope::Agent { .. } => false,
         },
     }

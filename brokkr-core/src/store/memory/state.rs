@@ -8,8 +8,9 @@ use bytes::Bytes;
 use crate::model::Generation;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
-    DeploymentObjectId, Digest, EntityKey, Epoch, EventId, GeneratorId, GeneratorPrincipal, InstanceId, KeyId,
-    Revision, Stack, StackId, StackStatus, Storage, Target, Timestamp, Version,
+    DeploymentObjectId, Digest, EntityKey, EnvironmentId, EnvironmentSet, Epoch, EventId, GeneratorId,
+    GeneratorPrincipal, InstanceId, KeyId, Name, Revision, Stack, StackId, StackStatus, Storage, Target, Timestamp,
+    Version,
 };
 use crate::store::memory::answers::Answers;
 use crate::store::memory::seen::Seen;
@@ -90,11 +91,14 @@ impl State {
                 Precondition::OwnsNoStacks(owner) if self.owns_stacks_after(*owner, commit) => {
                     return Err(StoreError::Conflict(EntityKey::Generator(*owner)));
                 }
+                Precondition::NamedByNothing(id) if self.names_after(*id, commit) => {
+                    return Err(StoreError::Conflict(EntityKey::Environment(*id)));
+                }
                 Precondition::Within(generator, quota, maximum) => {
                     let used = self.quota_used(*generator, *quota);
                     commit.check_quota(*generator, *quota, used, *maximum)?;
                 }
-                Precondition::Version(..) | Precondition::OwnsNoStacks(_) => {}
+                Precondition::Version(..) | Precondition::OwnsNoStacks(_) | Precondition::NamedByNothing(_) => {}
             }
         }
         for change in &commit.changes {
@@ -120,6 +124,18 @@ impl State {
         let changed: HashSet<EntityKey> = commit.changes.iter().map(Change::key).collect();
         let stays = |it: &Stack| lives(it) && !changed.contains(&EntityKey::Stack(it.id));
         self.stacks.values().any(stays) || commit.changes.iter().any(|it| matches!(it, Change::Stack(it) if lives(it)))
+    }
+
+    /// Whether something names the environment after the commit.
+    fn names_after(&self, id: EnvironmentId, commit: &Commit) -> bool {
+        let Some(name) = commit.changed_environment(id) else { return false };
+        let changed: HashSet<EntityKey> = commit.changes.iter().map(Change::key).collect();
+        let names = |change: &Change| names_environment(change, name, commit.at);
+        let all = (self.agents.values().cloned().map(Change::Agent))
+            .chain(self.generators.values().cloned().map(Change::Generator))
+            .chain(self.keys.values().cloned().map(Change::Key))
+            .chain(self.documents.values().cloned());
+        all.filter(|it| !changed.contains(&it.key())).any(|it| names(&it)) || commit.changes.iter().any(names)
     }
 
     fn check_unique(&self, commit: &Commit) -> StoreResult<()> {
@@ -308,7 +324,7 @@ impl State {
             let visible = match scope {
                 Scope::All => true,
                 Scope::Generator(id) => entry.change.generator() == Some(*id),
-                Scope::Agent { .. } => false,
+                Scope::Limited { .. } | Scope::Agent { .. } => false,
             };
             if visible {
                 entries.push(entry.clone());
@@ -336,5 +352,19 @@ impl State {
         let all = (stack, Revision::new(0))..=(stack, Revision::new(u64::MAX));
         let (_, id) = self.revisions.range(all).next_back()?;
         self.objects.get(id)
+    }
+}
+
+/// Whether an entity names an environment: a living agent or generator, or a key or join token that is usable.
+fn names_environment(change: &Change, name: &Name, at: Timestamp) -> bool {
+    let among = |set: &Option<EnvironmentSet>| set.as_ref().is_some_and(|set| set.contains(Some(name)));
+    match change {
+        Change::Agent(it) => it.deleted_at.is_none() && it.environment.as_ref() == Some(name),
+        Change::Generator(it) => it.deleted_at.is_none() && among(&it.environments),
+        Change::Key(it) => it.is_usable(at) && among(&it.environments),
+        Change::JoinToken(it) => {
+            it.is_usable(at) && (it.environment.as_ref() == Some(name) || among(&it.keys_environments))
+        }
+        _ => false,
     }
 }

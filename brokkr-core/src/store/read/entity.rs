@@ -15,6 +15,8 @@ pub struct EntityQuery {
     pub generator: Option<GeneratorId>,
     /// The entity with this name.
     pub name: Option<Name>,
+    /// Agents in this environment, and join tokens whose agents will be in it. No entity of other kinds.
+    pub environment: Option<Name>,
 }
 
 /// Reads entities by key and by kind. Tombstones are treated as absent.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::model::{AgentEvent, AgentId, EventId, EventOutcome, StackId, Timestamp};
+use crate::model::{AgentEvent, AgentId, EventId, EventOutcome, Name, StackId, Timestamp};
 use crate::store::{Listing, Page, Scope, StoreResult};
 
 /// A filter for agent events. All given fields must match; the default matches every event.
@@ -10,6 +10,8 @@ use crate::store::{Listing, Page, Scope, StoreResult};
 pub struct EventFilter {
     /// Events of this agent.
     pub agent: Option<AgentId>,
+    /// Events of agents that are in this environment now.
+    pub environment: Option<Name>,
     /// Events about this stack.
     pub stack: Option<StackId>,
     /// Events with this outcome.

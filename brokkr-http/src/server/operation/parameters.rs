@@ -74,6 +74,8 @@ parameters! {
     StatusParameters = page(limits::PAGE_MAX);
     /// A list of entities with labels.
     LabelsParameter = vec![query("labels", "Only entities whose labels match this selector.", LabelSelectorText::schema())];
+    /// A list whose entries belong to agents.
+    EnvironmentParameter = vec![query("environment", "Only entries of agents that are in this environment.", Name::schema())];
     /// The list of stacks.
     StackParameters = vec![
         query("name", "Only stacks with this name.", Name::schema()),

@@ -21,7 +21,9 @@ use crate::server::caller::Caller;
 use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, Versioned};
-use crate::server::operation::parameters::{IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters};
+use crate::server::operation::parameters::{
+    EnvironmentParameter, IdempotencyParameter, IfMatchParameter, LabelsParameter, PageParameters,
+};
 use crate::server::preconditions::IfMatch;
 use crate::server::problem::Problem;
 use crate::server::typed::typed_or_invalid;
@@ -37,7 +39,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Lists agents.
 #[utoipa::path(
     get, path = "/agents", operation_id = "listAgents", tag = "agents",
-    params(PageParameters, LabelsParameter),
+    params(PageParameters, LabelsParameter, EnvironmentParameter),
     responses(
         Keyed, Filtered,
         (status = 200, description = "A page", body = List<Agent>),
@@ -49,7 +51,11 @@ async fn list(
     mut params: Params,
 ) -> Result<Json<List<Agent>>, Problem> {
     let page = params.page::<AgentId>(&state.cursors, "agents", &actor)?;
-    let filter = EntityQuery { labels: params.take_checked("labels")?.unwrap_or_default(), ..EntityQuery::default() };
+    let filter = EntityQuery {
+        labels: params.take_checked("labels")?.unwrap_or_default(),
+        environment: params.take_checked("environment")?,
+        ..EntityQuery::default()
+    };
     params.done()?;
     let found = state.broker.agent_list(&actor, &filter, &page).await?;
     Ok(listed(&state.cursors, "agents", &actor, found))
@@ -73,6 +79,7 @@ async fn create(
     let new = NewAgent {
         name: body.name,
         cluster_name: body.cluster_name,
+        environment: body.environment,
         labels: body.labels,
         annotations: body.annotations,
         registrations: body.generator_ids.map(|ids| ids.into_iter().map(|id| (id, None)).collect()),
@@ -124,6 +131,7 @@ async fn patch(
     let edit = |before: &brokkr_core::model::Agent| -> Result<AgentPatch, Invalid> {
         let mut now = json!({
             "cluster_name": before.cluster_name,
+            "environment": before.environment,
             "labels": before.labels,
             "annotations": before.annotations,
             "status": before.status,
@@ -133,6 +141,7 @@ async fn patch(
         let now: PatchAgent = typed_or_invalid(now)?;
         Ok(AgentPatch {
             cluster_name: Some(now.cluster_name),
+            environment: Some(now.environment),
             labels: Some(now.labels),
             annotations: Some(now.annotations),
             status: Some(now.status),

@@ -65,7 +65,8 @@ async fn create(
 ) -> Result<Response, Problem> {
     let FirstKey { subject, scopes, source_networks, expires_at } = body.key;
     let terms = terms(subject, scopes, source_networks, expires_at).map_err(|invalid| invalid.within("key"))?;
-    let new = NewGenerator { name: body.name, description: body.description, key: terms };
+    let new =
+        NewGenerator { name: body.name, description: body.description, environments: body.environments, key: terms };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;
     let (path, version) = (format!("/generators/{}", generator.id), generator.version);
     let body = CreatedGenerator { generator: generator.into(), pak: pak.pak.map(|pak| pak.expose_secret().to_owned()) };
@@ -107,9 +108,12 @@ async fn patch(
     IfMatch(version): IfMatch,
     Sent(MergePatch(patch), ..): Sent<rights::UpdateGenerator, MergePatch>,
 ) -> Result<Response, Problem> {
-    let named = patch.contains_key("description");
+    let named = ["description", "environments"].map(|field| patch.contains_key(field));
     let patch: PatchGenerator = typed(Value::Object(patch))?;
-    let patch = GeneratorPatch { description: named.then(|| patch.description.unwrap_or_default()) };
+    let patch = GeneratorPatch {
+        description: named[0].then(|| patch.description.unwrap_or_default()),
+        environments: named[1].then_some(patch.environments),
+    };
     let generator = state.broker.generator_update(&actor, id, version, patch).await?;
     Ok(entity(generator.version, Generator::from(generator)))
 }

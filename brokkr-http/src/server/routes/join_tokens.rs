@@ -8,6 +8,7 @@ use brokkr_control::{BrokerError, NewJoinToken, NewMember, rights};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::JoinTokenId;
 use brokkr_core::pak::KeyHash;
+use brokkr_core::store::EntityQuery;
 use secrecy::{ExposeSecret as _, SecretString};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,7 +20,7 @@ use crate::server::body::{self, Sent};
 use crate::server::caller::{Caller, Newcomer};
 use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
-use crate::server::operation::parameters::{IdempotencyParameter, PageParameters};
+use crate::server::operation::parameters::{EnvironmentParameter, IdempotencyParameter, PageParameters};
 use crate::server::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -29,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Lists join tokens.
 #[utoipa::path(
     get, path = "/join-tokens", operation_id = "listJoinTokens", tag = "join tokens",
-    params(PageParameters),
+    params(PageParameters, EnvironmentParameter),
     responses(
         Keyed,
         (status = 200, description = "A page", body = List<JoinToken>),
@@ -41,8 +42,9 @@ async fn list(
     mut params: Params,
 ) -> Result<Json<List<JoinToken>>, Problem> {
     let page = params.page::<JoinTokenId>(&state.cursors, "join-tokens", &actor)?;
+    let filter = EntityQuery { environment: params.take_checked("environment")?, ..EntityQuery::default() };
     params.done()?;
-    let found = state.broker.join_token_list(&actor, &page).await?;
+    let found = state.broker.join_token_list(&actor, &filter, &page).await?;
     Ok(listed(&state.cursors, "join-tokens", &actor, found))
 }
 

@@ -14,7 +14,7 @@ use crate::server::caller::Caller;
 use crate::server::extract::{ApiPath, ID, Params, listed};
 use crate::server::operation::answers::{Found, Keyed};
 use crate::server::operation::parameters::{
-    AgentParameter, AuditParameters, EventParameters, PageParameters, StackParameter,
+    AgentParameter, AuditParameters, EnvironmentParameter, EventParameters, PageParameters, StackParameter,
 };
 use crate::server::problem::Problem;
 
@@ -45,6 +45,7 @@ async fn list_events(
     let page = params.page::<(Timestamp, EventId)>(&state.cursors, &name, &actor)?;
     let filter = EventFilter {
         agent: either(fixed.agent, || params.take("agent", ID))?,
+        environment: if fixed.agent.is_some() { None } else { params.take_checked("environment")? },
         stack: either(fixed.stack, || params.take("stack", ID))?,
         outcome: params.take_word("outcome", "success or failure")?,
         since: time(&mut params, "since")?,
@@ -58,7 +59,7 @@ async fn list_events(
 /// Lists events, newest first.
 #[utoipa::path(
     get, path = "/events", operation_id = "listEvents", tag = "records",
-    params(PageParameters, AgentParameter, StackParameter, EventParameters),
+    params(PageParameters, AgentParameter, StackParameter, EnvironmentParameter, EventParameters),
     responses(
         Keyed,
         Found,
@@ -76,7 +77,7 @@ async fn events(
 /// Lists the events of a stack, newest first.
 #[utoipa::path(
     get, path = "/stacks/{id}/events", operation_id = "listStackEvents", tag = "records",
-    params(("id" = inline(StackId), Path), PageParameters, AgentParameter, EventParameters),
+    params(("id" = inline(StackId), Path), PageParameters, AgentParameter, EnvironmentParameter, EventParameters),
     responses(
         Keyed, Found,
         (status = 200, description = "A page", body = List<Event>),

@@ -25,8 +25,8 @@ use crate::server::extract::{ApiPath, ID, Params, listed};
 use crate::server::merge_patch::{merge, refuse_unknown, refuse_unknown_nested};
 use crate::server::operation::answers::{Bodied, Changing, Filtered, Found, Keyed, MaybeVersioned, Versioned};
 use crate::server::operation::parameters::{
-    IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter, PageParameters, StackParameters,
-    StatusParameters,
+    EnvironmentParameter, IdempotencyParameter, IfMatchParameter, LabelsParameter, OptionalIfMatchParameter,
+    PageParameters, StackParameters, StatusParameters,
 };
 use crate::server::preconditions::{IfMatch, if_match};
 use crate::server::problem::Problem;
@@ -60,6 +60,7 @@ async fn list(
         labels: params.take_checked("labels")?.unwrap_or_default(),
         generator: params.take::<GeneratorId>("generator", ID)?,
         name: params.take_checked("name")?,
+        environment: None,
     };
     params.done()?;
     let found = state.broker.stack_list(&actor, &filter, &page).await?;
@@ -289,7 +290,7 @@ async fn generate(
 /// Reads the status of a stack: counts of all agents, and a page of single agents.
 #[utoipa::path(
     get, path = "/stacks/{id}/status", operation_id = "getStackStatus", tag = "stacks",
-    params(("id" = inline(StackId), Path), StatusParameters),
+    params(("id" = inline(StackId), Path), StatusParameters, EnvironmentParameter),
     responses(
         Keyed, Found,
         (status = 200, description = "The status", body = StackStatus),
@@ -303,8 +304,9 @@ async fn status(
 ) -> Result<Json<StackStatus>, Problem> {
     let name = format!("status of {id}");
     let page = params.page_of::<AgentId>(limits::PAGE_MAX, &state.cursors, &name, &actor)?;
+    let environment = params.take_checked("environment")?;
     params.done()?;
-    let found = state.broker.stack_status_page(&actor, id, &page).await?;
+    let found = state.broker.stack_status_page(&actor, id, environment.as_ref(), &page).await?;
     let next = found.next.and_then(|agent| state.cursors.issue(&name, &actor, &agent));
     Ok(Json(StackStatus::of(found, next)))
 }

@@ -14,7 +14,7 @@ use crate::server::body::{self, Sent};
 use crate::server::caller::Caller;
 use crate::server::extract::{ApiPath, Params, listed};
 use crate::server::operation::answers::{Bodied, Changing, Found, Keyed};
-use crate::server::operation::parameters::PageParameters;
+use crate::server::operation::parameters::{EnvironmentParameter, PageParameters};
 use crate::server::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Lists the direct targets of a stack.
 #[utoipa::path(
     get, path = "/stacks/{id}/targets", operation_id = "listTargets", tag = "targets",
-    params(("id" = inline(StackId), Path), PageParameters),
+    params(("id" = inline(StackId), Path), PageParameters, EnvironmentParameter),
     responses(
         Keyed, Found,
         (status = 200, description = "A page", body = List<Target>),
@@ -43,8 +43,9 @@ async fn list(
 ) -> Result<Json<List<Target>>, Problem> {
     let name = format!("targets {id}");
     let page = params.page::<AgentId>(&state.cursors, &name, &actor)?;
+    let environment = params.take_checked("environment")?;
     params.done()?;
-    let found = state.broker.target_list(&actor, id, &page).await?;
+    let found = state.broker.target_list(&actor, id, environment.as_ref(), &page).await?;
     Ok(listed(&state.cursors, &name, &actor, found))
 }
 
@@ -106,7 +107,7 @@ async fn abandon(
 /// Explains for every agent whether and why it serves a stack.
 #[utoipa::path(
     get, path = "/stacks/{id}/placement", operation_id = "getStackPlacement", tag = "targets",
-    params(("id" = inline(StackId), Path), PageParameters),
+    params(("id" = inline(StackId), Path), PageParameters, EnvironmentParameter),
     responses(
         Keyed, Found,
         (status = 200, description = "A page", body = List<Placement>),
@@ -120,8 +121,9 @@ async fn stack_placement(
 ) -> Result<Json<List<Placement>>, Problem> {
     let name = format!("placement {id}");
     let page = params.page::<AgentId>(&state.cursors, &name, &actor)?;
+    let environment = params.take_checked("environment")?;
     params.done()?;
-    let found = state.broker.stack_placement(&actor, id, &page).await?;
+    let found = state.broker.stack_placement(&actor, id, environment.as_ref(), &page).await?;
     Ok(listed(&state.cursors, &name, &actor, found))
 }
 

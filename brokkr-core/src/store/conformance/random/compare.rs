@@ -101,7 +101,7 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
             comparable(store.stack_find_with_tombstones(scope, &[it.id]).await),
             comparable(store.deployment_object_latest(scope, it.id).await),
             comparable(store.deployment_object_list(scope, it.id, &Page::first(2)).await),
-            comparable(store.target_list(scope, it.id, &Page::first(2)).await),
+            comparable(store.target_list(scope, it.id, None, &Page::first(2)).await),
             comparable(store.assignment_of_stack(scope, it.id).await),
             comparable(store.stack_progress(scope, it.id).await.map(by_agent)),
         ],
@@ -130,7 +130,7 @@ async fn lists(store: &Arc<dyn Store>, scope: &Scope, generator: GeneratorId) ->
     let mut results = Vec::new();
     for labels in ["", "k0=v0", "k1", "!k0,k1!=v0", "k0 notin (v1)"] {
         let labels: crate::model::LabelSelector = labels.parse().unwrap_or_default();
-        let filter = EntityQuery { generator: Some(generator), labels: labels.clone(), name: None };
+        let filter = EntityQuery { generator: Some(generator), labels: labels.clone(), ..EntityQuery::default() };
         let mut page = Page::first(2);
         loop {
             let listing = store.list::<Stack>(scope, &filter, &page).await;

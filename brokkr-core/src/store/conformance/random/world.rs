@@ -1,10 +1,10 @@
 //! The state of a random history, and proposals for its next commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    AgentId, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, GrantId, KeyOwner, Labels, Revision, Stack,
-    StackId, StackPhase, Version,
+    AgentId, AgentStatus, AssignmentState, Change, EntityKey, EnvironmentSet, GeneratorId, GrantId, KeyOwner, Labels,
+    Name, Revision, Stack, StackId, StackPhase, Version,
 };
 use crate::store::Precondition;
 use crate::store::conformance::random::dice::Dice;
@@ -99,6 +99,15 @@ impl World {
         Labels::try_from(pairs.collect::<BTreeMap<_, _>>()).unwrap_or_default()
     }
 
+    pub(super) fn environment_name(dice: &mut Dice) -> Option<Name> {
+        dice.pick(&["dev", "prod"])?.parse().ok()
+    }
+
+    fn environments(dice: &mut Dice) -> Option<EnvironmentSet> {
+        let names = (0..dice.below(3)).filter_map(|_| Self::environment_name(dice));
+        names.collect::<BTreeSet<_>>().try_into().ok()
+    }
+
     fn change(&mut self, dice: &mut Dice) -> Option<Change> {
         let (stacks, agents) = (self.stacks(), self.agents());
         match dice.below(13) {
@@ -132,6 +141,7 @@ impl World {
             Some(known) if dice.once_in(2) => known.clone(),
             _ => sample::generator(&self.name("g", dice)),
         };
+        generator.environments = Self::environments(dice);
         generator.version = self.version(EntityKey::Generator(generator.id), dice);
         if generator.version.get() > 1 && dice.once_in(3) {
             generator.deleted_at = Some(sample::time(self.events));
@@ -197,6 +207,7 @@ impl World {
         };
         agent.version = self.version(EntityKey::Agent(agent.id), dice);
         agent.labels = Self::labels(dice);
+        agent.environment = dice.once_in(2).then(|| Self::environment_name(dice)).flatten();
         let grants = [GrantId::DEFAULT, GrantId::UNRESTRICTED];
         let registrations = self.generators().into_iter().filter(|_| dice.once_in(2)).collect::<Vec<_>>();
         agent.registrations = registrations.into_iter().zip(grants.into_iter().cycle()).collect();
@@ -224,6 +235,7 @@ impl World {
             _ => sample::key(owner, &format!("s{}x{}", self.seed, dice.below(30))),
         };
         key.version = self.version(EntityKey::Key(key.id), dice);
+        key.environments = Self::environments(dice);
         if dice.below(2) == 0 {
             key.subject = None;
             key.source_networks = ["10.20.0.0/16", "2001:db8::/32"].iter().filter_map(|it| it.parse().ok()).collect();
