@@ -39,6 +39,7 @@ pub use operations::agents::{AgentDetails, AgentPatch, NewAgent, default_grant};
 pub use operations::environments::{EnvironmentPatch, NewEnvironment};
 pub use operations::generators::{GeneratorPatch, NewGenerator};
 pub use operations::grants::{GrantPatch, NewGrant};
+pub use operations::impact::{Impact, WantedChange};
 pub use operations::join::{Joined, NewMember};
 pub use operations::join_tokens::{NewJoinToken, NewToken};
 pub use operations::keys::{KeyDetails, NewKey, NewPak};

@@ -97,6 +97,20 @@ impl Action {
         }
     }
 
+    /// Whether a key that is limited to environments may perform the action, on rows within its limit. The other actions change
+    /// what all environments share, or read records of all of them.
+    pub(crate) fn is_of_agents(self) -> bool {
+        !matches!(
+            self,
+            Self::GeneratorManage
+                | Self::EnvironmentManage
+                | Self::GrantManage
+                | Self::AuditRead
+                | Self::FeedRead
+                | Self::OwnFeedRead
+        )
+    }
+
     /// Whether a key of this kind with these scopes may perform the action. The rows that it reaches depend on the owner.
     pub(crate) fn allowed(self, kind: KeyKind, scopes: &KeyScopes) -> bool {
         let (kinds, granting) = self.row();
@@ -179,6 +193,15 @@ mod tests {
             assert_eq!(action.allowed(KeyKind::Generator, &admin), !for_generator.is_empty(), "{action:?}");
             assert!(!action.allowed(KeyKind::Agent, &admin) || for_agent == "agent", "{action:?}");
         }
+    }
+
+    #[test]
+    fn limited_keys_do_not_touch_what_environments_share() {
+        use Action as A;
+        let closed = TABLE.iter().map(|(action, ..)| *action).filter(|action| !action.is_of_agents());
+        let expected =
+            [A::GeneratorManage, A::EnvironmentManage, A::GrantManage, A::AuditRead, A::FeedRead, A::OwnFeedRead];
+        assert_eq!(closed.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use brokkr_core::model::{
-    ActorRef, AgentId, ApiKey, GeneratorId, JoinTokenId, KeyId, KeyKind, KeyScopes, RequestId, Timestamp,
+    ActorRef, AgentId, ApiKey, EnvironmentSet, GeneratorId, JoinTokenId, KeyId, KeyKind, KeyScopes, Name, RequestId,
+    Timestamp,
 };
 
 use crate::access::action::Action;
@@ -92,6 +93,16 @@ impl Actor {
         self.key.as_ref().map_or_else(|| self.kind().default_scopes(), |key| key.scopes.clone())
     }
 
+    /// The environments to which the presented key is limited; `None`: not limited.
+    pub fn environments(&self) -> Option<&EnvironmentSet> {
+        self.key.as_ref()?.environments.as_ref()
+    }
+
+    /// Whether the actor's key reaches agents in this environment. `None`: agents without an environment.
+    pub(crate) fn reaches(&self, environment: Option<&Name>) -> bool {
+        self.environments().is_none_or(|limit| limit.contains(environment))
+    }
+
     /// The id of the request that the actor is part of.
     pub fn request_id(&self) -> RequestId {
         self.origin.request_id
@@ -117,6 +128,7 @@ impl Actor {
     /// Whether the table of rights permits the action.
     pub(crate) fn may(&self, action: Action) -> bool {
         match &self.key {
+            Some(key) if key.environments.is_some() && !action.is_of_agents() => false,
             Some(key) => action.allowed(self.kind(), &key.scopes),
             None if self.who == ActorRef::Anonymous => false,
             None => action.allowed(self.kind(), &self.kind().default_scopes()),

@@ -16,7 +16,8 @@ impl Broker {
     /// # Errors
     ///
     /// Every invalid key gives the same [`BrokerError::Unauthenticated`]: malformed, unknown, wrong secret, expired,
-    /// revoked, from a network that the key does not permit, owner deleted, or `None`. Only retired agents get a distinct error, [`BrokerError::AgentRetired`].
+    /// revoked, from a network that the key does not permit, of an agent outside of the key's environments, owner deleted, or
+    /// `None`. Only retired agents get a distinct error, [`BrokerError::AgentRetired`].
     /// [`BrokerError::Stale`] if the fleet view is too old to know about revocations. The audit records refusals.
     pub fn authenticate<'a>(&self, presented: impl Into<Option<&'a str>>, origin: Origin) -> BrokerResult<Actor> {
         let result = match presented.into() {
@@ -46,15 +47,16 @@ impl Broker {
             return Err(BrokerError::Unauthenticated);
         }
         let actor = Actor::with_key(reference(&key), key.clone(), origin.clone());
-        if !is_from_its_networks(&key, origin) {
+        let refused = if !is_from_its_networks(&key, origin) {
+            Some("source-network")
+        } else if actor.agent_id().is_some_and(|id| !self.parts.view.key_reaches(&key, id)) {
+            Some("outside-environments")
+        } else {
+            None
+        };
+        if let Some(why) = refused {
             let object = Some(EntityKey::Key(key.id));
-            parts.attempts.record_problem(
-                actor.by(),
-                "authenticate",
-                object,
-                "source-network".into(),
-                AuditOutcome::Denied,
-            );
+            parts.attempts.record_problem(actor.by(), "authenticate", object, why.into(), AuditOutcome::Denied);
             return Err(BrokerError::Unauthenticated);
         }
         self.check_principal(&actor, &key)?;

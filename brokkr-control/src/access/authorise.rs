@@ -1,6 +1,6 @@
 //! Authorises an actor for an action, with the rows that it covers, and audits refusals.
 
-use brokkr_core::model::{ActorRef, EntityKey};
+use brokkr_core::model::{ActorRef, EntityKey, KeyKind};
 use brokkr_core::store::Scope;
 
 use crate::access::action::Action;
@@ -23,6 +23,9 @@ impl Broker {
 
     /// The rows that the actor may access, according to the view.
     pub(crate) fn scope(&self, actor: &Actor) -> Scope {
+        if let Some(limit) = actor.environments().filter(|_| actor.kind() != KeyKind::Agent) {
+            return self.parts.view.limited_scope(actor.generator_id(), limit);
+        }
         match actor.who {
             ActorRef::System
             | ActorRef::Admin { .. }

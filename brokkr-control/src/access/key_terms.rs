@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use brokkr_core::error::{Invalid, InvalidCode};
-use brokkr_core::model::{ApiKey, KeyKind, KeyScope, KeyScopes, SourceNetwork, Timestamp, limits, validate_text};
+use brokkr_core::model::{
+    ApiKey, EnvironmentSet, KeyKind, KeyScope, KeyScopes, SourceNetwork, Timestamp, is_within, limits, validate_text,
+};
 
 /// What a key permits, to whom, from where and until when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct KeyTerms {
     pub scopes: Option<KeyScopes>,
     /// The networks from which the key may be used; empty: from everywhere.
     pub source_networks: Vec<SourceNetwork>,
+    /// The environments to which the key is limited. `None`: those of the key of its maker.
+    pub environments: Option<EnvironmentSet>,
     /// Expiry time, in the future. `None`: the latest possible one.
     pub expires_at: Option<Timestamp>,
 }
@@ -23,6 +27,8 @@ pub struct KeyTerms {
 #[derive(Debug, Clone)]
 pub(crate) struct Maker {
     pub(crate) scopes: KeyScopes,
+    /// The environments to which the maker's own key is limited.
+    pub(crate) environments: Option<EnvironmentSet>,
     /// The end of the maker's own key.
     pub(crate) ends_at: Option<Timestamp>,
     /// The configured maximum for keys of people and systems.
@@ -35,11 +41,13 @@ pub(crate) struct Granted {
     pub(crate) subject: Option<String>,
     pub(crate) scopes: KeyScopes,
     pub(crate) source_networks: Vec<SourceNetwork>,
+    pub(crate) environments: Option<EnvironmentSet>,
     pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Maker {
-    /// Checks the terms: a new key neither outlives its maker's key nor has a scope that it lacks.
+    /// Checks the terms: a new key neither outlives its maker's key, nor has a scope that it lacks, nor reaches beyond its
+    /// environments.
     pub(crate) fn grant(&self, owner: KeyKind, terms: KeyTerms, now: Timestamp) -> Result<Granted, Invalid> {
         if let Some(subject) = &terms.subject {
             validate_text(subject, limits::SHORT_TEXT_CHARACTERS).map_err(|error| error.within("subject"))?;
@@ -50,9 +58,19 @@ impl Maker {
             let message = format!("at most {} networks are allowed", limits::SOURCE_NETWORKS);
             return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("source_networks"));
         }
+        let environments = self.limit(terms.environments).map_err(|error| error.within("environments"))?;
         let expires_at = self.end(owner, terms.expires_at, now).map_err(|error| error.within("expires_at"))?;
         let subject = terms.subject.filter(|subject| !subject.is_empty());
-        Ok(Granted { subject, scopes, source_networks: terms.source_networks, expires_at })
+        Ok(Granted { subject, scopes, source_networks: terms.source_networks, environments, expires_at })
+    }
+
+    fn limit(&self, wanted: Option<EnvironmentSet>) -> Result<Option<EnvironmentSet>, Invalid> {
+        let limit = wanted.or_else(|| self.environments.clone());
+        if is_within(limit.as_ref(), self.environments.as_ref()) {
+            return Ok(limit);
+        }
+        let message = "the presented key is limited to other environments; name some of its own, or omit them";
+        Err(Invalid::new(InvalidCode::OutsideEnvironments, message))
     }
 
     fn check_scopes(&self, owner: KeyKind, scopes: &KeyScopes) -> Result<(), Invalid> {
@@ -93,10 +111,13 @@ impl Maker {
         [self.ends_at, lifetime.map(|lifetime| now.plus(lifetime))].into_iter().flatten().min()
     }
 
-    /// The terms with an end that this maker can give.
+    /// The terms with an end and environments that this maker can give.
     pub(crate) fn within_reach(&self, owner: KeyKind, mut terms: KeyTerms, now: Timestamp) -> KeyTerms {
         let latest = self.latest_end(owner, now);
         terms.expires_at = [terms.expires_at, latest].into_iter().flatten().min();
+        if let Some(own) = &self.environments {
+            terms.environments = terms.environments.and_then(|wanted| wanted.common(own));
+        }
         terms
     }
 
@@ -134,7 +155,15 @@ pub(crate) fn successor(replaced: &[&ApiKey], now: Timestamp) -> Result<KeyTerms
     } else {
         replaced.iter().flat_map(|key| key.source_networks.iter().copied()).collect()
     };
+    let mut environments = first.environments.clone();
+    for key in others {
+        environments = match (&environments, &key.environments) {
+            (Some(one), Some(other)) => Some(one.with(other)?),
+            _ => None,
+        };
+    }
     Ok(KeyTerms {
+        environments,
         subject: first.subject.clone().filter(|_| others.iter().all(|key| key.subject == first.subject)),
         scopes: Some(scopes),
         source_networks: networks.into_iter().collect(),
@@ -164,7 +193,7 @@ mod tests {
     }
 
     fn maker(words: &str) -> Maker {
-        Maker { scopes: scopes(words), ends_at: None, lifetime: None }
+        Maker { scopes: scopes(words), environments: None, ends_at: None, lifetime: None }
     }
 
     fn key(owner: KeyOwner, expires_at: Option<Timestamp>, now: Timestamp) -> ApiKey {
@@ -237,10 +266,37 @@ mod tests {
             (day(2), Some(DAY * 3), KeyKind::Admin, None, Ok(day(2))),
             (None, None, KeyKind::Admin, Some(now), Err(())),
         ] {
-            let maker = Maker { scopes: Preset::Admin.scopes(), ends_at, lifetime };
+            let maker = Maker { ends_at, lifetime, ..maker(&Preset::Admin.scopes().to_string().replace(',', "")) };
             let terms = KeyTerms { expires_at: wanted, ..KeyTerms::default() };
             let end = maker.grant(owner, terms, now).map(|it| it.expires_at).map_err(drop);
             assert_eq!(end, expected, "maker until {ends_at:?}, maximum {lifetime:?}, {owner:?} wants {wanted:?}");
+        }
+    }
+
+    fn environments(words: &str) -> Option<EnvironmentSet> {
+        words.split_whitespace().map(str::to_owned).collect::<Vec<_>>().try_into().ok()
+    }
+
+    #[test]
+    fn new_key_is_limited_like_its_maker() {
+        for (own, wanted, given) in [
+            ("", "", Some("")),
+            ("", "dev", Some("dev")),
+            ("dev qa", "", Some("dev qa")),
+            ("dev qa", "qa", Some("qa")),
+            ("dev", "dev qa", None),
+            ("dev", "prod", None),
+        ] {
+            let maker = Maker { environments: environments(own), ..maker("keys stacks:read") };
+            let terms = KeyTerms {
+                scopes: Some(scopes("stacks:read")),
+                environments: environments(wanted),
+                ..KeyTerms::default()
+            };
+            let granted = maker.grant(KeyKind::Admin, terms.clone(), SystemClock.now());
+            assert_eq!(granted.ok().map(|it| it.environments), given.map(environments), "{own} gives {wanted}");
+            let replacing = maker.within_reach(KeyKind::Admin, terms, SystemClock.now());
+            assert!(maker.grant(KeyKind::Admin, replacing, SystemClock.now()).is_ok(), "{own} replaces {wanted}");
         }
     }
 
@@ -252,15 +308,20 @@ mod tests {
             subject: Some("jane".to_owned()),
             scopes: scopes("stacks:read"),
             source_networks: vec![office],
+            environments: environments("dev"),
             ..key(KeyOwner::Admin, Some(now.plus(DAY)), now)
         };
         let later = now.plus(DAY * 10);
         let alone = successor(&[&jane], later).expect("few scopes");
         assert_eq!(alone.subject.as_deref(), Some("jane"));
         assert_eq!((alone.source_networks, alone.expires_at), (vec![office], Some(later.plus(DAY))));
+        let qa = ApiKey { environments: environments("qa"), ..jane.clone() };
+        assert_eq!(alone.environments, environments("dev"));
+        assert_eq!(successor(&[&jane, &qa], later).expect("few").environments, environments("dev qa"));
         let robot = ApiKey { scopes: scopes("stacks:write"), ..key(KeyOwner::Admin, None, now) };
         let both = successor(&[&jane, &robot], later).expect("few scopes");
         assert_eq!(both.scopes, Some(scopes("stacks:read stacks:write")));
+        assert_eq!(both.environments, None, "one of them was not limited");
         assert_eq!((both.subject, both.source_networks, both.expires_at), (None, Vec::new(), None));
         assert_eq!(successor(&[], later), Ok(KeyTerms::default()));
     }
@@ -269,7 +330,8 @@ mod tests {
     fn only_usable_keys_with_every_scope_count_as_admins() {
         let now = SystemClock.now();
         let admin = || key(KeyOwner::Admin, None, now);
-        let keys: [(&str, Vec<ApiKey>, bool); 7] = [
+        let keys: [(&str, Vec<ApiKey>, bool); 8] = [
+            ("limited", vec![ApiKey { environments: environments("dev"), ..admin() }], false),
             ("none", vec![], false),
             ("one", vec![admin()], true),
             ("revoked", vec![ApiKey { deleted_at: Some(now), ..admin() }], false),

@@ -101,6 +101,8 @@ rights! {
     CreateEnvironment = |_| &[Action::EnvironmentManage], "environment.create", none;
     /// To change an environment.
     UpdateEnvironment = |_| &[Action::EnvironmentManage], "environment.update", environment;
+    /// To ask what a change gives to the agents of an environment, and takes from them.
+    ReadImpact = |_| &[Action::EnvironmentRead, Action::PlacementRead], "environment.impact", environment;
     /// To create a grant.
     CreateGrant = |_| &[Action::GrantManage], "grant.create", none;
     /// To change a grant.

@@ -85,6 +85,9 @@ impl Broker {
             }
             let key_ends = self.check_still_valid(actor, &poll)?;
             let (_, wanted) = poll.agent.as_ref().ok_or(BrokerError::NotFound)?;
+            if actor.environments().is_some() {
+                self.check_limit(actor, agent)?;
+            }
             poll.check_fresh()?;
             if !wanted.unlisted.is_empty() && actor.kind() == KeyKind::Agent {
                 tries += 1;
@@ -115,6 +118,16 @@ impl Broker {
                 _ = news.changed() => {}
                 () = tokio::time::sleep_until(key_ends.map_or(deadline, |end| end.min(deadline))) => {}
             }
+        }
+    }
+
+    /// Fails if the agent is outside of the environments of the actor's key, also if it left them while its poll waited.
+    fn check_limit(&self, actor: &Actor, agent: AgentId) -> BrokerResult<()> {
+        let found = self.parts.view.agent(agent).ok_or(BrokerError::NotFound)?;
+        match actor.kind() {
+            _ if actor.reaches(found.environment.as_ref()) => Ok(()),
+            KeyKind::Agent => Err(BrokerError::Unauthenticated),
+            _ => Err(BrokerError::NotFound),
         }
     }
 

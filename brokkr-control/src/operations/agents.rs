@@ -15,7 +15,7 @@ use crate::access::key_terms::KeyTerms;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
-use crate::operations::environment_names::refuse_isolated;
+use crate::operations::environment_names::{refuse_isolated, refuse_outside};
 use crate::operations::generators::expect_version;
 use crate::operations::keys::{NewPak, revoke_all};
 use crate::view::CATCH_UP;
@@ -115,6 +115,7 @@ impl Broker {
                 .map_err(|error| error.within("cluster_name"))?;
             let wanted = new.registrations.clone().unwrap_or_else(|| vec![(GeneratorId::SYSTEM, None)]);
             let (environment, mut preconditions) = self.wanted_environment(&scope, new.environment.as_deref()).await?;
+            refuse_outside(actor, environment.as_ref())?;
             let labels = agent_labels(new.labels.clone(), environment.as_ref());
             let granted = |(id, grant): (GeneratorId, Option<GrantId>)| (id, grant.unwrap_or(default_grant(id)));
             let agent = Agent {
@@ -150,6 +151,7 @@ impl Broker {
                 isolated.map_err(|error| error.within("generator_ids"))?;
                 preconditions.extend(versions);
             }
+            preconditions.extend(self.environments_of(&decision.outcome.1.key).await?);
             decision.preconditions = preconditions;
             decision.changes = vec![Change::Key(decision.outcome.1.key.clone()), Change::Agent(agent)];
             Ok(decision)
@@ -221,7 +223,7 @@ impl Broker {
         const NAME: &str = "agent.update";
         let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let before = self.parts.store.get::<Agent>(&scope, id).await?;
+            let before = self.agent_within_limit(actor, &scope, id).await?;
             expect_version(expected, before.version)?;
             let patch = edit(&before)?;
             let mut after = before.clone();
@@ -234,6 +236,7 @@ impl Broker {
                 && wanted.as_deref() != before.environment.as_ref().map(Name::as_str)
             {
                 (after.environment, preconditions) = self.wanted_environment(&scope, wanted.as_deref()).await?;
+                refuse_outside(actor, after.environment.as_ref())?;
             }
             let labels = patch.labels.unwrap_or_else(|| before.labels.clone().into());
             let labels = agent_labels(beside_environment(labels, &before), after.environment.as_ref());
@@ -264,7 +267,7 @@ impl Broker {
         const NAME: &str = "agent.delete";
         let scope = self.authorise(actor, Action::AgentManage, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let mut agent = self.parts.store.get::<Agent>(&scope, id).await?;
+            let mut agent = self.agent_within_limit(actor, &scope, id).await?;
             let now = self.now();
             agent.version = agent.version.next();
             agent.updated_at = now;
@@ -309,7 +312,7 @@ impl Broker {
         const NAME: &str = "agent.register";
         let scope = self.authorise(actor, Action::AgentRegister, NAME, Some(EntityKey::Agent(id)))?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let before = self.parts.store.get::<Agent>(&scope, id).await?;
+            let before = self.agent_within_limit(actor, &scope, id).await?;
             let present = before.registrations.get(&generator).copied();
             let grant = grant.or(present).unwrap_or(default_grant(generator));
             let (principal, preconditions) = self.registrable(&scope, generator, grant).await?;
@@ -375,7 +378,7 @@ impl Broker {
             if actor.generator_id().is_some_and(|own| own != generator) {
                 return Err(BrokerError::NotFound);
             }
-            let before = self.parts.store.get::<Agent>(&scope, id).await?;
+            let before = self.agent_within_limit(actor, &scope, id).await?;
             let mut agent = before.clone();
             if agent.registrations.remove(&generator).is_none() {
                 return Err(BrokerError::NotFound);
@@ -420,7 +423,7 @@ impl Broker {
         // The confirmation applies to the current epoch, so the view must be up to date.
         self.parts.view.refreshed(CATCH_UP).await?;
         self.decide(actor, NAME, Some(EntityKey::Agent(id)), || async {
-            let before = self.parts.store.get::<Agent>(&scope, id).await?;
+            let before = self.agent_within_limit(actor, &scope, id).await?;
             let mut agent = before.clone();
             if agent.confirmed_epoch.replace(self.epoch()) == Some(self.epoch()) {
                 return Ok(Decision::nothing(agent));
@@ -443,7 +446,7 @@ impl Broker {
 }
 
 /// The labels without that of the agent's environment, which the broker keeps.
-fn beside_environment(mut labels: BTreeMap<String, String>, agent: &Agent) -> BTreeMap<String, String> {
+pub(super) fn beside_environment(mut labels: BTreeMap<String, String>, agent: &Agent) -> BTreeMap<String, String> {
     let kept = agent.environment.as_ref().map(Name::as_str);
     labels.retain(|key, value| key != ENVIRONMENT_LABEL || Some(value.as_str()) != kept);
     labels

@@ -56,7 +56,7 @@ impl Broker {
             let now = self.now();
             validate_text(&new.description, limits::DESCRIPTION_CHARACTERS)
                 .map_err(|error| error.within("description"))?;
-            let (environments, preconditions) = self.limit_of(&scope, new.environments.as_deref()).await?;
+            let (environments, mut preconditions) = self.limit_of(&scope, new.environments.as_deref()).await?;
             let generator = GeneratorPrincipal {
                 id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
@@ -70,6 +70,8 @@ impl Broker {
             let owner = KeyOwner::Generator { id: generator.id };
             let key = self.mint(actor, owner, "initial", new.key.clone(), now);
             let pak = key.map_err(|error| error.within("key"))?;
+            let exist = self.environments_of(&pak.key).await;
+            preconditions.extend(exist.map_err(|error| error.within("key"))?);
             let changes = vec![Change::Generator(generator.clone()), Change::Key(pak.key.clone())];
             Ok(Decision { preconditions, ..Decision::commit((generator, pak), changes) })
         })
@@ -77,7 +79,7 @@ impl Broker {
     }
 
     /// The environments to which a generator is limited, and the preconditions that they still exist at the commit.
-    async fn limit_of(
+    pub(super) async fn limit_of(
         &self,
         scope: &Scope,
         names: Option<&[String]>,

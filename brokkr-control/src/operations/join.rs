@@ -126,8 +126,13 @@ impl Broker {
             }
             agent.registrations.insert(*generator, *grant);
         }
-        let terms = KeyTerms { expires_at: token.keys_expire_at, ..KeyTerms::default() };
+        let terms = KeyTerms {
+            expires_at: token.keys_expire_at,
+            environments: token.keys_environments.clone(),
+            ..KeyTerms::default()
+        };
         let mut key = self.mint(actor, agent.id.into(), "joined", terms, now)?;
+        preconditions.extend(self.environments_of(&key.key).await?);
         if let Some(given) = &new.key {
             key.key.short_id = given.short_id().to_owned();
             key.key.hash = given.hash();

@@ -20,7 +20,7 @@ use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::operations::agents::default_grant;
-use crate::operations::environment_names::refuse_isolated;
+use crate::operations::environment_names::{refuse_isolated, refuse_outside};
 
 /// Input of [`Broker::join_token_create`].
 #[derive(Debug, Clone)]
@@ -104,6 +104,7 @@ impl Broker {
                 return Err(BrokerError::LimitReached("there can be at most 256 join tokens; delete one first"));
             }
             let (environment, exists) = self.wanted_environment(&scope, new.environment.as_deref()).await?;
+            refuse_outside(actor, environment.as_ref())?;
             let wanted = new.registrations.clone();
             let (registrations, mut preconditions) =
                 self.checked_registrations(&scope, wanted, environment.as_ref()).await?;
@@ -146,7 +147,7 @@ impl Broker {
             annotations: new.annotations.clone().try_into().map_err(|error: Invalid| error.within("annotations"))?,
             registrations: BTreeMap::new(),
             keys_expire_at: actor.ends_at(),
-            keys_environments: None,
+            keys_environments: actor.environments().cloned(),
             created_by: actor.who,
             version: Version::FIRST,
             created_at: now,
@@ -213,6 +214,9 @@ impl Broker {
         let scope = self.authorise(actor, Action::JoinTokenManage, NAME, Some(key))?;
         self.decide(actor, NAME, Some(key), || async {
             let token = self.parts.store.get::<JoinToken>(&scope, id).await?;
+            if !actor.reaches(token.environment.as_ref()) {
+                return Err(BrokerError::Forbidden);
+            }
             Ok(Decision::commit((), vec![Change::JoinToken(deleted(token, self.now()))]))
         })
         .await

@@ -130,7 +130,12 @@ fn check_overlap(overlap: Duration) -> BrokerResult<()> {
 
 impl Broker {
     pub(super) fn maker(&self, actor: &Actor) -> Maker {
-        Maker { scopes: actor.scopes(), ends_at: actor.ends_at(), lifetime: self.parts.key_lifetime }
+        Maker {
+            scopes: actor.scopes(),
+            environments: actor.environments().cloned(),
+            ends_at: actor.ends_at(),
+            lifetime: self.parts.key_lifetime,
+        }
     }
 
     /// Makes a key within the limits of the actor's own.
@@ -153,7 +158,7 @@ impl Broker {
             subject: granted.subject,
             scopes: granted.scopes,
             source_networks: granted.source_networks,
-            environments: None,
+            environments: granted.environments,
             expires_at: granted.expires_at,
             version: Version::FIRST,
             created_at: now,
@@ -190,7 +195,7 @@ impl Broker {
         Ok(Some(Precondition::Within(id, Quota::Keys, maximum)))
     }
 
-    /// Creates a key. It has at most the scopes of the actor's key and ends with it at the latest.
+    /// Creates a key. It has at most the scopes of the actor's key, is limited to its environments, and ends with it at the latest.
     ///
     /// # Errors
     ///
@@ -205,14 +210,15 @@ impl Broker {
             let now = self.now();
             let (owners, ..) = beside(owner);
             let (active, expired): (Vec<_>, Vec<_>) =
-                keys_of(self, &scope, &owners).await?.into_iter().partition(|key| key.is_usable(now));
+                keys_of(self, &Scope::All, &owners).await?.into_iter().partition(|key| key.is_usable(now));
             let within = self.room_for_key(owner, active.len())?;
             let pak = self.mint(actor, owner, &new.name, new.terms.clone(), now)?;
+            let exist = self.environments_of(&pak.key).await?;
             let mut changes = vec![Change::Key(pak.key.clone())];
             changes.extend(expired.into_iter().map(|key| Change::Key(revoked(key, now))));
             let detail = format!("scopes: {}", pak.key.scopes);
             let mut decision = Decision::commit(pak, changes).detail(detail);
-            decision.preconditions.extend(within);
+            decision.preconditions.extend(within.into_iter().chain(exist));
             Ok(decision)
         })
         .await
@@ -290,16 +296,17 @@ impl Broker {
             }
             let (same, ..) = beside(key.owner);
             let (active, expired): (Vec<_>, Vec<_>) =
-                keys_of(self, &scope, &same).await?.into_iter().partition(|key| key.is_usable(now));
+                keys_of(self, &Scope::All, &same).await?.into_iter().partition(|key| key.is_usable(now));
             // Without an overlap, the new key takes the place of the old one.
             let within = if overlap.is_zero() { None } else { self.room_for_key(key.owner, active.len())? };
             let terms = self.maker(actor).within_reach(kind, successor(&[&key], now)?, now);
             let pak = self.mint(actor, key.owner, key.name.as_str(), terms, now)?;
+            let exist = self.environments_of(&pak.key).await?;
             let end = ended(key.clone(), now.plus(overlap), now);
             let created = Change::Key(pak.key.clone());
             let mut decision = with_end(Decision::commit(pak, vec![created]), &key, end);
             decision.changes.extend(expired.into_iter().map(|key| Change::Key(revoked(key, now))));
-            decision.preconditions.extend(within);
+            decision.preconditions.extend(within.into_iter().chain(exist));
             Ok(decision.detail(format!("replaces {id}")))
         })
         .await
@@ -320,7 +327,9 @@ impl Broker {
             let terms = self.maker(actor).within_reach(owner.kind(), successor(&usable, now)?, now);
             let pak = self.mint(actor, owner, "rotated", terms, now)?;
             let created = Change::Key(pak.key.clone());
+            let exist = self.environments_of(&pak.key).await?;
             let mut decision = Decision::commit(pak, vec![created]);
+            decision.preconditions = exist;
             // The new key counts towards the limit: surplus keys, oldest first, end immediately.
             let most = match owner {
                 KeyOwner::Generator { .. } => {
@@ -328,6 +337,11 @@ impl Broker {
                 }
                 owner => beside(owner).1,
             };
+            if let (KeyOwner::Generator { id }, Some(_)) = (owner, actor.environments()) {
+                // A limited key does not see all keys of its generator.
+                let maximum = self.parts.quotas.maximum(Quota::Keys);
+                decision.preconditions.push(Precondition::Within(id, Quota::Keys, maximum));
+            }
             let surplus = (present.len() + 1).saturating_sub(most.max(1));
             let end = |n: usize| if n < surplus { now } else { now.plus(overlap) };
             for (n, key) in present.iter().enumerate() {

@@ -9,6 +9,7 @@ pub(crate) mod environments;
 pub(crate) mod generators;
 pub(crate) mod granted;
 pub(crate) mod grants;
+pub(crate) mod impact;
 pub(crate) mod join;
 pub(crate) mod join_tokens;
 pub(crate) mod keys;

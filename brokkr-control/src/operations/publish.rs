@@ -121,10 +121,13 @@ impl Broker {
         let content = Preparation::from(content);
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let decide = async |stack: &Stack, latest: Option<&DeploymentObject>| {
+                let limit = self.within_limit(actor, stack.generator_id).await?;
                 let (published, bytes) = self.publication(actor, stack, latest, &content).await?;
                 let content = bytes.clone().map(NewContent::Bytes);
                 let update = self.explained(actor, EntityKey::Stack(id), latest, &published, content).await?;
-                self.published_decision(stack, published, bytes, update).await
+                let mut decision = self.published_decision(stack, published, bytes, update).await?;
+                decision.preconditions.extend(limit);
+                Ok(decision)
             };
             // Try the view first: the commit's preconditions detect a stale view. A decision without a commit has none, so
             // confirm it against the store.
@@ -155,6 +158,7 @@ impl Broker {
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let stack = self.publishable(&scope, id).await?;
+            let limit = self.within_limit(actor, stack.generator_id).await?;
             let old =
                 self.parts.store.deployment_object_by_revision(&scope, id, to).await.map_err(|error| match error {
                     brokkr_core::store::StoreError::NotFound => BrokerError::Invalid(
@@ -184,7 +188,9 @@ impl Broker {
             let published = self.next_revision(actor, &stack, latest.as_ref(), prepared);
             let content = Some(NewContent::Of(old.id));
             let update = self.explained(actor, EntityKey::Stack(id), latest.as_ref(), &published, content).await?;
-            self.published_decision(&stack, published, None, update).await
+            let mut decision = self.published_decision(&stack, published, None, update).await?;
+            decision.preconditions.extend(limit);
+            Ok(decision)
         })
         .await
     }

@@ -34,9 +34,12 @@ impl Broker {
             if before.phase == StackPhase::Deleting {
                 return Ok(Decision::nothing(()));
             }
+            let limit = self.within_limit(actor, before.generator_id).await?;
             let (version, updated_at) = (before.version.next(), self.now());
             let after = Stack { version, updated_at, phase: StackPhase::Deleting, ..before.clone() };
-            Ok(Decision::update((), &before, after))
+            let mut decision = Decision::update((), &before, after);
+            decision.preconditions.extend(limit);
+            Ok(decision)
         })
         .await?;
         // A deleting stack gets no new assignments, so the open ones are all that need a confirmation.

@@ -92,7 +92,9 @@ impl Broker {
         let scope = self.authorise(actor, Action::StackManage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
+            self.within_limit(actor, owner).await?;
             let stack = self.new_stack(owner, spec.clone())?;
+            self.check_rule(&stack, None).await?;
             let mut preconditions = self.check_dependencies(&scope, &stack, &[]).await?;
             preconditions.push(precondition);
             preconditions.extend(self.within_quota(owner, Quota::Stacks, 1).await?);
@@ -157,10 +159,13 @@ impl Broker {
         self.decide(actor, NAME, Some(EntityKey::Stack(id)), || async {
             let before = self.parts.store.get::<Stack>(&scope, id).await?;
             expect_version(expected, before.version)?;
+            let limit = self.within_limit(actor, before.generator_id).await?;
             Ok(match self.edited(&before, &edit)? {
                 None => Decision::nothing(before),
                 Some(after) => {
-                    let preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                    self.check_rule(&after, Some(&before)).await?;
+                    let mut preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                    preconditions.extend(limit);
                     Decision { preconditions, ..Decision::update(after.clone(), &before, after) }
                 }
             })
@@ -206,13 +211,14 @@ impl Broker {
         self.decide_once(actor, NAME, None, || async {
             let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
-            let mut preconditions = Vec::new();
+            let mut preconditions: Vec<Precondition> = self.within_limit(actor, owner).await?.into_iter().collect();
             let mut update = None;
             let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
                 Ok(before) => match self.edited(&before, &edit)? {
                     None => (before, false, false),
                     Some(after) => {
-                        preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
+                        self.check_rule(&after, Some(&before)).await?;
+                        preconditions.extend(self.check_dependencies(&scope, &after, &before.depends_on).await?);
                         update = Some(Update::of(&before, &after));
                         (after, true, false)
                     }
@@ -224,7 +230,8 @@ impl Broker {
                         return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("name").into());
                     }
                     let stack = self.new_stack(owner, spec)?;
-                    preconditions = self.check_dependencies(&scope, &stack, &[]).await?;
+                    self.check_rule(&stack, None).await?;
+                    preconditions.extend(self.check_dependencies(&scope, &stack, &[]).await?);
                     (stack, true, true)
                 }
                 Err(error) => return Err(error.into()),

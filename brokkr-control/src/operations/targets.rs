@@ -29,7 +29,7 @@ impl Broker {
             if found.phase == StackPhase::Deleting {
                 return Err(BrokerError::StackDeleting);
             }
-            let serving = self.parts.store.get::<Agent>(&scope, agent).await?;
+            let serving = self.agent_within_limit(actor, &scope, agent).await?;
             let owner = self.parts.store.get::<GeneratorPrincipal>(&Scope::All, found.generator_id).await?;
             let before = self.parts.store.target_find(&scope, stack, agent).await?;
             if let Some(living) = before.as_ref().filter(|it| it.deleted_at.is_none()) {
@@ -156,6 +156,9 @@ impl Broker {
         self.decide(actor, NAME, Some(EntityKey::Assignment(stack, agent)), || async {
             validate_text(reason, limits::MESSAGE_CHARACTERS).map_err(|error| error.within("reason"))?;
             let found = self.parts.store.get::<Stack>(&scope, stack).await?;
+            if !scope.sees_pair(stack, found.generator_id, agent) {
+                return Err(BrokerError::NotFound);
+            }
             let (matched, preconditions) = self.may_match_now(&found, agent).await?;
             let change = self.end_assignment(stack, agent, AssignmentState::Abandoned, self.now()).await?;
             match change.filter(|_| !matched) {

@@ -2,6 +2,8 @@
 
 mod agent_entry;
 mod decide;
+pub(crate) mod impact;
+mod limited;
 mod names;
 pub(crate) mod placement;
 mod stack_entry;

@@ -441,6 +441,12 @@ impl ViewState {
         (pairs, looked_at.get(limit.saturating_sub(1)).map(|(id, _)| **id))
     }
 
+    /// The next stack of a generator, by id.
+    pub(crate) fn stack_of_after(&self, generator: GeneratorId, after: Option<StackId>) -> Option<StackId> {
+        let mut rest = self.stacks.range((after.map_or(Unbounded, Excluded), Unbounded));
+        rest.find(|(_, entry)| entry.stack.generator_id == generator && entry.stack.is_active()).map(|(id, _)| *id)
+    }
+
     /// Looks at `limit` stacks after `after`. Returns the living ones that `is_seen` accepts, each with the agent, and the
     /// last stack looked at if there are more.
     pub(crate) fn pairs_of_agent_after(

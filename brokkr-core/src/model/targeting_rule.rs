@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Invalid, InvalidCode};
+use crate::model::EnvironmentSet;
 use crate::model::label_selector::{Requirement, check_count, validate_parts};
 
 /// Whether equal labels or annotations of stack and agent make a match.
@@ -49,8 +50,8 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D)
 /// The rule that selects agents for a stack, in addition to its direct targets.
 ///
 /// Only the given fields count. The `match_*` fields form one condition, of which all parts must hold. That condition,
-/// `shared_labels` and `shared_annotations` are alternatives. A rule without any of them selects only the direct
-/// targets.
+/// `shared_labels` and `shared_annotations` are alternatives. `environments` limits all of them, and selects every agent of the
+/// environments if it stands alone. A rule without any of them selects only the direct targets.
 ///
 /// ```
 /// use brokkr_core::model::{SharedKeys, TargetingRule};
@@ -63,6 +64,11 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D)
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TargetingRule {
+    /// The names of the environments of which the agent must be in one, whatever else matches. Without another condition, every
+    /// registered agent of them is selected. A direct target overrides it. Default: absent, which does not look at environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<std::collections::BTreeSet<crate::model::Name>>, min_items = 1, max_items = 64))]
+    pub environments: Option<Vec<String>>,
     /// Labels that the agent must have with these values. An empty map selects every registered agent. Default: absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::model::Labels>))]
@@ -106,6 +112,9 @@ impl TargetingRule {
     ///
     /// [`Invalid`] with a pointer to the field.
     pub fn validate(&self) -> Result<(), Invalid> {
+        if let Some(names) = &self.environments {
+            EnvironmentSet::try_from(names.clone()).map_err(|error| error.within("environments"))?;
+        }
         validate_parts(self.match_labels.as_ref(), self.match_expressions.as_deref())?;
         validate_annotations(self.match_annotations.as_ref())?;
         if let Some(exclude) = &self.exclude {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Exclusion, Requirement, SharedKeys, TargetingRule};
+use crate::model::{Exclusion, Name, Requirement, SharedKeys, TargetingRule};
 use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
 /// The default policy of a broker: [`DirectTarget`] or [`ByRule`].
@@ -147,6 +147,12 @@ fn by_rule(rule: &TargetingRule, candidate: &Candidate<'_>) -> Verdict {
     {
         return Verdict::unmatched("excluded by the stack's rule");
     }
+    let agent = candidate.agent.environment.as_ref().map(Name::as_str);
+    if let Some(names) = &rule.environments
+        && !names.iter().any(|name| Some(name.as_str()) == agent)
+    {
+        return Verdict::unmatched("the agent is in none of the rule's environments");
+    }
     let mut verdicts = Vec::new();
     if rule.match_labels.is_some() || rule.match_expressions.is_some() || rule.match_annotations.is_some() {
         let failing = first_failing(
@@ -167,6 +173,9 @@ fn by_rule(rule: &TargetingRule, candidate: &Candidate<'_>) -> Verdict {
     if rule.shared_annotations != SharedKeys::Off {
         let (stack, agent) = (candidate.stack.annotations.as_map(), candidate.agent.annotations.as_map());
         verdicts.push(shared(rule.shared_annotations, "annotation", stack, agent));
+    }
+    if verdicts.is_empty() && rule.environments.is_some() {
+        return Verdict::matched("in an environment of the stack's rule");
     }
     if verdicts.is_empty() {
         return Verdict::unmatched("the stack's rule selects no agents");
@@ -231,6 +240,33 @@ mod tests {
             ..TargetingRule::default()
         });
         assert!(!matched(&policy, &stack, &agent, false), "match_* are joined by and");
+    }
+
+    #[test]
+    fn environments_of_a_rule_limit_whatever_else_matches() {
+        let policy = default_policy();
+        let environments = Some(vec!["dev".to_owned(), "qa".to_owned()]);
+        let alone = TargetingRule { environments, ..TargetingRule::default() };
+        let labelled = TargetingRule { match_labels: Some(map(&[("zone", "a")])), ..alone.clone() };
+        let shared = TargetingRule { shared_labels: SharedKeys::Any, ..alone.clone() };
+        for (rule, environment, zone, direct, expected) in [
+            (&alone, Some("dev"), "b", false, true),
+            (&alone, Some("qa"), "b", false, true),
+            (&alone, Some("prod"), "a", false, false),
+            (&alone, None, "a", false, false),
+            (&alone, Some("prod"), "a", true, true),
+            (&labelled, Some("dev"), "a", false, true),
+            (&labelled, Some("dev"), "b", false, false),
+            (&labelled, Some("prod"), "a", false, false),
+            (&shared, Some("dev"), "a", false, true),
+            (&shared, Some("dev"), "b", false, false),
+            (&shared, Some("prod"), "a", false, false),
+        ] {
+            let (mut stack, mut agent) = pair(&[("zone", "a")], &[("zone", zone)]);
+            stack.targeting = Some(rule.clone());
+            agent.environment = environment.map(|name| name.parse().expect("a name"));
+            assert_eq!(matched(&policy, &stack, &agent, direct), expected, "{rule:?} {environment:?} {zone} {direct}");
+        }
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct Key {
     /// The networks from which the key may be used; empty: from everywhere.
     #[schema(value_type = Vec<SourceNetwork>)]
     pub source_networks: Vec<String>,
+    /// The environments to which the key is limited: its holder sees and changes only agents of them. Null: not limited.
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>)]
+    pub environments: Option<Vec<String>>,
     /// Expiry time; null if the key does not expire.
     pub expires_at: Option<Timestamp>,
     /// Creation time, by the broker's clock.
@@ -49,6 +52,10 @@ pub struct CreateAgentKey {
     #[serde(default)]
     #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
     pub source_networks: Vec<String>,
+    /// The names of the environments to which the key is limited. Default, and at most: those of the presented key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>, min_items = 1, max_items = 64)]
+    pub environments: Option<Vec<String>>,
     /// Expiry time, in the future. Default, and at the latest: that of the presented key.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
@@ -74,6 +81,10 @@ pub struct CreateKey {
     #[serde(default)]
     #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
     pub source_networks: Vec<String>,
+    /// The names of the environments to which the key is limited. Default, and at most: those of the presented key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>, min_items = 1, max_items = 64)]
+    pub environments: Option<Vec<String>>,
     /// Expiry time, in the future. Default, and at the latest: that of the presented key, or the end of the broker's maximum
     /// lifetime.
     #[serde(default)]
@@ -96,6 +107,10 @@ pub struct FirstKey {
     #[serde(default)]
     #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
     pub source_networks: Vec<String>,
+    /// The names of the environments to which the key is limited. Default, and at most: those of the presented key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>, min_items = 1, max_items = 64)]
+    pub environments: Option<Vec<String>>,
     /// Expiry time, in the future. Default, and at the latest: that of the presented key, or the end of the broker's maximum
     /// lifetime.
     #[serde(default)]
@@ -139,6 +154,10 @@ pub struct CreateAdminKey {
     #[serde(default)]
     #[schema(value_type = Vec<SourceNetwork>, max_items = 64)]
     pub source_networks: Vec<String>,
+    /// The names of the environments to which the key is limited. Default, and at most: those of the presented key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::BTreeSet<Name>>, min_items = 1, max_items = 64)]
+    pub environments: Option<Vec<String>>,
     /// Expiry time, in the future. Default, and at the latest: that of the presented key, or the end of the broker's maximum
     /// lifetime.
     #[serde(default)]
@@ -175,6 +194,7 @@ impl From<ApiKey> for Key {
             subject: it.subject,
             scopes: it.scopes.iter().map(ToString::to_string).collect(),
             source_networks: it.source_networks.iter().map(ToString::to_string).collect(),
+            environments: it.environments.map(Into::into),
             expires_at: it.expires_at,
             created_at: it.created_at,
             last_used_at: None,

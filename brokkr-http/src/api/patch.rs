@@ -49,6 +49,9 @@ pub struct PatchWait {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchTargeting {
+    /// Replaces the names of the environments of which an agent must be in one.
+    #[schema(value_type = Option<std::collections::BTreeSet<brokkr_core::model::Name>>, min_items = 1, max_items = 64)]
+    pub environments: Option<Vec<String>>,
     /// Labels that an agent must have, with these values.
     #[schema(value_type = Option<PatchLabels>)]
     pub match_labels: Option<Keys>,

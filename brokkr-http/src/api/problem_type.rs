@@ -102,10 +102,10 @@ problem_types! {
     ManifestEmpty = "manifest-empty", 422, "No object in manifests", "Publish at least one object. To remove all objects, delete the stack.";
     ManifestInvalid = "manifest-invalid", 422, "Invalid manifest", "Send Kubernetes objects with apiVersion, kind and metadata.name.";
     NameInvalid = "name-invalid", 422, "Invalid name", "Use 1 to 63 lower-case letters, digits and hyphens; start and end with a letter or digit.";
-    OutsideEnvironments = "outside-environments", 422, "Limited to other environments", "Name agents and environments within the limit, or ask an admin to change it.";
     NotGranted = "not-granted", 422, "Not granted to the generator", "Publish only what the grants of the generator allow, or ask an admin for another grant.";
     NumberOutOfRange = "number-out-of-range", 422, "Number out of range", "Send a number within range; quote numbers that must keep every digit.";
     ObjectTooLarge = "object-too-large", 422, "Object too large", "Reduce the object to at most 1 MiB of compact JSON.";
+    OutsideEnvironments = "outside-environments", 422, "Limited to other environments", "Name agents and environments within the limit, or ask an admin to change it.";
     ParamsInvalid = "params-invalid", 422, "Parameters do not fit the generator", "Send parameters that match the generator's schema.";
     PolicyInvalid = "policy-invalid", 422, "Invalid policy", "Send a value that the policy allows.";
     SelectorInvalid = "selector-invalid", 422, "Invalid selector", "Use kubectl selector syntax; set values for In and NotIn only.";

@@ -3,7 +3,7 @@
 use brokkr_control::{AgentDetails, KeyDetails, Placed, StackOverview};
 use brokkr_core::model::Health;
 
-use crate::api::{Agent, AgentSessionInfo, AgentStackStatus, Key, Placement, StackStatus, Summary};
+use crate::api::{Agent, AgentSessionInfo, AgentStackStatus, Effect, Impact, Key, Placement, StackStatus, Summary};
 
 impl From<AgentDetails> for Agent {
     fn from(AgentDetails { agent, last_seen_at, capabilities, session }: AgentDetails) -> Self {
@@ -35,6 +35,19 @@ impl From<Placed> for Placement {
             agent_id: it.agent_id,
             agent_name: it.agent_name.into(),
             matched: it.matched,
+            reasons: it.reasons,
+        }
+    }
+}
+
+impl From<brokkr_control::Impact> for Impact {
+    fn from(it: brokkr_control::Impact) -> Self {
+        Self {
+            stack_id: it.stack_id,
+            stack_name: it.stack_name.into(),
+            agent_id: it.agent_id,
+            agent_name: it.agent_name.into(),
+            effect: if it.gains { Effect::Gain } else { Effect::Loss },
             reasons: it.reasons,
         }
     }

@@ -135,6 +135,9 @@ struct KeyArgs {
     /// Network in CIDR notation from which the key may be used; may be repeated. Default: from everywhere.
     #[arg(long = "source-network")]
     source_networks: Vec<String>,
+    /// Name of an environment to which the key is limited; may be repeated. Default: not limited.
+    #[arg(long = "key-environment", value_name = "NAME")]
+    key_environments: Vec<String>,
     /// Time until the key expires, such as 90d or 12h. Default: as late as possible.
     #[arg(long, value_parser = duration)]
     expires_in: Option<Duration>,
@@ -143,6 +146,11 @@ struct KeyArgs {
 impl KeyArgs {
     fn expires_at(&self) -> Option<Timestamp> {
         self.expires_in.map(|after| SystemClock.now().plus(after))
+    }
+
+    /// The environments of the key; `None` without any.
+    fn environments(&self) -> Option<Vec<String>> {
+        (!self.key_environments.is_empty()).then(|| self.key_environments.clone())
     }
 
     /// The scopes of both options; `None` without any.
@@ -253,19 +261,26 @@ pub(crate) async fn run(args: CreateArgs) -> Result<(), Box<dyn Error>> {
             client.send(Method::POST, "/stacks", Some(&body)).await?
         }
         What::Generator { name, description, environments, key } => {
-            let (expires_at, scopes) = (key.expires_at(), key.scopes());
+            let (expires_at, scopes, limit) = (key.expires_at(), key.scopes(), key.environments());
             let KeyArgs { subject, source_networks, .. } = key;
-            let key = FirstKey { subject, scopes, source_networks, expires_at };
+            let key = FirstKey { subject, scopes, source_networks, environments: limit, expires_at };
             let environments = (!environments.is_empty()).then_some(environments);
             let body = CreateGenerator { name: name.text(), description, environments, key };
             client.send(Method::POST, "/generators", Some(&body)).await?
         }
         What::AdminKey { name, key } => {
-            let (expires_at, scopes) = (key.expires_at(), key.scopes());
+            let (expires_at, scopes, environments) = (key.expires_at(), key.scopes(), key.environments());
             let KeyArgs { subject, source_networks, .. } = key;
             let name = name.text();
-            let body =
-                CreateAdminKey { name, subject, scopes, source_networks, expires_at, ..CreateAdminKey::default() };
+            let body = CreateAdminKey {
+                name,
+                subject,
+                scopes,
+                source_networks,
+                environments,
+                expires_at,
+                ..CreateAdminKey::default()
+            };
             client.send(Method::POST, "/keys", Some(&body)).await?
         }
     };

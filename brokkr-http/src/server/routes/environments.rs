@@ -4,15 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use brokkr_control::{EnvironmentPatch, NewEnvironment, rights};
-use brokkr_core::error::Invalid;
-use brokkr_core::model::EnvironmentId;
+use brokkr_control::{EnvironmentPatch, NewEnvironment, WantedChange, rights};
+use brokkr_core::error::{Invalid, InvalidCode};
+use brokkr_core::model::{AgentId, Digest, EnvironmentId, Name, StackId};
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{created, entity};
-use crate::api::{CreateEnvironment, Environment, List, PatchEnvironment};
+use crate::api::{AskImpact, CreateEnvironment, Environment, Impact, List, PatchEnvironment};
 use crate::server::AppState;
 use crate::server::body::{self, MergePatch, Sent};
 use crate::server::caller::Caller;
@@ -25,7 +25,7 @@ use crate::server::problem::Problem;
 use crate::server::typed::typed_or_invalid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, patch, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, patch, delete)).routes(routes!(impact))
 }
 
 /// Lists environments.
@@ -136,4 +136,43 @@ async fn delete(
 ) -> Result<StatusCode, Problem> {
     state.broker.environment_delete(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists the stacks that agents of an environment would get or lose by a change of an agent, or of a generator's environments.
+/// Changes nothing. A page may be shorter than its limit, or empty, although more follow.
+#[utoipa::path(
+    post, path = "/environments/{id}/impact", operation_id = "askImpact", tag = "environments",
+    params(("id" = inline(Name), Path, description = "The id or the name of the environment."), PageParameters),
+    request_body = AskImpact,
+    responses(
+        Keyed, Found, Bodied,
+        (status = 200, description = "A page", body = List<Impact>),
+    ),
+)]
+async fn impact(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    ApiPath(environment): ApiPath<String>,
+    mut params: Params,
+    Sent(body::Json(body), ..): Sent<rights::ReadImpact, body::Json<AskImpact>>,
+) -> Result<Json<List<Impact>>, Problem> {
+    // Another change has other pages.
+    let asked = Digest::of(json!(body).to_string().as_bytes());
+    let name = format!("impact {environment} {asked}");
+    let page = params.page::<(StackId, AgentId)>(&state.cursors, &name, &actor)?;
+    params.done()?;
+    let change = match body {
+        AskImpact { agent: Some(it), generator: None } => {
+            WantedChange::Agent { id: it.id, environment: it.environment, labels: it.labels }
+        }
+        AskImpact { agent: None, generator: Some(it) } => {
+            WantedChange::Generator { id: it.id, environments: it.environments }
+        }
+        _ => {
+            let message = "name either an agent or a generator, with the change";
+            return Err(Invalid::new(InvalidCode::FieldInvalid, message).into());
+        }
+    };
+    let found = state.broker.environment_impact(&actor, &environment, &change, &page).await?;
+    Ok(listed(&state.cursors, &name, &actor, found))
 }

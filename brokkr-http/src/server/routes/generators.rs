@@ -63,8 +63,9 @@ async fn create(
     Caller(actor): Caller,
     Sent(body::Json(body), ..): Sent<rights::CreateGenerator, body::Json<CreateGenerator>>,
 ) -> Result<Response, Problem> {
-    let FirstKey { subject, scopes, source_networks, expires_at } = body.key;
-    let terms = terms(subject, scopes, source_networks, expires_at).map_err(|invalid| invalid.within("key"))?;
+    let FirstKey { subject, scopes, source_networks, environments, expires_at } = body.key;
+    let terms =
+        terms(subject, scopes, source_networks, environments, expires_at).map_err(|invalid| invalid.within("key"))?;
     let new =
         NewGenerator { name: body.name, description: body.description, environments: body.environments, key: terms };
     let (generator, pak) = state.broker.generator_create(&actor, new).await?;

@@ -11,7 +11,8 @@ use axum::response::Response;
 use brokkr_control::{Actor, KeyTerms, NewKey, NewPak, rights};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    AgentId, GeneratorId, KeyId, KeyOwner, KeyScope, KeyScopes, Preset, SourceNetwork, Timestamp, limits,
+    AgentId, EnvironmentSet, GeneratorId, KeyId, KeyOwner, KeyScope, KeyScopes, Preset, SourceNetwork, Timestamp,
+    limits,
 };
 use secrecy::ExposeSecret as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -62,6 +63,7 @@ pub(super) fn terms(
     subject: Option<String>,
     scopes: Option<Vec<String>>,
     source_networks: Vec<String>,
+    environments: Option<Vec<String>>,
     expires_at: Option<Timestamp>,
 ) -> Result<KeyTerms, Invalid> {
     let scopes = scopes.map(|scopes| items::<KeyScope>(scopes, limits::KEY_SCOPES)).transpose();
@@ -74,7 +76,9 @@ pub(super) fn terms(
     }
     let networks = items::<SourceNetwork>(source_networks, limits::SOURCE_NETWORKS);
     let source_networks = networks.map_err(|invalid| invalid.within("source_networks"))?;
-    Ok(KeyTerms { subject, scopes, source_networks, expires_at })
+    let environments = environments.map(EnvironmentSet::try_from).transpose();
+    let environments = environments.map_err(|invalid| invalid.within("environments"))?;
+    Ok(KeyTerms { subject, scopes, source_networks, environments, expires_at })
 }
 
 /// Parses the items of a list with a limit.
@@ -138,7 +142,7 @@ async fn create_admin(
     if presets.is_empty() && body.scopes.is_none() {
         presets.push(Preset::Auditor);
     }
-    let mut terms = terms(body.subject, body.scopes, body.source_networks, body.expires_at)?;
+    let mut terms = terms(body.subject, body.scopes, body.source_networks, body.environments, body.expires_at)?;
     let mut scopes = terms.scopes.unwrap_or_default();
     for preset in presets {
         scopes = scopes.with(&preset.scopes())?;
@@ -294,7 +298,7 @@ owned!(
     "agent",
     AgentId,
     CreateAgentKey,
-    |body| terms(body.subject, None, body.source_networks, body.expires_at),
+    |body| terms(body.subject, None, body.source_networks, body.environments, body.expires_at),
     list_agent,
     "listAgentKeys",
     create_agent,
@@ -313,7 +317,7 @@ owned!(
     "generator",
     GeneratorId,
     CreateKey,
-    |body| terms(body.subject, body.scopes, body.source_networks, body.expires_at),
+    |body| terms(body.subject, body.scopes, body.source_networks, body.environments, body.expires_at),
     list_generator,
     "listGeneratorKeys",
     create_generator,

@@ -148,6 +148,7 @@ fn with_every_field() -> StackSpec {
         match_annotations: Some(BTreeMap::new()),
     };
     let targeting = TargetingRule {
+        environments: Some(Vec::new()),
         match_labels: Some(BTreeMap::new()),
         match_expressions: Some(Vec::new()),
         match_annotations: Some(BTreeMap::new()),
