@@ -40,7 +40,7 @@ impl Broker {
             Ok(found) => Ok((found.name, Precondition::Version(EntityKey::Environment(found.id), found.version))),
             Err(BrokerError::NotFound) => {
                 let message = "there is no environment with this name; create it first";
-                Err(Invalid::new(InvalidCode::ReferenceInvalid, message).into())
+                Err(Invalid::new(InvalidCode::FieldInvalid, message).into())
             }
             Err(error) => Err(error),
         }

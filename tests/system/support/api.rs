@@ -13,6 +13,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use super::Database;
+
 /// A broker in memory behind its router.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -82,6 +84,20 @@ impl Api {
         Self { router: brokkr_http::server::router(broker).merge(metrics), admin }
     }
 
+    /// A broker on PostgreSQL behind its router.
+    pub(crate) async fn on(database: &Database) -> Self {
+        let broker = Broker::builder(database.store().await).start().await.unwrap();
+        let admin = broker.ensure_admin_key(None).await.unwrap().unwrap().expose_secret().to_owned();
+        Self::over(broker, admin)
+    }
+
+    /// Runs a test on a broker in memory, and on one on PostgreSQL.
+    pub(crate) async fn on_both(test: impl AsyncFn(Self)) {
+        test(Self::new().await).await;
+        let database = Database::new();
+        test(Self::on(&database).await).await;
+    }
+
     /// A broker and a server with other settings.
     pub(crate) async fn served(
         set: impl FnOnce(BrokerBuilder) -> BrokerBuilder,
@@ -139,6 +155,41 @@ impl Api {
     pub(crate) async fn agent(&self, name: &str, labels: Value) -> (String, String) {
         let reply = self.send("POST", "/agents", json!({"name": name, "labels": labels})).await;
         (reply.text("/agent/id"), reply.text("/pak"))
+    }
+
+    /// Sends a merge patch as the admin, for any version.
+    pub(crate) async fn patch(&self, path: &str, patch: Value) -> Reply {
+        self.patch_as(&self.admin, path, patch).await
+    }
+
+    pub(crate) async fn patch_as(&self, key: &str, path: &str, patch: Value) -> Reply {
+        let headers = [("content-type", "application/merge-patch+json"), ("if-match", "*")];
+        self.call(key, "PATCH", &format!("/api/v1{path}"), &headers, patch.to_string()).await
+    }
+
+    /// Creates an environment and returns its id.
+    pub(crate) async fn environment(&self, name: &str) -> String {
+        self.send("POST", "/environments", json!({"name": name})).await.text("/id")
+    }
+
+    /// Creates an agent in an environment and returns its id and key.
+    pub(crate) async fn agent_in(&self, environment: &str, name: &str) -> (String, String) {
+        let reply = self.send("POST", "/agents", json!({"name": name, "environment": environment})).await;
+        (reply.text("/agent/id"), reply.text("/pak"))
+    }
+
+    /// The names of the stacks that an agent should apply, and of those that it should remove, from its own poll.
+    pub(crate) async fn polled(&self, agent: &str, key: &str) -> (Vec<String>, Vec<String>) {
+        let reply = self.get_as(key, &format!("/agents/{agent}/target-state")).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let state = reply.json();
+        let of = |action: &str| {
+            let entries = state["entries"].as_array().unwrap().iter().filter(|it| it["action"] == action);
+            let mut names: Vec<String> = entries.map(|it| it["stack_name"].as_str().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        (of("apply"), of("remove"))
     }
 
     /// Creates a generator and returns its id and key.

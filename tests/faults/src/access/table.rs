@@ -127,6 +127,13 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /api/v1/environments/{id}", "fleet:read", "", "", ""),
     row("PATCH /api/v1/environments/{id}", "fleet:write", "", "", r#"{"description": "number {n}"}"#),
     row("DELETE /api/v1/environments/{id}", "fleet:write", "", "", ""),
+    row(
+        "POST /api/v1/environments/{id}/impact",
+        "fleet:read+stacks:read",
+        "",
+        "",
+        r#"{"generator": {"id": "00000000-0000-7000-8000-000000000001", "environments": null}}"#,
+    ),
     row("GET /api/v1/grants", "fleet:read", "", "", ""),
     row("POST /api/v1/grants", "fleet:write", "", "", r#"{"name": "g{n}", "rules": {"kinds": ["ConfigMap"]}}"#),
     row("GET /api/v1/grants/{id}", "fleet:read", "", "", ""),
