@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use brokkr_control::NewAgent;
 use brokkr_core::clock::{Clock as _, SystemClock};
-use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, GrantId, Version};
+use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, GrantId, Version, agent_labels};
 
 /// Builds an [`Agent`]: active, registered with the system generator, without labels.
 ///
@@ -18,6 +18,7 @@ use brokkr_core::model::{Agent, AgentId, AgentStatus, GeneratorId, GrantId, Vers
 #[must_use = "a builder does nothing until it builds"]
 pub struct AgentBuilder {
     name: String,
+    environment: Option<String>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     status: AgentStatus,
@@ -28,6 +29,7 @@ pub struct AgentBuilder {
 pub fn agent(name: impl Into<String>) -> AgentBuilder {
     AgentBuilder {
         name: name.into(),
+        environment: None,
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         status: AgentStatus::Active,
@@ -36,6 +38,11 @@ pub fn agent(name: impl Into<String>) -> AgentBuilder {
 }
 
 impl AgentBuilder {
+    /// Puts the agent into an environment, which must exist in the broker that creates the agent. Default: none.
+    pub fn environment(self, name: impl Into<String>) -> Self {
+        Self { environment: Some(name.into()), ..self }
+    }
+
     /// Adds a label.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
@@ -65,16 +72,18 @@ impl AgentBuilder {
     ///
     /// # Panics
     ///
-    /// Panics if the name, a label or an annotation is invalid.
+    /// Panics if the name, the environment, a label or an annotation is invalid.
     #[must_use]
     pub fn build(self) -> Agent {
         let now = SystemClock.now();
+        let environment = self.environment.map(|name| name.parse().expect("the environment's name should be valid"));
+        let labels = agent_labels(self.labels, environment.as_ref());
         Agent {
             id: AgentId::generate(),
             name: self.name.parse().expect("the agent's name should be valid"),
             cluster_name: self.name,
-            environment: None,
-            labels: self.labels.try_into().expect("the agent's labels should be valid"),
+            environment,
+            labels: labels.expect("the agent's labels should be valid"),
             annotations: self.annotations.try_into().expect("the agent's annotations should be valid"),
             status: self.status,
             registrations: self.generators.into_iter().map(|id| (id, GrantId::UNRESTRICTED)).collect(),
@@ -91,7 +100,7 @@ impl AgentBuilder {
         NewAgent {
             name: self.name.clone(),
             cluster_name: self.name.clone(),
-            environment: None,
+            environment: self.environment.clone(),
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
             registrations: Some(self.generators.iter().map(|id| (*id, Some(GrantId::UNRESTRICTED))).collect()),

@@ -49,6 +49,11 @@ fn audit() {
 }
 
 #[test]
+fn environments() {
+    Page::read("docs/how-to/environments.md").run();
+}
+
+#[test]
 fn join_tokens() {
     Page::read("docs/how-to/join-tokens.md").run();
 }
