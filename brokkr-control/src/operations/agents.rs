@@ -118,6 +118,7 @@ impl Broker {
             refuse_outside(actor, environment.as_ref())?;
             let labels = agent_labels(new.labels.clone(), environment.as_ref());
             let granted = |(id, grant): (GeneratorId, Option<GrantId>)| (id, grant.unwrap_or(default_grant(id)));
+            let wanted: Vec<_> = wanted.into_iter().map(granted).collect();
             let agent = Agent {
                 id: self.new_id(),
                 name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
@@ -130,7 +131,7 @@ impl Broker {
                     .try_into()
                     .map_err(|error: Invalid| error.within("annotations"))?,
                 status: AgentStatus::Active,
-                registrations: wanted.into_iter().map(granted).collect(),
+                registrations: wanted.iter().copied().collect(),
                 confirmed_epoch: None,
                 version: Version::FIRST,
                 created_at: now,
@@ -145,10 +146,16 @@ impl Broker {
             let pak = self.mint(actor, agent.id.into(), "initial", KeyTerms::default(), now)?;
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
-            for (id, grant) in &agent.registrations {
-                let (generator, versions) = self.registrable(&scope, *id, *grant).await?;
-                let isolated = refuse_isolated(&generator, agent.environment.as_ref());
-                isolated.map_err(|error| error.within("generator_ids"))?;
+            for (n, (id, grant)) in wanted.into_iter().enumerate() {
+                let at = |invalid: Invalid| invalid.within(&n.to_string()).within("generator_ids");
+                let found = self.registrable(&scope, id, grant).await.map_err(|error| match error {
+                    BrokerError::NotFound => {
+                        at(Invalid::new(InvalidCode::ReferenceInvalid, "there is no generator with this id")).into()
+                    }
+                    error => error,
+                });
+                let (generator, versions) = found?;
+                refuse_isolated(&generator, agent.environment.as_ref()).map_err(at)?;
                 preconditions.extend(versions);
             }
             preconditions.extend(self.environments_of(&decision.outcome.1.key).await?);

@@ -157,7 +157,8 @@ impl Client {
         }
     }
 
-    /// Sends a JSON body to a path under `/api/v1` and deserializes the JSON response.
+    /// Sends a JSON body to a path under `/api/v1` and deserializes the JSON response. A response without a body, as to
+    /// deletions, deserializes as `()` or as the `None` of an option.
     ///
     /// # Errors
     ///
@@ -176,7 +177,8 @@ impl Client {
             call.headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
         }
         let answer = self.call(call).await?;
-        serde_json::from_slice(&answer.body)
+        let json: &[u8] = if answer.body.is_empty() { b"null" } else { &answer.body };
+        serde_json::from_slice(json)
             .map_err(|_| ClientError::Malformed("the body does not have the expected form".to_owned()))
     }
 

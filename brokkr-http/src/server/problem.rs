@@ -33,7 +33,8 @@ pub struct Problem {
     detail: Option<String>,
     place: Option<Place>,
     retry_after: Option<Duration>,
-    limit: Option<ExceededLimit>,
+    // Boxed, so that results with this error stay small.
+    limit: Option<Box<ExceededLimit>>,
     /// Whether the broker has already recorded the attempt in the audit.
     recorded: bool,
 }
@@ -154,7 +155,7 @@ impl Problem {
     /// Names the limit that the request exceeds.
     #[must_use]
     pub fn limit(mut self, limit: ExceededLimit) -> Self {
-        self.limit = Some(limit);
+        self.limit = Some(Box::new(limit));
         self
     }
 
@@ -234,7 +235,7 @@ impl Problem {
             pointer: None,
             parameter: None,
             header: None,
-            limit: self.limit.clone(),
+            limit: self.limit.as_deref().cloned(),
             request_id: String::new(),
         };
         match &self.place {

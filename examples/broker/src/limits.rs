@@ -65,16 +65,17 @@ settings! {
 impl LimitSettings {
     /// Sets the limits of a server.
     pub(crate) fn on(self, mut server: ServerBuilder) -> ServerBuilder {
-        let rates: [(Option<u32>, fn(ServerBuilder, u32) -> ServerBuilder); 4] = [
-            (self.requests_per_second, ServerBuilder::requests_per_second),
-            (self.owner_requests_per_second, ServerBuilder::owner_requests_per_second),
-            (self.writes_per_second, ServerBuilder::writes_per_second),
-            (self.unauthenticated_per_second, ServerBuilder::unauthenticated_per_second),
-        ];
-        for (setting, set) in rates {
-            if let Some(rate) = setting {
-                server = set(server, rate);
-            }
+        if let Some(rate) = self.requests_per_second {
+            server = server.requests_per_second(rate);
+        }
+        if let Some(rate) = self.owner_requests_per_second {
+            server = server.owner_requests_per_second(rate);
+        }
+        if let Some(rate) = self.writes_per_second {
+            server = server.writes_per_second(rate);
+        }
+        if let Some(rate) = self.unauthenticated_per_second {
+            server = server.unauthenticated_per_second(rate);
         }
         for (setting, class) in [
             (self.concurrent_agent_requests, WorkClass::Agents),

@@ -100,6 +100,12 @@ async fn registration_names_a_grant() {
         (unknown.slug(), unknown.json()["pointer"].clone()),
         ("reference-invalid".to_owned(), json!("/grant_id"))
     );
+    let unknown = json!({"name": "edge-2", "generator_ids": [generator, agent]});
+    let unknown = api.send("POST", "/agents", unknown).await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.slug(), unknown.json()["pointer"].clone()),
+        (409, "reference-invalid".to_owned(), json!("/generator_ids/1"))
+    );
     let grant = format!("/grants/{own}");
     assert_eq!(api.send("DELETE", &grant, json!({})).await.slug(), "in-use");
     assert_eq!(api.send("DELETE", &path, json!({})).await.status, 204);

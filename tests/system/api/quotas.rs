@@ -30,7 +30,7 @@ async fn stacks_of_a_generator_are_limited_also_under_races() {
     let create = |n: usize| {
         let (api, one) = (&api, &one);
         async move {
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 api.send_as(one, "POST", "/stacks", json!({"name": format!("s{n}")})).await
             } else {
                 api.send_as(one, "PUT", &format!("/stacks/by-name/s{n}"), json!({})).await

@@ -53,13 +53,19 @@ enum Killed {
     Backend,
 }
 
-/// Interrupts the step after `done` in its middle. Each step creates a function, which writes to the catalogue. After
-/// the last step, the migration writes the rights to another catalogue.
+/// The catalogues that the step after `done` writes to: each creates a function or adds a column. After the last one, the
+/// migration writes the rights.
+fn catalogues_after(done: i64) -> &'static str {
+    if done == STEPS { "pg_catalog.pg_class" } else { "pg_catalog.pg_proc, pg_catalog.pg_attribute" }
+}
+
+/// Interrupts the step after `done` in its middle.
 async fn interrupted(done: i64, killed: Killed) -> Database {
     let database = Database::empty();
     migrate_steps(&database.url("brokkr_owner").into(), done, &[]).await.unwrap();
-    let catalogue = if done == STEPS { "pg_class" } else { "pg_proc" };
-    let holder = hold(&database, &format!("LOCK TABLE pg_catalog.{catalogue} IN EXCLUSIVE MODE")).await;
+    let before = newest(&database);
+    let catalogues = catalogues_after(done);
+    let holder = hold(&database, &format!("LOCK TABLE {catalogues} IN EXCLUSIVE MODE")).await;
     let process = start(&database);
     let backend = waiting(&database).await;
     match killed {
@@ -72,7 +78,7 @@ async fn interrupted(done: i64, killed: Killed) -> Database {
         }
     }
     drop(holder);
-    assert_eq!(newest(&database), done.to_string(), "the next step left no changes");
+    assert_eq!(newest(&database), before, "the next step left no changes");
     database
 }
 
