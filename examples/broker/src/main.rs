@@ -52,7 +52,7 @@ enum Command {
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Creates an agent, a join token, a stack, a generator or an admin key through the API of a running broker.
-    Create(create::CreateArgs),
+    Create(Box<create::CreateArgs>),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +81,6 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Migrate(args) => database::migrate(args).await,
         Command::Epoch(command) => database::epoch(command).await,
         Command::Keys(command) => keys::run(command).await,
-        Command::Create(args) => create::run(args).await,
+        Command::Create(args) => create::run(*args).await,
     }
 }
