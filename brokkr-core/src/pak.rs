@@ -106,6 +106,9 @@ fn is_base62(part: &str, length: usize) -> bool {
 }
 
 impl Pak {
+    /// The beginning of the text of every key.
+    pub const PREFIX: &'static str = "brokkr_";
+
     /// Generates a key of this kind.
     ///
     /// # Errors
@@ -113,7 +116,7 @@ impl Pak {
     /// [`PakError::NoRandomness`] if `entropy` fails.
     pub fn generate(kind: KeyKind, entropy: &dyn Entropy) -> Result<Self, PakError> {
         let short_id = random(SHORT_ID, entropy)?;
-        let head = format!("brokkr_{}_{short_id}_{}", kind.tag(), random(SECRET, entropy)?);
+        let head = format!("{}{}_{short_id}_{}", Self::PREFIX, kind.tag(), random(SECRET, entropy)?);
         let check: String = check(&head).into_iter().map(char::from).collect();
         let text = format!("{head}_{check}");
         Ok(Self { short_id, text: text.into() })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use brokkr_core::model::{
     ActorRef, AgentId, ApiKey, EnvironmentSet, GeneratorId, JoinTokenId, KeyId, KeyKind, KeyScopes, Name, RequestId,
-    Timestamp,
+    SourceNetwork, Timestamp,
 };
 
 use crate::access::action::Action;
@@ -138,6 +138,11 @@ impl Actor {
     /// The end of the presented key; `None` if it has none, or if the actor has no key.
     pub(crate) fn ends_at(&self) -> Option<Timestamp> {
         self.key.as_ref()?.expires_at
+    }
+
+    /// The networks from which the presented key may be used; empty: from everywhere.
+    pub(crate) fn networks(&self) -> &[SourceNetwork] {
+        self.key.as_ref().map_or(&[], |key| &key.source_networks)
     }
 
     /// The presented key; `None` for actors without a key.

@@ -15,7 +15,8 @@ pub struct KeyTerms {
     pub subject: Option<String>,
     /// What the holder may do. `None`: the default of the owner's kind.
     pub scopes: Option<KeyScopes>,
-    /// The networks from which the key may be used; empty: from everywhere.
+    /// The networks from which the key may be used, within those of the key that creates it. Empty: from where that key may be
+    /// used; for the keys of agents that an admin creates: from everywhere.
     pub source_networks: Vec<SourceNetwork>,
     /// The environments to which the key is limited. `None`: those of the key of its maker.
     pub environments: Option<EnvironmentSet>,
@@ -29,6 +30,8 @@ pub(crate) struct Maker {
     pub(crate) scopes: KeyScopes,
     /// The environments to which the maker's own key is limited.
     pub(crate) environments: Option<EnvironmentSet>,
+    /// The networks of the maker's own key; empty: it may be used from everywhere.
+    pub(crate) networks: Vec<SourceNetwork>,
     /// The end of the maker's own key.
     pub(crate) ends_at: Option<Timestamp>,
     /// The configured maximum for keys of people and systems.
@@ -46,8 +49,8 @@ pub(crate) struct Granted {
 }
 
 impl Maker {
-    /// Checks the terms: a new key neither outlives its maker's key, nor has a scope that it lacks, nor reaches beyond its
-    /// environments.
+    /// Checks the terms: a new key neither outlives its maker's key, nor has a scope that it lacks, nor works from elsewhere, nor
+    /// reaches beyond its environments.
     pub(crate) fn grant(&self, owner: KeyKind, terms: KeyTerms, now: Timestamp) -> Result<Granted, Invalid> {
         if let Some(subject) = &terms.subject {
             validate_text(subject, limits::SHORT_TEXT_CHARACTERS).map_err(|error| error.within("subject"))?;
@@ -58,10 +61,12 @@ impl Maker {
             let message = format!("at most {} networks are allowed", limits::SOURCE_NETWORKS);
             return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("source_networks"));
         }
+        let source_networks =
+            self.networks(owner, terms.source_networks).map_err(|error| error.within("source_networks"))?;
         let environments = self.limit(terms.environments).map_err(|error| error.within("environments"))?;
         let expires_at = self.end(owner, terms.expires_at, now).map_err(|error| error.within("expires_at"))?;
         let subject = terms.subject.filter(|subject| !subject.is_empty());
-        Ok(Granted { subject, scopes, source_networks: terms.source_networks, environments, expires_at })
+        Ok(Granted { subject, scopes, source_networks, environments, expires_at })
     }
 
     fn limit(&self, wanted: Option<EnvironmentSet>) -> Result<Option<EnvironmentSet>, Invalid> {
@@ -101,6 +106,28 @@ impl Maker {
                 "the presented key does not have the scope {scope}, so it cannot create a key with it; \
                  omit the scope, or use a key that has it"
             )),
+        }
+    }
+
+    /// The networks of a new key. Agents run in their clusters, so an admin's networks do not limit their keys.
+    fn networks(&self, owner: KeyKind, wanted: Vec<SourceNetwork>) -> Result<Vec<SourceNetwork>, Invalid> {
+        let is_of_new_agent =
+            matches!(owner, KeyKind::Agent | KeyKind::JoinToken) && !self.scopes.contains(&KeyScope::Agent);
+        if self.networks.is_empty() || is_of_new_agent {
+            return Ok(wanted);
+        }
+        if wanted.is_empty() {
+            return Ok(self.networks.clone());
+        }
+        match wanted.iter().find(|it| !self.networks.iter().any(|own| own.contains_all_of(it))) {
+            None => Ok(wanted),
+            Some(outside) => {
+                let message = format!(
+                    "the presented key may not be used from {outside}, so it cannot create a key for it; name networks \
+                     within those of the presented key"
+                );
+                Err(Invalid::new(InvalidCode::FieldInvalid, message))
+            }
         }
     }
 
@@ -193,7 +220,7 @@ mod tests {
     }
 
     fn maker(words: &str) -> Maker {
-        Maker { scopes: scopes(words), environments: None, ends_at: None, lifetime: None }
+        Maker { scopes: scopes(words), environments: None, networks: Vec::new(), ends_at: None, lifetime: None }
     }
 
     fn key(owner: KeyOwner, expires_at: Option<Timestamp>, now: Timestamp) -> ApiKey {
@@ -297,6 +324,40 @@ mod tests {
             assert_eq!(granted.ok().map(|it| it.environments), given.map(environments), "{own} gives {wanted}");
             let replacing = maker.within_reach(KeyKind::Admin, terms, SystemClock.now());
             assert!(maker.grant(KeyKind::Admin, replacing, SystemClock.now()).is_ok(), "{own} replaces {wanted}");
+        }
+    }
+
+    #[test]
+    fn new_key_works_only_from_the_networks_of_its_maker() {
+        let networks = |words: &str| -> Vec<SourceNetwork> {
+            words.split_whitespace().map(|it| it.parse().expect("a network")).collect()
+        };
+        let admin = Preset::Admin.scopes();
+        let agent = || scopes("agent");
+        for (of_maker, by, owner, wanted, expected) in [
+            ("", &admin, KeyKind::Admin, "", Some("")),
+            ("", &admin, KeyKind::Admin, "10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.20.0.0/16", &admin, KeyKind::Admin, "", Some("10.20.0.0/16")),
+            ("10.20.0.0/16", &admin, KeyKind::Generator, "", Some("10.20.0.0/16")),
+            ("10.20.0.0/16", &admin, KeyKind::Generator, "10.20.1.0/24", Some("10.20.1.0/24")),
+            ("10.20.0.0/16", &admin, KeyKind::AdminReadOnly, "10.0.0.0/8", None),
+            ("10.20.0.0/16", &admin, KeyKind::Admin, "10.20.1.0/24 192.0.2.1", None),
+            (
+                "10.20.0.0/16 192.0.2.0/24",
+                &admin,
+                KeyKind::Admin,
+                "10.20.1.0/24 192.0.2.1",
+                Some("10.20.1.0/24 192.0.2.1"),
+            ),
+            ("10.20.0.0/16", &admin, KeyKind::Agent, "", Some("")),
+            ("10.20.0.0/16", &admin, KeyKind::Agent, "192.0.2.1", Some("192.0.2.1")),
+            ("10.20.0.0/16", &admin, KeyKind::JoinToken, "", Some("")),
+            ("10.20.0.0/16", &agent(), KeyKind::Agent, "", Some("10.20.0.0/16")),
+            ("10.20.0.0/16", &agent(), KeyKind::Agent, "192.0.2.1", None),
+        ] {
+            let maker = Maker { scopes: by.clone(), networks: networks(of_maker), ..maker("") };
+            let given = maker.networks(owner, networks(wanted)).ok();
+            assert_eq!(given, expected.map(networks), "{of_maker} gives {wanted} to {owner:?}");
         }
     }
 

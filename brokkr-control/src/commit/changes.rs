@@ -1,5 +1,6 @@
 //! What an update changed, for its audit record.
 
+use brokkr_core::manifest::{for_each_secret_value, is_secret};
 use brokkr_core::model::{AuditChanges, Entity, EntityKey, limits};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value, json};
@@ -14,11 +15,6 @@ pub(crate) struct Update {
     /// Whether the values stand for others.
     is_unread: bool,
 }
-
-/// Fields of a Secret without secret values.
-const PUBLIC: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
-/// kubectl keeps a copy of the whole object in this annotation.
-const COPY: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 impl Update {
     pub(crate) fn of<E: Entity>(before: &E, after: &E) -> Self {
@@ -60,11 +56,32 @@ impl Update {
 
     /// The patch, with hashes under `key` in place of secret values.
     pub(crate) fn changes(mut self, key: &[u8; 32]) -> AuditChanges {
+        let pointers = pointer_bytes(&self.before, 0).saturating_add(pointer_bytes(&self.after, 0));
+        if pointers > limits::AUDIT_POINTER_BYTES {
+            let fields = self.changed_fields().into_iter();
+            let patch = fields.map(|field| json!({"op": "replace", "path": format!("/{field}")})).collect();
+            return bounded(patch, true);
+        }
         hide_secrets(&mut self.before, key);
         hide_secrets(&mut self.after, key);
         let operations = json_patch::diff(&self.before, &self.after);
         let patch = operations.0.iter().filter_map(|it| serde_json::to_value(it).ok()).collect();
         bounded(patch, self.is_unread)
+    }
+}
+
+/// The bytes of the pointers to all values, each below a pointer of `parent` bytes: no patch has longer paths.
+fn pointer_bytes(value: &Value, parent: usize) -> usize {
+    // An index has at most ten digits, and a character of a name at most two bytes more than in the name.
+    match value {
+        Value::Array(items) => {
+            let pointer = parent + 11;
+            items.iter().fold(pointer, |sum, item| sum.saturating_add(pointer_bytes(item, pointer)))
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .fold(parent, |sum, (name, field)| sum.saturating_add(pointer_bytes(field, parent + 1 + 2 * name.len()))),
+        _ => parent,
     }
 }
 
@@ -95,26 +112,11 @@ fn hide_secrets(value: &mut Value, key: &[u8; 32]) {
     // The depth is that of stored manifests, which is limited.
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| hide_secrets(item, key)),
-        Value::Object(fields) if is_secret(fields) => hide_values(fields, key),
+        Value::Object(fields) if is_secret(fields) => {
+            for_each_secret_value(fields, |value| *value = hashed(value, key));
+        }
         Value::Object(fields) => fields.values_mut().for_each(|field| hide_secrets(field, key)),
         _ => {}
-    }
-}
-
-fn is_secret(fields: &Map<String, Value>) -> bool {
-    fields.get("kind").is_some_and(|kind| kind == "Secret") && fields.get("apiVersion").is_some_and(|it| it == "v1")
-}
-
-fn hide_values(secret: &mut Map<String, Value>, key: &[u8; 32]) {
-    for (_, value) in secret.iter_mut().filter(|(field, _)| !PUBLIC.contains(&field.as_str())) {
-        match value {
-            Value::Null => {}
-            Value::Object(members) => members.values_mut().for_each(|member| *member = hashed(member, key)),
-            other => *other = hashed(other, key),
-        }
-    }
-    if let Some(copy) = secret.get_mut("metadata").and_then(|it| it.get_mut("annotations")?.get_mut(COPY)) {
-        *copy = hashed(copy, key);
     }
 }
 
@@ -135,6 +137,7 @@ mod tests {
     use super::*;
 
     const KEY: [u8; 32] = [7; 32];
+    const COPY: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
     fn changes(before: Value, after: Value) -> AuditChanges {
         let object = EntityKey::Generator(GeneratorId::SYSTEM);
@@ -172,6 +175,36 @@ mod tests {
             is_unread: false,
         };
         assert_ne!(other.changes(&[8; 32]).patch, found.patch, "another installation has other hashes");
+    }
+
+    #[test]
+    fn secrets_of_every_version_are_hidden() {
+        for version in ["v1", "v2", "v1beta1"] {
+            let secret =
+                |text: &str| json!({"a": {"apiVersion": version, "kind": "Secret", "data": {"password": text}}});
+            let text = json!(changes(secret("hunter2"), secret("hunter3")).patch).to_string();
+            assert!(text.contains("/a/data/password") && !text.contains("hunter"), "{text}");
+        }
+        let other = |text: &str| json!({"apiVersion": "example.com/v1", "kind": "Secret", "data": {"password": text}});
+        assert_eq!(changes(other("a"), other("b")).patch[0]["value"], "b");
+    }
+
+    #[test]
+    fn long_names_above_many_values_are_not_compared() {
+        let name = "n".repeat(64 * 1024);
+        let values = |value: u8| json!({"data": {&*name: vec![value; 32 * 1024]}, "version": value});
+        let found = changes(values(1), values(2));
+        assert_eq!((found.patch, found.truncated), (vec![json!({"op": "replace", "path": "/data"})], true));
+        for (value, bytes) in [
+            (json!(null), 0),
+            (
+                json!({"a": 1, "bc": {"d": 2}}),
+                "/aa".len() + "/bbcc".len() + "/bbcc".len() + "/bbcc/dd".len() - "/bbcc".len(),
+            ),
+            (json!([1, 2]), 3 * 11),
+        ] {
+            assert_eq!(pointer_bytes(&value, 0), bytes, "{value}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Operations on generators.
 
-use brokkr_core::error::Invalid;
+use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
     Change, Entity, EntityKey, EnvironmentSet, GeneratorId, GeneratorPrincipal, KeyOwner, Name, Stack, Version, limits,
     validate_text,
@@ -14,6 +14,7 @@ use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::operations::keys::{NewPak, revoke_all};
+use crate::view::CATCH_UP;
 
 /// Input of [`Broker::generator_create`].
 #[derive(Debug, Clone, Default)]
@@ -43,7 +44,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Invalid`] for an invalid field, [`BrokerError::AlreadyExists`] if the name is taken.
+    /// [`BrokerError::Invalid`] for an invalid field, and for a name that begins with another generator's name and a hyphen, or
+    /// the reverse: both would have the same namespaces. [`BrokerError::AlreadyExists`] if the name is taken.
     pub async fn generator_create(
         &self,
         actor: &Actor,
@@ -67,6 +69,7 @@ impl Broker {
                 updated_at: now,
                 deleted_at: None,
             };
+            self.refuse_shared_namespaces(&generator.name).await?;
             let owner = KeyOwner::Generator { id: generator.id };
             let key = self.mint(actor, owner, "initial", new.key.clone(), now);
             let pak = key.map_err(|error| error.within("key"))?;
@@ -128,6 +131,7 @@ impl Broker {
                 Err(error) => return Err(error),
             }
             validate_text(description, limits::DESCRIPTION_CHARACTERS).map_err(|error| error.within("description"))?;
+            self.refuse_shared_namespaces(&valid).await?;
             let now = self.now();
             let generator = GeneratorPrincipal {
                 id: self.new_id(),
@@ -149,6 +153,21 @@ impl Broker {
                 Err(error)
             }
             Ok(generator) => Ok(generator),
+        }
+    }
+
+    /// Refuses a name with which two generators would have the same namespaces by default.
+    async fn refuse_shared_namespaces(&self, name: &Name) -> BrokerResult<()> {
+        self.parts.view.refreshed(CATCH_UP).await?;
+        match self.parts.view.generator_beside(name) {
+            None => Ok(()),
+            Some(other) => {
+                let message = format!(
+                    "{name} and the generator {other} would share namespaces, because by default a generator has those that \
+                     begin with its name and a hyphen; choose a name of which neither begins with the other and a hyphen"
+                );
+                Err(Invalid::new(InvalidCode::FieldInvalid, message).within("name").into())
+            }
         }
     }
 

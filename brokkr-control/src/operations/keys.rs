@@ -133,6 +133,7 @@ impl Broker {
         Maker {
             scopes: actor.scopes(),
             environments: actor.environments().cloned(),
+            networks: actor.networks().to_vec(),
             ends_at: actor.ends_at(),
             lifetime: self.parts.key_lifetime,
         }

@@ -181,7 +181,12 @@ impl AttemptLog {
         let mut records = std::mem::take(&mut queue.waiting);
         if queue.turn(now) || all {
             queue.sums.clear();
-            records.append(&mut queue.summed);
+            for (kind, record) in std::mem::take(&mut queue.summed) {
+                match records.entry(kind) {
+                    Entry::Occupied(mut there) => there.get_mut().count += record.count,
+                    Entry::Vacant(place) => drop(place.insert(record)),
+                }
+            }
         }
         records
     }

@@ -234,6 +234,11 @@ impl FleetView {
         grants.into_values().collect()
     }
 
+    /// A generator that would share namespaces with one of this name.
+    pub(crate) fn generator_beside(&self, name: &Name) -> Option<Name> {
+        self.read().generator_beside(name)
+    }
+
     pub(crate) fn generator_name(&self, id: GeneratorId) -> Option<Name> {
         self.read().generator_name(id)
     }

@@ -358,6 +358,10 @@ impl ViewState {
         (if reached.is_empty() { registered() } else { reached }, true)
     }
 
+    pub(crate) fn generator_beside(&self, name: &Name) -> Option<Name> {
+        self.tenants.beside(name).cloned()
+    }
+
     pub(crate) fn generator_name(&self, id: GeneratorId) -> Option<Name> {
         self.tenants.name(id).cloned()
     }

@@ -50,6 +50,16 @@ impl Tenants {
         self.generators.get(&id).map(|it| &it.name)
     }
 
+    /// A generator that would share namespaces with one of this name: grants allow `{generator}-*` by default. Admins own the
+    /// system generator's stacks, so it shares none.
+    pub(crate) fn beside(&self, name: &Name) -> Option<&Name> {
+        let begins = |longer: &Name, shorter: &Name| {
+            longer.as_str().strip_prefix(shorter.as_str()).is_some_and(|rest| rest.starts_with('-'))
+        };
+        let others = self.generators.iter().filter(|(id, _)| **id != GeneratorId::SYSTEM).map(|(_, other)| other);
+        others.into_iter().find(|other| begins(other, name) || begins(name, other))
+    }
+
     /// The grant of a generator's registration with an agent.
     pub(crate) fn grant(&self, agent: &Agent, generator: GeneratorId) -> Option<&Arc<Grant>> {
         self.grants.get(agent.registrations.get(&generator)?)

@@ -17,6 +17,6 @@ mod yaml;
 
 pub use json::parse_json;
 pub use object::Manifest;
-pub use redact::REDACTED;
+pub use redact::{REDACTED, for_each_secret_value, is_secret};
 pub use set::{ManifestSet, json_for_yaml};
 pub use weight::parsing_weight;

@@ -14,38 +14,43 @@ const PUBLIC: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"
 /// kubectl stores a copy of the whole object in this annotation.
 const COPY: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-fn is_secret(manifest: &Manifest) -> bool {
+fn is_secret_manifest(manifest: &Manifest) -> bool {
     manifest.group().is_empty() && manifest.kind() == "Secret"
 }
 
-/// Replaces a value, or each value of a map. Returns whether there was one.
-fn hide(value: &mut Value) -> bool {
-    let hidden = || Value::String(REDACTED.to_owned());
-    match value {
-        Value::Null => return false,
-        Value::Object(members) if members.is_empty() => return false,
-        Value::Object(members) => members.values_mut().for_each(|value| *value = hidden()),
-        other => *other = hidden(),
+/// Whether an object is a Secret of the Kubernetes API, of whatever version.
+pub fn is_secret(object: &Map<String, Value>) -> bool {
+    let version = object.get("apiVersion").and_then(Value::as_str);
+    object.get("kind").is_some_and(|kind| kind == "Secret") && version.is_some_and(|it| !it.contains('/'))
+}
+
+/// Calls `visit` with each value of a Secret that is secret: those in its maps, other fields, and kubectl's copy of the object.
+pub fn for_each_secret_value(secret: &mut Map<String, Value>, mut visit: impl FnMut(&mut Value)) {
+    for (_, field) in secret.iter_mut().filter(|(field, _)| !PUBLIC.contains(&field.as_str())) {
+        match field {
+            Value::Null => {}
+            Value::Object(members) => members.values_mut().for_each(&mut visit),
+            other => visit(other),
+        }
     }
-    true
+    if let Some(copy) = secret.get_mut("metadata").and_then(|it| it.get_mut("annotations")?.get_mut(COPY)) {
+        visit(copy);
+    }
 }
 
 fn hide_in(secret: &mut Map<String, Value>) -> bool {
     let mut found = false;
-    for (_, value) in secret.iter_mut().filter(|(field, _)| !PUBLIC.contains(&field.as_str())) {
-        found |= hide(value);
-    }
-    let annotations = secret.get_mut("metadata").and_then(|it| it.get_mut("annotations"));
-    if let Some(copy) = annotations.and_then(|it| it.get_mut(COPY)) {
-        found |= hide(copy);
-    }
+    for_each_secret_value(secret, |value| {
+        found = true;
+        *value = Value::String(REDACTED.to_owned());
+    });
     found
 }
 
 impl ManifestSet {
     /// The number of Secrets in the set.
     pub fn secrets(&self) -> usize {
-        self.objects().iter().filter(|it| is_secret(it)).count()
+        self.objects().iter().filter(|it| is_secret_manifest(it)).count()
     }
 
     /// The set as YAML with [`REDACTED`] in place of every value of a Secret, without comments. `None` if no Secret has a
@@ -63,7 +68,7 @@ impl ManifestSet {
         let (mut found, mut shown) = (false, String::new());
         for object in self.objects() {
             let mut body = object.body();
-            if is_secret(object) {
+            if is_secret_manifest(object) {
                 found |= hide_in(&mut body);
             }
             shown.push_str("---\n");
@@ -76,7 +81,7 @@ impl ManifestSet {
     /// Refuses Secrets whose values are [`REDACTED`]: they were read without the scope `secrets:read`, and publishing them
     /// would overwrite the real values.
     pub fn refuse_redacted(&self) -> Result<(), Invalid> {
-        for (n, object) in self.objects().iter().enumerate().filter(|(_, it)| is_secret(it)) {
+        for (n, object) in self.objects().iter().enumerate().filter(|(_, it)| is_secret_manifest(it)) {
             let body = object.body();
             for field in ["data", "stringData"] {
                 let values = body.get(field).and_then(Value::as_object);

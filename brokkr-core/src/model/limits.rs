@@ -102,6 +102,9 @@ pub const VIEW_MAX_AGE_SECONDS: u64 = 3;
 pub const AUDIT_CHANGES_BYTES: usize = 16 * 1024;
 /// Maximum bytes of the manifests of two revisions together that the audit of a publication compares.
 pub const AUDIT_MANIFEST_BYTES: u64 = 256 * 1024;
+/// Maximum bytes of the pointers to all values of an update that are compared for its audit record. Long names with many values
+/// below them would make a patch of gigabytes.
+pub const AUDIT_POINTER_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum denied attempts that wait to be recorded. Further ones are only counted.
 pub const DENIALS_QUEUED: usize = 1_000;
 /// Maximum audit records of denied attempts that one actor adds per minute and broker. Further attempts are counted in as many

@@ -28,6 +28,11 @@ impl SourceNetwork {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
+
+    /// Whether every address of the other network is in this one.
+    pub fn contains_all_of(&self, other: &Self) -> bool {
+        self.0.contains(&other.0)
+    }
 }
 
 impl FromStr for SourceNetwork {
@@ -96,6 +101,22 @@ mod tests {
             let parsed: SourceNetwork = network.parse().expect("a network");
             assert_eq!(parsed.contains(address.parse().expect("an address")), inside, "{network} {address}");
             assert_eq!(parsed.to_string().parse(), Ok(parsed));
+        }
+    }
+
+    #[test]
+    fn networks_contain_smaller_ones() {
+        for (outer, inner, inside) in [
+            ("10.20.0.0/16", "10.20.0.0/16", true),
+            ("10.20.0.0/16", "10.20.7.0/24", true),
+            ("10.20.0.0/16", "10.20.0.0/15", false),
+            ("10.20.0.0/16", "10.21.0.0/24", false),
+            ("10.20.0.0/16", "::ffff:10.20.0.1", true),
+            ("0.0.0.0/0", "::/0", false),
+            ("::/0", "0.0.0.0/0", false),
+        ] {
+            let network = |text: &str| text.parse::<SourceNetwork>().expect("a network");
+            assert_eq!(network(outer).contains_all_of(&network(inner)), inside, "{outer} {inner}");
         }
     }
 

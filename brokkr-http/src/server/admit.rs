@@ -6,7 +6,8 @@ use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method, Version, header};
 use brokkr_core::error::excerpt;
-use brokkr_core::model::limits;
+use brokkr_core::model::{KeyKind, limits};
+use brokkr_core::pak::Pak;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::{OpenApi, RefOr};
 
@@ -152,13 +153,10 @@ fn is_too_large(headers: &HeaderMap) -> bool {
 
 /// Refuses a key in the query, also percent-encoded, because proxies and servers log URLs.
 fn refuse_key(query: &str) -> Result<(), Problem> {
-    // All keys share this prefix, so requests without one need a single search.
-    let has_key = |text: &str| {
-        text.contains("brokkr_")
-            && ["brokkr_admin_", "brokkr_reader_", "brokkr_agent_", "brokkr_generator_"]
-                .iter()
-                .any(|it| text.contains(it))
+    let is_of_a_kind = |rest: &str| {
+        KeyKind::ALL.iter().any(|kind| rest.strip_prefix(kind.tag()).is_some_and(|rest| rest.starts_with('_')))
     };
+    let has_key = |text: &str| text.split(Pak::PREFIX).skip(1).any(is_of_a_kind);
     let mut text = query.to_owned();
     // Encoded twice, it would be decoded by whoever reads the first decoding.
     for _ in 0..3 {

@@ -3,14 +3,12 @@
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use brokkr_control::{Actor, Broker, BrokerError};
+use brokkr_control::{Actor, Broker, BrokerError, Origin};
+use brokkr_core::pak::Pak;
 
 use super::AppState;
 use super::origin::RequestOrigin;
 use super::problem::Problem;
-
-/// The beginning of every key.
-const KEY_PREFIX: &str = "brokkr_";
 
 /// The authenticated caller: the [`Actor`] of the key in the `Authorization: Bearer` header.
 ///
@@ -47,19 +45,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let origin = RequestOrigin::from_request_parts(parts, state).await?;
-        let presented = bearer(&parts.headers);
-        // Whatever an address has sent, it can still present a valid key: many agents may share it.
-        let has_key = presented.is_some_and(|it| it.starts_with(KEY_PREFIX));
-        if !has_key {
-            origin.is_nobody()?;
-        }
-        let actor = match Broker::from_ref(state).authenticate(presented, origin.origin().clone()) {
-            Err(BrokerError::Unauthenticated) if has_key => {
-                origin.is_nobody()?;
-                return Err(BrokerError::Unauthenticated.into());
-            }
-            other => other?,
-        };
+        let actor = authenticated(&origin, bearer(&parts.headers), |presented, origin| {
+            Broker::from_ref(state).authenticate(presented, origin)
+        })?;
         let actor = origin.identify(actor)?;
         origin.enter().await?;
         Ok(Self(actor))
@@ -75,9 +63,29 @@ impl FromRequestParts<AppState> for Newcomer {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let origin = RequestOrigin::from_request_parts(parts, state).await?;
-        let actor = state.broker.authenticate_join_token(bearer(&parts.headers), origin.origin().clone())?;
+        let actor = authenticated(&origin, bearer(&parts.headers), |presented, origin| {
+            state.broker.authenticate_join_token(presented, origin)
+        })?;
         Ok(Self(origin.identify(actor)?))
     }
+}
+
+/// Authenticates what was presented, and counts what is no key. Whatever an address has sent, it can still present a valid key:
+/// many agents may share it.
+fn authenticated(
+    origin: &RequestOrigin,
+    presented: Option<&str>,
+    authenticate: impl FnOnce(Option<&str>, Origin) -> Result<Actor, BrokerError>,
+) -> Result<Actor, Problem> {
+    let has_key = presented.is_some_and(|it| it.starts_with(Pak::PREFIX));
+    if !has_key {
+        origin.is_nobody()?;
+    }
+    let found = authenticate(presented, origin.origin().clone());
+    if has_key && matches!(found, Err(BrokerError::Unauthenticated)) {
+        origin.is_nobody()?;
+    }
+    Ok(found?)
 }
 
 /// The single bearer token; `None` if the header is absent or occurs more than once.

@@ -19,10 +19,16 @@ pub(crate) async fn bind(
     recorded: PrometheusHandle,
 ) -> Result<Server, Box<dyn Error>> {
     let connections = descriptors::connections(settings.connections.unwrap_or(limits::CONNECTIONS));
-    let mut server = Server::builder(broker)
-        .connections(connections)
-        .trusted_proxies(proxies(settings)?)
-        .behind_tls_proxy(settings.behind_tls_proxy.unwrap_or(false));
+    let is_behind_proxy = settings.behind_tls_proxy.unwrap_or(false);
+    let proxies = proxies(settings)?;
+    if is_behind_proxy && settings.trusted_proxies.is_none() {
+        tracing::warn!(
+            "BROKKR__BROKER__TRUSTED_PROXIES is not set: every client has the proxy's address, so source networks of keys and \
+             limits per address apply to the proxy; set it to the proxy's network"
+        );
+    }
+    let mut server =
+        Server::builder(broker).connections(connections).trusted_proxies(proxies).behind_tls_proxy(is_behind_proxy);
     if let Some(files) = files(&settings.tls)? {
         server = server.tls(files)?;
     }

@@ -70,6 +70,8 @@ async fn malformed_queries_are_refused() {
     assert_eq!(api.get_as(&reader, &format!("/stacks?cursor={cursor}")).await.slug(), "cursor-invalid", "another's");
     assert_eq!(api.get("/stacks?labels=a%20b").await.slug(), "label-invalid");
     assert_eq!(api.get(&format!("/stacks?x={}", api.admin)).await.slug(), "credential-in-url");
+    assert_eq!(api.get("/stacks?x=brokkr_join_0123").await.slug(), "credential-in-url");
+    assert_eq!(api.get("/stacks?name=brokkr_joinery").await.slug(), "name-invalid");
 }
 
 #[tokio::test]

@@ -111,3 +111,24 @@ async fn registration_names_a_grant() {
     assert_eq!(api.send("DELETE", &path, json!({})).await.status, 204);
     assert_eq!(api.send("DELETE", &grant, json!({})).await.status, 204);
 }
+
+#[tokio::test]
+async fn generators_that_would_share_namespaces_are_refused() {
+    let api = Api::new().await;
+    api.generator("shop").await;
+    let (id, _) = api.generator("cart-eu").await;
+    let create = async |name: &str| api.send("POST", "/generators", json!({"name": name})).await;
+    for name in ["shop-jobs", "shop-", "cart"] {
+        let reply = create(name).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.json()["pointer"].clone()),
+            (422, json!("/name")),
+            "{name}: {reply:?}"
+        );
+    }
+    for name in ["shopping", "jobs-shop", "system-jobs"] {
+        assert_eq!(create(name).await.status, 201, "{name}");
+    }
+    assert_eq!(api.send("DELETE", &format!("/generators/{id}"), json!({})).await.status, 204);
+    assert_eq!(create("cart").await.status, 201, "nothing of cart-eu is left");
+}

@@ -92,6 +92,27 @@ async fn address_without_usable_key_has_a_rate_limit_and_its_agents_do_not_notic
     assert_eq!(flooded.slug(), "rate-limited");
 }
 
+#[tokio::test]
+async fn joins_without_usable_token_have_the_same_rate_limit() {
+    let api = Api::served(|broker| broker, |server| server.unauthenticated_per_second(1)).await;
+    for (key, address) in [("", "192.0.2.1"), ("brokkr_join_0123456789ab", "192.0.2.9")] {
+        let mut last = None;
+        for _ in 0..MANY {
+            let mut request = Request::post("/api/v1/join").header("content-type", "application/json");
+            if !key.is_empty() {
+                request = request.header("authorization", format!("Bearer {key}"));
+            }
+            let mut request = request.body(Body::from("{}")).unwrap();
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 1)));
+            last = Some(api.raw(request).await);
+            if last.as_ref().is_some_and(|reply| reply.status == 429) {
+                break;
+            }
+        }
+        assert_eq!(limit_of(&last.unwrap()), "unauthenticated-requests-per-address", "{key:?}");
+    }
+}
+
 /// Generates once a permit is there.
 #[derive(Debug, Clone)]
 struct Slow(Arc<Semaphore>);

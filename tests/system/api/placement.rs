@@ -150,7 +150,7 @@ async fn null_in_a_patch_creates_nothing_and_unknown_nulls_are_refused() {
         assert_eq!(reply.json()["version"], 1, "{nothing} changes nothing");
     }
     for (unknown, pointer) in [
-        (json!({"targetting": null}), "/targetting"),
+        (json!({"placing": null}), "/placing"),
         (json!({"targeting": {"excluded": null}}), "/targeting/excluded"),
         (json!({"targeting": {"exclude": {"labels": null}}}), "/targeting/exclude/labels"),
         (json!({"policies": {"waits": null}}), "/policies/waits"),

@@ -32,7 +32,13 @@ const DEFAULT_KINDS: [&str; 19] = [
     "PodDisruptionBudget.policy",
     "PodTemplate",
 ];
-const POD_SECURITY_LABELS: &str = "pod-security.kubernetes.io/";
+/// Labels and annotations of Namespaces that nothing in a cluster decides by.
+const DESCRIPTIVE: [&str; 3] =
+    ["kubernetes.io/metadata.name", "kubernetes.io/description", "kubectl.kubernetes.io/last-applied-configuration"];
+
+fn is_descriptive(key: &str) -> bool {
+    key.starts_with("app.kubernetes.io/") || DESCRIPTIVE.contains(&key)
+}
 
 /// What a generator may create and update in a cluster. Removing what it holds is always allowed.
 ///
@@ -56,7 +62,9 @@ pub struct GrantRules {
     /// The allowed namespaces. Default: `{generator}` and `{generator}-*`.
     #[cfg_attr(feature = "openapi", schema(max_items = 256))]
     pub namespaces: BTreeSet<NamespacePattern>,
-    /// The least strict level of the Pod Security Standards. Default: `baseline`.
+    /// The least strict level of the Pod Security Standards. Default: `baseline`. Below `privileged`, Namespaces have no labels
+    /// and annotations of the generator's own but `app.kubernetes.io/…` and `kubernetes.io/description`: network policies and
+    /// admission webhooks select namespaces by them.
     pub pod_security: PodSecurity,
     /// Whether Secrets and volumes may contain tokens of service accounts beside the one that Kubernetes mounts. Default:
     /// false.
@@ -188,10 +196,14 @@ impl GrantRules {
             violations.push(Violation::new(GrantedField::Namespaces, format!("the namespace {namespace:?}")));
         }
         if is_namespace && self.pod_security != PodSecurity::Privileged {
-            let labels = metadata.and_then(|it| it.get("labels")).and_then(Value::as_object);
-            let own = labels.into_iter().flatten().filter(|(key, _)| key.starts_with(POD_SECURITY_LABELS));
-            violations
-                .extend(own.map(|(key, _)| Violation::new(GrantedField::PodSecurity, format!("the label {key}"))));
+            // Admission webhooks, network policies and meshes select namespaces by them.
+            for (field, what) in [("labels", "label"), ("annotations", "annotation")] {
+                let given = metadata.and_then(|it| it.get(field)).and_then(Value::as_object);
+                let foreign = given.into_iter().flatten().filter(|(key, _)| !is_descriptive(key));
+                violations.extend(foreign.map(|(key, _)| {
+                    Violation::new(GrantedField::PodSecurity, format!("the {what} {key} of a Namespace"))
+                }));
+            }
         }
         if let Some((spec, annotations)) = pod_of(group, kind, body) {
             let found = self.pod_security.violations(spec, annotations);
@@ -350,9 +362,30 @@ mod tests {
             assert_eq!(in_namespace(forbidden), expected);
             assert_eq!(namespace(forbidden), expected);
         }
-        let labels = json!({"pod-security.kubernetes.io/enforce": "privileged", "team": "shop"});
-        let labelled = json!({"kind": "Namespace", "metadata": {"name": "shop", "labels": labels}});
-        assert_eq!(violations_of(&rules, &labelled), ["pod_security: the label pod-security.kubernetes.io/enforce"]);
+    }
+
+    #[test]
+    fn labels_and_annotations_that_select_namespaces_are_refused() {
+        let labelled =
+            |field: &str, key: &str| json!({"kind": "Namespace", "metadata": {"name": "shop", field: {key: "any"}}});
+        let privileged = GrantRules { pod_security: PodSecurity::Privileged, ..GrantRules::default() };
+        for (key, is_allowed) in [
+            ("pod-security.kubernetes.io/enforce", false),
+            ("team", false),
+            ("istio-injection", false),
+            ("app.kubernetes.io/name", true),
+            ("app.kubernetes.io.example.com/name", false),
+            ("kubernetes.io/metadata.name", true),
+            ("kubernetes.io/description", true),
+            ("kubectl.kubernetes.io/last-applied-configuration", true),
+        ] {
+            for (field, what) in [("labels", "label"), ("annotations", "annotation")] {
+                let found = violations_of(&GrantRules::default(), &labelled(field, key));
+                let expected = format!("pod_security: the {what} {key} of a Namespace");
+                assert_eq!(found, if is_allowed { vec![] } else { vec![expected] });
+                assert!(violations_of(&privileged, &labelled(field, key)).is_empty());
+            }
+        }
     }
 
     #[test]
