@@ -22,6 +22,7 @@ use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
 use crate::recent::contents::RecentContents;
+use crate::store_clock::StoreClock;
 use crate::view::FleetView;
 
 /// Time limit for the store's answer to a readiness check.
@@ -43,6 +44,8 @@ pub struct Broker {
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The store's time. `clock` unless the host has set another one.
+    pub(crate) store_clock: Arc<StoreClock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secret: [u8; 32],
     pub(crate) generators: HashMap<String, Registered>,
@@ -108,8 +111,8 @@ impl Broker {
         self.parts.view.epoch()
     }
 
-    /// The current time by the broker's clock.
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The current time: that of the store, or of the clock that the host has set.
+    pub fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 

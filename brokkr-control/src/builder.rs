@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_core::clock::{Clock, IntoClock, SystemClock};
+use brokkr_core::clock::{Clock, IntoClock};
 use brokkr_core::entropy::{Entropy, IntoEntropy, SystemEntropy};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Quota, Version};
@@ -30,6 +30,7 @@ use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
 use crate::recent::contents::RecentContents;
+use crate::store_clock::StoreClock;
 use crate::view::FleetView;
 
 /// The error of [`BrokerBuilder::start`].
@@ -57,7 +58,7 @@ pub enum StartError {
 #[must_use = "a builder does nothing until it is started"]
 pub struct BrokerBuilder {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
     entropy: Arc<dyn Entropy>,
     policy: Arc<dyn TargetingPolicy>,
     also: Vec<Arc<dyn TargetingPolicy>>,
@@ -96,7 +97,7 @@ impl BrokerBuilder {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            clock: Arc::new(SystemClock),
+            clock: None,
             entropy: Arc::new(SystemEntropy),
             policy: default_policy().into_policy(),
             also: Vec::new(),
@@ -107,9 +108,10 @@ impl BrokerBuilder {
         }
     }
 
-    /// Sets the clock for timestamps. Default: [`SystemClock`]. Tests use a clock that they control.
+    /// Sets the clock for timestamps and deadlines. Default: the store's time, which all brokers on one store share; it never goes
+    /// back. Tests use a clock that they control.
     pub fn clock(mut self, clock: impl IntoClock) -> Self {
-        self.clock = clock.into_clock();
+        self.clock = Some(clock.into_clock());
         self
     }
 
@@ -213,12 +215,15 @@ impl BrokerBuilder {
         crate::metrics::describe();
         let began = Instant::now();
         let stopping = CancellationToken::new();
+        let store_clock = Arc::new(StoreClock::default());
+        let clock: Arc<dyn Clock> = self.clock.unwrap_or_else(|| store_clock.clone());
         let parts = Arc::new(Parts {
             view: FleetView::new(policy, began),
             secret: self.store.secret().await?,
             store: self.store,
-            attempts: AttemptLog::new(self.clock.clone(), self.entropy.clone()),
-            clock: self.clock,
+            attempts: AttemptLog::new(clock.clone(), self.entropy.clone()),
+            clock,
+            store_clock,
             entropy: self.entropy,
             generators,
             key_lifetime: self.key_lifetime,

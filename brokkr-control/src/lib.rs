@@ -20,6 +20,7 @@ mod metrics;
 mod operations;
 mod origin;
 mod recent;
+mod store_clock;
 pub mod transport;
 mod view;
 

@@ -39,6 +39,7 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
 async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
     match parts.store.view_tail(&parts.view.token()).await {
         Ok(tail) => {
+            parts.store_clock.observe(tail.now);
             let has = |stack| parts.view.stack(stack).is_some();
             let entities = with_missing_stacks(parts, tail.entities, has).await?;
             parts.view.fold(entities, tail.token, began);
@@ -52,6 +53,7 @@ async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
 /// Loads a snapshot of the whole record.
 pub(crate) async fn load(parts: &Parts, began: Instant) -> StoreResult<()> {
     let snapshot = parts.store.view_snapshot().await?;
+    parts.store_clock.observe(snapshot.now);
     // The snapshot replaces the view, so the view's own tombstones do not count.
     let entities = with_missing_stacks(parts, snapshot.entities, |_| false).await?;
     parts.view.reset(entities, snapshot.token, began);
