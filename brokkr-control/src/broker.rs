@@ -22,6 +22,7 @@ use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
 use crate::recent::contents::RecentContents;
+use crate::recent::controllers::ControllerBoard;
 use crate::store_clock::StoreClock;
 use crate::view::FleetView;
 
@@ -55,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) attempts: AttemptLog,
     pub(crate) activity: ActivityLog,
     pub(crate) contents: RecentContents,
+    pub(crate) controllers: ControllerBoard,
     pub(crate) polls: PollCounters,
     pub(crate) parsing: Parsing,
     pub(crate) quotas: Quotas,

@@ -81,7 +81,7 @@ fn table(kind: EntityKind) -> Table {
         EntityKind::Assignment => of::ASSIGNMENT,
         EntityKind::StackStatus => of::STATUS,
         EntityKind::Event => of::EVENT,
-        EntityKind::Environment | EntityKind::Grant | EntityKind::JoinToken => of::DOCUMENT,
+        EntityKind::Environment | EntityKind::Grant | EntityKind::JoinToken | EntityKind::AgentSilence => of::DOCUMENT,
     }
 }
 

@@ -158,14 +158,14 @@ impl Broker {
         page: &Page<AgentId>,
     ) -> BrokerResult<StackOverview> {
         let scope = self.authorise(actor, Action::StackRead, "stack.read", Some(EntityKey::Stack(stack)))?;
-        self.parts.store.get::<Stack>(&scope, stack).await?;
+        let is_active = self.parts.store.get::<Stack>(&scope, stack).await?.is_active();
         self.parts.view.check_fresh()?;
         let latest = self.parts.store.deployment_object_latest(&scope, stack).await?.map(|it| it.revision);
         let progress = self.parts.store.stack_progress(&scope, stack).await?;
         let progress: BTreeMap<AgentId, StackProgress> = progress.into_iter().map(|it| (it.agent_id, it)).collect();
         let mut all: Vec<AgentStackStatus> = Vec::new();
         for (agent, pair) in self.parts.view.pairs_of_stack(stack) {
-            let Some(action) = action_of(pair, agent.status, latest) else {
+            let Some(action) = action_of(pair, agent.status, is_active, latest) else {
                 continue;
             };
             all.push(AgentStackStatus {
@@ -196,8 +196,8 @@ impl Broker {
 }
 
 /// The action that the target state requires; `None` if the stack is not part of it.
-fn action_of(pair: Pair, agent: AgentStatus, latest: Option<Revision>) -> Option<EntryAction> {
-    if pair.is_wanted(agent) {
+fn action_of(pair: Pair, agent: AgentStatus, is_active: bool, latest: Option<Revision>) -> Option<EntryAction> {
+    if pair.is_wanted(agent) || is_active && pair.is_undecided(agent) {
         return latest.map(|_| EntryAction::Apply);
     }
     pair.is_open().then_some(EntryAction::Remove)

@@ -85,7 +85,7 @@ impl State {
             EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
-            EntityKey::Environment(_) | EntityKey::Grant(_) | EntityKey::JoinToken(_) => {
+            EntityKey::Environment(_) | EntityKey::Grant(_) | EntityKey::JoinToken(_) | EntityKey::AgentSilence(_) => {
                 self.documents.get(key).map(Change::version)
             }
             EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
@@ -212,6 +212,7 @@ impl State {
                 Change::Environment(_)
                 | Change::Grant(_)
                 | Change::JoinToken(_)
+                | Change::AgentSilence(_)
                 | Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)
@@ -266,7 +267,7 @@ impl State {
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
             Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
-            Change::Environment(_) | Change::Grant(_) | Change::JoinToken(_) => {
+            Change::Environment(_) | Change::Grant(_) | Change::JoinToken(_) | Change::AgentSilence(_) => {
                 drop(self.documents.insert(change.key(), change));
             }
             Change::Event(it) => {
