@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brokkr_core::clock::Clock;
 use brokkr_core::entropy::Entropy;
-use brokkr_core::model::{Epoch, Timestamp};
+use brokkr_core::model::{Epoch, Generation, Timestamp};
 use brokkr_core::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -111,6 +111,11 @@ impl Broker {
     /// The epoch of the record that this broker serves.
     pub fn epoch(&self) -> Epoch {
         self.parts.view.epoch()
+    }
+
+    /// The generation of this broker's fleet view.
+    pub fn generation(&self) -> Generation {
+        self.parts.view.token().generation()
     }
 
     /// The current time: that of the store, or of the clock that the host has set.

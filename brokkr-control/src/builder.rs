@@ -108,7 +108,10 @@ impl Unstarted {
 
 impl fmt::Debug for Unstarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unstarted").field("name", &self.name).field("principal", &self.principal).finish_non_exhaustive()
+        f.debug_struct("Unstarted")
+            .field("name", &self.name)
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
     }
 }
 
@@ -337,7 +340,8 @@ async fn start_controllers(
 ) -> Result<(), StartError> {
     let (mut names, mut ready) = (BTreeSet::new(), Vec::new());
     for Unstarted { name, principal, run } in controllers {
-        let refuse = |problem: &dyn fmt::Display| StartError::Controller { name: name.clone(), problem: problem.to_string() };
+        let refuse =
+            |problem: &dyn fmt::Display| StartError::Controller { name: name.clone(), problem: problem.to_string() };
         name.parse::<Name>().map_err(|error: Invalid| refuse(&error))?;
         if !names.insert(name.clone()) {
             return Err(refuse(&"another controller has the same name"));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brokkr_core::model::{AuditRecord, Epoch, GeneratorId, InstanceId, Quota, Timestamp};
 use brokkr_core::store::{
-    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, LeaseRecord, Maintenance,
-    Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, LeaseRecord,
+    Maintenance, Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 use metrics::{Unit, describe_gauge, gauge};
 use serde_json::Value;

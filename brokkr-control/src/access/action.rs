@@ -214,6 +214,7 @@ mod tests {
             A::DeploymentObjectRead,
             A::PlacementRead,
             A::TargetStateRead,
+            A::ControllerRead,
             A::EventRead,
             A::AuditRead,
             A::FeedRead,

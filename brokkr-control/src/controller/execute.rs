@@ -3,7 +3,24 @@
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::controller::command::{Command, Kind, Own};
+use crate::controller::reads::Reads;
 use crate::error::{BrokerError, BrokerResult};
+
+impl Broker {
+    /// The reads of a controller, for an actor: to test [`observe`](crate::controller::Controller::observe).
+    pub fn reads(&self, actor: &Actor) -> Reads {
+        Reads::new(self.clone(), actor.clone())
+    }
+
+    /// Executes a controller's command as an actor, without a lease: to test a controller.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation that the command names.
+    pub async fn execute(&self, actor: &Actor, command: Command) -> BrokerResult<()> {
+        command.execute(self, actor).await
+    }
+}
 
 impl Command {
     /// Executes the command. What is already gone needs no command any more: that is a success.
@@ -13,9 +30,7 @@ impl Command {
     /// Those of the operation.
     pub(super) async fn execute(self, broker: &Broker, actor: &Actor) -> BrokerResult<()> {
         let result = match self.0 {
-            Kind::DeleteStack(id, expected) => {
-                gone_is_done(broker.stack_delete(actor, id, expected).await.map(drop))
-            }
+            Kind::DeleteStack(id, expected) => gone_is_done(broker.stack_delete(actor, id, expected).await.map(drop)),
             Kind::ApplyStack(spec, content) => {
                 let (name, content) = (spec.name.clone(), content.map(|it| (*it).clone()));
                 broker.stack_apply(actor, None, &name, |_| Ok((*spec).clone()), content).await.map(drop)

@@ -88,4 +88,3 @@ fn found<T>(result: BrokerResult<T>) -> BrokerResult<Option<T>> {
         result => result.map(Some),
     }
 }
-

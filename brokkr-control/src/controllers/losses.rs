@@ -73,7 +73,8 @@ impl Controller for Losses {
 
     fn decide(&self, undecided: &Vec<Undecided>, now: Timestamp) -> Plan {
         let lost: Vec<LostPair> = undecided.iter().filter(|it| it.is_lost()).map(|it| it.pair).collect();
-        let commands = lost.chunks(limits::CONTROLLER_CHANGES).map(|pairs| Command::own(Own::EndAssignments(pairs.to_vec())));
+        let commands =
+            lost.chunks(limits::CONTROLLER_CHANGES).map(|pairs| Command::own(Own::EndAssignments(pairs.to_vec())));
         let plan = commands.fold(Plan::nothing(), Plan::command);
         // A change of the policy's own data wakes nobody, so what it could not evaluate is tried again.
         if undecided.iter().any(|it| it.matches.is_none()) { plan.wake_at(now.plus(RETRY)) } else { plan }

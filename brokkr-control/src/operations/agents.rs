@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, AgentId, AgentSession, AgentSilence, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId, GeneratorPrincipal,
-    Grant, GrantId, KeyOwner, Timestamp, Version, limits, validate_text,
+    Agent, AgentId, AgentSession, AgentSilence, AgentStatus, AssignmentState, Change, EntityKey, GeneratorId,
+    GeneratorPrincipal, Grant, GrantId, KeyOwner, Timestamp, Version, limits, validate_text,
 };
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 

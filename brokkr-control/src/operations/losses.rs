@@ -68,7 +68,8 @@ impl Broker {
             }
             let count = changes.len();
             let mut decision = Decision::commit((), changes).detail(format!("{count} assignments"));
-            decision.object = pairs.first().filter(|_| pairs.len() == 1).map(|it| EntityKey::Assignment(it.stack, it.agent));
+            decision.object =
+                pairs.first().filter(|_| pairs.len() == 1).map(|it| EntityKey::Assignment(it.stack, it.agent));
             decision.preconditions = preconditions;
             Ok(decision)
         })

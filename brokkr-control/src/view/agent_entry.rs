@@ -108,7 +108,9 @@ impl AgentEntry {
             let (action, confirmed) = match (object, pair.assignment) {
                 (Some(_), _) => (EntryAction::Apply, false),
                 (None, None | Some(AssignmentState::Gone)) => continue,
-                (None, Some(AssignmentState::Listed | AssignmentState::Lost)) => (EntryAction::Remove, !stack.is_active()),
+                (None, Some(AssignmentState::Listed | AssignmentState::Lost)) => {
+                    (EntryAction::Remove, !stack.is_active())
+                }
                 (None, Some(_)) => (EntryAction::Remove, true),
             };
             let tenant = generators

@@ -17,8 +17,8 @@ use tokio::sync::{Notify, broadcast, watch};
 
 pub(crate) use agent_entry::{Pair, Wanted};
 use brokkr_core::model::{
-    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation, GeneratorId,
-    Grant, GrantId, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
+    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation,
+    GeneratorId, Grant, GrantId, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
@@ -84,7 +84,13 @@ impl FleetView {
     /// An empty view. It answers only after the first [`reset`](Self::reset).
     pub(crate) fn new(policy: Arc<dyn TargetingPolicy>, began: Instant) -> Self {
         let state = RwLock::new(ViewState::new(policy.clone(), began));
-        Self { policy, state, folded: watch::Sender::new(0), changes: broadcast::Sender::new(FOLDS), asked: Notify::new() }
+        Self {
+            policy,
+            state,
+            folded: watch::Sender::new(0),
+            changes: broadcast::Sender::new(FOLDS),
+            asked: Notify::new(),
+        }
     }
 
     // Only `fold` writes the state, and it does not panic. A poisoned lock is therefore a bug, and serving the current state

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::model::{
-    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, GeneratorId, Grant,
-    GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
+    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject,
+    GeneratorId, Grant, GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
 };
 use brokkr_core::store::ViewToken;
 use brokkr_core::targeting::TargetingPolicy;

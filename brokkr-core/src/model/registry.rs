@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::model::entity::Record;
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, AgentSilence, ApiKey, Assignment, DeploymentObject, DeploymentObjectId, Environment,
-    EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, Grant, GrantId, JoinToken, JoinTokenId, KeyId, Stack,
-    StackId, StackStatus, Target, Version,
+    Agent, AgentEvent, AgentId, AgentSession, AgentSilence, ApiKey, Assignment, DeploymentObject, DeploymentObjectId,
+    Environment, EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, Grant, GrantId, JoinToken, JoinTokenId,
+    KeyId, Stack, StackId, StackStatus, Target, Version,
 };
 
 /// Where a store keeps the entities of a kind.

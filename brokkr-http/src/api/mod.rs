@@ -21,7 +21,9 @@ mod stack;
 mod status;
 mod target;
 
-pub use agent::{Agent, AgentSessionInfo, AgentSilenceInfo, CreateAgent, CreatedAgent, PatchAgent, RegisterAgent, Registration};
+pub use agent::{
+    Agent, AgentSessionInfo, AgentSilenceInfo, CreateAgent, CreatedAgent, PatchAgent, RegisterAgent, Registration,
+};
 pub use auth::WhoAmI;
 pub use change::{Change, ChangePage};
 pub use controller::Controller;

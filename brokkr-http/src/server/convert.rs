@@ -3,7 +3,9 @@
 use brokkr_control::{AgentDetails, ControllerStatus, KeyDetails, Placed, StackOverview};
 use brokkr_core::model::Health;
 
-use crate::api::{Agent, AgentSessionInfo, AgentSilenceInfo, AgentStackStatus, Controller, Key, Placement, StackStatus, Summary};
+use crate::api::{
+    Agent, AgentSessionInfo, AgentSilenceInfo, AgentStackStatus, Controller, Key, Placement, StackStatus, Summary,
+};
 
 impl From<AgentDetails> for Agent {
     fn from(AgentDetails { agent, last_seen_at, silence, capabilities, session }: AgentDetails) -> Self {

@@ -22,8 +22,8 @@ use crate::model::{Change, EntityKey, EntityKind};
 use crate::store::{
     Activity, AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, Commit, Committed, Coordination,
     DeploymentObjectReader, EntityQuery, EntityReader, EventFilter, EventReader, FeedPage, FeedPosition,
-    IdempotencyRecord, KeyReader, Lease, LeaseRecord, Listing, Maintenance, MemoryStore, Page, Precondition, Retention, Scope,
-    StackReader, StackStatusReader, Store, StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
+    IdempotencyRecord, KeyReader, Lease, LeaseRecord, Listing, Maintenance, MemoryStore, Page, Precondition, Retention,
+    Scope, StackReader, StackStatusReader, Store, StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

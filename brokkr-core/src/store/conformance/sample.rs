@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::model::{
-    ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentSilence, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
-    AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, Environment,
-    EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId, GrantRules,
-    InstanceId, JoinToken, JoinTokenId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId, Revision,
-    Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
+    ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentSilence, AgentStatus, Annotations, ApiKey, Assignment,
+    AssignmentState, AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest,
+    Environment, EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId,
+    GrantRules, InstanceId, JoinToken, JoinTokenId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId,
+    Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
 };
 use crate::store::Commit;
 

@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use crate::clock::{Clock, IntoClock, SystemClock};
 use crate::model::{AuditRecord, Epoch, GeneratorId, InstanceId, Quota, Timestamp};
 use crate::store::{
-    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, LeaseRecord, Maintenance,
-    Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, LeaseRecord,
+    Maintenance, Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 
 /// A store in memory. Its data is lost when it is dropped.

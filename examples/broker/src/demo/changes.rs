@@ -81,7 +81,9 @@ impl Names {
                 Some(format!("stack {} assigned to agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
             }
             Change::AgentSilence(it) if it.is_silent() => Some(format!("agent {} is silent", self.agent(it.agent_id))),
-            Change::AgentSilence(it) if it.deleted_at.is_none() => Some(format!("agent {} is back", self.agent(it.agent_id))),
+            Change::AgentSilence(it) if it.deleted_at.is_none() => {
+                Some(format!("agent {} is back", self.agent(it.agent_id)))
+            }
             Change::Event(it) => {
                 let what = match (it.action, it.outcome) {
                     (EventAction::Apply, EventOutcome::Success) => "applied",

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Agent, AgentSilence, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, JoinToken, Stack,
-    StackProgress,
+    Agent, AgentSilence, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, JoinToken,
+    Stack, StackProgress,
 };
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::random::world::World;
