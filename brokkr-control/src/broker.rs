@@ -45,8 +45,8 @@ pub struct Broker {
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The store's time. `clock` unless the host has set another one.
-    pub(crate) store_clock: Arc<StoreClock>,
+    /// The store's time; `None` if the host has set another clock.
+    pub(crate) store_clock: Option<Arc<StoreClock>>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secret: [u8; 32],
     pub(crate) generators: HashMap<String, Registered>,

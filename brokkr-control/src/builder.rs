@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_core::clock::{Clock, IntoClock};
+use brokkr_core::clock::{Clock, IntoClock, SystemClock};
 use brokkr_core::entropy::{Entropy, IntoEntropy, SystemEntropy};
 use brokkr_core::error::Invalid;
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Quota, Version};
@@ -286,8 +286,9 @@ impl BrokerBuilder {
         crate::metrics::describe();
         let began = Instant::now();
         let stopping = CancellationToken::new();
-        let store_clock = Arc::new(StoreClock::default());
-        let clock: Arc<dyn Clock> = self.clock.unwrap_or_else(|| store_clock.clone());
+        let store_clock = self.clock.is_none().then(|| Arc::new(StoreClock::default()));
+        let clock = store_clock.clone().map(|it| it as Arc<dyn Clock>).or(self.clock);
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
         let parts = Arc::new(Parts {
             view: FleetView::new(policy, began),
             secret: self.store.secret().await?,

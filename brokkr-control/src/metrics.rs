@@ -31,7 +31,7 @@ pub(crate) fn describe() {
     describe_counter!(JOINS, "Joins of agents by outcome (created, repeated, refused, failed)");
     describe_gauge!(CONTROLLER_HOLDER, "1 if this replica runs the controller");
     describe_gauge!(CONTROLLER_QUEUE, "Keys that wait for their turn");
-    describe_counter!(CONTROLLER_RUNS, "Runs of controllers by outcome (idle, commanded, failed, fenced)");
+    describe_counter!(CONTROLLER_RUNS, "Runs of controllers by outcome (idle, commanded, paced, failed, fenced)");
     describe_histogram!(CONTROLLER_DURATION, Unit::Seconds, "Duration of a controller's run for one key");
     describe_histogram!(CONTROLLER_LAG, Unit::Seconds, "Time that keys wait for their turn");
     describe_gauge!(VIEW_AGE, Unit::Seconds, "Age of the fleet view; above 3 s polls are refused");

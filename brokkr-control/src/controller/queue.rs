@@ -87,6 +87,13 @@ impl<K: Ord + Clone> Queue<K> {
         Some((key, since))
     }
 
+    /// Returns a key that had its turn too early to the front.
+    pub(super) fn put_back(&mut self, key: K, since: Timestamp) {
+        if self.queued.insert(key.clone()) {
+            self.waiting.push_front((key, since));
+        }
+    }
+
     /// Notes a successful run and the key's next wake-up.
     pub(super) fn done(&mut self, key: K, wake_at: Option<Timestamp>) {
         self.failing.remove(&key);

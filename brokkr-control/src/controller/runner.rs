@@ -47,6 +47,8 @@ pub(crate) enum Principal {
 enum Outcome {
     Idle,
     Commanded,
+    /// The pace does not allow the commands yet.
+    Paced,
     Failed,
     Fenced,
 }
@@ -56,6 +58,7 @@ impl Outcome {
         match self {
             Self::Idle => "idle",
             Self::Commanded => "commanded",
+            Self::Paced => "paced",
             Self::Failed => "failed",
             Self::Fenced => "fenced",
         }
@@ -79,6 +82,8 @@ struct Runner<C: Controller> {
 struct Work<K> {
     queue: Queue<K>,
     pacer: Option<Pacer>,
+    /// Until when the pace allows no commands, once there were some.
+    held_until: Option<Timestamp>,
     folds: Receiver<Arc<Fold>>,
     look_at: Instant,
 }
@@ -166,6 +171,7 @@ impl<C: Controller> Runner<C> {
         let mut work = Work {
             queue: Queue::new(),
             pacer: self.controller.pace().map(|pace| Pacer::new(pace, self.broker.now())),
+            held_until: None,
             folds: view.subscribe(),
             look_at: Instant::now(),
         };
@@ -186,18 +192,20 @@ impl<C: Controller> Runner<C> {
             }
             let now = self.broker.now();
             work.queue.wake(now);
-            let paced = work.pacer.as_ref().map(Pacer::next).filter(|next| *next > now && work.queue.len() > 0);
-            if paced.is_none()
+            let held = work.held_until.filter(|end| *end > now);
+            if held.is_none()
                 && let Some((key, since)) = work.queue.pop()
             {
                 self.publish(&work, None, true);
                 self.metrics.waited(now.since(since));
-                if self.run_key(&mut work, fence, key).await == Outcome::Fenced {
-                    return;
+                match self.run_key(&mut work, fence, key.clone()).await {
+                    Outcome::Fenced => return,
+                    Outcome::Paced => work.queue.put_back(key, since),
+                    Outcome::Idle | Outcome::Commanded | Outcome::Failed => {}
                 }
                 continue;
             }
-            let next = paced.or(work.queue.next_wake());
+            let next = held.or(work.queue.next_wake());
             self.publish(&work, next, false);
             self.wait(&mut work, next).await;
         }
@@ -299,7 +307,7 @@ impl<C: Controller> Runner<C> {
         if parts.view.check_fresh().is_err() {
             return Some("the fleet view is stale");
         }
-        if parts.store_clock.has_jumped() {
+        if parts.store_clock.as_ref().is_some_and(|clock| clock.has_jumped()) {
             return Some("the store's time jumped");
         }
         let epoch = self.broker.epoch();
@@ -335,6 +343,10 @@ impl<C: Controller> Runner<C> {
         };
         let now = self.broker.now();
         let (outcome, error) = match result {
+            Ok((Outcome::Paced, next)) => {
+                work.held_until = next;
+                return Outcome::Paced;
+            }
             Ok((outcome, wake_at)) => {
                 work.queue.done(key, wake_at);
                 (outcome, None)
@@ -371,6 +383,9 @@ impl<C: Controller> Runner<C> {
             return Ok((Outcome::Idle, wake_at));
         }
         if let Some(pacer) = pacer {
+            if pacer.next() > now {
+                return Ok((Outcome::Paced, Some(pacer.next())));
+            }
             pacer.take(now);
         }
         if commands.len() > limits::PLAN_COMMANDS {

@@ -64,7 +64,7 @@ impl Controller for Silence {
     }
 
     fn interest(&self) -> Interest<()> {
-        Interest::new().always(()).every(EVERY)
+        Interest::new().always(()).every(EVERY).agents(|_| Some(()))
     }
 
     async fn observe(&self, reads: &Reads, (): &()) -> BrokerResult<Option<Seen>> {

@@ -190,7 +190,8 @@ mod tests {
 
         fn decide(&self, stack: &Option<Stack>, now: Timestamp) -> Plan {
             let Some(stack) = stack else {
-                return Plan::nothing().command(Command::delete_stack(StackId::generate()));
+                let unknown = "00000000-0000-7000-8000-0000000000ff".parse().expect("an id");
+                return Plan::nothing().command(Command::delete_stack(unknown));
             };
             let end = stack.created_at.plus(Duration::from_secs(3600));
             let is_odd = self.1.fetch_xor(true, Ordering::SeqCst);

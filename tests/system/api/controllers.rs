@@ -178,9 +178,11 @@ async fn expired_key_is_revoked_except_an_admins() {
     let (api, clock) = with_clock().await;
     let (id, _) = api.generator("team").await;
     let end = clock.now().plus(seconds(60));
-    let body = json!({"name": "short", "expires_at": end});
-    for path in [format!("/generators/{id}/keys"), "/keys".to_owned()] {
-        assert_eq!(api.send("POST", &path, body.clone()).await.status, 201);
+    let of_team = (format!("/generators/{id}/keys"), json!({"name": "short", "expires_at": end}));
+    let of_admin = ("/keys".to_owned(), json!({"name": "short", "expires_at": end, "scopes": ["fleet:write"]}));
+    for (path, body) in [of_team, of_admin] {
+        let made = api.send("POST", &path, body).await;
+        assert_eq!(made.status, 201, "{made:?}");
     }
     sleeps_until(&api, "key-expiry", Some(end)).await;
     let count = |found: &Value| found["items"].as_array().unwrap().len();
