@@ -355,6 +355,7 @@ async fn start_controllers(
                 Principal::Generator(ensured.map_err(|error| refuse(&error))?.id)
             }
         };
+        broker.parts.controllers.update(&name, |_| {});
         ready.push((run, principal));
     }
     for (run, principal) in ready {

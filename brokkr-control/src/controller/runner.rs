@@ -102,7 +102,6 @@ pub(crate) async fn run<C: Controller>(broker: Broker, controller: Arc<C>, princ
         confirmed: Mutex::new(None),
         noted: Mutex::new(ControllerState::default()),
     };
-    runner.update(|_| {});
     let campaign = async {
         loop {
             if let Some(term) = runner.leadership.take().await {

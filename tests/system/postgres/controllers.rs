@@ -122,34 +122,42 @@ async fn one_replica_acts_and_hands_over_when_it_stops() {
 async fn holder_that_freezes_at_any_commit_is_replaced_and_fenced() {
     // Announcement, expiry and removal of two stacks.
     for passing in 0..6 {
-        for side in [Side::Before, Side::After] {
-            let case = format!("frozen {side:?} commit {passing}");
-            let replicas = Replicas::start().await;
-            let leader = replicas.leader().await;
-            let stacks = replicas.stacks(2).await;
-            let frozen = &replicas.stores[leader];
-            frozen.freeze_at(LEASE, passing, side);
-            replicas.until_gone(&stacks).await;
-            assert!(frozen.is_frozen(), "{case}");
-            expired_once(&replicas, &stacks, &case).await;
-            // The old holder continues with the commit that it was about to make.
-            frozen.thaw();
-            eventually("the old holder knows that it was replaced", || async {
-                let states = replicas.brokers.iter().map(|it| it.controller_states()[EXPIRY].leads).collect::<Vec<_>>();
-                if states.iter().filter(|leads| **leads).count() == 1 { Ok(()) } else { Err(states) }
-            })
-            .await;
-            if side == Side::Before {
-                eventually("the late commit is refused", || async {
-                    if frozen.fenced() > 0 { Ok(()) } else { Err(frozen.fenced()) }
-                })
-                .await;
-            }
-            expired_once(&replicas, &stacks, &case).await;
-            for broker in &replicas.brokers {
-                broker.shutdown().await;
-            }
-        }
+        tokio::join!(frozen_at(passing, Side::Before), frozen_at(passing, Side::After));
+    }
+}
+
+/// Freezes the holder at a commit, lets another replica finish, and thaws it.
+async fn frozen_at(passing: usize, side: Side) {
+    let case = format!("frozen {side:?} commit {passing}");
+    let replicas = Replicas::start().await;
+    let leader = replicas.leader().await;
+    let stacks = replicas.stacks(2).await;
+    let frozen = &replicas.stores[leader];
+    frozen.freeze_at(LEASE, passing, side);
+    replicas.until_gone(&stacks).await;
+    assert!(frozen.is_frozen(), "{case}");
+    expired_once(&replicas, &stacks, &case).await;
+    eventually("another replica runs the controller", || async {
+        let states = replicas.brokers.iter().map(|it| it.controller_states()[EXPIRY].leads).collect::<Vec<_>>();
+        if states.iter().enumerate().any(|(n, leads)| *leads && n != leader) { Ok(()) } else { Err(states) }
+    })
+    .await;
+    // The old holder continues with the commit that it was about to make.
+    frozen.thaw();
+    eventually("one replica runs the controller", || async {
+        let states = replicas.brokers.iter().map(|it| it.controller_states()[EXPIRY].leads).collect::<Vec<_>>();
+        if states.iter().filter(|leads| **leads).count() == 1 { Ok(()) } else { Err(states) }
+    })
+    .await;
+    if side == Side::Before {
+        eventually(&format!("{case}: the late commit is refused"), || async {
+            if frozen.fenced() > 0 { Ok(()) } else { Err(frozen.fenced()) }
+        })
+        .await;
+    }
+    expired_once(&replicas, &stacks, &case).await;
+    for broker in &replicas.brokers {
+        broker.shutdown().await;
     }
 }
 

@@ -36,12 +36,12 @@ pub(crate) struct FreezingStore {
     /// The lease, the commits under it that pass before, and the side.
     plan: Mutex<Option<(&'static str, usize, Side)>>,
     frozen: watch::Sender<bool>,
-    fenced: AtomicUsize,
+    fenced: Arc<AtomicUsize>,
 }
 
 impl FreezingStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, plan: Mutex::default(), frozen: watch::Sender::new(false), fenced: AtomicUsize::new(0) }
+        Self { inner, plan: Mutex::default(), frozen: watch::Sender::new(false), fenced: Arc::default() }
     }
 
     /// Freezes at the commit after `passing` others under the lease.
@@ -95,10 +95,17 @@ impl Store for FreezingStore {
         if side == Some(Side::Before) {
             self.frozen.send_replace(true);
         }
-        let result = self.awake().await.commit(commit).await;
-        if matches!(result, Err(StoreError::Fenced(_))) {
-            self.fenced.fetch_add(1, Ordering::SeqCst);
-        }
+        // On its way: it arrives after the thaw even if the caller has given up meanwhile.
+        let (inner, fenced, mut frozen) = (self.inner.clone(), self.fenced.clone(), self.frozen.subscribe());
+        let arriving = tokio::spawn(async move {
+            let _ = frozen.wait_for(|frozen| !frozen).await;
+            let result = inner.commit(commit).await;
+            if matches!(result, Err(StoreError::Fenced(_))) {
+                fenced.fetch_add(1, Ordering::SeqCst);
+            }
+            result
+        });
+        let result = arriving.await.unwrap();
         if side == Some(Side::After) {
             self.frozen.send_replace(true);
             self.awake().await;
