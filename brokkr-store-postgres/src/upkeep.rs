@@ -56,10 +56,12 @@ pub(crate) async fn note(database: &Database, name: &str, note: &Value) -> Store
     Ok(())
 }
 
+/// The name, the holder, the fencing number and the note of a lease.
+type LeaseRow = (String, Option<Uuid>, i64, Option<Json<Value>>);
+
 pub(crate) async fn list(database: &Database) -> StoreResult<Vec<LeaseRecord>> {
-    let rows: Vec<(String, Option<Uuid>, i64, Option<Json<Value>>)> =
-        sqlx::query_as(LIST).fetch_all(database).await.map_err(meaning)?;
-    let record = |(name, holder, fencing, note): (String, Option<Uuid>, i64, Option<Json<Value>>)| LeaseRecord {
+    let rows: Vec<LeaseRow> = sqlx::query_as(LIST).fetch_all(database).await.map_err(meaning)?;
+    let record = |(name, holder, fencing, note): LeaseRow| LeaseRecord {
         name,
         holder: holder.map(InstanceId::from),
         fencing: u64::try_from(fencing).unwrap_or(0),
