@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brokkr_core::clock::Clock;
 use brokkr_core::entropy::Entropy;
-use brokkr_core::model::{Epoch, Timestamp};
+use brokkr_core::model::{Epoch, Generation, Timestamp};
 use brokkr_core::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,8 @@ use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
 use crate::recent::contents::RecentContents;
+use crate::recent::controllers::ControllerBoard;
+use crate::store_clock::StoreClock;
 use crate::view::FleetView;
 
 /// Time limit for the store's answer to a readiness check.
@@ -43,6 +45,8 @@ pub struct Broker {
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The store's time; `None` if the host has set another clock.
+    pub(crate) store_clock: Option<Arc<StoreClock>>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secret: [u8; 32],
     pub(crate) generators: HashMap<String, Registered>,
@@ -52,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) attempts: AttemptLog,
     pub(crate) activity: ActivityLog,
     pub(crate) contents: RecentContents,
+    pub(crate) controllers: ControllerBoard,
     pub(crate) polls: PollCounters,
     pub(crate) parsing: Parsing,
     pub(crate) quotas: Quotas,
@@ -108,8 +113,13 @@ impl Broker {
         self.parts.view.epoch()
     }
 
-    /// The current time by the broker's clock.
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The generation of this broker's fleet view.
+    pub fn generation(&self) -> Generation {
+        self.parts.view.token().generation()
+    }
+
+    /// The current time: that of the store, or of the clock that the host has set.
+    pub fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 

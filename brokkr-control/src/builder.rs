@@ -1,7 +1,7 @@
 //! Configures and starts a broker.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,15 +12,21 @@ use brokkr_core::error::Invalid;
 use brokkr_core::model::{Change, GeneratorId, GeneratorPrincipal, Name, Quota, Version};
 use brokkr_core::store::{IntoStore, Retention, Scope, Store, StoreError, StoreExt as _};
 use brokkr_core::targeting::{IntoPolicy, TargetingPolicy, any_of, default_policy};
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::admin_keys::admin_keys;
-use crate::background::complete_removals::complete_removals;
 use crate::background::flush::flush;
 use crate::background::follow::{follow, load};
-use crate::background::purge::purge;
 use crate::broker::{Broker, Parts, StopOnDrop};
+use crate::controller::{Controller, Principal};
+use crate::controllers::key_expiry::KeyExpiry;
+use crate::controllers::losses::Losses;
+use crate::controllers::removals::Removals;
+use crate::controllers::retention::Retention as RetentionController;
+use crate::controllers::silence::Silence;
+use crate::controllers::stack_expiry::StackExpiry;
 use crate::error::BrokerError;
 use crate::generate::{DynGenerator, Generator, Registered};
 use crate::intake::open_polls::OpenPolls;
@@ -30,6 +36,8 @@ use crate::metrics::PollCounters;
 use crate::recent::activity::ActivityLog;
 use crate::recent::attempts::AttemptLog;
 use crate::recent::contents::RecentContents;
+use crate::recent::controllers::ControllerBoard;
+use crate::store_clock::StoreClock;
 use crate::view::FleetView;
 
 /// The error of [`BrokerBuilder::start`].
@@ -42,6 +50,14 @@ pub enum StartError {
     /// The broker cannot create the system generator.
     #[error("cannot create the system generator: {0}")]
     Prepare(#[from] BrokerError),
+    /// A controller's name is invalid or taken, or its principal cannot be created.
+    #[error("cannot start the controller \"{name}\": {problem}")]
+    Controller {
+        /// The controller's name.
+        name: String,
+        /// The reason.
+        problem: String,
+    },
     /// A generator's name or schema is invalid, or two generators have the same name.
     #[error("cannot register the generator \"{name}\": {problem}")]
     Generator {
@@ -57,7 +73,7 @@ pub enum StartError {
 #[must_use = "a builder does nothing until it is started"]
 pub struct BrokerBuilder {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
     entropy: Arc<dyn Entropy>,
     policy: Arc<dyn TargetingPolicy>,
     also: Vec<Arc<dyn TargetingPolicy>>,
@@ -65,6 +81,38 @@ pub struct BrokerBuilder {
     retention: Retention,
     key_lifetime: Option<Duration>,
     quotas: Quotas,
+    controllers: Vec<Unstarted>,
+    controller_lease: Duration,
+    silent_after: Duration,
+}
+
+/// A controller that runs once the broker starts.
+struct Unstarted {
+    name: String,
+    /// The name of the generator under whose rights it acts; `None`: the broker itself.
+    principal: Option<String>,
+    run: Box<dyn FnOnce(Broker, Principal, Duration) -> BoxFuture<'static, ()> + Send>,
+}
+
+impl Unstarted {
+    fn new(principal: Option<&str>, controller: impl Controller) -> Self {
+        Self {
+            name: controller.name().to_owned(),
+            principal: principal.map(str::to_owned),
+            run: Box::new(|broker, principal, lease| {
+                Box::pin(crate::controller::run(broker, Arc::new(controller), principal, lease))
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Unstarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unstarted")
+            .field("name", &self.name)
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A generator whose name and schema [`BrokerBuilder::start`] has not yet checked.
@@ -96,7 +144,7 @@ impl BrokerBuilder {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            clock: Arc::new(SystemClock),
+            clock: None,
             entropy: Arc::new(SystemEntropy),
             policy: default_policy().into_policy(),
             also: Vec::new(),
@@ -104,12 +152,16 @@ impl BrokerBuilder {
             retention: Retention::default(),
             key_lifetime: None,
             quotas: Quotas::default(),
+            controllers: Vec::new(),
+            controller_lease: Duration::from_secs(15),
+            silent_after: Duration::from_secs(180),
         }
     }
 
-    /// Sets the clock for timestamps. Default: [`SystemClock`]. Tests use a clock that they control.
+    /// Sets the clock for timestamps and deadlines. Default: the store's time, which all brokers on one store share; it never goes
+    /// back. Tests use a clock that they control.
     pub fn clock(mut self, clock: impl IntoClock) -> Self {
-        self.clock = clock.into_clock();
+        self.clock = Some(clock.into_clock());
         self
     }
 
@@ -184,6 +236,27 @@ impl BrokerBuilder {
         self
     }
 
+    /// Adds a [`Controller`], which acts under the rights of the generator `principal`: it sees and changes only what that
+    /// generator may. A generator with this name is created if there is none. [`start`](Self::start) fails if two controllers
+    /// have the same name; the broker's own are `key-expiry`, `losses`, `removals`, `retention`, `silence` and `stack-expiry`.
+    pub fn controller(mut self, principal: &str, controller: impl Controller) -> Self {
+        self.controllers.push(Unstarted::new(Some(principal), controller));
+        self
+    }
+
+    /// Sets how long a broker holds the lease of a controller, which it renews three times as often. Default: 15 s. After a
+    /// broker was lost, its controllers stand still for up to this time and a third. At least 300 ms.
+    pub fn controller_lease(mut self, lease: Duration) -> Self {
+        self.controller_lease = lease.max(Duration::from_millis(300));
+        self
+    }
+
+    /// Sets the time without a poll or report after which an agent is silent. Default: 3 min, three times the longest poll.
+    pub fn silent_after(mut self, time: Duration) -> Self {
+        self.silent_after = time;
+        self
+    }
+
     /// Loads the fleet view from the store, creates the system generator in a new store, and starts the background tasks on
     /// the current tokio runtime.
     ///
@@ -213,12 +286,16 @@ impl BrokerBuilder {
         crate::metrics::describe();
         let began = Instant::now();
         let stopping = CancellationToken::new();
+        let store_clock = self.clock.is_none().then(|| Arc::new(StoreClock::default()));
+        let clock = store_clock.clone().map(|it| it as Arc<dyn Clock>).or(self.clock);
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
         let parts = Arc::new(Parts {
             view: FleetView::new(policy, began),
             secret: self.store.secret().await?,
             store: self.store,
-            attempts: AttemptLog::new(self.clock.clone(), self.entropy.clone()),
-            clock: self.clock,
+            attempts: AttemptLog::new(clock.clone(), self.entropy.clone()),
+            clock,
+            store_clock,
             entropy: self.entropy,
             generators,
             key_lifetime: self.key_lifetime,
@@ -226,6 +303,7 @@ impl BrokerBuilder {
             quotas: self.quotas,
             activity: ActivityLog::default(),
             contents: RecentContents::default(),
+            controllers: ControllerBoard::default(),
             polls: PollCounters::default(),
             parsing: Parsing::default(),
             joins: tokio::sync::Mutex::default(),
@@ -235,18 +313,55 @@ impl BrokerBuilder {
         });
         load(&parts, began).await?;
         let broker = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(stopping.clone())) };
-        // The task that completes removals holds the parts without the guard, so that dropping the last public clone stops
-        // it.
+        // Controllers hold the parts without the guard, so that dropping the last public clone stops them.
         let inner = Broker { parts: parts.clone(), _stop: Arc::new(StopOnDrop(CancellationToken::new())) };
         parts.tasks.spawn(follow(parts.clone()));
         parts.tasks.spawn(flush(parts.clone()));
         parts.tasks.spawn(admin_keys(inner.clone()));
-        parts.tasks.spawn(complete_removals(inner));
-        parts.tasks.spawn(purge(parts.clone(), self.retention));
         broker.ensure_built_in_grants().await?;
         broker.ensure_system_generator().await?;
+        let own = [
+            Unstarted::new(None, KeyExpiry),
+            Unstarted::new(None, Losses),
+            Unstarted::new(None, Removals),
+            Unstarted::new(None, RetentionController(self.retention)),
+            Unstarted::new(None, Silence { after: self.silent_after }),
+            Unstarted::new(None, StackExpiry),
+        ];
+        start_controllers(&inner, own.into_iter().chain(self.controllers), self.controller_lease).await?;
         Ok(broker)
     }
+}
+
+/// Starts the controllers, after creating the generators under whose rights they act.
+async fn start_controllers(
+    broker: &Broker,
+    controllers: impl Iterator<Item = Unstarted>,
+    lease: Duration,
+) -> Result<(), StartError> {
+    let (mut names, mut ready) = (BTreeSet::new(), Vec::new());
+    for Unstarted { name, principal, run } in controllers {
+        let refuse =
+            |problem: &dyn fmt::Display| StartError::Controller { name: name.clone(), problem: problem.to_string() };
+        name.parse::<Name>().map_err(|error: Invalid| refuse(&error))?;
+        if !names.insert(name.clone()) {
+            return Err(refuse(&"another controller has the same name"));
+        }
+        let principal = match principal {
+            None => Principal::System,
+            Some(generator) => {
+                let description = format!("acts for the controller {name}");
+                let ensured = broker.ensure_generator(&broker.system_actor(), &generator, &description).await;
+                Principal::Generator(ensured.map_err(|error| refuse(&error))?.id)
+            }
+        };
+        broker.parts.controllers.update(&name, |_| {});
+        ready.push((run, principal));
+    }
+    for (run, principal) in ready {
+        broker.parts.tasks.spawn(run(broker.clone(), principal, lease));
+    }
+    Ok(())
 }
 
 impl Broker {

@@ -82,6 +82,9 @@ pub enum BrokerError {
     /// The agent is bound to a different cluster.
     #[error("the agent is bound to a different cluster")]
     WrongCluster,
+    /// The controller's lease was taken over or has ended, so nothing was committed.
+    #[error("the lease {0} is lost")]
+    Fenced(String),
     /// This replica's fleet view is too old to answer.
     #[error("the fleet view is stale")]
     Stale,
@@ -205,7 +208,8 @@ impl BrokerError {
             Self::Stale => BrokerErrorKind::ViewStale,
             Self::Overloaded => BrokerErrorKind::Overloaded,
             Self::Unavailable(_) => BrokerErrorKind::StoreUnavailable,
-            Self::Internal(_) => BrokerErrorKind::Internal,
+            // Only controllers commit under a lease; callers of the API never see this.
+            Self::Internal(_) | Self::Fenced(_) => BrokerErrorKind::Internal,
         })
     }
 
@@ -239,6 +243,7 @@ impl From<StoreError> for BrokerError {
             StoreError::NotUnique(key) => Self::AlreadyExists(key),
             StoreError::Conflict(_) => Self::Contention,
             StoreError::QuotaExceeded(exceeded) => Self::QuotaExceeded(exceeded),
+            StoreError::Fenced(lease) => Self::Fenced(lease),
             StoreError::Expired => Self::PositionExpired,
             StoreError::Unavailable(_) => Self::Unavailable(error),
             error => Self::Internal(Box::new(error)),

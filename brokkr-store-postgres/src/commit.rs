@@ -52,6 +52,8 @@ statements! {
     /// Once for equal answers. The time is renewed rarely, so that requests with one answer do not queue for its row.
     KEEP_ANSWER = "INSERT INTO brokkr.idempotency_answer AS t (digest, outcome, at) VALUES ($1, $2, $3::text::timestamptz)
         ON CONFLICT (digest) DO UPDATE SET at = excluded.at WHERE t.at < excluded.at - interval '1 hour'";
+    /// Locks the lease, so that nobody takes it over before the end of the commit.
+    LOCK_LEASE = "SELECT 1 FROM brokkr.lease WHERE name = $1 AND fencing = $2 AND until > clock_timestamp() FOR SHARE";
     OWNS_STACKS = "SELECT EXISTS (SELECT FROM brokkr.stack WHERE generator_id = $1 AND deleted_at IS NULL)";
     /// Whether anything names the environment `$1` at the time `$2`.
     NAMES_ENVIRONMENT = "SELECT EXISTS (SELECT FROM brokkr.agent WHERE environment = $1 AND deleted_at IS NULL)
@@ -87,7 +89,7 @@ fn table(kind: EntityKind) -> Table {
         EntityKind::Assignment => of::ASSIGNMENT,
         EntityKind::StackStatus => of::STATUS,
         EntityKind::Event => of::EVENT,
-        EntityKind::Environment | EntityKind::Grant | EntityKind::JoinToken => of::DOCUMENT,
+        EntityKind::Environment | EntityKind::Grant | EntityKind::JoinToken | EntityKind::AgentSilence => of::DOCUMENT,
     }
 }
 
@@ -238,6 +240,7 @@ impl<'a> Rows<'a> {
 
     async fn write<C: Link>(&self, session: &mut Session<C>) -> Result<Committed, Failure> {
         let mut work = session.begin().await?;
+        self.check_fences(&mut work).await?;
         quota::check(&mut work, self.commit).await?.map_err(Failure::Refused)?;
         self.lock_names(&mut work).await?;
         if let Some(record) = &self.commit.idempotency {
@@ -304,6 +307,19 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Locks the leases of the preconditions until the commit. They come first: whoever lost one makes nobody wait.
+    async fn check_fences(&self, work: &mut Work<'_>) -> Result<(), Failure> {
+        for precondition in &self.commit.preconditions {
+            let Precondition::Lease(fence) = precondition else { continue };
+            let fencing = i64::try_from(fence.fencing).unwrap_or(i64::MAX);
+            let query = sqlx::query(LOCK_LEASE).bind(&fence.name).bind(fencing);
+            if query.fetch_optional(&mut *work).await?.is_none() {
+                return Err(Failure::Refused(StoreError::Fenced(fence.name.clone())));
+            }
+        }
+        Ok(())
+    }
+
     /// Locks the entities of the preconditions until the commit, by kind and id, so that two commits do not deadlock.
     async fn check_preconditions(&self, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut by_kind: BTreeMap<EntityKind, BTreeSet<(Uuid, Uuid, i64)>> = BTreeMap::new();
@@ -332,7 +348,8 @@ impl<'a> Rows<'a> {
     fn versions(&self) -> impl Iterator<Item = (&EntityKey, &Version)> {
         self.commit.preconditions.iter().filter_map(|it| match it {
             Precondition::Version(key, version) => Some((key, version)),
-            Precondition::OwnsNoStacks(_) | Precondition::NamedByNothing(_) | Precondition::Within(..) => None,
+            Precondition::OwnsNoStacks(_) | Precondition::NamedByNothing(_) => None,
+            Precondition::Within(..) | Precondition::Lease(_) => None,
         })
     }
 

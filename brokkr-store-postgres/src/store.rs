@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brokkr_core::model::{AuditRecord, Epoch, GeneratorId, InstanceId, Quota, Timestamp};
 use brokkr_core::store::{
-    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, Maintenance,
-    Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, LeaseRecord,
+    Maintenance, Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 use metrics::{Unit, describe_gauge, gauge};
+use serde_json::Value;
 use sqlx::types::Json;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -164,6 +165,14 @@ impl Coordination for PostgresStore {
 
     async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()> {
         upkeep::release(&self.database, name, holder).await
+    }
+
+    async fn lease_note(&self, name: &str, note: Value) -> StoreResult<()> {
+        upkeep::note(&self.database, name, &note).await
+    }
+
+    async fn lease_list(&self) -> StoreResult<Vec<LeaseRecord>> {
+        upkeep::list(&self.database).await
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {

@@ -103,9 +103,10 @@ statements! {
     LOCK_SESSION = lock!("agent_session", "agent_id", "t.version", " FOR SHARE OF t");
 
     INSERT_STACK = insert!("stack", "id", "id, generator_id, name, description, labels, annotations, targeting, policies,
-        depends_on, phase, version, created_at, updated_at, deleted_at");
+        depends_on, expires_at, expiry_announced_at, phase, version, created_at, updated_at, deleted_at");
     UPDATE_STACK = update!("stack", "t.id = n.id", "name = n.name, description = n.description, labels = n.labels,
-        annotations = n.annotations, targeting = n.targeting, policies = n.policies, depends_on = n.depends_on, phase = n.phase,
+        annotations = n.annotations, targeting = n.targeting, policies = n.policies, depends_on = n.depends_on, expires_at = n.expires_at,
+        expiry_announced_at = n.expiry_announced_at, phase = n.phase,
         updated_at = n.updated_at, deleted_at = n.deleted_at");
     LOCK_STACK = lock!("stack");
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use brokkr_core::model::InstanceId;
-use brokkr_core::store::{Lease, Retention, StoreResult};
+use brokkr_core::store::{Lease, LeaseRecord, Retention, StoreResult};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
 
 use crate::database::Database;
 use crate::error::meaning;
@@ -20,6 +23,10 @@ statements! {
         WHERE t.holder = excluded.holder OR t.until <= clock_timestamp()
         RETURNING fencing";
     RELEASE = "UPDATE brokkr.lease SET until = clock_timestamp() WHERE name = $1 AND holder = $2";
+    NOTE = "INSERT INTO brokkr.lease AS t (name, holder, fencing, until, note)
+        VALUES ($1, '00000000-0000-0000-0000-000000000000', 0, '-infinity', $2)
+        ON CONFLICT (name) DO UPDATE SET note = excluded.note";
+    LIST = "SELECT name, CASE WHEN until > clock_timestamp() THEN holder END, fencing, note FROM brokkr.lease ORDER BY name";
     PURGE = "SELECT brokkr.purge($1, make_interval(secs => $2), $3)";
     FORGET_KEYS = "DELETE FROM brokkr.idempotency WHERE (actor, key) IN (
         SELECT actor, key FROM brokkr.idempotency WHERE at < clock_timestamp() - interval '2 days' ORDER BY at LIMIT $1)";
@@ -42,6 +49,25 @@ pub(crate) async fn take(
 pub(crate) async fn release(database: &Database, name: &str, holder: InstanceId) -> StoreResult<()> {
     sqlx::query(RELEASE).bind(name).bind(holder.as_uuid()).execute(database).await.map_err(meaning)?;
     Ok(())
+}
+
+pub(crate) async fn note(database: &Database, name: &str, note: &Value) -> StoreResult<()> {
+    sqlx::query(NOTE).bind(name).bind(Json(note)).execute(database).await.map_err(meaning)?;
+    Ok(())
+}
+
+/// The name, the holder, the fencing number and the note of a lease.
+type LeaseRow = (String, Option<Uuid>, i64, Option<Json<Value>>);
+
+pub(crate) async fn list(database: &Database) -> StoreResult<Vec<LeaseRecord>> {
+    let rows: Vec<LeaseRow> = sqlx::query_as(LIST).fetch_all(database).await.map_err(meaning)?;
+    let record = |(name, holder, fencing, note): LeaseRow| LeaseRecord {
+        name,
+        holder: holder.map(InstanceId::from),
+        fencing: u64::try_from(fencing).unwrap_or(0),
+        note: note.map(|Json(note)| note).unwrap_or_default(),
+    };
+    Ok(rows.into_iter().map(record).collect())
 }
 
 /// Drops a batch of each kind, and of forgotten idempotency keys. If the database refuses one kind, because its owner

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use brokkr_core::model::{
     Agent, ApiKey, Assignment, Change, DeploymentObject, EntityKind, Epoch, Generation, GeneratorPrincipal, Stack,
-    Storage, Target,
+    Storage, Target, Timestamp,
 };
 use brokkr_core::store::{FeedPosition, Moment, ViewSnapshot, ViewTail, ViewToken};
 use serde::de::DeserializeOwned;
@@ -32,6 +32,14 @@ macro_rules! token {
     };
 }
 
+/// The time in microseconds: that of the server, and never before that of the newest commit. So time does not go back when
+/// another server with another clock takes over.
+macro_rules! time {
+    () => {
+        "(extract(epoch FROM greatest(clock_timestamp(), newest.at)) * 1000000)::int8"
+    };
+}
+
 /// Excludes the kinds that every report changes, as the index `change_of_view` does. Rust code filters the rest by
 /// kind.
 macro_rules! of_view {
@@ -45,7 +53,8 @@ statements! {
     SNAPSHOT_BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
     /// The timeout on the server, shorter than the client's.
     SNAPSHOT_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', '60s', true)";
-    TOKEN = concat!("SELECT ", token!(), " FROM pg_current_snapshot() s");
+    TOKEN = concat!("SELECT ", token!(), ", ", time!(), " AS now FROM pg_current_snapshot() s LEFT JOIN LATERAL (
+            SELECT at FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1) newest ON true");
     GENERATORS = "SELECT to_jsonb(t) FROM brokkr.generator t WHERE deleted_at IS NULL";
     KEYS = "SELECT to_jsonb(t) FROM brokkr.api_key t WHERE deleted_at IS NULL";
     AGENTS = concat!("SELECT ", agent_row!(), " FROM brokkr.agent t WHERE deleted_at IS NULL");
@@ -74,10 +83,11 @@ statements! {
                 OR (SELECT (f.epoch, f.transaction) >= ($4, $5::text::xid8) FROM brokkr.feed_start f)) AS landmark_is_there,
             coalesce((SELECT r.run = $7 FROM brokkr.run r), false) AS is_same_run,
             newest.epoch AS newest_epoch, newest.transaction::text AS newest_transaction, newest.request_id AS newest_request,
+            ", time!(), " AS now,
             c.kind, c.entity
         FROM pg_current_snapshot() s
         LEFT JOIN LATERAL (
-            SELECT epoch, transaction, request_id FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1
+            SELECT epoch, transaction, request_id, at FROM brokkr.change ORDER BY epoch DESC, transaction DESC LIMIT 1
         ) newest ON true
         LEFT JOIN LATERAL (
             (SELECT since.kind, since.entity FROM here, LATERAL (
@@ -125,7 +135,8 @@ pub(crate) async fn snapshot<C: Link>(
     let mut work = session.begin().await?.with_step_timeout(SNAPSHOT_TIMEOUT);
     sqlx::query(SNAPSHOT_BEGIN).execute(&mut work).await?;
     sqlx::query(SNAPSHOT_STATEMENT_TIMEOUT).execute(&mut work).await?;
-    let token = token(&sqlx::query(TOKEN).fetch_one(&mut work).await?)?;
+    let row = sqlx::query(TOKEN).fetch_one(&mut work).await?;
+    let (token, now) = (token(&row)?, time(&row)?);
     let mut entities = Vec::new();
     entities.extend(all::<GeneratorPrincipal>(&mut work, GENERATORS).await?.into_iter().map(Change::Generator));
     entities.extend(all::<ApiKey>(&mut work, KEYS).await?.into_iter().map(Change::Key));
@@ -141,7 +152,7 @@ pub(crate) async fn snapshot<C: Link>(
     let landmark: Option<(i32, String, Uuid)> = sqlx::query_as(LANDMARK).fetch_optional(&mut work).await?;
     work.commit().await?;
     let landmark = landmark.map(|(history, transaction, request_id)| Landmark { history, transaction, request_id });
-    Ok((ViewSnapshot { entities, token }, landmark))
+    Ok((ViewSnapshot { entities, token, now }, landmark))
 }
 
 async fn all<T: DeserializeOwned + Send + Unpin + 'static>(
@@ -172,7 +183,7 @@ pub(crate) async fn tail<C: Link>(
         .fetch_all(session)
         .await?;
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let token = token(first)?;
+    let (token, now) = (token(first)?, time(first)?);
     if !first.try_get::<bool, _>("landmark_is_there")? {
         return Ok(Tail::SetBack);
     }
@@ -205,7 +216,7 @@ pub(crate) async fn tail<C: Link>(
     }
     // The numbers of two transactions on one entity may be in another order than their commits.
     changes.sort_by_key(Change::version);
-    Ok(Tail::Read(ViewTail { entities: changes, token }, landmark))
+    Ok(Tail::Read(ViewTail { entities: changes, token, now }, landmark))
 }
 
 /// Decodes a change from its columns.
@@ -234,6 +245,11 @@ impl Moment for Snapshot {
     fn contains(&self, position: FeedPosition) -> bool {
         position.transaction < self.xmax && !self.in_progress.contains(&position.transaction)
     }
+}
+
+fn time(row: &sqlx::postgres::PgRow) -> Result<Timestamp, sqlx::Error> {
+    let micros: i64 = row.try_get("now")?;
+    Timestamp::from_micros(micros).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 fn token(row: &sqlx::postgres::PgRow) -> Result<ViewToken, sqlx::Error> {

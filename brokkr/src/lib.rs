@@ -26,6 +26,7 @@
 //! | which agents serve a stack | [`targeting::TargetingPolicy`] | targets, labels and annotations of the stack |
 //! | what a stack contains | [`generate::Generator`] | manifests that callers publish |
 //! | where the record is stored | [`store::Store`] | [`store::MemoryStore`], `postgres::PostgresStore` |
+//! | what happens later than a request | [`controller::Controller`] | expiry, removals, retention, silence |
 //! | how an agent applies its target state | [`reconcile::Applier`] | [`reconcile::Reconciler`] |
 //! | which Kubernetes API an agent writes to | [`cluster::Cluster`] | [`cluster::MemoryCluster`], `agent::KubeCluster` |
 //! | how an agent reaches its broker | [`protocol::ControlPlane`] | [`InProcess`], `client::HttpControlPlane` |
@@ -85,10 +86,10 @@ pub mod testing;
 
 pub use brokkr_control::{
     Actor, AgentDetails, AgentPatch, AgentStackStatus, Applied, Broker, BrokerBuilder, BrokerError, BrokerErrorKind,
-    BrokerResult, Content, EnvironmentPatch, GeneratorPatch, GrantPatch, Idempotency, InProcess, Joined, KeyDetails,
-    KeyHash, KeyTerms, NewAgent, NewEnvironment, NewGenerator, NewGrant, NewJoinToken, NewKey, NewMember, NewPak,
-    NewToken, Origin, Pak, PakError, Placed, Published, Quotas, Removal, ShownContent, StackOverview, StackState,
-    StartError, Summary, default_grant, generate,
+    BrokerResult, Content, ControllerState, ControllerStatus, EnvironmentPatch, GeneratorPatch, GrantPatch,
+    Idempotency, InProcess, Joined, KeyDetails, KeyHash, KeyTerms, NewAgent, NewEnvironment, NewGenerator, NewGrant,
+    NewJoinToken, NewKey, NewMember, NewPak, NewToken, Origin, Pak, PakError, Placed, Published, Quotas, Removal,
+    ShownContent, StackOverview, StackState, StartError, Summary, controller, default_grant, generate,
 };
 pub use brokkr_core::{clock, entropy, manifest, model, protocol, store, targeting};
 pub use brokkr_reconcile::cluster;

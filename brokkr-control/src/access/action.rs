@@ -38,6 +38,7 @@ pub(crate) enum Action {
     TargetStateRead,
     Report,
     ConfirmEpoch,
+    ControllerRead,
     EventRead,
     AuditRead,
     FeedRead,
@@ -89,6 +90,7 @@ impl Action {
             Self::TargetStateRead => (ADMINS_AGENTS, &[FleetRead, AgentProtocol]),
             Self::Report => (AGENTS, &[AgentProtocol]),
             Self::ConfirmEpoch => (ADMINS, &[FleetWrite]),
+            Self::ControllerRead => (ADMINS, &[FleetRead]),
             Self::EventRead => (ALL, &[StacksRead, AgentProtocol]),
             Self::AuditRead => (ADMINS, &[AuditRead]),
             // The feed of the whole fleet contains every key and every agent.
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every action, with the single scopes that permit it to an admin, a generator and an agent.
-    const TABLE: [(Action, &str, &str, &str); 34] = [
+    const TABLE: [(Action, &str, &str, &str); 35] = [
         (Action::GeneratorRead, "stacks:read fleet:read", "stacks:read", ""),
         (Action::GeneratorManage, "fleet:write", "", ""),
         (Action::EnvironmentRead, "fleet:read", "", ""),
@@ -158,6 +160,7 @@ mod tests {
         (Action::TargetStateRead, "fleet:read", "", "agent"),
         (Action::Report, "", "", "agent"),
         (Action::ConfirmEpoch, "fleet:write", "", ""),
+        (Action::ControllerRead, "fleet:read", "", ""),
         (Action::EventRead, "stacks:read", "stacks:read", "agent"),
         (Action::AuditRead, "audit:read", "", ""),
         (Action::FeedRead, "audit:read", "", ""),
@@ -234,6 +237,7 @@ mod tests {
             A::DeploymentObjectRead,
             A::PlacementRead,
             A::TargetStateRead,
+            A::ControllerRead,
             A::EventRead,
             A::AuditRead,
             A::FeedRead,

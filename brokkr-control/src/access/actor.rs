@@ -6,6 +6,7 @@ use brokkr_core::model::{
     ActorRef, AgentId, ApiKey, EnvironmentSet, GeneratorId, JoinTokenId, KeyId, KeyKind, KeyScopes, Name, RequestId,
     SourceNetwork, Timestamp,
 };
+use brokkr_core::store::Fence;
 
 use crate::access::action::Action;
 use crate::access::idempotency::Idempotency;
@@ -29,22 +30,24 @@ pub struct Actor {
     pub(crate) idempotency: Option<Arc<Idempotency>>,
     /// The turn to parse that all work of the request shares.
     pub(crate) turn: Option<Arc<Turn>>,
+    /// The lease under which a controller acts.
+    pub(crate) fence: Option<Arc<Fence>>,
 }
 
 impl Actor {
     /// The holder of a key.
     pub(super) fn with_key(who: ActorRef, key: Arc<ApiKey>, origin: Origin) -> Self {
-        Self { who, key: Some(key), origin, idempotency: None, turn: None }
+        Self { who, key: Some(key), origin, idempotency: None, turn: None, fence: None }
     }
 
     /// The holder of a join token.
     pub(super) fn with_join_token(id: JoinTokenId, origin: Origin) -> Self {
-        Self { who: ActorRef::JoinToken { id }, key: None, origin, idempotency: None, turn: None }
+        Self { who: ActorRef::JoinToken { id }, key: None, origin, idempotency: None, turn: None, fence: None }
     }
 
     /// The host itself, or a principal that the host has authenticated.
     pub(super) fn of_host(who: ActorRef) -> Self {
-        Self { who, key: None, origin: Origin::in_process(), idempotency: None, turn: None }
+        Self { who, key: None, origin: Origin::in_process(), idempotency: None, turn: None, fence: None }
     }
 
     /// Returns the actor with an idempotency key: its next creating operation commits at most once per key.
@@ -66,6 +69,13 @@ impl Actor {
     #[must_use]
     pub fn in_turn(mut self, turn: Arc<Turn>) -> Self {
         self.turn = Some(turn);
+        self
+    }
+
+    /// Returns the actor with the lease of a controller: all its commits are refused once the lease is lost.
+    #[must_use]
+    pub(crate) fn fenced(mut self, fence: Fence) -> Self {
+        self.fence = Some(Arc::new(fence));
         self
     }
 

@@ -328,7 +328,7 @@ impl Fold {
             return;
         }
         // Deleting a stack is an explicit order to remove it. A missing match is not, so the removal is unconfirmed.
-        let state = if stack.is_active() { AssignmentState::Listed } else { AssignmentState::Withdrawn };
+        let state = if stack.is_active() { AssignmentState::Lost } else { AssignmentState::Withdrawn };
         self.set_assignment(id, state);
     }
 

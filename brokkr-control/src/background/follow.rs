@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokkr_core::model::{AssignmentState, Change, StackId};
+use brokkr_core::model::{AssignmentState, Change, StackId, Timestamp};
 use brokkr_core::store::{Scope, StoreError, StoreResult};
 
 use crate::broker::Parts;
@@ -39,6 +39,7 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
 async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
     match parts.store.view_tail(&parts.view.token()).await {
         Ok(tail) => {
+            observe(parts, tail.now);
             let has = |stack| parts.view.stack(stack).is_some();
             let entities = with_missing_stacks(parts, tail.entities, has).await?;
             parts.view.fold(entities, tail.token, began);
@@ -52,10 +53,18 @@ async fn catch_up(parts: &Parts, began: Instant) -> StoreResult<()> {
 /// Loads a snapshot of the whole record.
 pub(crate) async fn load(parts: &Parts, began: Instant) -> StoreResult<()> {
     let snapshot = parts.store.view_snapshot().await?;
+    observe(parts, snapshot.now);
     // The snapshot replaces the view, so the view's own tombstones do not count.
     let entities = with_missing_stacks(parts, snapshot.entities, |_| false).await?;
     parts.view.reset(entities, snapshot.token, began);
     Ok(())
+}
+
+/// Takes over the store's time, unless the host has set a clock.
+fn observe(parts: &Parts, now: Timestamp) {
+    if let Some(clock) = &parts.store_clock {
+        clock.observe(now);
+    }
 }
 
 /// Adds the tombstones of stacks that agents may still hold, because a snapshot has none.

@@ -96,6 +96,7 @@ fn is_explained(change: &Change) -> bool {
         Change::Environment(_) | Change::Grant(_) => true,
         Change::DeploymentObject(_) | Change::Event(_) | Change::AgentSession(_) => false,
         Change::Assignment(_) | Change::StackStatus(_) | Change::Target(_) | Change::JoinToken(_) => false,
+        Change::AgentSilence(_) => false,
     }
 }
 
@@ -147,12 +148,13 @@ impl Broker {
             }
             debug_assert!(is_complete(&decision), "{name} does not say what it updates");
             let at = self.now();
+            let fence = actor.fence.as_ref().map(|fence| Precondition::Lease((**fence).clone()));
             let audit = self.audit_of(actor, name, at, &mut decision);
             let commit = Commit {
                 actor: actor.who,
                 request_id: actor.origin.request_id,
                 at,
-                preconditions: decision.preconditions,
+                preconditions: decision.preconditions.into_iter().chain(fence).collect(),
                 changes: decision.changes,
                 contents: decision.contents,
                 idempotency: decision.idempotency,

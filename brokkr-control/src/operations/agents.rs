@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, AgentId, AgentSession, AgentStatus, AssignmentState, Change, ENVIRONMENT_LABEL, EntityKey, GeneratorId,
-    GeneratorPrincipal, Grant, GrantId, KeyOwner, Name, Timestamp, Version, agent_labels, limits, validate_text,
+    Agent, AgentId, AgentSession, AgentSilence, AgentStatus, AssignmentState, Change, ENVIRONMENT_LABEL, EntityKey,
+    GeneratorId, GeneratorPrincipal, Grant, GrantId, KeyOwner, Name, Timestamp, Version, agent_labels, limits,
+    validate_text,
 };
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 
@@ -86,6 +87,8 @@ pub struct AgentDetails {
     pub agent: Agent,
     /// Time of the agent's last poll or report; `None` before the first one.
     pub last_seen_at: Option<Timestamp>,
+    /// The agent's present silence; `None` if it polls or reports.
+    pub silence: Option<AgentSilence>,
     /// Optional protocol features that the agent supports.
     pub capabilities: BTreeSet<String>,
     /// The agent's last session; `None` in lists and before the first report.
@@ -182,7 +185,7 @@ impl Broker {
         // They may be those of other tenants.
         let unknown = |it: &AgentSession| if scope == Scope::All { it.unknown_stacks.clone() } else { Vec::new() };
         let session = session.map(|it| AgentSession { unknown_stacks: unknown(&it), ..it });
-        Ok(AgentDetails { agent, last_seen_at, capabilities, session })
+        Ok(AgentDetails { agent, last_seen_at, silence: self.silence(id), capabilities, session })
     }
 
     /// Lists the agents that the actor may see and that match the filter.
@@ -200,6 +203,7 @@ impl Broker {
         let mut capabilities: BTreeMap<_, _> = capabilities.into_iter().collect();
         Ok(agents.map(|agent| AgentDetails {
             last_seen_at: seen.get(&agent.id).copied(),
+            silence: self.silence(agent.id),
             capabilities: capabilities.remove(&agent.id).unwrap_or_default(),
             agent: as_seen_by(&scope, agent),
             session: None,
@@ -207,7 +211,7 @@ impl Broker {
     }
 
     /// The time of each agent's last poll or report.
-    pub(super) async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
+    pub(crate) async fn last_seen(&self, scope: &Scope, ids: &[AgentId]) -> BrokerResult<BTreeMap<AgentId, Timestamp>> {
         let mut seen: BTreeMap<_, _> = self.parts.store.agent_last_seen(scope, ids).await?.into_iter().collect();
         for id in ids {
             // Activity on this replica that is not yet written to the store.
@@ -217,6 +221,11 @@ impl Broker {
             }
         }
         Ok(seen)
+    }
+
+    /// The agent's present silence.
+    fn silence(&self, id: AgentId) -> Option<AgentSilence> {
+        self.parts.view.silence(id).filter(|it| it.is_silent()).map(|it| (*it).clone())
     }
 
     /// Updates an agent if it has the expected version.
@@ -282,6 +291,7 @@ impl Broker {
             let mut changes = vec![Change::Agent(agent)];
             changes.extend(revoke_all(self, &scope, KeyOwner::Agent { id }, now).await?);
             changes.extend(self.abandon_all(&scope, id, now).await?);
+            changes.extend(self.forget_silence(id, now).await?);
             Ok(Decision::commit((), changes))
         })
         .await?;
@@ -448,7 +458,8 @@ impl Broker {
         let session = self.parts.store.agent_session(&scope, id).await?;
         let last_seen_at = self.last_seen(&scope, &[id]).await?.get(&id).copied();
         let capabilities = session.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default();
-        Ok(AgentDetails { agent: as_seen_by(&scope, agent), last_seen_at, capabilities, session })
+        let silence = self.silence(id);
+        Ok(AgentDetails { agent: as_seen_by(&scope, agent), last_seen_at, silence, capabilities, session })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{BrokerError, BrokerResult};
 use crate::generate::{GenerateContext, GenerateError};
 
 /// Content of a stack.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// YAML, stored byte for byte.
     Yaml {

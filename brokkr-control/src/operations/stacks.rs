@@ -65,6 +65,8 @@ impl Broker {
             targeting: None,
             policies: Policies::default(),
             depends_on: Vec::new(),
+            expires_at: None,
+            expiry_announced_at: None,
             phase: StackPhase::Active,
             version: Version::FIRST,
             created_at: now,
@@ -72,8 +74,18 @@ impl Broker {
             deleted_at: None,
         };
         spec.write_to(&mut stack)?;
+        self.refuse_past_end(&stack)?;
         self.refuse_ungranted_policies(&stack)?;
         Ok(stack)
+    }
+
+    /// A past end would delete the stack at once: more likely a mistake than an order.
+    fn refuse_past_end(&self, stack: &Stack) -> Result<(), Invalid> {
+        if stack.expires_at.is_some_and(|end| end <= self.now()) {
+            let message = "the time is in the past; to remove the stack now, delete it";
+            return Err(Invalid::new(InvalidCode::FieldInvalid, message).within("expires_at"));
+        }
+        Ok(())
     }
 
     /// Creates a stack. `owner` defaults to the actor's generator, for admins to the system generator.
@@ -186,6 +198,9 @@ impl Broker {
         edit(StackSpec::from(before))?.write_to(&mut after)?;
         if after == *before {
             return Ok(None);
+        }
+        if after.expires_at != before.expires_at {
+            self.refuse_past_end(&after)?;
         }
         if after.policies != before.policies {
             self.refuse_ungranted_policies(&after)?;

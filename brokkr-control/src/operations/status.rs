@@ -172,7 +172,7 @@ impl Broker {
             if !is_seen || environment.is_some_and(|name| agent.environment.as_ref() != Some(name)) {
                 continue;
             }
-            let Some(action) = action_of(pair, agent.status, latest) else {
+            let Some(action) = action_of(pair, agent.status, found.is_active(), latest) else {
                 continue;
             };
             all.push(AgentStackStatus {
@@ -203,8 +203,8 @@ impl Broker {
 }
 
 /// The action that the target state requires; `None` if the stack is not part of it.
-fn action_of(pair: Pair, agent: AgentStatus, latest: Option<Revision>) -> Option<EntryAction> {
-    if pair.is_wanted(agent) {
+fn action_of(pair: Pair, agent: AgentStatus, is_active: bool, latest: Option<Revision>) -> Option<EntryAction> {
+    if pair.is_wanted(agent) || is_active && pair.is_undecided(agent) {
         return latest.map(|_| EntryAction::Apply);
     }
     pair.is_open().then_some(EntryAction::Remove)

@@ -3,3 +3,4 @@
 pub(crate) mod activity;
 pub(crate) mod attempts;
 pub(crate) mod contents;
+pub(crate) mod controllers;

@@ -34,9 +34,15 @@ impl Pair {
         self.matched && (agent == AgentStatus::Active || self.assignment == Some(AssignmentState::Listed))
     }
 
+    /// Whether the pair is listed although it no longer matches: nobody has decided yet about the loss. The agent keeps the
+    /// stack meanwhile. Only for stacks that are not being deleted: deletion is an explicit order.
+    pub(crate) fn is_undecided(self, agent: AgentStatus) -> bool {
+        !self.matched && self.assignment == Some(AssignmentState::Listed) && agent != AgentStatus::Retired
+    }
+
     /// Whether the agent has not yet confirmed the removal.
     pub(crate) fn is_open(self) -> bool {
-        matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Withdrawn))
+        matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Lost | AssignmentState::Withdrawn))
     }
 }
 
@@ -105,11 +111,16 @@ impl AgentEntry {
             };
             let stack = &entry.stack;
             let was_listed = pair.assignment == Some(AssignmentState::Listed);
-            let object = entry.object.as_ref().filter(|_| pair.is_wanted(self.agent.status));
+            let status = self.agent.status;
+            let is_kept = pair.is_wanted(status) || stack.is_active() && pair.is_undecided(status);
+            let object = entry.object.as_ref().filter(|_| is_kept);
             let (action, confirmed) = match (object, pair.assignment) {
                 (Some(_), _) => (EntryAction::Apply, false),
                 (None, None | Some(AssignmentState::Gone)) => continue,
-                (None, Some(state)) => (EntryAction::Remove, state != AssignmentState::Listed || !stack.is_active()),
+                (None, Some(AssignmentState::Listed | AssignmentState::Lost)) => {
+                    (EntryAction::Remove, !stack.is_active())
+                }
+                (None, Some(_)) => (EntryAction::Remove, true),
             };
             let tenant = generators
                 .entry(stack.generator_id)

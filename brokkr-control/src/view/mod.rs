@@ -2,8 +2,10 @@
 
 mod agent_entry;
 mod decide;
+pub(crate) mod fold;
 pub(crate) mod impact;
 mod limited;
+mod losses;
 mod names;
 pub(crate) mod placement;
 mod stack_entry;
@@ -14,15 +16,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 pub(crate) use agent_entry::{Pair, Wanted};
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation, GeneratorId,
-    Grant, GrantId, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
+    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation,
+    GeneratorId, Grant, GrantId, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
+use fold::Fold;
 use state::ViewState;
 
 use crate::error::{BrokerError, BrokerResult};
@@ -33,12 +36,17 @@ pub(crate) const CATCH_UP: Duration = Duration::from_secs(2);
 /// durable.
 const OWN_COMMIT_WAIT: Duration = Duration::from_secs(1);
 
+/// Folds that a follower of the view may be behind. It then has to look at everything.
+const FOLDS: usize = 256;
+
 /// The fleet view. One background task, `follow`, writes it; all operations read it.
 pub(crate) struct FleetView {
     policy: Arc<dyn TargetingPolicy>,
     state: RwLock<ViewState>,
     /// Changes with every fold.
     folded: watch::Sender<u64>,
+    /// Every fold with its changes, for the controllers.
+    changes: broadcast::Sender<Arc<Fold>>,
     /// Wakes `follow` before its next tick.
     asked: Notify,
 }
@@ -79,7 +87,13 @@ impl FleetView {
     /// An empty view. It answers only after the first [`reset`](Self::reset).
     pub(crate) fn new(policy: Arc<dyn TargetingPolicy>, began: Instant) -> Self {
         let state = RwLock::new(ViewState::new(policy.clone(), began));
-        Self { policy, state, folded: watch::Sender::new(0), asked: Notify::new() }
+        Self {
+            policy,
+            state,
+            folded: watch::Sender::new(0),
+            changes: broadcast::Sender::new(FOLDS),
+            asked: Notify::new(),
+        }
     }
 
     // Only `fold` writes the state, and it does not panic. A poisoned lock is therefore a bug, and serving the current state
@@ -96,15 +110,45 @@ impl FleetView {
     pub(crate) fn reset(&self, entities: Vec<Change>, token: ViewToken, began: Instant) {
         let mut state = self.write();
         state.clear(&entities);
+        let generation = token.generation();
         state.fold(entities, token, began);
         drop(state);
         self.folded.send_modify(|count| *count += 1);
+        self.publish(Fold { changes: Vec::new(), is_reset: true, generation });
     }
 
     /// Folds the result of a read that started at `began`.
     pub(crate) fn fold(&self, entities: Vec<Change>, token: ViewToken, began: Instant) {
+        let generation = token.generation();
+        let changes = if self.changes.receiver_count() > 0 { entities.clone() } else { Vec::new() };
         self.write().fold(entities, token, began);
         self.folded.send_modify(|count| *count += 1);
+        self.publish(Fold { changes, is_reset: false, generation });
+    }
+
+    fn publish(&self, fold: Fold) {
+        // Fails if nobody follows the view.
+        let _ = self.changes.send(Arc::new(fold));
+    }
+
+    /// A receiver of every later fold.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Fold>> {
+        self.changes.subscribe()
+    }
+
+    /// Calls `see` for each stack, including tombstones that agents may still hold. Holds the view's lock meanwhile.
+    pub(crate) fn each_stack(&self, mut see: impl FnMut(&Stack)) {
+        self.read().stacks().for_each(|stack| see(stack));
+    }
+
+    /// Calls `see` for each agent. Holds the view's lock meanwhile.
+    pub(crate) fn each_agent(&self, mut see: impl FnMut(&Agent)) {
+        self.read().agents().for_each(|agent| see(agent));
+    }
+
+    /// Calls `see` for each API key that is not revoked. Holds the view's lock meanwhile.
+    pub(crate) fn each_key(&self, mut see: impl FnMut(&ApiKey)) {
+        self.read().keys().for_each(|key| see(key));
     }
 
     /// A receiver that changes with every later fold.
@@ -216,6 +260,11 @@ impl FleetView {
         self.read().agent(id).map(|entry| entry.agent.clone())
     }
 
+    /// The last silence of an agent; `None` if it was never silent.
+    pub(crate) fn silence(&self, id: AgentId) -> Option<Arc<AgentSilence>> {
+        self.read().silence(id).cloned()
+    }
+
     /// The grants for a stack's objects, each with the agents that it applies to: those that match the stack, or all that
     /// are registered with its generator if none matches.
     pub(crate) fn grants_for(&self, stack: &Stack) -> Vec<(Arc<Grant>, Vec<Arc<Agent>>)> {
@@ -298,9 +347,9 @@ impl FleetView {
         self.read().open_of_agent(agent)
     }
 
-    /// Deleting stacks for which no confirmation is outstanding.
-    pub(crate) fn removable(&self, limit: usize) -> Vec<StackId> {
-        self.read().removable(limit)
+    /// Whether an agent still has to confirm the removal of a deleting stack; `None` if the stack is not being deleted.
+    pub(crate) fn is_waited_for(&self, stack: StackId) -> Option<bool> {
+        self.read().is_waited_for(stack)
     }
 
     /// The agents that serve a stack or may still hold it, with the state of each pair.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject, GeneratorId, Grant,
-    GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
+    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject,
+    GeneratorId, Grant, GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
 };
 use brokkr_core::store::ViewToken;
 use brokkr_core::targeting::TargetingPolicy;
@@ -28,6 +28,7 @@ pub(crate) struct ViewState {
     join_tokens: BTreeMap<String, Arc<JoinToken>>,
     tenants: Tenants,
     agents: BTreeMap<AgentId, AgentEntry>,
+    silences: BTreeMap<AgentId, Arc<AgentSilence>>,
     stacks: BTreeMap<StackId, StackEntry>,
     /// Start time of the last successful read of the store.
     read_at: Instant,
@@ -45,6 +46,7 @@ impl ViewState {
             join_tokens: BTreeMap::new(),
             tenants: Tenants::default(),
             agents: BTreeMap::new(),
+            silences: BTreeMap::new(),
             stacks: BTreeMap::new(),
             read_at,
         }
@@ -64,6 +66,7 @@ impl ViewState {
         self.key_ends.clear();
         self.join_tokens.clear();
         self.tenants = Tenants::default();
+        self.silences.clear();
         self.stacks.clear();
         for entry in self.agents.values_mut() {
             entry.pairs.clear();
@@ -81,6 +84,18 @@ impl ViewState {
 
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.agents.len(), self.stacks.len())
+    }
+
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = &Arc<Stack>> {
+        self.stacks.values().map(|entry| &entry.stack)
+    }
+
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
+        self.agents.values().map(|entry| &entry.agent)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.keys.values()
     }
 
     pub(crate) fn key(&self, short_id: &str) -> Option<&Arc<ApiKey>> {
@@ -117,6 +132,10 @@ impl ViewState {
 
     pub(crate) fn tenants(&self) -> &Tenants {
         &self.tenants
+    }
+
+    pub(crate) fn silence(&self, id: AgentId) -> Option<&Arc<AgentSilence>> {
+        self.silences.get(&id)
     }
 
     pub(crate) fn has_generator(&self, id: GeneratorId) -> bool {
@@ -166,6 +185,8 @@ impl ViewState {
                 Change::Key(it) => self.fold_key(it),
                 Change::JoinToken(it) => self.fold_join_token(it),
                 Change::Agent(it) => self.fold_agent(it),
+                Change::AgentSilence(it) if it.deleted_at.is_some() => drop(self.silences.remove(&it.agent_id)),
+                Change::AgentSilence(it) => drop(self.silences.insert(it.agent_id, Arc::new(it))),
                 Change::Stack(it) => self.fold_stack(it),
                 Change::DeploymentObject(it) => self.fold_object(it),
                 Change::Target(it) => self.fold_target(&it),
@@ -405,18 +426,16 @@ impl ViewState {
         entry.pairs.iter().filter(|(_, pair)| pair.is_open()).map(|(stack, _)| *stack).collect()
     }
 
-    pub(crate) fn removable(&self, limit: usize) -> Vec<StackId> {
-        let deleting = self
-            .stacks
-            .iter()
-            .filter(|(_, entry)| entry.stack.phase == StackPhase::Deleting && entry.stack.deleted_at.is_none());
-        let waits = |agent: &AgentEntry, id: &StackId| {
-            agent.agent.status != AgentStatus::Retired && agent.pairs.get(id).is_some_and(|pair| pair.is_open())
+    /// Whether an agent still has to confirm the removal of a deleting stack; `None` if the stack is not being deleted.
+    pub(crate) fn is_waited_for(&self, id: StackId) -> Option<bool> {
+        let entry = self.stacks.get(&id)?;
+        if entry.stack.phase != StackPhase::Deleting || entry.stack.deleted_at.is_some() {
+            return None;
+        }
+        let waits = |agent: &AgentEntry| {
+            agent.agent.status != AgentStatus::Retired && agent.pairs.get(&id).is_some_and(|pair| pair.is_open())
         };
-        let waited_for = |id: &StackId, entry: &StackEntry| {
-            entry.agents.iter().filter_map(|agent| self.agents.get(agent)).any(|agent| waits(agent, id))
-        };
-        deleting.filter(|(id, entry)| !waited_for(id, entry)).map(|(id, _)| *id).take(limit).collect()
+        Some(entry.agents.iter().filter_map(|agent| self.agents.get(agent)).any(waits))
     }
 
     pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {

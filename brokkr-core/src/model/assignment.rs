@@ -9,9 +9,12 @@ use crate::model::{AgentId, GeneratorId, StackId, Timestamp, Version};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AssignmentState {
-    /// The stack is or was in the agent's target state to apply. If targeting no longer matches the pair, the target
-    /// state orders an unconfirmed removal.
+    /// The stack is in the agent's target state to apply, also if targeting no longer matches the pair, until a controller
+    /// decides about that loss.
     Listed,
+    /// Targeting no longer matches the pair, and a controller decided that this loss stands. The target state orders an
+    /// unconfirmed removal, which the agent limits, until the agent reports it done.
+    Lost,
     /// An explicit order ended the assignment. The target state orders a confirmed removal until the agent reports it
     /// done.
     Withdrawn,
@@ -45,9 +48,10 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// Whether the agent may still hold objects of the stack and the broker waits for it: `Listed` or `Withdrawn`.
+    /// Whether the agent may still hold objects of the stack and the broker waits for it: `Listed`, `Lost` or
+    /// `Withdrawn`.
     pub fn is_open(&self) -> bool {
-        matches!(self.state, AssignmentState::Listed | AssignmentState::Withdrawn)
+        matches!(self.state, AssignmentState::Listed | AssignmentState::Lost | AssignmentState::Withdrawn)
     }
 }
 

@@ -64,6 +64,10 @@ pub const PAGE_MAX: usize = 500;
 pub const REPORT_ENTRIES: usize = 1_000;
 /// Maximum bytes of one report.
 pub const REPORT_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum commands that a controller executes for one plan.
+pub const PLAN_COMMANDS: usize = 100;
+/// Maximum agents in one record of silences, and maximum assignments that one commit ends.
+pub const CONTROLLER_CHANGES: usize = 1_000;
 /// Maximum objects in one event, and maximum retained objects.
 pub const EVENT_OBJECTS: usize = 50;
 /// Maximum held stacks in one report.

@@ -6,6 +6,7 @@
 mod actor_ref;
 mod agent;
 mod agent_session;
+mod agent_silence;
 mod assignment;
 mod audit;
 mod condition;
@@ -47,6 +48,7 @@ mod version;
 pub use actor_ref::ActorRef;
 pub use agent::{Agent, AgentStatus};
 pub use agent_session::AgentSession;
+pub use agent_silence::AgentSilence;
 pub use assignment::{Assignment, AssignmentState};
 pub use audit::{AuditChanges, AuditOutcome, AuditRecord};
 pub use condition::{Condition, ConditionStatus, Health};

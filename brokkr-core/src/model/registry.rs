@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::model::entity::Record;
 use crate::model::{
-    Agent, AgentEvent, AgentId, AgentSession, ApiKey, Assignment, DeploymentObject, DeploymentObjectId, Environment,
-    EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, Grant, GrantId, JoinToken, JoinTokenId, KeyId, Stack,
-    StackId, StackStatus, Target, Version,
+    Agent, AgentEvent, AgentId, AgentSession, AgentSilence, ApiKey, Assignment, DeploymentObject, DeploymentObjectId,
+    Environment, EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, Grant, GrantId, JoinToken, JoinTokenId,
+    KeyId, Stack, StackId, StackStatus, Target, Version,
 };
 
 /// Where a store keeps the entities of a kind.
@@ -240,6 +240,8 @@ entities! {
     JoinToken(JoinToken) by (id: JoinTokenId) in Document, view: true;
     /// An agent was created, changed or deleted.
     Agent(Agent) by (id: AgentId) in Table, view: true;
+    /// An agent became silent, or is back.
+    AgentSilence(AgentSilence) by (id: AgentId) in Document, view: true;
     /// A key was created or revoked.
     Key(ApiKey) by (id: KeyId) in Table, view: true;
     /// An agent reported.

@@ -42,6 +42,12 @@ pub struct Stack {
     /// is ready.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
+    /// The time at which the broker deletes the stack. Absent: it has no end.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// The time at which this end was announced. The broker deletes no stack whose end it has not announced.
+    #[serde(default)]
+    pub expiry_announced_at: Option<Timestamp>,
     /// The phase of its life cycle.
     pub phase: StackPhase,
     /// The version: 1 at first, plus one with every change.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::labels::{Annotations, Labels};
-use super::{Policies, Stack, StackId, TargetingRule, limits, validate_text};
+use super::{Policies, Stack, StackId, TargetingRule, Timestamp, limits, validate_text};
 use crate::error::{Invalid, InvalidCode};
 
 /// The specification of a stack: everything that its owner decides.
@@ -33,6 +33,9 @@ pub struct StackSpec {
     /// Stacks that an agent applies before this one. Default: none.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
+    /// The time at which the broker deletes the stack. Default: absent; the stack has no end.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl StackSpec {
@@ -88,6 +91,12 @@ impl StackSpec {
         self
     }
 
+    /// Sets the time at which the broker deletes the stack.
+    #[must_use]
+    pub fn expires_at(self, end: Timestamp) -> Self {
+        Self { expires_at: Some(end), ..self }
+    }
+
     /// Validates the specification and copies all mutable fields into `stack`.
     ///
     /// # Errors
@@ -114,6 +123,10 @@ impl StackSpec {
         stack.targeting = self.targeting;
         stack.policies = self.policies;
         stack.depends_on = self.depends_on;
+        if stack.expires_at != self.expires_at {
+            stack.expiry_announced_at = None;
+        }
+        stack.expires_at = self.expires_at;
         Ok(())
     }
 }
@@ -128,6 +141,7 @@ impl From<&Stack> for StackSpec {
             targeting: stack.targeting.clone(),
             policies: stack.policies.clone(),
             depends_on: stack.depends_on.clone(),
+            expires_at: stack.expires_at,
         }
     }
 }

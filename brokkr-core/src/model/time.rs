@@ -27,6 +27,16 @@ impl Timestamp {
         self.0.as_microsecond()
     }
 
+    /// The time this many microseconds after the Unix epoch.
+    ///
+    /// # Errors
+    ///
+    /// A text for times outside of the years 1 to 9999.
+    pub fn from_micros(micros: i64) -> Result<Self, &'static str> {
+        let time = jiff::Timestamp::from_microsecond(micros).map_err(|_| "the time is out of range")?;
+        Self::try_from(time)
+    }
+
     /// The duration since an earlier time; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.as_micros().saturating_sub(earlier.as_micros())).unwrap_or(0))

@@ -60,9 +60,9 @@ impl IdempotencyRecord {
     }
 }
 
-/// A condition that must hold when a commit happens. Otherwise the commit is a [`Conflict`](StoreError::Conflict), or for a quota
-/// [`QuotaExceeded`](StoreError::QuotaExceeded).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A condition that must hold when a commit happens. Otherwise the commit is a [`Conflict`](StoreError::Conflict), for a quota
+/// [`QuotaExceeded`](StoreError::QuotaExceeded), and for a lease [`Fenced`](StoreError::Fenced).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
     /// The entity exists and has exactly this version.
     Version(EntityKey, Version),
@@ -76,6 +76,18 @@ pub enum Precondition {
     /// The generator's use of the quota is at most this number once the commit is done. Of concurrent commits with this
     /// precondition, none sees a use without the others.
     Within(GeneratorId, Quota, u64),
+    /// The lease has this fencing number and is still held. A holder that was replaced, or whose lease ended, commits
+    /// nothing any more.
+    Lease(Fence),
+}
+
+/// A lease under which a commit was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The name of the lease.
+    pub name: String,
+    /// Its [fencing number](crate::store::Lease::fencing) when it was taken.
+    pub fencing: u64,
 }
 
 /// The result of a successful commit.

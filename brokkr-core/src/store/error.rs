@@ -22,6 +22,9 @@ pub enum StoreError {
     /// The commit would exceed the quota of a precondition.
     #[error("{0}")]
     QuotaExceeded(QuotaExceeded),
+    /// The lease of a precondition was taken over, or has ended. Do not repeat the decision: another holder makes it.
+    #[error("the lease {0} is lost")]
+    Fenced(String),
     /// The store has dropped changes that follow the position or token. Start again from a snapshot.
     #[error("the changes after this position are no longer stored")]
     Expired,

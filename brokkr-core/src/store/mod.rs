@@ -19,8 +19,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-pub use commit::{Activity, Commit, Committed, IdempotencyRecord, Precondition};
-pub use coordination::{Coordination, Lease};
+pub use commit::{Activity, Commit, Committed, Fence, IdempotencyRecord, Precondition};
+pub use coordination::{Coordination, Lease, LeaseRecord};
 pub use error::{StoreError, UniqueKey};
 pub use ext::StoreExt;
 pub use feed::{FeedEntry, FeedPage, FeedPosition};
@@ -69,10 +69,13 @@ pub type StoreResult<T> = Result<T, StoreError>;
 ///    commit could see, and a commit that takes a unique name follows the commit that gave it up. A reader that
 ///    continues from its last position misses nothing, however long transactions take. Two concurrent commits that do
 ///    not see each other may appear in either order, even if one waited for the other because of a precondition.
-/// 8. **View**: `view_snapshot`, followed by repeated `view_tail` calls with the latest token, yields every committed
+/// 8. **Fence**: a commit under [`Precondition::Lease`] succeeds only while the lease has that fencing number and has not ended
+///    by the store's clock, and no other holder takes the lease before the commit is visible.
+/// 9. **View**: `view_snapshot`, followed by repeated `view_tail` calls with the latest token, yields every committed
 ///    change exactly once. Changes of one entity are in the order of their versions. A long-running transaction delays
 ///    only its own changes.
-/// 9. **List order** is total and stable: entries that are committed during paging never make a page repeat or skip an
+/// 10. **Time**: the store's time never goes back, whichever instance on the same data reads it.
+/// 11. **List order** is total and stable: entries that are committed during paging never make a page repeat or skip an
 ///    older entry.
 ///
 /// # Cancellation safety
@@ -109,8 +112,8 @@ pub trait Store:
     ///
     /// [`Conflict`](StoreError::Conflict) for a stale version or a failed precondition,
     /// [`NotUnique`](StoreError::NotUnique) for a taken unique value,
-    /// [`QuotaExceeded`](StoreError::QuotaExceeded) for a quota among the preconditions, [`Malformed`](StoreError::Malformed) for a commit
-    /// that fails [`Commit::validate`], and [`Unavailable`](StoreError::Unavailable) when the outcome is unknown.
+    /// [`QuotaExceeded`](StoreError::QuotaExceeded) for a quota and [`Fenced`](StoreError::Fenced) for a lease among the preconditions,
+    /// [`Malformed`](StoreError::Malformed) for a commit that fails [`Commit::validate`], and [`Unavailable`](StoreError::Unavailable) when the outcome is unknown.
     async fn commit(&self, commit: Commit) -> StoreResult<Committed>;
 
     /// Records denied and failed attempts, which change no entity. The records are durable when this returns. Unlike in

@@ -1,6 +1,6 @@
 //! Reads that the fleet view is built from.
 
-use crate::model::Change;
+use crate::model::{Change, Timestamp};
 use crate::store::view_token::ViewToken;
 
 /// All entities of the fleet view, read at one moment.
@@ -11,6 +11,8 @@ pub struct ViewSnapshot {
     pub entities: Vec<Change>,
     /// The token for the next [`view_tail`](crate::store::Store::view_tail).
     pub token: ViewToken,
+    /// The store's time of the read: that of its clock, and never before that of an earlier commit.
+    pub now: Timestamp,
 }
 
 /// The changes since a token was issued.
@@ -21,4 +23,6 @@ pub struct ViewTail {
     pub entities: Vec<Change>,
     /// The token for the next [`view_tail`](crate::store::Store::view_tail).
     pub token: ViewToken,
+    /// The store's time of the read: that of its clock, and never before that of an earlier commit.
+    pub now: Timestamp,
 }

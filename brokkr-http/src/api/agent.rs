@@ -38,6 +38,8 @@ pub struct Agent {
     pub confirmed_epoch: Option<Epoch>,
     /// Time of the agent's last poll or report; null before the first one.
     pub last_seen_at: Option<Timestamp>,
+    /// Since when the agent neither polls nor reports; null if it does. Ends after its next poll.
+    pub silence: Option<AgentSilenceInfo>,
     /// Optional protocol features that the agent supports.
     pub capabilities: Vec<String>,
     /// Details from the agent's last report; absent in lists and before the first report.
@@ -89,6 +91,15 @@ pub struct AgentSessionInfo {
     /// Stacks in the agent's inventory that the broker does not know. The agent does not touch them. Empty for callers other
     /// than admins.
     pub unknown_stacks: Vec<StackId>,
+}
+
+/// The silence of an agent that neither polls nor reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentSilenceInfo {
+    /// Time of the agent's last poll or report.
+    pub since: Timestamp,
+    /// Whether many agents became silent together: more likely the network than this agent.
+    pub correlated: bool,
 }
 
 /// Request body that creates an agent.
@@ -175,6 +186,7 @@ impl From<brokkr_core::model::Agent> for Agent {
             registrations: agent.registrations.into_iter().map(Registration::from).collect(),
             confirmed_epoch: agent.confirmed_epoch,
             last_seen_at: None,
+            silence: None,
             capabilities: Vec::new(),
             session: None,
             version: agent.version,

@@ -58,6 +58,7 @@ impl From<FeedEntry> for Change {
             Fact::Target(it) => json!(Target::from(it)),
             Fact::Event(it) => json!(Event::from(it)),
             Fact::AgentSession(it) => json!(it),
+            Fact::AgentSilence(it) => json!(it),
             Fact::Assignment(it) => json!(it),
             Fact::StackStatus(it) => json!(it),
         };

@@ -3,6 +3,7 @@
 mod agent;
 mod auth;
 mod change;
+mod controller;
 mod deployment_object;
 mod environment;
 mod exceeded_limit;
@@ -21,9 +22,12 @@ mod stack;
 mod status;
 mod target;
 
-pub use agent::{Agent, AgentSessionInfo, CreateAgent, CreatedAgent, PatchAgent, RegisterAgent, Registration};
+pub use agent::{
+    Agent, AgentSessionInfo, AgentSilenceInfo, CreateAgent, CreatedAgent, PatchAgent, RegisterAgent, Registration,
+};
 pub use auth::WhoAmI;
 pub use change::{Change, ChangePage};
+pub use controller::Controller;
 pub use deployment_object::{DeploymentObject, PublishManifests, Rollback};
 pub use environment::{CreateEnvironment, Environment, PatchEnvironment};
 pub use exceeded_limit::ExceededLimit;

@@ -39,6 +39,10 @@ pub struct Stack {
     pub policies: Policies,
     /// Stacks that an agent applies before this one. If their policy says so, the agent also waits until they are ready.
     pub depends_on: Vec<StackId>,
+    /// The time at which the broker deletes the stack; null: never.
+    pub expires_at: Option<Timestamp>,
+    /// The time at which this end was announced, up to an hour before; null: not yet.
+    pub expiry_announced_at: Option<Timestamp>,
     /// Whether the stack is active or being deleted.
     pub phase: StackPhase,
     /// Increases with every change of this representation, but not with a new revision. Also the ETag.
@@ -79,6 +83,9 @@ pub struct CreateStack {
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeSet<StackId>, required = false, max_items = 32)]
     pub depends_on: Vec<StackId>,
+    /// The time at which the broker deletes the stack, in the future. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The owner. Only admins may set another owner than themselves. Default: the caller; for admins the system generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
@@ -105,6 +112,8 @@ pub struct PatchStack {
     /// Replaces all dependencies.
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
+    /// The time at which the broker deletes the stack, in the future; null: never.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Request body that runs a generator.
@@ -152,6 +161,9 @@ pub struct ApplyStack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
+    /// The time at which the broker deletes the stack, in the future.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The owner of the stack, with the same rules and default as in `CreateStack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
@@ -191,6 +203,8 @@ impl From<brokkr_core::model::Stack> for Stack {
             targeting: it.targeting,
             policies: it.policies,
             depends_on: it.depends_on,
+            expires_at: it.expires_at,
+            expiry_announced_at: it.expiry_announced_at,
             phase: it.phase,
             version: it.version,
             created_at: it.created_at,

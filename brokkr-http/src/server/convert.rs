@@ -1,14 +1,18 @@
 //! Conversions from the broker's results to the API's documents.
 
-use brokkr_control::{AgentDetails, KeyDetails, Placed, StackOverview};
+use brokkr_control::{AgentDetails, ControllerStatus, KeyDetails, Placed, StackOverview};
 use brokkr_core::model::Health;
 
-use crate::api::{Agent, AgentSessionInfo, AgentStackStatus, Effect, Impact, Key, Placement, StackStatus, Summary};
+use crate::api::{
+    Agent, AgentSessionInfo, AgentSilenceInfo, AgentStackStatus, Controller, Effect, Impact, Key, Placement, StackStatus,
+    Summary,
+};
 
 impl From<AgentDetails> for Agent {
-    fn from(AgentDetails { agent, last_seen_at, capabilities, session }: AgentDetails) -> Self {
+    fn from(AgentDetails { agent, last_seen_at, silence, capabilities, session }: AgentDetails) -> Self {
         Self {
             last_seen_at,
+            silence: silence.map(|it| AgentSilenceInfo { since: it.since, correlated: it.correlated }),
             capabilities: capabilities.into_iter().collect(),
             session: session.map(|it| AgentSessionInfo {
                 cluster_uid: it.cluster_uid,
@@ -17,6 +21,22 @@ impl From<AgentDetails> for Agent {
                 unknown_stacks: it.unknown_stacks,
             }),
             ..Self::from(agent)
+        }
+    }
+}
+
+impl From<ControllerStatus> for Controller {
+    fn from(ControllerStatus { name, holder, is_here, state }: ControllerStatus) -> Self {
+        Self {
+            name,
+            holder,
+            here: is_here,
+            paused: state.paused,
+            queued: state.queued,
+            waiting_since: state.waiting_since,
+            next_wake_at: state.next_wake_at,
+            last_run_at: state.last_run_at,
+            last_error: state.last_error,
         }
     }
 }

@@ -1,9 +1,14 @@
 //! A broker and agents in one process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use brokkr_control::generate::Generator;
-use brokkr_control::{Actor, AgentStackStatus, Broker, BrokerError, Content, Placed, StackOverview, StackState};
+use brokkr_control::{
+    Actor, AgentStackStatus, Broker, BrokerError, Content, ControllerState, Placed, StackOverview, StackState,
+};
+use brokkr_core::clock::ManualClock;
 use brokkr_core::model::{GeneratorId, Health, StackId, StackSpec, limits};
 use brokkr_core::store::Page;
 use serde::Serialize;
@@ -23,6 +28,7 @@ pub struct ControlPlane {
     broker: Broker,
     agents: Vec<RunningAgent>,
     generators: BTreeMap<String, GeneratorId>,
+    clock: Option<Arc<ManualClock>>,
     _stop: DropGuard,
 }
 
@@ -31,9 +37,10 @@ impl ControlPlane {
         broker: Broker,
         agents: Vec<RunningAgent>,
         generators: BTreeMap<String, GeneratorId>,
+        clock: Option<Arc<ManualClock>>,
         stop: CancellationToken,
     ) -> Self {
-        Self { broker, agents, generators, _stop: stop.drop_guard() }
+        Self { broker, agents, generators, clock, _stop: stop.drop_guard() }
     }
 
     /// The broker.
@@ -149,11 +156,53 @@ impl ControlPlane {
     /// Panics if the broker refuses, or after 20 s.
     pub async fn delete(&self, stack: StackId) {
         self.broker.stack_delete(&self.actor(), stack, None).await.expect("the broker should accept the deletion");
+        self.gone(stack).await;
+    }
+
+    /// Waits until a stack is gone: deleted, and removed by every agent.
+    ///
+    /// # Panics
+    ///
+    /// Panics after 20 s.
+    pub async fn gone(&self, stack: StackId) {
         eventually("every agent has removed the stack", async || {
             match self.broker.stack_get(&self.actor(), stack).await {
                 Err(BrokerError::NotFound) => Ok(()),
                 other => Err(other),
             }
+        })
+        .await;
+    }
+
+    /// Moves the broker's time forward, and waits until its controllers have done what is due then.
+    ///
+    /// # Panics
+    ///
+    /// Panics without [`paused_clock`](super::ControlPlaneBuilder::paused_clock), or like [`settled`](Self::settled).
+    pub async fn advance(&self, by: Duration) {
+        let clock = self.clock.as_ref().expect("the builder should set a paused clock");
+        clock.advance(by);
+        self.settled().await;
+    }
+
+    /// Waits until the controllers have seen every change so far and have done what is due.
+    ///
+    /// # Panics
+    ///
+    /// Panics after 20 s with the states of the controllers, for example if one of them keeps waking.
+    pub async fn settled(&self) {
+        let generation = self.broker.generation();
+        eventually("the controllers have done what is due", async || {
+            let now = self.broker.now();
+            let states = self.broker.controller_states();
+            let is_settled = |state: &ControllerState| {
+                state.leads
+                    && state.paused.is_none()
+                    && !state.is_busy
+                    && state.generation >= generation
+                    && state.next_wake_at.is_none_or(|at| at > now)
+            };
+            if states.values().all(is_settled) { Ok(()) } else { Err(states) }
         })
         .await;
     }

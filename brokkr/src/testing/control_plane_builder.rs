@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use brokkr_agent_runtime::{Agent, AgentConfig};
 use brokkr_control::{Broker, BrokerBuilder, InProcess};
+use brokkr_core::clock::{Clock as _, ManualClock, SystemClock};
 use brokkr_core::store::MemoryStore;
 use brokkr_reconcile::cluster::MemoryCluster;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +25,7 @@ pub struct ControlPlaneBuilder {
     agents: Vec<AgentBuilder>,
     generators: Vec<String>,
     has_controllers: bool,
+    clock: Option<Arc<ManualClock>>,
     compose: Box<Compose>,
 }
 
@@ -80,6 +83,7 @@ impl ControlPlane {
             agents: Vec::new(),
             generators: Vec::new(),
             has_controllers: false,
+            clock: None,
             compose: Box::new(|builder| builder),
         }
     }
@@ -131,6 +135,13 @@ impl ControlPlaneBuilder {
         self
     }
 
+    /// Stops the broker's clock: time passes only by [`ControlPlane::advance`]. For controllers and everything with an end.
+    /// Default: the time of the operating system.
+    pub fn paused_clock(mut self) -> Self {
+        self.clock = Some(Arc::new(ManualClock::new(SystemClock.now())));
+        self
+    }
+
     /// Configures the broker, for example with generators and policies. Replaces the configuration of an earlier call.
     pub fn broker(mut self, compose: impl FnOnce(BrokerBuilder) -> BrokerBuilder + Send + 'static) -> Self {
         self.compose = Box::new(compose);
@@ -146,8 +157,12 @@ impl ControlPlaneBuilder {
     ///
     /// Panics if the broker does not start or refuses an agent.
     pub async fn start(self) -> ControlPlane {
-        let broker =
-            (self.compose)(Broker::builder(MemoryStore::new())).start().await.expect("the broker should start");
+        let builder = (self.compose)(Broker::builder(MemoryStore::new()));
+        let builder = match &self.clock {
+            Some(clock) => builder.clock(clock.clone()),
+            None => builder,
+        };
+        let broker = builder.start().await.expect("the broker should start");
         let stop = CancellationToken::new();
         let mut generators = BTreeMap::new();
         for name in self.generators {
@@ -160,7 +175,7 @@ impl ControlPlaneBuilder {
             let cluster = if self.has_controllers { MemoryCluster::with_controllers() } else { MemoryCluster::new() };
             agents.push(run(&broker, new, cluster, stop.child_token()).await);
         }
-        ControlPlane::new(broker, agents, generators, stop)
+        ControlPlane::new(broker, agents, generators, self.clock, stop)
     }
 }
 

@@ -38,6 +38,7 @@
 mod agent_builder;
 #[cfg(feature = "http")]
 mod call;
+mod check_controller;
 mod control_plane;
 mod control_plane_builder;
 mod eventually;
@@ -48,6 +49,7 @@ mod stack_builder;
 pub use agent_builder::{AgentBuilder, agent};
 #[cfg(feature = "http")]
 pub use call::{TestResponse, call};
+pub use check_controller::check_controller;
 pub use control_plane::ControlPlane;
 pub use control_plane_builder::ControlPlaneBuilder;
 pub use eventually::eventually;

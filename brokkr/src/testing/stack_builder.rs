@@ -56,7 +56,8 @@ impl StackBuilder {
     #[must_use]
     pub fn build(self) -> Stack {
         let now = SystemClock.now();
-        let StackSpec { name, description, labels, annotations, targeting, policies, depends_on } = self.spec;
+        let StackSpec { name, description, labels, annotations, targeting, policies, depends_on, expires_at } =
+            self.spec;
         Stack {
             id: StackId::generate(),
             generator_id: self.owner,
@@ -67,6 +68,8 @@ impl StackBuilder {
             targeting,
             policies,
             depends_on,
+            expires_at,
+            expiry_announced_at: None,
             phase: StackPhase::Active,
             version: Version::FIRST,
             created_at: now,

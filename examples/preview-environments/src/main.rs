@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::print_stdout, reason = "prints a request to try")]
 
+mod close;
+mod clusters;
+mod environment;
 #[cfg(test)]
 mod tests;
 
@@ -12,63 +15,9 @@ use brokkr::secrecy::ExposeSecret as _;
 use brokkr::serde_json::Value;
 use brokkr::tokio;
 
-/// The webhook's payload: one pull request.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "brokkr::serde", deny_unknown_fields)]
-#[schemars(crate = "brokkr::schemars", deny_unknown_fields)]
-struct Preview {
-    /// The container image of the pull request's build.
-    image: String,
-    #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 5))]
-    replicas: u8,
-}
-
-fn one() -> u8 {
-    1
-}
-
-/// Generates the manifests of one preview environment.
-#[derive(Debug)]
-struct PreviewEnvironment;
-
-#[async_trait]
-impl Generator for PreviewEnvironment {
-    type Params = Preview;
-
-    fn name(&self) -> &str {
-        "preview-environment"
-    }
-
-    async fn generate(&self, ctx: &GenerateContext<'_>, preview: Preview) -> Result<Manifests, GenerateError> {
-        let name = &ctx.stack.name;
-        let labels = json!({"app.kubernetes.io/name": name});
-        let pod =
-            json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": preview.image}]}});
-        let spec = json!({"replicas": preview.replicas, "selector": {"matchLabels": labels}, "template": pod});
-        let metadata = json!({"name": "web", "namespace": name});
-        Ok(Manifests::new([
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
-        ]))
-    }
-}
-
-/// Matches environments with the clusters of their region, except those for production.
-#[derive(Debug)]
-struct PreviewClusters;
-
-impl TargetingPolicy for PreviewClusters {
-    fn evaluate(&self, pair: &Candidate<'_>) -> Result<Verdict, PolicyError> {
-        if pair.agent.labels.get("tier") == Some("production") {
-            return Ok(Verdict::unmatched("the cluster is for production"));
-        }
-        Ok(match (pair.stack.labels.get("region"), pair.agent.labels.get("region")) {
-            (Some(wanted), Some(here)) if wanted == here => Verdict::matched(format!("both are in {here}")),
-            _ => Verdict::unmatched("the regions differ"),
-        })
-    }
-}
+use crate::close::CloseIdle;
+use crate::clusters::PreviewClusters;
+use crate::environment::{Preview, PreviewEnvironment};
 
 /// `POST /pulls/{number}` with a `Preview` and a Brokkr key: the endpoint for the code host's webhook.
 async fn open(
@@ -90,8 +39,12 @@ fn routes(broker: Broker) -> Router {
 
 #[tokio::main(crate = "brokkr::tokio")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let broker =
-        Broker::builder(MemoryStore::new()).also_match(PreviewClusters).generator(PreviewEnvironment).start().await?;
+    let broker = Broker::builder(MemoryStore::new())
+        .also_match(PreviewClusters)
+        .generator(PreviewEnvironment)
+        .controller(close::PRINCIPAL, CloseIdle)
+        .start()
+        .await?;
     if let Some(key) = broker.ensure_admin_key(None).await? {
         println!("export KEY={}", key.expose_secret());
     }

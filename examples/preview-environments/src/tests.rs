@@ -1,9 +1,11 @@
 //! Tests without Kubernetes and without a network.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+use std::time::Duration;
+
 use brokkr::api::axum::http::{Request, header};
 use brokkr::targeting::default_policy;
-use brokkr::testing::{ControlPlane, TestResponse, agent, call, pair, stack};
+use brokkr::testing::{ControlPlane, ControlPlaneBuilder, TestResponse, agent, call, check_controller, pair, stack};
 
 use super::*;
 
@@ -18,11 +20,17 @@ async fn post_pull(broker: &Broker, path: &str, key: Option<&str>, body: Value) 
 }
 
 async fn plane() -> ControlPlane {
+    builder().start().await
+}
+
+fn builder() -> ControlPlaneBuilder {
     let eu = agent("eu-1").label("region", "eu");
     let us = agent("us-1").label("region", "us");
     let production = agent("eu-production").label("region", "eu").label("tier", "production");
     let builder = ControlPlane::builder().agent(eu).agent(us).agent(production).with_controllers();
-    builder.broker(|broker| broker.also_match(PreviewClusters).generator(PreviewEnvironment)).start().await
+    builder.broker(|broker| {
+        broker.also_match(PreviewClusters).generator(PreviewEnvironment).controller(close::PRINCIPAL, CloseIdle)
+    })
 }
 
 #[test]
@@ -85,4 +93,37 @@ async fn direct_target_matches_beside_the_policy() {
     assert_eq!(plane.converged(stack).await.summary.agents, 3);
     plane.delete(stack).await;
     assert_eq!(plane.agents()[1].object("Deployment", "pull-8", "web"), None);
+}
+
+#[tokio::test(crate = "brokkr::tokio")]
+async fn environment_is_closed_a_week_after_its_last_revision() {
+    let plane = builder().paused_clock().start().await;
+    let days = |n: u64| Duration::from_secs(n * 24 * 3600);
+    let generate = async |name: &str, image: &str| {
+        plane.generate::<PreviewEnvironment>(StackSpec::named(name), Preview { image: image.into(), replicas: 1 }).await
+    };
+    let (idle, active, other) =
+        (generate("pull-1", "web:1").await, generate("pull-2", "web:1").await, generate("shop", "web:1").await);
+    plane.advance(days(4)).await;
+    generate("pull-2", "web:2").await;
+    plane.advance(days(3)).await;
+    plane.gone(idle).await;
+    let eu = &plane.agents()[0];
+    assert_eq!((eu.object("Deployment", "pull-1", "web"), eu.object("Namespace", None, "pull-1")), (None, None));
+    for stack in [active, other] {
+        assert!(plane.broker().stack_get(&plane.actor(), stack).await.is_ok());
+    }
+    plane.advance(days(4)).await;
+    plane.gone(active).await;
+    assert!(plane.broker().stack_get(&plane.actor(), other).await.is_ok());
+}
+
+#[tokio::test(crate = "brokkr::tokio")]
+async fn closing_keeps_the_rules_of_controllers() {
+    let plane = ControlPlane::builder().paused_clock().start().await;
+    let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}});
+    let stack = plane.publish(StackSpec::named("pull-7"), [settings]).await;
+    check_controller(&plane, &CloseIdle, &plane.actor(), [stack]).await;
+    plane.advance(Duration::from_secs(7 * 24 * 3600)).await;
+    check_controller(&plane, &CloseIdle, &plane.actor(), [stack]).await;
 }

@@ -14,6 +14,7 @@ macro_rules! pages {
 
 pages! {
     cluster_in_memory: "how-to/cluster-in-memory.md",
+    controllers: "how-to/controllers.md",
     grants: "how-to/grants.md",
     own_authentication: "how-to/own-authentication.md",
     protect_a_shared_broker: "how-to/protect-a-shared-broker.md",

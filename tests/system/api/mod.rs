@@ -5,6 +5,7 @@ mod addresses;
 mod audit_changes;
 mod bad_input;
 mod caches;
+mod controllers;
 mod document;
 mod environments;
 mod feed;

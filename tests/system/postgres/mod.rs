@@ -2,6 +2,7 @@
 
 mod behind;
 mod conformance;
+mod controllers;
 mod feed_order;
 mod join;
 mod keys;

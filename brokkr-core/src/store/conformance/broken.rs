@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::model::{
@@ -21,8 +22,8 @@ use crate::model::{Change, EntityKey, EntityKind};
 use crate::store::{
     Activity, AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, Commit, Committed, Coordination,
     DeploymentObjectReader, EntityQuery, EntityReader, EventFilter, EventReader, FeedPage, FeedPosition,
-    IdempotencyRecord, KeyReader, Lease, Listing, Maintenance, MemoryStore, Page, Retention, Scope, StackReader,
-    StackStatusReader, Store, StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
+    IdempotencyRecord, KeyReader, Lease, LeaseRecord, Listing, Maintenance, MemoryStore, Page, Precondition, Retention,
+    Scope, StackReader, StackStatusReader, Store, StoreResult, TargetReader, ViewSnapshot, ViewTail, ViewToken,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +52,15 @@ enum Fault {
     ListSkips,
     /// The use of a quota lacks one.
     QuotaUnderstated,
+    /// Commits under a lost lease succeed.
+    FencesIgnored,
+    /// Time goes back.
+    TimeGoesBack,
+    /// Notes on leases are lost.
+    NotesForgotten,
 }
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 15] = [
     Fault::AuditIncomplete,
     Fault::PreconditionsIgnored,
     Fault::HalfCommits,
@@ -66,6 +73,9 @@ const FAULTS: [Fault; 12] = [
     Fault::SubscribersForgotten,
     Fault::ListSkips,
     Fault::QuotaUnderstated,
+    Fault::FencesIgnored,
+    Fault::TimeGoesBack,
+    Fault::NotesForgotten,
 ];
 
 #[derive(Debug)]
@@ -93,6 +103,9 @@ impl Store for Broken {
         }
         if self.has(Fault::PreconditionsIgnored) {
             commit.preconditions.clear();
+        }
+        if self.has(Fault::FencesIgnored) {
+            commit.preconditions.retain(|it| !matches!(it, Precondition::Lease(_)));
         }
         let result = self.inner.commit(commit.clone()).await;
         if self.has(Fault::HalfCommits) && result.is_err() {
@@ -156,6 +169,9 @@ impl Store for Broken {
         if self.has(Fault::TailLoses) && !tail.entities.is_empty() {
             tail.entities.remove(0);
         }
+        if self.has(Fault::TimeGoesBack) {
+            tail.now = tail.now.minus(Duration::from_secs(1));
+        }
         Ok(tail)
     }
 }
@@ -168,6 +184,17 @@ impl Coordination for Broken {
 
     async fn lease_release(&self, name: &str, holder: InstanceId) -> StoreResult<()> {
         self.inner.lease_release(name, holder).await
+    }
+
+    async fn lease_note(&self, name: &str, note: Value) -> StoreResult<()> {
+        if self.has(Fault::NotesForgotten) {
+            return Ok(());
+        }
+        self.inner.lease_note(name, note).await
+    }
+
+    async fn lease_list(&self) -> StoreResult<Vec<LeaseRecord>> {
+        self.inner.lease_list().await
     }
 
     async fn secret(&self) -> StoreResult<[u8; 32]> {

@@ -156,12 +156,12 @@ pub async fn generator_with_stacks_cannot_be_deleted(store: Arc<dyn Store>) {
     let stack = owned("first");
     put(&store, vec![Change::Stack(stack.clone())]).await;
     let gone = with(Version::new(2), Some(sample::time(1)));
-    let refused = put_if(&store, vec![Change::Generator(gone.clone())], only_if).await;
+    let refused = put_if(&store, vec![Change::Generator(gone.clone())], only_if.clone()).await;
     assert!(matches!(refused, Err(StoreError::Conflict(key)) if key == owner), "{refused:?}");
     assert_eq!(store.get::<GeneratorPrincipal>(&Scope::All, generator.id).await.expect("it").version, Version::FIRST);
     let last = Stack { version: Version::new(2), deleted_at: Some(sample::time(1)), ..stack };
     let kept = with(Version::new(2), None);
-    put_if(&store, vec![Change::Generator(kept), Change::Stack(last)], only_if)
+    put_if(&store, vec![Change::Generator(kept), Change::Stack(last)], only_if.clone())
         .await
         .expect("the commit deletes the last stack too");
 
@@ -170,7 +170,7 @@ pub async fn generator_with_stacks_cannot_be_deleted(store: Arc<dyn Store>) {
         let version = Version::new(round);
         let stack = owned(&format!("s{round}"));
         let creates = put_if(&store, vec![Change::Stack(stack.clone())], Precondition::Version(owner, version));
-        let deletes = put_if(&store, vec![Change::Generator(with(version.next(), None))], only_if);
+        let deletes = put_if(&store, vec![Change::Generator(with(version.next(), None))], only_if.clone());
         let (created, deleted) = tokio::join!(creates, deletes);
         assert!(created.is_ok() != deleted.is_ok(), "round {round}: {created:?}, {deleted:?}");
         if created.is_ok() {

@@ -95,6 +95,9 @@ macro_rules! __store_checks {
             tail_continues_from_the_snapshot
             view_misses_nothing_under_load
             lease_has_one_holder
+            lost_lease_fences_commits
+            notes_on_leases_are_kept
+            time_never_goes_back
             purge_drops_records_older_than_the_retention
             subscribers_are_notified_of_commits
             epoch_and_secret_are_constant

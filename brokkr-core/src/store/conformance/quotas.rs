@@ -125,7 +125,7 @@ pub async fn quota_of_answers_is_kept(store: Arc<dyn Store>) {
 async fn race(store: &Arc<dyn Store>, within: Precondition, changes: impl Iterator<Item = Change>) -> usize {
     let attempts: Vec<_> = changes
         .map(|change| {
-            let store = store.clone();
+            let (store, within) = (store.clone(), within.clone());
             tokio::spawn(async move { put_if(&store, vec![change], within).await })
         })
         .collect();

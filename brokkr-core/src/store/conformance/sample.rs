@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::model::{
-    ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentStatus, Annotations, ApiKey, Assignment, AssignmentState,
-    AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest, Environment,
-    EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId, GrantRules,
-    InstanceId, JoinToken, JoinTokenId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId, Revision,
-    Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
+    ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentSilence, AgentStatus, Annotations, ApiKey, Assignment,
+    AssignmentState, AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest,
+    Environment, EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId,
+    GrantRules, InstanceId, JoinToken, JoinTokenId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId,
+    Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
 };
 use crate::store::Commit;
 
@@ -121,6 +121,8 @@ pub fn stack(called: &str) -> Stack {
         targeting: None,
         policies: Policies::default(),
         depends_on: Vec::new(),
+        expires_at: Some(time(3600)),
+        expiry_announced_at: Some(time(1)),
         phase: StackPhase::Active,
         version: Version::FIRST,
         created_at: time(0),
@@ -212,6 +214,19 @@ pub fn assignment(stack: &Stack, agent: &Agent) -> Assignment {
         version: Version::FIRST,
         created_at: time(0),
         updated_at: time(0),
+    }
+}
+
+/// The silence of an agent.
+pub fn silence(agent: &Agent) -> AgentSilence {
+    AgentSilence {
+        agent_id: agent.id,
+        since: time(0),
+        correlated: false,
+        ended_at: None,
+        version: Version::FIRST,
+        updated_at: time(200),
+        deleted_at: None,
     }
 }
 

@@ -10,19 +10,20 @@ mod state;
 mod upkeep;
 
 use std::fmt;
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use seen::Seen;
+use serde_json::Value;
 use state::State;
 use tokio::sync::watch;
 
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::{Clock, IntoClock, SystemClock};
 use crate::model::{AuditRecord, Epoch, GeneratorId, InstanceId, Quota, Timestamp};
 use crate::store::{
-    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, Maintenance,
-    Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
+    Activity, Commit, Committed, Coordination, FeedPage, FeedPosition, IdempotencyRecord, Lease, LeaseRecord,
+    Maintenance, Retention, Scope, Store, StoreError, StoreResult, ViewSnapshot, ViewTail, ViewToken,
 };
 
 /// A store in memory. Its data is lost when it is dropped.
@@ -34,19 +35,26 @@ pub struct MemoryStore {
     epoch: Epoch,
     secret: [u8; 32],
     state: RwLock<State>,
+    clock: Arc<dyn Clock>,
     commits: watch::Sender<u64>,
 }
 
 impl MemoryStore {
-    /// Creates an empty store.
+    /// Creates an empty store with the operating system's clock.
     pub fn new() -> Self {
+        Self::with_clock(SystemClock)
+    }
+
+    /// Creates an empty store with this clock, which is the time of every broker on it. Leases end by tokio's clock.
+    pub fn with_clock(clock: impl IntoClock) -> Self {
+        let clock = clock.into_clock();
         let mut secret = [0; 32];
         // Ignore a failure: the secret signs data of this process only, and without randomness no API key can be
         // created either.
         let _ = getrandom::fill(&mut secret);
         let number = u64::try_from(SystemClock.now().as_micros()).unwrap_or(1).max(1);
         let state = RwLock::new(State::new(number));
-        Self { epoch: Epoch::generate(), secret, state, commits: watch::Sender::new(0) }
+        Self { epoch: Epoch::generate(), secret, state, clock, commits: watch::Sender::new(0) }
     }
 
     // No code panics while it holds the lock. Even if it did, `State` applies a commit only after all checks, so the
@@ -120,19 +128,21 @@ impl Store for MemoryStore {
     }
 
     async fn view_snapshot(&self) -> StoreResult<ViewSnapshot> {
-        let state = self.read();
-        Ok(ViewSnapshot { entities: state.view_entities(), token: state.token(self.epoch) })
+        let mut state = self.write();
+        let now = state.time(self.clock.now());
+        Ok(ViewSnapshot { entities: state.view_entities(), token: state.token(self.epoch), now })
     }
 
     async fn view_tail(&self, token: &ViewToken) -> StoreResult<ViewTail> {
         let seen = token.moment::<Seen>().filter(|_| token.epoch() == self.epoch).ok_or(StoreError::Expired)?;
-        let state = self.read();
+        let mut state = self.write();
+        let now = state.time(self.clock.now());
         let entities = state
             .changes_since(seen.commits + 1)?
             .filter(|entry| entry.change.key().kind().is_in_view())
             .map(|entry| entry.change.clone())
             .collect();
-        Ok(ViewTail { entities, token: state.token(self.epoch) })
+        Ok(ViewTail { entities, token: state.token(self.epoch), now })
     }
 }
 
@@ -147,6 +157,15 @@ impl Coordination for MemoryStore {
         Ok(())
     }
 
+    async fn lease_note(&self, name: &str, note: Value) -> StoreResult<()> {
+        self.write().note_lease(name, note);
+        Ok(())
+    }
+
+    async fn lease_list(&self) -> StoreResult<Vec<LeaseRecord>> {
+        Ok(self.read().list_leases())
+    }
+
     async fn secret(&self) -> StoreResult<[u8; 32]> {
         Ok(self.secret)
     }
@@ -159,7 +178,7 @@ impl Coordination for MemoryStore {
 #[async_trait]
 impl Maintenance for MemoryStore {
     async fn purge(&self, keep: &Retention) -> StoreResult<u64> {
-        Ok(self.write().purge(keep, SystemClock.now()))
+        Ok(self.write().purge(keep, self.clock.now()))
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -1,9 +1,10 @@
 //! The tables of the in-memory store, and the checking and applying of commits.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::time::Instant;
 
 use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::model::Generation;
 use crate::model::{
@@ -23,10 +24,19 @@ use crate::store::{
 const FEED_KEPT: usize = 100_000;
 
 /// A lease and its holder.
+#[derive(Default)]
 pub(super) struct Held {
-    pub(super) holder: InstanceId,
+    /// The holder and the end of the lease; `None` if it is only noted.
+    pub(super) by: Option<(InstanceId, Instant)>,
     pub(super) fencing: u64,
-    pub(super) until: Instant,
+    pub(super) note: Value,
+}
+
+impl Held {
+    /// The holder, unless the lease has ended.
+    pub(super) fn holder(&self) -> Option<InstanceId> {
+        self.by.filter(|(_, until)| *until > Instant::now()).map(|(holder, _)| holder)
+    }
 }
 
 #[derive(Default)]
@@ -52,9 +62,11 @@ pub(super) struct State {
     pub(super) agents_seen: HashMap<AgentId, Timestamp>,
     pub(super) keys_used: HashMap<KeyId, Timestamp>,
     pub(super) answers: Answers,
-    pub(super) leases: HashMap<String, Held>,
+    pub(super) leases: BTreeMap<String, Held>,
     feed: VecDeque<FeedEntry>,
     commits: u64,
+    /// The latest time that was read or committed: time never goes back.
+    latest_time: Option<Timestamp>,
 }
 
 impl State {
@@ -74,7 +86,7 @@ impl State {
             EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
-            EntityKey::Environment(_) | EntityKey::Grant(_) | EntityKey::JoinToken(_) => {
+            EntityKey::Environment(_) | EntityKey::Grant(_) | EntityKey::JoinToken(_) | EntityKey::AgentSilence(_) => {
                 self.documents.get(key).map(Change::version)
             }
             EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
@@ -98,7 +110,11 @@ impl State {
                     let used = self.quota_used(*generator, *quota);
                     commit.check_quota(*generator, *quota, used, *maximum)?;
                 }
-                Precondition::Version(..) | Precondition::OwnsNoStacks(_) | Precondition::NamedByNothing(_) => {}
+                Precondition::Lease(fence) if !self.is_held(fence) => {
+                    return Err(StoreError::Fenced(fence.name.clone()));
+                }
+                Precondition::Version(..) | Precondition::OwnsNoStacks(_) => {}
+                Precondition::NamedByNothing(_) | Precondition::Lease(_) => {}
             }
         }
         for change in &commit.changes {
@@ -213,6 +229,7 @@ impl State {
                 Change::Environment(_)
                 | Change::Grant(_)
                 | Change::JoinToken(_)
+                | Change::AgentSilence(_)
                 | Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)
@@ -229,6 +246,7 @@ impl State {
     /// Applies a checked commit and returns the position of its last change.
     pub(super) fn apply(&mut self, commit: Commit) -> FeedPosition {
         self.commits += 1;
+        self.latest_time = self.latest_time.max(Some(commit.at));
         let mut position = FeedPosition { history: self.number, transaction: self.commits, sequence: 0 };
         for change in commit.changes {
             position.sequence += 1;
@@ -266,7 +284,7 @@ impl State {
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
             Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
-            Change::Environment(_) | Change::Grant(_) | Change::JoinToken(_) => {
+            Change::Environment(_) | Change::Grant(_) | Change::JoinToken(_) | Change::AgentSilence(_) => {
                 drop(self.documents.insert(change.key(), change));
             }
             Change::Event(it) => {
@@ -289,6 +307,13 @@ impl State {
             let used = self.keys_used.entry(id).or_insert(at);
             *used = at.max(*used);
         }
+    }
+
+    /// The time, given that of the clock.
+    pub(super) fn time(&mut self, now: Timestamp) -> Timestamp {
+        let latest = self.latest_time.map_or(now, |latest| latest.max(now));
+        self.latest_time = Some(latest);
+        latest
     }
 
     pub(super) fn token(&self, epoch: Epoch) -> ViewToken {

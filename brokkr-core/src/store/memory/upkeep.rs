@@ -1,28 +1,50 @@
 //! Leases and retention in memory.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::model::{ActorRef, AuditId, AuditOutcome, AuditRecord, EventId, InstanceId, RequestId, Timestamp};
 use crate::store::memory::state::{Held, State};
-use crate::store::{Lease, Retention};
+use crate::store::{Fence, Lease, LeaseRecord, Retention};
 
 impl State {
     pub(super) fn take_lease(&mut self, name: &str, holder: InstanceId, valid_for: Duration) -> Option<Lease> {
-        let now = Instant::now();
-        let before = self.leases.get(name);
-        if before.is_some_and(|held| held.holder != holder && held.until > now) {
-            return None;
+        let held = self.leases.entry(name.to_owned()).or_default();
+        match held.holder() {
+            Some(other) if other != holder => return None,
+            Some(_) => {}
+            None => held.fencing += 1,
         }
-        let renewed = before.is_some_and(|held| held.holder == holder && held.until > now);
-        let fencing = before.map_or(0, |held| held.fencing) + u64::from(!renewed);
-        self.leases.insert(name.to_owned(), Held { holder, fencing, until: now + valid_for });
-        Some(Lease { fencing, valid_for })
+        held.by = Some((holder, Instant::now() + valid_for));
+        Some(Lease { fencing: held.fencing, valid_for })
     }
 
     pub(super) fn release_lease(&mut self, name: &str, holder: InstanceId) {
-        if let Some(held) = self.leases.get_mut(name).filter(|held| held.holder == holder) {
-            held.until = Instant::now();
+        if let Some(held) = self.leases.get_mut(name).filter(|held| held.holder() == Some(holder)) {
+            held.by = None;
         }
+    }
+
+    pub(super) fn note_lease(&mut self, name: &str, note: Value) {
+        self.leases.entry(name.to_owned()).or_default().note = note;
+    }
+
+    pub(super) fn list_leases(&self) -> Vec<LeaseRecord> {
+        let record = |(name, held): (&String, &Held)| LeaseRecord {
+            name: name.clone(),
+            holder: held.holder(),
+            fencing: held.fencing,
+            note: held.note.clone(),
+        };
+        self.leases.iter().map(record).collect()
+    }
+
+    /// Whether the lease is still held under this number.
+    pub(super) fn is_held(&self, fence: &Fence) -> bool {
+        let held = self.leases.get(&fence.name);
+        held.is_some_and(|held| held.fencing == fence.fencing && held.holder().is_some())
     }
 
     /// Drops events and audit records. The feed keeps a fixed number of changes in any case.

@@ -34,6 +34,7 @@ use crate::api::{API_V1, ProblemDocument};
         (name = "grants", description = "Grants: what generators may deploy to the agents that are registered with them."),
         (name = "generators", description = "Generators: principals that create and own stacks."),
         (name = "join tokens", description = "Join tokens: credentials that new agents exchange for keys of their own."),
+        (name = "controllers", description = "Controllers: what the broker does later than a request, such as deleting expired stacks."),
         (name = "keys", description = "Prefixed API keys (PAKs) of admins, agents and generators."),
         (name = "stacks", description = "Stacks: named groups of Kubernetes objects that are managed as a unit."),
         (name = "deployment objects", description = "Deployment objects: immutable revisions of the manifests of a stack."),

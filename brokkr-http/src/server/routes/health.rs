@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use brokkr_control::ControllerState;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,12 +20,20 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Readiness probe: succeeds while the store answers and the fleet view is fresh.
+/// Readiness probe: succeeds while the store answers and the fleet view is fresh. The lines after the first are for people:
+/// the controllers, and whether this replica runs them. Resting controllers do not affect readiness.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
     (status = 200, description = "The broker is ready", body = String, content_type = "text/plain"),
     Ready,
 ))]
-async fn readyz(State(state): State<AppState>) -> Result<(StatusCode, &'static str), Problem> {
+async fn readyz(State(state): State<AppState>) -> Result<(StatusCode, String), Problem> {
     state.broker.ready().await?;
-    Ok((StatusCode::OK, "ready\n"))
+    let controllers = state.broker.controller_states();
+    let line = |(name, state): (&String, &ControllerState)| match (&state.paused, state.leads) {
+        (Some(reason), _) => format!("controller {name}: rests, {reason}\n"),
+        (None, true) => format!("controller {name}: runs here\n"),
+        (None, false) => format!("controller {name}: does not run here\n"),
+    };
+    let lines = std::iter::once("ready\n".to_owned()).chain(controllers.iter().map(line));
+    Ok((StatusCode::OK, lines.collect()))
 }

@@ -4,6 +4,7 @@ mod agent_protocol;
 mod agents;
 mod auth;
 mod changes;
+mod controllers;
 mod deployment_objects;
 mod environments;
 mod generators;
@@ -38,6 +39,7 @@ fn v1() -> OpenApiRouter<AppState> {
         .merge(grants::routes())
         .merge(agents::routes())
         .merge(join_tokens::routes())
+        .merge(controllers::routes())
         .merge(keys::routes())
         .merge(stacks::routes())
         .merge(deployment_objects::routes())

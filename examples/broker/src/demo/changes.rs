@@ -80,6 +80,10 @@ impl Names {
             Change::Assignment(it) if it.state == AssignmentState::Listed => {
                 Some(format!("stack {} assigned to agent {}", self.stack(it.stack_id), self.agent(it.agent_id)))
             }
+            Change::AgentSilence(it) if it.is_silent() => Some(format!("agent {} is silent", self.agent(it.agent_id))),
+            Change::AgentSilence(it) if it.deleted_at.is_none() => {
+                Some(format!("agent {} is back", self.agent(it.agent_id)))
+            }
             Change::Event(it) => {
                 let what = match (it.action, it.outcome) {
                     (EventAction::Apply, EventOutcome::Success) => "applied",
@@ -99,6 +103,7 @@ impl Names {
             Change::Generator(_)
             | Change::Key(_)
             | Change::AgentSession(_)
+            | Change::AgentSilence(_)
             | Change::Environment(_)
             | Change::Grant(_)
             | Change::JoinToken(_)

@@ -117,6 +117,9 @@ pub(super) const ROWS: &[Row] = &[
     row("DELETE /api/v1/join-tokens/{id}", "fleet:write", "", "", ""),
     with(row("POST /api/v1/join", "", "", "", r#"{"name": "j{n}"}"#), More::JoinToken),
 
+    row("GET /api/v1/controllers", "fleet:read", "", "", ""),
+    row("POST /api/v1/controllers/confirm-epoch", "fleet:write", "", "", ""),
+
     row("GET /api/v1/keys", "keys|audit:read", "", "", ""),
     row("POST /api/v1/keys", "keys", "", "", r#"{"name": "k{n}", "scopes": ["keys"]}"#),
     row("DELETE /api/v1/keys/{key_id}", "keys", "", "", ""),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Agent, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, JoinToken, Stack,
-    StackProgress,
+    Agent, AgentSilence, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, JoinToken,
+    Stack, StackProgress,
 };
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::random::world::World;
@@ -91,6 +91,10 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
                 comparable(store.agent_session(scope, it.id).await),
             ]
         }
+        Change::AgentSilence(it) => vec![
+            comparable(store.get::<AgentSilence>(scope, it.agent_id).await),
+            comparable(store.list::<AgentSilence>(scope, &EntityQuery::default(), &Page::first(2)).await),
+        ],
         Change::AgentSession(it) => vec![
             comparable(store.agent_session(scope, it.agent_id).await),
             comparable(store.agent_capabilities(scope, &[it.agent_id]).await),

@@ -119,6 +119,13 @@ impl World {
             3 => self.key(&agents, dice),
             4..=6 => self.stack(&stacks, dice),
             7 | 8 => self.object(dice.pick(&stacks)?, dice),
+            9 if dice.once_in(4) => {
+                let mut silence = sample::silence(dice.pick(&agents)?);
+                silence.version = self.version(EntityKey::AgentSilence(silence.agent_id), dice);
+                silence.ended_at = dice.once_in(2).then(|| sample::time(300));
+                silence.deleted_at = (silence.version.get() > 1 && dice.once_in(4)).then(|| sample::time(400));
+                Some(Change::AgentSilence(silence))
+            }
             9 => {
                 let mut session = sample::session(dice.pick(&agents)?);
                 session.version = self.version(EntityKey::AgentSession(session.agent_id), dice);
@@ -283,10 +290,10 @@ impl World {
                 Some(Change::Target(target))
             }
             11 => {
-                use AssignmentState::{Abandoned, Gone, Listed, Withdrawn};
+                use AssignmentState::{Abandoned, Gone, Listed, Lost, Withdrawn};
                 let mut assignment = sample::assignment(stack, agent);
                 assignment.version = self.version(EntityKey::Assignment(s, a), dice);
-                assignment.state = *dice.pick(&[Listed, Withdrawn, Gone, Abandoned])?;
+                assignment.state = *dice.pick(&[Listed, Lost, Withdrawn, Gone, Abandoned])?;
                 Some(Change::Assignment(assignment))
             }
             _ if dice.once_in(2) => {

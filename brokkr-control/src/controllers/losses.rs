@@ -1,0 +1,124 @@
+//! Decides about stacks that stop matching an agent.
+
+use async_trait::async_trait;
+use brokkr_core::model::{AgentId, AgentStatus, StackId, Timestamp, limits};
+
+use crate::controller::{Command, Controller, Interest, Own, Plan, Reads};
+use crate::error::BrokerResult;
+use crate::operations::losses::LostPair;
+
+/// Ends the assignments of pairs that no longer match: by labels, selectors, registration or policy code.
+///
+/// Until it does, the agent keeps the stack: a loss is no order. Targets that are removed and stacks that are deleted are
+/// orders, and need no decision.
+#[derive(Debug)]
+pub(crate) struct Losses;
+
+/// The pairs of one stack, or of one agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Of {
+    Stack(StackId),
+    Agent(AgentId),
+}
+
+/// A listed pair that did not match when it was last evaluated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Undecided {
+    pub(crate) pair: LostPair,
+    /// Whether the stack is neither being deleted nor deleted.
+    pub(crate) is_active: bool,
+    pub(crate) agent: AgentStatus,
+    /// Whether the pair matches now; `None` if the policy fails.
+    pub(crate) matches: Option<bool>,
+}
+
+impl Undecided {
+    /// Whether the loss stands.
+    fn is_lost(&self) -> bool {
+        self.is_active && self.agent != AgentStatus::Retired && self.matches == Some(false)
+    }
+}
+
+#[async_trait]
+impl Controller for Losses {
+    type Key = Of;
+    type Facts = Vec<Undecided>;
+
+    fn name(&self) -> &str {
+        "losses"
+    }
+
+    fn interest(&self) -> Interest<Of> {
+        let agents = |agent: &brokkr_core::model::Agent| agent.deleted_at.is_none().then_some(Of::Agent(agent.id));
+        Interest::new().stacks(|stack| stack.is_active().then_some(Of::Stack(stack.id))).agents(agents)
+    }
+
+    async fn observe(&self, reads: &Reads, of: &Of) -> BrokerResult<Option<Vec<Undecided>>> {
+        let view = &reads.broker.parts.view;
+        let pairs: Vec<LostPair> = match *of {
+            Of::Stack(stack) => {
+                view.undecided_of_stack(stack).into_iter().map(|agent| LostPair { stack, agent }).collect()
+            }
+            Of::Agent(agent) => {
+                view.undecided_of_agent(agent).into_iter().map(|stack| LostPair { stack, agent }).collect()
+            }
+        };
+        let undecided = |pair: LostPair| {
+            let (stack, agent, direct) = view.parts_of_pair(pair.stack, pair.agent)?;
+            let matches = view.matches(&stack, &agent, direct);
+            Some(Undecided { pair, is_active: stack.is_active(), agent: agent.status, matches })
+        };
+        Ok(Some(pairs.into_iter().filter_map(undecided).collect()))
+    }
+
+    fn decide(&self, undecided: &Vec<Undecided>, now: Timestamp) -> Plan {
+        let lost: Vec<LostPair> = undecided.iter().filter(|it| it.is_lost()).map(|it| it.pair).collect();
+        let commands =
+            lost.chunks(limits::CONTROLLER_CHANGES).map(|pairs| Command::own(Own::EndAssignments(pairs.to_vec())));
+        let plan = commands.fold(Plan::nothing(), Plan::command);
+        // A change of the policy's own data wakes nobody, so what it could not evaluate is tried again.
+        if undecided.iter().any(|it| it.matches.is_none()) { plan.wake_at(now.plus(RETRY)) } else { plan }
+    }
+}
+
+/// Pause after which a pair is evaluated again that the policy failed to evaluate.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use brokkr_core::clock::{Clock as _, SystemClock};
+
+    use super::*;
+
+    #[test]
+    fn only_a_certain_loss_ends_an_assignment() {
+        use AgentStatus::{Active, Cordoned, Retired};
+        let now = SystemClock.now();
+        for (is_active, agent, matches, is_lost) in [
+            (true, Active, Some(false), true),
+            (true, Cordoned, Some(false), true),
+            (true, Active, Some(true), false),
+            (true, Active, None, false),
+            (false, Active, Some(false), false),
+            (true, Retired, Some(false), false),
+        ] {
+            let pair = LostPair { stack: StackId::generate(), agent: AgentId::generate() };
+            let plan = Losses.decide(&vec![Undecided { pair, is_active, agent, matches }], now);
+            let expected = if is_lost { vec![Command::own(Own::EndAssignments(vec![pair]))] } else { vec![] };
+            assert_eq!(plan.commands(), expected, "{is_active} {agent:?} {matches:?}");
+            assert_eq!(plan.next_wake().is_some(), matches.is_none(), "{matches:?}");
+        }
+    }
+
+    #[test]
+    fn many_losses_are_split() {
+        let undecided = |_| Undecided {
+            pair: LostPair { stack: StackId::generate(), agent: AgentId::generate() },
+            is_active: true,
+            agent: AgentStatus::Active,
+            matches: Some(false),
+        };
+        let plan = Losses.decide(&(0..2 * limits::CONTROLLER_CHANGES + 1).map(undecided).collect(), SystemClock.now());
+        assert_eq!(plan.commands().len(), 3);
+    }
+}
