@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::background::admin_keys::admin_keys;
 use crate::background::complete_removals::complete_removals;
+use crate::background::expire_pins::expire_pins;
 use crate::background::flush::flush;
 use crate::background::follow::{follow, load};
 use crate::background::purge::purge;
@@ -241,7 +242,8 @@ impl BrokerBuilder {
         parts.tasks.spawn(follow(parts.clone()));
         parts.tasks.spawn(flush(parts.clone()));
         parts.tasks.spawn(admin_keys(inner.clone()));
-        parts.tasks.spawn(complete_removals(inner));
+        parts.tasks.spawn(complete_removals(inner.clone()));
+        parts.tasks.spawn(expire_pins(inner));
         parts.tasks.spawn(purge(parts.clone(), self.retention));
         broker.ensure_built_in_grants().await?;
         broker.ensure_system_generator().await?;

@@ -93,7 +93,7 @@ impl<T> Decision<T> {
 fn is_explained(change: &Change) -> bool {
     match change {
         Change::Generator(_) | Change::Key(_) | Change::Agent(_) | Change::Stack(_) => true,
-        Change::Environment(_) | Change::Grant(_) => true,
+        Change::Environment(_) | Change::Grant(_) | Change::StackRelease(_) | Change::Pin(_) => true,
         Change::DeploymentObject(_) | Change::Event(_) | Change::AgentSession(_) => false,
         Change::Assignment(_) | Change::StackStatus(_) | Change::Target(_) | Change::JoinToken(_) => false,
     }

@@ -115,6 +115,7 @@ impl Broker {
                     .try_into()
                     .map_err(|error: Invalid| error.within("annotations"))?,
                 status: AgentStatus::Active,
+                suspended: None,
                 registrations: wanted.into_iter().map(granted).collect(),
                 confirmed_epoch: None,
                 version: Version::FIRST,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Quota, QuotaExceeded, Timestamp,
-    Version, limits,
+    Agent, ApiKey, Change, EntityKey, GeneratorPrincipal, KeyId, KeyKind, KeyOwner, Name, Quota, QuotaExceeded,
+    Timestamp, Version, limits,
 };
 use brokkr_core::pak::Pak;
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreExt as _, StoreResult};

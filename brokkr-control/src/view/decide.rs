@@ -3,6 +3,15 @@
 use brokkr_core::model::{Agent, AgentStatus, Stack};
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 
+/// Why an agent may not serve a stack, whatever selects it; `None` if it may.
+pub(crate) fn refusal(stack: &Stack, agent: &Agent) -> Option<&'static str> {
+    if agent.status == AgentStatus::Retired {
+        return Some("the agent is retired");
+    }
+    let is_registered = agent.registrations.contains_key(&stack.generator_id);
+    (!is_registered).then_some("the agent is not registered with the stack's generator")
+}
+
 /// Checks registration and the states of both sides, then asks the policy.
 pub(crate) fn verdict(
     policy: &dyn TargetingPolicy,
@@ -13,11 +22,8 @@ pub(crate) fn verdict(
     if !stack.is_active() {
         return Ok(Verdict::unmatched("the stack is being deleted"));
     }
-    if agent.status == AgentStatus::Retired {
-        return Ok(Verdict::unmatched("the agent is retired"));
-    }
-    if !agent.registrations.contains_key(&stack.generator_id) {
-        return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
+    if let Some(refusal) = refusal(stack, agent) {
+        return Ok(Verdict::unmatched(refusal));
     }
     policy.evaluate(&Candidate::new(stack, agent, direct))
 }

@@ -2,7 +2,12 @@
 
 mod agent_entry;
 mod decide;
+mod desire;
+mod environments;
+mod index;
+mod pair;
 pub(crate) mod placement;
+mod queries;
 mod stack_entry;
 mod state;
 mod tenants;
@@ -13,13 +18,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-pub(crate) use agent_entry::{Pair, Wanted};
+pub(crate) use agent_entry::Wanted;
 use brokkr_core::model::{
-    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation, GeneratorId,
-    Grant, GrantId, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
+    Agent, AgentId, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, FrozenRevision,
+    Generation, GeneratorId, Grant, GrantId, JoinToken, KeyId, Name, Pin, Stack, StackId, StackRelease, Timestamp,
+    limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
+pub(crate) use environments::SeenEnvironment;
+pub(crate) use pair::PairOf;
 use state::ViewState;
 
 use crate::error::{BrokerError, BrokerResult};
@@ -274,9 +282,39 @@ impl FleetView {
         self.read().agent(id).map(|entry| entry.changed.subscribe())
     }
 
-    /// The state of one pair.
-    pub(crate) fn pair(&self, stack: StackId, agent: AgentId) -> Option<Pair> {
-        self.read().agent(agent)?.pairs.get(&stack).copied()
+    /// One pair; `None` if the view does not know the stack or the agent.
+    pub(crate) fn pair(&self, stack: StackId, agent: AgentId) -> Option<PairOf> {
+        self.read().pair(stack, agent)
+    }
+
+    /// The releases of a stack, ordered by id.
+    pub(crate) fn releases_of(&self, stack: StackId) -> Vec<Arc<StackRelease>> {
+        self.read().releases_of(stack)
+    }
+
+    /// The pins of a stack, ordered by agent.
+    pub(crate) fn pins_of(&self, stack: StackId) -> Vec<Arc<Pin>> {
+        self.read().pins_of(stack)
+    }
+
+    /// Pins that have expired.
+    pub(crate) fn expired_pins(&self, now: Timestamp, limit: usize) -> Vec<Arc<Pin>> {
+        self.read().expired_pins(now, limit)
+    }
+
+    /// The environment that an agent's label names.
+    pub(crate) fn environment_of(&self, agent: AgentId) -> Option<SeenEnvironment> {
+        self.read().environment_of(agent)
+    }
+
+    /// The environments of the agents that may hold a stack, each once; `None` for agents without one.
+    pub(crate) fn environments_holding(&self, stack: StackId) -> Vec<Option<SeenEnvironment>> {
+        self.read().environments_holding(stack)
+    }
+
+    /// The stacks whose newest revision the agents of an environment follow.
+    pub(crate) fn newest_in(&self, environment: &str) -> BTreeMap<StackId, (Arc<Stack>, FrozenRevision)> {
+        self.read().newest_in(environment)
     }
 
     /// Whether the policy matches this stack and agent. True if the policy fails, so that a failure never withdraws a stack.
@@ -295,7 +333,7 @@ impl FleetView {
     }
 
     /// The agents that serve a stack or may still hold it, with the state of each pair.
-    pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
+    pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<PairOf> {
         self.read().pairs_of_stack(stack)
     }
 }

@@ -40,6 +40,10 @@ pub const POINTER_CHARACTERS: usize = 512;
 pub const IGNORE_BYTES: usize = 16 * 1024;
 /// Maximum stacks that one stack may depend on.
 pub const DEPENDENCIES: usize = 32;
+/// Maximum earlier stable revisions that a release remembers, and to which a rollback can return.
+pub const STABLE_KEPT: usize = 100;
+/// Maximum stacks whose present revision becomes stable when an environment becomes protected: one commit records all.
+pub const PROTECTED_STACKS: usize = 1_000;
 /// The highest rank of an environment.
 pub const RANK_MAX: u32 = 1_000_000;
 /// Maximum bytes of an environment's values, as JSON.

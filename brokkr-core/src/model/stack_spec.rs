@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::labels::{Annotations, Labels};
-use super::{Policies, Stack, StackId, TargetingRule, limits, validate_text};
+use super::{Policies, ReleaseMode, Stack, StackId, TargetingRule, Timestamp, limits, validate_text};
 use crate::error::{Invalid, InvalidCode};
 
 /// The specification of a stack: everything that its owner decides.
@@ -33,6 +33,15 @@ pub struct StackSpec {
     /// Stacks that an agent applies before this one. Default: none.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
+    /// Whether agents get each revision at once. Default: `immediate`.
+    #[serde(default)]
+    pub release: ReleaseMode,
+    /// Whether the stack cannot be deleted. Default: false.
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// The time after which the stack is no longer needed. Default: never.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl StackSpec {
@@ -88,6 +97,12 @@ impl StackSpec {
         self
     }
 
+    /// Makes every agent wait until a revision is released in its environment.
+    #[must_use]
+    pub fn gated(self) -> Self {
+        Self { release: ReleaseMode::Gated, ..self }
+    }
+
     /// Validates the specification and copies all mutable fields into `stack`.
     ///
     /// # Errors
@@ -114,6 +129,9 @@ impl StackSpec {
         stack.targeting = self.targeting;
         stack.policies = self.policies;
         stack.depends_on = self.depends_on;
+        stack.release = self.release;
+        stack.deletion_protection = self.deletion_protection;
+        stack.expires_at = self.expires_at;
         Ok(())
     }
 }
@@ -128,6 +146,9 @@ impl From<&Stack> for StackSpec {
             targeting: stack.targeting.clone(),
             policies: stack.policies.clone(),
             depends_on: stack.depends_on.clone(),
+            release: stack.release,
+            deletion_protection: stack.deletion_protection,
+            expires_at: stack.expires_at,
         }
     }
 }

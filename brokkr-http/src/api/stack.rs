@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use brokkr_core::model::schema::{Description, Message, PatchAnnotations, PatchLabels, Text};
 use brokkr_core::model::{
-    Annotations, GeneratorId, Labels, Name, Policies, StackId, StackPhase, TargetingRule, Timestamp, Version,
+    Annotations, GeneratorId, Labels, Name, Policies, ReleaseMode, StackId, StackPhase, Suspension, TargetingRule,
+    Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +40,14 @@ pub struct Stack {
     pub policies: Policies,
     /// Stacks that an agent applies before this one. If their policy says so, the agent also waits until they are ready.
     pub depends_on: Vec<StackId>,
+    /// Whether agents get each revision at once, or only once it is stable in their environment.
+    pub release: ReleaseMode,
+    /// Why the stack is suspended on all agents; null if it is not.
+    pub suspended: Option<Suspension>,
+    /// Whether the stack cannot be deleted.
+    pub deletion_protection: bool,
+    /// Time after which the stack is no longer needed; null if never.
+    pub expires_at: Option<Timestamp>,
     /// Whether the stack is active or being deleted.
     pub phase: StackPhase,
     /// Increases with every change of this representation, but not with a new revision. Also the ETag.
@@ -79,6 +88,16 @@ pub struct CreateStack {
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeSet<StackId>, required = false, max_items = 32)]
     pub depends_on: Vec<StackId>,
+    /// Whether agents get each revision at once. Default: `immediate`.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub release: ReleaseMode,
+    /// Whether the stack cannot be deleted. Default: false.
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// Time after which the stack is no longer needed. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The owner. Only admins may set another owner than themselves. Default: the caller; for admins the system generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
@@ -105,6 +124,12 @@ pub struct PatchStack {
     /// Replaces all dependencies.
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
+    /// Whether agents get each revision at once.
+    pub release: Option<ReleaseMode>,
+    /// Whether the stack cannot be deleted.
+    pub deletion_protection: Option<bool>,
+    /// Time after which the stack is no longer needed.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Request body that runs a generator.
@@ -152,6 +177,15 @@ pub struct ApplyStack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
+    /// Whether agents get each revision at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseMode>,
+    /// Whether the stack cannot be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
+    /// Time after which the stack is no longer needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The owner of the stack, with the same rules and default as in `CreateStack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator_id: Option<GeneratorId>,
@@ -191,6 +225,10 @@ impl From<brokkr_core::model::Stack> for Stack {
             targeting: it.targeting,
             policies: it.policies,
             depends_on: it.depends_on,
+            release: it.release,
+            suspended: it.suspended,
+            deletion_protection: it.deletion_protection,
+            expires_at: it.expires_at,
             phase: it.phase,
             version: it.version,
             created_at: it.created_at,

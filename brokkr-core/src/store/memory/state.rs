@@ -62,7 +62,7 @@ impl State {
     }
 
     /// The stored version of an entity; `None` if it never existed.
-    fn version(&self, key: &EntityKey) -> Option<Version> {
+    pub(super) fn version(&self, key: &EntityKey) -> Option<Version> {
         match key {
             EntityKey::Generator(id) => self.generators.get(id).map(|it| it.version),
             EntityKey::Key(id) => self.keys.get(id).map(|it| it.version),
@@ -73,9 +73,11 @@ impl State {
             EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
-            EntityKey::Environment(_) | EntityKey::Grant(_) | EntityKey::JoinToken(_) => {
-                self.documents.get(key).map(Change::version)
-            }
+            EntityKey::Environment(_)
+            | EntityKey::Grant(_)
+            | EntityKey::JoinToken(_)
+            | EntityKey::StackRelease(_)
+            | EntityKey::Pin(_) => self.documents.get(key).map(Change::version),
             EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
         }
     }
@@ -197,6 +199,8 @@ impl State {
                 Change::Environment(_)
                 | Change::Grant(_)
                 | Change::JoinToken(_)
+                | Change::StackRelease(_)
+                | Change::Pin(_)
                 | Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)
@@ -250,7 +254,11 @@ impl State {
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
             Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
-            Change::Environment(_) | Change::Grant(_) | Change::JoinToken(_) => {
+            Change::Environment(_)
+            | Change::Grant(_)
+            | Change::JoinToken(_)
+            | Change::StackRelease(_)
+            | Change::Pin(_) => {
                 drop(self.documents.insert(change.key(), change));
             }
             Change::Event(it) => {
