@@ -102,9 +102,6 @@ impl Broker {
 
     /// Returns the environment with this name.
     ///
-    /// Agents and stacks do not refer to environments yet: a host that places stacks by environment reads the environment
-    /// here and uses its name as a label.
-    ///
     /// # Errors
     ///
     /// [`BrokerError::NotFound`](crate::BrokerError::NotFound) if there is none, also for a text that is no valid name.

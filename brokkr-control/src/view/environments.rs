@@ -41,7 +41,6 @@ impl Environments {
 
 #[cfg(test)]
 mod tests {
-    use brokkr_core::model::Timestamp;
     use brokkr_core::store::conformance::sample;
 
     use super::*;
@@ -52,7 +51,7 @@ mod tests {
         let mut agent = sample::agent("a");
         let one = sample::environment("prod");
         let two = Environment { protected: true, ..sample::environment("prod") };
-        let gone = |it: &Environment| Environment { deleted_at: Some(Timestamp::default()), ..it.clone() };
+        let gone = |it: &Environment| Environment { deleted_at: Some(sample::time(1)), ..it.clone() };
         assert_eq!(environments.fold(one.clone()).as_deref(), Some("prod"));
         assert_eq!(environments.fold(one.clone()), None, "nothing changes");
         assert!(environments.of(&agent).is_none());

@@ -11,6 +11,8 @@ mod queries;
 mod stack_entry;
 mod state;
 mod tenants;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -8,8 +8,7 @@ use crate::model::{EnvironmentId, Name, Timestamp, Version};
 
 /// A stage of delivery, such as `staging`.
 ///
-/// Agents and stacks do not refer to environments yet. To place stacks by environment, give agents and stacks a label such
-/// as `environment=staging`.
+/// An agent names its environment with the label [`ENVIRONMENT_LABEL`](crate::model::ENVIRONMENT_LABEL).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The id of the environment.

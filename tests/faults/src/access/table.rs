@@ -47,8 +47,21 @@ const fn with(row: Row, more: More) -> Row {
 
 /// The scopes of the presets, as `docs/how-to/keys.md` lists them.
 pub(super) const PRESETS: [(&str, &[&str]); 4] = [
-    ("admin", &["stacks:read", "stacks:write", "fleet:read", "fleet:write", "audit:read", "keys", "secrets:read"]),
-    ("operator", &["stacks:read", "stacks:write", "fleet:read", "fleet:write", "audit:read"]),
+    (
+        "admin",
+        &[
+            "stacks:read",
+            "stacks:write",
+            "fleet:read",
+            "fleet:write",
+            "audit:read",
+            "keys",
+            "secrets:read",
+            "environments:promote",
+            "break-glass",
+        ],
+    ),
+    ("operator", &["stacks:read", "stacks:write", "fleet:read", "fleet:write", "audit:read", "environments:promote"]),
     ("auditor", &["stacks:read", "fleet:read", "audit:read"]),
     ("publisher", &["stacks:read", "stacks:write"]),
 ];
