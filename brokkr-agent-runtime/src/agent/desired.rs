@@ -25,7 +25,8 @@ pub(super) fn desired<'s>(
     let over_budget = if within_budget { Vec::new() } else { state.entries.iter().filter(is_unconfirmed).collect() };
     let goal = |entry: &TargetEntry| match entry.action {
         EntryAction::Remove if entry.confirmed || within_budget => Goal::Remove,
-        EntryAction::Remove | EntryAction::Hold => Goal::Keep,
+        EntryAction::Remove => Goal::Keep,
+        EntryAction::Hold => Goal::Hold,
         EntryAction::Apply => match (manifests.get(entry), entry.revision) {
             (Some(manifests), Some(revision)) => Goal::Apply { revision, manifests },
             _ => Goal::Keep,

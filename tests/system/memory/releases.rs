@@ -114,6 +114,9 @@ async fn suspended_stack_is_left_alone_and_then_put_right() {
         if found == (Some(json!("changed")), Some(json!("1"))) { Ok(()) } else { Err(found) }
     })
     .await;
+    eventually("drift is reported", || fleet.is(stack, "Drifted", "ChangedByOthers")).await;
+    let status = fleet.broker.stack_status(&actor, stack).await.unwrap().agents.remove(0).status.unwrap();
+    assert_eq!(status.applied_revision, Some(Revision::FIRST), "all else that is known stays");
     fleet.broker.stack_resume(&actor, stack, Some("staging")).await.unwrap();
     becomes(&cluster, "2").await;
     eventually("what the new revision lacks is pruned", || async { value(&cluster, "b").map_or(Ok(()), Err) }).await;
