@@ -250,6 +250,7 @@ impl Broker {
             let mut changes = vec![Change::Agent(agent)];
             changes.extend(revoke_all(self, &scope, KeyOwner::Agent { id }, now).await?);
             changes.extend(self.abandon_all(&scope, id, now).await?);
+            changes.extend(self.parts.view.pins_on(id).iter().map(|pin| self.lifted(pin).into()));
             Ok(Decision::commit((), changes))
         })
         .await?;

@@ -299,6 +299,11 @@ impl FleetView {
         self.read().pins_of(stack)
     }
 
+    /// The pins on an agent.
+    pub(crate) fn pins_on(&self, agent: AgentId) -> Vec<Arc<Pin>> {
+        self.read().pins_on(agent)
+    }
+
     /// Pins that have expired.
     pub(crate) fn expired_pins(&self, now: Timestamp, limit: usize) -> Vec<Arc<Pin>> {
         self.read().expired_pins(now, limit)

@@ -95,6 +95,11 @@ impl ViewState {
         self.stacks.get(&stack).iter().flat_map(|entry| entry.pins.values().cloned()).collect()
     }
 
+    /// The pins on an agent.
+    pub(crate) fn pins_on(&self, agent: AgentId) -> Vec<Arc<Pin>> {
+        self.stacks.values().filter_map(|entry| entry.pins.get(&agent).cloned()).collect()
+    }
+
     /// Pins that have expired.
     pub(crate) fn expired_pins(&self, now: Timestamp, limit: usize) -> Vec<Arc<Pin>> {
         let pins = self.stacks.values().flat_map(|entry| entry.pins.values());

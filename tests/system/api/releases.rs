@@ -159,6 +159,12 @@ async fn pin_beats_stable_and_newest() {
     assert_eq!(scene.held(&agent).await, "apply 2");
     let again = set(json!({"revision": 1, "reason": "again"})).await;
     assert_eq!((again.status.as_u16(), &again.json()["version"]), (200, &json!(3)), "{again:?}");
+    let (other, _) = scene.api.agent("other", json!({"tier": "web"})).await;
+    let pin = json!({"revision": 1, "reason": "r"});
+    assert_eq!(scene.api.send("PUT", &format!("/stacks/{stack}/pins/{other}"), pin).await.status, 200);
+    assert_eq!(scene.api.send("DELETE", &format!("/agents/{other}"), json!({})).await.status, 204);
+    let pins = scene.api.get(&format!("/stacks/{stack}/pins")).await.json()["items"].clone();
+    assert_eq!(pins.as_array().map(Vec::len), Some(1), "the pins of a deleted agent go with it");
     let past = set(json!({"revision": 1, "reason": "r", "expires_at": "2020-01-01T00:00:00Z"})).await;
     assert_eq!((past.slug().as_str(), &past.json()["pointer"]), ("field-invalid", &json!("/expires_at")));
     assert_eq!(set(json!({"revision": 9, "reason": "r"})).await.slug(), "reference-invalid");

@@ -116,7 +116,7 @@ impl Model {
     /// The agent has removed what it was told to remove.
     pub(super) fn removed(&mut self, agent: usize) -> Vec<usize> {
         let told: Vec<usize> = (0..STACKS).filter(|stack| self.told(*stack, agent).starts_with("remove")).collect();
-        told.iter().for_each(|stack| drop(self.heard.remove(&(*stack, agent))));
+        self.heard.retain(|(stack, of), _| *of != agent || !told.contains(stack));
         told
     }
 }
