@@ -267,7 +267,9 @@ impl Broker {
                 (changed, update) => changed.or(update),
             });
             if is_changed {
-                decision.preconditions.extend(self.check_dependencies(&scope, &stack, &before.depends_on).await?);
+                // The change of the stack checks its version.
+                decision.preconditions = self.check_dependencies(&scope, &stack, &before.depends_on).await?;
+                decision.preconditions.extend(self.revision_quotas(&decision.outcome.object).await?);
                 decision.changes.push(Change::Stack(stack));
                 decision.object = Some(EntityKey::Stack(id));
             }
