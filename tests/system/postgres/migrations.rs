@@ -14,8 +14,8 @@ use crate::support::{Database, eventually};
 
 /// The newest step. Increase it with each new migration.
 const STEPS: i64 = 13;
-/// The last step that creates a function.
-const FUNCTIONS: i64 = 12;
+/// The steps that create no function.
+const TABLES_ONLY: [i64; 2] = [11, 13];
 
 /// A session that holds a lock until drop.
 async fn hold(database: &Database, statement: &str) -> PgConnection {
@@ -55,12 +55,12 @@ enum Killed {
     Backend,
 }
 
-/// Interrupts the step after `done` in its middle. Steps up to [`FUNCTIONS`] create a function, which writes to the
-/// catalogue. Later ones change tables, and after the last step the migration writes the rights: to another catalogue.
+/// Interrupts the step after `done` in its middle. Most steps create a function, which writes to the catalogue. The others
+/// change tables, and after the last step the migration writes the rights: to another catalogue.
 async fn interrupted(done: i64, killed: Killed) -> Database {
     let database = Database::empty();
     migrate_steps(&database.url("brokkr_owner").into(), done, &[]).await.unwrap();
-    let catalogue = if done >= FUNCTIONS { "pg_class" } else { "pg_proc" };
+    let catalogue = if done == STEPS || TABLES_ONLY.contains(&(done + 1)) { "pg_class" } else { "pg_proc" };
     let holder = hold(&database, &format!("LOCK TABLE pg_catalog.{catalogue} IN EXCLUSIVE MODE")).await;
     let process = start(&database);
     let backend = waiting(&database).await;
