@@ -98,6 +98,8 @@ fn publication(stack: &Stack, revision: u64) -> Commit {
         object_count: 1,
         message: String::new(),
         provenance: Provenance::Published,
+        policies: stack.policies.clone(),
+        depends_on: Vec::new(),
         warnings: Vec::new(),
         created_by: ActorRef::System,
         created_at: at,

@@ -23,6 +23,7 @@ use crate::broker::{Broker, Parts, StopOnDrop};
 use crate::controller::{Controller, Principal};
 use crate::controllers::key_expiry::KeyExpiry;
 use crate::controllers::losses::Losses;
+use crate::controllers::pin_expiry::PinExpiry;
 use crate::controllers::removals::Removals;
 use crate::controllers::retention::Retention as RetentionController;
 use crate::controllers::silence::Silence;
@@ -238,7 +239,7 @@ impl BrokerBuilder {
 
     /// Adds a [`Controller`], which acts under the rights of the generator `principal`: it sees and changes only what that
     /// generator may. A generator with this name is created if there is none. [`start`](Self::start) fails if two controllers
-    /// have the same name; the broker's own are `key-expiry`, `losses`, `removals`, `retention`, `silence` and `stack-expiry`.
+    /// have the same name; the broker's own are `key-expiry`, `losses`, `pin-expiry`, `removals`, `retention`, `silence` and `stack-expiry`.
     pub fn controller(mut self, principal: &str, controller: impl Controller) -> Self {
         self.controllers.push(Unstarted::new(Some(principal), controller));
         self
@@ -323,6 +324,7 @@ impl BrokerBuilder {
         let own = [
             Unstarted::new(None, KeyExpiry),
             Unstarted::new(None, Losses),
+            Unstarted::new(None, PinExpiry),
             Unstarted::new(None, Removals),
             Unstarted::new(None, RetentionController(self.retention)),
             Unstarted::new(None, Silence { after: self.silent_after }),

@@ -64,6 +64,21 @@ pub enum BrokerError {
     /// Without this key nobody could administer the broker.
     #[error("this is the last usable admin key; create another one first")]
     LastAdminKey,
+    /// The agent does not know an action of its target state.
+    #[error("the agent does not know the action hold")]
+    AgentOutdated,
+    /// The revision was never stable where the rollback should return to it.
+    #[error("the revision was never stable there")]
+    NeedsRollout,
+    /// The stack cannot be promoted. The text says why.
+    #[error("not promotable: {0}")]
+    NotPromotable(String),
+    /// The stack must not be deleted.
+    #[error("the stack is protected from deletion")]
+    DeletionProtected,
+    /// The environment is protected. The text says from what.
+    #[error("the environment is protected: {0}")]
+    EnvironmentProtected(&'static str),
     /// The operation would exceed a limit.
     #[error("limit reached: {0}")]
     LimitReached(&'static str),
@@ -143,6 +158,16 @@ kinds! {
     InUse = "in-use",
     /// [`BrokerError::LastAdminKey`].
     LastAdminKey = "last-admin-key",
+    /// [`BrokerError::AgentOutdated`].
+    AgentOutdated = "agent-outdated",
+    /// [`BrokerError::NeedsRollout`].
+    NeedsRollout = "needs-rollout",
+    /// [`BrokerError::NotPromotable`].
+    NotPromotable = "not-promotable",
+    /// [`BrokerError::DeletionProtected`].
+    DeletionProtected = "deletion-protected",
+    /// [`BrokerError::EnvironmentProtected`].
+    EnvironmentProtected = "environment-protected",
     /// [`BrokerError::LimitReached`].
     LimitReached = "limit-reached",
     /// [`BrokerError::QuotaExceeded`].
@@ -199,6 +224,11 @@ impl BrokerError {
             Self::Contention => BrokerErrorKind::Contention,
             Self::InUse(_) => BrokerErrorKind::InUse,
             Self::LastAdminKey => BrokerErrorKind::LastAdminKey,
+            Self::AgentOutdated => BrokerErrorKind::AgentOutdated,
+            Self::NeedsRollout => BrokerErrorKind::NeedsRollout,
+            Self::NotPromotable(_) => BrokerErrorKind::NotPromotable,
+            Self::DeletionProtected => BrokerErrorKind::DeletionProtected,
+            Self::EnvironmentProtected(_) => BrokerErrorKind::EnvironmentProtected,
             Self::LimitReached(_) => BrokerErrorKind::LimitReached,
             Self::QuotaExceeded(_) => BrokerErrorKind::QuotaExceeded,
             Self::GeneratorRefused(_) => BrokerErrorKind::GeneratorRefused,

@@ -19,6 +19,7 @@
 //!    state.
 
 pub mod clock;
+pub mod desired;
 pub mod entropy;
 pub mod error;
 mod into_shared;

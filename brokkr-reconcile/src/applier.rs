@@ -64,6 +64,8 @@ pub enum Goal {
     Remove,
     /// The cluster stays unchanged, because the stack's manifests are missing or its removal is not allowed now.
     Keep,
+    /// The cluster stays unchanged, because the broker says so. The applier reports drift and writes nothing.
+    Hold,
 }
 
 /// A stack that the applier holds objects of.
@@ -163,7 +165,7 @@ impl ApplierError {
 ///                     stacks.remove(&stack.stack_id);
 ///                     None
 ///                 }
-///                 Goal::Remove | Goal::Keep => continue,
+///                 Goal::Remove | Goal::Keep | Goal::Hold => continue,
 ///             };
 ///             outcomes.push(StackOutcome {
 ///                 stack_id: stack.stack_id,

@@ -90,6 +90,7 @@ fn table(kind: EntityKind) -> Table {
         EntityKind::StackStatus => of::STATUS,
         EntityKind::Event => of::EVENT,
         EntityKind::Environment | EntityKind::Grant | EntityKind::JoinToken | EntityKind::AgentSilence => of::DOCUMENT,
+        EntityKind::StackRelease | EntityKind::Pin => of::DOCUMENT,
     }
 }
 

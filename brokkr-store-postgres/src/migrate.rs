@@ -22,7 +22,7 @@ const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The migrations by number. The macro of sqlx that reads a folder would compile the driver a second time.
-const MIGRATIONS: [(i64, &str, &str); 14] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (1, "entities", include_str!("../migrations/0001_entities.sql")),
     (2, "records", include_str!("../migrations/0002_records.sql")),
     (3, "operation", include_str!("../migrations/0003_operation.sql")),
@@ -35,6 +35,7 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
     (10, "keys", include_str!("../migrations/0010_keys.sql")),
     (11, "audit_changes", include_str!("../migrations/0011_audit_changes.sql")),
     (12, "usage", include_str!("../migrations/0012_usage.sql")),
+    (13, "desired", include_str!("../migrations/0013_desired.sql")),
     (14, "environments", include_str!("../migrations/0014_environments.sql")),
     (15, "controllers", include_str!("../migrations/0015_controllers.sql")),
 ];

@@ -87,10 +87,10 @@ statements! {
         environments = n.environments, expires_at = n.expires_at, deleted_at = n.deleted_at");
     LOCK_KEY = lock!("api_key");
 
-    INSERT_AGENT = insert!("agent", "id", "id, name, cluster_name, environment, labels, annotations, status, confirmed_epoch, version,
-        created_at, updated_at, deleted_at");
+    INSERT_AGENT = insert!("agent", "id", "id, name, cluster_name, environment, labels, annotations, status, suspended, confirmed_epoch,
+        version, created_at, updated_at, deleted_at");
     UPDATE_AGENT = update!("agent", "t.id = n.id", "name = n.name, cluster_name = n.cluster_name, environment = n.environment, labels = n.labels,
-        annotations = n.annotations, status = n.status, confirmed_epoch = n.confirmed_epoch, updated_at = n.updated_at,
+        annotations = n.annotations, status = n.status, suspended = n.suspended, confirmed_epoch = n.confirmed_epoch, updated_at = n.updated_at,
         deleted_at = n.deleted_at");
     LOCK_AGENT = lock!("agent");
 
@@ -103,15 +103,17 @@ statements! {
     LOCK_SESSION = lock!("agent_session", "agent_id", "t.version", " FOR SHARE OF t");
 
     INSERT_STACK = insert!("stack", "id", "id, generator_id, name, description, labels, annotations, targeting, policies,
-        depends_on, expires_at, expiry_announced_at, phase, version, created_at, updated_at, deleted_at");
+        depends_on, release, suspended, deletion_protection, expires_at, expiry_announced_at, phase, version, created_at, updated_at,
+        deleted_at");
     UPDATE_STACK = update!("stack", "t.id = n.id", "name = n.name, description = n.description, labels = n.labels,
-        annotations = n.annotations, targeting = n.targeting, policies = n.policies, depends_on = n.depends_on, expires_at = n.expires_at,
+        annotations = n.annotations, targeting = n.targeting, policies = n.policies, depends_on = n.depends_on,
+        release = n.release, suspended = n.suspended, deletion_protection = n.deletion_protection, expires_at = n.expires_at,
         expiry_announced_at = n.expiry_announced_at, phase = n.phase,
         updated_at = n.updated_at, deleted_at = n.deleted_at");
     LOCK_STACK = lock!("stack");
 
     INSERT_OBJECT = insert!("deployment_object", "id", "id, stack_id, generator_id, revision, digest, size, object_count,
-        message, provenance, warnings, created_by, created_at");
+        message, provenance, policies, depends_on, warnings, created_by, created_at");
 
     LOCK_OBJECT = lock!("deployment_object", "id", "1", "");
 

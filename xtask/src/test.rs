@@ -24,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
     cargo("tests", &["test", "--workspace", "--locked"])?;
     check::inputs::run_built(None)?;
     check::access::run_built(None)?;
+    check::desired::run_built(None)?;
     check::real::run_built(None)?;
     program("demo", &debug("brokkr-broker"), &["demo", "--once"])
 }

@@ -26,6 +26,7 @@ pub(super) fn desired<'s>(
     let goal = |entry: &TargetEntry| match entry.action {
         EntryAction::Remove if entry.confirmed || within_budget => Goal::Remove,
         EntryAction::Remove => Goal::Keep,
+        EntryAction::Hold => Goal::Hold,
         EntryAction::Apply => match (manifests.get(entry), entry.revision) {
             (Some(manifests), Some(revision)) => Goal::Apply { revision, manifests },
             _ => Goal::Keep,
@@ -45,7 +46,7 @@ pub(super) fn desired<'s>(
             goal: goal(entry),
         }
     };
-    let is_available = |entry: &TargetEntry| entry.action == EntryAction::Remove || manifests.get(entry).is_some();
+    let is_available = |entry: &TargetEntry| entry.action != EntryAction::Apply || manifests.get(entry).is_some();
     let complete = state.entries.iter().all(is_available);
     (Desired { stacks: state.entries.iter().map(stack).collect(), complete, may_remove }, over_budget)
 }

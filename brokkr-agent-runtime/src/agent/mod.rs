@@ -5,6 +5,7 @@
 //! is unavailable, and the heartbeat continues while the cluster is slow.
 
 mod backoff;
+mod condition_texts;
 mod config;
 mod desired;
 mod epoch;

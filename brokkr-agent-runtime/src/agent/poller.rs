@@ -36,6 +36,7 @@ pub(super) async fn run(
             epoch,
             min_generation,
             wait: config.poll_wait,
+            knows_hold: true,
         };
         let (known, asked_at) = (request.known, Instant::now());
         let answer = tokio::select! {

@@ -48,7 +48,7 @@ pub async fn plan(
 ) -> Result<Plan, PlanError> {
     let cluster = cluster.into_cluster();
     let agent = control_plane.identify().await?.agent_id;
-    let request = PollRequest { wait: Duration::ZERO, ..PollRequest::default() };
+    let request = PollRequest { wait: Duration::ZERO, knows_hold: true, ..PollRequest::default() };
     let malformed = |defect: &str| ControlPlaneError::Malformed(defect.to_owned());
     let PollAnswer::Changed(state) = control_plane.target_state(agent, request).await? else {
         return Err(malformed("the broker sent no target state, although the agent has none").into());

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::asked_pause;
 use super::outbox::{Batch, Outbox};
 
-/// Optional protocol features of this build. None yet.
-const CAPABILITIES: [&str; 0] = [];
+/// Optional protocol features of this build: the action `hold`.
+const CAPABILITIES: [&str; 1] = ["hold"];
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Timeout of the last report when the agent stops.

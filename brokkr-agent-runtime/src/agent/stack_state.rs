@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::AgentConfig;
 use super::backoff::{asked_pause, pause};
+use super::condition_texts::{NAMED, behind, drift, left_alone};
 use super::event::{EventReason, Occurrence, Signature};
 
 /// The first pause before the worker reconciles a progressing stack again.
@@ -21,8 +22,8 @@ const RECHECK_PAUSE: Duration = Duration::from_secs(1);
 /// Minimum interval between two reports that differ only in numbers.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 
-/// Maximum number of objects in a condition's message.
-const NAMED: usize = 5;
+/// The condition that says whether others changed objects.
+const DRIFTED: &str = "Drifted";
 
 /// The pause between two passes over a stack that other clients changed meanwhile.
 const CHANGE_PAUSE: Duration = Duration::from_millis(100);
@@ -236,6 +237,28 @@ impl StackState {
         StackReport { event, status: self.changed_status() }
     }
 
+    /// Records the drift of a stack that stays as it is. All else that is known of it stays, too.
+    pub(super) fn take_held(&mut self, outcome: &StackOutcome, config: &AgentConfig) -> Option<StatusReport> {
+        self.due = Instant::now() + config.interval;
+        let (status, reason, message) = drift(outcome);
+        let now = SystemClock.now();
+        let before = self.conditions.iter().find(|it| it.kind == DRIFTED);
+        let is_same = before.is_some_and(|it| it.status == status);
+        let drifted = Condition {
+            kind: DRIFTED.to_owned(),
+            status,
+            reason: reason.to_owned(),
+            message,
+            observed_revision: self.applied,
+            last_transition_at: before.filter(|_| is_same).map_or(now, |it| it.last_transition_at),
+        };
+        let is_unknown = self.conditions.is_empty() && status != ConditionStatus::True;
+        self.conditions.retain(|it| it.kind != DRIFTED);
+        self.conditions.push(drifted);
+        // After a restart nothing is known that a report should replace.
+        if is_unknown { None } else { self.changed_status() }
+    }
+
     /// Returns the event for an outcome with all objects accepted: applied, or drift corrected.
     fn accepted(&mut self, outcome: &StackOutcome) -> Option<Occurrence> {
         let must_report = std::mem::take(&mut self.report_next_success);
@@ -308,15 +331,7 @@ impl StackState {
             Health::Degraded => (True, "Degraded", worst()),
             _ => (False, "NotDegraded", nothing()),
         };
-        let drifted = if !outcome.drifted.is_empty() {
-            let objects: Vec<String> = outcome.drifted.iter().take(NAMED).map(ObjectRef::to_string).collect();
-            let reason = if outcome.contested.is_empty() { "ChangedByOthers" } else { "Contested" };
-            (True, reason, objects.join(", "))
-        } else if !outcome.yielded.is_empty() {
-            (False, "Yielded", yielded(outcome))
-        } else {
-            (False, "NoDrift", nothing())
-        };
+        let drifted = drift(outcome);
         let stalled = match stalled {
             Some(message) => (True, "NoProgress", message),
             None => (False, "NotStalled", nothing()),
@@ -326,7 +341,7 @@ impl StackState {
             ("Available", available),
             ("Progressing", progressing),
             ("Degraded", degraded),
-            ("Drifted", drifted),
+            (DRIFTED, drifted),
             ("Stalled", stalled),
         ];
         let conditions = all.into_iter().map(|(kind, (status, reason, message))| {
@@ -376,33 +391,6 @@ impl StackState {
     }
 }
 
-/// Lists objects and fields that the agent leaves as they are despite the manifests, with the reasons.
-fn left_alone(outcome: &StackOutcome) -> String {
-    let retained = outcome.retained.iter().take(NAMED).map(ToString::to_string);
-    let yielded = outcome.yielded.iter().take(NAMED).map(ToString::to_string);
-    retained.chain(yielded).collect::<Vec<_>>().join("; ")
-}
-
-/// Says that the healthy objects are not those of the desired revision; empty if they are.
-fn behind(before: Option<Revision>, is_applied: bool, revision: Option<Revision>, progress: &Progress) -> String {
-    let (Some(revision), Progress::Waiting { reason, .. } | Progress::Failed { reason, .. }) = (revision, progress)
-    else {
-        return String::new();
-    };
-    if is_applied {
-        return String::new();
-    }
-    let last = match before.filter(|before| *before != revision) {
-        Some(before) => format!("; revision {before} is the last one applied in full"),
-        None => String::new(),
-    };
-    format!("the objects in the cluster are healthy, but revision {revision} is not applied ({reason}){last}")
-}
-
-fn yielded(outcome: &StackOutcome) -> String {
-    outcome.yielded.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
 /// Whether two statuses differ only in numbers within messages. The current number of ready replicas is a sample, not a
 /// transition. A number at the end of a name does not count.
 fn is_sample(reported: &StatusReport, status: &StatusReport) -> bool {
@@ -443,18 +431,6 @@ mod tests {
         let mut status = StackState::new(StackId::generate()).status();
         status.conditions.push(condition);
         status
-    }
-
-    #[test]
-    fn available_says_that_a_revision_is_not_applied() {
-        let revision = Revision::new;
-        let failed = Progress::Failed { reason: Reason::Immutable, message: String::new(), objects: Vec::new() };
-        let of = |before: Option<u64>, is_applied| behind(before.map(revision), is_applied, Some(revision(2)), &failed);
-        let healthy = "the objects in the cluster are healthy, but revision 2 is not applied (Immutable)";
-        assert_eq!(of(Some(1), false), format!("{healthy}; revision 1 is the last one applied in full"));
-        assert_eq!((of(Some(2), false).as_str(), of(None, false).as_str()), (healthy, healthy));
-        assert_eq!(of(Some(1), true), "", "it only waits for the pruning of old objects");
-        assert_eq!(behind(None, false, Some(revision(2)), &Progress::Done), "");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use brokkr_core::clock::{Clock as _, SystemClock};
 use brokkr_core::model::{AgentId, StackId, Timestamp};
-use brokkr_core::protocol::{ControlPlane, ControlPlaneError, TargetEntry, TargetState};
+use brokkr_core::protocol::{ControlPlane, ControlPlaneError, EntryAction, TargetEntry, TargetState};
 use brokkr_reconcile::cluster::{Cluster, ClusterError};
 use brokkr_reconcile::{Applier, ApplierError, HeldStack, Reason, StackOutcome};
 use tokio::sync::watch;
@@ -266,6 +266,12 @@ impl Worker {
         }
         let entry = state.entries.iter().find(|it| it.stack_id == outcome.stack_id);
         self.tools.probe.worked(outcome);
+        if entry.is_some_and(|it| it.action == EntryAction::Hold) {
+            if let Some(status) = stack.take_held(outcome, &self.tools.config) {
+                self.tools.outbox.status(status);
+            }
+            return;
+        }
         let report = stack.take(outcome, entry.and_then(|it| it.object_id), started_at, &self.tools.config);
         if let Some(event) = report.event {
             self.tools.outbox.event(event);

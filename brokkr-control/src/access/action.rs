@@ -1,7 +1,8 @@
 //! The permission table: which scopes of which kinds of keys permit an action.
 
 use brokkr_core::model::KeyScope::{
-    Agent as AgentProtocol, AuditRead, FleetRead, FleetWrite, Keys, SecretsRead, StacksRead, StacksWrite,
+    Agent as AgentProtocol, AuditRead, BreakGlass as BreakGlassScope, EnvironmentsPromote, FleetRead, FleetWrite, Keys,
+    SecretsRead, StacksRead, StacksWrite,
 };
 use brokkr_core::model::{KeyKind, KeyScope, KeyScopes};
 
@@ -33,6 +34,9 @@ pub(crate) enum Action {
     SecretRead,
     Publish,
     TargetManage,
+    Release,
+    PinManage,
+    BreakGlass,
     TargetAbandon,
     PlacementRead,
     TargetStateRead,
@@ -85,6 +89,9 @@ impl Action {
             Self::SecretRead => (ALL, &[SecretsRead, AgentProtocol]),
             Self::Publish => (ADMINS_GENERATORS, &[StacksWrite]),
             Self::TargetManage => (ADMINS_GENERATORS, &[StacksWrite]),
+            Self::Release => (ADMINS_GENERATORS, &[EnvironmentsPromote]),
+            Self::PinManage => (ADMINS_GENERATORS, &[StacksWrite]),
+            Self::BreakGlass => (ADMINS, &[BreakGlassScope]),
             Self::TargetAbandon => (ADMINS, &[FleetWrite]),
             Self::PlacementRead => (ADMINS_GENERATORS, &[StacksRead]),
             Self::TargetStateRead => (ADMINS_AGENTS, &[FleetRead, AgentProtocol]),
@@ -129,7 +136,7 @@ mod tests {
     use super::*;
 
     /// Every action, with the single scopes that permit it to an admin, a generator and an agent.
-    const TABLE: [(Action, &str, &str, &str); 35] = [
+    const TABLE: [(Action, &str, &str, &str); 38] = [
         (Action::GeneratorRead, "stacks:read fleet:read", "stacks:read", ""),
         (Action::GeneratorManage, "fleet:write", "", ""),
         (Action::EnvironmentRead, "fleet:read", "", ""),
@@ -155,6 +162,9 @@ mod tests {
         (Action::SecretRead, "secrets:read", "secrets:read", "agent"),
         (Action::Publish, "stacks:write", "stacks:write", ""),
         (Action::TargetManage, "stacks:write", "stacks:write", ""),
+        (Action::Release, "environments:promote", "environments:promote", ""),
+        (Action::PinManage, "stacks:write", "stacks:write", ""),
+        (Action::BreakGlass, "break-glass", "", ""),
         (Action::TargetAbandon, "fleet:write", "", ""),
         (Action::PlacementRead, "stacks:read", "stacks:read", ""),
         (Action::TargetStateRead, "fleet:read", "", "agent"),
@@ -253,6 +263,7 @@ mod tests {
             A::DeploymentObjectRead,
             A::Publish,
             A::TargetManage,
+            A::PinManage,
             A::PlacementRead,
             A::EventRead,
             A::OwnFeedRead,

@@ -143,6 +143,18 @@ rights! {
     Publish = |_| &[Action::Publish], "deployment-object.publish", stack;
     /// To publish an earlier revision again.
     Rollback = |_| &[Action::Publish], "stack.rollback", stack;
+    /// To make a revision stable in an environment.
+    SetStable = |_| &[Action::Release], "stack.release", stack;
+    /// To promote a stack from one environment to another.
+    Promote = |_| &[Action::Release], "stack.promote", stack;
+    /// To pin an agent to a revision.
+    SetPin = |_| &[Action::PinManage], "pin.set", none;
+    /// To suspend a stack.
+    SuspendStack = |_| &[Action::StackManage], "stack.suspend", stack;
+    /// To resume a stack.
+    ResumeStack = |_| &[Action::StackManage], "stack.resume", stack;
+    /// To suspend an agent.
+    SuspendAgent = |_| &[Action::AgentManage], "agent.suspend", agent;
     /// To stop waiting for an agent's confirmation of a removal.
     AbandonTarget = |_| &[Action::TargetAbandon], "target.abandon", target;
 }

@@ -29,6 +29,7 @@ impl Broker {
     /// # Errors
     ///
     /// [`BrokerError::Stale`] if this replica's view is too old: the agent keeps its target state.
+    /// [`BrokerError::AgentOutdated`] if the target state contains an action that the agent does not know.
     pub async fn target_state(&self, actor: &Actor, agent: AgentId, request: PollRequest) -> BrokerResult<PollAnswer> {
         self.target_state_with(actor, agent, request, || {}).await
     }
@@ -99,6 +100,11 @@ impl Broker {
             }
             let state = &wanted.state;
             if request.known != Some(state.digest) {
+                // The agent keeps what it has. It could not read the answer.
+                if wanted.holds && !request.knows_hold && actor.kind() == KeyKind::Agent {
+                    self.failed(actor, NAME, Some(EntityKey::Agent(agent)), &BrokerError::AgentOutdated);
+                    return Err(BrokerError::AgentOutdated);
+                }
                 return Ok(PollAnswer::Changed(Arc::new(TargetState { generation: poll.generation, ..state.clone() })));
             }
             let unchanged = Ok(PollAnswer::Unchanged { generation: poll.generation, epoch: state.epoch });

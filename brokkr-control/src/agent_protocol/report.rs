@@ -94,10 +94,9 @@ impl Broker {
                 held.iter().filter(|id| !fold.stacks.contains_key(id)).copied().take(100).collect();
             // The agent reports its inventory only once, so a stale view here would not be corrected later.
             self.parts.view.refreshed(CATCH_UP).await?;
-            let status = self.parts.view.agent_status(agent);
             for stack in held {
                 let pair = self.parts.view.pair(*stack, agent);
-                fold.held(*stack, pair.is_some_and(|pair| status.is_some_and(|status| pair.is_wanted(status))));
+                fold.held(*stack, pair.is_some_and(|pair| pair.desired.revision().is_some()));
             }
         }
         let gone = fold.gone.clone();
@@ -318,7 +317,7 @@ impl Fold {
         self.gone.push(id);
     }
 
-    /// Lists a stack again, for removal, that the agent holds but should not.
+    /// Lists a stack again that the agent holds without a revision to apply: for removal, or to hold what is undecided.
     fn held(&mut self, id: StackId, wanted: bool) {
         let Some(stack) = self.stacks.get(&id) else {
             return;

@@ -93,10 +93,12 @@ impl<T> Decision<T> {
 fn is_explained(change: &Change) -> bool {
     match change {
         Change::Generator(_) | Change::Key(_) | Change::Agent(_) | Change::Stack(_) => true,
-        Change::Environment(_) | Change::Grant(_) => true,
+        Change::Environment(_) | Change::Grant(_) | Change::StackRelease(_) => true,
         Change::DeploymentObject(_) | Change::Event(_) | Change::AgentSession(_) => false,
-        Change::Assignment(_) | Change::StackStatus(_) | Change::Target(_) | Change::JoinToken(_) => false,
+        Change::Assignment(_) | Change::StackStatus(_) | Change::JoinToken(_) => false,
         Change::AgentSilence(_) => false,
+        // Set again after a removal, they have a version above the first and no state before.
+        Change::Target(_) | Change::Pin(_) => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brokkr_core::model::{AgentId, KeyId, StackId, StackSpec, Timestamp, Version};
+use brokkr_core::model::{AgentId, KeyId, PinId, StackId, StackSpec, Timestamp, Version};
 use brokkr_core::store::Retention;
 
 use crate::operations::losses::LostPair;
@@ -37,6 +37,8 @@ pub(crate) enum Own {
     ExpireStack(StackId, Version),
     /// Revokes a key whose time is over.
     ExpireKey(KeyId, Version),
+    /// Removes a pin whose time is over.
+    ExpirePin(PinId, Version),
     /// Records which agents became silent, and which are back.
     RecordSilences(Vec<SilenceTurn>),
     /// Notes that brokers are available.

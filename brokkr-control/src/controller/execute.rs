@@ -56,6 +56,7 @@ impl Own {
             Self::AnnounceExpiry(id, version) => gone_is_done(broker.stack_announce_expiry(actor, id, version).await),
             Self::ExpireStack(id, version) => gone_is_done(broker.stack_expire(actor, id, version).await),
             Self::ExpireKey(id, version) => gone_is_done(broker.key_expire(actor, id, version).await),
+            Self::ExpirePin(id, version) => broker.pin_expire(actor, id, version).await,
             Self::RecordSilences(turns) => broker.record_silences(actor, &turns).await,
             Self::NoteAvailability { at, since } => broker.note_availability(at, since).await,
             Self::EndAssignments(pairs) => broker.end_lost_assignments(actor, &pairs).await,

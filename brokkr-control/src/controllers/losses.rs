@@ -1,16 +1,17 @@
 //! Decides about stacks that stop matching an agent.
 
 use async_trait::async_trait;
-use brokkr_core::model::{AgentId, AgentStatus, StackId, Timestamp, limits};
+use brokkr_core::model::{Agent, AgentId, AgentStatus, Change, Stack, StackId, Timestamp, limits};
 
 use crate::controller::{Command, Controller, Interest, Own, Plan, Reads};
 use crate::error::BrokerResult;
 use crate::operations::losses::LostPair;
+use crate::view::PairOf;
 
-/// Ends the assignments of pairs that no longer match: by labels, selectors, registration or policy code.
+/// Ends the assignments of pairs that no longer match: by labels, selectors or policy code.
 ///
-/// Until it does, the agent keeps the stack: a loss is no order. Targets that are removed and stacks that are deleted are
-/// orders, and need no decision.
+/// Until it does, the agent keeps what it holds: a loss is no order. Removed targets, ended registrations, limits of generators
+/// and deletions are orders, and need no decision. While a stack or an agent is suspended, nothing is decided.
 #[derive(Debug)]
 pub(crate) struct Losses;
 
@@ -49,26 +50,29 @@ impl Controller for Losses {
     }
 
     fn interest(&self) -> Interest<Of> {
-        let agents = |agent: &brokkr_core::model::Agent| agent.deleted_at.is_none().then_some(Of::Agent(agent.id));
-        Interest::new().stacks(|stack| stack.is_active().then_some(Of::Stack(stack.id))).agents(agents)
+        let agents = |agent: &Agent| agent.deleted_at.is_none().then_some(Of::Agent(agent.id));
+        // The end of a suspension in an environment.
+        let releases = |change: &Change| match change {
+            Change::StackRelease(release) => Some(Of::Stack(release.stack_id)),
+            _ => None,
+        };
+        let stacks = |stack: &Stack| stack.is_active().then_some(Of::Stack(stack.id));
+        Interest::new().stacks(stacks).agents(agents).changes(releases)
     }
 
     async fn observe(&self, reads: &Reads, of: &Of) -> BrokerResult<Option<Vec<Undecided>>> {
         let view = &reads.broker.parts.view;
-        let pairs: Vec<LostPair> = match *of {
-            Of::Stack(stack) => {
-                view.undecided_of_stack(stack).into_iter().map(|agent| LostPair { stack, agent }).collect()
-            }
-            Of::Agent(agent) => {
-                view.undecided_of_agent(agent).into_iter().map(|stack| LostPair { stack, agent }).collect()
-            }
+        let pairs = match *of {
+            Of::Stack(stack) => view.undecided_of_stack(stack),
+            Of::Agent(agent) => view.undecided_of_agent(agent),
         };
-        let undecided = |pair: LostPair| {
-            let (stack, agent, direct) = view.parts_of_pair(pair.stack, pair.agent)?;
-            let matches = view.matches(&stack, &agent, direct);
-            Some(Undecided { pair, is_active: stack.is_active(), agent: agent.status, matches })
+        let undecided = |of: PairOf| Undecided {
+            pair: LostPair { stack: of.stack.id, agent: of.agent.id },
+            is_active: of.stack.is_active(),
+            agent: of.agent.status,
+            matches: view.matches(&of),
         };
-        Ok(Some(pairs.into_iter().filter_map(undecided).collect()))
+        Ok(Some(pairs.into_iter().map(undecided).collect()))
     }
 
     fn decide(&self, undecided: &Vec<Undecided>, now: Timestamp) -> Plan {

@@ -13,7 +13,7 @@ const NOTICE: Duration = Duration::from_secs(3600);
 /// Stacks a minute, so that people can intervene when a mistake ends many.
 const PACE: Pace = Pace::per_minute(100);
 
-/// Announces the ends of stacks, and deletes them when they have come.
+/// Announces the ends of stacks, and deletes them when they have come, unless they are protected against deletion.
 #[derive(Debug)]
 pub(crate) struct StackExpiry;
 
@@ -46,6 +46,8 @@ impl Controller for StackExpiry {
         match stack.expiry_announced_at {
             None if now < notice => plan.wake_at(notice),
             None => plan.command(Command::own(Own::AnnounceExpiry(stack.id, stack.version))).wake_at(end),
+            // The end of the protection wakes the stack.
+            Some(_) if stack.deletion_protection => plan,
             Some(_) if now < end => plan.wake_at(end),
             Some(_) => plan.command(Command::own(Own::ExpireStack(stack.id, stack.version))),
         }
@@ -55,7 +57,7 @@ impl Controller for StackExpiry {
 #[cfg(test)]
 mod tests {
     use brokkr_core::clock::{Clock as _, SystemClock};
-    use brokkr_core::model::{GeneratorId, Policies, StackPhase, Version};
+    use brokkr_core::model::{GeneratorId, Policies, ReleaseMode, StackPhase, Version};
 
     use super::*;
 
@@ -71,6 +73,9 @@ mod tests {
             targeting: None,
             policies: Policies::default(),
             depends_on: Vec::new(),
+            release: ReleaseMode::Immediate,
+            suspended: None,
+            deletion_protection: false,
             expires_at,
             expiry_announced_at,
             phase: StackPhase::Active,
@@ -113,6 +118,16 @@ mod tests {
             };
             assert_eq!((plan.commands(), plan.next_wake()), (&commands[..], wake), "{end:?} {announced} {expected:?}");
         }
+    }
+
+    #[test]
+    fn protected_stack_is_announced_and_stays() {
+        let now = SystemClock.now();
+        let unannounced = Stack { deletion_protection: true, ..stack(Some(now), None) };
+        let announces = Command::own(Own::AnnounceExpiry(unannounced.id, unannounced.version));
+        assert_eq!(StackExpiry.decide(&unannounced, now).commands(), [announces]);
+        let announced = Stack { expiry_announced_at: Some(now), ..unannounced };
+        assert_eq!(StackExpiry.decide(&announced, now), Plan::nothing());
     }
 
     #[test]

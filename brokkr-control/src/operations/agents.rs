@@ -134,6 +134,7 @@ impl Broker {
                     .try_into()
                     .map_err(|error: Invalid| error.within("annotations"))?,
                 status: AgentStatus::Active,
+                suspended: None,
                 registrations: wanted.iter().copied().collect(),
                 confirmed_epoch: None,
                 version: Version::FIRST,
@@ -292,6 +293,7 @@ impl Broker {
             changes.extend(revoke_all(self, &scope, KeyOwner::Agent { id }, now).await?);
             changes.extend(self.abandon_all(&scope, id, now).await?);
             changes.extend(self.forget_silence(id, now).await?);
+            changes.extend(self.parts.view.pins_on(id).iter().map(|pin| self.lifted(pin).into()));
             Ok(Decision::commit((), changes))
         })
         .await?;

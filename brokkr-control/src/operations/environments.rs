@@ -24,6 +24,8 @@ pub struct NewEnvironment {
     pub rank: u32,
     /// Values for templates, at most 64 KiB of JSON. Not for secrets.
     pub values: Map<String, Value>,
+    /// Whether agents of the environment get only revisions that are stable in it.
+    pub protected: bool,
 }
 
 /// The mutable fields of an environment.
@@ -35,6 +37,8 @@ pub struct EnvironmentPatch {
     pub rank: u32,
     /// Values for templates, at most 64 KiB of JSON. Not for secrets.
     pub values: Map<String, Value>,
+    /// Whether agents of the environment get only revisions that are stable in it.
+    pub protected: bool,
 }
 
 fn validate(environment: &Environment) -> Result<(), Invalid> {
@@ -70,13 +74,20 @@ impl Broker {
                 description: new.description.clone(),
                 rank: new.rank,
                 values: new.values.clone(),
+                protected: new.protected,
                 version: Version::FIRST,
                 created_at: now,
                 updated_at: now,
                 deleted_at: None,
             };
             validate(&environment)?;
-            Ok(Decision::commit(environment.clone(), vec![environment.into()]))
+            let mut decision = Decision::commit(environment.clone(), vec![environment.clone().into()]);
+            if environment.protected {
+                for present in self.present_if_protected(&environment).await? {
+                    present.add_to(&mut decision.changes, &mut decision.updates);
+                }
+            }
+            Ok(decision)
         })
         .await
     }
@@ -109,6 +120,13 @@ impl Broker {
     }
 
     /// Updates an environment if it has the expected version. After a lost race `edit` runs again on the newer state.
+    ///
+    /// When the environment becomes protected, the newest revision of each stack that its agents follow becomes stable in it
+    /// in the same commit: the agents keep what they hold.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::LimitReached`] if more than [`limits::PROTECTED_STACKS`] stacks would have to become stable.
     pub async fn environment_update(
         &self,
         actor: &Actor,
@@ -122,14 +140,20 @@ impl Broker {
         self.decide(actor, NAME, Some(key), || async {
             let before = self.parts.store.get::<Environment>(&scope, id).await?;
             expect_version(expected, before.version)?;
-            let EnvironmentPatch { description, rank, values } = edit(&before)?;
-            let after = Environment { description, rank, values, ..before.clone() };
+            let EnvironmentPatch { description, rank, values, protected } = edit(&before)?;
+            let after = Environment { description, rank, values, protected, ..before.clone() };
             validate(&after)?;
             if after == before {
                 return Ok(Decision::nothing(before));
             }
             let after = Environment { version: before.version.next(), updated_at: self.now(), ..after };
-            Ok(Decision::update(after.clone(), &before, after))
+            let mut decision = Decision::update(after.clone(), &before, after.clone());
+            if after.protected && !before.protected {
+                for present in self.present_if_protected(&after).await? {
+                    present.add_to(&mut decision.changes, &mut decision.updates);
+                }
+            }
+            Ok(decision)
         })
         .await
     }
@@ -138,13 +162,17 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`BrokerError::InUse`] while agents, generators, usable keys or usable join tokens name it.
+    /// [`BrokerError::InUse`] while agents, generators, usable keys or usable join tokens name it, and while it is protected: its
+    /// agents would get the newest revisions.
     pub async fn environment_delete(&self, actor: &Actor, id: EnvironmentId) -> BrokerResult<()> {
         const NAME: &str = "environment.delete";
         let key = EntityKey::Environment(id);
         let scope = self.authorise(actor, Action::EnvironmentManage, NAME, Some(key))?;
         self.decide(actor, NAME, Some(key), || async {
             let before = self.parts.store.get::<Environment>(&scope, id).await?;
+            if before.protected {
+                return Err(BrokerError::InUse("the environment is protected; end its protection first".into()));
+            }
             let now = self.now();
             // The view names them; the precondition decides.
             self.parts.view.refreshed(CATCH_UP).await?;

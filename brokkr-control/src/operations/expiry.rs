@@ -19,17 +19,20 @@ impl Broker {
             let now = self.now();
             let after =
                 Stack { version: version.next(), updated_at: now, expiry_announced_at: Some(now), ..before.clone() };
-            Ok(Decision::update((), &before, after))
+            let decision = Decision::update((), &before, after);
+            let kept = before.deletion_protection.then_some("the stack stays: it is protected against deletion");
+            Ok(kept.into_iter().fold(decision, Decision::detail))
         })
         .await
     }
 
-    /// Starts the deletion of a stack with this version, whose end has come and was announced.
+    /// Starts the deletion of a stack with this version, whose end has come and was announced, and which nothing protects.
     pub(crate) async fn stack_expire(&self, actor: &Actor, id: StackId, version: Version) -> BrokerResult<()> {
         self.decide(actor, "stack.expired", Some(EntityKey::Stack(id)), || async {
             let before = self.parts.store.get::<Stack>(&Scope::All, id).await?;
             let is_over = before.expires_at.is_some_and(|end| end <= self.now());
-            if before.version != version || !before.is_active() || !is_over || before.expiry_announced_at.is_none() {
+            let is_due = is_over && before.expiry_announced_at.is_some() && !before.deletion_protection;
+            if before.version != version || !before.is_active() || !is_due {
                 return Ok(Decision::nothing(()));
             }
             let (version, updated_at) = (version.next(), self.now());

@@ -109,6 +109,7 @@ impl Broker {
             labels: token.agent_labels()?,
             annotations: token.annotations.clone(),
             status: AgentStatus::Active,
+            suspended: None,
             registrations: BTreeMap::new(),
             confirmed_epoch: None,
             version: Version::FIRST,

@@ -41,7 +41,7 @@ impl PairNow {
 
 impl Broker {
     /// Marks the assignments of these pairs as lost, in one commit. Checks each pair once more on the stored state: whatever
-    /// matches again, is an explicit order meanwhile, or cannot be evaluated keeps its assignment.
+    /// matches again, is an explicit order meanwhile, is suspended, or cannot be evaluated keeps its assignment.
     pub(crate) async fn end_lost_assignments(&self, actor: &Actor, pairs: &[LostPair]) -> BrokerResult<()> {
         self.decide(actor, "assignment.lost", None, || async {
             let now = self.now();
@@ -49,7 +49,9 @@ impl Broker {
             for pair in pairs {
                 let Some(read) = self.pair_now(*pair).await? else { continue };
                 let direct = read.target.as_ref().is_some_and(|it| it.deleted_at.is_none());
+                let is_suspended = read.stack.suspended.is_some() || read.agent.suspended.is_some();
                 let stays = !read.stack.is_active()
+                    || is_suspended
                     || read.agent.status == AgentStatus::Retired
                     || self.parts.view.may_match(&read.stack, &read.agent, direct);
                 if stays {

@@ -1,12 +1,16 @@
 //! Explains which agents serve which stacks.
 
-use brokkr_core::model::{Agent, AgentId, EntityKey, Name, Stack, StackId};
+use brokkr_core::desired::Desired;
+use brokkr_core::model::{Agent, AgentId, EntityKey, Name, Revision, Stack, StackId};
+use brokkr_core::protocol::EntryAction;
 use brokkr_core::store::{Listing, Page, StoreExt as _};
 
 use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::error::BrokerResult;
+use crate::operations::status::action_of;
+use crate::view::PairOf;
 use crate::view::placement::PlacedPair;
 
 /// The targeting decision for one stack and one agent.
@@ -24,6 +28,15 @@ pub struct Placed {
     pub matched: bool,
     /// The reasons for the decision, at least one.
     pub reasons: Vec<String>,
+    /// What the agent should hold of the stack.
+    pub desired: Desired<Revision>,
+}
+
+impl Placed {
+    /// The action in the agent's target state; `None` if the stack is not part of it.
+    pub fn action(&self) -> Option<EntryAction> {
+        action_of(&self.desired)
+    }
 }
 
 impl From<PlacedPair> for Placed {
@@ -32,13 +45,15 @@ impl From<PlacedPair> for Placed {
             Ok(verdict) => verdict.reasons.into_iter().map(|reason| reason.into_owned()).collect(),
             Err(_) => vec!["the policy failed; the previous decision stays in effect".to_owned()],
         };
+        let PairOf { stack, agent, pair, desired, .. } = placed.of;
         Self {
-            stack_id: placed.stack.id,
-            stack_name: placed.stack.name.clone(),
-            agent_id: placed.agent.id,
-            agent_name: placed.agent.name.clone(),
-            matched: placed.pair.matched,
+            stack_id: stack.id,
+            stack_name: stack.name.clone(),
+            agent_id: agent.id,
+            agent_name: agent.name.clone(),
+            matched: pair.matched,
             reasons,
+            desired,
         }
     }
 }

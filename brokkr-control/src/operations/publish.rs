@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::manifest::{ManifestSet, parsing_weight};
 use brokkr_core::model::{
-    Change, DeploymentObject, DeploymentObjectId, EntityKey, Provenance, Quota, Revision, Stack, StackId, StackPhase,
+    Change, DeploymentObject, DeploymentObjectId, EntityKey, Provenance, Quota, ReleaseMode, Revision, Stack, StackId,
+    StackPhase,
 };
 use brokkr_core::store::{Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 use bytes::Bytes;
@@ -29,6 +30,30 @@ pub struct Published {
     pub object: DeploymentObject,
     /// Whether the publication created a revision. If not, the newest revision already had the same bytes.
     pub created: bool,
+}
+
+/// Input of [`Broker::rollback`].
+#[derive(Debug, Clone)]
+pub struct Rollback {
+    /// The revision to return to.
+    pub revision: Revision,
+    /// The environment whose gated agents return, by name. `None`: for a gated stack the agents without an environment, for
+    /// other stacks all agents that are not gated.
+    pub environment: Option<String>,
+    /// The reason, for people. May be empty.
+    pub reason: String,
+}
+
+impl Rollback {
+    /// A rollback to this revision, without an environment and a reason.
+    pub fn to(revision: Revision) -> Self {
+        Self { revision, environment: None, reason: String::new() }
+    }
+}
+
+/// Whether a revision has frozen the present policies and dependencies of its stack.
+fn is_frozen_as(object: &DeploymentObject, stack: &Stack) -> bool {
+    object.policies == stack.policies && object.depends_on == stack.depends_on
 }
 
 impl Broker {
@@ -56,6 +81,7 @@ impl Broker {
         let revision = latest.map_or(Revision::FIRST, |it| it.revision.next());
         if let Some(object) = latest
             && object.digest == digest
+            && is_frozen_as(object, stack)
         {
             return Published { object: object.clone(), created: false };
         }
@@ -69,6 +95,8 @@ impl Broker {
             object_count: u32::try_from(prepared.object_count).unwrap_or(u32::MAX),
             message: prepared.message,
             provenance: prepared.provenance,
+            policies: stack.policies.clone(),
+            depends_on: stack.depends_on.clone(),
             warnings: prepared.warnings,
             created_by: actor.reference(),
             created_at: self.now(),
@@ -152,21 +180,69 @@ impl Broker {
         .await
     }
 
-    /// Publishes the content of an earlier revision as a new revision.
-    pub async fn rollback(&self, actor: &Actor, id: StackId, to: Revision) -> BrokerResult<Published> {
+    /// The revision that a change of the stack's policies or dependencies makes of the newest one; `None` if neither differs.
+    pub(super) fn resettled(
+        &self,
+        actor: &Actor,
+        stack: &Stack,
+        latest: &DeploymentObject,
+    ) -> Option<DeploymentObject> {
+        (!is_frozen_as(latest, stack)).then(|| DeploymentObject {
+            id: self.new_id(),
+            revision: latest.revision.next(),
+            message: String::new(),
+            provenance: Provenance::Settings,
+            policies: stack.policies.clone(),
+            depends_on: stack.depends_on.clone(),
+            created_by: actor.reference(),
+            created_at: self.now(),
+            ..latest.clone()
+        })
+    }
+
+    /// A revision of a stack that a request names.
+    pub(super) async fn named_revision(
+        &self,
+        scope: &Scope,
+        stack: StackId,
+        revision: Revision,
+    ) -> BrokerResult<DeploymentObject> {
+        let found = self.parts.store.deployment_object_by_revision(scope, stack, revision).await;
+        found.map_err(|error| match error {
+            StoreError::NotFound => {
+                let invalid = Invalid::new(InvalidCode::ReferenceInvalid, "the stack has no such revision");
+                invalid.within("revision").into()
+            }
+            error => error.into(),
+        })
+    }
+
+    /// Returns to an earlier revision, with its content, policies and dependencies.
+    ///
+    /// Agents that are gated in the environment return to a revision that was stable there: see
+    /// [`Rollback::environment`]. For all others the earlier revision is published again as a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::NeedsRollout`] if the revision was never stable there.
+    pub async fn rollback(&self, actor: &Actor, id: StackId, rollback: Rollback) -> BrokerResult<Published> {
         const NAME: &str = "stack.rollback";
         let scope = self.authorise(actor, Action::Publish, NAME, Some(EntityKey::Stack(id)))?;
+        let to = rollback.revision;
         self.decide_once(actor, NAME, Some(EntityKey::Stack(id)), || async {
-            let stack = self.publishable(&scope, id).await?;
-            let limit = self.within_limit(actor, stack.generator_id).await?;
-            let old =
-                self.parts.store.deployment_object_by_revision(&scope, id, to).await.map_err(|error| match error {
-                    brokkr_core::store::StoreError::NotFound => BrokerError::Invalid(
-                        Invalid::new(InvalidCode::ReferenceInvalid, "the stack has no such revision")
-                            .within("revision"),
-                    ),
-                    error => error.into(),
-                })?;
+            let before = self.publishable(&scope, id).await?;
+            let old = self.named_revision(&scope, id, to).await?;
+            if rollback.environment.is_some() || before.release == ReleaseMode::Gated {
+                return self.return_to(actor, &before, old, &rollback).await;
+            }
+            let limit = self.within_limit(actor, before.generator_id).await?;
+            let mut stack = before.clone();
+            (stack.policies, stack.depends_on) = (old.policies.clone(), old.depends_on.clone());
+            let is_changed = stack != before;
+            if is_changed {
+                self.refuse_ungranted_policies(&stack)?;
+                (stack.version, stack.updated_at) = (before.version.next(), self.now());
+            }
             let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
             // The grants may have become narrower since.
             if !self.restricting_grants(&stack).is_empty() {
@@ -188,7 +264,19 @@ impl Broker {
             let published = self.next_revision(actor, &stack, latest.as_ref(), prepared);
             let content = Some(NewContent::Of(old.id));
             let update = self.explained(actor, EntityKey::Stack(id), latest.as_ref(), &published, content).await?;
-            let mut decision = self.published_decision(&stack, published, None, update).await?;
+            let mut decision = self.published_decision(&before, published, None, None).await?;
+            let changed = is_changed.then(|| Update::of(&before, &stack));
+            decision.updates.extend(match (changed, update) {
+                (Some(changed), Some(update)) => Some(changed.and(update)),
+                (changed, update) => changed.or(update),
+            });
+            if is_changed {
+                // The change of the stack checks its version.
+                decision.preconditions = self.check_dependencies(&scope, &stack, &before.depends_on).await?;
+                decision.preconditions.extend(self.revision_quotas(&decision.outcome.object).await?);
+                decision.changes.push(Change::Stack(stack));
+                decision.object = Some(EntityKey::Stack(id));
+            }
             decision.preconditions.extend(limit);
             Ok(decision)
         })

@@ -24,6 +24,8 @@ impl Broker {
     ///
     /// # Errors
     ///
+    /// [`BrokerError::DeletionProtected`] if the stack says so, [`BrokerError::EnvironmentProtected`] if an agent of a
+    /// protected environment may hold the stack and the actor may not break the glass,
     /// [`BrokerError::PreconditionFailed`] if the stack does not have the version `expected`; `None` accepts any version.
     pub async fn stack_delete(&self, actor: &Actor, id: StackId, expected: Option<Version>) -> BrokerResult<Removal> {
         const NAME: &str = "stack.delete";
@@ -34,12 +36,16 @@ impl Broker {
             if before.phase == StackPhase::Deleting {
                 return Ok(Decision::nothing(()));
             }
+            if before.deletion_protection {
+                return Err(BrokerError::DeletionProtected);
+            }
             let limit = self.within_limit(actor, before.generator_id).await?;
+            let broken_glass = self.check_removal(actor, id)?;
             let (version, updated_at) = (before.version.next(), self.now());
             let after = Stack { version, updated_at, phase: StackPhase::Deleting, ..before.clone() };
             let mut decision = Decision::update((), &before, after);
             decision.preconditions.extend(limit);
-            Ok(decision)
+            Ok(broken_glass.into_iter().fold(decision, Decision::detail))
         })
         .await?;
         // A deleting stack gets no new assignments, so the open ones are all that need a confirmation.
@@ -78,7 +84,9 @@ impl Broker {
             stack.version = stack.version.next();
             stack.updated_at = now;
             stack.deleted_at = Some(now);
-            Ok(Decision::commit(true, vec![Change::Stack(stack)]))
+            let mut changes = vec![Change::Stack(stack)];
+            changes.extend(self.releases_and_pins_gone(id));
+            Ok(Decision::commit(true, changes))
         })
         .await
     }

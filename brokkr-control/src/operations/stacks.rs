@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Annotations, Change, EntityKey, GeneratorId, GeneratorPrincipal, Labels, Name, Policies, Quota, Stack, StackId,
-    StackPhase, StackSpec, Version,
+    Annotations, Change, EntityKey, GeneratorId, GeneratorPrincipal, Labels, Name, Policies, Quota, ReleaseMode, Stack,
+    StackId, StackPhase, StackSpec, Version,
 };
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreError, StoreExt as _};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,9 @@ impl Broker {
             targeting: None,
             policies: Policies::default(),
             depends_on: Vec::new(),
+            release: ReleaseMode::Immediate,
+            suspended: None,
+            deletion_protection: false,
             expires_at: None,
             expiry_announced_at: None,
             phase: StackPhase::Active,
@@ -178,7 +181,17 @@ impl Broker {
                     self.check_rule(&after, Some(&before)).await?;
                     let mut preconditions = self.check_dependencies(&scope, &after, &before.depends_on).await?;
                     preconditions.extend(limit);
-                    Decision { preconditions, ..Decision::update(after.clone(), &before, after) }
+                    let latest = self.parts.store.deployment_object_latest(&scope, id).await?;
+                    let resettled = latest.as_ref().and_then(|latest| self.resettled(actor, &after, latest));
+                    let mut decision = Decision::update(after.clone(), &before, after.clone());
+                    if let Some(object) = &resettled {
+                        preconditions.extend(self.revision_quotas(object).await?);
+                        decision.changes.push(Change::DeploymentObject(object.clone()));
+                    }
+                    for present in self.present_if_gated(&before, &after, latest.as_ref()).await? {
+                        present.add_to(&mut decision.changes, &mut decision.updates);
+                    }
+                    Decision { preconditions, ..decision }
                 }
             })
         })
@@ -228,6 +241,7 @@ impl Broker {
             let (owner, precondition) = self.stack_owner(actor, &scope, owner).await?;
             let mut preconditions: Vec<Precondition> = self.within_limit(actor, owner).await?.into_iter().collect();
             let mut update = None;
+            let mut presents = Vec::new();
             let (stack, change, created) = match self.parts.store.stack_by_name(&scope, owner, &name).await {
                 Ok(before) => match self.edited(&before, &edit)? {
                     None => (before, false, false),
@@ -235,6 +249,8 @@ impl Broker {
                         self.check_rule(&after, Some(&before)).await?;
                         preconditions.extend(self.check_dependencies(&scope, &after, &before.depends_on).await?);
                         update = Some(Update::of(&before, &after));
+                        let latest = self.parts.store.deployment_object_latest(&scope, after.id).await?;
+                        presents = self.present_if_gated(&before, &after, latest.as_ref()).await?;
                         (after, true, false)
                     }
                 },
@@ -259,6 +275,14 @@ impl Broker {
                 changes.push(Change::Stack(stack.clone()));
             }
             let published = match &content {
+                None if change && !created => {
+                    let latest = self.parts.store.deployment_object_latest(&scope, stack.id).await?;
+                    if let Some(object) = latest.and_then(|latest| self.resettled(actor, &stack, &latest)) {
+                        preconditions.extend(self.revision_quotas(&object).await?);
+                        changes.push(Change::DeploymentObject(object));
+                    }
+                    None
+                }
                 None => None,
                 Some(content) => {
                     let latest = if created {
@@ -293,7 +317,8 @@ impl Broker {
             } else if !change {
                 preconditions.push(unchanged);
             }
-            let updates = update.into_iter().collect();
+            let mut updates = update.into_iter().collect();
+            presents.into_iter().for_each(|present| present.add_to(&mut changes, &mut updates));
             Ok(Decision { contents, preconditions, updates, ..Decision::commit(applied, changes) })
         })
         .await

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use brokkr_core::desired::{Desired, Why};
 use brokkr_core::model::{
-    AgentId, AgentStatus, Condition, ConditionStatus, EntityKey, Health, Name, Revision, Stack, StackId, StackProgress,
-    StackStatus, Timestamp, limits,
+    AgentId, Condition, ConditionStatus, EntityKey, Health, Name, Revision, Stack, StackId, StackProgress, StackStatus,
+    Timestamp, limits,
 };
 use brokkr_core::protocol::EntryAction;
 use brokkr_core::store::{Listing, Page, StoreExt as _};
@@ -14,7 +15,7 @@ use crate::access::action::Action;
 use crate::access::actor::Actor;
 use crate::broker::Broker;
 use crate::error::BrokerResult;
-use crate::view::Pair;
+use crate::view::PairOf;
 
 /// The status of a stack on all its agents.
 #[derive(Debug, Clone)]
@@ -29,17 +30,20 @@ pub struct StackOverview {
     pub next: Option<AgentId>,
 }
 
-/// Agent counts. Each agent counts in exactly one of `applied`, `pending`, `failed` and `removing`.
+/// Agent counts. Each agent counts in exactly one of `applied`, `pending`, `failed`, `held` and
+/// `removing`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// All agents of the stack.
     pub agents: usize,
-    /// Agents that have applied the newest revision.
+    /// Agents that have applied their desired revision.
     pub applied: usize,
-    /// Agents that have not yet applied the newest revision.
+    /// Agents that have not yet applied their desired revision.
     pub pending: usize,
     /// Agents whose last attempt failed.
     pub failed: usize,
+    /// Agents that keep what they hold, because nothing else is decided.
+    pub held: usize,
     /// Agents that have not yet confirmed the removal.
     pub removing: usize,
 }
@@ -59,6 +63,8 @@ pub struct AgentStackStatus {
     pub action: EntryAction,
     /// The revision in the agent's target state.
     pub desired_revision: Option<Revision>,
+    /// The rule that decided the action and the revision.
+    pub why: Why,
     /// The agent's last report on the stack; `None` before the first one.
     pub status: Option<StackStatus>,
 }
@@ -67,13 +73,15 @@ pub struct AgentStackStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StackState {
-    /// The agent has not applied the newest revision yet.
+    /// The agent has not applied its desired revision yet.
     Pending,
+    /// The agent keeps what it holds, because nothing else is decided.
+    Held,
     /// The agent's last attempt failed.
     Failed,
     /// The agent has not confirmed the removal yet.
     Removing,
-    /// The newest revision is applied; this is the health of its objects.
+    /// The desired revision is applied; this is the health of its objects.
     Applied(Health),
 }
 
@@ -82,6 +90,7 @@ impl fmt::Display for StackState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pending => f.write_str("pending"),
+            Self::Held => f.write_str("held"),
             Self::Failed => f.write_str("failed"),
             Self::Removing => f.write_str("removing"),
             Self::Applied(health) => health.fmt(f),
@@ -111,6 +120,9 @@ impl AgentStackStatus {
             let waits = || "the agent has not confirmed the removal yet".to_owned();
             return (StackState::Removing, Some(error.unwrap_or_else(waits)));
         }
+        if self.action == EntryAction::Hold {
+            return (StackState::Held, Some(self.why.explained().to_owned()));
+        }
         let Some(status) = &self.status else {
             return (StackState::Pending, Some("the agent has not reported yet".to_owned()));
         };
@@ -118,7 +130,7 @@ impl AgentStackStatus {
             return (StackState::Failed, Some(error));
         }
         if status.applied_revision != self.desired_revision {
-            return (StackState::Pending, Some("the agent has not applied the newest revision yet".to_owned()));
+            return (StackState::Pending, Some("the agent has not applied its desired revision yet".to_owned()));
         }
         let reason = if status.health == Health::Healthy { None } else { health_reason(&status.conditions) };
         (StackState::Applied(status.health), reason)
@@ -166,13 +178,13 @@ impl Broker {
         let progress = self.parts.store.stack_progress(&scope, stack).await?;
         let progress: BTreeMap<AgentId, StackProgress> = progress.into_iter().map(|it| (it.agent_id, it)).collect();
         let mut all: Vec<AgentStackStatus> = Vec::new();
-        for (agent, pair) in self.parts.view.pairs_of_stack(stack) {
+        for PairOf { agent, desired, .. } in self.parts.view.pairs_of_stack(stack) {
             // An agent of which the actor sees no status is none of its agents.
             let is_seen = scope.sees_pair(stack, found.generator_id, agent.id);
             if !is_seen || environment.is_some_and(|name| agent.environment.as_ref() != Some(name)) {
                 continue;
             }
-            let Some(action) = action_of(pair, agent.status, found.is_active(), latest) else {
+            let Some(action) = action_of(&desired) else {
                 continue;
             };
             all.push(AgentStackStatus {
@@ -181,7 +193,8 @@ impl Broker {
                 cluster_name: agent.cluster_name.clone(),
                 last_seen_at: None,
                 action,
-                desired_revision: latest.filter(|_| action == EntryAction::Apply),
+                desired_revision: desired.revision().copied(),
+                why: desired.why(),
                 status: None,
             });
         }
@@ -203,17 +216,21 @@ impl Broker {
 }
 
 /// The action that the target state requires; `None` if the stack is not part of it.
-fn action_of(pair: Pair, agent: AgentStatus, is_active: bool, latest: Option<Revision>) -> Option<EntryAction> {
-    if pair.is_wanted(agent) || is_active && pair.is_undecided(agent) {
-        return latest.map(|_| EntryAction::Apply);
+pub(super) fn action_of(desired: &Desired<Revision>) -> Option<EntryAction> {
+    match desired {
+        Desired::Revision { .. } => Some(EntryAction::Apply),
+        Desired::Hold { .. } => Some(EntryAction::Hold),
+        Desired::Remove { .. } => Some(EntryAction::Remove),
+        Desired::Absent { .. } => None,
     }
-    pair.is_open().then_some(EntryAction::Remove)
 }
 
 fn count(mut summary: Summary, agent: &AgentStackStatus, progress: Option<&StackProgress>) -> Summary {
     summary.agents += 1;
     if agent.action == EntryAction::Remove {
         summary.removing += 1;
+    } else if agent.action == EntryAction::Hold {
+        summary.held += 1;
     } else if progress.is_some_and(|it| it.has_failed) {
         summary.failed += 1;
     } else if progress.is_some_and(|it| it.applied_revision == agent.desired_revision) {
@@ -278,14 +295,14 @@ mod tests {
             ..status(revision(1), Health::Healthy, &[])
         };
         let bad = [("Available", False), ("Progressing", True), ("Degraded", True)];
-        let (apply, remove) = (EntryAction::Apply, EntryAction::Remove);
+        let (apply, hold, remove) = (EntryAction::Apply, EntryAction::Hold, EntryAction::Remove);
         for (action, status, word, reason) in [
             (apply, None, "pending", Some("the agent has not reported yet")),
             (
                 apply,
                 Some(status(revision(1), Health::Healthy, &[])),
                 "pending",
-                Some("the agent has not applied the newest revision yet"),
+                Some("the agent has not applied its desired revision yet"),
             ),
             (apply, Some(failed.clone()), "failed", Some("Conflict: owned by others")),
             (apply, Some(status(revision(2), Health::Healthy, &[("Available", True)])), "healthy", None),
@@ -297,6 +314,8 @@ mod tests {
                 Some("AvailableReason: why"),
             ),
             (apply, Some(status(revision(2), Health::Unknown, &[])), "unknown", None),
+            (hold, None, "held", Some("the stack is suspended")),
+            (hold, Some(failed.clone()), "held", Some("the stack is suspended")),
             (remove, None, "removing", Some("the agent has not confirmed the removal yet")),
             (remove, Some(failed), "removing", Some("Conflict: owned by others")),
         ] {
@@ -307,6 +326,7 @@ mod tests {
                 last_seen_at: None,
                 action,
                 desired_revision: revision(2),
+                why: Why::StackSuspended,
                 status,
             };
             let (state, why) = agent.state();

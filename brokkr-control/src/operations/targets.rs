@@ -54,6 +54,11 @@ impl Broker {
     }
 
     /// Removes a direct target. The agent removes the stack unless it also matches in another way.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::EnvironmentProtected`] if the agent of a protected environment would remove the stack and the actor may
+    /// not break the glass.
     pub async fn target_remove(&self, actor: &Actor, stack: StackId, agent: AgentId) -> BrokerResult<()> {
         const NAME: &str = "target.remove";
         let scope = self.authorise(actor, Action::TargetManage, NAME, Some(EntityKey::Target(stack, agent)))?;
@@ -67,6 +72,7 @@ impl Broker {
             let mut changes = vec![Change::Target(target)];
             let (matched, preconditions) = self.may_match(&found, agent, false).await?;
             if !matched {
+                self.check_removal_from(actor, stack, agent)?;
                 changes.extend(self.end_assignment(stack, agent, AssignmentState::Withdrawn, now).await?);
             }
             Ok(Decision { preconditions, ..Decision::commit((), changes) })

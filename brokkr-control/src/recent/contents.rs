@@ -81,7 +81,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use brokkr_core::model::{ActorRef, GeneratorId, Provenance, Revision, StackId};
+    use brokkr_core::model::{ActorRef, GeneratorId, Policies, Provenance, Revision, StackId};
 
     fn found(size: usize) -> Found {
         let bytes = Bytes::from(vec![b' '; size]);
@@ -95,6 +95,8 @@ mod tests {
             object_count: 0,
             message: String::new(),
             provenance: Provenance::Published,
+            policies: Policies::default(),
+            depends_on: Vec::new(),
             warnings: Vec::new(),
             created_by: ActorRef::System,
             created_at: brokkr_core::clock::Clock::now(&brokkr_core::clock::SystemClock),

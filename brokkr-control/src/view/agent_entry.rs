@@ -3,57 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use brokkr_core::desired::Desired;
 use brokkr_core::model::{
-    Agent, AgentStatus, AssignmentState, DeploymentObjectId, Epoch, Generation, GeneratorId, GeneratorPrincipal,
-    Policies, Stack, StackId, Version,
+    Agent, AssignmentState, DeploymentObjectId, Epoch, Generation, GeneratorId, Policies, StackId, Version,
 };
 use brokkr_core::protocol::{EntryAction, TargetEntry, TargetState, Tenant};
 use tokio::sync::watch;
 
+use crate::view::desire::desire;
+use crate::view::environments::Environments;
+use crate::view::pair::Pair;
 use crate::view::stack_entry::StackEntry;
 use crate::view::tenants::Tenants;
-
-/// The state of one stack and agent that match, have a direct target, or once had an assignment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Pair {
-    /// Whether the agent should serve the stack, according to registration and policy.
-    pub(crate) matched: bool,
-    /// Whether a direct target exists.
-    pub(crate) direct: bool,
-    /// The state of the assignment, if there ever was one.
-    pub(crate) assignment: Option<AssignmentState>,
-}
-
-impl Pair {
-    pub(crate) fn is_nothing(self) -> bool {
-        self == Self::default()
-    }
-
-    /// Whether the target state contains the stack: it matches, and it is already listed or the agent accepts new stacks.
-    pub(crate) fn is_wanted(self, agent: AgentStatus) -> bool {
-        self.matched && (agent == AgentStatus::Active || self.assignment == Some(AssignmentState::Listed))
-    }
-
-    /// Whether the pair is listed although it no longer matches: nobody has decided yet about the loss. The agent keeps the
-    /// stack meanwhile. Only for stacks that are not being deleted: deletion is an explicit order.
-    pub(crate) fn is_undecided(self, agent: AgentStatus) -> bool {
-        !self.matched && self.assignment == Some(AssignmentState::Listed) && agent != AgentStatus::Retired
-    }
-
-    /// Whether the agent has not yet confirmed the removal.
-    pub(crate) fn is_open(self) -> bool {
-        matches!(self.assignment, Some(AssignmentState::Listed | AssignmentState::Lost | AssignmentState::Withdrawn))
-    }
-}
-
-/// One stack and agent, not evaluated.
-pub(crate) struct PairOf {
-    pub(crate) stack: Arc<Stack>,
-    /// The stack's generator.
-    pub(crate) owner: Option<Arc<GeneratorPrincipal>>,
-    pub(crate) agent: Arc<Agent>,
-    pub(crate) pair: Pair,
-}
 
 /// The target state of an agent, ready to send.
 pub(crate) struct Wanted {
@@ -70,6 +31,17 @@ pub(crate) struct Wanted {
     pub(crate) stacks: Arc<BTreeSet<StackId>>,
     /// The deployment objects to apply.
     pub(crate) objects: BTreeSet<DeploymentObjectId>,
+    /// Whether the agent has to know the action `hold`.
+    pub(crate) holds: bool,
+}
+
+/// What target states are computed from besides agents.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) epoch: Epoch,
+    pub(crate) stacks: &'a BTreeMap<StackId, StackEntry>,
+    pub(crate) tenants: &'a Tenants,
+    pub(crate) environments: &'a Environments,
 }
 
 pub(crate) struct AgentEntry {
@@ -85,23 +57,24 @@ impl AgentEntry {
         Self { agent, pairs: BTreeMap::new(), changed: watch::Sender::new(0), wanted: OnceLock::new() }
     }
 
+    /// Discards the computed target state, for a change that waiting polls need not hear of.
+    pub(crate) fn discard(&mut self) {
+        self.wanted = OnceLock::new();
+    }
+
     /// Discards the computed target state and wakes waiting polls.
     pub(crate) fn touch(&mut self) {
-        self.wanted = OnceLock::new();
+        self.discard();
         self.changed.send_modify(|count| *count += 1);
     }
 
     /// The target state, computed at most once between two changes.
-    pub(crate) fn wanted(
-        &self,
-        epoch: Epoch,
-        stacks: &BTreeMap<StackId, StackEntry>,
-        tenants: &Tenants,
-    ) -> Arc<Wanted> {
-        self.wanted.get_or_init(|| Arc::new(self.compute(epoch, stacks, tenants))).clone()
+    pub(crate) fn wanted(&self, surroundings: Surroundings<'_>) -> Arc<Wanted> {
+        self.wanted.get_or_init(|| Arc::new(self.compute(surroundings))).clone()
     }
 
-    fn compute(&self, epoch: Epoch, stacks: &BTreeMap<StackId, StackEntry>, tenants: &Tenants) -> Wanted {
+    fn compute(&self, surroundings: Surroundings<'_>) -> Wanted {
+        let Surroundings { epoch, stacks, tenants, environments } = surroundings;
         let mut generators: BTreeMap<GeneratorId, Tenant> = BTreeMap::new();
         let (mut entries, mut unlisted, mut listed) = (Vec::new(), Vec::new(), BTreeSet::new());
         let mut versions: BTreeMap<GeneratorId, Version> = BTreeMap::new();
@@ -111,21 +84,19 @@ impl AgentEntry {
             };
             let stack = &entry.stack;
             let was_listed = pair.assignment == Some(AssignmentState::Listed);
-            let status = self.agent.status;
-            let is_kept = pair.is_wanted(status) || stack.is_active() && pair.is_undecided(status);
-            let object = entry.object.as_ref().filter(|_| is_kept);
-            let (action, confirmed) = match (object, pair.assignment) {
-                (Some(_), _) => (EntryAction::Apply, false),
-                (None, None | Some(AssignmentState::Gone)) => continue,
-                (None, Some(AssignmentState::Listed | AssignmentState::Lost)) => {
-                    (EntryAction::Remove, !stack.is_active())
-                }
-                (None, Some(_)) => (EntryAction::Remove, true),
+            let desired = desire(entry, &self.agent, *pair, tenants, environments);
+            let object = desired.revision().copied();
+            let (action, confirmed) = match desired {
+                Desired::Revision { .. } => (EntryAction::Apply, false),
+                Desired::Hold { .. } => (EntryAction::Hold, false),
+                Desired::Remove { confirmed, .. } => (EntryAction::Remove, confirmed),
+                Desired::Absent { .. } => continue,
             };
+            let policies = object.map_or(&stack.policies, |object| &object.policies);
             let tenant = generators
                 .entry(stack.generator_id)
                 .or_insert_with_key(|generator| tenants.tenant(&self.agent, *generator));
-            let namespace = stack.policies.namespace_for(stack.generator_id, &tenant.name).to_owned();
+            let namespace = policies.namespace_for(stack.generator_id, &tenant.name).to_owned();
             if object.is_some() && !was_listed {
                 unlisted.push((*id, stack.version));
                 versions.extend(tenants.generator(stack.generator_id).map(|it| (it.id, it.version)));
@@ -136,18 +107,19 @@ impl AgentEntry {
                 stack_name: stack.name.to_string(),
                 generator_id: stack.generator_id,
                 action,
-                object_id: object.map(|it| it.id),
+                object_id: object.map(|it| it.object_id),
                 revision: object.map(|it| it.revision),
                 digest: object.map(|it| it.digest),
                 size: object.map(|it| it.size),
-                policies: Policies { default_namespace: Some(namespace), ..stack.policies.clone() },
-                depends_on: object.map(|_| stack.depends_on.clone()).unwrap_or_default(),
+                policies: Policies { default_namespace: Some(namespace), ..policies.clone() },
+                depends_on: object.map(|object| object.depends_on.clone()).unwrap_or_default(),
                 confirmed,
             });
         }
         let epoch_confirmed = self.agent.confirmed_epoch == Some(epoch);
         let tenants = generators.into_values().collect();
         let objects = entries.iter().filter_map(|it: &TargetEntry| it.object_id).collect();
+        let holds = entries.iter().any(|it| it.action == EntryAction::Hold);
         let state = TargetState::new(self.agent.id, epoch, epoch_confirmed, Generation::default(), tenants, entries);
         Wanted {
             state,
@@ -156,6 +128,7 @@ impl AgentEntry {
             agent_version: self.agent.version,
             stacks: Arc::new(listed),
             objects,
+            holds,
         }
     }
 }

@@ -3,6 +3,18 @@
 use brokkr_core::model::{Agent, AgentStatus, GeneratorPrincipal, Stack};
 use brokkr_core::targeting::{Candidate, PolicyError, TargetingPolicy, Verdict};
 
+/// Why an agent may not serve a stack, whatever selects it; `None` if it may. `owner` is the stack's generator.
+pub(crate) fn refusal(owner: Option<&GeneratorPrincipal>, stack: &Stack, agent: &Agent) -> Option<&'static str> {
+    if agent.status == AgentStatus::Retired {
+        return Some("the agent is retired");
+    }
+    if owner.is_some_and(|owner| !owner.reaches(agent.environment.as_ref())) {
+        return Some("the stack's generator is limited to environments that the agent is not in");
+    }
+    let is_registered = agent.registrations.contains_key(&stack.generator_id);
+    (!is_registered).then_some("the agent is not registered with the stack's generator")
+}
+
 /// Checks the states of both sides, isolation and registration, then asks the policy. `owner` is the stack's generator.
 pub(crate) fn verdict(
     policy: &dyn TargetingPolicy,
@@ -14,14 +26,8 @@ pub(crate) fn verdict(
     if !stack.is_active() {
         return Ok(Verdict::unmatched("the stack is being deleted"));
     }
-    if agent.status == AgentStatus::Retired {
-        return Ok(Verdict::unmatched("the agent is retired"));
-    }
-    if owner.is_some_and(|owner| !owner.reaches(agent.environment.as_ref())) {
-        return Ok(Verdict::unmatched("the stack's generator is limited to environments that the agent is not in"));
-    }
-    if !agent.registrations.contains_key(&stack.generator_id) {
-        return Ok(Verdict::unmatched("the agent is not registered with the stack's generator"));
+    if let Some(refusal) = refusal(owner, stack, agent) {
+        return Ok(Verdict::unmatched(refusal));
     }
     policy.evaluate(&Candidate::new(stack, agent, direct))
 }

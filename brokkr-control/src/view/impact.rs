@@ -7,8 +7,8 @@ use brokkr_core::targeting::Verdict;
 use uuid::Uuid;
 
 use crate::view::FleetView;
-use crate::view::agent_entry::{Pair, PairOf};
 use crate::view::decide::verdict;
+use crate::view::pair::{Pair, PairOf};
 
 /// Entries that are looked at under one acquisition of the view's lock.
 const LOOKED_AT: usize = 256;
@@ -88,8 +88,8 @@ impl FleetView {
     fn effect(&self, it: PairOf, owner: Option<&GeneratorPrincipal>, agent: Option<&Agent>) -> Option<ChangedPair> {
         let changed = agent.unwrap_or(&it.agent);
         let verdict = verdict(&*self.policy, owner, &it.stack, changed, it.pair.direct).ok()?;
-        let was = it.pair.is_wanted(it.agent.status);
-        let gains = Pair { matched: verdict.matched, ..it.pair }.is_wanted(changed.status);
+        let was = it.pair.is_placed(it.agent.status);
+        let gains = Pair { matched: verdict.matched, ..it.pair }.is_placed(changed.status);
         (was != gains).then_some(ChangedPair { stack: it.stack, agent: it.agent, gains, verdict })
     }
 }

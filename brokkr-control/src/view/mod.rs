@@ -2,15 +2,22 @@
 
 mod agent_entry;
 mod decide;
+mod desire;
+mod environments;
 pub(crate) mod fold;
 pub(crate) mod impact;
+mod index;
 mod limited;
 mod losses;
 mod names;
+mod pair;
 pub(crate) mod placement;
+mod queries;
 mod stack_entry;
 mod state;
 mod tenants;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,14 +25,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, broadcast, watch};
 
-pub(crate) use agent_entry::{Pair, Wanted};
+pub(crate) use agent_entry::Wanted;
 use brokkr_core::model::{
-    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch, Generation,
-    GeneratorId, Grant, GrantId, JoinToken, KeyId, Name, Stack, StackId, Timestamp, limits,
+    Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Change, DeploymentObject, DeploymentObjectId, Epoch,
+    FrozenRevision, Generation, GeneratorId, Grant, GrantId, JoinToken, KeyId, Name, Pin, Stack, StackId, StackRelease,
+    Timestamp, limits,
 };
 use brokkr_core::store::{FeedPosition, ViewToken};
 use brokkr_core::targeting::TargetingPolicy;
+pub(crate) use environments::SeenEnvironment;
 use fold::Fold;
+pub(crate) use pair::PairOf;
 use state::ViewState;
 
 use crate::error::{BrokerError, BrokerResult};
@@ -331,9 +341,44 @@ impl FleetView {
         self.read().agent(id).map(|entry| entry.changed.subscribe())
     }
 
-    /// The state of one pair.
-    pub(crate) fn pair(&self, stack: StackId, agent: AgentId) -> Option<Pair> {
-        self.read().agent(agent)?.pairs.get(&stack).copied()
+    /// One pair; `None` if the view does not know the stack or the agent.
+    pub(crate) fn pair(&self, stack: StackId, agent: AgentId) -> Option<PairOf> {
+        self.read().pair(stack, agent)
+    }
+
+    /// The releases of a stack, ordered by id.
+    pub(crate) fn releases_of(&self, stack: StackId) -> Vec<Arc<StackRelease>> {
+        self.read().releases_of(stack)
+    }
+
+    /// The pins of a stack, ordered by agent.
+    pub(crate) fn pins_of(&self, stack: StackId) -> Vec<Arc<Pin>> {
+        self.read().pins_of(stack)
+    }
+
+    /// The pins on an agent.
+    pub(crate) fn pins_on(&self, agent: AgentId) -> Vec<Arc<Pin>> {
+        self.read().pins_on(agent)
+    }
+
+    /// The pins that end, the one that ends first at the beginning; at most `limit` of them.
+    pub(crate) fn ending_pins(&self, limit: usize) -> Vec<Arc<Pin>> {
+        self.read().ending_pins(limit)
+    }
+
+    /// The environment that an agent is in.
+    pub(crate) fn environment_of(&self, agent: AgentId) -> Option<SeenEnvironment> {
+        self.read().environment_of(agent)
+    }
+
+    /// The environments of the agents that may hold a stack, each once; `None` for agents without one.
+    pub(crate) fn environments_holding(&self, stack: StackId) -> Vec<Option<SeenEnvironment>> {
+        self.read().environments_holding(stack)
+    }
+
+    /// The stacks whose newest revision the agents of an environment follow.
+    pub(crate) fn newest_in(&self, environment: &Name) -> BTreeMap<StackId, (Arc<Stack>, FrozenRevision)> {
+        self.read().newest_in(environment)
     }
 
     /// Whether the policy matches this stack and agent. True if the policy fails, so that a failure never withdraws a stack.
@@ -353,7 +398,7 @@ impl FleetView {
     }
 
     /// The agents that serve a stack or may still hold it, with the state of each pair.
-    pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
+    pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<PairOf> {
         self.read().pairs_of_stack(stack)
     }
 }

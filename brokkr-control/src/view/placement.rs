@@ -1,13 +1,11 @@
 //! Pages of pairs of stacks and agents, to explain their targeting decisions.
 
-use std::sync::Arc;
-
 use brokkr_core::model::{Agent, AgentId, Stack, StackId};
 use brokkr_core::targeting::{PolicyError, Verdict};
 
 use crate::view::FleetView;
-use crate::view::agent_entry::{Pair, PairOf};
 use crate::view::decide::verdict;
+use crate::view::pair::PairOf;
 use crate::view::state::ViewState;
 
 /// Entries that are looked at under one acquisition of the view's lock.
@@ -15,9 +13,7 @@ const LOOKED_AT: usize = 256;
 
 /// One stack and agent with the targeting decision.
 pub(crate) struct PlacedPair {
-    pub(crate) stack: Arc<Stack>,
-    pub(crate) agent: Arc<Agent>,
-    pub(crate) pair: Pair,
+    pub(crate) of: PairOf,
     pub(crate) verdict: Result<Verdict, PolicyError>,
 }
 
@@ -63,9 +59,9 @@ impl FleetView {
             next = last.map(Some);
         }
         pairs.truncate(count);
-        let evaluate = |PairOf { stack, owner, agent, pair }| {
-            let verdict = verdict(&*self.policy, owner.as_deref(), &stack, &agent, pair.direct);
-            PlacedPair { stack, agent, pair, verdict }
+        let evaluate = |of: PairOf| {
+            let verdict = verdict(&*self.policy, of.owner.as_deref(), &of.stack, &of.agent, of.pair.direct);
+            PlacedPair { of, verdict }
         };
         pairs.into_iter().map(evaluate).collect()
     }

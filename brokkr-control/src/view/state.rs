@@ -1,24 +1,24 @@
 //! The contents of the fleet view, and how it folds changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Instant;
 
 use brokkr_core::model::{
     Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject,
-    GeneratorId, Grant, GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, StackPhase, Target, Timestamp,
+    GeneratorId, GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, Target, Timestamp,
 };
 use brokkr_core::store::ViewToken;
 use brokkr_core::targeting::TargetingPolicy;
 
-use crate::view::agent_entry::{AgentEntry, Pair, PairOf, Wanted};
+use crate::view::agent_entry::{AgentEntry, Surroundings, Wanted};
 use crate::view::decide::verdict;
+use crate::view::desire::{Order, desire};
+use crate::view::environments::Environments;
+use crate::view::index::Index;
+use crate::view::pair::Pair;
 use crate::view::stack_entry::StackEntry;
 use crate::view::tenants::Tenants;
-
-/// An agent that a stack reaches, and its grant for the stack's generator.
-pub(crate) type Reached = (Arc<Agent>, Option<Arc<Grant>>);
 
 pub(crate) struct ViewState {
     policy: Arc<dyn TargetingPolicy>,
@@ -26,10 +26,12 @@ pub(crate) struct ViewState {
     keys: BTreeMap<String, Arc<ApiKey>>,
     key_ends: BTreeMap<KeyId, Option<Timestamp>>,
     join_tokens: BTreeMap<String, Arc<JoinToken>>,
-    tenants: Tenants,
-    agents: BTreeMap<AgentId, AgentEntry>,
+    pub(super) tenants: Tenants,
+    pub(super) environments: Environments,
+    pub(super) agents: BTreeMap<AgentId, AgentEntry>,
     silences: BTreeMap<AgentId, Arc<AgentSilence>>,
-    stacks: BTreeMap<StackId, StackEntry>,
+    pub(super) stacks: BTreeMap<StackId, StackEntry>,
+    index: Index,
     /// Start time of the last successful read of the store.
     read_at: Instant,
 }
@@ -45,9 +47,11 @@ impl ViewState {
             key_ends: BTreeMap::new(),
             join_tokens: BTreeMap::new(),
             tenants: Tenants::default(),
+            environments: Environments::default(),
             agents: BTreeMap::new(),
             silences: BTreeMap::new(),
             stacks: BTreeMap::new(),
+            index: Index::default(),
             read_at,
         }
     }
@@ -62,10 +66,13 @@ impl ViewState {
             })
             .collect();
         self.agents.retain(|id, _| there.contains(id));
+        self.index = Index::default();
+        self.agents.values().for_each(|entry| self.index.add_agent(&entry.agent));
         self.keys.clear();
         self.key_ends.clear();
         self.join_tokens.clear();
         self.tenants = Tenants::default();
+        self.environments = Environments::default();
         self.silences.clear();
         self.stacks.clear();
         for entry in self.agents.values_mut() {
@@ -118,14 +125,6 @@ impl ViewState {
         self.agents.get(&id)
     }
 
-    pub(crate) fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
-        self.agents.values().map(|entry| &entry.agent)
-    }
-
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
-        self.keys.values()
-    }
-
     pub(crate) fn join_tokens(&self) -> impl Iterator<Item = &Arc<JoinToken>> {
         self.join_tokens.values()
     }
@@ -153,7 +152,13 @@ impl ViewState {
     /// An agent's status and its target state.
     pub(crate) fn wanted(&self, id: AgentId) -> Option<(AgentStatus, Arc<Wanted>)> {
         let entry = self.agents.get(&id)?;
-        Some((entry.agent.status, entry.wanted(self.token.epoch(), &self.stacks, &self.tenants)))
+        let surroundings = Surroundings {
+            epoch: self.token.epoch(),
+            stacks: &self.stacks,
+            tenants: &self.tenants,
+            environments: &self.environments,
+        };
+        Some((entry.agent.status, entry.wanted(surroundings)))
     }
 
     /// Folds a batch of whole commits, so that readers never see part of a commit.
@@ -177,6 +182,11 @@ impl ViewState {
                     // Target states contain its name, and listings depend on its version.
                     self.touch_agents_with(|generator, _| generator == id);
                 }
+                Change::Environment(it) => {
+                    if let Some(name) = self.environments.fold(it) {
+                        self.touch_agents_in(&name);
+                    }
+                }
                 Change::Grant(it) => {
                     let id = it.id;
                     self.tenants.fold_grant(it);
@@ -191,8 +201,10 @@ impl ViewState {
                 Change::DeploymentObject(it) => self.fold_object(it),
                 Change::Target(it) => self.fold_target(&it),
                 Change::Assignment(it) => self.fold_assignment(&it),
+                Change::StackRelease(it) => self.change_stack(it.stack_id, |stack| stack.fold_release(it)),
+                Change::Pin(it) => self.change_stack(it.stack_id, |stack| stack.fold_pin(it)),
                 // These entities do not affect target states.
-                Change::Environment(_) | Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
+                Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
             }
         }
         for stack in maybe_forgotten {
@@ -232,6 +244,7 @@ impl ViewState {
         if agent.deleted_at.is_some() {
             if let Some(mut entry) = self.agents.remove(&id) {
                 entry.touch();
+                self.index.remove_agent(&entry.agent);
                 for stack in entry.pairs.keys() {
                     if let Some(stack) = self.stacks.get_mut(stack) {
                         stack.agents.remove(&id);
@@ -245,6 +258,8 @@ impl ViewState {
         let entry = self.agents.entry(id).or_insert_with(|| AgentEntry::new(agent.clone()));
         let before = std::mem::replace(&mut entry.agent, agent.clone());
         entry.touch();
+        self.index.remove_agent(&before);
+        self.index.add_agent(&agent);
         if is_new
             || before.environment != agent.environment
             || before.labels != agent.labels
@@ -252,7 +267,8 @@ impl ViewState {
             || before.registrations != agent.registrations
             || before.status != agent.status
         {
-            let stacks: Vec<StackId> = self.stacks.keys().copied().collect();
+            let mut stacks = self.index.stacks_for(&agent);
+            stacks.extend(self.agents.get(&id).iter().flat_map(|entry| entry.pairs.keys()));
             for stack in stacks {
                 self.evaluate(stack, id);
             }
@@ -262,29 +278,60 @@ impl ViewState {
     fn fold_stack(&mut self, stack: Stack) {
         let id = stack.id;
         let stack = Arc::new(stack);
-        let entry = self.stacks.entry(id).or_insert_with(|| StackEntry {
-            stack: stack.clone(),
-            object: None,
-            agents: BTreeSet::new(),
-        });
-        entry.stack = stack;
-        let agents: Vec<AgentId> = self.agents.keys().copied().collect();
+        let entry = self.stacks.entry(id).or_insert_with(|| StackEntry::new(stack.clone()));
+        let before = entry.stack.clone();
+        self.index.remove_stack(&before, &self.policy.reach(&before));
+        let reach = self.policy.reach(&stack);
+        // Nothing matches a stack that is being deleted, so only its pairs are looked at.
+        let mut agents = BTreeSet::new();
+        if stack.is_active() {
+            self.index.add_stack(&stack, &reach);
+            agents = self.index.agents_for(&stack, &reach);
+        }
+        agents.extend(&entry.agents);
+        // Entries that order no revision contain the policies of the stack.
+        let is_shown = before.policies != stack.policies;
+        self.change_stack(id, |entry| entry.stack = stack);
         for agent in agents {
             self.evaluate(id, agent);
         }
-        self.touch_agents_of(id);
+        for agent in self.stacks.get(&id).iter().flat_map(|entry| &entry.agents) {
+            if let Some(agent) = self.agents.get_mut(agent) {
+                if is_shown { agent.touch() } else { agent.discard() }
+            }
+        }
     }
 
     fn fold_object(&mut self, object: DeploymentObject) {
-        let Some(entry) = self.stacks.get_mut(&object.stack_id) else {
-            return;
-        };
-        if entry.object.as_ref().is_some_and(|newest| newest.revision >= object.revision) {
-            return;
+        self.change_stack(object.stack_id, |stack| stack.publish(object));
+    }
+
+    /// Changes a stack, and touches the agents whose orders change.
+    fn change_stack(&mut self, id: StackId, change: impl FnOnce(&mut StackEntry)) {
+        let before = self.orders_of(id);
+        if let Some(entry) = self.stacks.get_mut(&id) {
+            change(entry);
         }
-        let id = object.stack_id;
-        entry.object = Some(Arc::new(object));
-        self.touch_agents_of(id);
+        for (before, after) in before.into_iter().zip(self.orders_of(id)) {
+            if before != after
+                && let Some(agent) = self.agents.get_mut(&after.0)
+            {
+                agent.touch();
+            }
+        }
+    }
+
+    /// The order of each agent that has a pair with the stack.
+    fn orders_of(&self, stack: StackId) -> Vec<(AgentId, Order)> {
+        let Some(entry) = self.stacks.get(&stack) else {
+            return Vec::new();
+        };
+        let agents = entry.agents.iter().filter_map(|id| self.agents.get(id));
+        let order = |agent: &AgentEntry| {
+            let pair = agent.pairs.get(&stack).copied().unwrap_or_default();
+            (agent.agent.id, desire(entry, &agent.agent, pair, &self.tenants, &self.environments).into())
+        };
+        agents.map(order).collect()
     }
 
     fn fold_target(&mut self, target: &Target) {
@@ -298,7 +345,7 @@ impl ViewState {
         self.with_pair(assignment.stack_id, assignment.agent_id, |pair| pair.assignment = state);
     }
 
-    /// Updates a pair and both indices, and touches the agent if the pair changed.
+    /// Updates a pair on both sides, and touches the agent if its order changes.
     fn with_pair(&mut self, stack: StackId, agent: AgentId, change: impl FnOnce(&mut Pair)) {
         let (Some(stack_entry), Some(agent_entry)) = (self.stacks.get_mut(&stack), self.agents.get_mut(&agent)) else {
             return;
@@ -309,6 +356,9 @@ impl ViewState {
         if pair == before {
             return;
         }
+        let (tenants, environments) = (&self.tenants, &self.environments);
+        let order = |pair| Order::from(desire(stack_entry, &agent_entry.agent, pair, tenants, environments));
+        let is_ordered = order(pair) != order(before);
         if pair.is_nothing() {
             agent_entry.pairs.remove(&stack);
             stack_entry.agents.remove(&agent);
@@ -316,7 +366,7 @@ impl ViewState {
             agent_entry.pairs.insert(stack, pair);
             stack_entry.agents.insert(agent);
         }
-        agent_entry.touch();
+        if is_ordered { agent_entry.touch() } else { agent_entry.discard() }
     }
 
     /// Evaluates one pair again. If the policy fails, the previous decision stays.
@@ -336,14 +386,15 @@ impl ViewState {
         self.with_pair(stack, agent, |pair| pair.matched = matched);
     }
 
-    /// Evaluates all stacks of a generator again.
+    /// Evaluates the living stacks of a generator again, on the agents that may match.
     fn evaluate_stacks_of(&mut self, generator: GeneratorId) {
-        let of_generator = self.stacks.values().filter(|it| it.stack.generator_id == generator);
-        let stacks: Vec<StackId> = of_generator.map(|it| it.stack.id).collect();
-        let agents: Vec<AgentId> = self.agents.keys().copied().collect();
-        for stack in stacks {
-            agents.iter().for_each(|agent| self.evaluate(stack, *agent));
+        let mut pairs = Vec::new();
+        for entry in self.stacks.values().filter(|it| it.stack.generator_id == generator && it.stack.is_active()) {
+            let mut agents = self.index.agents_for(&entry.stack, &self.policy.reach(&entry.stack));
+            agents.extend(&entry.agents);
+            pairs.extend(agents.into_iter().map(|agent| (entry.stack.id, agent)));
         }
+        pairs.into_iter().for_each(|(stack, agent)| self.evaluate(stack, agent));
     }
 
     /// Touches the agents with such a registration.
@@ -354,31 +405,6 @@ impl ViewState {
         self.agents.values_mut().filter(is_affected).for_each(AgentEntry::touch);
     }
 
-    /// The agents that match a stack, or all that are registered with its generator if none matches, each with its grant. For
-    /// a stack that the view does not know, all registered agents, and `false`: the caller decides which ones match.
-    pub(crate) fn reached_by(&self, stack: &Stack) -> (Vec<Reached>, bool) {
-        let owner = self.tenants.generator(stack.generator_id);
-        let is_registered = |entry: &&AgentEntry| {
-            let agent = &entry.agent;
-            agent.status != AgentStatus::Retired
-                && agent.registrations.contains_key(&stack.generator_id)
-                && owner.is_none_or(|owner| owner.reaches(agent.environment.as_ref()))
-        };
-        let with_grant = |entry: &AgentEntry| {
-            let grant = self.tenants.grant(&entry.agent, stack.generator_id);
-            (entry.agent.clone(), grant.cloned())
-        };
-        let registered = || self.agents.values().filter(is_registered).map(with_grant).collect();
-        let Some(known) = self.stacks.get(&stack.id) else {
-            return (registered(), false);
-        };
-        // The index spares a look at every agent with each publication.
-        let agents = known.agents.iter().filter_map(|id| self.agents.get(id)).filter(is_registered);
-        let matching = agents.filter(|entry| entry.pairs.get(&stack.id).is_some_and(|it| it.matched));
-        let reached: Vec<_> = matching.map(with_grant).collect();
-        (if reached.is_empty() { registered() } else { reached }, true)
-    }
-
     pub(crate) fn generator_beside(&self, name: &Name) -> Option<Name> {
         self.tenants.beside(name).cloned()
     }
@@ -387,15 +413,10 @@ impl ViewState {
         self.tenants.name(id).cloned()
     }
 
-    fn touch_agents_of(&mut self, stack: StackId) {
-        let Some(entry) = self.stacks.get(&stack) else {
-            return;
-        };
-        for agent in &entry.agents {
-            if let Some(agent) = self.agents.get_mut(agent) {
-                agent.touch();
-            }
-        }
+    /// Touches the agents in an environment.
+    fn touch_agents_in(&mut self, environment: &Name) {
+        let is_in = |entry: &&mut AgentEntry| entry.agent.environment.as_ref() == Some(environment);
+        self.agents.values_mut().filter(is_in).for_each(AgentEntry::touch);
     }
 
     /// Removes a tombstone that no agent can hold any more.
@@ -410,6 +431,7 @@ impl ViewState {
             return;
         }
         if let Some(entry) = self.stacks.remove(&id) {
+            self.index.remove_stack(&entry.stack, &self.policy.reach(&entry.stack));
             for agent in entry.agents {
                 if let Some(agent) = self.agents.get_mut(&agent) {
                     agent.pairs.remove(&id);
@@ -417,81 +439,5 @@ impl ViewState {
                 }
             }
         }
-    }
-
-    pub(crate) fn open_of_agent(&self, agent: AgentId) -> Vec<StackId> {
-        let Some(entry) = self.agents.get(&agent) else {
-            return Vec::new();
-        };
-        entry.pairs.iter().filter(|(_, pair)| pair.is_open()).map(|(stack, _)| *stack).collect()
-    }
-
-    /// Whether an agent still has to confirm the removal of a deleting stack; `None` if the stack is not being deleted.
-    pub(crate) fn is_waited_for(&self, id: StackId) -> Option<bool> {
-        let entry = self.stacks.get(&id)?;
-        if entry.stack.phase != StackPhase::Deleting || entry.stack.deleted_at.is_some() {
-            return None;
-        }
-        let waits = |agent: &AgentEntry| {
-            agent.agent.status != AgentStatus::Retired && agent.pairs.get(&id).is_some_and(|pair| pair.is_open())
-        };
-        Some(entry.agents.iter().filter_map(|agent| self.agents.get(agent)).any(waits))
-    }
-
-    pub(crate) fn pairs_of_stack(&self, stack: StackId) -> Vec<(Arc<Agent>, Pair)> {
-        let Some(entry) = self.stacks.get(&stack) else {
-            return Vec::new();
-        };
-        let known = entry.agents.iter().filter_map(|id| self.agents.get(id));
-        known.filter_map(|it| Some((it.agent.clone(), *it.pairs.get(&stack)?))).collect()
-    }
-
-    /// Looks at `limit` agents after `after`. Returns those that `is_seen` accepts, each with the stack, and the last agent
-    /// looked at if there are more.
-    pub(crate) fn pairs_of_stack_after(
-        &self,
-        stack: StackId,
-        after: Option<AgentId>,
-        limit: usize,
-        is_seen: impl Fn(&Agent) -> bool,
-    ) -> (Vec<PairOf>, Option<AgentId>) {
-        let Some(entry) = self.stacks.get(&stack) else {
-            return (Vec::new(), None);
-        };
-        let looked_at: Vec<_> = self.agents.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit).collect();
-        let seen = looked_at.iter().filter(|(_, agent)| is_seen(&agent.agent));
-        let pairs = seen.map(|(_, agent)| self.pair_of(entry, agent)).collect();
-        (pairs, looked_at.get(limit.saturating_sub(1)).map(|(id, _)| **id))
-    }
-
-    /// The next stack of a generator, by id.
-    pub(crate) fn stack_of_after(&self, generator: GeneratorId, after: Option<StackId>) -> Option<StackId> {
-        let mut rest = self.stacks.range((after.map_or(Unbounded, Excluded), Unbounded));
-        rest.find(|(_, entry)| entry.stack.generator_id == generator && entry.stack.is_active()).map(|(id, _)| *id)
-    }
-
-    /// Looks at `limit` stacks after `after`. Returns the living ones that `is_seen` accepts, each with the agent, and the
-    /// last stack looked at if there are more.
-    pub(crate) fn pairs_of_agent_after(
-        &self,
-        agent: AgentId,
-        after: Option<StackId>,
-        limit: usize,
-        is_seen: impl Fn(&Stack) -> bool,
-    ) -> (Vec<PairOf>, Option<StackId>) {
-        let Some(entry) = self.agents.get(&agent) else {
-            return (Vec::new(), None);
-        };
-        let looked_at: Vec<_> = self.stacks.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit).collect();
-        let is_living = |stack: &StackEntry| stack.stack.deleted_at.is_none() && is_seen(&stack.stack);
-        let living = looked_at.iter().filter(|(_, stack)| is_living(stack));
-        let pairs = living.map(|(_, stack)| self.pair_of(stack, entry)).collect();
-        (pairs, looked_at.get(limit.saturating_sub(1)).map(|(id, _)| **id))
-    }
-
-    fn pair_of(&self, stack: &StackEntry, agent: &AgentEntry) -> PairOf {
-        let pair = agent.pairs.get(&stack.stack.id).copied().unwrap_or_default();
-        let owner = self.tenants.generator(stack.stack.generator_id).cloned();
-        PairOf { stack: stack.stack.clone(), owner, agent: agent.agent.clone(), pair }
     }
 }

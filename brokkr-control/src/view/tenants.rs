@@ -56,7 +56,7 @@ impl Tenants {
         let begins = |longer: &Name, shorter: &Name| {
             longer.as_str().strip_prefix(shorter.as_str()).is_some_and(|rest| rest.starts_with('-'))
         };
-        let others = self.generators.iter().filter(|(id, _)| **id != GeneratorId::SYSTEM).map(|(_, other)| other);
+        let others = self.generators.iter().filter(|(id, _)| **id != GeneratorId::SYSTEM).map(|(_, other)| &other.name);
         others.into_iter().find(|other| begins(other, name) || begins(name, other))
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::model::entity::Record;
-use crate::model::{AgentId, Annotations, Epoch, GeneratorId, GrantId, Labels, Name, Timestamp, Version};
+use crate::model::{AgentId, Annotations, Epoch, GeneratorId, GrantId, Labels, Name, Suspension, Timestamp, Version};
 
 /// Whether an agent serves stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Agent {
     pub annotations: Annotations,
     /// Whether the agent serves stacks.
     pub status: AgentStatus,
+    /// Why all its stacks are suspended. Absent: they are not.
+    #[serde(default)]
+    pub suspended: Option<Suspension>,
     /// The generators that it is registered with, and the grant of each registration. Only their stacks can be assigned to
     /// it, and the grant limits what they may contain; an admin decides.
     pub registrations: BTreeMap<GeneratorId, GrantId>,
@@ -91,6 +94,7 @@ impl Record for Agent {
             "labels": self.labels,
             "annotations": self.annotations,
             "status": self.status,
+            "suspended": self.suspended,
             "registrations": self.registrations.iter().map(registration).collect::<Vec<_>>(),
             "confirmed_epoch": self.confirmed_epoch,
             "version": self.version,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
-use crate::model::{ActorRef, DeploymentObjectId, Digest, GeneratorId, Revision, StackId, Timestamp};
+use crate::model::{ActorRef, DeploymentObjectId, Digest, GeneratorId, Policies, Revision, StackId, Timestamp};
 
 /// The metadata of a deployment object: an immutable snapshot of all manifests of a stack. The content is stored
 /// separately, by digest.
@@ -27,6 +27,12 @@ pub struct DeploymentObject {
     pub message: String,
     /// The origin of the content.
     pub provenance: Provenance,
+    /// How agents treat the objects, as the stack said at the time of publication.
+    #[serde(default)]
+    pub policies: Policies,
+    /// Stacks that an agent applies before this one, as the stack said at the time of publication.
+    #[serde(default)]
+    pub depends_on: Vec<StackId>,
     /// Differences between the sent and the stored manifests that may surprise: dropped fields, and values such as
     /// `0640`, each with its line.
     pub warnings: Vec<String>,
@@ -50,6 +56,8 @@ pub enum Provenance {
         /// SHA-256 of the canonical form (RFC 8785) of the parameters.
         params_digest: Digest,
     },
+    /// The policies or dependencies of the stack changed; the content is that of the revision before.
+    Settings,
     /// An earlier revision was published again.
     Rollback {
         /// The revision that the content was taken from.

@@ -23,6 +23,9 @@ pub struct Environment {
     /// Values for templates, at most [`VALUES_BYTES`](crate::model::limits::VALUES_BYTES) as JSON. They are not
     /// encrypted; do not store secrets here.
     pub values: Map<String, Value>,
+    /// Whether agents of the environment get only revisions that are stable in it.
+    #[serde(default)]
+    pub protected: bool,
     /// The version: 1 at first, plus one with every change.
     pub version: Version,
     /// The time of creation.

@@ -7,6 +7,8 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::model::Digest;
+
 /// The text is not the canonical form of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid id: expected {FORM}")]
@@ -111,10 +113,14 @@ ids! {
     JoinTokenId;
     /// Identity of a key.
     KeyId;
+    /// Identity of a pin.
+    PinId;
     /// Identity of one request to the broker.
     RequestId;
     /// Identity of a stack.
     StackId;
+    /// Identity of the release of a stack in an environment.
+    StackReleaseId;
 }
 
 impl GeneratorId {
@@ -131,6 +137,28 @@ impl GrantId {
     pub const UNRESTRICTED: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0004));
 }
 
+/// The id that follows from two others: a UUID version 8.
+fn derived(one: Uuid, other: Uuid) -> Uuid {
+    let digest = Digest::of(&[*one.as_bytes(), *other.as_bytes()].concat());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_bytes()).for_each(|(byte, of)| *byte = *of);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+impl PinId {
+    /// The id of the pin of a stack on an agent.
+    pub fn of(stack: StackId, agent: AgentId) -> Self {
+        Self(derived(stack.0, agent.0))
+    }
+}
+
+impl StackReleaseId {
+    /// The id of the release of a stack in an environment; `None`: on the agents without one.
+    pub fn of(stack: StackId, environment: Option<EnvironmentId>) -> Self {
+        Self(derived(stack.0, environment.map_or(Uuid::nil(), |id| id.0)))
+    }
+}
+
 impl KeyId {
     /// The admin key that the first start creates. Its id is fixed, so that only one is created when several brokers
     /// start on new data at the same time.
@@ -140,6 +168,20 @@ impl KeyId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn derived_id_depends_on_both_parts() {
+        let (stack, agent, environment) = (StackId::generate(), AgentId::generate(), EnvironmentId::generate());
+        let id = PinId::of(stack, agent);
+        assert_eq!(id, PinId::of(stack, agent));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.as_uuid().get_version_num(), 8);
+        assert_ne!(id, PinId::of(StackId::generate(), agent));
+        assert_ne!(id, PinId::of(stack, AgentId::generate()));
+        let all = [Some(environment), Some(EnvironmentId::generate()), None].map(|it| StackReleaseId::of(stack, it));
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+        assert_eq!(all[0], StackReleaseId::of(stack, Some(environment)));
+    }
 
     #[test]
     fn non_canonical_id_is_refused() {

@@ -42,6 +42,10 @@ pub const IGNORE_BYTES: usize = 16 * 1024;
 pub const DEPENDENCIES: usize = 32;
 /// Maximum environments to which one generator, one key or one targeting rule is limited.
 pub const ENVIRONMENTS: usize = 64;
+/// Maximum earlier stable revisions that a release remembers, and to which a rollback can return.
+pub const STABLE_KEPT: usize = 100;
+/// Maximum stacks whose present revision becomes stable when an environment becomes protected: one commit records all.
+pub const PROTECTED_STACKS: usize = 1_000;
 /// The highest rank of an environment.
 pub const RANK_MAX: u32 = 1_000_000;
 /// Maximum bytes of an environment's values, as JSON.

@@ -17,6 +17,7 @@ mod environment;
 mod environment_label;
 mod environment_set;
 mod event;
+mod frozen_revision;
 mod generation;
 mod generator;
 mod grant;
@@ -30,6 +31,7 @@ mod label_selector;
 mod labels;
 pub mod limits;
 mod name;
+mod pin;
 mod policies;
 mod quota;
 mod registry;
@@ -37,8 +39,10 @@ mod registry;
 pub mod schema;
 mod source_network;
 mod stack;
+mod stack_release;
 mod stack_spec;
 mod stack_status;
+mod suspension;
 mod target;
 mod targeting_rule;
 mod text;
@@ -59,6 +63,7 @@ pub use environment::Environment;
 pub use environment_label::{ENVIRONMENT_LABEL, agent_labels};
 pub use environment_set::{EnvironmentSet, is_within};
 pub use event::{AgentEvent, EventAction, EventOutcome, ObjectRef};
+pub use frozen_revision::FrozenRevision;
 pub use generation::Generation;
 pub use generator::GeneratorPrincipal;
 pub use grant::{
@@ -67,7 +72,7 @@ pub use grant::{
 };
 pub use id::{
     AgentId, AuditId, DeploymentObjectId, EnvironmentId, Epoch, EventId, GeneratorId, GrantId, InstanceId, JoinTokenId,
-    KeyId, RequestId, StackId,
+    KeyId, PinId, RequestId, StackId, StackReleaseId,
 };
 pub use ignore_rule::IgnoreRule;
 pub use join_token::JoinToken;
@@ -78,13 +83,16 @@ pub use label_selector::{LabelSelector, Operator, Requirement};
 pub use labels::{Annotations, Labels, validate_label_key, validate_label_value};
 pub use name::Name;
 pub(crate) use name::{is_dns_label, is_dns_subdomain};
+pub use pin::Pin;
 pub use policies::{Adopt, Conflicts, Deletion, Drift, Policies, Validate, Wait};
 pub use quota::{Quota, QuotaExceeded};
 pub use registry::{Change, Entity, EntityKey, EntityKind, Storage};
 pub use source_network::SourceNetwork;
 pub use stack::{Stack, StackPhase};
+pub use stack_release::{ReleaseMode, StackRelease};
 pub use stack_spec::StackSpec;
 pub use stack_status::{LastError, OutcomeKey, StackProgress, StackStatus};
+pub use suspension::Suspension;
 pub use target::Target;
 pub use targeting_rule::{Exclusion, SharedKeys, TargetingRule};
 pub use text::{shorten, validate_text};

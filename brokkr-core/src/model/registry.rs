@@ -12,7 +12,7 @@ use crate::model::entity::Record;
 use crate::model::{
     Agent, AgentEvent, AgentId, AgentSession, AgentSilence, ApiKey, Assignment, DeploymentObject, DeploymentObjectId,
     Environment, EnvironmentId, EventId, GeneratorId, GeneratorPrincipal, Grant, GrantId, JoinToken, JoinTokenId,
-    KeyId, Stack, StackId, StackStatus, Target, Version,
+    KeyId, Pin, PinId, Stack, StackId, StackRelease, StackReleaseId, StackStatus, Target, Version,
 };
 
 /// Where a store keeps the entities of a kind.
@@ -60,7 +60,7 @@ macro_rules! single_ids {
     )*};
 }
 
-single_ids! { GeneratorId GrantId KeyId AgentId StackId DeploymentObjectId EnvironmentId JoinTokenId }
+single_ids! { GeneratorId GrantId KeyId AgentId StackId DeploymentObjectId EnvironmentId JoinTokenId PinId StackReleaseId }
 
 impl Ids for (StackId, AgentId) {
     fn ids(&self) -> (Uuid, Option<Uuid>) {
@@ -233,7 +233,7 @@ entities! {
     /// A generator was created, changed or deleted.
     Generator(GeneratorPrincipal) by (id: GeneratorId) in Table, view: true;
     /// An environment was created, changed or deleted.
-    Environment(Environment) by (id: EnvironmentId) in Document, view: false;
+    Environment(Environment) by (id: EnvironmentId) in Document, view: true;
     /// A grant was created, changed or deleted.
     Grant(Grant) by (id: GrantId) in Document, view: true;
     /// A join token was created, used or deleted.
@@ -254,6 +254,10 @@ entities! {
     Assignment(Assignment) by (stack: StackId, agent: AgentId) in Table, view: true;
     /// A direct target was set or removed.
     Target(Target) by (stack: StackId, agent: AgentId) in Table, view: true;
+    /// A revision of a stack became stable in an environment, or the stack was suspended or resumed there.
+    StackRelease(StackRelease) by (id: StackReleaseId) in Document, view: true;
+    /// A pin was set, changed or removed.
+    Pin(Pin) by (id: PinId) in Document, view: true;
     /// The status of a stack on an agent changed.
     StackStatus(StackStatus) by (stack: StackId, agent: AgentId) in Table, view: false;
     /// An agent event was recorded. It never changes afterwards.

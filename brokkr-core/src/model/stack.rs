@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::entity::Record;
-use crate::model::{Annotations, GeneratorId, Labels, Name, Policies, StackId, TargetingRule, Timestamp, Version};
+use crate::model::{
+    Annotations, GeneratorId, Labels, Name, Policies, ReleaseMode, StackId, Suspension, TargetingRule, Timestamp,
+    Version,
+};
 
 /// The phase of a stack's life cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,12 +39,21 @@ pub struct Stack {
     pub annotations: Annotations,
     /// The rule that selects the agents. Absent: an agent matches if it shares a label or annotation with the stack.
     pub targeting: Option<TargetingRule>,
-    /// How agents treat its objects.
+    /// How agents treat the objects of the next revision. Each revision freezes the policies.
     pub policies: Policies,
-    /// Stacks that an agent applies before this one. If such a stack has a `wait` policy, the agent also waits until it
+    /// Stacks that an agent applies before the next revision of this one. If such a stack has a `wait` policy, the agent also waits until it
     /// is ready.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
+    /// Whether agents get each revision at once.
+    #[serde(default)]
+    pub release: ReleaseMode,
+    /// Why the stack is suspended on all agents. Absent: it is not.
+    #[serde(default)]
+    pub suspended: Option<Suspension>,
+    /// Whether the stack cannot be deleted. The broker does not delete it at its end either.
+    #[serde(default)]
+    pub deletion_protection: bool,
     /// The time at which the broker deletes the stack. Absent: it has no end.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::labels::{Annotations, Labels};
-use super::{Policies, Stack, StackId, TargetingRule, Timestamp, limits, validate_text};
+use super::{Policies, ReleaseMode, Stack, StackId, TargetingRule, Timestamp, limits, validate_text};
 use crate::error::{Invalid, InvalidCode};
 
 /// The specification of a stack: everything that its owner decides.
@@ -33,6 +33,12 @@ pub struct StackSpec {
     /// Stacks that an agent applies before this one. Default: none.
     #[serde(default)]
     pub depends_on: Vec<StackId>,
+    /// Whether agents get each revision at once. Default: `immediate`.
+    #[serde(default)]
+    pub release: ReleaseMode,
+    /// Whether the stack cannot be deleted, at its end neither. Default: false.
+    #[serde(default)]
+    pub deletion_protection: bool,
     /// The time at which the broker deletes the stack. Default: absent; the stack has no end.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
@@ -97,6 +103,12 @@ impl StackSpec {
         Self { expires_at: Some(end), ..self }
     }
 
+    /// Makes every agent wait until a revision is released in its environment.
+    #[must_use]
+    pub fn gated(self) -> Self {
+        Self { release: ReleaseMode::Gated, ..self }
+    }
+
     /// Validates the specification and copies all mutable fields into `stack`.
     ///
     /// # Errors
@@ -123,6 +135,8 @@ impl StackSpec {
         stack.targeting = self.targeting;
         stack.policies = self.policies;
         stack.depends_on = self.depends_on;
+        stack.release = self.release;
+        stack.deletion_protection = self.deletion_protection;
         if stack.expires_at != self.expires_at {
             stack.expiry_announced_at = None;
         }
@@ -141,6 +155,8 @@ impl From<&Stack> for StackSpec {
             targeting: stack.targeting.clone(),
             policies: stack.policies.clone(),
             depends_on: stack.depends_on.clone(),
+            release: stack.release,
+            deletion_protection: stack.deletion_protection,
             expires_at: stack.expires_at,
         }
     }

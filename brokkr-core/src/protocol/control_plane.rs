@@ -31,6 +31,9 @@ pub struct PollRequest {
     pub min_generation: Option<Generation>,
     /// How long the broker may wait for a change before it answers [`PollAnswer::Unchanged`]. Default: zero.
     pub wait: Duration,
+    /// Whether the agent knows [`EntryAction::Hold`](crate::protocol::EntryAction::Hold). If not, the broker refuses to answer
+    /// with a target state that contains it, and the agent keeps what it has.
+    pub knows_hold: bool,
 }
 
 /// The answer to a poll.

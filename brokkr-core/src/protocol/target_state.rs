@@ -13,6 +13,10 @@ use crate::protocol::Tenant;
 pub enum EntryAction {
     /// The agent applies the given revision.
     Apply,
+    /// The agent keeps what it holds of the stack: it applies, prunes and removes nothing, and reports drift only.
+    ///
+    /// Sent only to agents that say that they know it; see [`PollRequest::knows_hold`](crate::protocol::PollRequest::knows_hold).
+    Hold,
     /// The agent removes the stack. The entry stays until the agent reports that every object is gone.
     Remove,
 }
@@ -30,13 +34,13 @@ pub struct TargetEntry {
     pub generator_id: GeneratorId,
     /// What the agent does with the stack.
     pub action: EntryAction,
-    /// The deployment object to apply. Absent for removals.
+    /// The deployment object to apply. Absent for other actions.
     pub object_id: Option<DeploymentObjectId>,
-    /// The revision of the deployment object. Absent for removals.
+    /// The revision of the deployment object. Absent for other actions.
     pub revision: Option<Revision>,
-    /// SHA-256 of the deployment object's content. Absent for removals.
+    /// SHA-256 of the deployment object's content. Absent for other actions.
     pub digest: Option<Digest>,
-    /// The size of the content in bytes. Absent for removals.
+    /// The size of the content in bytes. Absent for other actions.
     pub size: Option<u64>,
     /// How the agent treats the stack's objects. Its `default_namespace` is always present.
     pub policies: Policies,
@@ -117,7 +121,7 @@ impl TargetState {
             return Some("the entries are not ordered by stack id, or a stack appears twice");
         }
         let complete = |entry: &TargetEntry| {
-            entry.action == EntryAction::Remove
+            entry.action != EntryAction::Apply
                 || (entry.object_id.is_some() && entry.revision.is_some() && entry.digest.is_some())
         };
         if !self.entries.iter().all(complete) {
@@ -127,7 +131,7 @@ impl TargetState {
             return Some("the generators are not ordered by id, or one appears twice");
         }
         let is_granted =
-            |entry: &TargetEntry| entry.action == EntryAction::Remove || self.tenant(entry.generator_id).is_some();
+            |entry: &TargetEntry| entry.action != EntryAction::Apply || self.tenant(entry.generator_id).is_some();
         if !self.entries.iter().all(is_granted) {
             return Some("an entry to apply belongs to a generator without a grant");
         }
@@ -185,7 +189,7 @@ mod tests {
         assert_eq!(state.defect(agent), None);
         assert_eq!(TargetState { generation: Generation::new(8), ..state.clone() }.defect(agent), None);
         assert!(state.defect(AgentId::generate()).is_some());
-        let lies: [fn(&mut TargetState); 12] = [
+        let lies: [fn(&mut TargetState); 13] = [
             |it| it.tenants[0].rules = GrantRules::unrestricted(),
             |it| it.tenants[0].name = "another".to_owned(),
             |it| it.tenants.swap(0, 1),
@@ -199,6 +203,7 @@ mod tests {
             },
             |it| it.entries.swap(0, 1),
             |it| it.entries[1].action = EntryAction::Remove,
+            |it| it.entries[1].action = EntryAction::Hold,
             |it| it.entries[0].object_id = None,
             |it| it.entries[2].digest = Some(Digest::of(b"y")),
         ];

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Exclusion, Name, Requirement, SharedKeys, TargetingRule};
-use crate::targeting::{AnyOf, Candidate, PolicyError, TargetingPolicy, TargetingPolicyExt as _, Verdict};
+use crate::model::{Exclusion, Name, Requirement, SharedKeys, Stack, TargetingRule};
+use crate::targeting::{AnyOf, Candidate, PolicyError, Reach, TargetingPolicy, TargetingPolicyExt as _, Verdict};
 
 /// The default policy of a broker: [`DirectTarget`] or [`ByRule`].
 ///
@@ -19,6 +19,10 @@ pub struct DirectTarget;
 impl TargetingPolicy for DirectTarget {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
         Ok(if candidate.direct { Verdict::matched("a direct target") } else { Verdict::unmatched("no direct target") })
+    }
+
+    fn reach(&self, _stack: &Stack) -> Reach {
+        Reach::NONE
     }
 }
 
@@ -42,6 +46,10 @@ impl TargetingPolicy for SharedLabels {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
         Ok(shared(self.0, "label", candidate.stack.labels.as_map(), candidate.agent.labels.as_map()))
     }
+
+    fn reach(&self, stack: &Stack) -> Reach {
+        Reach::shared_labels(self.0, stack)
+    }
 }
 
 /// Matches agents that share annotations with the stack: key and value are equal.
@@ -64,6 +72,10 @@ impl TargetingPolicy for SharedAnnotations {
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError> {
         Ok(shared(self.0, "annotation", candidate.stack.annotations.as_map(), candidate.agent.annotations.as_map()))
     }
+
+    fn reach(&self, stack: &Stack) -> Reach {
+        Reach::shared_annotations(self.0, stack)
+    }
 }
 
 /// Matches by the stack's [`TargetingRule`]. A stack without a rule matches agents that share a label or annotation
@@ -85,6 +97,10 @@ impl TargetingPolicy for ByRule {
                 ),
             ]),
         })
+    }
+
+    fn reach(&self, stack: &Stack) -> Reach {
+        Reach::by_rule(stack)
     }
 }
 
@@ -187,7 +203,7 @@ fn by_rule(rule: &TargetingRule, candidate: &Candidate<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::model::Agent;
-    use crate::model::{Operator, Stack};
+    use crate::model::Operator;
     use crate::targeting::{all_of, any_of, not};
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

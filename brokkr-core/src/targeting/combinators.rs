@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::targeting::{Candidate, IntoPolicy, PolicyError, TargetingPolicy, Verdict};
+use crate::model::Stack;
+use crate::targeting::{Candidate, IntoPolicy, PolicyError, Reach, TargetingPolicy, Verdict};
 
 /// A policy that matches if all of its parts match. Created by [`all_of`].
 #[derive(Debug, Clone)]
@@ -79,6 +80,11 @@ impl TargetingPolicy for AllOf {
         }
         Ok(Verdict { matched: true, reasons })
     }
+
+    fn reach(&self, stack: &Stack) -> Reach {
+        // A part after the first is asked only if the ones before match, so its errors are within their reach.
+        self.0.first().map_or(Reach::NONE, |first| first.reach(stack))
+    }
 }
 
 impl TargetingPolicy for AnyOf {
@@ -98,6 +104,10 @@ impl TargetingPolicy for AnyOf {
             None if reasons.is_empty() => Ok(Verdict::unmatched("no policy is configured")),
             None => Ok(Verdict { matched: false, reasons }),
         }
+    }
+
+    fn reach(&self, stack: &Stack) -> Reach {
+        self.0.iter().map(|part| part.reach(stack)).fold(Reach::NONE, Reach::or)
     }
 }
 

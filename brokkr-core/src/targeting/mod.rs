@@ -10,7 +10,9 @@
 mod built_in;
 mod combinators;
 mod policy;
+mod reach;
 
 pub use built_in::{ByRule, DirectTarget, SharedAnnotations, SharedLabels, default_policy};
 pub use combinators::{AllOf, AnyOf, Not, TargetingPolicyExt, all_of, any_of, not};
 pub use policy::{Candidate, IntoPolicy, PolicyError, TargetingPolicy, Verdict};
+pub use reach::{Attribute, Reach};

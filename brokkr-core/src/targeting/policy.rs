@@ -6,6 +6,7 @@ use std::fmt::Debug;
 
 use crate::into_shared::into_shared;
 use crate::model::{Agent, Stack};
+use crate::targeting::Reach;
 
 /// A pair of a stack and an agent that a policy decides about.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,14 @@ pub trait TargetingPolicy: Debug + Send + Sync + 'static {
     ///
     /// [`PolicyError`] when the policy cannot decide. The broker keeps its previous decision about the pair.
     fn evaluate(&self, candidate: &Candidate<'_>) -> Result<Verdict, PolicyError>;
+
+    /// The agents that the policy can match with a stack. Default: every registered agent.
+    ///
+    /// The broker evaluates only these, and pairs with a direct target, so that a new stack in a large fleet costs little. To
+    /// agents outside of the answer, [`evaluate`](Self::evaluate) must say "no match" and no error, whatever else they are.
+    fn reach(&self, _stack: &Stack) -> Reach {
+        Reach::Every
+    }
 }
 
 const _: Option<&dyn TargetingPolicy> = None;

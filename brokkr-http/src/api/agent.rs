@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use brokkr_core::model::schema::{PatchAnnotations, PatchLabels, ShortText};
 use brokkr_core::model::{
-    AgentId, AgentStatus, Annotations, Epoch, GeneratorId, GrantId, InstanceId, Labels, Name, StackId, Timestamp,
-    Version,
+    AgentId, AgentStatus, Annotations, Epoch, GeneratorId, GrantId, InstanceId, Labels, Name, StackId, Suspension,
+    Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,6 +32,8 @@ pub struct Agent {
     pub annotations: BTreeMap<String, String>,
     /// `active` agents receive stacks, `cordoned` ones receive no new stacks, `retired` ones are refused.
     pub status: AgentStatus,
+    /// Why all stacks of the agent are suspended; null if they are not.
+    pub suspended: Option<Suspension>,
     /// The generators whose stacks the agent serves, with their grants. A generator sees only its own registration.
     pub registrations: Vec<Registration>,
     /// The epoch in which an admin last allowed the agent to remove and prune; null if never.
@@ -40,7 +42,8 @@ pub struct Agent {
     pub last_seen_at: Option<Timestamp>,
     /// Since when the agent neither polls nor reports; null if it does. Ends after its next poll.
     pub silence: Option<AgentSilenceInfo>,
-    /// Optional protocol features that the agent supports.
+    /// Optional protocol features that the agent supports. An agent without `hold` is outdated: it gets no target state in
+    /// which stacks are suspended or undecided.
     pub capabilities: Vec<String>,
     /// Details from the agent's last report; absent in lists and before the first report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,6 +186,7 @@ impl From<brokkr_core::model::Agent> for Agent {
             labels: agent.labels.into(),
             annotations: agent.annotations.into(),
             status: agent.status,
+            suspended: agent.suspended,
             registrations: agent.registrations.into_iter().map(Registration::from).collect(),
             confirmed_epoch: agent.confirmed_epoch,
             last_seen_at: None,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Agent, DeploymentObject, Environment, Event, Generator, Grant, JoinToken, Key, Stack, Target};
+use super::{
+    Agent, DeploymentObject, Environment, Event, Generator, Grant, JoinToken, Key, Pin, Release, Stack, Target,
+};
 
 /// One committed change of one entity.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -56,6 +58,8 @@ impl From<FeedEntry> for Change {
             Fact::Stack(it) => json!(Stack::from(it)),
             Fact::DeploymentObject(it) => json!(DeploymentObject::from(it)),
             Fact::Target(it) => json!(Target::from(it)),
+            Fact::StackRelease(it) => json!(Release::from(it)),
+            Fact::Pin(it) => json!(Pin::from(it)),
             Fact::Event(it) => json!(Event::from(it)),
             Fact::AgentSession(it) => json!(it),
             Fact::AgentSilence(it) => json!(it),

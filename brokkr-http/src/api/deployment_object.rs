@@ -1,7 +1,9 @@
 //! Deployment objects.
 
 use brokkr_core::model::schema::Message;
-use brokkr_core::model::{ActorRef, DeploymentObjectId, Digest, Provenance, Revision, StackId, Timestamp};
+use brokkr_core::model::{
+    ActorRef, DeploymentObjectId, Digest, Name, Policies, Provenance, Revision, StackId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -28,6 +30,10 @@ pub struct DeploymentObject {
     pub message: String,
     /// How the content was produced: published, generated or rolled back.
     pub provenance: Provenance,
+    /// How agents treat the objects of the revision.
+    pub policies: Policies,
+    /// Stacks that an agent applies before the revision.
+    pub depends_on: Vec<StackId>,
     /// Problems that did not prevent publishing: dropped fields and scalars that YAML parses unexpectedly.
     pub warnings: Vec<String>,
     /// The actor that published the revision.
@@ -58,8 +64,17 @@ pub struct PublishManifests {
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"revision": 1})))]
 pub struct Rollback {
-    /// The revision whose content becomes a new revision.
+    /// The revision to return to, with its content, policies and dependencies.
     pub revision: Revision,
+    /// The name of the environment whose gated agents return. Default: for a gated stack the agents without an environment, for
+    /// other stacks all agents that are not gated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Name>)]
+    pub environment: Option<String>,
+    /// The reason, for people. Default: empty.
+    #[serde(default)]
+    #[schema(value_type = Message)]
+    pub reason: String,
 }
 
 impl From<brokkr_core::model::DeploymentObject> for DeploymentObject {
@@ -73,6 +88,8 @@ impl From<brokkr_core::model::DeploymentObject> for DeploymentObject {
             object_count: it.object_count,
             message: it.message,
             provenance: it.provenance,
+            policies: it.policies,
+            depends_on: it.depends_on,
             warnings: it.warnings,
             created_by: it.created_by,
             created_at: it.created_at,

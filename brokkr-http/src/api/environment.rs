@@ -23,6 +23,8 @@ pub struct Environment {
     /// Values for templates. Do not store secrets here.
     #[schema(value_type = Object)]
     pub values: Map<String, Value>,
+    /// Whether agents of the environment get only revisions that are stable in it.
+    pub protected: bool,
     /// Increases with every change. Also the ETag.
     pub version: Version,
     /// Creation time, by the broker's clock.
@@ -51,6 +53,9 @@ pub struct CreateEnvironment {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub values: Map<String, Value>,
+    /// Whether agents of the environment get only revisions that are stable in it. Default: false.
+    #[serde(default)]
+    pub protected: bool,
 }
 
 /// JSON Merge Patch of an environment.
@@ -70,6 +75,10 @@ pub struct PatchEnvironment {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub values: Option<Map<String, Value>>,
+    /// Whether agents of the environment get only revisions that are stable in it; null sets false. Setting it to true makes
+    /// the newest revision of each stack that the agents follow stable.
+    #[serde(default)]
+    pub protected: Option<bool>,
 }
 
 impl From<brokkr_core::model::Environment> for Environment {
@@ -80,6 +89,7 @@ impl From<brokkr_core::model::Environment> for Environment {
             description: it.description,
             rank: it.rank,
             values: it.values,
+            protected: it.protected,
             version: it.version,
             created_at: it.created_at,
             updated_at: it.updated_at,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use brokkr_core::model::schema::{Description, Message, PatchAnnotations, PatchLabels, Text};
 use brokkr_core::model::{
-    Annotations, GeneratorId, Labels, Name, Policies, StackId, StackPhase, TargetingRule, Timestamp, Version,
+    Annotations, GeneratorId, Labels, Name, Policies, ReleaseMode, StackId, StackPhase, Suspension, TargetingRule,
+    Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +40,12 @@ pub struct Stack {
     pub policies: Policies,
     /// Stacks that an agent applies before this one. If their policy says so, the agent also waits until they are ready.
     pub depends_on: Vec<StackId>,
+    /// Whether agents get each revision at once, or only once it is stable in their environment.
+    pub release: ReleaseMode,
+    /// Why the stack is suspended on all agents; null if it is not.
+    pub suspended: Option<Suspension>,
+    /// Whether the stack cannot be deleted, at its end neither.
+    pub deletion_protection: bool,
     /// The time at which the broker deletes the stack; null: never.
     pub expires_at: Option<Timestamp>,
     /// The time at which this end was announced, up to an hour before; null: not yet.
@@ -83,6 +90,13 @@ pub struct CreateStack {
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeSet<StackId>, required = false, max_items = 32)]
     pub depends_on: Vec<StackId>,
+    /// Whether agents get each revision at once. Default: `immediate`.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub release: ReleaseMode,
+    /// Whether the stack cannot be deleted, at its end neither. Default: false.
+    #[serde(default)]
+    pub deletion_protection: bool,
     /// The time at which the broker deletes the stack, in the future. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -112,6 +126,10 @@ pub struct PatchStack {
     /// Replaces all dependencies.
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
+    /// Whether agents get each revision at once.
+    pub release: Option<ReleaseMode>,
+    /// Whether the stack cannot be deleted, at its end neither.
+    pub deletion_protection: Option<bool>,
     /// The time at which the broker deletes the stack, in the future; null: never.
     pub expires_at: Option<Timestamp>,
 }
@@ -161,6 +179,12 @@ pub struct ApplyStack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeSet<StackId>>, max_items = 32)]
     pub depends_on: Option<Vec<StackId>>,
+    /// Whether agents get each revision at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseMode>,
+    /// Whether the stack cannot be deleted, at its end neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
     /// The time at which the broker deletes the stack, in the future.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -203,6 +227,9 @@ impl From<brokkr_core::model::Stack> for Stack {
             targeting: it.targeting,
             policies: it.policies,
             depends_on: it.depends_on,
+            release: it.release,
+            suspended: it.suspended,
+            deletion_protection: it.deletion_protection,
             expires_at: it.expires_at,
             expiry_announced_at: it.expiry_announced_at,
             phase: it.phase,

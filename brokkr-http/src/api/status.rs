@@ -1,5 +1,6 @@
 //! The status of a stack on its agents.
 
+use brokkr_core::desired::Why;
 use brokkr_core::model::schema::ShortText;
 use brokkr_core::model::{AgentId, Condition, Health, LastError, Name, ObjectRef, Revision, Timestamp};
 use brokkr_core::protocol::EntryAction;
@@ -19,17 +20,20 @@ pub struct StackStatus {
     pub next: Option<String>,
 }
 
-/// Agent counts. Each agent counts in exactly one of `applied`, `pending`, `failed` and `removing`.
+/// Agent counts. Each agent counts in exactly one of `applied`, `pending`, `failed`, `held` and
+/// `removing`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
     /// All agents of the stack.
     pub agents: usize,
-    /// Agents that have applied the newest revision.
+    /// Agents that have applied their desired revision.
     pub applied: usize,
-    /// Agents that have not yet applied the newest revision.
+    /// Agents that have not yet applied their desired revision.
     pub pending: usize,
     /// Agents whose last attempt failed.
     pub failed: usize,
+    /// Agents that keep what they hold, because nothing else is decided.
+    pub held: usize,
     /// Agents that have not yet confirmed the removal.
     pub removing: usize,
 }
@@ -51,6 +55,8 @@ pub struct AgentStackStatus {
     pub action: EntryAction,
     /// The revision in the agent's target state.
     pub desired_revision: Option<Revision>,
+    /// The rule that decided the action and the revision.
+    pub why: Why,
     /// The last revision that the agent attempted.
     pub observed_revision: Option<Revision>,
     /// The newest revision of which the cluster accepted every object.

@@ -1,7 +1,9 @@
 //! Targets and placement.
 
+use brokkr_core::desired::Why;
 use brokkr_core::model::schema::Message;
-use brokkr_core::model::{ActorRef, AgentId, Name, StackId, Timestamp};
+use brokkr_core::model::{ActorRef, AgentId, Name, Revision, StackId, Timestamp};
+use brokkr_core::protocol::EntryAction;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -45,6 +47,12 @@ pub struct Placement {
     pub matched: bool,
     /// The reasons for the decision, at least one.
     pub reasons: Vec<String>,
+    /// The action in the agent's target state; null if the stack is not part of it.
+    pub action: Option<EntryAction>,
+    /// The revision that the agent should hold; null if none is ordered.
+    pub desired_revision: Option<Revision>,
+    /// The rule that decided the action and the revision.
+    pub why: Why,
 }
 
 impl From<brokkr_core::model::Target> for Target {

@@ -67,6 +67,9 @@ impl ControlPlane for HttpControlPlane {
 
     async fn target_state(&self, agent: AgentId, request: PollRequest) -> Result<PollAnswer, ControlPlaneError> {
         let mut path = format!("/agents/{agent}/target-state?wait={}", request.wait.as_secs());
+        if request.knows_hold {
+            path.push_str("&hold=true");
+        }
         if let Some(generation) = request.min_generation {
             path.push_str(&format!("&min_generation={}", generation.get()));
         }

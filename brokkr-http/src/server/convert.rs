@@ -4,8 +4,8 @@ use brokkr_control::{AgentDetails, ControllerStatus, KeyDetails, Placed, StackOv
 use brokkr_core::model::Health;
 
 use crate::api::{
-    Agent, AgentSessionInfo, AgentSilenceInfo, AgentStackStatus, Controller, Effect, Impact, Key, Placement, StackStatus,
-    Summary,
+    Agent, AgentSessionInfo, AgentSilenceInfo, AgentStackStatus, Controller, Effect, Impact, Key, Placement,
+    StackStatus, Summary,
 };
 
 impl From<AgentDetails> for Agent {
@@ -49,13 +49,17 @@ impl From<KeyDetails> for Key {
 
 impl From<Placed> for Placement {
     fn from(it: Placed) -> Self {
+        let action = it.action();
         Self {
             stack_id: it.stack_id,
             stack_name: it.stack_name.into(),
             agent_id: it.agent_id,
             agent_name: it.agent_name.into(),
             matched: it.matched,
+            action,
             reasons: it.reasons,
+            desired_revision: it.desired.revision().copied(),
+            why: it.desired.why(),
         }
     }
 }
@@ -85,6 +89,7 @@ impl StackStatus {
                 applied: summary.applied,
                 pending: summary.pending,
                 failed: summary.failed,
+                held: summary.held,
                 removing: summary.removing,
             },
             agents: it.agents.into_iter().map(AgentStackStatus::from).collect(),
@@ -102,6 +107,7 @@ impl From<brokkr_control::AgentStackStatus> for AgentStackStatus {
             last_seen_at: it.last_seen_at,
             action: it.action,
             desired_revision: it.desired_revision,
+            why: it.why,
             observed_revision: None,
             applied_revision: None,
             conditions: Vec::new(),

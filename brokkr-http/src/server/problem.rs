@@ -272,7 +272,8 @@ impl From<BrokerError> for Problem {
                 Self::new(kind).detail(format!("the {what} already exists; choose another"))
             }
             BrokerError::InUse(what) => Self::new(kind).detail(what),
-            BrokerError::LimitReached(what) => Self::new(kind).detail(what),
+            BrokerError::LimitReached(what) | BrokerError::EnvironmentProtected(what) => Self::new(kind).detail(what),
+            BrokerError::NotPromotable(reason) => Self::new(kind).detail(reason),
             BrokerError::GeneratorRefused(reason) => Self::new(kind).detail(reason),
             BrokerError::QuotaExceeded(exceeded) => {
                 let limit = ExceededLimit {

@@ -85,7 +85,8 @@ impl<'a> Observer<'a> {
         (found, failed)
     }
 
-    async fn observe_kind(
+    /// Like [`observe`](Self::observe), for objects of one kind.
+    pub(crate) async fn observe_kind(
         &self,
         kind: &ApiKind,
         objects: &[&Arc<ObjectRef>],

@@ -23,6 +23,11 @@ impl FieldHashes {
         self.0.binary_search(&hash(path)).is_ok()
     }
 
+    /// Whether every field of `others` is in the set.
+    pub(crate) fn covers(&self, others: &Self) -> bool {
+        others.0.iter().all(|hash| self.0.binary_search(hash).is_ok())
+    }
+
     /// Returns the set without one field.
     pub(crate) fn without(&self, path: &str) -> Self {
         let gone = hash(path);

@@ -1,5 +1,6 @@
 //! A pass: applies, assesses and prunes the stacks that are due.
 
+mod held;
 pub(crate) mod memory;
 pub(crate) mod readiness;
 pub(crate) mod reconciler;
@@ -21,8 +22,8 @@ use crate::applier::{ApplierError, Desired, DesiredStack, Goal};
 use crate::cluster::Discovery;
 use crate::observed::observer::concurrently;
 use crate::outcome::stack_outcome::{Progress, StackOutcome};
-use crate::ownership::inventory::Owner;
 use crate::ownership::inventory::cache::Taken;
+use crate::ownership::inventory::{Inventory, Owner};
 use crate::ownership::objects::Objects;
 use crate::pass::memory::Memory;
 use crate::pass::setup::PassSetup;
@@ -42,6 +43,8 @@ pub(crate) struct Pass<'a> {
     /// The newest discovery.
     latest: Arc<Discovery>,
     stacks: Vec<StackPass<'a>>,
+    /// The inventories of the due stacks that stay as they are.
+    held: Vec<Inventory>,
     /// The inventories of the stacks in this pass. No other pass uses them meanwhile.
     taken: Taken<'a>,
 }
@@ -63,9 +66,9 @@ impl<'a> Pass<'a> {
         shared.books.claims().set_wants(setup.wants(), setup.tenants());
         let sets = due.iter().filter_map(|stack| setup.prepared(stack.stack_id));
         shared.watch_jobs_to_come(sets.map(|set| &**set), &discovery);
-        let (taken, stacks) = Self::take(shared, desired, &mut memory, &setup, due);
+        let (taken, stacks, held) = Self::take(shared, desired, &mut memory, &setup, due);
         let latest = discovery.clone();
-        Ok(Self { shared, desired, setup, discovery, latest, stacks, taken })
+        Ok(Self { shared, desired, setup, discovery, latest, stacks, held, taken })
     }
 
     /// Returns the discovery. Refreshes it if a due stack contains a kind that is not served.
@@ -89,11 +92,15 @@ impl<'a> Pass<'a> {
         memory: &mut Memory,
         setup: &PassSetup<'a>,
         due: Vec<&'a DesiredStack>,
-    ) -> (Taken<'a>, Vec<StackPass<'a>>) {
+    ) -> (Taken<'a>, Vec<StackPass<'a>>, Vec<Inventory>) {
         let mut taken = shared.slots.take(due.iter().map(|stack| stack.stack_id));
-        let mut stacks = Vec::new();
+        let (mut stacks, mut held) = (Vec::new(), Vec::new());
         for stack in due {
             let Some(mut inventory) = taken.inventories.remove(&stack.stack_id) else { continue };
+            if matches!(stack.goal, Goal::Hold) {
+                held.push(inventory);
+                continue;
+            }
             let Tenant { generator_id, name, .. } = &*stack.tenant;
             if !name.is_empty() {
                 inventory.owner = Some(Owner { generator: *generator_id, name: name.clone() });
@@ -105,11 +112,12 @@ impl<'a> Pass<'a> {
             stack.held_back = memory.waits.held_back(&stack, desired);
             stacks.push(stack);
         }
-        (taken, stacks)
+        (taken, stacks, held)
     }
 
     /// Runs all phases.
     pub(crate) async fn run(mut self) -> Result<Vec<StackOutcome>, ApplierError> {
+        let held = self.observe_held().await;
         // Applying everything before pruning keeps objects in place that move between stacks.
         self.apply().await;
         self.establish().await?;
@@ -117,7 +125,16 @@ impl<'a> Pass<'a> {
         self.discover_before_pruning().await?;
         self.prune().await;
         self.prune_retained().await;
-        Ok(self.finish().await)
+        Ok(held.into_iter().chain(self.finish().await).collect())
+    }
+
+    /// Looks at the stacks that stay as they are.
+    async fn observe_held(&mut self) -> Vec<StackOutcome> {
+        let context = self.setup.context(&self.shared.books, &self.discovery);
+        let observed = self.held.iter().map(|inventory| context.observe_held(inventory).boxed());
+        let outcomes = concurrently(observed, CONCURRENT_STACKS).await;
+        std::mem::take(&mut self.held).into_iter().for_each(|inventory| self.taken.put_back(inventory));
+        outcomes
     }
 
     /// Applies the stacks that wait for no other stack.

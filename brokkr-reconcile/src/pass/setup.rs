@@ -53,7 +53,7 @@ impl<'a> PassSetup<'a> {
                 Want::Objects(self.prepared(stack.stack_id).map(|set| set.objects.clone()).unwrap_or_default())
             }
             Goal::Remove => Want::Nothing,
-            Goal::Keep => Want::WhatIsHeld,
+            Goal::Keep | Goal::Hold => Want::WhatIsHeld,
         };
         self.desired.stacks.iter().map(|stack| (stack.stack_id, want(stack))).collect()
     }

@@ -231,7 +231,7 @@ impl<'a> StackPass<'a> {
             stack_id: self.desired.stack_id,
             revision: match &self.desired.goal {
                 Goal::Apply { revision, .. } => Some(*revision),
-                Goal::Remove | Goal::Keep => None,
+                Goal::Remove | Goal::Keep | Goal::Hold => None,
             },
             removal: matches!(self.desired.goal, Goal::Remove),
             applied,

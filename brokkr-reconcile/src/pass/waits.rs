@@ -57,6 +57,8 @@ impl Waits {
             None => Some(format!("the stack depends on stack {id}, which is not assigned to this agent")),
             Some(Goal::Apply { revision, .. }) if self.reached.get(id) == Some(revision) => None,
             Some(Goal::Apply { .. }) => Some(format!("waiting until stack {id} is applied and ready")),
+            // What it holds stays, so it is there.
+            Some(Goal::Hold) => None,
             Some(Goal::Keep) => Some(format!("waiting for the manifests of stack {id}")),
             Some(Goal::Remove) => Some(format!("the stack depends on stack {id}, which is being removed")),
         })
@@ -152,6 +154,7 @@ mod tests {
         let why = |waits: &Waits, goal| waits.held_back(&stack, &with(goal)).unwrap_or_default();
         assert!(why(&waits, None).contains("which is not assigned to this agent"));
         assert!(why(&waits, Some(Goal::Keep)).contains("waiting for the manifests"));
+        assert_eq!(why(&waits, Some(Goal::Hold)), "");
         assert!(why(&waits, Some(Goal::Remove)).contains("is being removed"));
         assert!(why(&waits, Some(base.goal.clone())).contains("applied and ready"));
 

@@ -132,13 +132,13 @@ impl Reconciler {
                 let unserved = set.unserved.iter().map(unserved);
                 objects.extend(unserved.chain(set.refused.iter().cloned()).map(PlannedObject::blocked));
             }
-            if !matches!(stack.goal, Goal::Keep) {
+            if !matches!(stack.goal, Goal::Keep | Goal::Hold) {
                 objects.extend(context.preview_removals(stack, desired, inventory, &wanted).await);
             }
             objects.sort_by(|a, b| a.object.cmp(&b.object));
             let revision = match &stack.goal {
                 Goal::Apply { revision, .. } => Some(*revision),
-                Goal::Remove | Goal::Keep => None,
+                Goal::Remove | Goal::Keep | Goal::Hold => None,
             };
             plan.stacks.push(StackPlan { stack_id: stack.stack_id, name: stack.name.clone(), revision, objects });
         }

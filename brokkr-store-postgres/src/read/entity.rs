@@ -1,7 +1,7 @@
 //! Reads of entities of any kind.
 
 use async_trait::async_trait;
-use brokkr_core::model::{Change, EntityKey, EntityKind, Storage};
+use brokkr_core::model::{Change, EntityKey, EntityKind, Storage, Version};
 use brokkr_core::store::{EntityQuery, EntityReader, Listing, Page, Scope, StoreError, StoreResult};
 use serde_json::Value;
 use uuid::Uuid;
@@ -65,6 +65,8 @@ statements! {
     GET_DEPLOYMENT_OBJECT = concat!("SELECT to_jsonb(o) FROM brokkr.deployment_object o JOIN brokkr.stack s ON s.id = o.stack_id
         WHERE o.id = $4 AND ($1::int4 = 0 OR (s.deleted_at IS NULL AND ", sees_stack!("s.id", "s.generator_id"), "))");
     GET_DOCUMENT = concat!(get!("t.body", "document", sees_document!()), " AND t.kind = $5");
+    /// Also of a tombstone.
+    DOCUMENT_VERSION = "SELECT version FROM brokkr.document WHERE id = $1 AND kind = $2";
     LIST_GENERATORS = concat!(list!("to_jsonb(t)", "generator", "t.id = $5", "'{}'", "$8::text IS NULL", sees_generator!()), " ORDER BY t.id LIMIT $9");
     LIST_AGENTS = concat!(list!(agent_row!(), "agent",
         "EXISTS (SELECT FROM brokkr.agent_registration r WHERE r.agent_id = t.id AND r.generator_id = $5)", "t.labels", "$8::text IS NULL",
@@ -96,6 +98,15 @@ impl EntityReader for PostgresStore {
         let query = if statement == GET_DOCUMENT { query.bind(kind.clone()) } else { query };
         let row = found(query.fetch_optional(&self.database).await.map_err(meaning)?)?;
         change(kind, row).map_err(meaning)
+    }
+
+    async fn entity_version(&self, key: EntityKey) -> StoreResult<Option<Version>> {
+        if key.kind().storage() != Storage::Document {
+            return Err(StoreError::Malformed("versions of this kind are not read alone"));
+        }
+        let query = sqlx::query_scalar(DOCUMENT_VERSION).bind(key.ids().0).bind(key.kind().to_string());
+        let version: Option<i64> = query.fetch_optional(&self.database).await.map_err(meaning)?;
+        Ok(version.and_then(|it| u64::try_from(it).ok()).map(Version::new))
     }
 
     async fn entity_list(

@@ -86,6 +86,7 @@ impl AgentBuilder {
             labels: labels.expect("the agent's labels should be valid"),
             annotations: self.annotations.try_into().expect("the agent's annotations should be valid"),
             status: self.status,
+            suspended: None,
             registrations: self.generators.into_iter().map(|id| (id, GrantId::UNRESTRICTED)).collect(),
             confirmed_epoch: None,
             version: Version::FIRST,

@@ -56,8 +56,8 @@ impl StackBuilder {
     #[must_use]
     pub fn build(self) -> Stack {
         let now = SystemClock.now();
-        let StackSpec { name, description, labels, annotations, targeting, policies, depends_on, expires_at } =
-            self.spec;
+        let StackSpec { name, description, labels, annotations, targeting, policies, depends_on, .. } =
+            self.spec.clone();
         Stack {
             id: StackId::generate(),
             generator_id: self.owner,
@@ -68,7 +68,10 @@ impl StackBuilder {
             targeting,
             policies,
             depends_on,
-            expires_at,
+            release: self.spec.release,
+            suspended: None,
+            deletion_protection: self.spec.deletion_protection,
+            expires_at: self.spec.expires_at,
             expiry_announced_at: None,
             phase: StackPhase::Active,
             version: Version::FIRST,

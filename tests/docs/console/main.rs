@@ -59,6 +59,11 @@ fn join_tokens() {
 }
 
 #[test]
+fn release_by_environment() {
+    Page::read("docs/how-to/release-by-environment.md").run();
+}
+
+#[test]
 fn agent_in_a_cluster() {
     Page::read("docs/how-to/agent-in-a-cluster.md").run();
 }

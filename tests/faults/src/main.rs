@@ -1,11 +1,12 @@
 //! Fault injection and checks on real servers: `cargo xtask faults …`, `cargo xtask check real`, `cargo xtask check inputs`,
-//! `cargo xtask check access`.
+//! `cargo xtask check access`, `cargo xtask check desired`.
 //!
 //! Each fault prints a line `name survived/tried`. The exit status is 0 if every fault was survived.
 #![expect(clippy::print_stdout, reason = "prints the results")]
 
 mod access;
 mod agent;
+mod desired;
 mod inputs;
 mod postgres;
 mod real;
@@ -38,6 +39,12 @@ enum What {
     /// Calls each operation with each kind of caller, on both stores.
     Access {
         /// Only the group with this name.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Compares what agents should hold with a model, in random histories, on both stores.
+    Desired {
+        /// Only the check on this store: `memory` or `postgresql`.
         #[arg(long)]
         only: Option<String>,
     },
@@ -115,6 +122,7 @@ async fn run(what: What) -> Result<bool> {
             }
         }
         What::Access { only } => lost = access::run(only.as_deref()).await?,
+        What::Desired { only } => lost = desired::run(only.as_deref()).await?,
         What::Inputs { only } => lost = inputs::run(only.as_deref()).await?,
         What::Real { only, write } => lost = real::run(only.as_deref(), write).await?,
     }

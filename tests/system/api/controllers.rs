@@ -59,7 +59,7 @@ async fn changes(api: &Api, kind: &str) -> Vec<Value> {
 #[tokio::test]
 async fn controllers_are_listed_with_their_holder() {
     let api = Api::new().await;
-    let names = ["key-expiry", "losses", "removals", "retention", "silence", "stack-expiry"];
+    let names = ["key-expiry", "losses", "pin-expiry", "removals", "retention", "silence", "stack-expiry"];
     let found = shows(&api, "/controllers", "every controller has a holder", |found| {
         let items = found["items"].as_array().unwrap();
         items.len() == names.len() && items.iter().all(|it| it["holder"].is_string() && it["here"] == true)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Api;
+use crate::support::{Api, eventually};
 
 #[tokio::test]
 async fn environment_is_created_changed_listed_and_deleted() {
@@ -142,7 +142,12 @@ async fn rule_selects_the_agents_of_its_environments() {
     assert!(api.polled(&prod, &prod_key).await.0.is_empty());
     let moved = api.patch(&stack, json!({"targeting": {"environments": ["prod"]}})).await;
     assert_eq!(moved.json()["targeting"]["environments"], json!(["prod"]), "{moved:?}");
-    assert_eq!(api.polled(&dev, &dev_key).await.1, ["web"]);
+    eventually("the broker decides about the loss", || async {
+        let (applied, removed) = api.polled(&dev, &dev_key).await;
+        assert!(applied.is_empty(), "{applied:?}");
+        if removed == ["web"] { Ok(()) } else { Err(removed) }
+    })
+    .await;
     assert_eq!(api.polled(&prod, &prod_key).await.0, ["web"]);
     let placement = api.get(&format!("{stack}/placement?environment=dev")).await.json();
     assert_eq!(placement["items"].as_array().unwrap().len(), 1);

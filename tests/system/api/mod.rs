@@ -25,6 +25,7 @@ mod placement;
 mod polls;
 mod quotas;
 mod races;
+mod releases;
 mod repeats;
 mod secrets;
 mod serving;

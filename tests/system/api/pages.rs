@@ -40,7 +40,7 @@ async fn status_counts_all_agents_and_returns_a_page() {
     let event = json!({"id": INSTANCE, "stack_id": stack, "action": "apply", "outcome": "failure", "reason": "Refused",
         "objects": [], "started_at": now, "finished_at": now});
     report(&api, &agents[0], json!({"events": [event]})).await;
-    let counted = json!({"agents": 5, "applied": 1, "pending": 3, "failed": 1, "removing": 0});
+    let counted = json!({"agents": 5, "applied": 1, "pending": 3, "failed": 1, "held": 0, "removing": 0});
 
     let path = format!("/stacks/{stack}/status");
     let whole = api.get(&path).await.json();

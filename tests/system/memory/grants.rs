@@ -1,6 +1,6 @@
 //! What a generator may deploy: checked by the broker, and again by the agent.
 
-use brokkr_control::{Actor, BrokerError, BrokerResult, Content, NewGenerator, NewGrant, Published};
+use brokkr_control::{Actor, BrokerError, BrokerResult, Content, NewGenerator, NewGrant, Published, Rollback};
 use brokkr_core::error::InvalidCode;
 use brokkr_core::model::{
     Adopt, AgentId, Conflicts, GeneratorId, GrantId, GrantRules, Policies, Revision, StackId, StackSpec,
@@ -129,11 +129,11 @@ async fn narrower_grant_ends_writes_and_removes_nothing() {
     shop.fleet.fails_with(shop.stack, "NotAllowed").await;
     assert_eq!(shop.value("a"), Some(json!("2")), "the object stays as it is");
     assert!(is_not_granted(&shop.publish(revision("3")).await));
-    let back = shop.fleet.broker.rollback(&shop.actor, shop.stack, Revision::FIRST).await;
+    let back = shop.fleet.broker.rollback(&shop.actor, shop.stack, Rollback::to(Revision::FIRST)).await;
     assert!(is_not_granted(&back), "{back:?}");
     shop.grant("maps", GrantRules::default()).await;
     eventually("applied", || shop.fleet.applied(shop.stack)).await;
-    shop.fleet.broker.rollback(&shop.actor, shop.stack, Revision::FIRST).await.unwrap();
+    shop.fleet.broker.rollback(&shop.actor, shop.stack, Rollback::to(Revision::FIRST)).await.unwrap();
     eventually("the first revision", async || shop.value("a").filter(|it| *it == "1").map(drop).ok_or(())).await;
     // Removing is allowed whatever the grant.
     shop.grant("nothing", GrantRules::nothing()).await;

@@ -4,5 +4,6 @@ mod crashes;
 mod dependencies;
 mod grants;
 mod refusals;
+mod releases;
 mod removal;
 mod steady;

@@ -180,7 +180,7 @@ impl Api {
 
     /// The names of the stacks that an agent should apply, and of those that it should remove, from its own poll.
     pub(crate) async fn polled(&self, agent: &str, key: &str) -> (Vec<String>, Vec<String>) {
-        let reply = self.get_as(key, &format!("/agents/{agent}/target-state")).await;
+        let reply = self.get_as(key, &format!("/agents/{agent}/target-state?hold=true")).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let state = reply.json();
         let of = |action: &str| {

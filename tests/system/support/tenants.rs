@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use brokkr_control::{Actor, Content, NewGenerator, NewGrant};
+use brokkr_control::{Actor, Content, NewGenerator, NewGrant, Rollback};
 use brokkr_core::model::{Adopt, Conflicts, GrantRules, Policies, Revision, StackId, StackSpec};
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ impl Tenants {
             }
             Act::RollBack => {
                 self.publish(number, format!("{name}-second")).await;
-                broker.rollback(&actor, stack, Revision::FIRST).await.unwrap();
+                broker.rollback(&actor, stack, Rollback::to(Revision::FIRST)).await.unwrap();
                 self.tenants[number].value = Some(name.to_owned());
             }
             Act::Adopt => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod contract;
+pub(crate) mod desired;
 pub(crate) mod docs;
 pub(crate) mod house;
 pub(crate) mod inputs;
@@ -37,6 +38,8 @@ enum What {
     /// Rights: each operation with each kind of caller, on objects of its own, of others, missing and deleted; and secrets in logs
     /// and responses. On both stores.
     Access,
+    /// What agents should hold, in random histories beside a model. On both stores.
+    Desired,
     /// Bad inputs against a broker, and the peak of its memory under many at once.
     Inputs,
     /// Manifests as the broker stores them, compared with those that kubectl would send.
@@ -54,6 +57,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         What::Real => real::run(only),
         What::Authority => real::run(Some("authority")),
         What::Access => access::run(only),
+        What::Desired => desired::run(only),
         What::Inputs => inputs::run(only),
         What::Reading => reading::run(only),
         What::Contract => contract::run(only),

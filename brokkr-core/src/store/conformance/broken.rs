@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::model::Version;
 use crate::model::{
     AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, DeploymentObject, DeploymentObjectId,
     EventId, GeneratorId, InstanceId, KeyId, KeyOwner, Name, Quota, Revision, Stack, StackId, StackProgress,
@@ -262,6 +263,10 @@ delegate!(AuditReader {
 impl EntityReader for Broken {
     async fn entity_get(&self, scope: &Scope, key: EntityKey) -> StoreResult<Change> {
         self.inner.entity_get(&self.scope(scope), key).await
+    }
+
+    async fn entity_version(&self, key: EntityKey) -> StoreResult<Option<Version>> {
+        self.inner.entity_version(key).await
     }
 
     async fn entity_list(

@@ -23,7 +23,8 @@ fn set(text: &str) -> Option<EnvironmentSet> {
 pub async fn named_environment_cannot_be_deleted(store: Arc<dyn Store>) {
     system(&store).await;
     let mut environment = sample::environment("dev");
-    let only_if = Precondition::NamedByNothing(environment.id);
+    let id = environment.id;
+    let only_if = || Precondition::NamedByNothing(id);
     put(&store, vec![Change::Environment(environment.clone())]).await;
     let agent = Agent { environment: Some(name("dev")), ..sample::agent("edge") };
     let generator = GeneratorPrincipal { environments: set("dev"), ..sample::generator("shop") };
@@ -43,14 +44,14 @@ pub async fn named_environment_cannot_be_deleted(store: Arc<dyn Store>) {
         let naming: Change = naming;
         put(&store, vec![naming.clone()]).await;
         let next = Environment { version: environment.version.next(), ..environment.clone() };
-        let refused = put_if(&store, vec![Change::Environment(next.clone())], only_if).await;
+        let refused = put_if(&store, vec![Change::Environment(next.clone())], only_if()).await;
         assert!(is_conflict(refused), "{naming:?} names it");
-        put_if(&store, vec![Change::Environment(next.clone()), gone], only_if).await.expect("named no more");
+        put_if(&store, vec![Change::Environment(next.clone()), gone], only_if()).await.expect("named no more");
         environment = next;
     }
     put(&store, vec![Change::Key(expired)]).await;
     let next = Environment { version: environment.version.next(), ..environment.clone() };
-    put_if(&store, vec![Change::Environment(next.clone())], only_if).await.expect("an expired key does not count");
+    put_if(&store, vec![Change::Environment(next.clone())], only_if()).await.expect("an expired key does not count");
 
     // In each round, exactly one of the two commits succeeds.
     let key = EntityKey::Environment(environment.id);
@@ -59,7 +60,7 @@ pub async fn named_environment_cannot_be_deleted(store: Arc<dyn Store>) {
         let agent = Agent { environment: Some(name("dev")), ..sample::agent(&format!("a{round}")) };
         let names = put_if(&store, vec![Change::Agent(agent.clone())], Precondition::Version(key, version));
         let changed = Environment { version: version.next(), ..environment.clone() };
-        let deletes = put_if(&store, vec![Change::Environment(changed.clone())], only_if);
+        let deletes = put_if(&store, vec![Change::Environment(changed.clone())], only_if());
         let (named, deleted) = tokio::join!(names, deletes);
         assert!(named.is_ok() != deleted.is_ok(), "round {round}: {named:?}, {deleted:?}");
         if named.is_ok() {

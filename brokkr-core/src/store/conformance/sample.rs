@@ -7,9 +7,10 @@ use bytes::Bytes;
 use crate::model::{
     ActorRef, Agent, AgentEvent, AgentId, AgentSession, AgentSilence, AgentStatus, Annotations, ApiKey, Assignment,
     AssignmentState, AuditId, AuditOutcome, AuditRecord, Change, DeploymentObject, DeploymentObjectId, Digest,
-    Environment, EnvironmentId, EventAction, EventId, EventOutcome, GeneratorId, GeneratorPrincipal, Grant, GrantId,
-    GrantRules, InstanceId, JoinToken, JoinTokenId, KeyId, KeyOwner, Labels, Name, Policies, Provenance, RequestId,
-    Revision, Stack, StackId, StackPhase, StackStatus, Target, Timestamp, Version,
+    Environment, EnvironmentId, EventAction, EventId, EventOutcome, FrozenRevision, GeneratorId, GeneratorPrincipal,
+    Grant, GrantId, GrantRules, InstanceId, JoinToken, JoinTokenId, KeyId, KeyOwner, Labels, Name, Pin, PinId,
+    Policies, Provenance, ReleaseMode, RequestId, Revision, Stack, StackId, StackPhase, StackRelease, StackReleaseId,
+    StackStatus, Suspension, Target, Timestamp, Version,
 };
 use crate::store::Commit;
 
@@ -44,6 +45,7 @@ pub fn environment(called: &str) -> Environment {
         description: "ä description".to_owned(),
         rank: 1,
         values: serde_json::Map::from_iter([("domain".to_owned(), "example.com".into())]),
+        protected: false,
         version: Version::FIRST,
         created_at: time(0),
         updated_at: time(0),
@@ -121,6 +123,9 @@ pub fn stack(called: &str) -> Stack {
         targeting: None,
         policies: Policies::default(),
         depends_on: Vec::new(),
+        release: ReleaseMode::Immediate,
+        suspended: None,
+        deletion_protection: false,
         expires_at: Some(time(3600)),
         expiry_announced_at: Some(time(1)),
         phase: StackPhase::Active,
@@ -141,6 +146,7 @@ pub fn agent(called: &str) -> Agent {
         labels: Labels::default(),
         annotations: Annotations::default(),
         status: AgentStatus::Active,
+        suspended: None,
         registrations: BTreeMap::from([(GeneratorId::SYSTEM, GrantId::UNRESTRICTED)]),
         confirmed_epoch: None,
         version: Version::FIRST,
@@ -185,9 +191,54 @@ pub fn object(stack: &Stack, revision: u64) -> DeploymentObject {
         object_count: 1,
         message: "why".to_owned(),
         provenance: Provenance::Rollback { of: Revision::FIRST },
+        policies: stack.policies.clone(),
+        depends_on: vec![stack.id],
         warnings: vec!["dropped status".to_owned()],
         created_by: ActorRef::System,
         created_at: time(0),
+    }
+}
+
+/// A suspension.
+pub fn suspension() -> Suspension {
+    Suspension { reason: "ä freeze".to_owned(), by: ActorRef::System, at: time(1) }
+}
+
+/// The release of a stack in an environment, with revision 1 as stable.
+pub fn stack_release(stack: &Stack, environment: Option<&Environment>) -> StackRelease {
+    let environment_id = environment.map(|it| it.id);
+    StackRelease {
+        id: StackReleaseId::of(stack.id, environment_id),
+        stack_id: stack.id,
+        generator_id: stack.generator_id,
+        environment_id,
+        environment: environment.map(|it| it.name.clone()),
+        stable: Some(FrozenRevision::from(&object(stack, 1))),
+        earlier: Vec::new(),
+        suspended: Some(suspension()),
+        reason: "why".to_owned(),
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
+    }
+}
+
+/// A pin of a stack on an agent to revision 1.
+pub fn pin(stack: &Stack, agent: &Agent) -> Pin {
+    Pin {
+        id: PinId::of(stack.id, agent.id),
+        stack_id: stack.id,
+        agent_id: agent.id,
+        generator_id: stack.generator_id,
+        revision: FrozenRevision::from(&object(stack, 1)),
+        reason: "why".to_owned(),
+        created_by: ActorRef::System,
+        expires_at: Some(time(1_000)),
+        version: Version::FIRST,
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
     }
 }
 

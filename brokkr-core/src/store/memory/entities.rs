@@ -6,7 +6,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::model::{Change, Entity, EntityKey, EntityKind, GeneratorId, Name, Record as _, Storage};
+use crate::model::{Change, Entity, EntityKey, EntityKind, GeneratorId, Name, Record as _, Storage, Version};
 use crate::store::memory::MemoryStore;
 use crate::store::memory::sees::sees;
 use crate::store::memory::state::State;
@@ -87,6 +87,13 @@ impl EntityReader for MemoryStore {
             other => sees(scope, other),
         };
         if is_visible { Ok(found) } else { Err(StoreError::NotFound) }
+    }
+
+    async fn entity_version(&self, key: EntityKey) -> StoreResult<Option<Version>> {
+        if key.kind().storage() != Storage::Document {
+            return Err(StoreError::Malformed("versions of this kind are not read alone"));
+        }
+        Ok(self.read().version(&key))
     }
 
     async fn entity_list(

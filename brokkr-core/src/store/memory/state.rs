@@ -75,7 +75,7 @@ impl State {
     }
 
     /// The stored version of an entity; `None` if it never existed.
-    fn version(&self, key: &EntityKey) -> Option<Version> {
+    pub(super) fn version(&self, key: &EntityKey) -> Option<Version> {
         match key {
             EntityKey::Generator(id) => self.generators.get(id).map(|it| it.version),
             EntityKey::Key(id) => self.keys.get(id).map(|it| it.version),
@@ -86,9 +86,12 @@ impl State {
             EntityKey::Target(stack, agent) => self.targets.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::Assignment(stack, agent) => self.assignments.get(&(*stack, *agent)).map(|it| it.version),
             EntityKey::StackStatus(stack, agent) => self.statuses.get(&(*stack, *agent)).map(|it| it.version),
-            EntityKey::Environment(_) | EntityKey::Grant(_) | EntityKey::JoinToken(_) | EntityKey::AgentSilence(_) => {
-                self.documents.get(key).map(Change::version)
-            }
+            EntityKey::Environment(_)
+            | EntityKey::Grant(_)
+            | EntityKey::JoinToken(_)
+            | EntityKey::AgentSilence(_)
+            | EntityKey::StackRelease(_)
+            | EntityKey::Pin(_) => self.documents.get(key).map(Change::version),
             EntityKey::Event(agent, id) => self.event_ids.contains(&(*agent, *id)).then_some(Version::FIRST),
         }
     }
@@ -230,6 +233,8 @@ impl State {
                 | Change::Grant(_)
                 | Change::JoinToken(_)
                 | Change::AgentSilence(_)
+                | Change::StackRelease(_)
+                | Change::Pin(_)
                 | Change::AgentSession(_)
                 | Change::Target(_)
                 | Change::Assignment(_)
@@ -284,7 +289,12 @@ impl State {
             Change::Target(it) => drop(self.targets.insert((it.stack_id, it.agent_id), it)),
             Change::Assignment(it) => drop(self.assignments.insert((it.stack_id, it.agent_id), it)),
             Change::StackStatus(it) => drop(self.statuses.insert((it.stack_id, it.agent_id), it)),
-            Change::Environment(_) | Change::Grant(_) | Change::JoinToken(_) | Change::AgentSilence(_) => {
+            Change::Environment(_)
+            | Change::Grant(_)
+            | Change::JoinToken(_)
+            | Change::AgentSilence(_)
+            | Change::StackRelease(_)
+            | Change::Pin(_) => {
                 drop(self.documents.insert(change.key(), change));
             }
             Change::Event(it) => {

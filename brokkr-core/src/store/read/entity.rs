@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::model::{Change, EntityKey, EntityKind, GeneratorId, LabelSelector, Name};
+use crate::model::{Change, EntityKey, EntityKind, GeneratorId, LabelSelector, Name, Version};
 use crate::store::{Listing, Page, Scope, StoreResult};
 
 /// A filter for entities of one kind. All given fields must match; the default matches every entity.
@@ -32,6 +32,15 @@ pub trait EntityReader {
     /// [`Malformed`](crate::store::StoreError::Malformed) for kinds with a pair of ids and for sessions, which have
     /// their own readers.
     async fn entity_get(&self, scope: &Scope, key: EntityKey) -> StoreResult<Change>;
+
+    /// Reads the version of an entity, of a tombstone too; `None` if it never existed.
+    ///
+    /// An entity whose id follows from others, such as a pin, continues with the next version when it is created again.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](crate::store::StoreError::Malformed) for kinds that are not stored as documents.
+    async fn entity_version(&self, key: EntityKey) -> StoreResult<Option<Version>>;
 
     /// Lists the entities of one kind that match the query, ordered by id.
     ///

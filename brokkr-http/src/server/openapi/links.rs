@@ -32,6 +32,8 @@ const OF_AGENT: &[&str] = &[
     "getTargetState",
     "report",
     "confirmEpoch",
+    "suspendAgent",
+    "resumeAgent",
 ];
 /// Operations on a generator's id.
 const OF_GENERATOR: &[&str] =
@@ -48,6 +50,11 @@ const OF_STACK: &[&str] = &[
     "getStackStatus",
     "getStackPlacement",
     "listStackEvents",
+    "listReleases",
+    "listPins",
+    "setStable",
+    "suspendStack",
+    "resumeStack",
 ];
 
 /// Adds the links of each response.
@@ -93,6 +100,7 @@ pub(super) fn add(document: &mut OpenApi) {
     }
     add("getDeploymentObject", "200", &["getStack"], STACK_OF_OBJECT);
     add("setTarget", "200", &["removeTarget", "abandonTarget"], TARGET);
+    add("setPin", "200", &["removePin"], TARGET);
     add("setTarget", "200", &["getStackStatus", "getStackPlacement", "listTargets"], STACK_OF_OBJECT);
 }
 

@@ -40,6 +40,7 @@ use crate::api::{API_V1, ProblemDocument};
         (name = "deployment objects", description = "Deployment objects: immutable revisions of the manifests of a stack."),
         (name = "targets", description = "Direct targets, and the targeting decision for each stack and agent."),
         (name = "records", description = "Agent events, audit records and the feed of all changes."),
+        (name = "releases", description = "What gated agents hold, pins of single agents, and suspensions."),
         (name = "agent protocol", description = "The requests of agents: target states and reports."),
         (name = "health", description = "Liveness and readiness probes."),
     ),

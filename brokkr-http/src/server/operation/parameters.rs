@@ -114,6 +114,7 @@ parameters! {
             query("wait", "Seconds to wait for a change before the response. Default: respond immediately.", number(0, limits::POLL_WAIT_SECONDS, Some(0))),
             query("min_generation", "The highest generation that the agent has seen in `epoch`. The response is never older. Ignored without `epoch`.", number(0, i64::MAX as u64, None)),
             query("epoch", "The epoch of `min_generation`.", Epoch::schema()),
+            query("hold", "Whether the agent knows the action `hold`. If not, a target state with this action is the problem `agent-outdated`. Default: false.", bool::schema()),
             parameter("If-None-Match", ParameterIn::Header, known, tags()).build(),
         ]
     };

@@ -55,8 +55,9 @@ async fn target_state(
     let epoch = params.take::<Epoch>("epoch", ID)?;
     // Generations of different epochs are not comparable.
     let min_generation = min_generation.filter(|_| epoch.is_some());
+    let knows_hold = params.take::<bool>("hold", "true or false")?.unwrap_or(false);
     params.done()?;
-    let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait) };
+    let request = PollRequest { known, epoch, min_generation, wait: Duration::from_secs(wait), knows_hold };
     Ok(match state.broker.target_state_with(&actor, id, request, || origin.leave()).await? {
         PollAnswer::Unchanged { generation, epoch } => {
             // Only a presented digest can be unchanged, so the fallback is never used.

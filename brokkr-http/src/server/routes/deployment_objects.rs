@@ -141,14 +141,15 @@ fn acceptable(part: &str) -> Option<&str> {
     (weight != Some(0.0)).then_some(kind)
 }
 
-/// Publishes the content of an earlier revision as a new revision.
+/// Returns to an earlier revision. Gated agents return to a revision that was stable in their environment; for others it is
+/// published again as a new revision.
 #[utoipa::path(
     post, path = "/stacks/{id}/rollback", operation_id = "rollback", tag = "deployment objects",
     params(("id" = inline(StackId), Path), IdempotencyParameter),
     request_body = Rollback,
     responses(
         Keyed, Found, Changing, Bodied,
-        (status = 200, description = "The newest revision already has this content; no revision was created", body = DeploymentObject),
+        (status = 200, description = "The revision is stable, or the newest one has this content; no revision was created", body = DeploymentObject),
         (status = 201, description = "Published", body = DeploymentObject),
     ),
 )]
@@ -158,5 +159,7 @@ async fn rollback(
     ApiPath(id): ApiPath<StackId>,
     Sent(body::Json(body), ..): Sent<rights::Rollback, body::Json<Rollback>>,
 ) -> Result<Response, Problem> {
-    Ok(published(state.broker.rollback(&actor, id, body.revision).await?))
+    let Rollback { revision, environment, reason } = body;
+    let rollback = brokkr_control::Rollback { revision, environment, reason };
+    Ok(published(state.broker.rollback(&actor, id, rollback).await?))
 }

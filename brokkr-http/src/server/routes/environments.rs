@@ -63,8 +63,8 @@ async fn create(
     Caller(actor): Caller,
     Sent(body::Json(body), ..): Sent<rights::CreateEnvironment, body::Json<CreateEnvironment>>,
 ) -> Result<Response, Problem> {
-    let CreateEnvironment { name, description, rank, values } = body;
-    let new = NewEnvironment { name, description, rank, values };
+    let CreateEnvironment { name, description, rank, values, protected } = body;
+    let new = NewEnvironment { name, description, rank, values, protected };
     let environment = state.broker.environment_create(&actor, new).await?;
     let (path, version) = (format!("/environments/{}", environment.id), environment.version);
     Ok(created(path, Some(version), Environment::from(environment)))
@@ -106,7 +106,9 @@ async fn patch(
     Sent(MergePatch(patch), ..): Sent<rights::UpdateEnvironment, MergePatch>,
 ) -> Result<Response, Problem> {
     let edit = |before: &brokkr_core::model::Environment| -> Result<EnvironmentPatch, Invalid> {
-        let mut now = json!({"description": before.description, "rank": before.rank, "values": before.values});
+        let mut now = json!({
+            "description": before.description, "rank": before.rank, "values": before.values, "protected": before.protected,
+        });
         refuse_unknown(&now, &patch)?;
         merge(&mut now, &patch);
         let now: PatchEnvironment = typed_or_invalid(now)?;
@@ -114,6 +116,7 @@ async fn patch(
             description: now.description.unwrap_or_default(),
             rank: now.rank.unwrap_or_default(),
             values: now.values.unwrap_or_default(),
+            protected: now.protected.unwrap_or_default(),
         })
     };
     let environment = state.broker.environment_update(&actor, id, version, edit).await?;

@@ -13,6 +13,7 @@ mod health;
 mod join_tokens;
 mod keys;
 mod records;
+mod releases;
 mod stacks;
 mod targets;
 
@@ -44,6 +45,7 @@ fn v1() -> OpenApiRouter<AppState> {
         .merge(stacks::routes())
         .merge(deployment_objects::routes())
         .merge(targets::routes())
+        .merge(releases::routes())
         .merge(records::routes())
         .merge(changes::routes())
 }

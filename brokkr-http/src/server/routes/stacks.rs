@@ -90,6 +90,8 @@ async fn create(
         targeting: body.targeting,
         policies: body.policies,
         depends_on: body.depends_on,
+        release: body.release,
+        deletion_protection: body.deletion_protection,
         expires_at: body.expires_at,
     };
     let stack = state.broker.stack_create(&actor, body.generator_id, spec).await?;

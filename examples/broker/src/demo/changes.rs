@@ -107,6 +107,8 @@ impl Names {
             | Change::Environment(_)
             | Change::Grant(_)
             | Change::JoinToken(_)
+            | Change::StackRelease(_)
+            | Change::Pin(_)
             | Change::StackStatus(_)
             | Change::Assignment(_) => None,
         }

@@ -69,7 +69,8 @@ async fn before(world: &World, first: &str, tenant: &Tenant) -> Result<()> {
     let operation =
         world.operations.iter().find(|it| it.name == first).ok_or_else(|| format!("no operation {first}"))?;
     let ids = world.ids(operation, tenant, false).await?;
-    let answer = world.client.ask(&operation.request(&world.admin, &ids, "")).await?;
+    let body = table::of(first).map(|row| world.body(row, tenant)).unwrap_or_default();
+    let answer = world.client.ask(&operation.request(&world.admin, &ids, &body)).await?;
     if (200..300).contains(&answer.status) { Ok(()) } else { Err(format!("{first}: {}", answer.shown()).into()) }
 }
 

@@ -47,8 +47,21 @@ const fn with(row: Row, more: More) -> Row {
 
 /// The scopes of the presets, as `docs/how-to/keys.md` lists them.
 pub(super) const PRESETS: [(&str, &[&str]); 4] = [
-    ("admin", &["stacks:read", "stacks:write", "fleet:read", "fleet:write", "audit:read", "keys", "secrets:read"]),
-    ("operator", &["stacks:read", "stacks:write", "fleet:read", "fleet:write", "audit:read"]),
+    (
+        "admin",
+        &[
+            "stacks:read",
+            "stacks:write",
+            "fleet:read",
+            "fleet:write",
+            "audit:read",
+            "keys",
+            "secrets:read",
+            "environments:promote",
+            "break-glass",
+        ],
+    ),
+    ("operator", &["stacks:read", "stacks:write", "fleet:read", "fleet:write", "audit:read", "environments:promote"]),
     ("auditor", &["stacks:read", "fleet:read", "audit:read"]),
     ("publisher", &["stacks:read", "stacks:write"]),
 ];
@@ -71,6 +84,7 @@ pub(super) const SINGLE: [&str; 11] = [
 const REPORT: &str =
     r#"{"instance_id": "01a1fcd4-803a-75bf-9d5b-27edfd6611d7", "sequence": 1, "cluster_uid": "cluster-{n}"}"#;
 const MANIFESTS: &str = r#"{"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c{n}", "namespace": "{generator}"}, "data": {"n": "{n}"}}]}"#;
+const PIN: &str = "PUT /api/v1/stacks/{id}/pins/{agent_id}";
 const UNTARGET: &str = "DELETE /api/v1/stacks/{id}/targets/{agent_id}";
 
 /// One row for each operation of the OpenAPI document. A new route needs a row here and nothing else, unless its path has a kind
@@ -106,6 +120,8 @@ pub(super) const ROWS: &[Row] = &[
     row("DELETE /api/v1/agents/{id}/keys/{key_id}", "keys", "", "", ""),
     row("POST /api/v1/agents/{id}/keys/{key_id}/rotate", "keys", "", "any", "{}"),
     row("POST /api/v1/agents/{id}/rotate-pak", "keys", "", "any", "{}"),
+    row("POST /api/v1/agents/{id}/suspend", "fleet:write", "", "", r#"{"reason": "number {n}"}"#),
+    row("POST /api/v1/agents/{id}/resume", "fleet:write", "", "", ""),
     row("GET /api/v1/agents/{id}/placement", "stacks:read", "stacks:read", "", ""),
     row("GET /api/v1/agents/{id}/events", "stacks:read", "stacks:read", "any", ""),
     row("GET /api/v1/agents/{id}/target-state", "fleet:read", "", "any", ""),
@@ -164,6 +180,18 @@ pub(super) const ROWS: &[Row] = &[
         row("POST /api/v1/stacks/{id}/targets/{agent_id}/abandon", "fleet:write", "", "", r#"{"reason": "lost"}"#),
         More::After(UNTARGET),
     ),
+    row("GET /api/v1/stacks/{id}/releases", "stacks:read", "stacks:read", "", ""),
+    row("PUT /api/v1/stacks/{id}/stable", "environments:promote", "environments:promote", "", r#"{"revision": 1, "reason": "number {n}"}"#),
+    // The tenants' agents have no environment.
+    with(
+        row("POST /api/v1/stacks/{id}/promote", "environments:promote", "environments:promote", "", r#"{"from": "x", "to": "y", "reason": "r"}"#),
+        More::Status(409),
+    ),
+    row("GET /api/v1/stacks/{id}/pins", "stacks:read", "stacks:read", "", ""),
+    row("PUT /api/v1/stacks/{id}/pins/{agent_id}", "stacks:write", "stacks:write", "", r#"{"revision": 1, "reason": "number {n}"}"#),
+    with(row("DELETE /api/v1/stacks/{id}/pins/{agent_id}", "stacks:write", "stacks:write", "", ""), More::After(PIN)),
+    row("POST /api/v1/stacks/{id}/suspend", "stacks:write", "stacks:write", "", r#"{"reason": "number {n}"}"#),
+    row("POST /api/v1/stacks/{id}/resume", "stacks:write", "stacks:write", "", "{}"),
     row("GET /api/v1/stacks/{id}/placement", "stacks:read", "stacks:read", "", ""),
     row("GET /api/v1/stacks/{id}/status", "stacks:read", "stacks:read", "", ""),
     row("GET /api/v1/stacks/{id}/events", "stacks:read", "stacks:read", "any", ""),

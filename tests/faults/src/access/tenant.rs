@@ -113,7 +113,7 @@ impl Tenant {
         Some(match noun {
             "generators" | "agents/generators" => &self.generator,
             "generators/keys" => &self.generator_key,
-            "agents" | "stacks/targets" => &self.agent,
+            "agents" | "stacks/targets" | "stacks/pins" => &self.agent,
             "agents/keys" => &self.agent_key,
             "stacks" => &self.stack,
             "stacks/by-name" => &self.stack_name,

@@ -109,6 +109,7 @@ async fn poll_any(
             epoch: Some(epoch),
             min_generation: Some(generation),
             wait: Duration::from_secs(1),
+            knows_hold: true,
         };
         let Some(state) = state else { continue };
         request.known = Some(state.digest);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::{
     Agent, AgentSilence, ApiKey, Change, EntityKey, Environment, GeneratorId, GeneratorPrincipal, Grant, JoinToken,
-    Stack, StackProgress,
+    Pin, Stack, StackProgress, StackRelease,
 };
 use crate::store::conformance::random::dice::Dice;
 use crate::store::conformance::random::world::World;
@@ -81,6 +81,16 @@ async fn read(store: &Arc<dyn Store>, scope: &Scope, change: &Change) -> Vec<Str
                 comparable(store.list::<JoinToken>(scope, &named, &Page::first(3)).await),
             ]
         }
+        Change::StackRelease(it) => vec![
+            comparable(store.get::<StackRelease>(scope, it.id).await),
+            comparable(store.entity_version(EntityKey::StackRelease(it.id)).await),
+            comparable(store.list::<StackRelease>(scope, &EntityQuery::default(), &Page::first(3)).await),
+        ],
+        Change::Pin(it) => vec![
+            comparable(store.get::<Pin>(scope, it.id).await),
+            comparable(store.entity_version(EntityKey::Pin(it.id)).await),
+            comparable(store.list::<Pin>(scope, &EntityQuery::default(), &Page::first(3)).await),
+        ],
         Change::Key(it) => vec![
             comparable(store.get::<ApiKey>(scope, it.id).await),
             comparable(store.key_list(scope, &[it.owner], &Page::first(3)).await.map(|page| page.next.is_some())),

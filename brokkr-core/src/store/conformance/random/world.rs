@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     AgentId, AgentStatus, AssignmentState, Change, EntityKey, EnvironmentSet, GeneratorId, GrantId, KeyOwner, Labels,
-    Name, Revision, Stack, StackId, StackPhase, Version,
+    Name, ReleaseMode, Revision, Stack, StackId, StackPhase, Version,
 };
 use crate::store::Precondition;
 use crate::store::conformance::random::dice::Dice;
@@ -110,7 +110,7 @@ impl World {
 
     fn change(&mut self, dice: &mut Dice) -> Option<Change> {
         let (stacks, agents) = (self.stacks(), self.agents());
-        match dice.below(13) {
+        match dice.below(15) {
             0 if dice.once_in(3) => Some(self.environment(dice)),
             0 if dice.once_in(3) => Some(self.join_token(dice)),
             0 if dice.once_in(2) => Some(self.grant(dice)),
@@ -126,6 +126,8 @@ impl World {
                 silence.deleted_at = (silence.version.get() > 1 && dice.once_in(4)).then(|| sample::time(400));
                 Some(Change::AgentSilence(silence))
             }
+            13 => self.release(dice.pick(&stacks)?, dice),
+            14 => self.pin(dice.pick(&stacks)?, dice.pick(&agents)?, dice),
             9 => {
                 let mut session = sample::session(dice.pick(&agents)?);
                 session.version = self.version(EntityKey::AgentSession(session.agent_id), dice);
@@ -166,6 +168,7 @@ impl World {
             _ => sample::environment(&self.name("e", dice)),
         };
         environment.version = self.version(EntityKey::Environment(environment.id), dice);
+        environment.protected = dice.once_in(2);
         environment.rank = u32::try_from(dice.below(4)).unwrap_or_default();
         if environment.version.get() > 1 && dice.once_in(3) {
             environment.deleted_at = Some(sample::time(self.events));
@@ -221,6 +224,7 @@ impl World {
         if dice.once_in(5) {
             agent.status = AgentStatus::Cordoned;
         }
+        agent.suspended = dice.once_in(5).then(sample::suspension);
         if agent.version.get() > 1 {
             agent.deleted_at = dice.once_in(8).then(|| sample::time(1));
         }
@@ -260,6 +264,10 @@ impl World {
         };
         stack.version = self.version(EntityKey::Stack(stack.id), dice);
         stack.labels = Self::labels(dice);
+        stack.release = if dice.once_in(2) { ReleaseMode::Gated } else { ReleaseMode::Immediate };
+        stack.suspended = dice.once_in(4).then(sample::suspension);
+        stack.deletion_protection = dice.once_in(4);
+        stack.expires_at = dice.once_in(4).then(|| sample::time(9));
         if dice.once_in(4) {
             stack.name = self.name("w", dice).parse().ok()?;
         }
@@ -278,6 +286,27 @@ impl World {
         let latest = revisions.into_iter().max().unwrap_or(Revision::new(0));
         let revision = if latest.get() > 0 && dice.once_in(8) { latest } else { latest.next() };
         Some(Change::DeploymentObject(sample::object(stack, revision.get())))
+    }
+
+    fn release(&self, stack: &Stack, dice: &mut Dice) -> Option<Change> {
+        let environments = self.of(|change| match change {
+            Change::Environment(it) => Some(it.clone()),
+            _ => None,
+        });
+        let mut release = sample::stack_release(stack, dice.pick(&environments).filter(|_| dice.once_in(2)));
+        release.version = self.version(EntityKey::StackRelease(release.id), dice);
+        if dice.once_in(2) {
+            (release.stable, release.suspended) = (None, None);
+        }
+        Some(Change::StackRelease(release))
+    }
+
+    fn pin(&self, stack: &Stack, agent: &crate::model::Agent, dice: &mut Dice) -> Option<Change> {
+        let mut pin = sample::pin(stack, agent);
+        pin.version = self.version(EntityKey::Pin(pin.id), dice);
+        pin.expires_at = pin.expires_at.filter(|_| dice.once_in(2));
+        pin.deleted_at = (pin.version.get() > 1 && dice.once_in(2)).then(|| sample::time(4));
+        Some(Change::Pin(pin))
     }
 
     fn pair(&mut self, kind: usize, stack: &Stack, agent: &crate::model::Agent, dice: &mut Dice) -> Option<Change> {
