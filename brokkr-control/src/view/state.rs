@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use brokkr_core::model::{
     Agent, AgentId, AgentSilence, AgentStatus, ApiKey, Assignment, AssignmentState, Change, DeploymentObject,
-    GeneratorId, GrantId, JoinToken, KeyId, KeyOwner, Name, Stack, StackId, Target, Timestamp,
+    GeneratorId, GrantId, JoinToken, KeyId, KeyOwner, Name, Pin, Stack, StackId, Target, Timestamp,
 };
 use brokkr_core::store::ViewToken;
 use brokkr_core::targeting::TargetingPolicy;
@@ -202,7 +202,7 @@ impl ViewState {
                 Change::Target(it) => self.fold_target(&it),
                 Change::Assignment(it) => self.fold_assignment(&it),
                 Change::StackRelease(it) => self.change_stack(it.stack_id, |stack| stack.fold_release(it)),
-                Change::Pin(it) => self.change_stack(it.stack_id, |stack| stack.fold_pin(it)),
+                Change::Pin(it) => self.fold_pin(it),
                 // These entities do not affect target states.
                 Change::AgentSession(_) | Change::StackStatus(_) | Change::Event(_) => {}
             }
@@ -306,6 +306,25 @@ impl ViewState {
         self.change_stack(object.stack_id, |stack| stack.publish(object));
     }
 
+    fn fold_pin(&mut self, pin: Pin) {
+        let (stack, agent) = (pin.stack_id, pin.agent_id);
+        let before = self.order_of(stack, agent);
+        if let Some(entry) = self.stacks.get_mut(&stack) {
+            entry.fold_pin(pin);
+        }
+        if before != self.order_of(stack, agent)
+            && let Some(agent) = self.agents.get_mut(&agent)
+        {
+            agent.touch();
+        }
+    }
+
+    fn order_of(&self, stack: StackId, agent: AgentId) -> Option<Order> {
+        let (entry, agent) = (self.stacks.get(&stack)?, self.agents.get(&agent)?);
+        let pair = agent.pairs.get(&stack).copied().unwrap_or_default();
+        Some(desire(entry, &agent.agent, pair, &self.tenants, &self.environments).into())
+    }
+
     /// Changes a stack, and touches the agents whose orders change.
     fn change_stack(&mut self, id: StackId, change: impl FnOnce(&mut StackEntry)) {
         let before = self.orders_of(id);
@@ -323,15 +342,8 @@ impl ViewState {
 
     /// The order of each agent that has a pair with the stack.
     fn orders_of(&self, stack: StackId) -> Vec<(AgentId, Order)> {
-        let Some(entry) = self.stacks.get(&stack) else {
-            return Vec::new();
-        };
-        let agents = entry.agents.iter().filter_map(|id| self.agents.get(id));
-        let order = |agent: &AgentEntry| {
-            let pair = agent.pairs.get(&stack).copied().unwrap_or_default();
-            (agent.agent.id, desire(entry, &agent.agent, pair, &self.tenants, &self.environments).into())
-        };
-        agents.map(order).collect()
+        let agents = self.stacks.get(&stack).into_iter().flat_map(|entry| &entry.agents);
+        agents.filter_map(|agent| Some((*agent, self.order_of(stack, *agent)?))).collect()
     }
 
     fn fold_target(&mut self, target: &Target) {
