@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use brokkr_core::model::{
     AgentEvent, AgentId, AgentSession, ApiKey, Assignment, AuditId, AuditRecord, Change, DeploymentObject,
     DeploymentObjectId, EntityKey, EntityKind, EventId, GeneratorId, InstanceId, KeyId, KeyOwner, Name, Quota,
-    Revision, Stack, StackId, StackProgress, StackStatus, Target, Timestamp,
+    Revision, Stack, StackId, StackProgress, StackStatus, Target, Timestamp, Version,
 };
 use brokkr_core::store::{
     Activity, AgentReader, AssignmentReader, AuditFilter, AuditListing, AuditReader, Commit, Committed, Coordination,
@@ -200,10 +200,27 @@ macro_rules! delegate {
     };
 }
 
-delegate!(EntityReader {
-    entity_get(key: EntityKey) -> Change;
-    entity_list(kind: EntityKind, query: &EntityQuery, page: &Page<Uuid>) -> Listing<Change, Uuid>;
-});
+#[async_trait]
+impl EntityReader for FreezingStore {
+    async fn entity_get(&self, scope: &Scope, key: EntityKey) -> StoreResult<Change> {
+        self.awake().await.entity_get(scope, key).await
+    }
+
+    async fn entity_list(
+        &self,
+        scope: &Scope,
+        kind: EntityKind,
+        query: &EntityQuery,
+        page: &Page<Uuid>,
+    ) -> StoreResult<Listing<Change, Uuid>> {
+        self.awake().await.entity_list(scope, kind, query, page).await
+    }
+
+    async fn entity_version(&self, key: EntityKey) -> StoreResult<Option<Version>> {
+        self.awake().await.entity_version(key).await
+    }
+}
+
 delegate!(KeyReader {
     key_list(owners: &[KeyOwner], page: &Page<KeyId>) -> Listing<ApiKey, KeyId>;
     key_last_used(ids: &[KeyId]) -> Vec<(KeyId, Timestamp)>;
@@ -225,7 +242,7 @@ delegate!(DeploymentObjectReader {
 });
 delegate!(TargetReader {
     target_find(stack: StackId, agent: AgentId) -> Option<Target>;
-    target_list(stack: StackId, page: &Page<AgentId>) -> Listing<Target, AgentId>;
+    target_list(stack: StackId, environment: Option<&Name>, page: &Page<AgentId>) -> Listing<Target, AgentId>;
 });
 delegate!(AssignmentReader {
     assignment_find(agent: AgentId, stacks: &[StackId]) -> Vec<Assignment>;
