@@ -109,6 +109,25 @@ async fn expired_stack_is_announced_then_deleted() {
 }
 
 #[tokio::test]
+async fn protected_stack_stays_after_its_end() {
+    let (api, clock) = with_clock().await;
+    let body = json!({"name": "kept", "expires_at": clock.now().plus(seconds(600)), "deletion_protection": true});
+    let path = format!("/stacks/{}", api.send("POST", "/stacks", body).await.text("/id"));
+    shows(&api, &path, "the end is announced", |it| !it["expiry_announced_at"].is_null()).await;
+    clock.advance(seconds(1_000));
+    sleeps_until(&api, "stack-expiry", None).await;
+    assert_eq!(api.get(&path).await.json()["phase"], "active");
+    assert_eq!(api.patch(&path, json!({"deletion_protection": false})).await.status, 200);
+    eventually("the stack is gone", || async {
+        match api.get(&path).await.status.as_u16() {
+            404 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn end_of_a_stack_can_be_moved_and_must_be_in_the_future() {
     let (api, clock) = with_clock().await;
     let at = |n: u64| clock.now().plus(seconds(n));

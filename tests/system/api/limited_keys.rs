@@ -238,3 +238,43 @@ async fn limited_key_makes_join_tokens_for_its_environments() {
     let other = scene.api.send("POST", "/join-tokens", new("other", json!("prod"))).await.text("/join_token/id");
     assert_eq!(scene.send("DELETE", &format!("/join-tokens/{other}"), json!({})).await.slug(), "forbidden");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limited_key_releases_pins_and_suspends_only_in_its_environments() {
+    Api::on_both(async |api| {
+        let scene = Scene::new(api).await;
+        let stack = format!("/stacks/{}", scene.stack);
+        let stable = |environment: Value| json!({"environment": environment, "revision": 1, "reason": "why"});
+        let why = json!({"reason": "why"});
+        let of = |environment: Value| json!({"environment": environment, "reason": "why"});
+        let pin = |agent: &(String, String)| format!("{stack}/pins/{}", agent.0);
+        for agent in [&scene.dev, &scene.prod] {
+            assert_eq!(scene.api.send("PUT", &pin(agent), json!({"revision": 1, "reason": "why"})).await.status, 200);
+        }
+        assert_eq!(scene.api.send("PUT", &format!("{stack}/stable"), stable(json!("prod"))).await.status, 200);
+        for (method, path, body, status) in [
+            ("PUT", format!("{stack}/stable"), stable(json!("prod")), 403),
+            ("PUT", format!("{stack}/stable"), stable(json!(null)), 403),
+            ("PUT", format!("{stack}/stable"), stable(json!("dev")), 200),
+            ("POST", format!("{stack}/promote"), json!({"from": "dev", "to": "prod", "reason": "why"}), 403),
+            ("POST", format!("{stack}/promote"), json!({"from": "prod", "to": "dev", "reason": "why"}), 403),
+            ("POST", format!("{stack}/rollback"), json!({"revision": 1, "environment": "prod"}), 403),
+            ("POST", format!("{stack}/rollback"), json!({"revision": 1}), 403),
+            ("POST", format!("{stack}/suspend"), of(json!("prod")), 403),
+            ("POST", format!("{stack}/suspend"), of(json!(null)), 403),
+            ("POST", format!("{stack}/suspend"), of(json!("dev")), 204),
+            ("POST", format!("{stack}/resume"), json!({"environment": "prod"}), 403),
+            ("POST", format!("/agents/{}/suspend", scene.prod.0), why.clone(), 404),
+            ("POST", format!("/agents/{}/suspend", scene.dev.0), why, 204),
+            ("PUT", pin(&scene.prod), json!({"revision": 1, "reason": "why"}), 404),
+            ("DELETE", pin(&scene.prod), json!({}), 404),
+        ] {
+            let reply = scene.send(method, &path, body.clone()).await;
+            assert_eq!(reply.status, status, "{method} {path} {body}: {reply:?}");
+        }
+        assert_eq!(names(&scene.get(&format!("{stack}/releases")).await, "/items", "environment"), ["dev"]);
+        assert_eq!(names(&scene.get(&format!("{stack}/pins")).await, "/items", "agent_id"), [scene.dev.0.clone()]);
+        assert_eq!(scene.send("DELETE", &pin(&scene.dev), json!({})).await.status, 204);
+    })
+    .await;
+}
