@@ -1,7 +1,7 @@
 //! Decides about stacks that stop matching an agent.
 
 use async_trait::async_trait;
-use brokkr_core::model::{Agent, AgentId, AgentStatus, Change, Stack, StackId, Timestamp, limits};
+use brokkr_core::model::{Agent, AgentId, Change, Stack, StackId, Timestamp, limits};
 
 use crate::controller::{Command, Controller, Interest, Own, Plan, Reads};
 use crate::error::BrokerResult;
@@ -22,22 +22,12 @@ pub(crate) enum Of {
     Agent(AgentId),
 }
 
-/// A listed pair that did not match when it was last evaluated.
+/// A pair that the agent holds because its loss is undecided.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Undecided {
     pub(crate) pair: LostPair,
-    /// Whether the stack is neither being deleted nor deleted.
-    pub(crate) is_active: bool,
-    pub(crate) agent: AgentStatus,
     /// Whether the pair matches now; `None` if the policy fails.
     pub(crate) matches: Option<bool>,
-}
-
-impl Undecided {
-    /// Whether the loss stands.
-    fn is_lost(&self) -> bool {
-        self.is_active && self.agent != AgentStatus::Retired && self.matches == Some(false)
-    }
 }
 
 #[async_trait]
@@ -68,15 +58,13 @@ impl Controller for Losses {
         };
         let undecided = |of: PairOf| Undecided {
             pair: LostPair { stack: of.stack.id, agent: of.agent.id },
-            is_active: of.stack.is_active(),
-            agent: of.agent.status,
             matches: view.matches(&of),
         };
         Ok(Some(pairs.into_iter().map(undecided).collect()))
     }
 
     fn decide(&self, undecided: &Vec<Undecided>, now: Timestamp) -> Plan {
-        let lost: Vec<LostPair> = undecided.iter().filter(|it| it.is_lost()).map(|it| it.pair).collect();
+        let lost: Vec<LostPair> = undecided.iter().filter(|it| it.matches == Some(false)).map(|it| it.pair).collect();
         let commands =
             lost.chunks(limits::CONTROLLER_CHANGES).map(|pairs| Command::own(Own::EndAssignments(pairs.to_vec())));
         let plan = commands.fold(Plan::nothing(), Plan::command);
@@ -96,20 +84,12 @@ mod tests {
 
     #[test]
     fn only_a_certain_loss_ends_an_assignment() {
-        use AgentStatus::{Active, Cordoned, Retired};
         let now = SystemClock.now();
-        for (is_active, agent, matches, is_lost) in [
-            (true, Active, Some(false), true),
-            (true, Cordoned, Some(false), true),
-            (true, Active, Some(true), false),
-            (true, Active, None, false),
-            (false, Active, Some(false), false),
-            (true, Retired, Some(false), false),
-        ] {
+        for (matches, is_lost) in [(Some(false), true), (Some(true), false), (None, false)] {
             let pair = LostPair { stack: StackId::generate(), agent: AgentId::generate() };
-            let plan = Losses.decide(&vec![Undecided { pair, is_active, agent, matches }], now);
+            let plan = Losses.decide(&vec![Undecided { pair, matches }], now);
             let expected = if is_lost { vec![Command::own(Own::EndAssignments(vec![pair]))] } else { vec![] };
-            assert_eq!(plan.commands(), expected, "{is_active} {agent:?} {matches:?}");
+            assert_eq!(plan.commands(), expected, "{matches:?}");
             assert_eq!(plan.next_wake().is_some(), matches.is_none(), "{matches:?}");
         }
     }
@@ -118,8 +98,6 @@ mod tests {
     fn many_losses_are_split() {
         let undecided = |_| Undecided {
             pair: LostPair { stack: StackId::generate(), agent: AgentId::generate() },
-            is_active: true,
-            agent: AgentStatus::Active,
             matches: Some(false),
         };
         let plan = Losses.decide(&(0..2 * limits::CONTROLLER_CHANGES + 1).map(undecided).collect(), SystemClock.now());
