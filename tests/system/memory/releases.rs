@@ -153,6 +153,7 @@ async fn expired_pin_is_removed() {
     let fleet = Fleet::new().await;
     let actor = fleet.broker.system_actor();
     let cluster = MemoryCluster::new();
+    environment(&fleet, "staging", 1).await;
     let (agent, key) = agent_in(&fleet, "staging").await;
     fleet.start(&key, &cluster);
     let stack = everywhere(&fleet, StackSpec::named("web")).await;
