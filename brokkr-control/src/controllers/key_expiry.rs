@@ -67,6 +67,7 @@ mod tests {
             subject: None,
             scopes: owner.kind().default_scopes(),
             source_networks: Vec::new(),
+            environments: None,
             expires_at,
             version: Version::FIRST,
             created_at: SystemClock.now(),
