@@ -172,7 +172,7 @@ mod tests {
         let all: BTreeSet<usize> = (0..2 * QUEUED + 500).collect();
         let mut seen = BTreeSet::new();
         for look in 0..3 {
-            assert_eq!(queue.look(all.clone(), now), false, "look {look}");
+            assert!(!queue.look(all.clone(), now), "look {look}");
             assert_eq!(queue.len(), QUEUED);
             seen.extend(drain(&mut queue));
         }
