@@ -293,6 +293,8 @@ impl Broker {
             changes.extend(revoke_all(self, &scope, KeyOwner::Agent { id }, now).await?);
             changes.extend(self.abandon_all(&scope, id, now).await?);
             changes.extend(self.forget_silence(id, now).await?);
+            // A deletion of a stack may have lifted pins meanwhile.
+            self.parts.view.refreshed(CATCH_UP).await?;
             changes.extend(self.parts.view.pins_on(id).iter().map(|pin| self.lifted(pin).into()));
             Ok(Decision::commit((), changes))
         })

@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
 use crate::operations::publish::{Published, Rollback};
+use crate::view::CATCH_UP;
 
 /// The release of a stack in an environment, before and after a decision.
 pub(super) struct Place {
@@ -259,13 +260,14 @@ impl Broker {
     }
 
     /// The releases and pins of a stack that is gone, as tombstones.
-    pub(super) fn releases_and_pins_gone(&self, stack: StackId) -> Vec<Change> {
+    pub(super) async fn releases_and_pins_gone(&self, stack: StackId) -> BrokerResult<Vec<Change>> {
+        self.parts.view.refreshed(CATCH_UP).await?;
         let now = self.now();
         let releases = self.parts.view.releases_of(stack).into_iter().map(|it| {
             let version = it.version.next();
             Change::StackRelease(StackRelease { version, updated_at: now, deleted_at: Some(now), ..(*it).clone() })
         });
         let pins = self.parts.view.pins_of(stack);
-        releases.chain(pins.iter().map(|pin| self.lifted(pin).into())).collect()
+        Ok(releases.chain(pins.iter().map(|pin| self.lifted(pin).into())).collect())
     }
 }

@@ -85,7 +85,7 @@ impl Broker {
             stack.updated_at = now;
             stack.deleted_at = Some(now);
             let mut changes = vec![Change::Stack(stack)];
-            changes.extend(self.releases_and_pins_gone(id));
+            changes.extend(self.releases_and_pins_gone(id).await?);
             Ok(Decision::commit(true, changes))
         })
         .await
