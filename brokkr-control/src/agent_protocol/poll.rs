@@ -93,7 +93,7 @@ impl Broker {
                     return Err(BrokerError::Contention);
                 }
                 let turn = match &news {
-                    // The poll has waited, so it no longer holds a place of its caller's.
+                    // The poll has given up its place in a class of work.
                     Some(_) => Some(self.parts.listings.turn().await?),
                     None => None,
                 };
