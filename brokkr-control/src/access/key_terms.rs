@@ -60,6 +60,11 @@ impl Maker {
         Ok(Granted { subject, scopes, source_networks, expires_at })
     }
 
+    /// Whether the key is one of an agent, or of a join token, that is not the maker.
+    fn is_for_another_agent(&self, owner: KeyKind) -> bool {
+        matches!(owner, KeyKind::Agent | KeyKind::JoinToken) && !self.scopes.contains(&KeyScope::Agent)
+    }
+
     fn check_scopes(&self, owner: KeyKind, scopes: &KeyScopes) -> Result<(), Invalid> {
         let refuse = |message: String| Err(Invalid::new(InvalidCode::FieldInvalid, message));
         if scopes.is_empty() {
@@ -76,11 +81,10 @@ impl Maker {
             });
         }
         // An agent's key reads the stacks that the agent serves, with the values of Secrets. A join token creates such keys.
-        let implied: KeyScopes = match owner {
-            KeyKind::Agent | KeyKind::JoinToken if !self.scopes.contains(&KeyScope::Agent) => {
-                BTreeSet::from([KeyScope::StacksRead, KeyScope::SecretsRead]).try_into()?
-            }
-            _ => scopes.clone(),
+        let implied: KeyScopes = if self.is_for_another_agent(owner) {
+            BTreeSet::from([KeyScope::StacksRead, KeyScope::SecretsRead]).try_into()?
+        } else {
+            scopes.clone()
         };
         match self.scopes.lacks(&implied) {
             None => Ok(()),
@@ -93,9 +97,7 @@ impl Maker {
 
     /// The networks of a new key. Agents run in their clusters, so an admin's networks do not limit their keys.
     fn networks(&self, owner: KeyKind, wanted: Vec<SourceNetwork>) -> Result<Vec<SourceNetwork>, Invalid> {
-        let is_of_new_agent =
-            matches!(owner, KeyKind::Agent | KeyKind::JoinToken) && !self.scopes.contains(&KeyScope::Agent);
-        if self.networks.is_empty() || is_of_new_agent {
+        if self.networks.is_empty() || self.is_for_another_agent(owner) {
             return Ok(wanted);
         }
         if wanted.is_empty() {

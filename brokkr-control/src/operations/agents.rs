@@ -87,6 +87,14 @@ pub fn default_grant(generator: GeneratorId) -> GrantId {
     if generator == GeneratorId::SYSTEM { GrantId::UNRESTRICTED } else { GrantId::DEFAULT }
 }
 
+/// What is wrong with a body that names the generator of a failed [`Broker::registrable`]; other errors as they are.
+pub(super) fn unknown_generator(error: BrokerError) -> Result<Invalid, BrokerError> {
+    match error {
+        BrokerError::NotFound => Ok(Invalid::new(InvalidCode::ReferenceInvalid, "there is no generator with this id")),
+        error => Err(error),
+    }
+}
+
 impl Broker {
     /// Creates an agent and its first key.
     ///
@@ -132,12 +140,9 @@ impl Broker {
             let mut decision = Decision::commit((agent.clone(), pak), Vec::new());
             decision.object = Some(EntityKey::Agent(agent.id));
             for (n, (id, grant)) in wanted.into_iter().enumerate() {
-                let found = self.registrable(&scope, id, grant).await.map_err(|error| match error {
-                    BrokerError::NotFound => {
-                        let invalid = Invalid::new(InvalidCode::ReferenceInvalid, "there is no generator with this id");
-                        invalid.within(&n.to_string()).within("generator_ids").into()
-                    }
-                    error => error,
+                let found = self.registrable(&scope, id, grant).await.map_err(|error| match unknown_generator(error) {
+                    Ok(invalid) => invalid.within(&n.to_string()).within("generator_ids").into(),
+                    Err(error) => error,
                 });
                 decision.preconditions.extend(found?);
             }

@@ -2,7 +2,8 @@
 
 use brokkr_core::error::{Invalid, InvalidCode};
 use brokkr_core::model::{
-    Change, Entity, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Name, Stack, Version, limits, validate_text,
+    Change, Entity, EntityKey, GeneratorId, GeneratorPrincipal, KeyOwner, Name, Stack, Timestamp, Version, limits,
+    validate_text,
 };
 use brokkr_core::store::{EntityQuery, Listing, Page, Precondition, Scope, StoreExt as _};
 
@@ -50,18 +51,7 @@ impl Broker {
         self.permit(actor, Action::KeyManage, NAME, None)?;
         self.decide_once(actor, NAME, None, || async {
             let now = self.now();
-            validate_text(&new.description, limits::DESCRIPTION_CHARACTERS)
-                .map_err(|error| error.within("description"))?;
-            let generator = GeneratorPrincipal {
-                id: self.new_id(),
-                name: new.name.parse().map_err(|error: Invalid| error.within("name"))?,
-                description: new.description.clone(),
-                version: Version::FIRST,
-                created_at: now,
-                updated_at: now,
-                deleted_at: None,
-            };
-            self.refuse_shared_namespaces(&generator.name).await?;
+            let generator = self.new_generator(&new.name, &new.description, now).await?;
             let owner = KeyOwner::Generator { id: generator.id };
             let key = self.mint(actor, owner, "initial", new.key.clone(), now);
             let pak = key.map_err(|error| match error {
@@ -111,18 +101,7 @@ impl Broker {
                 Err(BrokerError::NotFound) => {}
                 Err(error) => return Err(error),
             }
-            validate_text(description, limits::DESCRIPTION_CHARACTERS).map_err(|error| error.within("description"))?;
-            self.refuse_shared_namespaces(&valid).await?;
-            let now = self.now();
-            let generator = GeneratorPrincipal {
-                id: self.new_id(),
-                name: valid,
-                description: description.to_owned(),
-                version: Version::FIRST,
-                created_at: now,
-                updated_at: now,
-                deleted_at: None,
-            };
+            let generator = self.new_generator(valid.as_str(), description, self.now()).await?;
             Ok(Decision::commit(generator.clone(), vec![Change::Generator(generator)]))
         };
         match self.decide_unrecorded(actor, NAME, ensured).await {
@@ -134,6 +113,21 @@ impl Broker {
             }
             Ok(generator) => Ok(generator),
         }
+    }
+
+    async fn new_generator(&self, name: &str, description: &str, now: Timestamp) -> BrokerResult<GeneratorPrincipal> {
+        validate_text(description, limits::DESCRIPTION_CHARACTERS).map_err(|error| error.within("description"))?;
+        let name: Name = name.parse().map_err(|error: Invalid| error.within("name"))?;
+        self.refuse_shared_namespaces(&name).await?;
+        Ok(GeneratorPrincipal {
+            id: self.new_id(),
+            name,
+            description: description.to_owned(),
+            version: Version::FIRST,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        })
     }
 
     /// Refuses a name with which two generators would have the same namespaces by default.

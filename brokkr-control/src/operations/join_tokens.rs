@@ -19,7 +19,7 @@ use crate::access::key_terms::KeyTerms;
 use crate::broker::Broker;
 use crate::commit::decide::Decision;
 use crate::error::{BrokerError, BrokerResult};
-use crate::operations::agents::default_grant;
+use crate::operations::agents::{default_grant, unknown_generator};
 
 /// Input of [`Broker::join_token_create`].
 #[derive(Debug, Clone)]
@@ -172,14 +172,12 @@ impl Broker {
         for (n, (generator, grant)) in wanted.into_iter().enumerate() {
             let grant = grant.unwrap_or(default_grant(generator));
             let at = |invalid: Invalid| invalid.within(&n.to_string()).within("registrations");
-            let found = self.registrable(scope, generator, grant).await.map_err(|error| match error {
-                BrokerError::NotFound => {
-                    let invalid = Invalid::new(InvalidCode::ReferenceInvalid, "there is no generator with this id");
-                    at(invalid.within("generator_id")).into()
-                }
-                BrokerError::Invalid(invalid) => at(invalid).into(),
-                error => error,
-            });
+            let found =
+                self.registrable(scope, generator, grant).await.map_err(|error| match unknown_generator(error) {
+                    Ok(invalid) => at(invalid.within("generator_id")).into(),
+                    Err(BrokerError::Invalid(invalid)) => at(invalid).into(),
+                    Err(error) => error,
+                });
             preconditions.extend(found?);
             if registrations.insert(generator, grant).is_some() {
                 let invalid = Invalid::new(InvalidCode::FieldInvalid, "the generator is named twice; name it once");

@@ -35,7 +35,7 @@ impl Served {
     /// A server whose files are in a folder behind a link, as in a volume of a Kubernetes Secret.
     async fn new(name: &str, configure: impl FnOnce(TlsFiles, &Path) -> TlsFiles) -> Self {
         install_crypto_provider();
-        let (folder, authority) = (ScratchFolder::new(name).unwrap(), Authority::new("the brokers'"));
+        let (folder, authority) = (ScratchFolder::new(name).unwrap(), Authority::new("brokers"));
         authority.sign(2100).write(&folder.path().join("first"));
         std::os::unix::fs::symlink("first", folder.path().join("current")).unwrap();
         let current = folder.path().join("current");
@@ -223,7 +223,7 @@ fn identity(pair: &Pair) -> reqwest::Identity {
 
 #[tokio::test]
 async fn clients_present_certificates_of_the_authority_only() {
-    let (clients, foreign) = (Authority::new("the clients'"), Authority::new("somebody's"));
+    let (clients, foreign) = (Authority::new("clients"), Authority::new("strangers"));
     for is_required in [false, true] {
         let served = Served::new(&format!("tls-clients-{is_required}"), |files, folder| {
             let file = folder.join("clients.crt");

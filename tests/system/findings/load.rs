@@ -148,7 +148,7 @@ async fn f13_lost_race_does_not_parse_again() {
     let (one_by_one, answers) = took(0..AT_ONCE, false).await;
     assert!(answers.iter().all(|status| *status == 201), "{answers:?}");
     let (racing, answers) = took(AT_ONCE..AT_ONCE * 2, true).await;
-    // Who loses the race too often, or waits too long for its turn to parse, is told so.
+    // A publication that loses too many races, or waits too long for its turn to parse, fails with one of these.
     assert!(answers.iter().all(|status| matches!(status, 201 | 409 | 503)), "{answers:?}");
     let published = answers.iter().filter(|status| **status == 201).count();
     assert!(published * 2 >= AT_ONCE, "{published} of {AT_ONCE} succeeded: {answers:?}");
